@@ -1,0 +1,69 @@
+//! Owns: who is preferred where both sides changed one property, and what makes two records the same record.
+//! Must never know: replicas, storage.
+
+use std::collections::BTreeMap;
+
+use crate::record::Likeness;
+
+/// What decides between two different changes of one property.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Merge {
+    /// The truth's value stands.
+    Truth,
+    /// The replica's value stands.
+    #[default]
+    Remote,
+    /// The later one stands; where that cannot be told, the replica's.
+    Newest,
+    /// Lists as sets, merged three-way: what either side removed is gone, what either added is there.
+    Union,
+    /// The larger number (or later text) stands.
+    Max,
+    /// The smaller number (or earlier text) stands.
+    Min,
+    /// Line-based three-way merge; on overlap the replica's value stands.
+    Text,
+    /// Nobody: an open conflict freezes the property at that link until someone decides.
+    Manual,
+}
+
+/// What happens when one side deleted what the other changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDelete {
+    /// The changed record lives on; recorded.
+    #[default]
+    KeepEdit,
+    /// The record goes; recorded.
+    KeepDelete,
+}
+
+/// The rules of one collection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// For properties that have none of their own.
+    pub default: Merge,
+    /// By property (a path where `nested`).
+    pub properties: BTreeMap<String, Merge>,
+    /// Objects merge by path; else an object is one value.
+    pub nested: bool,
+    /// Delete against edit.
+    pub delete: OnDelete,
+    /// A written null differs from an absent property.
+    pub null_is_a_value: bool,
+    /// Properties that make two records the same record; empty: nothing does.
+    pub identity: Vec<String>,
+}
+
+impl Policy {
+    /// The rule for one property.
+    #[must_use]
+    pub fn of(&self, property: &str) -> Merge {
+        self.properties.get(property).copied().unwrap_or(self.default)
+    }
+
+    /// How values of one property are compared.
+    #[must_use]
+    pub fn likeness(&self, property: &str) -> Likeness {
+        Likeness { sets: self.of(property) == Merge::Union, null_is_a_value: self.null_is_a_value }
+    }
+}

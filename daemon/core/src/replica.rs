@@ -1,0 +1,268 @@
+//! Owns: the words in which a replica and the truth meet: rows, pages, errands, answers, errors, abilities.
+//! Must never know: how any remote speaks them (HTTP, JSON), or how they are stored.
+
+use std::time::Duration;
+
+use crate::{
+    record::{Carried, Props},
+    time::Timestamp,
+};
+
+/// What a replica shows of one record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The remote's own id, opaque.
+    pub remote_id: String,
+    /// The revision it shows, as the remote writes it.
+    pub revision: Option<String>,
+    /// When the remote says it was last changed.
+    pub modified: Option<Timestamp>,
+    /// When the remote says it was made.
+    pub created: Option<Timestamp>,
+    /// What it holds.
+    pub state: RowState,
+}
+
+/// What a row holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowState {
+    /// A record: its carried properties, without what the profile names as id, revision, modified and deleted field.
+    Live(Props),
+    /// A tombstone, or asked for by id and known to be gone.
+    Gone,
+    /// A row that could not be read; why, for a person. It becomes a rejection, never a delete.
+    Unreadable(String),
+}
+
+/// What one request for a listing brought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The rows, in the remote's order.
+    pub rows: Vec<Row>,
+    /// How to ask for the next page; none: this was the last.
+    pub next: Option<String>,
+    /// A token that stands for "everything up to here", where the cursor is opaque: worth keeping as watermark once the
+    /// whole listing is done. The first page's counts: what changed while we paged lies after it.
+    pub token: Option<String>,
+    /// The server's clock when it answered.
+    pub server_time: Option<Timestamp>,
+    /// How many rows the whole listing has, where the server says so; for progress only.
+    pub total: Option<u64>,
+    /// The size of the answer, in bytes.
+    pub bytes: u64,
+}
+
+/// From where a listing starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum From {
+    /// Everything.
+    #[default]
+    Start,
+    /// After this opaque token.
+    Token(String),
+    /// At this stamp and later (inclusive).
+    Stamp(Timestamp),
+}
+
+/// What to send: one record to one replica.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Errand {
+    /// Names the errand inside its batch; answers carry it.
+    pub link: i64,
+    /// What is to be done.
+    pub action: Action,
+}
+
+/// One change for a remote.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Make it. With `remote_id` the id is ours (and must not exist there); without, the remote makes one.
+    Create {
+        /// The id we chose, where the remote takes ids.
+        remote_id: Option<String>,
+        /// The whole record as carried.
+        whole: Props,
+    },
+    /// Change it.
+    Update {
+        /// Which.
+        remote_id: String,
+        /// Only what differs; `None` clears.
+        patch: std::collections::BTreeMap<String, Option<crate::record::Value>>,
+        /// The record as it shall be, for remotes that take whole records.
+        whole: Props,
+        /// What must still be so.
+        unless_moved: Precondition,
+    },
+    /// Delete it.
+    Delete {
+        /// Which.
+        remote_id: String,
+        /// What must still be so.
+        unless_moved: Precondition,
+    },
+}
+
+impl Action {
+    /// `create`, `update` or `delete`: the word in rejections, logs and history.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Update { .. } => "update",
+            Self::Delete { .. } => "delete",
+        }
+    }
+}
+
+/// What an update or a delete takes for granted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Precondition {
+    /// The remote refuses unless this is its revision.
+    Revision(String),
+    /// The remote cannot refuse: read it again first, and hold back unless it still shows these carried properties.
+    Reread(Props),
+}
+
+/// How one errand ended, as far as we know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Done. The row as the remote now has it (its own form), where the answer or a read-back shows it; a delete has none.
+    Taken(Option<Row>),
+    /// Not done: the record moved (412, or the re-read differs). What the remote has, where it said so.
+    Stale(Option<Row>),
+    /// Not done: it is not there (404, 410), under credentials that were shown to work in this run.
+    Gone,
+    /// Not done, and never will be as it is: the remote's words.
+    Refused(String),
+    /// Not known: the answer was lost, or made no sense. Never read as a no.
+    Unknown(RemoteError),
+    /// Not sent at all (stopped, throttled or offline before the request left).
+    Unsent(RemoteError),
+}
+
+/// What asking for one record by its id brought.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// It is there, like this.
+    There(Row),
+    /// It is not there (404, 410).
+    Gone,
+}
+
+/// Why a request came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteError {
+    /// What kind of failure.
+    pub kind: Failure,
+    /// In words, for people; never a secret, never the content of a record.
+    pub what: String,
+    /// What a person can do.
+    pub hint: Option<String>,
+}
+
+/// The kinds of failure a run can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No route, no name, no connection: nothing was sent.
+    Offline,
+    /// It went silent, or the connection broke: whether it was done is not known.
+    Broken,
+    /// The server is in trouble (5xx): whether it was done is not known.
+    Server,
+    /// The server asks for patience (429, 503): not done; not again before this moment, where it said one.
+    Throttled(Option<Timestamp>),
+    /// The credentials are refused (401): only a person can mend it.
+    NeedsLogin,
+    /// The account may not do this (403), or what was asked for is not there (404 for a whole resource).
+    Denied,
+    /// The answer is not what this remote's profile promises: wrong type, truncated, no JSON. Nothing of it is used.
+    Nonsense,
+    /// The remote refuses our checkpoint or page token (410 and the like): list from the start.
+    CheckpointRefused,
+    /// A stop dropped the request.
+    Stopped,
+}
+
+impl RemoteError {
+    /// An error of this kind.
+    #[must_use]
+    pub fn new(kind: Failure, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), hint: None }
+    }
+
+    /// The same, with what a person can do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl std::fmt::Display for RemoteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for RemoteError {}
+
+/// What a remote can do; the engine asks for nothing else, and the conformance tests hold each kind to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// How a listing is continued from one run to the next.
+    pub cursor: Cursor,
+    /// Listings from a cursor show deleted records as tombstones. Without: deletes are found by absence (ghosts).
+    pub tombstones: bool,
+    /// A revision is unique per change (strong ETag, `_rev`, sequence), so it makes an echo.
+    pub strong_revision: bool,
+    /// Updates and deletes take a revision as precondition and refuse a stale one. Only with `strong_revision`.
+    pub conditional: bool,
+    /// Takes ids chosen by us, and refuses an id that exists.
+    pub client_ids: Option<ClientIds>,
+    /// Rows carry these properties, complete in every answer.
+    pub carried: Carried,
+    /// Rows carry `modified`, with this grain.
+    pub modified_grain: Option<Duration>,
+    /// Records can be written at all.
+    pub writes: bool,
+    /// How many errands may be under way at once.
+    pub errands_max: usize,
+    /// How many rows a page is asked for.
+    pub page_rows: usize,
+}
+
+/// How a listing goes on from one run to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// An opaque token (sync-token, seq, ETag) that needs no overlap.
+    Token,
+    /// Stamps, paged by (stamp, id), read again from `watermark - overlap`.
+    Stamp {
+        /// How much is read again: default twice the grain plus 5 s.
+        overlap: Duration,
+    },
+    /// None: every listing is whole.
+    None,
+}
+
+/// Which ids a remote takes from us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIds {
+    /// Characters allowed besides ASCII letters and digits.
+    pub besides: String,
+    /// Fewest characters.
+    pub min: usize,
+    /// Most characters.
+    pub max: usize,
+}
+
+impl ClientIds {
+    /// Whether the remote takes this id.
+    #[must_use]
+    pub fn takes(&self, id: &str) -> bool {
+        (self.min..=self.max).contains(&id.len())
+            && id.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && id.chars().all(|one| one.is_ascii_alphanumeric() || self.besides.contains(one))
+    }
+}
