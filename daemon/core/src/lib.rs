@@ -1,6 +1,7 @@
 //! mingle's mind: every decision, and nothing that reaches outside. No I/O, no clock, no chance, no JSON text: what is not
 //! computed from the arguments is not here. `daemon/ARCHITECTURE.md` has the map.
 
+pub mod ask;
 pub mod mingle;
 pub mod policy;
 pub mod record;

@@ -1,0 +1,360 @@
+//! Owns: what apps ask of the truth and the daemon, and what they are answered, in core words. `ipc` converts wire words to
+//! these and back; `store` and the loop answer them. Must never know: the wire, SQL.
+//!
+//! Record data travels as JSON text that nobody here reads ([`Body`]): a read passes what is stored through, unparsed.
+
+use std::time::Duration;
+
+use crate::{record::Value, time::Timestamp};
+
+/// A record's data as JSON text (an object), as stored.
+pub type Body = String;
+
+/// One write of an app.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// The whole record.
+    Put {
+        /// Where.
+        collection: String,
+        /// Which; none: a UUIDv7 is made.
+        id: Option<String>,
+        /// What.
+        data: Body,
+        /// Only over this seq (0: must not exist).
+        if_seq: Option<u64>,
+        /// Over whatever is there.
+        overwrite: bool,
+        /// As a meeting whose base is the record at `if_seq`.
+        merge: bool,
+    },
+    /// A change of properties (RFC 7396).
+    Patch {
+        /// Where.
+        collection: String,
+        /// Which.
+        id: String,
+        /// What: an object, null removes.
+        patch: Body,
+        /// Only over this seq.
+        if_seq: Option<u64>,
+    },
+    /// The end of a record.
+    Delete {
+        /// Where.
+        collection: String,
+        /// Which.
+        id: String,
+        /// Only over this seq.
+        if_seq: Option<u64>,
+    },
+}
+
+/// Who writes, under which operation id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// The app's name, as given in `hello`.
+    pub app: String,
+    /// The operation id; none: the store makes one.
+    pub op: Option<String>,
+    /// The instance that `if_seq` and `op` belong to; another than the store's: [`Refusal::Stale`].
+    pub instance: Option<String>,
+}
+
+/// The answer to a write, given after its commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Each record, in the order of the writes.
+    pub writes: Vec<WrittenOne>,
+    /// Names this write for `wait`.
+    pub token: String,
+    /// The operation id it is known by.
+    pub op: String,
+}
+
+/// One written record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenOne {
+    /// Its id.
+    pub id: String,
+    /// Its seq now (the present one where nothing changed).
+    pub seq: u64,
+}
+
+/// One live record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its id.
+    pub id: String,
+    /// Its data.
+    pub data: Body,
+    /// Its seq.
+    pub seq: u64,
+}
+
+/// A question for several records.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Query {
+    /// Where.
+    pub collection: String,
+    /// All must hold.
+    pub filter: Vec<Test>,
+    /// Property and whether it falls (`-n`); `id` is the id. Ties go by id.
+    pub order: Vec<(String, bool)>,
+    /// How many, at most.
+    pub limit: usize,
+    /// A former answer's cursor.
+    pub cursor: Option<String>,
+}
+
+/// One condition on one property.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// The property (`id` is the record's id).
+    pub property: String,
+    /// How it is compared.
+    pub is: Is,
+}
+
+/// The comparisons of `where`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Is {
+    /// Equal.
+    Eq(Value),
+    /// Not equal (absent counts as null).
+    Ne(Value),
+    /// Less.
+    Lt(Value),
+    /// Less or equal.
+    Lte(Value),
+    /// Greater.
+    Gt(Value),
+    /// Greater or equal.
+    Gte(Value),
+    /// One of these.
+    In(Vec<Value>),
+    /// A list that has this element.
+    Has(Value),
+}
+
+/// What became of a record since a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// Made after the cursor.
+    Created,
+    /// Changed.
+    Updated,
+    /// Deleted.
+    Deleted,
+    /// No longer here for this reader, though not deleted.
+    Left,
+}
+
+/// One record's present state in the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub collection: String,
+    /// Which.
+    pub id: String,
+    /// Its last change.
+    pub seq: u64,
+    /// What became of it.
+    pub kind: ChangeKind,
+    /// Its data, where asked for and alive.
+    pub data: Option<Body>,
+}
+
+/// A page of the feed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The changes, by seq, each record once.
+    pub changes: Vec<Change>,
+    /// The cursor to go on from.
+    pub seq: u64,
+    /// More is there right now.
+    pub more: bool,
+    /// The cursor was of another instance or below the horizon: this begins from nothing.
+    pub fresh: bool,
+}
+
+/// How far a write has come at the remotes concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waited {
+    /// Over all of them.
+    pub state: WaitState,
+    /// Why, in words.
+    pub why: Option<String>,
+    /// Remote by remote.
+    pub remotes: Vec<(String, WaitState, Option<String>)>,
+}
+
+/// The state of a write at a remote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitState {
+    /// The remote has it.
+    Done,
+    /// Not yet.
+    Pending,
+    /// The remote refused it.
+    Rejected,
+    /// A conflict or decision names it as the loser.
+    Overruled,
+}
+
+/// A conflict, for people and apps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConflictRow {
+    /// Its id.
+    pub conflict: String,
+    /// Whether it waits for a decision.
+    pub open: bool,
+    /// Where.
+    pub collection: String,
+    /// Which record.
+    pub id: String,
+    /// Which property; none: the record as a whole.
+    pub property: Option<String>,
+    /// JSON text of the values; none: absent.
+    pub agreed: Option<Body>,
+    /// The truth's value then.
+    pub truth: Option<Body>,
+    /// The replica's value then.
+    pub theirs: Option<Body>,
+    /// The remote's name.
+    pub replica: String,
+    /// `truth`, `remote`, `open`, `kept_edit`, `kept_delete`, `resolved`.
+    pub verdict: String,
+    /// The record's seq after the meeting.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a person or app decides about a conflict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The truth's value.
+    Truth,
+    /// The replica's value.
+    Theirs,
+    /// The base's value.
+    Agreed,
+    /// Another value, JSON text.
+    Value(Body),
+}
+
+/// A record that one sync could not settle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectionRow {
+    /// Its id.
+    pub rejection: String,
+    /// `up`, `down`, `create`, `delete`.
+    pub side: String,
+    /// Where.
+    pub collection: String,
+    /// Which record, where there is one.
+    pub id: Option<String>,
+    /// The remote's id, where known.
+    pub remote_id: Option<String>,
+    /// Which sync.
+    pub sync: String,
+    /// `create`, `update`, `delete`, `apply`.
+    pub action: String,
+    /// The reason in words.
+    pub what: String,
+    /// When it was last tried.
+    pub at: Timestamp,
+    /// How often.
+    pub tries: u32,
+}
+
+/// What is done about a rejection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// Once more, now.
+    Retry,
+    /// The difference stays unsent until a side changes; down: that revision is skipped.
+    Drop,
+    /// Forget the remote id, create anew.
+    Recreate,
+    /// The truth becomes what the remote has.
+    Rollback,
+}
+
+/// One row of a sync's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRow {
+    /// `r-...`
+    pub run: String,
+    /// Which sync.
+    pub sync: String,
+    /// Run status, as in the word list.
+    pub status: String,
+    /// `new_data`, `no_new_data`, `failed`; none while it runs.
+    pub result: Option<String>,
+    /// What made it due.
+    pub trigger: String,
+    /// Why it was stopped.
+    pub stop_reason: Option<String>,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// Rows that changed the truth.
+    pub down: u64,
+    /// Errands the remote took.
+    pub up: u64,
+    /// Rejections made.
+    pub rejected: u64,
+    /// Conflicts recorded.
+    pub conflicts: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// What went wrong.
+    pub error: Option<Trouble>,
+}
+
+/// What went wrong, in three parts: for code, for people, what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// A stable word.
+    pub name: String,
+    /// In words.
+    pub what: String,
+    /// What a person can do.
+    pub hint: Option<String>,
+}
+
+/// Why the daemon says no. `ipc` maps each to one stable error name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such collection, record, sync, conflict, rejection, run: what, and what exists.
+    NotFound(String, Option<String>),
+    /// Not granted.
+    Denied(String),
+    /// The record moved on, or the write belongs to another instance; with the present seq where there is one.
+    Stale(String, Option<u64>),
+    /// The op was used for something else.
+    OpReused(String),
+    /// The request makes no sense: what, and the remedy.
+    Invalid(String, Option<String>),
+    /// Over a limit.
+    TooLarge(String),
+    /// Runs are stopped.
+    Stopped(String),
+    /// Too much is queued; ask again after this.
+    Busy(Duration),
+    /// Cannot be done here.
+    Unsupported(String),
+    /// The collection takes no writes: its syncs are all `down`.
+    ReadOnly(String),
+    /// The disk is full.
+    DiskFull(String),
+    /// Took too long.
+    Deadline(String),
+    /// The commit failed: it may or may not be there. Ask again with the same op.
+    Unknown(String),
+    /// Our own fault; the words are for the log, apps see only that it happened.
+    Internal(String),
+}
