@@ -1,0 +1,271 @@
+//! Owns: JSON text to and from the core's values, numbers kept as they were written (but `1E5` as `1e+5`).
+//! Must never know: whose text it is (a remote's, an app's, the store's).
+
+use std::{borrow::Cow, fmt, ops::Range};
+
+use mingle_core::record::{Number, Props, Value};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Why a text is not what was asked for: what is wrong and where, never the text itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct JsonError(String);
+
+/// Reads one JSON value. Of a name written twice the last counts; objects and lists may lie 127 deep (`serde_json`'s own bound, which
+/// keeps the stack).
+///
+/// # Errors
+/// When the text is not one JSON value, or too deep.
+pub fn parse(text: &str) -> Result<Value, JsonError> {
+    let start = text.as_ptr() as usize;
+    let within = start..start + text.len();
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Seed { within: &within }.deserialize(&mut reader).map_err(|error| told(&error))?;
+    reader.end().map_err(|error| told(&error))?;
+    Ok(value)
+}
+
+/// Reads one JSON object.
+///
+/// # Errors
+/// As [`parse`], and when the value is not an object.
+pub fn parse_object(text: &str) -> Result<Props, JsonError> {
+    match parse(text)? {
+        Value::Map(props) => Ok(props),
+        other => Err(JsonError(format!("{} where an object was expected", kind(&other)))),
+    }
+}
+
+/// The compact form of an object, names sorted: equal objects give equal texts, as long as their numbers are written alike.
+#[must_use]
+pub fn write(props: &Props) -> String {
+    let mut out = String::with_capacity(64);
+    put_map(&mut out, props);
+    out
+}
+
+/// The compact form of a value.
+#[must_use]
+pub fn write_value(value: &Value) -> String {
+    let mut out = String::new();
+    put(&mut out, value);
+    out
+}
+
+/// What kind of value it is, for error texts.
+#[must_use]
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::Text(_) => "a text",
+        Value::List(_) => "a list",
+        Value::Map(_) => "an object",
+    }
+}
+
+fn told(error: &serde_json::Error) -> JsonError {
+    // serde_json's own words can quote the text when a type does not fit; the category and the place never do.
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "the JSON text ends too early",
+        serde_json::error::Category::Data => "the JSON value does not fit",
+        _ if error.to_string().starts_with("recursion limit") => "the JSON value is too deep",
+        _ => "not JSON",
+    };
+    JsonError(format!("{what} (line {}, column {})", error.line(), error.column()))
+}
+
+fn put(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => out.push_str(number.text()),
+        Value::Text(text) => put_text(out, text),
+        Value::List(list) => {
+            out.push('[');
+            for (at, one) in list.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                put(out, one);
+            }
+            out.push(']');
+        }
+        Value::Map(props) => put_map(out, props),
+    }
+}
+
+fn put_map(out: &mut String, props: &Props) {
+    out.push('{');
+    for (at, (name, value)) in props.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        put_text(out, name);
+        out.push(':');
+        put(out, value);
+    }
+    out.push('}');
+}
+
+fn put_text(out: &mut String, text: &str) {
+    out.push('"');
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&text[plain..at]);
+        if escape.is_empty() {
+            out.push_str(&format!("\\u{byte:04x}"));
+        } else {
+            out.push_str(escape);
+        }
+        plain = at + 1;
+    }
+    out.push_str(&text[plain..]);
+    out.push('"');
+}
+
+/// The name under which `serde_json` hands over a number as it was written (its feature `arbitrary_precision`). A test holds it.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// Reads one value; `within` is where the text lies in memory. A document may hold [`NUMBER`] as an ordinary name: that one lies
+/// in the text, `serde_json`'s own does not.
+struct Seed<'a> {
+    within: &'a Range<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+    // Whole numbers of 64 bits have one written form, so nothing is lost on this way.
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(Number::as_written(value.to_string())))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(Number::as_written(value.to_string())))
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(one) = seq.next_element_seed(Seed { within: self.within })? {
+            list.push(one);
+        }
+        Ok(Value::List(list))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut props = Props::new();
+        while let Some(name) = map.next_key_seed(Name)? {
+            if let Cow::Borrowed(NUMBER) = name
+                && !self.within.contains(&(name.as_ptr() as usize))
+            {
+                let text: String = map.next_value()?;
+                return match map.next_key::<IgnoredAny>()? {
+                    None => Ok(Value::Number(Number::as_written(text))),
+                    Some(_) => Err(A::Error::custom("a number with a second half")),
+                };
+            }
+            let value = map.next_value_seed(Seed { within: self.within })?;
+            props.insert(name.into_owned(), value);
+        }
+        Ok(Value::Map(props))
+    }
+}
+
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: &str) {
+        let written = parse(text).map_or_else(|error| format!("! {error}"), |value| write_value(&value));
+        assert!(written == expect || (expect == "!" && written.starts_with("! ")), "{text} gave {written}, not {expect}");
+    }
+
+    #[test]
+    fn what_is_read_is_written() {
+        check("null", "null");
+        check(" [true, false , null] ", "[true,false,null]");
+        check(r#"{"b":1,"a":{"d":[],"c":{}}}"#, r#"{"a":{"c":{},"d":[]},"b":1}"#);
+        check(r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#);
+        check(r#""\u00e4\ud83d\ude00\/\b\f\n\r\t\\\"\u0000""#, "\"ä😀/\\u0008\\u000c\\n\\r\\t\\\\\\\"\\u0000\"");
+    }
+
+    #[test]
+    fn numbers_keep_their_form() {
+        for number in ["0", "-0", "1.50", "1e-5", "1e+5", "1e+999", "-12345678901234567890123.0001", "9007199254740993"] {
+            check(number, number);
+        }
+        check("[1E5,1e5]", "[1e+5,1e+5]");
+        check(&format!("[{},{}]", u64::MAX, i64::MIN), "[18446744073709551615,-9223372036854775808]");
+    }
+
+    #[test]
+    fn a_name_like_the_librarys_own_is_a_name() {
+        check(r#"{"$serde_json::private::Number":"12"}"#, r#"{"$serde_json::private::Number":"12"}"#);
+        check(r#"{"\u0024serde_json::private::Number":"12"}"#, r#"{"$serde_json::private::Number":"12"}"#);
+    }
+
+    #[test]
+    fn what_is_not_json_is_an_error() {
+        for text in ["", "{", "[1,]", "nul", "1 2", "01", "+1", ".5", "\"\\ud800\"", "'a'", "{\"a\":1", "NaN", "\u{feff}1"] {
+            check(text, "!");
+        }
+        check(&format!("{}{}", "[".repeat(127), "]".repeat(127)), &format!("{}{}", "[".repeat(127), "]".repeat(127)));
+        check(&format!("{}{}", "[".repeat(200), "]".repeat(200)), "!");
+        assert!(parse_object("[]").is_err());
+        assert_eq!(parse("{\"secret\": sesame}").unwrap_err().to_string(), "not JSON (line 1, column 12)");
+    }
+}
