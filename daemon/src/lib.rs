@@ -1,4 +1,10 @@
 //! Owns: the list of the daemon's rooms. Must never know: what happens in them.
 
+pub mod environment;
 pub mod json;
+pub mod lock;
+pub mod logs;
+pub mod notify;
+pub mod paths;
 pub mod remotes;
+pub mod signals;
