@@ -1,6 +1,7 @@
 //! Owns: the list of the daemon's rooms. Must never know: what happens in them.
 
 pub mod environment;
+pub mod ipc;
 pub mod json;
 pub mod lock;
 pub mod logs;

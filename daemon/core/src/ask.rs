@@ -7,6 +7,17 @@ use std::time::Duration;
 
 use crate::{record::Value, time::Timestamp};
 
+mod grants;
+mod news;
+mod operate;
+
+pub use grants::{Grant, Grants, Scope};
+pub use news::{Event, News, Topic};
+pub use operate::{
+    Accepted, Attention, DaemonState, Explained, Halted, Holding, Page, Progress, RemoteChecked, RemoteRow, RunMode, RunRequest,
+    RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
+};
+
 /// A record's data as JSON text (an object), as stored.
 pub type Body = String;
 
@@ -137,6 +148,32 @@ pub enum Is {
     Has(Value),
 }
 
+/// A page of records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// The records, in the order asked for.
+    pub records: Vec<Found>,
+    /// Where the next page begins; none: this was the last.
+    pub cursor: Option<String>,
+}
+
+/// A question for the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// The cursor; 0: everything.
+    pub seq: u64,
+    /// The instance it belongs to; none: the present one.
+    pub instance: Option<String>,
+    /// Of these collections.
+    pub scope: Scope,
+    /// How many changes, at most.
+    pub limit: usize,
+    /// How many bytes of data, at most (one record always fits).
+    pub bytes: usize,
+    /// With the records' data.
+    pub data: bool,
+}
+
 /// What became of a record since a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
@@ -176,6 +213,32 @@ pub struct Changes {
     pub more: bool,
     /// The cursor was of another instance or below the horizon: this begins from nothing.
     pub fresh: bool,
+}
+
+/// Which conflicts or rejections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// Of these collections.
+    pub scope: Scope,
+    /// Of this sync.
+    pub sync: Option<String>,
+    /// Also those that are settled.
+    pub all: bool,
+    /// How many, at most.
+    pub limit: usize,
+    /// A former answer's cursor.
+    pub cursor: Option<String>,
+}
+
+/// Something whose collection is asked for, before somebody may touch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About<'a> {
+    /// A conflict, by its id.
+    Conflict(&'a str),
+    /// A rejection, by its id.
+    Rejection(&'a str),
+    /// A sync, by its name.
+    Sync(&'a str),
 }
 
 /// How far a write has come at the remotes concerned.

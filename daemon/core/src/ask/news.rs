@@ -1,0 +1,139 @@
+//! Owns: what happens, as apps are told of it: the topics. Must never know: who listens, the wire.
+
+use super::{Attention, Progress, SyncState, Trouble};
+use crate::time::Timestamp;
+
+/// What an app may listen to, beside changes of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// Runs: started, progress, finished.
+    Run,
+    /// The schedule state of syncs.
+    Sync,
+    /// Conflicts made and resolved.
+    Conflict,
+    /// Rejections made and settled.
+    Rejection,
+    /// What a person should know or decide.
+    Attention,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Self; 5] = [Self::Run, Self::Sync, Self::Conflict, Self::Rejection, Self::Attention];
+}
+
+/// One thing that happened. Only the latest about one thing is kept ([`News::about`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+/// What happened, topic by topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A run goes on, or has come out.
+    Run {
+        /// Which sync.
+        sync: String,
+        /// `r-...`
+        run: String,
+        /// Run status, as in the word list; one that ends a run is the last about it.
+        status: String,
+        /// How far it has come, while it runs.
+        progress: Option<Progress>,
+        /// `new_data`, `no_new_data`, `failed`, once it has ended.
+        result: Option<String>,
+        /// Why it was stopped.
+        stop_reason: Option<String>,
+        /// What went wrong.
+        error: Option<Trouble>,
+    },
+    /// A sync's schedule state is another one. The daemon's own state comes with `sync` none.
+    Sync {
+        /// Which; none: the daemon.
+        sync: Option<String>,
+        /// Its state; none for the daemon.
+        state: Option<SyncState>,
+        /// The daemon's state, where it is the daemon's.
+        daemon: Option<super::DaemonState>,
+        /// The first hold's name.
+        hold: Option<String>,
+        /// When it is due next.
+        next: Option<Timestamp>,
+    },
+    /// A conflict was made, or is resolved.
+    Conflict {
+        /// Its id.
+        conflict: String,
+        /// Whether it waits for a decision.
+        open: bool,
+        /// Where.
+        collection: String,
+        /// Which record.
+        id: String,
+        /// Which property; none: the record as a whole.
+        property: Option<String>,
+    },
+    /// A rejection was made, or is settled.
+    Rejection {
+        /// Its id.
+        rejection: String,
+        /// Whether it stands.
+        open: bool,
+        /// `up`, `down`, `create`, `delete`.
+        side: String,
+        /// Where.
+        collection: String,
+        /// Which record, where there is one.
+        id: Option<String>,
+        /// Which sync.
+        sync: String,
+    },
+    /// Something for a person came up, or is over.
+    Attention {
+        /// What.
+        attention: Attention,
+        /// Whether it is over.
+        over: bool,
+    },
+}
+
+impl News {
+    /// Its topic.
+    #[must_use]
+    pub fn topic(&self) -> Topic {
+        match self.event {
+            Event::Run { .. } => Topic::Run,
+            Event::Sync { .. } => Topic::Sync,
+            Event::Conflict { .. } => Topic::Conflict,
+            Event::Rejection { .. } => Topic::Rejection,
+            Event::Attention { .. } => Topic::Attention,
+        }
+    }
+
+    /// What it is about, within its topic: later news about the same replaces it. Runs go by run id, so that a run's last event is
+    /// never replaced by another run's.
+    #[must_use]
+    pub fn about(&self) -> String {
+        match &self.event {
+            Event::Run { run, .. } => run.clone(),
+            Event::Sync { sync, .. } => sync.clone().unwrap_or_default(),
+            Event::Conflict { conflict, .. } => conflict.clone(),
+            Event::Rejection { rejection, .. } => rejection.clone(),
+            Event::Attention { attention, .. } => format!("{} {}", attention.name, attention.about),
+        }
+    }
+
+    /// The collection whose grant decides who may hear it; none: everybody.
+    #[must_use]
+    pub fn collection(&self) -> Option<&str> {
+        match &self.event {
+            Event::Conflict { collection, .. } | Event::Rejection { collection, .. } => Some(collection),
+            Event::Run { .. } | Event::Sync { .. } | Event::Attention { .. } => None,
+        }
+    }
+}

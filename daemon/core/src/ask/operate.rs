@@ -1,0 +1,265 @@
+//! Owns: what is asked of syncs, runs, remotes and the daemon itself, and what is answered. Must never know: the wire, how the
+//! schedule comes to its answers.
+
+use std::time::Duration;
+
+use super::{RunRow, Trouble};
+use crate::time::Timestamp;
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where the next page begins; none: this was the last.
+    pub cursor: Option<String>,
+}
+
+/// Whether runs are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DaemonState {
+    /// They are.
+    Running,
+    /// No more; some still come to a safe point.
+    Stopping,
+    /// None runs.
+    Stopped,
+}
+
+/// The daemon as a whole. The apps connected are `ipc`'s own knowledge and not here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// Whether runs are accepted.
+    pub state: DaemonState,
+    /// Since when.
+    pub since: Timestamp,
+    /// The app that stopped it.
+    pub by: Option<String>,
+    /// Bytes of the store's file.
+    pub store_bytes: u64,
+    /// Bytes of its log.
+    pub wal_bytes: u64,
+    /// How long the daemon has run.
+    pub uptime: Duration,
+    /// Every sync, by name.
+    pub syncs: Vec<SyncStatus>,
+    /// What a person should know or decide.
+    pub attention: Vec<Attention>,
+}
+
+/// The schedule state of a sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncState {
+    /// Paused, or nothing makes it due.
+    Disabled,
+    /// Not due yet.
+    Waiting,
+    /// Due, and a hold stands in the way.
+    Blocked,
+    /// Due, and about to start.
+    Ready,
+    /// A run is on.
+    Running,
+}
+
+/// One sync in the status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyncStatus {
+    /// Its name.
+    pub sync: String,
+    /// Its schedule state.
+    pub state: SyncState,
+    /// The name of the first hold.
+    pub hold: Option<String>,
+    /// When it is due next.
+    pub next: Option<Timestamp>,
+    /// Its last ended run.
+    pub last: Option<RunRow>,
+    /// The run that is on.
+    pub run: Option<Progress>,
+    /// Links that are behind.
+    pub pending: u64,
+    /// Open conflicts.
+    pub conflicts: u64,
+    /// Rejections that stand.
+    pub rejections: u64,
+}
+
+/// How far a run has come. Never lies: `done <= total`, both only grow within a phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Which run.
+    pub run: String,
+    /// `down`, `up`, ...
+    pub phase: String,
+    /// So many are done.
+    pub done: u64,
+    /// Of so many, where that is known.
+    pub total: Option<u64>,
+}
+
+/// What a person should know or decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attention {
+    /// A stable word.
+    pub name: String,
+    /// The sync, remote or record it is about.
+    pub about: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What a person can do.
+    pub hint: String,
+}
+
+/// Why a sync does not run now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// A stable word: `network`, `interval`, `stopped`, ...
+    pub name: String,
+    /// What is.
+    pub has: String,
+    /// What must be.
+    pub needs: String,
+    /// When it ends, where that is known.
+    pub until: Option<Timestamp>,
+}
+
+/// Everything about one sync's next run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// Which sync.
+    pub sync: String,
+    /// Its schedule state.
+    pub state: SyncState,
+    /// Every hold.
+    pub holds: Vec<Holding>,
+    /// When it is due next.
+    pub next: Option<Timestamp>,
+    /// The last three runs, newest first.
+    pub last: Vec<RunRow>,
+    /// The same for a person, in a few sentences.
+    pub text: String,
+}
+
+/// One sync as it is defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncRow {
+    /// Its name.
+    pub sync: String,
+    /// What it syncs.
+    pub collection: String,
+    /// With whom.
+    pub remote: String,
+    /// The remote's own container.
+    pub resource: String,
+    /// `down`, `up`, `both`.
+    pub direction: String,
+    /// Its schedule state.
+    pub state: SyncState,
+}
+
+/// How a run is done, where it is not left to the sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunMode {
+    /// Changes only.
+    Fast,
+    /// Everything, compared.
+    Slow,
+    /// Forget agreed copies, match anew, no deletes.
+    Refresh,
+    /// The replica is replaced by the truth.
+    PullTruth,
+    /// The truth is replaced by the replica.
+    PushTruth,
+    /// Staged whole download.
+    Bulk,
+}
+
+/// A run that an app asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRequest {
+    /// Which sync.
+    pub sync: String,
+    /// How; none: as the sync decides.
+    pub mode: Option<RunMode>,
+    /// Also under metered, battery, idle and window.
+    pub force: bool,
+    /// Deletes that are guarded are taken.
+    pub accept_deletes: bool,
+    /// Who asks, where the app has a name.
+    pub by: Option<String>,
+}
+
+/// A run that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// `r-...`
+    pub run: String,
+    /// Another is on, or a hold stands: it begins later.
+    pub queued: bool,
+}
+
+/// How a run has come out, or that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Queued or on.
+    Pending,
+    /// All of it.
+    Done,
+    /// With rejections.
+    DoneWithErrors,
+    /// Not.
+    Failed,
+    /// Resumably.
+    Stopped,
+    /// For good.
+    Cancelled,
+}
+
+/// The answer to a wait for a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunWaited {
+    /// How it has come out.
+    pub state: RunState,
+    /// Why, in words: of what is pending (the hold), and of what went wrong.
+    pub why: Option<String>,
+    /// The remote it speaks to, and its error.
+    pub remote: Option<(String, Option<String>)>,
+}
+
+/// What stop, restart, pause and resume answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halted {
+    /// The daemon's state now.
+    pub state: DaemonState,
+    /// The runs stopped or made due.
+    pub runs: Vec<String>,
+}
+
+/// A remote, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteRow {
+    /// Its name in the configuration.
+    pub remote: String,
+    /// The code that speaks its protocol.
+    pub kind: String,
+    /// The data that describes the service, for kinds that need it.
+    pub profile: Option<String>,
+    /// Where it is, without secrets.
+    pub url: Option<String>,
+    /// What it can do: stable words.
+    pub abilities: Vec<String>,
+    /// The syncs that use it.
+    pub syncs: Vec<String>,
+}
+
+/// What a look at a remote brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteChecked {
+    /// Its name.
+    pub remote: String,
+    /// How long its answer took.
+    pub took: Duration,
+    /// What is wrong with it; none: it answers, and takes our login.
+    pub trouble: Option<Trouble>,
+}

@@ -1,0 +1,96 @@
+//! Owns: the trait through which the socket reaches the rest of the daemon, in core words. Must never know: who implements it, the
+//! wire.
+//!
+//! Reads are answered where they are asked, on the thread that serves the connection: a hop to another thread costs ten times the
+//! read itself. Whatever may take longer returns a [`Later`], and the connection goes on meanwhile.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use mingle_core::ask::{
+    About, Accepted, Changes, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, Page, Query, Refusal, RejectionRow,
+    RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, Waited, Which, Write,
+    Writer, Written,
+};
+use tokio::sync::watch;
+
+use super::news::Newsroom;
+
+/// An answer that comes later. Dropped, nobody waits for it any more; what it asked for may happen all the same.
+pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
+
+/// What the socket asks of the rest of the daemon.
+///
+/// The reads (`get` to `remotes`) must be short: they hold up every call of the same connection, and the thread. A query that takes
+/// longer than a few milliseconds is ended by its own deadline and refused with [`Refusal::Deadline`].
+///
+/// # Errors
+/// Every [`Refusal`] becomes one stable error name in `ipc/convert`; its words reach the app, except those of
+/// [`Refusal::Internal`].
+pub trait Door: Send + Sync + 'static {
+    /// This store's id; a new or restored store has a new one.
+    fn instance(&self) -> String;
+    /// The build, as `status` and `hello` show it.
+    fn build(&self) -> String;
+    /// The seq of the last commit: changes after each commit that gave a new one.
+    fn head(&self) -> watch::Receiver<u64>;
+    /// What happens beside records; whoever implements the door publishes there.
+    fn news(&self) -> &Newsroom;
+    /// What the configuration grants an app by its name. An app that it does not name may write everything.
+    fn grants(&self, app: &str) -> Grants;
+
+    /// One live record. Neither collection nor record there: [`Refusal::NotFound`].
+    fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal>;
+    /// A page of records: at most `query.limit`, and at most about a MiB.
+    fn list(&self, query: &Query) -> Result<Listed, Refusal>;
+    /// A page of the feed. Only what `since.scope` has; `seq` of the answer passes over what it has not.
+    fn changes(&self, since: &Since) -> Result<Changes, Refusal>;
+    /// Conflicts, newest first.
+    fn conflicts(&self, which: &Which) -> Result<Page<ConflictRow>, Refusal>;
+    /// Rejections, newest first.
+    fn rejections(&self, which: &Which) -> Result<Page<RejectionRow>, Refusal>;
+    /// Runs, newest first.
+    fn history(&self, sync: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<Page<RunRow>, Refusal>;
+    /// The collection that a conflict, rejection or sync belongs to, so that a grant can be asked for it.
+    fn collection_of(&self, about: About<'_>) -> Result<String, Refusal>;
+    /// The daemon as a whole, from a copy of the board: never through the writer.
+    fn status(&self) -> Result<Status, Refusal>;
+    /// Why a sync does not run, and when it will.
+    fn explain(&self, sync: &str) -> Result<Explained, Refusal>;
+    /// Every sync, by name.
+    fn syncs(&self) -> Result<Vec<SyncRow>, Refusal>;
+    /// Every remote, by name.
+    fn remotes(&self) -> Result<Vec<RemoteRow>, Refusal>;
+
+    /// All of these writes or none. They are queued before this returns, so writes of one connection keep their order; dropping the
+    /// answer does not take them back. Answered after the commit.
+    fn write(&self, writer: Writer, writes: Vec<Write>) -> Later<Written>;
+    /// Decides a conflict, as a write like any other. [`Written::writes`] names the record.
+    fn resolve_conflict(&self, writer: Writer, conflict: String, if_seq: Option<u64>, keep: Keep) -> Later<Written>;
+    /// Decides a rejection. [`Written::writes`] names the record where there is one.
+    fn resolve_rejection(&self, writer: Writer, rejection: String, with: Resolution) -> Later<Written>;
+    /// Until the write of this token is settled at the remotes concerned, or the time is up: then the answer is `Pending`.
+    fn wait_write(&self, token: String, timeout: Duration) -> Later<Waited>;
+    /// Until the run has ended, or the time is up: then the answer is `Pending`.
+    fn wait_run(&self, run: String, timeout: Duration) -> Later<RunWaited>;
+    /// A run of a sync, now or as soon as may be.
+    fn run_sync(&self, request: RunRequest) -> Later<Accepted>;
+    /// Ends the queued or running run of a sync (or of this id) for good.
+    fn cancel_run(&self, sync_or_run: String) -> Later<Halted>;
+    /// Suspends all runs and refuses new ones. With a lease (a number of ours) it ends at [`Door::release`]; without, it is written
+    /// down and holds until [`Door::restart`].
+    fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted>;
+    /// The connection that held this lease is gone: where no other stop holds, runs are accepted again.
+    fn release(&self, lease: u64);
+    /// Accepts runs again; with `resync_stopped` those that the stop ended are due at once.
+    fn restart(&self, by: Option<String>, resync_stopped: bool) -> Later<Halted>;
+    /// Suspends one sync, written down.
+    fn pause(&self, sync: String, by: Option<String>) -> Later<SyncState>;
+    /// Takes a pause back.
+    fn resume(&self, sync: String, by: Option<String>) -> Later<SyncState>;
+    /// Ends the daemon in good order; answered before it goes.
+    fn shutdown(&self, by: Option<String>) -> Later<()>;
+    /// Reads the configuration again; what changed, in words.
+    fn reload(&self) -> Later<Vec<String>>;
+    /// Asks a remote whether it is there and takes our login.
+    fn check_remote(&self, remote: String) -> Later<RemoteChecked>;
+}
