@@ -4,6 +4,8 @@
 pub mod ask;
 pub mod limits;
 pub mod mingle;
+pub mod path;
+pub mod planted;
 pub mod policy;
 pub mod record;
 pub mod replica;

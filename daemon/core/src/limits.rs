@@ -41,3 +41,10 @@ pub const COLLECTIONS_PER_QUESTION_MAX: usize = 256;
 pub const SOCKET_PATH_BYTES_MAX: usize = 100;
 /// After `accept` failed (no descriptors left) we wait so long, or the loop would spin.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
+
+// Mingling.
+
+/// Past this many lines on any side, a text is not merged line by line: the policy `text` falls back as on overlap (the replica's
+/// value stands, recorded). Comparing texts with nothing in common costs the square of their length, and the length is a stranger's;
+/// a meeting runs inside a write transaction.
+pub const TEXT_MERGE_LINES_MAX: usize = 2_000;

@@ -55,10 +55,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The rule for one property.
+    /// The rule for one property; where `nested`, a path has the rule of the nearest object around it that has one.
     #[must_use]
     pub fn of(&self, property: &str) -> Merge {
-        self.properties.get(property).copied().unwrap_or(self.default)
+        let own = |path: &str| self.properties.get(path).copied();
+        let around = || crate::path::parents(property).find_map(own);
+        own(property).or_else(|| self.nested.then(around).flatten()).unwrap_or(self.default)
     }
 
     /// How values of one property are compared.

@@ -1,6 +1,7 @@
 //! Owns: what a record is made of. Must never know: JSON text (the edge reads and writes it), the store, replicas.
 
 use std::{
+    borrow::Cow,
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
 };
@@ -133,11 +134,7 @@ fn same_value(a: &Value, b: &Value, likeness: Likeness) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || a.by_value(b) == Ordering::Equal,
         (Value::Text(a), Value::Text(b)) => a == b || same_text(a, b),
-        (Value::List(a), Value::List(b)) if likeness.sets => {
-            let within =
-                |some: &[Value], all: &[Value]| some.iter().all(|one| all.iter().any(|other| same_value(one, other, likeness)));
-            within(a, b) && within(b, a)
-        }
+        (Value::List(a), Value::List(b)) if likeness.sets => keys(a, likeness) == keys(b, likeness),
         (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b, likeness)),
         (Value::Map(a), Value::Map(b)) => same_props(a, b, likeness),
         (a, b) => a == b,
@@ -148,8 +145,76 @@ fn same_text(a: &str, b: &str) -> bool {
     if !a.contains('\r') && !b.contains('\r') {
         return a == b;
     }
-    let lf = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n");
-    lf(a) == lf(b)
+    with_lf(a) == with_lf(b)
+}
+
+/// What a value means, as bytes: two values have one key if and only if they are the [`same`]. For looking up members of sets,
+/// which comparing each with each would make quadratic in what a stranger sent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(Vec<u8>);
+
+/// The key of one value.
+#[must_use]
+pub fn key(value: &Value, likeness: Likeness) -> Key {
+    let mut bytes = Vec::new();
+    write_key(value, likeness, &mut bytes);
+    Key(bytes)
+}
+
+fn keys(list: &[Value], likeness: Likeness) -> BTreeSet<Key> {
+    list.iter().map(|one| key(one, likeness)).collect()
+}
+
+fn write_key(value: &Value, likeness: Likeness, out: &mut Vec<u8>) {
+    // Every piece is either of fixed size or led by its length, so no two values run into one another.
+    let sized = |out: &mut Vec<u8>, bytes: &[u8]| {
+        out.extend((bytes.len() as u64).to_be_bytes());
+        out.extend(bytes);
+    };
+    match value {
+        Value::Null => out.push(b'n'),
+        Value::Bool(is) => out.push(if *is { b't' } else { b'f' }),
+        Value::Number(number) => {
+            let (sign, place, digits) = match number.parts() {
+                Parts::Below(place, digits) => (b'-', place, digits),
+                Parts::Zero => (b'0', 0, Vec::new()),
+                Parts::Above(place, digits) => (b'+', place, digits),
+            };
+            out.push(sign);
+            out.extend(place.to_be_bytes());
+            sized(out, &digits);
+        }
+        Value::Text(text) => {
+            out.push(b'"');
+            sized(out, with_lf(text).as_bytes());
+        }
+        Value::List(list) if likeness.sets => {
+            out.push(b'[');
+            let keys = keys(list, likeness);
+            out.extend((keys.len() as u64).to_be_bytes());
+            keys.iter().for_each(|Key(bytes)| sized(out, bytes));
+        }
+        Value::List(list) => {
+            out.push(b'[');
+            out.extend((list.len() as u64).to_be_bytes());
+            list.iter().for_each(|one| write_key(one, likeness, out));
+        }
+        Value::Map(props) => {
+            out.push(b'{');
+            for (name, value) in props.iter().filter(|(_, value)| likeness.null_is_a_value || **value != Value::Null) {
+                out.push(b':');
+                sized(out, name.as_bytes());
+                write_key(value, likeness, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+/// The text with each line end as LF.
+#[must_use]
+pub fn with_lf(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() }
 }
 
 /// Whether two objects mean the same, property by property.
@@ -237,5 +302,46 @@ mod tests {
         let (ab, ba) = (Value::List(vec![text("a"), text("b")]), Value::List(vec![text("b"), text("a"), text("a")]));
         assert!(!same(Some(&ab), Some(&ba), plain));
         assert!(same(Some(&ab), Some(&ba), Likeness { sets: true, ..plain }));
+    }
+
+    #[test]
+    fn one_key_for_one_meaning() {
+        let text = |text: &str| Value::Text(text.into());
+        let number = |text: &str| Value::Number(Number::as_written(text));
+        let map =
+            |props: &[(&str, Value)]| Value::Map(props.iter().map(|(name, value)| ((*name).into(), value.clone())).collect());
+        let mut all = vec![
+            Value::Null,
+            Value::Bool(true),
+            Value::Bool(false),
+            number("1"),
+            number("1.0"),
+            number("0"),
+            number("-0e7"),
+            number("-1"),
+            number("10"),
+            text(""),
+            text("1"),
+            text("a\r\nb"),
+            text("a\nb"),
+            map(&[]),
+            map(&[("a", Value::Null)]),
+            map(&[("a", number("1"))]),
+            map(&[("a", number("1.0")), ("b", Value::Null)]),
+        ];
+        let lists: Vec<Value> =
+            all.iter().flat_map(|one| all.iter().map(|two| Value::List(vec![one.clone(), two.clone(), one.clone()]))).collect();
+        all.extend(lists);
+        all.extend([Value::List(vec![]), Value::List(vec![Value::List(vec![])])]);
+        for likeness in [(false, false), (false, true), (true, false), (true, true)]
+            .map(|(sets, null_is_a_value)| Likeness { sets, null_is_a_value })
+        {
+            let keys: Vec<Key> = all.iter().map(|one| key(one, likeness)).collect();
+            for (one, one_key) in all.iter().zip(&keys) {
+                for (two, two_key) in all.iter().zip(&keys) {
+                    assert_eq!(same_value(one, two, likeness), one_key == two_key, "{one:?} against {two:?} with {likeness:?}");
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,66 @@
+//! Owns: the bugs that can be switched on to see whether the tests find them. Never in a release: without the feature `planted`
+//! every question is answered no, and the compiler removes it.
+//! Must never know: what a bug breaks.
+
+/// Every bug that can be planted, by name.
+pub const ALL: &[&str] = &[
+    // mingle: with no base, what theirs lacks is taken from the truth.
+    "absence clears without a base",
+    // mingle: a union does not look at the base, so what was removed comes back.
+    "union is plain",
+    // mingle: a property under an open conflict clashes again at each meeting.
+    "manual not frozen",
+];
+
+/// Whether this bug is planted.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+#[inline(always)]
+pub const fn is(_name: &str) -> bool {
+    false
+}
+
+#[cfg(feature = "planted")]
+pub use on::{is, set, set_here};
+
+#[cfg(feature = "planted")]
+mod on {
+    use std::{
+        cell::Cell,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::ALL;
+
+    /// Its place in `ALL` plus one; 0: none. Of the whole process, for tests that have the process to themselves.
+    static EVERYWHERE: AtomicUsize = AtomicUsize::new(0);
+
+    thread_local! {
+        /// Of this thread, for tests that run beside others.
+        static HERE: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Whether this bug is planted, here or everywhere.
+    ///
+    /// # Panics
+    /// On a name that `ALL` does not have.
+    #[must_use]
+    pub fn is(name: &str) -> bool {
+        let place = place(Some(name));
+        HERE.get() == place || EVERYWHERE.load(Ordering::Relaxed) == place
+    }
+
+    /// Plants one bug in the whole process, in place of the one before; none: all is well again.
+    pub fn set(name: Option<&str>) {
+        EVERYWHERE.store(place(name), Ordering::Relaxed);
+    }
+
+    /// Plants one bug in this thread, in place of the one before; none: all is well again.
+    pub fn set_here(name: Option<&str>) {
+        HERE.set(place(name));
+    }
+
+    fn place(name: Option<&str>) -> usize {
+        name.map_or(0, |name| 1 + ALL.iter().position(|one| *one == name).expect("a planted bug stands in planted::ALL"))
+    }
+}
