@@ -1,0 +1,159 @@
+//! Owns: each method's parameters and answer, and the list of methods. Must never know: who serves them.
+//!
+//! A method is one type: its fields are the parameters (unknown ones are refused), [`Call::Answer`] what comes back (unknown members
+//! are passed over). Record data is [`crate::Raw`]: carried as written, never read here.
+
+mod daemon;
+mod data;
+mod decide;
+mod filter;
+mod remote;
+mod sync;
+mod talk;
+
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+pub use self::{daemon::*, data::*, decide::*, filter::*, remote::*, sync::*, talk::*};
+use crate::{
+    Raw,
+    error::{Error, Name},
+    message::without_place,
+};
+
+/// One method: the type is its parameters.
+pub trait Call: Serialize + DeserializeOwned {
+    /// Its name on the wire.
+    const METHOD: &'static str;
+    /// What comes back.
+    type Answer: Serialize + DeserializeOwned;
+}
+
+/// What a caller must be allowed to, for a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Everybody, before anything else: `hello`.
+    Open,
+    /// Everybody: it shows or steers runs, and gives no record.
+    Operate,
+    /// `read` on the collections it names.
+    Read,
+    /// A name, and `write` on the collections it names.
+    Write,
+}
+
+/// One line of the list of methods.
+#[derive(Clone, Copy, Debug)]
+pub struct Method {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// Who may call it.
+    pub right: Right,
+    /// Reads parameters as its type, and gives them back as that type writes them: what the tests compare.
+    pub params: fn(&RawValue) -> Result<Raw, Error>,
+    /// The same for an answer.
+    pub answer: fn(&RawValue) -> Result<Raw, Error>,
+}
+
+/// Reads the parameters of a method; None stands for `{}`.
+///
+/// # Errors
+/// `invalid`, naming the member that is wrong.
+pub fn params<C: Call>(params: Option<&RawValue>) -> Result<C, Error> {
+    let text = params.map_or("{}", RawValue::get);
+    // A struct could be read from an array as well, which nobody has promised.
+    if !text.starts_with('{') {
+        return Err(Error::new(Name::Invalid, "params must be an object").hint(see(C::METHOD)));
+    }
+    serde_json::from_str(text).map_err(|why| Error::new(Name::Invalid, without_place(&why)).hint(see(C::METHOD)))
+}
+
+fn see(method: &str) -> String {
+    format!("PROTOCOL.md, section {method}, shows the parameters")
+}
+
+fn params_again<C: Call>(raw: &RawValue) -> Result<Raw, Error> {
+    serde_json::value::to_raw_value(&params::<C>(Some(raw))?).map_err(|why| Error::new(Name::Internal, why.to_string()))
+}
+
+fn answer_again<C: Call>(raw: &RawValue) -> Result<Raw, Error> {
+    let invalid = |why: serde_json::Error| Error::new(Name::Invalid, why.to_string());
+    let answer: C::Answer = serde_json::from_str(raw.get()).map_err(invalid)?;
+    serde_json::value::to_raw_value(&answer).map_err(invalid)
+}
+
+/// The method of that name.
+#[must_use]
+pub fn method(name: &str) -> Option<&'static Method> {
+    METHODS.iter().find(|method| method.name == name)
+}
+
+/// A member that is there, null included: a plain `Option` takes null for absent.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Raw>, D::Error> {
+    Raw::deserialize(from).map(Some)
+}
+
+/// A nested object that must be one, not an array of its fields.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    let raw = Raw::deserialize(from)?;
+    if !raw.get().starts_with('{') {
+        return Err(serde::de::Error::custom("must be an object"));
+    }
+    serde_json::from_str(raw.get()).map_err(|why| serde::de::Error::custom(without_place(&why)))
+}
+
+/// Members that are false are not written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+macro_rules! methods {
+    ($($call:ident, $name:literal, $right:ident, $answer:ty, $about:literal;)+) => {
+        $(impl Call for $call {
+            const METHOD: &'static str = $name;
+            type Answer = $answer;
+        })+
+
+        /// Every method, in the order of PROTOCOL.md.
+        pub const METHODS: &[Method] = &[$(Method {
+            name: $name,
+            about: $about,
+            right: Right::$right,
+            params: params_again::<$call>,
+            answer: answer_again::<$call>,
+        },)+];
+    };
+}
+
+methods! {
+    Hello, "hello", Open, HelloAnswer, "gives the app's name and learns what this daemon can do";
+    Get, "get", Read, Record, "one record";
+    List, "list", Read, ListAnswer, "the records of a collection, filtered and ordered, in pages";
+    Put, "put", Write, Written, "writes a whole record";
+    Patch, "patch", Write, Written, "changes properties of a record (RFC 7396)";
+    Delete, "delete", Write, Written, "deletes a record";
+    Transact, "transact", Write, TransactAnswer, "several writes, all or nothing";
+    Changes, "changes", Read, ChangesAnswer, "what changed since a seq, in pages";
+    Subscribe, "subscribe", Read, SubscribeAnswer, "state first, then changes and events, as they come";
+    Wait, "wait", Operate, WaitAnswer, "until the remotes have a write, or a run has ended, or the time is over";
+    Cancel, "cancel", Operate, CancelAnswer, "ends a call of this connection that is still in flight";
+    Status, "status", Operate, StatusAnswer, "the daemon, every sync, and what needs a person";
+    Stop, "stop", Operate, StateAnswer, "suspends all runs and refuses new ones; apps go on";
+    Restart, "restart", Operate, StateAnswer, "accepts runs again";
+    Shutdown, "shutdown", Operate, ShutdownAnswer, "ends the daemon";
+    SyncRun, "sync.run", Operate, SyncRunAnswer, "runs a sync as soon as it may";
+    SyncPause, "sync.pause", Operate, SyncStateAnswer, "suspends one sync until it is resumed";
+    SyncResume, "sync.resume", Operate, SyncStateAnswer, "lets a paused sync run again";
+    SyncList, "sync.list", Operate, SyncListAnswer, "the syncs that are defined";
+    Explain, "explain", Operate, ExplainAnswer, "every reason why a sync does not run now, and when it will";
+    History, "history", Operate, HistoryAnswer, "past runs, the latest first, in pages";
+    ConflictList, "conflict.list", Read, ConflictListAnswer, "conflicts, open ones unless all are asked for";
+    ConflictResolve, "conflict.resolve", Write, Written, "decides a conflict";
+    RejectionList, "rejection.list", Read, RejectionListAnswer, "records that a sync could not settle";
+    RejectionResolve, "rejection.resolve", Write, Resolved, "decides what becomes of a rejection";
+    RemoteList, "remote.list", Operate, RemoteListAnswer, "the remotes and what each can do";
+    RemoteCheck, "remote.check", Operate, RemoteCheckAnswer, "asks a remote whether it answers and takes the credentials";
+}

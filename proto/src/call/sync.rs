@@ -1,0 +1,283 @@
+//! Owns: the words about syncs and runs. Must never know: when a sync is due.
+
+use serde::{Deserialize, Serialize};
+
+use super::is_false;
+use crate::{
+    Time,
+    words::{choice, words},
+};
+
+words! {
+    /// How a sync stands with its schedule.
+    #[derive(Default)]
+    pub enum ScheduleState {
+        /// Paused, or turned off.
+        Disabled = "disabled",
+        /// Not due yet.
+        #[default]
+        Waiting = "waiting",
+        /// Due, and held.
+        Blocked = "blocked",
+        /// Due, and about to run.
+        Ready = "ready",
+        /// It runs.
+        Running = "running",
+    }
+}
+
+words! {
+    /// How a run stands.
+    #[derive(Default)]
+    pub enum RunStatus {
+        /// Asked for.
+        #[default]
+        Queued = "queued",
+        /// Under way.
+        Running = "running",
+        /// On its way to a safe point.
+        Stopping = "stopping",
+        /// Ended early, to go on later.
+        Stopped = "stopped",
+        /// Ended well.
+        Done = "done",
+        /// Ended, and rejections remain.
+        DoneWithErrors = "done_with_errors",
+        /// Ended by an error.
+        Failed = "failed",
+        /// Ended for good by a request.
+        Cancelled = "cancelled",
+    }
+}
+
+words! {
+    /// What the schedule learns from a run.
+    pub enum RunResult {
+        /// Something came or went.
+        NewData = "new_data",
+        /// Both sides were the same.
+        NoNewData = "no_new_data",
+        /// It did not get so far.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// Which way a sync carries changes.
+    pub enum Direction {
+        /// Remote to truth.
+        Down = "down",
+        /// Truth to remote.
+        Up = "up",
+        /// Both.
+        Both = "both",
+    }
+}
+
+choice! {
+    /// How a run looks for changes.
+    pub enum Mode {
+        /// Changes only.
+        Fast = "fast",
+        /// Everything, compared.
+        Slow = "slow",
+        /// Forget the agreed copies and begin anew, without deletes.
+        Refresh = "refresh",
+    }
+}
+
+/// `sync.run`: as soon as the holds that nothing passes are gone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncRun {
+    /// Which.
+    pub sync: String,
+    /// As the sync says where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Passes metered, battery, idle and window too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Takes deletes that are guarded otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub accept_deletes: bool,
+}
+
+/// What `sync.run` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRunAnswer {
+    /// For `wait`: `r-...`. A run that begins after this request.
+    pub run: String,
+    /// It waits for the one under way, or for a hold.
+    pub queued: bool,
+}
+
+/// `sync.pause`: written down before it is answered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncPause {
+    /// Which.
+    pub sync: String,
+}
+
+/// `sync.resume`: what a stop ended is due at once.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncResume {
+    /// Which.
+    pub sync: String,
+}
+
+/// What `sync.pause` and `sync.resume` answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncStateAnswer {
+    /// How it stands now.
+    pub state: ScheduleState,
+}
+
+/// `sync.list`: the definitions.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncList {}
+
+/// What `sync.list` answers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SyncListAnswer {
+    /// By name.
+    pub syncs: Vec<SyncDefinition>,
+}
+
+/// One sync as it is defined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncDefinition {
+    /// Its name.
+    pub sync: String,
+    /// What it carries.
+    pub collection: String,
+    /// From and to where.
+    pub remote: String,
+    /// The remote's own container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Which way.
+    pub direction: Direction,
+    /// Its interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_ms: Option<u64>,
+    /// Its wall-clock schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// How it stands now.
+    pub state: ScheduleState,
+}
+
+/// `explain`: the decision of this moment, in words.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Explain {
+    /// Which.
+    pub sync: String,
+}
+
+/// What `explain` answers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ExplainAnswer {
+    /// Which.
+    pub sync: String,
+    /// How it stands.
+    pub state: ScheduleState,
+    /// Every reason that it does not run now; none: it runs, or it is about to.
+    pub holds: Vec<Hold>,
+    /// When it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Time>,
+    /// The last three runs, the latest first.
+    pub last: Vec<Run>,
+    /// All of it for people, in a few lines.
+    pub text: String,
+}
+
+/// Why a sync does not run now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Stable, for code: `stopped`, `paused`, `needs_login`, `backoff`, `retry_after`, `network`, `battery_not_low`, ...
+    pub name: String,
+    /// How it is now: `14 %`.
+    #[serde(default)]
+    pub has: String,
+    /// How it must be: `20 %`.
+    #[serde(default)]
+    pub needs: String,
+    /// When it ends by itself, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_at: Option<Time>,
+    /// What a person may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// `history`: the latest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// Only of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
+    /// The most runs of a page, up to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// What `history` answers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct HistoryAnswer {
+    /// One page.
+    pub runs: Vec<Run>,
+    /// There where another page may follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// One run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// `r-...`.
+    pub run: String,
+    /// Of this sync.
+    pub sync: String,
+    /// How it stands.
+    pub status: RunStatus,
+    /// What the schedule learned; None before its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<RunResult>,
+    /// What made it due: timer, cron, change, ping, request, start.
+    pub trigger: String,
+    /// What ended it early: `user`, `constraint:NAME`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
+    /// None while it is queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// None before its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+    /// Records that came.
+    pub down: u64,
+    /// Records that went.
+    pub up: u64,
+    /// Rejections it left.
+    pub rejected: u64,
+    /// Conflicts it met.
+    pub conflicts: u64,
+    /// Over the network, both ways.
+    pub bytes: u64,
+    /// Why it failed, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What a person may do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}

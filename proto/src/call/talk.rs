@@ -1,0 +1,213 @@
+//! Owns: the words about the conversation itself: who is here, what comes unasked, waiting, cancelling. Must never know: records.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::is_false;
+use crate::{
+    PROTOCOL,
+    message::Id,
+    words::{choice, words},
+};
+
+/// `hello`: may be left out; then the app has no name, and may read and operate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// A stable name: grants go by it, and the ledger says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// The major that the app speaks.
+    #[serde(default = "protocol")]
+    pub protocol: u32,
+}
+
+const fn protocol() -> u32 {
+    PROTOCOL
+}
+
+impl Default for Hello {
+    fn default() -> Self {
+        Self { app: None, protocol: PROTOCOL }
+    }
+}
+
+/// What `hello` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelloAnswer {
+    /// The major that the daemon speaks.
+    pub protocol: u32,
+    /// Names of what it can do: every method it serves, and more. Ask for names, never compare versions.
+    pub abilities: Vec<String>,
+    /// The bounds of this connection.
+    pub limits: Limits,
+    /// The id of this store; a new or restored store has a new one.
+    pub instance: String,
+    /// The present head of the feed.
+    pub seq: u64,
+    /// By collection; `*` stands for every other, and where it is missing, the others are `none`.
+    pub grants: BTreeMap<String, Grant>,
+    /// The daemon's version, for people.
+    pub build: String,
+}
+
+/// The bounds of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The longest request line, in bytes.
+    pub request_bytes: u64,
+    /// Where a page of an answer ends, in bytes.
+    pub reply_bytes: u64,
+    /// The most records of a page.
+    pub page_records: u64,
+    /// Past this many the daemon stops reading.
+    pub calls_in_flight: u64,
+    /// The most subscriptions of a connection.
+    pub subscriptions: u64,
+}
+
+words! {
+    /// What an app may do in a collection.
+    pub enum Grant {
+        /// Not even see it.
+        None = "none",
+        /// See it.
+        Read = "read",
+        /// See it and write it.
+        Write = "write",
+    }
+}
+
+/// `subscribe`: a cursor over the feed, and topics.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subscribe {
+    /// Changes of these; left out with topics: none, left out without topics: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collections: Option<Vec<String>>,
+    /// Events of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Vec<Topic>>,
+    /// Go on from here; left out: everything, state first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// The instance that `since` belongs to, if not the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// False: from now on, without what is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<bool>,
+    /// With the records' data.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub data: bool,
+}
+
+choice! {
+    /// What events are about.
+    pub enum Topic {
+        /// A run began, goes on, ended.
+        Run = "run",
+        /// A sync, or the daemon as a whole, is in another state.
+        Sync = "sync",
+        /// A conflict came or was resolved.
+        Conflict = "conflict",
+        /// A rejection came or was resolved.
+        Rejection = "rejection",
+        /// Something needs a person, or no longer does.
+        Attention = "attention",
+    }
+}
+
+/// What `subscribe` answers, before the first notification.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscribeAnswer {
+    /// Its number in this connection.
+    pub subscription: u64,
+    /// Where it begins.
+    pub seq: u64,
+    /// Nothing is there after `since`: the view is whole already.
+    pub caught_up: bool,
+    /// `since` could not be told from: everything follows, and what the caller had is void.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fresh: bool,
+}
+
+/// `wait`: for a write (token) or a run, exactly one of the two.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// Of a write: `w-...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Of a run: `r-...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Then `pending` is answered, and the work goes on; left out or 0: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// What `wait` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitAnswer {
+    /// Of the whole.
+    pub state: Settled,
+    /// What it still waits for, or why it failed, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Each remote concerned.
+    #[serde(default)]
+    pub remotes: Vec<RemoteSettled>,
+}
+
+/// One remote of a `wait`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteSettled {
+    /// Its name.
+    pub remote: String,
+    /// Of the write there.
+    pub state: Settled,
+    /// What it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+words! {
+    /// How a write or a run stands. A write: `done`, `pending`, `rejected`, `overruled`; a run: all but the middle two.
+    #[derive(Default)]
+    pub enum Settled {
+        /// Not yet.
+        #[default]
+        Pending = "pending",
+        /// The remote has it; the run ended well.
+        Done = "done",
+        /// The remote refused it.
+        Rejected = "rejected",
+        /// A conflict or a decision took another value.
+        Overruled = "overruled",
+        /// The run ended, and rejections remain.
+        DoneWithErrors = "done_with_errors",
+        /// The run failed.
+        Failed = "failed",
+        /// The run was stopped.
+        Stopped = "stopped",
+        /// The run was cancelled.
+        Cancelled = "cancelled",
+    }
+}
+
+/// `cancel`: the call with that id answers `cancelled`, unless it is done already. A write that was queued may still happen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cancel {
+    /// As that call wrote it.
+    pub id: Id<'static>,
+}
+
+/// What `cancel` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelAnswer {
+    /// Whether a call of that id was in flight.
+    pub cancelled: bool,
+}

@@ -1,0 +1,244 @@
+//! Owns: what the daemon sends unasked. Must never know: who listens.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    Raw, Time,
+    call::{Change, DaemonState, Hold, RunResult, RunStatus, ScheduleState, Side, Topic},
+    words::words,
+};
+
+/// The notifications, as METHODS are the calls.
+pub const NOTIFICATIONS: &[&str] = &[Changed::METHOD, Event::METHOD];
+
+/// `changed`: one page of a subscription's feed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Changed {
+    /// Of which.
+    pub subscription: u64,
+    /// One for each record, its last state.
+    pub changes: Vec<Change>,
+    /// The position behind this page: the `since` of a reconnect.
+    pub seq: u64,
+    /// Whether the view is not whole yet.
+    pub more: bool,
+    /// Begins anew here: what the app had is void.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
+}
+
+impl Changed {
+    /// Its name on the wire.
+    pub const METHOD: &str = "changed";
+}
+
+/// `event`: one event of a topic. Flat on the wire: `{subscription, topic, at, ...}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Of which.
+    pub subscription: u64,
+    /// When.
+    pub at: Time,
+    /// What.
+    pub body: Body,
+}
+
+/// What happened, by topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Topic `run`.
+    Run(RunEvent),
+    /// Topic `sync`.
+    Sync(SyncEvent),
+    /// Topic `conflict`.
+    Conflict(ConflictEvent),
+    /// Topic `rejection`.
+    Rejection(RejectionEvent),
+    /// Topic `attention`.
+    Attention(AttentionEvent),
+}
+
+words! {
+    /// Where a run is in its life.
+    #[derive(Default)]
+    pub enum RunStep {
+        /// Asked for, and waits.
+        Queued = "queued",
+        /// It began.
+        Started = "started",
+        /// It goes on; only the latest is sent.
+        #[default]
+        Progress = "progress",
+        /// It ended, whichever way: `status` says it.
+        Finished = "finished",
+    }
+}
+
+/// A run began, goes on, or ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEvent {
+    /// Where it is.
+    pub step: RunStep,
+    /// `r-...`.
+    pub run: String,
+    /// Of which sync.
+    pub sync: String,
+    /// How it stands.
+    pub status: RunStatus,
+    /// `progress`: `down`, `up`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// `progress`: records of this phase that are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<u64>,
+    /// `progress`: of how many, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// `finished`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<RunResult>,
+    /// `finished`: what ended it early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
+    /// `finished`: why it failed, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A sync is in another state, or (no `sync`) the daemon as a whole is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncEvent {
+    /// Which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
+    /// Of the sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ScheduleState>,
+    /// Of the daemon: `stopped` ends what `stop` began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daemon: Option<DaemonState>,
+    /// Why it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// When it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Time>,
+}
+
+/// A conflict came, or was resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictEvent {
+    /// Its number.
+    pub conflict: u64,
+    /// It waits for a decision.
+    pub open: bool,
+    /// Of the record.
+    pub collection: String,
+    /// The record.
+    pub id: String,
+    /// None: a delete met an edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub property: Option<String>,
+}
+
+/// A rejection came, or was resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectionEvent {
+    /// Its number.
+    pub rejection: u64,
+    /// It stands.
+    pub open: bool,
+    /// What kind it is.
+    pub side: Side,
+    /// Which sync.
+    pub sync: String,
+    /// Of the record.
+    pub collection: String,
+    /// The record, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What is wrong, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+}
+
+/// Something needs a person, or no longer does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttentionEvent {
+    /// Stable, for code.
+    pub name: String,
+    /// The sync, the remote or the thing.
+    pub about: String,
+    /// It still needs one.
+    pub open: bool,
+    /// Since when.
+    pub since_at: Time,
+    /// What to do.
+    pub hint: String,
+}
+
+impl Event {
+    /// Its name on the wire.
+    pub const METHOD: &str = "event";
+
+    /// Its topic.
+    #[must_use]
+    pub const fn topic(&self) -> Topic {
+        match self.body {
+            Body::Run(_) => Topic::Run,
+            Body::Sync(_) => Topic::Sync,
+            Body::Conflict(_) => Topic::Conflict,
+            Body::Rejection(_) => Topic::Rejection,
+            Body::Attention(_) => Topic::Attention,
+        }
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // Flattening is safe in this direction; reading through it would lose numbers that keep their written form.
+        #[derive(Serialize)]
+        struct Flat<'a, T> {
+            subscription: u64,
+            topic: Topic,
+            at: &'a Time,
+            #[serde(flatten)]
+            body: &'a T,
+        }
+        fn flat<S: Serializer, T: Serialize>(event: &Event, body: &T, to: S) -> Result<S::Ok, S::Error> {
+            Flat { subscription: event.subscription, topic: event.topic(), at: &event.at, body }.serialize(to)
+        }
+        match &self.body {
+            Body::Run(body) => flat(self, body, to),
+            Body::Sync(body) => flat(self, body, to),
+            Body::Conflict(body) => flat(self, body, to),
+            Body::Rejection(body) => flat(self, body, to),
+            Body::Attention(body) => flat(self, body, to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Head {
+            subscription: u64,
+            topic: Topic,
+            at: Time,
+        }
+        // The same text is read twice, first for its topic: see `serialize`.
+        let raw = Raw::deserialize(from)?;
+        let read = || {
+            let head: Head = serde_json::from_str(raw.get())?;
+            let body = match head.topic {
+                Topic::Run => Body::Run(serde_json::from_str(raw.get())?),
+                Topic::Sync => Body::Sync(serde_json::from_str(raw.get())?),
+                Topic::Conflict => Body::Conflict(serde_json::from_str(raw.get())?),
+                Topic::Rejection => Body::Rejection(serde_json::from_str(raw.get())?),
+                Topic::Attention => Body::Attention(serde_json::from_str(raw.get())?),
+            };
+            Ok(Self { subscription: head.subscription, at: head.at, body })
+        };
+        read().map_err(|why: serde_json::Error| serde::de::Error::custom(why))
+    }
+}
