@@ -1,0 +1,344 @@
+//! Owns: what happens when one record of a replica meets the truth: whether a row is news, what both sides become, what to send,
+//! and what an answer settles. Pure: the store reads a [`Link`] and the truth, calls one function here, writes what it returns.
+//! Must never know: SQL, the order of a run.
+//!
+//! After a meeting `truth := mingle(agreed, truth, theirs)` and `agreed := theirs`. There is no dirty flag and no outbox: what
+//! to send is the comparison of the truth with `agreed` ([`errand::plan`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    mingle::{Base, Clash, Sides, Stamps, mingle},
+    planted,
+    policy::{Merge, OnDelete, Policy},
+    record::{Props, Value, names, same},
+    replica::{Abilities, Row, RowState},
+    time::Timestamp,
+};
+
+pub mod answer;
+pub mod arrival;
+pub mod errand;
+
+/// How many revisions that a link has left are remembered (design: "the last 8 are kept").
+pub const REVISIONS_LEFT_MAX: usize = 8;
+
+/// One record at one replica.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// The remote's id; none: not known yet, or gone there.
+    pub remote_id: Option<String>,
+    /// The last revision seen or made.
+    pub revision: Option<String>,
+    /// Revisions this link has left, newest last.
+    pub left: Vec<String>,
+    /// The newest stamp seen.
+    pub modified: Option<Timestamp>,
+    /// What the replica last had.
+    pub agreed: Agreed,
+    /// Requests whose answers are not settled, oldest first.
+    pub sent: Vec<Sent>,
+    /// The highest seq whose state the replica took or was found to equal.
+    pub confirmed: u64,
+}
+
+/// What a link says of its replica: the merge base.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Agreed {
+    /// The same as the truth on the carried properties; nothing is stored.
+    Same,
+    /// This, in the replica's own form.
+    Own(Props),
+    /// Nothing: it had none, or it is deleted there.
+    Gone,
+    /// Never compared.
+    Unknown,
+}
+
+/// A request that left and whose answer is not settled. Committed before the request leaves: kept in memory only, a lost answer
+/// makes us our own enemy (holes.md H1).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sent {
+    /// The record's seq whose state it carries.
+    pub seq: u64,
+    /// What it carries; `None` inside: cleared.
+    pub what: SentWhat,
+    /// The server's clock when it left, where known.
+    pub server_time: Option<Timestamp>,
+    /// A read by id has looked since; it no longer forces another look. It still counts as a base (see [`based`]).
+    pub looked: bool,
+    /// Rows without a link that appeared since, where the remote makes ids: any of them may be ours.
+    pub strangers: u32,
+}
+
+/// What a request carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SentWhat {
+    /// A new record.
+    Create(Props),
+    /// These properties.
+    Update(BTreeMap<String, Option<Value>>),
+    /// Its end.
+    Delete,
+}
+
+/// The rules under which a link meets.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The collection's.
+    pub policy: &'a Policy,
+    /// The remote's.
+    pub abilities: &'a Abilities,
+    /// The sync only sends: what the remote has never changes the truth.
+    pub up_only: bool,
+    /// Properties under an open conflict at this link.
+    pub frozen: &'a BTreeSet<String>,
+}
+
+/// What a meeting makes of both sides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Met {
+    /// The link from now on.
+    pub link: Link,
+    /// The truth from now on.
+    pub truth: Option<Props>,
+    /// The truth has changed.
+    pub changed: bool,
+    /// What clashed.
+    pub clashes: Vec<Clash>,
+    /// Frozen properties that are equal now: their conflicts close.
+    pub thawed: Vec<String>,
+    /// A remote id the link no longer has.
+    pub former: Option<String>,
+    /// The replica has what the truth has (outside frozen properties).
+    pub level: bool,
+}
+
+impl Link {
+    /// A record the replica does not have, as far as we know.
+    #[must_use]
+    pub fn unborn() -> Self {
+        Self { remote_id: None, revision: None, left: Vec::new(), modified: None, agreed: Agreed::Gone, sent: Vec::new(), confirmed: 0 }
+    }
+
+    /// A record at the replica under this id, never compared.
+    #[must_use]
+    pub fn stranger(remote_id: &str) -> Self {
+        Self { remote_id: Some(remote_id.into()), agreed: Agreed::Unknown, ..Self::unborn() }
+    }
+
+    /// Whether an answer is outstanding that no read has looked behind.
+    #[must_use]
+    pub fn in_doubt(&self) -> bool {
+        self.sent.iter().any(|sent| !sent.looked)
+    }
+
+    /// Whether this is an open create: nothing there as far as we know, and a create whose answer is outstanding.
+    #[must_use]
+    pub fn open_create(&self) -> bool {
+        self.agreed == Agreed::Gone && self.sent.iter().any(|sent| matches!(sent.what, SentWhat::Create(_)))
+    }
+
+    fn base<'a>(&'a self, truth: Option<&'a Props>) -> Base<'a> {
+        match (&self.agreed, truth) {
+            (Agreed::Same, Some(truth)) => Base::Known(truth),
+            (Agreed::Own(props), _) => Base::Known(props),
+            (Agreed::Gone | Agreed::Same, _) => Base::Gone,
+            (Agreed::Unknown, _) => Base::Unknown,
+        }
+    }
+
+    /// Takes a revision as the present one; the former one has been left.
+    fn moves_to(&mut self, revision: Option<String>) {
+        if revision == self.revision {
+            return;
+        }
+        if let Some(old) = self.revision.take() {
+            self.left.retain(|left| *left != old);
+            self.left.push(old);
+            let over = self.left.len().saturating_sub(REVISIONS_LEFT_MAX);
+            self.left.drain(..over);
+        }
+        if let Some(new) = &revision {
+            self.left.retain(|left| left != new);
+        }
+        self.revision = revision;
+    }
+}
+
+/// Meets a row that is believed. `truth` is the present record, none if it is deleted.
+#[must_use]
+pub fn meet(link: &Link, truth: Option<&Props>, row: &Row, stamps: &Stamps, rules: Rules<'_>) -> Met {
+    let theirs = match &row.state {
+        RowState::Live(props) => Some(rules.abilities.carried.of(props)),
+        RowState::Gone | RowState::Unreadable(_) => None,
+    };
+    let base = based(link, truth, theirs.as_ref(), rules);
+    let mut next = link.clone();
+    next.settle_by_reading(rules);
+    close(next, base.as_base(), truth, theirs, row, stamps, rules)
+}
+
+/// A merge base of our own making, or the link's.
+pub(crate) enum Footing {
+    Known(Props),
+    Gone,
+    Unknown,
+}
+
+impl Footing {
+    pub(crate) fn as_base(&self) -> Base<'_> {
+        match self {
+            Self::Known(props) => Base::Known(props),
+            Self::Gone => Base::Gone,
+            Self::Unknown => Base::Unknown,
+        }
+    }
+}
+
+/// The base of a read: what was agreed, and where the replica shows a value that we sent, that value: it is our own, not news.
+fn based(link: &Link, truth: Option<&Props>, theirs: Option<&Props>, rules: Rules<'_>) -> Footing {
+    let mut footing = match link.base(truth) {
+        Base::Known(props) => Footing::Known(props.clone()),
+        Base::Gone => Footing::Gone,
+        Base::Unknown => Footing::Unknown,
+    };
+    if planted::is("sent in memory only") {
+        return footing;
+    }
+    for sent in &link.sent {
+        match (&sent.what, theirs) {
+            (SentWhat::Delete, None) => footing = Footing::Gone,
+            (SentWhat::Delete, Some(_)) | (_, None) => {}
+            (SentWhat::Create(props), Some(theirs)) => {
+                for (name, value) in props {
+                    footing.own(name, Some(value), theirs, rules);
+                }
+            }
+            (SentWhat::Update(patch), Some(theirs)) => {
+                for (name, value) in patch {
+                    footing.own(name, value.as_ref(), theirs, rules);
+                }
+            }
+        }
+    }
+    footing
+}
+
+impl Footing {
+    /// Takes the replica's value of one property as the base if it is the one that we sent.
+    fn own(&mut self, name: &str, sent: Option<&Value>, theirs: &Props, rules: Rules<'_>) {
+        let shown = theirs.get(name);
+        if !same(shown, sent, rules.policy.likeness(name)) {
+            return;
+        }
+        if !matches!(self, Self::Known(_)) {
+            *self = Self::Known(Props::new());
+        }
+        if let Self::Known(base) = self {
+            match shown {
+                Some(value) => base.insert(name.into(), value.clone()),
+                None => base.remove(name),
+            };
+        }
+    }
+}
+
+impl Link {
+    /// A read after the fact settles what was sent where writes are conditional: what did not come through then is refused
+    /// later. Elsewhere it may still arrive, so it is kept as a base.
+    fn settle_by_reading(&mut self, rules: Rules<'_>) {
+        if rules.abilities.conditional {
+            self.sent.clear();
+        } else {
+            for sent in &mut self.sent {
+                sent.looked = true;
+            }
+        }
+    }
+}
+
+/// The law: `truth := mingle(agreed, truth, theirs)`, `agreed := theirs`.
+pub(crate) fn close(
+    mut next: Link,
+    base: Base<'_>,
+    truth: Option<&Props>,
+    theirs: Option<Props>,
+    row: &Row,
+    stamps: &Stamps,
+    rules: Rules<'_>,
+) -> Met {
+    let up_policy;
+    let mut policy = rules.policy;
+    if rules.up_only {
+        up_policy = Policy { default: Merge::Truth, properties: BTreeMap::new(), delete: OnDelete::KeepEdit, ..rules.policy.clone() };
+        policy = &up_policy;
+    }
+    let sides =
+        Sides { base, truth, theirs: theirs.as_ref(), carried: &rules.abilities.carried, frozen: rules.frozen, policy, stamps };
+    let mut mingled = mingle(&sides);
+    let mut held = theirs;
+    if rules.up_only {
+        mingled.truth = truth.cloned();
+        mingled.clashes.clear();
+        // Remote-only properties bring nothing and are not cleared: they are not part of what was agreed.
+        if let (Some(held), Some(truth)) = (&mut held, truth) {
+            held.retain(|name, _| truth.contains_key(name) || matches!(base, Base::Known(base) if base.contains_key(name)));
+        }
+    }
+    let changed = match (&mingled.truth, truth) {
+        (None, None) => false,
+        (Some(new), Some(old)) => !alike(new, old, rules),
+        _ => true,
+    };
+    let mut former = None;
+    match &held {
+        None => {
+            former = next.remote_id.take();
+            next.moves_to(None);
+            next.agreed = Agreed::Gone;
+        }
+        Some(held) => {
+            next.remote_id = Some(row.remote_id.clone());
+            next.moves_to(row.revision.clone());
+            next.modified = next.modified.max(row.modified);
+            let equal = mingled.truth.as_ref().is_some_and(|truth| {
+                names(truth, held)
+                    .into_iter()
+                    .filter(|name| rules.abilities.carried.has(name))
+                    .all(|name| same(truth.get(name), held.get(name), rules.policy.likeness(name)))
+            });
+            next.agreed = if equal { Agreed::Same } else { Agreed::Own(held.clone()) };
+        }
+    }
+    let thawed = thawed(mingled.truth.as_ref(), held.as_ref(), rules);
+    let level = errand::difference(&next, mingled.truth.as_ref(), rules).is_none();
+    Met { link: next, truth: mingled.truth, changed, clashes: mingled.clashes, thawed, former, level }
+}
+
+/// Whether two records mean the same, property by property under their own likeness.
+#[must_use]
+pub fn alike(a: &Props, b: &Props, rules: Rules<'_>) -> bool {
+    names(a, b).into_iter().all(|name| same(a.get(name), b.get(name), rules.policy.likeness(name)))
+}
+
+fn thawed(truth: Option<&Props>, theirs: Option<&Props>, rules: Rules<'_>) -> Vec<String> {
+    let (Some(truth), Some(theirs)) = (truth, theirs) else { return Vec::new() };
+    let equal = |name: &&String| same(at(truth, name), at(theirs, name), rules.policy.likeness(name));
+    rules.frozen.iter().filter(equal).cloned().collect()
+}
+
+/// The value at a path: names joined by `/`, with `~1` for `/` and `~0` for `~` inside a name.
+#[must_use]
+pub fn at<'a>(props: &'a Props, path: &str) -> Option<&'a Value> {
+    if let Some(value) = props.get(path) {
+        return Some(value);
+    }
+    let mut names = path.split('/').map(|name| name.replace("~1", "/").replace("~0", "~"));
+    let mut value = props.get(&names.next()?)?;
+    for name in names {
+        let Value::Map(inner) = value else { return None };
+        value = inner.get(&name)?;
+    }
+    Some(value)
+}

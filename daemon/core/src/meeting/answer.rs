@@ -1,0 +1,169 @@
+//! Owns: what the answer to an errand settles. Must never know: how the answer came.
+//!
+//! The answer to an upload is itself a meeting, whose base is what was agreed with what was sent laid over it: so the remote's
+//! own form of an app's value enters the truth once, and an edit made while the request was under way stays.
+
+use super::{Agreed, Footing, Link, Met, Rules, SentWhat, close, meet};
+use crate::{
+    mingle::{Base, Stamps},
+    planted,
+    record::{Props, same},
+    replica::{Answer, Row, RowState},
+};
+
+/// What becomes of a link whose errand was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settled {
+    /// Both sides have met; the seq whose state the remote took, where it took it.
+    Met {
+        /// What both sides became.
+        met: Met,
+        /// The seq whose state the remote took.
+        took: Option<u64>,
+    },
+    /// It moved at the remote, which did not say how: look by id, then plan anew.
+    Look(Link),
+    /// The remote will not take it as it is.
+    Refused {
+        /// The link without the errand.
+        link: Link,
+        /// The remote's words.
+        what: String,
+    },
+    /// Not sent; as before.
+    Unsent(Link),
+    /// Not known whether it was done: what was sent stays with the link.
+    Doubt,
+}
+
+/// Settles one answer. `truth` is the record as it is now, which may have moved since the errand was planned.
+#[must_use]
+pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stamps, rules: Rules<'_>) -> Settled {
+    let mut next = link.clone();
+    let last = next.sent.pop();
+    let Some(last) = last else { return Settled::Doubt };
+    let gone = |link: &Link| Row {
+        remote_id: link.remote_id.clone().unwrap_or_default(),
+        revision: None,
+        modified: None,
+        created: None,
+        state: RowState::Gone,
+    };
+    match answer {
+        Answer::Taken(row) => {
+            // What was sent before was looked behind when this one was planned, and this one lies over it.
+            next.sent.clear();
+            let took = Some(last.seq);
+            match (&last.what, row) {
+                (SentWhat::Delete, _) => {
+                    let row = gone(&next);
+                    Settled::Met { met: close(next, Base::Gone, truth, None, &row, stamps, rules), took }
+                }
+                (what, row) => Settled::Met { met: taken(next, truth, what, row.as_ref(), stamps, rules), took },
+            }
+        }
+        Answer::Stale(Some(row)) => Settled::Met { met: meet(&next, truth, row, stamps, rules), took: None },
+        Answer::Stale(None) => {
+            if let (SentWhat::Create(_), Agreed::Gone) = (&last.what, &next.agreed) {
+                next.agreed = Agreed::Unknown;
+            }
+            Settled::Look(next)
+        }
+        Answer::Gone => {
+            let row = gone(&next);
+            let met = if last.what == SentWhat::Delete {
+                close(next, Base::Gone, truth, None, &row, stamps, rules)
+            } else {
+                meet(&next, truth, &row, stamps, rules)
+            };
+            Settled::Met { met, took: (last.what == SentWhat::Delete).then_some(last.seq) }
+        }
+        Answer::Refused(what) => {
+            forget_new_id(&mut next, &last.what);
+            Settled::Refused { link: next, what: what.clone() }
+        }
+        Answer::Unsent(_) => {
+            forget_new_id(&mut next, &last.what);
+            Settled::Unsent(next)
+        }
+        Answer::Unknown(_) => Settled::Doubt,
+    }
+}
+
+/// A create that did not happen gives its id back.
+fn forget_new_id(link: &mut Link, what: &SentWhat) {
+    if matches!(what, SentWhat::Create(_)) && link.agreed == Agreed::Gone {
+        link.remote_id = None;
+    }
+}
+
+fn taken(next: Link, truth: Option<&Props>, what: &SentWhat, row: Option<&Row>, stamps: &Stamps, rules: Rules<'_>) -> Met {
+    let base = laid_over(&next, truth, what);
+    let remote_id = next.remote_id.clone().unwrap_or_default();
+    let assumed = Row {
+        remote_id,
+        revision: None,
+        modified: None,
+        created: None,
+        state: RowState::Live(base.clone()),
+    };
+    let mut row = row.cloned().unwrap_or_else(|| assumed.clone());
+    if planted::is("answer body ignored") {
+        row.state = assumed.state;
+    }
+    let theirs = match &row.state {
+        RowState::Live(props) => rules.abilities.carried.of(props),
+        RowState::Gone | RowState::Unreadable(_) => base.clone(),
+    };
+    // The remote's form of a value we sent is no news against an edit made meanwhile: it is the base of that property.
+    let mut base = base;
+    for name in names_of(what) {
+        let moved = truth.is_none_or(|truth| !same(truth.get(name), sent_value(what, name), rules.policy.likeness(name)));
+        if moved {
+            match theirs.get(name) {
+                Some(value) => base.insert(name.to_string(), value.clone()),
+                None => base.remove(name),
+            };
+        }
+    }
+    let footing = Footing::Known(base);
+    close(next, footing.as_base(), truth, Some(theirs), &row, stamps, rules)
+}
+
+fn names_of(what: &SentWhat) -> Vec<&str> {
+    match what {
+        SentWhat::Create(props) => props.keys().map(String::as_str).collect(),
+        SentWhat::Update(patch) => patch.keys().map(String::as_str).collect(),
+        SentWhat::Delete => Vec::new(),
+    }
+}
+
+fn sent_value<'a>(what: &'a SentWhat, name: &str) -> Option<&'a crate::record::Value> {
+    match what {
+        SentWhat::Create(props) => props.get(name),
+        SentWhat::Update(patch) => patch.get(name).and_then(Option::as_ref),
+        SentWhat::Delete => None,
+    }
+}
+
+/// What was agreed, with what was sent laid over it.
+fn laid_over(link: &Link, truth: Option<&Props>, what: &SentWhat) -> Props {
+    let mut base = match (&link.agreed, truth) {
+        (Agreed::Own(props), _) => props.clone(),
+        (Agreed::Same, Some(truth)) => truth.clone(),
+        _ => Props::new(),
+    };
+    match what {
+        SentWhat::Create(props) => base.extend(props.clone()),
+        SentWhat::Update(patch) => {
+            for (name, value) in patch {
+                match value {
+                    Some(value) => base.insert(name.clone(), value.clone()),
+                    None => base.remove(name),
+                };
+            }
+        }
+        SentWhat::Delete => {}
+    }
+    base
+}

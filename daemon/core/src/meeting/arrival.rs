@@ -1,0 +1,69 @@
+//! Owns: whether a row that came is news for its link. Must never know: what is done with it.
+
+use super::{Agreed, Link, Rules, SentWhat};
+use crate::{
+    planted,
+    record::{Props, names, same},
+    replica::{Row, RowState},
+};
+
+/// What a row is to the link it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It repeats what the link knows.
+    Echo,
+    /// It may be old news: ask for it by id before it is believed.
+    Ask,
+    /// Both sides meet.
+    Meet,
+}
+
+/// Judges a row. `asked`: it was asked for by id just now, so it is believed.
+///
+/// Only a revision that is unique per change makes an echo; a stamp does not: content is compared (holes.md H8). A revision the
+/// link has already left, or an older stamp, is old news (H7).
+#[must_use]
+pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: Rules<'_>) -> Arrival {
+    let strong = rules.abilities.strong_revision;
+    let left = strong && row.revision.as_ref().is_some_and(|revision| link.left.contains(revision));
+    let older = !strong && row.modified.is_some() && row.modified < link.modified;
+    let believe_all = planted::is("old revision believed");
+    match (&row.state, &link.agreed) {
+        (RowState::Unreadable(_), _) => Arrival::Meet,
+        (RowState::Gone, Agreed::Gone) => {
+            // A delete of ours whose answer was lost, or an open create that never came through, is settled by this.
+            if link.in_doubt() && (asked || link.sent.iter().any(|sent| sent.what == SentWhat::Delete)) { Arrival::Meet } else { Arrival::Echo }
+        }
+        (RowState::Gone, _) if left && !asked && !believe_all => Arrival::Ask,
+        (RowState::Gone, _) => Arrival::Meet,
+        (RowState::Live(_), Agreed::Gone) if link.remote_id.is_some() => Arrival::Meet,
+        // Deleted, and here it is again: under a former id, or before the delete reached every listing.
+        (RowState::Live(_), Agreed::Gone) if asked => Arrival::Meet,
+        (RowState::Live(_), Agreed::Gone) if left && !believe_all => Arrival::Echo,
+        (RowState::Live(_), Agreed::Gone) => Arrival::Ask,
+        (RowState::Live(_), _) if (left || older) && !asked && !believe_all => Arrival::Ask,
+        (RowState::Live(_), Agreed::Unknown) => Arrival::Meet,
+        (RowState::Live(theirs), Agreed::Same | Agreed::Own(_)) => {
+            let repeats = if strong || planted::is("echo by coarse stamp") {
+                row.revision.is_some() && row.revision == link.revision
+            } else {
+                shows_agreed(link, truth, theirs, rules)
+            };
+            if repeats && !link.in_doubt() { Arrival::Echo } else { Arrival::Meet }
+        }
+    }
+}
+
+fn shows_agreed(link: &Link, truth: Option<&Props>, theirs: &Props, rules: Rules<'_>) -> bool {
+    let agreed = match &link.agreed {
+        Agreed::Own(agreed) => Some(agreed),
+        Agreed::Same => truth,
+        Agreed::Gone | Agreed::Unknown => None,
+    };
+    agreed.is_some_and(|agreed| {
+        names(agreed, theirs)
+            .into_iter()
+            .filter(|name| rules.abilities.carried.has(name))
+            .all(|name| same(agreed.get(name), theirs.get(name), rules.policy.likeness(name)))
+    })
+}

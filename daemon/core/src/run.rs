@@ -1,0 +1,370 @@
+//! Owns: one sync with a remote as a machine: event in, effects out. Its order (down, ghosts, up, finish), its checkpoints,
+//! where a stop takes hold. Must never know: what a batch holds, how an effect is done, when a run starts.
+//!
+//! Each effect ends in exactly one event. At most one effect on the store and one on the remote are under way at a time: the next
+//! page is fetched while the last one is applied.
+
+use crate::{
+    ask::Trouble,
+    replica::{Answer, Asked, Cursor, Errand, From, Page, RemoteError, Row},
+};
+
+pub mod checkpoint;
+mod down;
+mod machine;
+mod up;
+
+pub use checkpoint::{Resume, Watermark};
+pub use machine::Run;
+
+/// How the rows of a run are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Changes since the checkpoint.
+    #[default]
+    Fast,
+    /// Everything, compared.
+    Slow,
+    /// Everything, with agreed copies forgotten and remote ids kept; no deletes.
+    Refresh,
+}
+
+impl Mode {
+    /// The word on the wire and in history.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Slow => "slow",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// Which way a sync goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Remote to truth.
+    Down,
+    /// Truth to remote.
+    Up,
+    /// Both, down first.
+    #[default]
+    Both,
+}
+
+impl Direction {
+    /// Whether the sync sends.
+    #[must_use]
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::Up | Self::Both)
+    }
+
+    /// The word in configuration, wire and log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Up => "up",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// Why a run was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// A person's `stop` or `sync.pause`.
+    User,
+    /// An app's.
+    App,
+    /// Past its deadline, or silent too long.
+    Timeout,
+    /// The daemon ends.
+    Shutdown,
+    /// Found running at boot.
+    Crash,
+    /// Another definition took its place.
+    Replaced,
+}
+
+impl StopReason {
+    /// The word in history.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::App => "app",
+            Self::Timeout => "timeout",
+            Self::Shutdown => "shutdown",
+            Self::Crash => "crash",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// What a run was asked to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Which way.
+    pub direction: Direction,
+    /// How; the run may find that it has to be slow.
+    pub mode: Mode,
+    /// What made it due: `timer`, `cron`, `change`, `request`, `start`, `resume`.
+    pub trigger: String,
+    /// A person said: whatever the guard or a new epoch holds back.
+    pub force: bool,
+    /// A person said: take the guarded deletes.
+    pub accept_deletes: bool,
+}
+
+/// What was negotiated: from where, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// From where the listing starts.
+    pub from: From,
+    /// Where a stopped run goes on.
+    pub resume: Option<Resume>,
+    /// The mode that was negotiated.
+    pub mode: Mode,
+    /// The number of this listing, where it is whole.
+    pub pass: u64,
+    /// How many deletes it may infer before the rest is guarded.
+    pub deletes_max: u64,
+    /// Another history than the checkpoint's, with links to lose: compare and count before anything is applied.
+    pub compare_first: bool,
+    /// How the remote continues listings.
+    pub cursor: Cursor,
+    /// The remote says what was deleted; without, a whole listing tells by absence.
+    pub tombstones: bool,
+    /// How many rows a page is asked for.
+    pub page_rows: usize,
+}
+
+/// What applying a batch did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Records that changed here.
+    pub changed: u64,
+    /// Conflicts recorded.
+    pub conflicts: u64,
+    /// Rejections made.
+    pub rejected: u64,
+    /// Deletes inferred, which the guard counts.
+    pub deletes: u64,
+    /// Rows that may be old news: ask for them by id. Where there are any, the checkpoint was not moved.
+    pub ask: Vec<String>,
+}
+
+/// What a look at the links found to send.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Planned {
+    /// What to send; committed as sent.
+    pub errands: Vec<Errand>,
+    /// What to read by id first.
+    pub look: Vec<String>,
+    /// Rejections made (creates whose outcome cannot be told).
+    pub rejected: u64,
+    /// The last seq looked at.
+    pub after: u64,
+    /// More links lie behind it.
+    pub more: bool,
+    /// How many links may be behind, for progress.
+    pub behind: u64,
+}
+
+/// What settling answers did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Errands the remote took.
+    pub taken: u64,
+    /// Records that changed here.
+    pub changed: u64,
+    /// Conflicts recorded.
+    pub conflicts: u64,
+    /// Rejections made.
+    pub rejected: u64,
+    /// Moved at the remote, which did not say how: read by id.
+    pub look: Vec<String>,
+    /// Links that must be planned again in this run.
+    pub again: u64,
+}
+
+/// What a first pass over another history found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Rows that differ from what was agreed, or are not known.
+    pub differ: u64,
+}
+
+/// What the edge is asked to do. Each ends in exactly one [`Event`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Write the run down as running. -> `Begun`
+    Begin,
+    /// Fetch the secret, open the remote, greet it. -> `Opened`
+    Open,
+    /// Hold the remote's history against the checkpoint. -> `Negotiated`
+    Negotiate,
+    /// Ask the remote for a page. -> `Page`
+    Fetch {
+        /// From where the listing starts.
+        from: From,
+        /// Which page of it.
+        page: Option<String>,
+        /// How many rows.
+        rows: usize,
+    },
+    /// Compare rows without applying them. -> `Compared`
+    Compare {
+        /// The rows.
+        rows: Vec<Row>,
+    },
+    /// Apply rows and move the checkpoint, in one transaction. -> `Applied`
+    Apply {
+        /// The rows.
+        rows: Vec<Row>,
+        /// They were asked for by id: believed.
+        asked: bool,
+        /// Where the run goes on if it ends after this; none: as before.
+        resume: Option<Resume>,
+        /// How many more deletes may be inferred.
+        deletes_left: u64,
+    },
+    /// Ask the remote for records by id. -> `Asked`
+    Ask {
+        /// Which.
+        remote_ids: Vec<String>,
+    },
+    /// The listing is whole: take the watermark. -> `Completed`
+    Complete {
+        /// From where the next run starts; none: from the beginning.
+        watermark: Option<Watermark>,
+    },
+    /// Find links that a whole listing did not show, guard what is over the limit. -> `Ghosts`
+    Ghosts {
+        /// At most this many; the rest is guarded.
+        most: u64,
+    },
+    /// Compare links with the truth, commit what will be sent. -> `Planned`
+    Plan {
+        /// Links whose record's seq is higher.
+        after: u64,
+        /// Links that were tried too often in this run.
+        except: Vec<i64>,
+    },
+    /// Send errands. -> `Sent`
+    Send {
+        /// The errands.
+        errands: Vec<Errand>,
+    },
+    /// Settle answers. -> `Settled`
+    Settle {
+        /// By link.
+        answers: Vec<(i64, Answer)>,
+    },
+    /// Drop what is under way at the remote: it ends at once, in its own event.
+    Hurry,
+    /// Write the history row. -> `Finished`
+    Finish(Outcome),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The run may begin.
+    Start,
+    /// The run is written down, under this id.
+    Begun(String),
+    /// The remote is open, or why not.
+    Opened(Result<(), RemoteError>),
+    /// From where, and how.
+    Negotiated(Terms),
+    /// A page, or why not.
+    Page(Result<Page, RemoteError>),
+    /// Rows were compared.
+    Compared(Compared),
+    /// Rows were applied.
+    Applied(Applied),
+    /// Records asked for by id, or why not.
+    Asked(Result<Vec<(String, Asked)>, RemoteError>),
+    /// The watermark is taken.
+    Completed,
+    /// Ghosts to ask for.
+    Ghosts {
+        /// Which.
+        remote_ids: Vec<String>,
+        /// How many were guarded.
+        guarded: u64,
+    },
+    /// What to send.
+    Planned(Planned),
+    /// Answers.
+    Sent(Vec<(i64, Answer)>),
+    /// Answers are settled.
+    Settled(Settled),
+    /// The history row is written; how many rejections and conflicts of this sync stand.
+    Finished {
+        /// Rejections that stand.
+        standing: u64,
+    },
+    /// The store could not do it.
+    StoreFailed(Trouble),
+    /// End at the next safe point, resumably.
+    Stop(StopReason),
+    /// End for good.
+    Cancel,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// `done`, `stopped`, `failed` or `cancelled`; the store makes `done_with_errors` of `done` where rejections stand.
+    pub ended: Ended,
+    /// What it did.
+    pub counts: Counts,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Ended {
+    /// To its end.
+    #[default]
+    Done,
+    /// On the way, resumably.
+    Stopped(StopReason),
+    /// It could not go on.
+    Failed(RemoteError),
+    /// It could not go on: our own side.
+    Broken(Trouble),
+    /// Another history at the remote differs too much: a person decides.
+    Held(Compared),
+    /// For good.
+    Cancelled,
+}
+
+/// What a run did, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records that changed here.
+    pub down: u64,
+    /// Errands the remote took.
+    pub up: u64,
+    /// Rejections made.
+    pub rejected: u64,
+    /// Conflicts recorded.
+    pub conflicts: u64,
+    /// Bytes received.
+    pub bytes: u64,
+}
+
+/// How far a run is: `done <= total`, never falling within a phase, equal only at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// `opening`, `comparing`, `down`, `ghosts`, `up`, `finishing`.
+    pub phase: &'static str,
+    /// Rows or errands dealt with.
+    pub done: u64,
+    /// Of how many, where known.
+    pub total: Option<u64>,
+}

@@ -1,0 +1,483 @@
+//! Owns: the order of a run and where a stop takes hold. Must never know: how an effect is done.
+
+use super::{
+    Applied, Compared, Counts, Effect, Ended, Event, Mode, Order, Outcome, Progress, Resume, Terms,
+    checkpoint,
+    down::Down,
+    up::{Step, Up},
+};
+use crate::{
+    limits, planted,
+    replica::{Asked, Failure, From, RemoteError, Row, RowState},
+};
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    order: Order,
+    id: String,
+    terms: Terms,
+    phase: Phase,
+    counts: Counts,
+    /// How it will end, once nothing is under way.
+    halt: Option<Ended>,
+    /// Something is under way at the remote.
+    remote_busy: bool,
+    /// Something is under way in the store.
+    store_busy: bool,
+    /// Deletes inferred so far.
+    deletes: u64,
+    /// To be asked for by id, and the position that holds once what was asked is applied.
+    ask: Vec<String>,
+    ask_then: Option<Resume>,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Opening,
+    /// Another history: rows are compared, nothing is applied.
+    Comparing { down: Down, found: Compared },
+    Down(Down),
+    Completing { whole: bool },
+    Ghosts,
+    Up(Up),
+    Finishing,
+    Ended,
+}
+
+/// Which side an effect keeps busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Remote,
+    Store,
+    Neither,
+}
+
+impl Run {
+    /// A run that has not begun.
+    #[must_use]
+    pub fn new(order: Order) -> Self {
+        Self {
+            order,
+            id: String::new(),
+            terms: Terms::default(),
+            phase: Phase::Opening,
+            counts: Counts::default(),
+            halt: None,
+            remote_busy: false,
+            store_busy: false,
+            deletes: 0,
+            ask: Vec::new(),
+            ask_then: None,
+        }
+    }
+
+    /// What it was asked to do.
+    #[must_use]
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// Its id, once it is written down.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        (!self.id.is_empty()).then_some(self.id.as_str())
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    /// Whether it was told to end and has not yet.
+    #[must_use]
+    pub fn stopping(&self) -> bool {
+        self.halt.is_some() && !self.ended()
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let (phase, (done, total)) = match &self.phase {
+            Phase::Opening => ("opening", (0, None)),
+            Phase::Comparing { down, .. } => ("comparing", down.progress()),
+            Phase::Down(down) => ("down", down.progress()),
+            Phase::Completing { .. } | Phase::Ghosts => ("ghosts", (0, None)),
+            Phase::Up(up) => ("up", up.progress()),
+            Phase::Finishing | Phase::Ended => ("finishing", (0, None)),
+        };
+        Progress { phase, done, total }
+    }
+
+    /// Takes an event, says what to do next.
+    pub fn handle(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event.side() {
+            Side::Remote => self.remote_busy = false,
+            Side::Store => self.store_busy = false,
+            Side::Neither => {}
+        }
+        self.take(event, &mut effects);
+        self.mark(&effects);
+        if effects.iter().all(|effect| *effect == Effect::Hurry) {
+            self.go_on(&mut effects);
+            self.mark(&effects);
+        }
+        effects
+    }
+
+    fn mark(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect.side() {
+                Side::Remote => self.remote_busy = true,
+                Side::Store => self.store_busy = true,
+                Side::Neither => {}
+            }
+        }
+    }
+
+    /// What the event itself says.
+    fn take(&mut self, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Start => effects.push(Effect::Begin),
+            Event::Begun(run) => {
+                self.id = run;
+                if self.halt.is_none() {
+                    effects.push(Effect::Open);
+                }
+            }
+            Event::Opened(Ok(())) => {
+                if self.halt.is_none() {
+                    effects.push(Effect::Negotiate);
+                }
+            }
+            Event::Opened(Err(error)) => self.fail(error, effects),
+            Event::Negotiated(terms) => self.negotiated(terms),
+            Event::Page(page) => self.came(page, effects),
+            Event::Compared(compared) => {
+                if let Phase::Comparing { down, found } = &mut self.phase {
+                    found.differ += compared.differ;
+                    let at = down.listing().clone();
+                    down.applied(at);
+                }
+            }
+            Event::Applied(applied) => self.applied(applied),
+            Event::Asked(Ok(asked)) => {
+                let resume = self.ask_then.take();
+                effects.push(Effect::Apply { rows: rows(asked), asked: true, resume, deletes_left: self.deletes_left() });
+            }
+            Event::Asked(Err(error)) => self.fail(error, effects),
+            Event::Completed => self.completed(),
+            Event::Ghosts { remote_ids, guarded } => {
+                self.counts.rejected += guarded;
+                self.ask = remote_ids;
+                if self.ask.is_empty() {
+                    self.turn_up();
+                }
+            }
+            Event::Planned(planned) => {
+                self.counts.rejected += planned.rejected;
+                if let Phase::Up(up) = &mut self.phase {
+                    let errands = up.planned(planned);
+                    // What is committed as sent leaves, or is settled as not sent: never forgotten.
+                    if !errands.is_empty() {
+                        effects.push(Effect::Send { errands });
+                    }
+                }
+            }
+            Event::Sent(answers) => {
+                let mut fatal = None;
+                if let Phase::Up(up) = &mut self.phase {
+                    fatal = up.answered(&answers);
+                }
+                // What came must be written down before a stop takes hold.
+                effects.push(Effect::Settle { answers });
+                if let Some(error) = fatal {
+                    self.fail(error, effects);
+                }
+            }
+            Event::Settled(settled) => {
+                self.counts.up += settled.taken;
+                self.counts.down += settled.changed;
+                self.counts.conflicts += settled.conflicts;
+                self.counts.rejected += settled.rejected;
+                if let Phase::Up(up) = &mut self.phase {
+                    up.settled(settled);
+                }
+            }
+            Event::Finished { .. } => self.phase = Phase::Ended,
+            Event::StoreFailed(trouble) => self.halt(Ended::Broken(trouble), effects),
+            Event::Stop(reason) => self.halt(Ended::Stopped(reason), effects),
+            Event::Cancel => self.halt(Ended::Cancelled, effects),
+        }
+    }
+
+    fn fail(&mut self, error: RemoteError, effects: &mut Vec<Effect>) {
+        if error.kind != Failure::Stopped {
+            self.halt(Ended::Failed(error), effects);
+        }
+    }
+
+    fn halt(&mut self, ended: Ended, effects: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Finishing) {
+            // The history row could not be written: there is nothing left to do here; boot recovery closes it.
+            if matches!(ended, Ended::Broken(_)) {
+                self.phase = Phase::Ended;
+            }
+            return;
+        }
+        if self.halt.is_none() && !self.ended() {
+            self.halt = Some(ended);
+            if self.remote_busy {
+                effects.push(Effect::Hurry);
+            }
+        }
+    }
+
+    fn negotiated(&mut self, terms: Terms) {
+        let start = Resume { from: terms.from.clone(), pass: terms.pass, ..Resume::default() };
+        let at = terms.resume.clone().unwrap_or(start);
+        let rows = terms.page_rows.max(1);
+        self.phase = if terms.compare_first {
+            Phase::Comparing { down: Down::new(Resume::default(), rows), found: Compared::default() }
+        } else {
+            Phase::Down(Down::new(at, rows))
+        };
+        self.terms = terms;
+    }
+
+    fn came(&mut self, page: Result<crate::replica::Page, RemoteError>, effects: &mut Vec<Effect>) {
+        let (Phase::Down(down) | Phase::Comparing { down, .. }) = &mut self.phase else { return };
+        match page {
+            Ok(page) => {
+                self.counts.bytes += page.bytes;
+                down.came(Ok(page));
+            }
+            Err(error) if error.kind == Failure::Stopped => {}
+            Err(error) if error.kind == Failure::CheckpointRefused && down.listing().from != From::Start => {
+                // The remote lost our place: everything, compared.
+                *down = Down::new(Resume { pass: self.terms.pass.max(1), ..Resume::default() }, self.terms.page_rows.max(1));
+            }
+            Err(error) => down.came(Err(error)),
+        }
+        let _ = effects;
+    }
+
+    fn applied(&mut self, applied: Applied) {
+        self.counts.down += applied.changed;
+        self.counts.conflicts += applied.conflicts;
+        self.counts.rejected += applied.rejected;
+        self.deletes += applied.deletes;
+        match &mut self.phase {
+            Phase::Down(down) => {
+                if !applied.ask.is_empty() {
+                    self.ask = applied.ask;
+                } else if let Some(after) = self.ask_then.take() {
+                    down.applied(after);
+                }
+            }
+            Phase::Ghosts => {
+                if self.ask.is_empty() {
+                    self.turn_up();
+                }
+            }
+            Phase::Up(up) => up.looked(),
+            _ => {}
+        }
+    }
+
+    fn completed(&mut self) {
+        let Phase::Completing { whole } = self.phase else { return };
+        // By absence only where a whole listing was seen; a refresh deletes nothing.
+        let absence = whole && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
+        if absence {
+            self.phase = Phase::Ghosts;
+        } else {
+            self.turn_up();
+        }
+    }
+
+    fn turn_up(&mut self) {
+        self.phase = Phase::Up(Up::default());
+    }
+
+    fn deletes_left(&self) -> u64 {
+        if self.order.accept_deletes { u64::MAX } else { self.terms.deletes_max.saturating_sub(self.deletes) }
+    }
+
+    /// What the phase wants next, of what is free.
+    fn go_on(&mut self, effects: &mut Vec<Effect>) {
+        if self.halt.is_some() {
+            return self.end(effects);
+        }
+        if !self.ask.is_empty() {
+            if !self.remote_busy && !self.store_busy {
+                effects.push(Effect::Ask { remote_ids: next_asked(&mut self.ask) });
+            }
+            return;
+        }
+        match &mut self.phase {
+            Phase::Opening | Phase::Finishing | Phase::Ended => {}
+            Phase::Comparing { .. } => self.compare(effects),
+            Phase::Down(_) => self.list(effects),
+            Phase::Completing { .. } => {}
+            Phase::Ghosts => {
+                if !self.store_busy && !self.remote_busy {
+                    effects.push(Effect::Ghosts { most: self.deletes_left() });
+                }
+            }
+            Phase::Up(_) => self.send(effects),
+        }
+    }
+
+    fn compare(&mut self, effects: &mut Vec<Effect>) {
+        let Phase::Comparing { down, found } = &mut self.phase else { return };
+        if !self.remote_busy {
+            effects.extend(down.fetch());
+        }
+        if !self.store_busy && let Some((rows, _)) = down.batch() {
+            effects.push(Effect::Compare { rows });
+        }
+        let found = *found;
+        if down.broken() {
+            let error = down.failed.take();
+            if let Some(error) = error {
+                self.fail(error, effects);
+            }
+            return self.end(effects);
+        }
+        if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
+            if found.differ > self.terms.deletes_max && !self.order.force {
+                self.halt = Some(Ended::Held(found));
+                return self.end(effects);
+            }
+            let at = Resume { pass: self.terms.pass, ..Resume::default() };
+            self.phase = Phase::Down(Down::new(at, self.terms.page_rows.max(1)));
+            self.list(effects);
+        }
+    }
+
+    fn list(&mut self, effects: &mut Vec<Effect>) {
+        let deletes_left = self.deletes_left();
+        let Phase::Down(down) = &mut self.phase else { return };
+        if !self.remote_busy {
+            effects.extend(down.fetch());
+        }
+        if !self.store_busy && let Some((rows, after)) = down.batch() {
+            self.ask_then = Some(after.clone());
+            effects.push(Effect::Apply { rows, asked: false, resume: Some(after), deletes_left });
+            return;
+        }
+        if down.broken() {
+            let error = down.failed.take();
+            if let Some(error) = error {
+                self.fail(error, effects);
+            }
+            return self.end(effects);
+        }
+        if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
+            let listing = down.listing();
+            let whole = listing.from == From::Start;
+            let watermark = checkpoint::watermark(listing, self.terms.cursor);
+            self.phase = Phase::Completing { whole };
+            effects.push(Effect::Complete { watermark });
+        }
+    }
+
+    fn send(&mut self, effects: &mut Vec<Effect>) {
+        if !self.order.direction.sends() || planted::is("never up") {
+            self.halt = Some(Ended::Done);
+            return self.end(effects);
+        }
+        if self.remote_busy || self.store_busy {
+            return;
+        }
+        let Phase::Up(up) = &mut self.phase else { return };
+        match up.step {
+            Step::Plan => {
+                up.step = Step::Wait;
+                effects.push(Effect::Plan { after: up.after(), except: up.except() });
+            }
+            Step::Look => {
+                effects.push(Effect::Ask { remote_ids: next_asked(&mut up.look) });
+            }
+            Step::End => {
+                self.halt = Some(up.unfinished().map_or(Ended::Done, Ended::Failed));
+                self.end(effects);
+            }
+            Step::Wait => {}
+        }
+    }
+
+    /// Ends it, once nothing is under way.
+    fn end(&mut self, effects: &mut Vec<Effect>) {
+        if self.remote_busy || self.store_busy || matches!(self.phase, Phase::Finishing | Phase::Ended) {
+            return;
+        }
+        if effects.iter().any(|effect| effect.side() != Side::Neither) {
+            return;
+        }
+        if let Some(ended) = self.halt.clone() {
+            self.phase = Phase::Finishing;
+            effects.push(Effect::Finish(Outcome { ended, counts: self.counts }));
+        }
+    }
+}
+
+fn next_asked(ask: &mut Vec<String>) -> Vec<String> {
+    let rest = ask.split_off(ask.len().min(limits::ASK_MAX));
+    std::mem::replace(ask, rest)
+}
+
+/// What was asked for by id, as rows.
+fn rows(asked: Vec<(String, Asked)>) -> Vec<Row> {
+    let row = |(remote_id, asked)| match asked {
+        Asked::There(row) => row,
+        Asked::Gone => Row { remote_id, revision: None, modified: None, created: None, state: RowState::Gone },
+    };
+    asked.into_iter().map(row).collect()
+}
+
+impl Effect {
+    fn side(&self) -> Side {
+        match self {
+            Self::Open | Self::Fetch { .. } | Self::Ask { .. } | Self::Send { .. } => Side::Remote,
+            Self::Begin
+            | Self::Negotiate
+            | Self::Compare { .. }
+            | Self::Apply { .. }
+            | Self::Complete { .. }
+            | Self::Ghosts { .. }
+            | Self::Plan { .. }
+            | Self::Settle { .. }
+            | Self::Finish(_) => Side::Store,
+            Self::Hurry => Side::Neither,
+        }
+    }
+}
+
+impl Event {
+    fn side(&self) -> Side {
+        match self {
+            Self::Opened(_) | Self::Page(_) | Self::Asked(_) | Self::Sent(_) => Side::Remote,
+            Self::Begun(_)
+            | Self::Negotiated(_)
+            | Self::Compared(_)
+            | Self::Applied(_)
+            | Self::Completed
+            | Self::Ghosts { .. }
+            | Self::Planned(_)
+            | Self::Settled(_)
+            | Self::Finished { .. }
+            | Self::StoreFailed(_) => Side::Store,
+            Self::Start | Self::Stop(_) | Self::Cancel => Side::Neither,
+        }
+    }
+}
