@@ -3,10 +3,12 @@
 
 pub mod ask;
 pub mod limits;
+pub mod meeting;
 pub mod mingle;
 pub mod path;
 pub mod planted;
 pub mod policy;
 pub mod record;
 pub mod replica;
+pub mod run;
 pub mod time;

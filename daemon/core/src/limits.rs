@@ -48,3 +48,34 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// value stands, recorded). Comparing texts with nothing in common costs the square of their length, and the length is a stranger's;
 /// a meeting runs inside a write transaction.
 pub const TEXT_MERGE_LINES_MAX: usize = 2_000;
+
+/// Rows of a page that one transaction applies. An interactive write waits for one batch at most (about 10 ms).
+pub const BATCH_ROWS_MAX: usize = 500;
+
+/// Pages of one listing. A listing that goes on past this is taken for one that never ends: the run fails, nothing is deleted.
+pub const PAGES_MAX: usize = 100_000;
+
+/// Records asked for by id in one go; more are asked for in turns, so that a stop never waits for all of them.
+pub const ASK_MAX: usize = 64;
+
+/// Errands planned and committed as sent in one transaction. Larger: fewer commits; smaller: less in doubt after a crash.
+pub const ERRANDS_MAX: usize = 64;
+
+/// Links looked at by one plan, whether they are behind or not, so that the transaction stays short.
+pub const PLAN_LINKS_MAX: usize = 2_000;
+
+/// How often one record is sent in one run before it is left for the next: it keeps moving at the remote.
+pub const ERRAND_TRIES_MAX: u32 = 4;
+
+/// Rounds over everything behind in one run; then the run fails and the backoff decides.
+pub const ROUNDS_MAX: u32 = 5;
+
+/// Answers that say nothing (5xx, broken off) before a run gives up and backs off.
+pub const DOUBTS_MAX: u32 = 3;
+
+/// Deletes that one run may infer or take from tombstones before the rest is guarded: the larger of this and
+/// [`DELETES_SHARE`] of the live links.
+pub const DELETES_MIN: u64 = 10;
+
+/// See [`DELETES_MIN`]: one in this many.
+pub const DELETES_SHARE: u64 = 5;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     mingle::{Base, Clash, Sides, Stamps, mingle},
-    planted,
+    path, planted,
     policy::{Merge, OnDelete, Policy},
     record::{Props, Value, names, same},
     replica::{Abilities, Row, RowState},
@@ -118,7 +118,15 @@ impl Link {
     /// A record the replica does not have, as far as we know.
     #[must_use]
     pub fn unborn() -> Self {
-        Self { remote_id: None, revision: None, left: Vec::new(), modified: None, agreed: Agreed::Gone, sent: Vec::new(), confirmed: 0 }
+        Self {
+            remote_id: None,
+            revision: None,
+            left: Vec::new(),
+            modified: None,
+            agreed: Agreed::Gone,
+            sent: Vec::new(),
+            confirmed: 0,
+        }
     }
 
     /// A record at the replica under this id, never compared.
@@ -271,7 +279,8 @@ pub(crate) fn close(
     let up_policy;
     let mut policy = rules.policy;
     if rules.up_only {
-        up_policy = Policy { default: Merge::Truth, properties: BTreeMap::new(), delete: OnDelete::KeepEdit, ..rules.policy.clone() };
+        up_policy =
+            Policy { default: Merge::Truth, properties: BTreeMap::new(), delete: OnDelete::KeepEdit, ..rules.policy.clone() };
         policy = &up_policy;
     }
     let sides =
@@ -328,17 +337,14 @@ fn thawed(truth: Option<&Props>, theirs: Option<&Props>, rules: Rules<'_>) -> Ve
     rules.frozen.iter().filter(equal).cloned().collect()
 }
 
-/// The value at a path: names joined by `/`, with `~1` for `/` and `~0` for `~` inside a name.
+/// The value at a path ([`path`]).
 #[must_use]
 pub fn at<'a>(props: &'a Props, path: &str) -> Option<&'a Value> {
-    if let Some(value) = props.get(path) {
-        return Some(value);
-    }
-    let mut names = path.split('/').map(|name| name.replace("~1", "/").replace("~0", "~"));
-    let mut value = props.get(&names.next()?)?;
+    let mut names = path::names(path);
+    let mut value = props.get(&*names.next()?)?;
     for name in names {
         let Value::Map(inner) = value else { return None };
-        value = inner.get(&name)?;
+        value = inner.get(&*name)?;
     }
     Some(value)
 }

@@ -10,6 +10,22 @@ pub const ALL: &[&str] = &[
     "union is plain",
     // mingle: a property under an open conflict clashes again at each meeting.
     "manual not frozen",
+    // meeting: what was sent is not looked at again, as if it had been kept in memory and the process had died.
+    "sent in memory only",
+    // meeting: the same stamp is taken for the same content.
+    "echo by coarse stamp",
+    // meeting: a row with a revision that the link has left is believed without asking.
+    "old revision believed",
+    // meeting: a property under an open conflict is sent with the next upload.
+    "open manual conflict uploaded",
+    // meeting: the answer's own form of the record is not read.
+    "answer body ignored",
+    // run: the next listing starts at the watermark itself.
+    "overlap 0",
+    // run: the server's clock alone is the watermark.
+    "Date as watermark",
+    // run: a batch saves the position after its page.
+    "stop saves the next page's cursor",
 ];
 
 /// Whether this bug is planted.

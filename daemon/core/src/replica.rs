@@ -233,7 +233,7 @@ pub struct Abilities {
 }
 
 /// How a listing goes on from one run to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cursor {
     /// An opaque token (sync-token, seq, ETag) that needs no overlap.
     Token,
@@ -243,6 +243,7 @@ pub enum Cursor {
         overlap: Duration,
     },
     /// None: every listing is whole.
+    #[default]
     None,
 }
 

@@ -226,6 +226,8 @@ pub enum Effect {
         rows: Vec<Row>,
         /// They were asked for by id: believed.
         asked: bool,
+        /// The whole listing that shows them, if it is whole.
+        pass: Option<u64>,
         /// Where the run goes on if it ends after this; none: as before.
         resume: Option<Resume>,
         /// How many more deletes may be inferred.

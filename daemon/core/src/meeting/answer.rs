@@ -100,13 +100,7 @@ fn forget_new_id(link: &mut Link, what: &SentWhat) {
 fn taken(next: Link, truth: Option<&Props>, what: &SentWhat, row: Option<&Row>, stamps: &Stamps, rules: Rules<'_>) -> Met {
     let base = laid_over(&next, truth, what);
     let remote_id = next.remote_id.clone().unwrap_or_default();
-    let assumed = Row {
-        remote_id,
-        revision: None,
-        modified: None,
-        created: None,
-        state: RowState::Live(base.clone()),
-    };
+    let assumed = Row { remote_id, revision: None, modified: None, created: None, state: RowState::Live(base.clone()) };
     let mut row = row.cloned().unwrap_or_else(|| assumed.clone());
     if planted::is("answer body ignored") {
         row.state = assumed.state;

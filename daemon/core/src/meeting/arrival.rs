@@ -32,7 +32,11 @@ pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: 
         (RowState::Unreadable(_), _) => Arrival::Meet,
         (RowState::Gone, Agreed::Gone) => {
             // A delete of ours whose answer was lost, or an open create that never came through, is settled by this.
-            if link.in_doubt() && (asked || link.sent.iter().any(|sent| sent.what == SentWhat::Delete)) { Arrival::Meet } else { Arrival::Echo }
+            if link.in_doubt() && (asked || link.sent.iter().any(|sent| sent.what == SentWhat::Delete)) {
+                Arrival::Meet
+            } else {
+                Arrival::Echo
+            }
         }
         (RowState::Gone, _) if left && !asked && !believe_all => Arrival::Ask,
         (RowState::Gone, _) => Arrival::Meet,

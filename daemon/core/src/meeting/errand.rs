@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Agreed, Link, Rules, SentWhat};
 use crate::{
-    planted,
+    path, planted,
     record::{Props, Value, names, same},
     replica::{Action, Precondition},
 };
@@ -41,13 +41,19 @@ pub fn difference(link: &Link, truth: Option<&Props>, rules: Rules<'_>) -> Optio
         (None, _) => Some(Difference::Outlived),
         (Some(_), Agreed::Gone) => Some(Difference::Lacks),
         (Some(truth), Agreed::Own(agreed)) => {
-            let frozen = |name: &str| rules.frozen.iter().any(|path| path == name || path.split('/').next() == Some(name));
+            let frozen =
+                |name: &str| rules.frozen.iter().any(|frozen| path::names(frozen).next().is_some_and(|first| first == name));
             let differs: BTreeMap<String, Option<Value>> = names(truth, agreed)
                 .into_iter()
                 .filter(|name| rules.abilities.carried.has(name))
                 .filter(|name| planted::is("open manual conflict uploaded") || !frozen(name))
                 .filter(|name| !same(truth.get(*name), agreed.get(*name), rules.policy.likeness(name)))
-                .map(|name| (name.to_string(), truth.get(name).filter(|value| **value != Value::Null || rules.policy.null_is_a_value).cloned()))
+                .map(|name| {
+                    (
+                        name.to_string(),
+                        truth.get(name).filter(|value| **value != Value::Null || rules.policy.null_is_a_value).cloned(),
+                    )
+                })
                 .collect();
             (!differs.is_empty()).then_some(Difference::Differs(differs))
         }

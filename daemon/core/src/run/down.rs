@@ -8,8 +8,7 @@ use std::{
 
 use super::{Effect, Resume};
 use crate::{
-    limits,
-    planted,
+    limits, planted,
     replica::{Failure, Page, RemoteError, Row},
 };
 

@@ -1,14 +1,13 @@
 //! Owns: the order of a run and where a stop takes hold. Must never know: how an effect is done.
 
 use super::{
-    Applied, Compared, Counts, Effect, Ended, Event, Mode, Order, Outcome, Progress, Resume, Terms,
-    checkpoint,
+    Applied, Compared, Counts, Effect, Ended, Event, Mode, Order, Outcome, Progress, Resume, Terms, checkpoint,
     down::Down,
     up::{Step, Up},
 };
 use crate::{
-    limits, planted,
-    replica::{Asked, Failure, From, RemoteError, Row, RowState},
+    limits,
+    replica::{Answer, Asked, Errand, Failure, From, Page, RemoteError, Row, RowState},
 };
 
 /// One run.
@@ -36,9 +35,14 @@ pub struct Run {
 enum Phase {
     Opening,
     /// Another history: rows are compared, nothing is applied.
-    Comparing { down: Down, found: Compared },
+    Comparing {
+        down: Down,
+        found: Compared,
+    },
     Down(Down),
-    Completing { whole: bool },
+    Completing {
+        whole: bool,
+    },
     Ghosts,
     Up(Up),
     Finishing,
@@ -160,7 +164,7 @@ impl Run {
             }
             Event::Opened(Err(error)) => self.fail(error, effects),
             Event::Negotiated(terms) => self.negotiated(terms),
-            Event::Page(page) => self.came(page, effects),
+            Event::Page(page) => self.came(page),
             Event::Compared(compared) => {
                 if let Phase::Comparing { down, found } = &mut self.phase {
                     found.differ += compared.differ;
@@ -170,8 +174,9 @@ impl Run {
             }
             Event::Applied(applied) => self.applied(applied),
             Event::Asked(Ok(asked)) => {
-                let resume = self.ask_then.take();
-                effects.push(Effect::Apply { rows: rows(asked), asked: true, resume, deletes_left: self.deletes_left() });
+                // The checkpoint moves only once the last row that was in doubt has been asked for.
+                let resume = if self.ask.is_empty() { self.ask_then.clone() } else { None };
+                effects.push(self.apply(rows(asked), true, resume));
             }
             Event::Asked(Err(error)) => self.fail(error, effects),
             Event::Completed => self.completed(),
@@ -187,7 +192,12 @@ impl Run {
                 if let Phase::Up(up) = &mut self.phase {
                     let errands = up.planned(planned);
                     // What is committed as sent leaves, or is settled as not sent: never forgotten.
-                    if !errands.is_empty() {
+                    if errands.is_empty() {
+                    } else if self.halt.is_some() {
+                        let unsent =
+                            |errand: Errand| (errand.link, Answer::Unsent(RemoteError::new(Failure::Stopped, "stopped")));
+                        effects.push(Effect::Settle { answers: errands.into_iter().map(unsent).collect() });
+                    } else {
                         effects.push(Effect::Send { errands });
                     }
                 }
@@ -253,7 +263,7 @@ impl Run {
         self.terms = terms;
     }
 
-    fn came(&mut self, page: Result<crate::replica::Page, RemoteError>, effects: &mut Vec<Effect>) {
+    fn came(&mut self, page: Result<Page, RemoteError>) {
         let (Phase::Down(down) | Phase::Comparing { down, .. }) = &mut self.phase else { return };
         match page {
             Ok(page) => {
@@ -263,11 +273,10 @@ impl Run {
             Err(error) if error.kind == Failure::Stopped => {}
             Err(error) if error.kind == Failure::CheckpointRefused && down.listing().from != From::Start => {
                 // The remote lost our place: everything, compared.
-                *down = Down::new(Resume { pass: self.terms.pass.max(1), ..Resume::default() }, self.terms.page_rows.max(1));
+                *down = Down::new(Resume { pass: self.terms.pass, ..Resume::default() }, self.terms.page_rows.max(1));
             }
             Err(error) => down.came(Err(error)),
         }
-        let _ = effects;
     }
 
     fn applied(&mut self, applied: Applied) {
@@ -279,15 +288,13 @@ impl Run {
             Phase::Down(down) => {
                 if !applied.ask.is_empty() {
                     self.ask = applied.ask;
-                } else if let Some(after) = self.ask_then.take() {
+                } else if self.ask.is_empty()
+                    && let Some(after) = self.ask_then.take()
+                {
                     down.applied(after);
                 }
             }
-            Phase::Ghosts => {
-                if self.ask.is_empty() {
-                    self.turn_up();
-                }
-            }
+            Phase::Ghosts if self.ask.is_empty() => self.turn_up(),
             Phase::Up(up) => up.looked(),
             _ => {}
         }
@@ -306,6 +313,15 @@ impl Run {
 
     fn turn_up(&mut self) {
         self.phase = Phase::Up(Up::default());
+    }
+
+    fn apply(&self, rows: Vec<Row>, asked: bool, resume: Option<Resume>) -> Effect {
+        let pass = match &self.phase {
+            Phase::Down(down) => (down.listing().from == From::Start).then_some(self.terms.pass),
+            Phase::Ghosts => Some(self.terms.pass),
+            _ => None,
+        };
+        Effect::Apply { rows, asked, pass, resume, deletes_left: self.deletes_left() }
     }
 
     fn deletes_left(&self) -> u64 {
@@ -342,7 +358,9 @@ impl Run {
         if !self.remote_busy {
             effects.extend(down.fetch());
         }
-        if !self.store_busy && let Some((rows, _)) = down.batch() {
+        if !self.store_busy
+            && let Some((rows, _)) = down.batch()
+        {
             effects.push(Effect::Compare { rows });
         }
         let found = *found;
@@ -365,14 +383,16 @@ impl Run {
     }
 
     fn list(&mut self, effects: &mut Vec<Effect>) {
-        let deletes_left = self.deletes_left();
         let Phase::Down(down) = &mut self.phase else { return };
         if !self.remote_busy {
             effects.extend(down.fetch());
         }
-        if !self.store_busy && let Some((rows, after)) = down.batch() {
+        if !self.store_busy
+            && let Some((rows, after)) = down.batch()
+        {
             self.ask_then = Some(after.clone());
-            effects.push(Effect::Apply { rows, asked: false, resume: Some(after), deletes_left });
+            let effect = self.apply(rows, false, Some(after));
+            effects.push(effect);
             return;
         }
         if down.broken() {
@@ -392,7 +412,7 @@ impl Run {
     }
 
     fn send(&mut self, effects: &mut Vec<Effect>) {
-        if !self.order.direction.sends() || planted::is("never up") {
+        if !self.order.direction.sends() {
             self.halt = Some(Ended::Done);
             return self.end(effects);
         }
