@@ -128,8 +128,8 @@ pub struct SyncEvent {
 /// A conflict came, or was resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConflictEvent {
-    /// Its number.
-    pub conflict: u64,
+    /// Its id: `c-...`.
+    pub conflict: String,
     /// It waits for a decision.
     pub open: bool,
     /// Of the record.
@@ -144,8 +144,8 @@ pub struct ConflictEvent {
 /// A rejection came, or was resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectionEvent {
-    /// Its number.
-    pub rejection: u64,
+    /// Its id: `j-...`.
+    pub rejection: String,
     /// It stands.
     pub open: bool,
     /// What kind it is.

@@ -1,18 +1,9 @@
 //! Owns: every bound in the program, with its reason and what happens there. May know everything, and decides nothing.
 
-// The socket.
+// The socket. What both of its ends must agree on stands in the crate of the wire.
 
-/// A longer line is answered `too_large` with id null and the connection is closed: where the next line begins cannot be told.
-/// Room for any record a person makes, and little enough that [`CONNECTIONS_MAX`] of them fit into memory.
-pub const LINE_BYTES_MAX: usize = 1 << 20;
-/// A page of an answer or of changes ends with the record that passes this; the rest comes with the next page.
-pub const PAGE_BYTES_MAX: usize = 1 << 20;
-/// A larger `limit` is refused: pages this long cost a millisecond, and longer ones would hold up other calls of the thread.
-pub const PAGE_RECORDS_MAX: usize = 1_000;
 /// Without `limit`, a page has at most so many records.
 pub const PAGE_RECORDS: usize = 100;
-/// Past this many calls in flight on a connection we stop reading it; the socket pushes back.
-pub const CALLS_IN_FLIGHT_MAX: usize = 64;
 /// Past this many connections the next is told `busy` and closed. Apps of one user are dozens, not hundreds.
 pub const CONNECTIONS_MAX: usize = 256;
 /// Past this many subscriptions on a connection another is refused with `too_large`.
@@ -29,16 +20,10 @@ pub const CHANGES_PER_PAGE_MAX: usize = 500;
 pub const NEWS_PER_TOPIC_MAX: usize = 1_024;
 /// An app's name in bytes, at most; a longer one is refused.
 pub const APP_NAME_BYTES_MAX: usize = 64;
-/// An operation id in bytes, at most; a longer one is refused.
-pub const OP_BYTES_MAX: usize = 64;
-/// A record's id in bytes, at most; a longer one is refused.
-pub const ID_BYTES_MAX: usize = 256;
 /// Writes in one `transact`, at most; more is refused. A transaction holds the writer, and everybody else waits for it.
 pub const WRITES_PER_TRANSACTION_MAX: usize = 1_000;
 /// Collections named in one subscription or question, at most; more is refused.
 pub const COLLECTIONS_PER_QUESTION_MAX: usize = 256;
-/// A socket's path in bytes, at most: the kernel takes 107 on Linux and 103 on macOS, and one bound for both keeps advice simple.
-pub const SOCKET_PATH_BYTES_MAX: usize = 100;
 /// After `accept` failed (no descriptors left) we wait so long, or the loop would spin.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 

@@ -11,6 +11,7 @@ use mingle_core::ask::{
     RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, Waited, Which, Write,
     Writer, Written,
 };
+use mingle_core::time::Timestamp;
 use tokio::sync::watch;
 
 use super::news::Newsroom;
@@ -27,6 +28,8 @@ pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
 /// Every [`Refusal`] becomes one stable error name in `ipc/convert`; its words reach the app, except those of
 /// [`Refusal::Internal`].
 pub trait Door: Send + Sync + 'static {
+    /// The moment: the socket itself never reads a clock.
+    fn now(&self) -> Timestamp;
     /// This store's id; a new or restored store has a new one.
     fn instance(&self) -> String;
     /// The build, as `status` and `hello` show it.
@@ -50,7 +53,7 @@ pub trait Door: Send + Sync + 'static {
     fn rejections(&self, which: &Which) -> Result<Page<RejectionRow>, Refusal>;
     /// Runs, newest first.
     fn history(&self, sync: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<Page<RunRow>, Refusal>;
-    /// The collection that a conflict, rejection or sync belongs to, so that a grant can be asked for it.
+    /// The collection that a conflict, rejection or sync belongs to, so that a grant can be asked for it before it is touched.
     fn collection_of(&self, about: About<'_>) -> Result<String, Refusal>;
     /// The daemon as a whole, from a copy of the board: never through the writer.
     fn status(&self) -> Result<Status, Refusal>;
@@ -74,8 +77,6 @@ pub trait Door: Send + Sync + 'static {
     fn wait_run(&self, run: String, timeout: Duration) -> Later<RunWaited>;
     /// A run of a sync, now or as soon as may be.
     fn run_sync(&self, request: RunRequest) -> Later<Accepted>;
-    /// Ends the queued or running run of a sync (or of this id) for good.
-    fn cancel_run(&self, sync_or_run: String) -> Later<Halted>;
     /// Suspends all runs and refuses new ones. With a lease (a number of ours) it ends at [`Door::release`]; without, it is written
     /// down and holds until [`Door::restart`].
     fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted>;
@@ -89,8 +90,6 @@ pub trait Door: Send + Sync + 'static {
     fn resume(&self, sync: String, by: Option<String>) -> Later<SyncState>;
     /// Ends the daemon in good order; answered before it goes.
     fn shutdown(&self, by: Option<String>) -> Later<()>;
-    /// Reads the configuration again; what changed, in words.
-    fn reload(&self) -> Later<Vec<String>>;
     /// Asks a remote whether it is there and takes our login.
     fn check_remote(&self, remote: String) -> Later<RemoteChecked>;
 }

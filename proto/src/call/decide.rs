@@ -36,8 +36,8 @@ pub struct ConflictListAnswer {
 /// One property that both sides changed differently, or a delete that met an edit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Conflict {
-    /// Its number.
-    pub conflict: u64,
+    /// Its id: `c-...`.
+    pub conflict: String,
     /// It waits for a decision.
     pub open: bool,
     /// Of the record.
@@ -78,8 +78,8 @@ choice! {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConflictResolve {
-    /// Its number.
-    pub conflict: u64,
+    /// Its id: `c-...`.
+    pub conflict: String,
     /// Only if the record's seq is this, else `stale`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_seq: Option<u64>,
@@ -122,8 +122,8 @@ pub struct RejectionListAnswer {
 /// A record that one sync could not settle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
-    /// Its number.
-    pub rejection: u64,
+    /// Its id: `j-...`.
+    pub rejection: String,
     /// What kind it is.
     pub side: Side,
     /// Of the record.
@@ -178,8 +178,8 @@ choice! {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RejectionResolve {
-    /// Its number.
-    pub rejection: u64,
+    /// Its id: `j-...`.
+    pub rejection: String,
     /// How.
     pub with: With,
     /// The operation id: a repeat returns the first answer.

@@ -1,6 +1,6 @@
 //! Owns: what happens, as apps are told of it: the topics. Must never know: who listens, the wire.
 
-use super::{Attention, Progress, SyncState, Trouble};
+use super::{Attention, Holding, Progress, SyncState, Trouble};
 use crate::time::Timestamp;
 
 /// What an app may listen to, beside changes of records.
@@ -41,7 +41,7 @@ pub enum Event {
         sync: String,
         /// `r-...`
         run: String,
-        /// Run status, as in the word list; one that ends a run is the last about it.
+        /// Run status, as in the word list; one that ends a run is the last about it. `running` with progress goes on, without it began.
         status: String,
         /// How far it has come, while it runs.
         progress: Option<Progress>,
@@ -60,8 +60,8 @@ pub enum Event {
         state: Option<SyncState>,
         /// The daemon's state, where it is the daemon's.
         daemon: Option<super::DaemonState>,
-        /// The first hold's name.
-        hold: Option<String>,
+        /// The hold that counts most.
+        hold: Option<Holding>,
         /// When it is due next.
         next: Option<Timestamp>,
     },
@@ -92,6 +92,8 @@ pub enum Event {
         id: Option<String>,
         /// Which sync.
         sync: String,
+        /// What is wrong, in words.
+        what: Option<String>,
     },
     /// Something for a person came up, or is over.
     Attention {

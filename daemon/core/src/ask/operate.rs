@@ -45,6 +45,19 @@ pub struct Status {
     pub syncs: Vec<SyncStatus>,
     /// What a person should know or decide.
     pub attention: Vec<Attention>,
+    /// Where the configuration was looked for.
+    pub config: Option<Configured>,
+}
+
+/// The configuration that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// The file.
+    pub path: String,
+    /// Whether it is there.
+    pub found: bool,
+    /// Every file that was looked for.
+    pub looked: Vec<String>,
 }
 
 /// The schedule state of a sync.
@@ -69,8 +82,8 @@ pub struct SyncStatus {
     pub sync: String,
     /// Its schedule state.
     pub state: SyncState,
-    /// The name of the first hold.
-    pub hold: Option<String>,
+    /// The hold that counts most.
+    pub hold: Option<Holding>,
     /// When it is due next.
     pub next: Option<Timestamp>,
     /// Its last ended run.
@@ -120,8 +133,10 @@ pub struct Holding {
     pub has: String,
     /// What must be.
     pub needs: String,
-    /// When it ends, where that is known.
+    /// When it ends by itself, where that is known.
     pub until: Option<Timestamp>,
+    /// What a person can do.
+    pub hint: Option<String>,
 }
 
 /// Everything about one sync's next run.
@@ -151,9 +166,13 @@ pub struct SyncRow {
     /// With whom.
     pub remote: String,
     /// The remote's own container.
-    pub resource: String,
+    pub resource: Option<String>,
     /// `down`, `up`, `both`.
     pub direction: String,
+    /// Its interval.
+    pub every: Option<Duration>,
+    /// Its wall-clock schedule.
+    pub cron: Option<String>,
     /// Its schedule state.
     pub state: SyncState,
 }
@@ -167,12 +186,6 @@ pub enum RunMode {
     Slow,
     /// Forget agreed copies, match anew, no deletes.
     Refresh,
-    /// The replica is replaced by the truth.
-    PullTruth,
-    /// The truth is replaced by the replica.
-    PushTruth,
-    /// Staged whole download.
-    Bulk,
 }
 
 /// A run that an app asks for.
@@ -246,11 +259,18 @@ pub struct RemoteRow {
     /// The data that describes the service, for kinds that need it.
     pub profile: Option<String>,
     /// Where it is, without secrets.
-    pub url: Option<String>,
-    /// What it can do: stable words.
-    pub abilities: Vec<String>,
-    /// The syncs that use it.
-    pub syncs: Vec<String>,
+    pub url: String,
+    /// What it can do: a stable word each, and how.
+    pub abilities: Vec<(String, Ability)>,
+}
+
+/// How a remote can do something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// It can, or cannot.
+    Can(bool),
+    /// In this way.
+    How(String),
 }
 
 /// What a look at a remote brought.
