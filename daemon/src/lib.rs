@@ -1,5 +1,6 @@
 //! Owns: the list of the daemon's rooms. Must never know: what happens in them.
 
+pub mod config;
 pub mod environment;
 pub mod ipc;
 pub mod json;

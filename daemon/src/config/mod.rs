@@ -1,0 +1,254 @@
+//! Owns: the checked configuration: what the files say, in words the daemon can use, or every problem at once.
+//! Must never know: paths of the system, the lock, the store; and it changes nothing on disk.
+//!
+//! A missing file is no error: the daemon then has no syncs, and `Config::looked` says where it looked. An unknown key is one:
+//! it is a rule that somebody believes to be in force.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use mingle_core::policy::Policy;
+
+mod check;
+mod problem;
+mod remote;
+mod section;
+mod sections;
+mod source;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use problem::Problem;
+pub use remote::RemoteSettings;
+pub use source::Source;
+
+/// Where the configuration is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// `config.toml` and `conf.d/*.toml` in this directory.
+    Directory(PathBuf),
+    /// This file alone.
+    File(PathBuf),
+}
+
+/// What only other rooms know, and the checks need.
+pub trait Known {
+    /// The kinds of remotes that are built in.
+    fn kinds(&self) -> Vec<String>;
+    /// The names of all profiles that a remote of this kind may use.
+    fn profiles(&self, kind: &str) -> Vec<String>;
+    /// Whether records of this remote carry the time of their last change. None: cannot be told.
+    fn has_stamps(&self, remote: &RemoteSettings) -> Option<bool>;
+}
+
+/// Everything the files say, checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Every file and directory that was looked for, whether it was there or not.
+    pub looked: Vec<PathBuf>,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+    /// `[store]`.
+    pub store: StoreConfig,
+    /// `[remote.NAME]`.
+    pub remotes: BTreeMap<String, RemoteSettings>,
+    /// `[sync.NAME]`.
+    pub syncs: BTreeMap<String, SyncDefinition>,
+    /// `[collection.NAME]`, and with defaults each that only a sync names.
+    pub collections: BTreeMap<String, CollectionDefinition>,
+    /// `[app.NAME]`: what an app that gives this name may do. A collection that is not in it: nothing.
+    pub apps: BTreeMap<String, BTreeMap<String, Right>>,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// As written (`~/` not expanded). None: the usual place.
+    pub path: Option<String>,
+    /// How hard a commit is pressed onto the disk.
+    pub synchronous: Synchronous,
+}
+
+/// How hard a commit is pressed onto the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// Acknowledged writes survive a power cut.
+    #[default]
+    Full,
+    /// They survive a crash of the daemon, not always a power cut.
+    Normal,
+}
+
+/// `[collection.NAME]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CollectionDefinition {
+    /// How records merge, and what makes two the same.
+    pub policy: Policy,
+    /// Properties with an index.
+    pub index: Vec<String>,
+    /// Properties with a column in the published view.
+    pub columns: Vec<String>,
+    /// How long history and deleted records are kept. None: the default of the store.
+    pub retention: Option<Duration>,
+}
+
+/// `[sync.NAME]`: one collection, one remote, and when they meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncDefinition {
+    /// The collection, which exists because it is named here.
+    pub collection: String,
+    /// A remote of this configuration.
+    pub remote: String,
+    /// The remote's own container; empty where the remote has only one.
+    pub resource: String,
+    /// Which way records go.
+    pub direction: Direction,
+    /// When it runs.
+    pub timing: Timing,
+}
+
+/// Which way records go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Remote to truth.
+    Down,
+    /// Truth to remote.
+    Up,
+    /// Both ways.
+    Both,
+}
+
+impl Direction {
+    /// Whether it writes at the remote.
+    #[must_use]
+    pub fn is_up(self) -> bool {
+        self != Self::Down
+    }
+}
+
+/// When a sync runs, and when it stops waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// The rule by which it is due again.
+    pub repeat: Repeat,
+    /// Due at every start of the daemon.
+    pub on_start: bool,
+    /// Due after a change of the truth that its replica did not bring. None: not.
+    pub on_change: Option<OnChange>,
+    /// The longest run. None: the default of the schedule.
+    pub deadline: Option<Duration>,
+    /// The longest silence on the wire. None: the default of the schedule.
+    pub stall: Option<Duration>,
+    /// What a failure costs.
+    pub backoff: Backoff,
+    /// Broken for longer than this: a warning.
+    pub alert_after: Duration,
+}
+
+/// The rule by which a sync is due again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Only at start, on change and on request.
+    Never,
+    /// Once per interval, in its last `flex` part.
+    Every {
+        /// The interval.
+        every: Duration,
+        /// Its last part; the whole interval by default.
+        flex: Duration,
+    },
+    /// By the wall clock.
+    Cron {
+        /// Five fields, or six with seconds first; it has been parsed once.
+        expression: String,
+        /// An IANA name that exists. None: the system's zone.
+        timezone: Option<String>,
+    },
+}
+
+/// Due so long after the last change, and at most so long after the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnChange {
+    /// The quiet time.
+    pub after: Duration,
+    /// The bound on waiting for it.
+    pub at_most: Duration,
+}
+
+/// How the delay after a failure grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first failure.
+    pub first: Duration,
+    /// Never longer.
+    pub at_most: Duration,
+    /// Doubled each time; else `first` is added each time.
+    pub doubles: bool,
+}
+
+/// What an app may do with a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    /// Not even see it.
+    None,
+    /// Read.
+    Read,
+    /// Read and write.
+    Write,
+}
+
+/// Reads and checks everything. Nothing is written, and the store is not touched.
+///
+/// # Errors
+/// Every problem that was found, in the order of files and lines.
+pub fn load(place: &Where, known: &dyn Known) -> Result<Config, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let found = source::find(place, &mut problems);
+    let sources: Vec<Source> = found.files.iter().filter_map(|path| source::read(path, &mut problems)).collect();
+    let mut checked = parse(&sources, known);
+    if let Err(more) = &mut checked {
+        problems.append(more);
+    }
+    match checked {
+        Ok(config) if problems.is_empty() => Ok(Config { looked: found.looked, files: found.files, ..config }),
+        _ => Err(problems),
+    }
+}
+
+/// The pure part of [`load`], save that secret files are looked at.
+///
+/// # Errors
+/// Every problem that was found, in the order of files and lines.
+pub fn parse(sources: &[Source], known: &dyn Known) -> Result<Config, Vec<Problem>> {
+    let mut draft = sections::Draft::default();
+    for source in sources {
+        draft.read(source);
+    }
+    // Names that a broken file would have brought are missing everywhere else; complaints about them would only mislead.
+    if draft.problems.is_empty() {
+        check::check(&mut draft, known);
+    }
+    draft.problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    draft.problems.dedup();
+    if !draft.problems.is_empty() {
+        return Err(draft.problems);
+    }
+    let mut config = draft.config;
+    let named: BTreeSet<String> = config.syncs.values().map(|sync| sync.collection.clone()).collect();
+    for name in named {
+        config.collections.entry(name).or_default();
+    }
+    Ok(config)
+}
+
+impl Config {
+    /// For people: where it looked and found nothing.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&Path> {
+        self.looked.iter().filter(|path| !self.files.contains(path)).map(PathBuf::as_path).collect()
+    }
+}

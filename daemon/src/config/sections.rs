@@ -1,0 +1,339 @@
+//! Owns: which sections and keys there are, and their defaults. Must never know: how they agree with each other.
+
+use std::time::Duration;
+
+use mingle_core::policy::{Merge, OnDelete, Policy};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, Repeat, Right, Source, StoreConfig, SyncDefinition,
+    Synchronous, Timing,
+    problem::did_you_mean,
+    section::{Inner, Places, Section},
+    source, words,
+};
+
+/// What the files said so far, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub config: Config,
+    pub places: Places,
+    pub problems: Vec<Problem>,
+}
+
+const SECTIONS: [&str; 5] = ["store", "remote", "sync", "collection", "app"];
+const SECTIONS_LATER: [&str; 2] = ["status", "blob"];
+const SYNC_LATER: [&str; 11] =
+    ["constraints", "demand", "freshness", "after", "mirror", "home", "mode", "priority", "initial_delay", "filter", "deep"];
+const COLLECTION_LATER: [&str; 2] = ["references", "scope"];
+const APP_LATER: [&str; 2] = ["filter", "alerts"];
+
+const MERGES: [(&str, Merge); 8] = [
+    ("truth", Merge::Truth),
+    ("remote", Merge::Remote),
+    ("newest", Merge::Newest),
+    ("union", Merge::Union),
+    ("max", Merge::Max),
+    ("min", Merge::Min),
+    ("text", Merge::Text),
+    ("manual", Merge::Manual),
+];
+
+/// The quiet time after a change, and its bound: short enough for a person who waits, long enough for an app that writes in turn.
+pub const ON_CHANGE: OnChange = OnChange { after: Duration::from_secs(2), at_most: Duration::from_secs(30) };
+/// What a failure costs where nothing else is said.
+pub const BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), at_most: Duration::from_secs(5 * 3600), doubles: true };
+/// Shorter intervals are a subscription in disguise; a remote would answer with its rate limit. Refused.
+pub const EVERY_MIN: Duration = Duration::from_secs(1);
+/// No warning earlier than this: a laptop that sleeps for a night is not broken.
+pub const ALERT_AFTER_MIN: Duration = Duration::from_secs(86_400);
+
+impl Draft {
+    pub(super) fn read(&mut self, source: &Source) {
+        let (table, errors) = DeTable::parse_recoverable(&source.text);
+        // What was guessed behind a broken line would only bring complaints about the guess.
+        let broken = !errors.is_empty();
+        for error in errors {
+            let line = error.span().map_or(0, |span| source.line_of(span.start));
+            self.problems.push(source.problem(line, error.message().lines().collect::<Vec<_>>().join(", "), ""));
+        }
+        if broken {
+            return;
+        }
+        for (key, value) in table.get_ref() {
+            let (name, line) = (key.get_ref().as_ref(), source.line_of(key.span().start));
+            match (name, value.get_ref()) {
+                ("store", DeValue::Table(table)) => self.store(source, line, table),
+                ("remote" | "sync" | "collection" | "app", DeValue::Table(table)) => self.named(source, name, table),
+                (name, _) if SECTIONS.contains(&name) => {
+                    let example = if name == "store" { "[store]".to_owned() } else { format!("[{name}.NAME]") };
+                    self.problems.push(source.problem(line, format!("`{name}` must be a table"), format!("write {example}")));
+                }
+                (name, _) if SECTIONS_LATER.contains(&name) => {
+                    let hint = "take it out; a later version will know it";
+                    self.problems.push(source.problem(line, format!("[{name}] is not built yet"), hint));
+                }
+                (name, _) => {
+                    self.problems.push(source.problem(line, format!("unknown section `{name}`"), did_you_mean(name, SECTIONS)));
+                }
+            }
+        }
+    }
+
+    fn named(&mut self, source: &Source, section: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let (name, line) = (key.get_ref().as_ref(), source.line_of(key.span().start));
+            let whole = format!("{section}.{name}");
+            let DeValue::Table(inside) = value.get_ref() else {
+                let what = format!("`{whole}` must be a table");
+                self.problems.push(source.problem(line, what, format!("write [{section}.NAME], then one key on each line")));
+                continue;
+            };
+            let shape = if section == "app" { words::app_name(name) } else { words::name(name) };
+            if let Err(what) = shape {
+                self.problems.push(source.problem(line, format!("[{whole}]: {what}"), ""));
+                continue;
+            }
+            let earlier = self.places.shown(&whole);
+            if !earlier.is_empty() {
+                let what = format!("[{whole}] is there already: {earlier}");
+                self.problems.push(source.problem(line, what, "a section stands in one file, as a whole"));
+                continue;
+            }
+            self.places.put(&whole, source, key.span());
+            let mut read = Section::new(source, whole, inside, &mut self.places, &mut self.problems);
+            let (config, name) = (&mut self.config, name.to_owned());
+            match section {
+                "remote" => {
+                    secrets(&mut read, source, inside);
+                    if let Some(settings) = read.read_as(value) {
+                        config.remotes.insert(name, settings);
+                    }
+                    read.close();
+                }
+                "sync" => {
+                    if let Some(sync) = sync(&mut read) {
+                        config.syncs.insert(name, sync);
+                    }
+                    read.finish(&SYNC_LATER);
+                }
+                "collection" => {
+                    let collection = collection(&mut read);
+                    config.collections.insert(name, collection);
+                    read.finish(&COLLECTION_LATER);
+                }
+                _ => {
+                    if let Some(grants) = grants(&mut read) {
+                        config.apps.insert(name, grants);
+                    }
+                    read.finish(&APP_LATER);
+                }
+            }
+        }
+    }
+
+    fn store(&mut self, source: &Source, line: usize, table: &DeTable<'_>) {
+        let earlier = self.places.shown("store");
+        if !earlier.is_empty() {
+            let what = format!("[store] is there already: {earlier}");
+            return self.problems.push(source.problem(line, what, "a section stands in one file, as a whole"));
+        }
+        self.places.put_line("store", source, line);
+        let mut read = Section::new(source, "store".into(), table, &mut self.places, &mut self.problems);
+        let path = read.text("path");
+        if path.as_ref().is_some_and(|path| !path.starts_with('/') && !path.starts_with("~/")) {
+            read.complain("path", "`store.path` must start with / or ~/", "");
+        }
+        let levels = [("full", Synchronous::Full), ("normal", Synchronous::Normal)];
+        let synchronous = read.choice("synchronous", &levels).unwrap_or_default();
+        self.config.store = StoreConfig { path, synchronous };
+        read.finish(&[]);
+    }
+}
+
+fn sync(read: &mut Section<'_>) -> Option<SyncDefinition> {
+    let collection = read.needed("collection", "name the collection whose records it keeps: collection = \"issues\"");
+    if let Some(Err(what)) = collection.as_deref().map(words::name) {
+        read.complain("collection", what, "");
+    }
+    let remote = read.needed("remote", "name a [remote.NAME] of this configuration");
+    let resource = read.text("resource").unwrap_or_default();
+    let directions = [("down", Direction::Down), ("up", Direction::Up), ("both", Direction::Both)];
+    let direction = match read.needed("direction", "down, up or both") {
+        Some(word) => read.chosen("direction", &word, &directions),
+        None => None,
+    };
+    let timing = timing(read, direction.is_some_and(Direction::is_up));
+    Some(SyncDefinition { collection: collection?, remote: remote?, resource, direction: direction?, timing })
+}
+
+fn timing(read: &mut Section<'_>, up: bool) -> Timing {
+    let repeat = repeat(read);
+    let on_start = read.flag("on_start").unwrap_or(false);
+    let example = "on_change = { after = \"2s\", at_most = \"30s\" }, or false";
+    let on_change = match read.inner("on_change", example) {
+        Inner::Table(table) => Some(read.within("on_change", table, |inside| {
+            let on_change = OnChange {
+                after: inside.duration("after").unwrap_or(ON_CHANGE.after),
+                at_most: inside.duration("at_most").unwrap_or(ON_CHANGE.at_most),
+            };
+            if on_change.after > on_change.at_most {
+                inside.complain("after", "`after` is longer than `at_most`", example);
+            }
+            on_change
+        })),
+        Inner::Absent if up => Some(ON_CHANGE),
+        _ => None,
+    };
+    let example = "backoff = { first = \"30s\", at_most = \"5h\", growth = \"exponential\" }";
+    let backoff = match read.inner("backoff", example) {
+        Inner::Table(table) => read.within("backoff", table, |inside| {
+            let backoff = Backoff {
+                first: inside.duration("first").unwrap_or(BACKOFF.first),
+                at_most: inside.duration("at_most").unwrap_or(BACKOFF.at_most),
+                doubles: inside.choice("growth", &[("exponential", true), ("linear", false)]).unwrap_or(true),
+            };
+            if backoff.first > backoff.at_most {
+                inside.complain("first", "`first` is longer than `at_most`", example);
+            }
+            backoff
+        }),
+        Inner::False => {
+            read.complain("backoff", "a failing sync cannot go without backoff", example);
+            BACKOFF
+        }
+        Inner::Absent | Inner::Wrong => BACKOFF,
+    };
+    let usual = match &repeat {
+        Repeat::Every { every, .. } => every.saturating_mul(3).max(ALERT_AFTER_MIN),
+        Repeat::Cron { .. } | Repeat::Never => ALERT_AFTER_MIN,
+    };
+    Timing {
+        repeat,
+        on_start,
+        on_change,
+        deadline: read.duration("deadline"),
+        stall: read.duration("stall"),
+        backoff,
+        alert_after: read.duration("alert_after").unwrap_or(usual),
+    }
+}
+
+fn repeat(read: &mut Section<'_>) -> Repeat {
+    let (every, flex) = (read.duration("every"), read.duration("flex"));
+    let (cron, timezone) = (read.text("cron"), read.text("timezone"));
+    if every.is_some() && cron.is_some() {
+        read.complain("cron", "`every` and `cron` together say two different things", "keep one of them");
+    }
+    if let (Some(flex), None) = (flex, every) {
+        read.complain(
+            "flex",
+            format!("`flex` ({}) is a part of `every`, which is not there", words::shown(flex)),
+            "add every = \"...\"",
+        );
+    }
+    if let (Some(zone), None) = (&timezone, &cron) {
+        read.complain("timezone", format!("`timezone` ({zone}) is for `cron`, which is not there"), "take it out");
+    }
+    match (every, cron) {
+        (Some(every), _) => {
+            if every < EVERY_MIN {
+                read.complain("every", format!("`every` is shorter than {}", words::shown(EVERY_MIN)), "");
+            }
+            if flex.is_some_and(|flex| flex > every) {
+                read.complain("flex", "`flex` is longer than `every`", "it is the last part of the interval");
+            }
+            Repeat::Every { every, flex: flex.unwrap_or(every).min(every) }
+        }
+        (None, Some(expression)) => {
+            if let Err(error) = expression.parse::<croner::Cron>() {
+                let what = format!("`{expression}` is no cron expression: {}", first_small(&error.to_string()));
+                read.complain("cron", what, "minute hour day month weekday: \"0 6 * * mon-fri\"");
+            }
+            if let Some(zone) = &timezone
+                && jiff::tz::TimeZone::get(zone).is_err()
+            {
+                read.complain("timezone", format!("no time zone is called `{zone}`"), "a name like Europe/Berlin, or UTC");
+            }
+            Repeat::Cron { expression, timezone }
+        }
+        (None, None) => Repeat::Never,
+    }
+}
+
+/// Other people's sentences begin with a capital and end with a full stop; ours stand inside others.
+fn first_small(sentence: &str) -> String {
+    let mut letters = sentence.trim_end_matches('.').chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+fn collection(read: &mut Section<'_>) -> CollectionDefinition {
+    let mut policy = Policy {
+        nested: read.flag("nested").unwrap_or(false),
+        null_is_a_value: read.flag("null_is_a_value").unwrap_or(false),
+        identity: read.list("identity"),
+        ..Policy::default()
+    };
+    let deletes = [("keep_edit", OnDelete::KeepEdit), ("keep_delete", OnDelete::KeepDelete)];
+    policy.delete = read.choice("delete", &deletes).unwrap_or_default();
+    if let Inner::Table(table) = read.inner("merge", "merge = { default = \"remote\", labels = \"union\" }") {
+        let mut inside = read.nested("merge", table);
+        for (property, word) in inside.pairs() {
+            match inside.chosen(&property, &word, &MERGES) {
+                Some(merge) if property == "default" => policy.default = merge,
+                Some(merge) => {
+                    policy.properties.insert(property, merge);
+                }
+                None => {}
+            }
+        }
+        inside.close();
+    }
+    CollectionDefinition {
+        policy,
+        index: read.list("index"),
+        columns: read.list("columns"),
+        retention: read.duration("retention"),
+    }
+}
+
+fn grants(read: &mut Section<'_>) -> Option<std::collections::BTreeMap<String, Right>> {
+    let example = "grants = { issues = \"read\" }";
+    let table = match read.inner("grants", example) {
+        Inner::Table(table) => table,
+        Inner::Absent | Inner::False => {
+            read.complain("", "the section has no `grants`", example);
+            return None;
+        }
+        Inner::Wrong => return None,
+    };
+    let mut inside = read.nested("grants", table);
+    let mut grants = std::collections::BTreeMap::new();
+    for (collection, word) in inside.pairs() {
+        if word == "review" {
+            inside.complain(&collection, "`review` is not built yet", "read, write or none");
+        } else if let Some(right) =
+            inside.chosen(&collection, &word, &[("read", Right::Read), ("write", Right::Write), ("none", Right::None)])
+        {
+            grants.insert(collection, right);
+        }
+    }
+    inside.close();
+    Some(grants)
+}
+
+/// Files with secrets must be closed to others. Looked at wherever they stand in the section, whatever the kind makes of them.
+fn secrets(read: &mut Section<'_>, source: &Source, table: &DeTable<'_>) {
+    let Some(DeValue::Table(auth)) = table.get("auth").map(Spanned::get_ref) else { return };
+    for (key, value) in auth {
+        let DeValue::Table(secret) = value.get_ref() else { continue };
+        let Some(DeValue::String(file)) = secret.get("file").map(Spanned::get_ref) else { continue };
+        let directory = source.path.parent().unwrap_or(std::path::Path::new("/"));
+        if let Some((what, hint)) = source::secret_file(&directory.join(file.as_ref())) {
+            read.complain(&format!("auth.{}", key.get_ref()), what, hint);
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Owns: the tables that hold the configuration to its rules. Must never know: how the rules are carried out.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use mingle_core::policy::{Merge, OnDelete};
+
+use super::*;
+
+/// A small world: one kind with profiles, of which one has no stamps; one kind without profiles.
+struct World;
+
+impl Known for World {
+    fn kinds(&self) -> Vec<String> {
+        vec!["rest".into(), "plain".into()]
+    }
+
+    fn profiles(&self, kind: &str) -> Vec<String> {
+        if kind == "rest" { vec!["tracker".into(), "stampless".into()] } else { Vec::new() }
+    }
+
+    fn has_stamps(&self, remote: &RemoteSettings) -> Option<bool> {
+        remote.profile.as_deref().map(|profile| profile != "stampless")
+    }
+}
+
+fn source(name: &str, text: &str) -> Source {
+    Source { path: name.into(), text: text.into() }
+}
+
+/// Lines are written with `|` between them, so that a case is one line.
+fn lines(text: &str) -> String {
+    text.split('|').map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
+const REMOTE: &str = "[remote.r] | kind = 'rest' | profile = 'tracker' | url = 'https://example.org' | ";
+const SYNC: &str = "[sync.s] | collection = 'c' | remote = 'r' | direction = 'both' | ";
+
+fn read(text: &str) -> Result<Config, Vec<Problem>> {
+    parse(&[source("f", &lines(text))], &World)
+}
+
+fn good(text: &str) -> Config {
+    read(text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
+}
+
+/// Every problem as `LINE what; hint`, joined by ` + `.
+fn said(text: &str) -> String {
+    match read(text) {
+        Ok(_) => "good".into(),
+        Err(problems) => {
+            let each =
+                problems.iter().map(|p| format!("{} {}{}{}", p.line, p.what, if p.hint.is_empty() { "" } else { "; " }, p.hint));
+            each.collect::<Vec<_>>().join(" + ")
+        }
+    }
+}
+
+#[test]
+fn problems_name_line_and_remedy() {
+    let check = |text: &str, expected: &str| assert_eq!(said(text), expected, "{text}");
+    check("", "good");
+    check("# only a comment", "good");
+    check("[store] | path = 1", "2 `store.path` must be text in quotes");
+    check("[store] | path = 'store.db'", "2 `store.path` must start with / or ~/");
+    check("[store] | synchronus = 'full'", "2 unknown key `store.synchronus`; did you mean `synchronous`?");
+    check("[store] | synchronous = 'ful'", "2 `store.synchronous` cannot be `ful`; did you mean `full`?");
+    check("[stor] | path = '/x'", "1 unknown section `stor`; did you mean `store`?");
+    check("sync = 3", "1 `sync` must be a table; write [sync.NAME]");
+    check("[sync] | x = 3", "2 `sync.x` must be a table; write [sync.NAME], then one key on each line");
+    check("[status] | group = 'x'", "1 [status] is not built yet; take it out; a later version will know it");
+    check("[[app]] | x = 1", "1 `app` must be a table; write [app.NAME]");
+    check("a = | [store]", "1 string values must be quoted, expected literal string");
+    check("[remote.A] | x = 1", "1 [remote.A]: `A` is no name: a small letter, then small letters, digits and _, at most 63");
+}
+
+#[test]
+fn remotes_are_checked() {
+    let check = |text: &str, expected: &str| assert_eq!(said(text), expected, "{text}");
+    check(REMOTE, "good");
+    check("[remote.r] | kind = 'plain' | url = 'https://x'", "good");
+    check(
+        "[remote.r] | kind = 'rest' | url = 'https://x'",
+        "1 [remote.r] of kind `rest` has no `profile`; known: tracker, stampless",
+    );
+    check("[remote.r] | kind = 'rset' | url = 'https://x'", "2 no kind of remote is called `rset`; did you mean `rest`?");
+    check(
+        "[remote.r] | kind = 'rest' | profile = 'traker' | url = 'https://x'",
+        "3 no profile is called `traker`; did you mean `tracker`?",
+    );
+    check(
+        "[remote.r] | kind = 'plain' | url = 'https://x' | insecur = true",
+        "4 unknown key `remote.r.insecur`; did you mean `insecure`?",
+    );
+    check("[remote.r] | kind = 'plain'", "1 [remote.r] has no `url`");
+    check(
+        &format!("{REMOTE}[remote.r2] | kind = 'plain' | url = 3"),
+        "7 [remote.r2]: invalid type: integer `3`, expected a string",
+    );
+}
+
+#[test]
+fn syncs_are_checked() {
+    let check = |text: &str, expected: &str| {
+        assert_eq!(said(&format!("{REMOTE}{text}")), expected, "{text}");
+    };
+    check(SYNC, "good");
+    check(
+        &format!("{SYNC} every = '15m' | flex = '5m' | deadline = '2m' | stall = '30s' | alert_after = '1d' | on_start = true"),
+        "good",
+    );
+    check(
+        "[sync.s] | resource = ''",
+        "5 [sync.s] has no `collection`; name the collection whose records it keeps: collection = \"issues\" \
+         + 5 [sync.s] has no `remote`; name a [remote.NAME] of this configuration + 5 [sync.s] has no `direction`; down, up or both",
+    );
+    check("[sync.s] | collection = 'c' | remote = 'q' | direction = 'down'", "7 no remote is called `q`; did you mean `r`?");
+    check(
+        "[sync.s] | collection = 'C' | remote = 'r' | direction = 'sideways'",
+        "6 `C` is no name: a small letter, then small letters, digits and _, at most 63 \
+         + 8 `sync.s.direction` cannot be `sideways`; known: down, up, both",
+    );
+    let time = "write a number with a unit (ms, s, m, h, d, w): \"15m\", \"1h 30m\"";
+    check(&format!("{SYNC} every = '15'"), &format!("9 `sync.s.every`: `15` is no length of time; {time}"));
+    check(&format!("{SYNC} every = 15"), &format!("9 `sync.s.every` must be a length of time in quotes; {time}"));
+    check(
+        &format!("{SYNC} every = {{ min = '1m', max = '1h' }}"),
+        "9 an adaptive `every` is not built yet; write one interval: every = \"15m\"",
+    );
+    check(
+        &format!("{SYNC} every = '0s'"),
+        "9 `sync.s.every` must be longer than nothing; leave the key out where it is not wanted",
+    );
+    check(&format!("{SYNC} every = '5ms'"), "9 `every` is shorter than 1s");
+    check(&format!("{SYNC} every = '1h' | flex = '2h'"), "10 `flex` is longer than `every`; it is the last part of the interval");
+    check(&format!("{SYNC} flex = '2h'"), "9 `flex` (2h) is a part of `every`, which is not there; add every = \"...\"");
+    check(&format!("{SYNC} timezone = 'UTC'"), "9 `timezone` (UTC) is for `cron`, which is not there; take it out");
+    check(&format!("{SYNC} cron = '0 6 * * mon-fri' | timezone = 'Europe/Berlin'"), "good");
+    check(
+        &format!("{SYNC} cron = '0 6 * * *' | timezone = 'Europe/Bern'"),
+        "10 no time zone is called `Europe/Bern`; a name like Europe/Berlin, or UTC",
+    );
+    check(
+        &format!("{SYNC} every = '1h' | cron = '0 6 * * *'"),
+        "10 `every` and `cron` together say two different things; keep one of them",
+    );
+    check(
+        &format!("{SYNC} constraints = {{ network = 'unmetered' }}"),
+        "9 `sync.s.constraints` is not built yet; take the line out; a later version will know it",
+    );
+    check(&format!("{SYNC} evry = '15m'"), "9 unknown key `sync.s.evry`; did you mean `every`?");
+    check(&format!("{SYNC} on_change = false"), "good");
+    check(
+        &format!("{SYNC} on_change = true"),
+        "9 `sync.s.on_change` must be a table; on_change = { after = \"2s\", at_most = \"30s\" }, or false",
+    );
+    check(
+        &format!("{SYNC} on_change = {{ after = '1h' }}"),
+        "9 `after` is longer than `at_most`; on_change = { after = \"2s\", at_most = \"30s\" }, or false",
+    );
+    check(&format!("{SYNC} on_change = {{ afer = '1s' }}"), "9 unknown key `sync.s.on_change.afer`; did you mean `after`?");
+    check(
+        &format!("{SYNC} backoff = {{ growth = 'square' }}"),
+        "9 `sync.s.backoff.growth` cannot be `square`; known: exponential, linear",
+    );
+}
+
+#[test]
+fn cron_says_why() {
+    let text = said(&format!("{REMOTE}{SYNC} cron = '61 * * * *'"));
+    assert!(text.starts_with("9 `61 * * * *` is no cron expression: "), "{text}");
+    assert!(text.ends_with("; minute hour day month weekday: \"0 6 * * mon-fri\""), "{text}");
+}
+
+#[test]
+fn sections_must_agree() {
+    let check = |text: &str, expected: &str| {
+        assert_eq!(said(&format!("{REMOTE}{SYNC}{text}")), expected, "{text}");
+    };
+    let other = "[remote.o] | kind = 'rest' | profile = 'stampless' | url = 'https://example.net' | [sync.t] | remote = 'o' | ";
+    check(&format!("{other} collection = 'c' | direction = 'down'"), "good");
+    check(
+        &format!("{other} collection = 'c' | direction = 'up'"),
+        "16 `c` is already sent elsewhere by [sync.s]; let one of the two be direction = \"down\"; saying which one creates new \
+         records is not built yet",
+    );
+    check(
+        "[sync.t] | remote = 'r' | collection = 'd' | direction = 'down'",
+        "9 [sync.s] already keeps this resource of `r` in the collection `c`; use that collection, or another resource",
+    );
+    check("[sync.t] | remote = 'r' | collection = 'd' | direction = 'down' | resource = 'x'", "good");
+    check("[collection.c] | merge = { default = 'newest' }", "good");
+    check(
+        &format!("{other} collection = 'd' | direction = 'down' | [collection.d] | merge = {{ a = 'newest', b = 'union' }}"),
+        "18 `newest` cannot be told here: records of the remote `o` carry no time of their last change; use another rule: remote, \
+         truth, manual",
+    );
+    check(
+        "[collection.c] | merge = { default = 'uion' }",
+        "10 `collection.c.merge.default` cannot be `uion`; did you mean `union`?",
+    );
+    check(
+        "[collection.c] | merge = 'union'",
+        "10 `collection.c.merge` must be a table; merge = { default = \"remote\", labels = \"union\" }",
+    );
+    check(
+        "[collection.c] | identity = 'number'",
+        "10 `collection.c.identity` must be a list of names in quotes; identity = [\"number\", \"title\"]",
+    );
+    check("[collection.c] | index = ['a', 'a']", "10 `collection.c.index` has `a` twice");
+    check(
+        "[collection.c] | index = ['a'] | columns = ['a', 'A']",
+        "11 `A` and `a` would be one column; the published view does not tell capitals apart",
+    );
+    check("[collection.c] | columns = ['Seq']", "10 `Seq` cannot be a column; the published view has id, seq and data by itself");
+    check("[collection.m_x] | nested = true", "9 a collection cannot be called `m_x`; names with m_ are the store's own");
+    check("[app.editor] | grants = { c = 'read' }", "good");
+    check("[app.editor] | grants = { d = 'read' }", "10 no collection is called `d`; did you mean `c`?");
+    check("[app.editor] | grants = { c = 'reed' }", "10 `app.editor.grants.c` cannot be `reed`; did you mean `read`?");
+    check("[app.editor] | grants = { c = 'review' }", "10 `review` is not built yet; read, write or none");
+    check("[app.editor]", "9 the section has no `grants`; grants = { issues = \"read\" }");
+}
+
+#[test]
+fn all_problems_come_at_once() {
+    let text = said("[store] | x = 1 | [sync.s] | evry = 1 | [app.A] | [app.b] | grants = {} | filter = 1");
+    assert_eq!(text.split(" + ").count(), 7, "{text}");
+}
+
+#[test]
+fn files_add_up() {
+    let both = |a: &str, b: &str| parse(&[source("a", &lines(a)), source("b", &lines(b))], &World);
+    let config = both(REMOTE, SYNC).expect("one from each");
+    assert_eq!((config.remotes.len(), config.syncs.len()), (1, 1));
+    let problems = both(REMOTE, REMOTE).expect_err("twice");
+    assert_eq!(
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["b:1: [remote.r] is there already: a:1\n  hint: a section stands in one file, as a whole"]
+    );
+    let problems = both("[store]", "|[store]").expect_err("twice");
+    assert_eq!((problems[0].line, problems[0].what.as_str()), (2, "[store] is there already: a:1"));
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let timing = |text: &str| good(&format!("{REMOTE}{SYNC}{text}")).syncs["s"].timing.clone();
+    let minutes = |n: u64| Duration::from_secs(60 * n);
+    let bare = timing("");
+    assert_eq!(bare.repeat, Repeat::Never);
+    assert!(!bare.on_start);
+    assert_eq!(bare.on_change, Some(OnChange { after: Duration::from_secs(2), at_most: Duration::from_secs(30) }));
+    assert_eq!(bare.backoff, Backoff { first: Duration::from_secs(30), at_most: minutes(300), doubles: true });
+    assert_eq!(bare.alert_after, minutes(24 * 60));
+    assert_eq!(timing("on_change = false").on_change, None);
+    assert_eq!(timing("every = '1h'").repeat, Repeat::Every { every: minutes(60), flex: minutes(60) });
+    assert_eq!(timing("every = '1h' | flex = '10m'").repeat, Repeat::Every { every: minutes(60), flex: minutes(10) });
+    assert_eq!(timing("every = '1h'").alert_after, minutes(24 * 60));
+    assert_eq!(timing("every = '1d'").alert_after, minutes(3 * 24 * 60));
+    assert_eq!(
+        timing("backoff = { growth = 'linear', first = '1m' }").backoff,
+        Backoff { first: minutes(1), at_most: minutes(300), doubles: false }
+    );
+    let down = good(&format!("{REMOTE}[sync.s] | collection = 'c' | remote = 'r' | direction = 'down'"));
+    assert_eq!(down.syncs["s"].timing.on_change, None);
+    assert_eq!(down.collections["c"], CollectionDefinition::default());
+    assert_eq!(good("").store.synchronous, Synchronous::Full);
+}
+
+#[test]
+fn collections_and_apps_are_read() {
+    let config = good(
+        "[collection.c] | identity = ['n'] | merge = { default = 'truth', l = 'union', t = 'text' } | delete = 'keep_delete' | nested = true \
+         | index = ['n', 's'] | columns = ['n'] | retention = '30d' | [app.my-app] | grants = { c = 'read' }",
+    );
+    let collection = &config.collections["c"];
+    assert_eq!(collection.policy.default, Merge::Truth);
+    assert_eq!(
+        (collection.policy.of("l"), collection.policy.of("t"), collection.policy.of("x")),
+        (Merge::Union, Merge::Text, Merge::Truth)
+    );
+    assert_eq!((collection.policy.delete, collection.policy.nested), (OnDelete::KeepDelete, true));
+    assert_eq!(collection.policy.identity, ["n"]);
+    assert_eq!((collection.index.len(), collection.columns.len()), (2, 1));
+    assert_eq!(collection.retention, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(config.apps["my-app"]["c"], Right::Read);
+}
+
+/// A configuration directory with one bad thing about it.
+fn directory(make: impl Fn(&Path)) -> (tempfile::TempDir, Result<Config, Vec<Problem>>) {
+    let room = tempfile::tempdir().expect("a directory for the test");
+    make(room.path());
+    let loaded = load(&Where::Directory(room.path().to_owned()), &World);
+    (room, loaded)
+}
+
+fn put(path: &Path, text: &str, mode: u32) {
+    fs::write(path, lines(text)).expect("written");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
+}
+
+#[test]
+fn nothing_there_is_no_error() {
+    let (room, loaded) = directory(|_| ());
+    let config = loaded.expect("no syncs");
+    assert_eq!(config.looked, [room.path().join("config.toml"), room.path().join("conf.d/*.toml")]);
+    assert_eq!(config.missing().len(), 2);
+    let gone = load(&Where::Directory(room.path().join("no/such")), &World).expect("no syncs");
+    assert!(gone.files.is_empty());
+    let named = load(&Where::File(room.path().join("none.toml")), &World).expect_err("it was asked for by name");
+    assert!(named[0].what.starts_with("cannot be read: "), "{named:?}");
+}
+
+#[test]
+fn the_directory_is_read_in_order() {
+    let (room, loaded) = directory(|room| {
+        fs::create_dir(room.join("conf.d")).expect("mkdir");
+        put(&room.join("config.toml"), REMOTE, 0o600);
+        put(&room.join("conf.d/20-b.toml"), SYNC, 0o600);
+        put(&room.join("conf.d/10-a.toml"), "[collection.a]", 0o644);
+        put(&room.join("conf.d/.hidden.toml"), "broken", 0o600);
+        put(&room.join("conf.d/a.toml~"), "broken", 0o600);
+    });
+    let config = loaded.expect("good");
+    let names: Vec<_> =
+        config.files.iter().map(|path| path.strip_prefix(room.path()).expect("inside").display().to_string()).collect();
+    assert_eq!(names, ["config.toml", "conf.d/10-a.toml", "conf.d/20-b.toml"]);
+    assert_eq!(config.collections.keys().collect::<Vec<_>>(), ["a", "c"]);
+}
+
+#[test]
+fn unfit_files_are_refused() {
+    let check = |make: fn(&Path), expected: &str| {
+        let (room, loaded) = directory(make);
+        let problems = loaded.expect_err("refused");
+        let said: Vec<_> = problems.iter().map(|p| p.to_string().replace(&format!("{}/", room.path().display()), "")).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with(expected), "expected {expected}, found {said:?}");
+    };
+    check(
+        |room| put(&room.join("config.toml"), "", 0o666),
+        "config.toml: is writable by other users (mode 666), and it may name commands",
+    );
+    check(
+        |room| {
+            fs::create_dir(room.join("conf.d")).expect("mkdir");
+            fs::set_permissions(room.join("conf.d"), fs::Permissions::from_mode(0o777)).expect("chmod");
+        },
+        "conf.d: is writable by other users (mode 777)",
+    );
+    check(|room| fs::write(room.join("config.toml"), b"a = 1\n\xff").expect("written"), "config.toml: is not UTF-8 (line 2)");
+    check(
+        |room| fs::write(room.join("config.toml"), vec![b'#'; 2 * 1024 * 1024]).expect("written"),
+        "config.toml: has 2097152 bytes, more than the 1048576",
+    );
+    check(|room| fs::create_dir(room.join("config.toml")).expect("mkdir"), "config.toml: is not a plain file");
+    check(|room| std::os::unix::fs::symlink("nowhere", room.join("config.toml")).expect("link"), "config.toml: cannot be read");
+    check(|room| put(&room.join("config.toml"), "[store", 0o600), "config.toml:1: ");
+    check(
+        |room| {
+            let auth = "auth = { type = 'bearer', token = { file = 'r.secret' } }";
+            put(&room.join("config.toml"), &format!("{REMOTE}{auth}"), 0o600);
+            put(&room.join("r.secret"), "s", 0o644);
+        },
+        "config.toml:5: the secret file r.secret is open to other users (mode 644)\n  hint: chmod 600 r.secret",
+    );
+}
+
+#[test]
+fn a_pipe_does_not_hold_up_the_start() {
+    let (room, _) = directory(|_| ());
+    let path = room.path().join("config.toml");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).expect("a pipe");
+    let problems = load(&Where::Directory(room.path().to_owned()), &World).expect_err("refused");
+    assert_eq!(problems[0].what, "is not a plain file");
+}
