@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     Raw, Time,
-    call::{Change, DaemonState, Hold, RunResult, RunStatus, ScheduleState, Side, Topic},
+    call::{Change, DaemonState, Hold, RunResult, RunStatus, ScheduleState, Side, Topic, Trouble},
     words::words,
 };
 
@@ -100,9 +100,9 @@ pub struct RunEvent {
     /// `finished`: what ended it early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<String>,
-    /// `finished`: why it failed, for people.
+    /// `finished`: why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<Trouble>,
 }
 
 /// A sync is in another state, or (no `sync`) the daemon as a whole is.

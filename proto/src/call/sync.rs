@@ -274,10 +274,19 @@ pub struct Run {
     pub conflicts: u64,
     /// Over the network, both ways.
     pub bytes: u64,
-    /// Why it failed, for people.
+    /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// What a person may do about it.
+    pub error: Option<Trouble>,
+}
+
+/// What went wrong in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Stable, for code: `needs_login`, `unreachable`, ...
+    pub name: String,
+    /// For people.
+    pub what: String,
+    /// What a person may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
