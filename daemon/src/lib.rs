@@ -1,12 +1,15 @@
 //! Owns: the list of the daemon's rooms. Must never know: what happens in them.
 
+pub mod cli;
 pub mod config;
 pub mod environment;
 pub mod ipc;
 pub mod json;
+pub mod known;
 pub mod lock;
 pub mod logs;
 pub mod notify;
 pub mod paths;
 pub mod remotes;
 pub mod signals;
+pub mod start;

@@ -1,3 +1,74 @@
-//! Owns: the door of the process. Must never know: anything beyond it.
+//! Owns: the door of the process: what was asked, the exit code, and what is said where it does not start.
+//! Must never know: anything beyond the door.
 
-fn main() {}
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use mingled::{
+    cli::{self, Cli, CliError},
+    environment::Environment,
+    known::BuiltIn,
+    logs, notify, signals,
+    start::{self, StartError, Started},
+};
+
+fn main() -> ExitCode {
+    let env = Environment::read();
+    let known = BuiltIn::of(&env);
+    match Cli::parse().command {
+        Some(command) => match cli::run(&command, &env, &known, &mut io::stdout().lock()) {
+            Ok(code) => code.into(),
+            // `mingled config check | head` is no failure of ours.
+            Err(CliError::Out(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(CliError::Place(refusal)) => failed(&refusal.what, &refusal.hint, start::EXIT_CONFIG),
+            Err(error) => failed(&error.to_string(), "", 1),
+        },
+        None => daemon(&env, &known),
+    }
+}
+
+fn daemon(env: &Environment, known: &BuiltIn) -> ExitCode {
+    // Kept to the end: dropping it writes the last lines out.
+    let _logs = match logs::begin(env) {
+        Ok(logs) => logs,
+        Err(error) => return failed(&error.to_string(), "", 1),
+    };
+    let signals = match signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&error.to_string(), "", 1),
+    };
+    match start::start(env, known) {
+        Ok(started) => serve(started, signals),
+        Err(error) => refused(&error),
+    }
+}
+
+/// Until the engine moves in: holds the places and waits to be told to stop.
+fn serve(started: Started, mut signals: tokio::sync::mpsc::Receiver<signals::Signal>) -> ExitCode {
+    tracing::info!(socket = %started.paths.socket.display(), lock = %started.lock.path().display(), "started");
+    notify::ready();
+    while signals.blocking_recv().is_some_and(|signal| signal == signals::Signal::Dump) {}
+    notify::stopping();
+    drop(started);
+    ExitCode::SUCCESS
+}
+
+fn refused(error: &StartError) -> ExitCode {
+    if let StartError::Config(problems) = error {
+        for problem in problems {
+            let _ = writeln!(io::stderr(), "{problem}");
+        }
+    }
+    failed(&error.to_string(), &error.hint(), error.exit_code())
+}
+
+fn failed(what: &str, hint: &str, code: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "mingled: {what}");
+    if !hint.is_empty() {
+        let _ = writeln!(io::stderr(), "  hint: {hint}");
+    }
+    code.into()
+}

@@ -15,10 +15,6 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::environment::Environment;
 
-/// Bytes a socket path may have. The kernels allow 108 (Linux) and 104 (macOS) with the closing zero; a path that works on one
-/// machine should work on the next. Longer: the daemon does not start, and says what to set.
-pub const SOCKET_PATH_BYTES_MAX: usize = 100;
-
 /// Why a place is not used, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
@@ -64,24 +60,14 @@ impl Paths {
             None => Ok(home()?.join(fallback).join("mingle")),
         };
         let state = base("XDG_STATE_HOME", ".local/state")?;
-        let socket = match (env.get("MINGLE_SOCKET"), absolute(env.get("XDG_RUNTIME_DIR"))) {
-            (Some(given), _) => absolute(Some(given)).ok_or_else(|| {
-                Refusal::new(format!("MINGLE_SOCKET is not an absolute path: {}", given.display()), "give it from the root: /...")
-            })?,
-            (None, Some(runtime)) => runtime.join("mingle/mingle.sock"),
-            (None, None) => state.join("run/mingle.sock"),
-        };
-        let bytes = socket.as_os_str().len();
-        if bytes > SOCKET_PATH_BYTES_MAX {
-            return Err(Refusal::new(
-                format!(
-                    "the socket path has {bytes} bytes, and a socket takes at most {SOCKET_PATH_BYTES_MAX}: {}",
-                    socket.display()
-                ),
-                "set MINGLE_SOCKET to a shorter path, for mingled and for every app",
-            ));
-        }
-        Ok(Self { config: base("XDG_CONFIG_HOME", ".config")?, data: base("XDG_DATA_HOME", ".local/share")?, state, socket })
+        let place = mingle_proto::place::socket(|name| env.get(name).map(OsStr::to_owned))
+            .map_err(|error| Refusal::new(error.to_string(), error.hint()))?;
+        Ok(Self {
+            config: base("XDG_CONFIG_HOME", ".config")?,
+            data: base("XDG_DATA_HOME", ".local/share")?,
+            state,
+            socket: place.socket,
+        })
     }
 
     /// The configuration file.

@@ -25,25 +25,9 @@ fn complain(draft: &mut Draft, key: &str, what: impl Into<String>, hint: impl In
 }
 
 fn remotes(draft: &mut Draft, known: &dyn Known) {
-    let kinds = known.kinds();
     for (name, remote) in draft.config.remotes.clone() {
-        if !kinds.contains(&remote.kind) {
-            let what = format!("no kind of remote is called `{}`", remote.kind);
-            complain(draft, &format!("remote.{name}.kind"), what, did_you_mean(&remote.kind, kinds.iter().map(String::as_str)));
-            continue;
-        }
-        let profiles = known.profiles(&remote.kind);
-        match &remote.profile {
-            None if profiles.is_empty() => {}
-            None => {
-                let what = format!("[remote.{name}] of kind `{}` has no `profile`", remote.kind);
-                complain(draft, &format!("remote.{name}"), what, format!("known: {}", profiles.join(", ")));
-            }
-            Some(profile) if !profiles.contains(profile) => {
-                let hint = did_you_mean(profile, profiles.iter().map(String::as_str));
-                complain(draft, &format!("remote.{name}.profile"), format!("no profile is called `{profile}`"), hint);
-            }
-            Some(_) => {}
+        if let Err((what, hint)) = known.look(&remote) {
+            complain(draft, &format!("remote.{name}"), format!("[remote.{name}]: {what}"), hint);
         }
     }
 }
@@ -162,7 +146,9 @@ fn newest_needs_stamps(draft: &mut Draft, known: &dyn Known) {
 fn without_stamps(config: &Config, collection: &str, known: &dyn Known) -> BTreeSet<String> {
     let syncs = config.syncs.values().filter(|sync| sync.collection == collection);
     syncs
-        .filter(|sync| config.remotes.get(&sync.remote).is_some_and(|remote| known.has_stamps(remote) == Some(false)))
+        .filter(|sync| {
+            config.remotes.get(&sync.remote).is_some_and(|remote| known.look(remote).is_ok_and(|facts| !facts.has_stamps))
+        })
         .map(|sync| sync.remote.clone())
         .collect()
 }

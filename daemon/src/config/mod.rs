@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use mingle_core::policy::Policy;
+use mingle_core::{
+    ask::{Grant, Grants},
+    policy::Policy,
+};
 
 mod check;
 mod problem;
@@ -35,14 +38,20 @@ pub enum Where {
     File(PathBuf),
 }
 
-/// What only other rooms know, and the checks need.
+/// What settings alone say of a remote, as far as the checks need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Its records carry the time of their last change.
+    pub has_stamps: bool,
+}
+
+/// What only another room knows.
 pub trait Known {
-    /// The kinds of remotes that are built in.
-    fn kinds(&self) -> Vec<String>;
-    /// The names of all profiles that a remote of this kind may use.
-    fn profiles(&self, kind: &str) -> Vec<String>;
-    /// Whether records of this remote carry the time of their last change. None: cannot be told.
-    fn has_stamps(&self, remote: &RemoteSettings) -> Option<bool>;
+    /// Whether a remote can be opened with these settings, without asking it anything.
+    ///
+    /// # Errors
+    /// What is wrong (kind, profile, address), and what to do; the hint may be empty.
+    fn look(&self, remote: &RemoteSettings) -> Result<Facts, (String, String)>;
 }
 
 /// Everything the files say, checked.
@@ -61,7 +70,7 @@ pub struct Config {
     /// `[collection.NAME]`, and with defaults each that only a sync names.
     pub collections: BTreeMap<String, CollectionDefinition>,
     /// `[app.NAME]`: what an app that gives this name may do. A collection that is not in it: nothing.
-    pub apps: BTreeMap<String, BTreeMap<String, Right>>,
+    pub apps: BTreeMap<String, BTreeMap<String, Grant>>,
 }
 
 /// `[store]`.
@@ -190,17 +199,6 @@ pub struct Backoff {
     pub doubles: bool,
 }
 
-/// What an app may do with a collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Right {
-    /// Not even see it.
-    None,
-    /// Read.
-    Read,
-    /// Read and write.
-    Write,
-}
-
 /// Reads and checks everything. Nothing is written, and the store is not touched.
 ///
 /// # Errors
@@ -246,6 +244,12 @@ pub fn parse(sources: &[Source], known: &dyn Known) -> Result<Config, Vec<Proble
 }
 
 impl Config {
+    /// What an app that gives this name may do. One that is not named here may write everything.
+    #[must_use]
+    pub fn grants(&self, app: &str) -> Grants {
+        self.apps.get(app).map_or(Grants::All(Grant::Write), |list| Grants::Only(list.clone()))
+    }
+
     /// For people: where it looked and found nothing.
     #[must_use]
     pub fn missing(&self) -> Vec<&Path> {

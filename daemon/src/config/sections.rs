@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use mingle_core::policy::{Merge, OnDelete, Policy};
+use mingle_core::{
+    ask::Grant,
+    policy::{Merge, OnDelete, Policy},
+};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
 use super::{
-    Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, Repeat, Right, Source, StoreConfig, SyncDefinition,
+    Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, Repeat, Source, StoreConfig, SyncDefinition,
     Synchronous, Timing,
     problem::did_you_mean,
     section::{Inner, Places, Section},
@@ -300,7 +303,7 @@ fn collection(read: &mut Section<'_>) -> CollectionDefinition {
     }
 }
 
-fn grants(read: &mut Section<'_>) -> Option<std::collections::BTreeMap<String, Right>> {
+fn grants(read: &mut Section<'_>) -> Option<std::collections::BTreeMap<String, Grant>> {
     let example = "grants = { issues = \"read\" }";
     let table = match read.inner("grants", example) {
         Inner::Table(table) => table,
@@ -316,7 +319,7 @@ fn grants(read: &mut Section<'_>) -> Option<std::collections::BTreeMap<String, R
         if word == "review" {
             inside.complain(&collection, "`review` is not built yet", "read, write or none");
         } else if let Some(right) =
-            inside.chosen(&collection, &word, &[("read", Right::Read), ("write", Right::Write), ("none", Right::None)])
+            inside.chosen(&collection, &word, &[("read", Grant::Read), ("write", Grant::Write), ("none", Grant::None)])
         {
             grants.insert(collection, right);
         }

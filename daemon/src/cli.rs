@@ -1,0 +1,169 @@
+//! Owns: the few things `mingled` itself can be told; everything else is `mingle`'s. Must never know: how the daemon runs.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{self, Config, Known, Problem, Where},
+    environment::Environment,
+    paths::{Paths, Refusal},
+    start::EXIT_CONFIG,
+};
+
+/// The daemon of mingle. Without an argument it runs in the foreground until it is told to stop.
+#[derive(Debug, Parser)]
+#[command(name = "mingled", version, about, long_about = None)]
+pub struct Cli {
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of running.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Look at the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say everything that is wrong with it; ends with 78 where something is. Touches neither store nor daemon.
+    Check {
+        /// This file alone, instead of the directory.
+        file: Option<PathBuf>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print where it is looked for.
+    Path,
+}
+
+/// Does what was asked, with its words on `out`. The exit code.
+///
+/// # Errors
+/// Where the places cannot be told, or `out` takes no more.
+pub fn run(command: &Command, env: &Environment, known: &dyn Known, out: &mut dyn Write) -> Result<u8, CliError> {
+    match command {
+        Command::Config(ConfigCommand::Path) => {
+            writeln!(out, "{}", Paths::find(env)?.config_file().display())?;
+            Ok(0)
+        }
+        Command::Config(ConfigCommand::Check { file, json }) => {
+            let place = match file {
+                Some(file) => Where::File(file.clone()),
+                None => Where::Directory(Paths::find(env)?.config),
+            };
+            let checked = config::load(&place, known);
+            if *json {
+                check_json(&checked, out)?;
+            } else {
+                check_text(&checked, out)?;
+            }
+            Ok(if checked.is_ok() { 0 } else { EXIT_CONFIG })
+        }
+    }
+}
+
+/// Why the answer did not come out.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// A place is not to be told.
+    #[error(transparent)]
+    Place(#[from] Refusal),
+    /// Nobody takes what we say.
+    #[error(transparent)]
+    Out(#[from] io::Error),
+}
+
+fn check_text(checked: &Result<Config, Vec<Problem>>, out: &mut dyn Write) -> io::Result<()> {
+    match checked {
+        Ok(config) if config.files.is_empty() => {
+            writeln!(out, "no configuration; looked for:")?;
+            config.looked.iter().try_for_each(|path| writeln!(out, "  {}", path.display()))
+        }
+        Ok(config) => {
+            let (syncs, remotes) = (config.syncs.len(), config.remotes.len());
+            writeln!(out, "good: {} {}, {} {}", syncs, plural(syncs, "sync"), remotes, plural(remotes, "remote"))
+        }
+        Err(problems) => problems.iter().try_for_each(|problem| writeln!(out, "{problem}")),
+    }
+}
+
+fn plural(number: usize, word: &str) -> String {
+    if number == 1 { word.to_owned() } else { format!("{word}s") }
+}
+
+fn check_json(checked: &Result<Config, Vec<Problem>>, out: &mut dyn Write) -> io::Result<()> {
+    let (looked, problems) = match checked {
+        Ok(config) => (config.looked.as_slice(), [].as_slice()),
+        Err(problems) => ([].as_slice(), problems.as_slice()),
+    };
+    let problems: Vec<_> = problems
+        .iter()
+        .map(|p| serde_json::json!({"file": p.file.display().to_string(), "line": p.line, "what": p.what, "hint": p.hint}))
+        .collect();
+    let looked: Vec<_> = looked.iter().map(|path| path.display().to_string()).collect();
+    writeln!(out, "{}", serde_json::json!({"good": checked.is_ok(), "looked": looked, "problems": problems}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Facts, RemoteSettings};
+
+    struct Anything;
+
+    impl Known for Anything {
+        fn look(&self, _: &RemoteSettings) -> Result<Facts, (String, String)> {
+            Ok(Facts { has_stamps: true })
+        }
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn answers_and_exit_codes() {
+        let room = tempfile::tempdir().expect("a directory for the test");
+        let file = |name: &str, text: &str| {
+            let path = room.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        };
+        let (good, bad) = (file("good.toml", "[collection.a]\n"), file("bad.toml", "\n[collection.a]\nindx = []\n"));
+        let env: Environment = [("HOME", room.path().as_os_str())].into_iter().collect();
+        let check = |args: &[&str], code: u8, expected: &str| {
+            let cli = Cli::try_parse_from(std::iter::once("mingled").chain(args.iter().copied())).expect("parsed");
+            let mut out = Vec::new();
+            let ended = run(&cli.command.expect("a command"), &env, &Anything, &mut out).expect("said");
+            let said = String::from_utf8(out).expect("text").replace(&format!("{}/", room.path().display()), "");
+            assert_eq!((ended, said.as_str()), (code, expected), "{args:?}");
+        };
+        check(&["config", "path"], 0, ".config/mingle/config.toml\n");
+        check(
+            &["config", "check"],
+            0,
+            "no configuration; looked for:\n  .config/mingle/config.toml\n  .config/mingle/conf.d/*.toml\n",
+        );
+        check(&["config", "check", &good], 0, "good: 0 syncs, 0 remotes\n");
+        check(&["config", "check", &bad], 78, "bad.toml:3: unknown key `collection.a.indx`\n  hint: did you mean `index`?\n");
+        check(
+            &["config", "check", "--json", &bad],
+            78,
+            "{\"good\":false,\"looked\":[],\"problems\":[{\"file\":\"bad.toml\",\"hint\":\"did you mean `index`?\",\"line\":3,\
+             \"what\":\"unknown key `collection.a.indx`\"}]}\n",
+        );
+        check(&["config", "check", "--json", &good], 0, "{\"good\":true,\"looked\":[\"good.toml\"],\"problems\":[]}\n");
+    }
+}

@@ -1,0 +1,30 @@
+//! Owns: telling the configuration what the remotes know of themselves. Must never know: what either does with it.
+
+use std::path::PathBuf;
+
+use crate::{
+    config::{Facts, Known, RemoteSettings},
+    environment::Environment,
+    paths::Paths,
+};
+
+/// The kinds and profiles of this build, and the user's own profiles.
+#[derive(Clone, Debug)]
+pub struct BuiltIn {
+    /// Where the user's profiles are.
+    pub config_dir: PathBuf,
+}
+
+impl BuiltIn {
+    /// As this environment has it.
+    #[must_use]
+    pub fn of(env: &Environment) -> Self {
+        Self { config_dir: Paths::find(env).map(|paths| paths.config).unwrap_or_default() }
+    }
+}
+
+impl Known for BuiltIn {
+    fn look(&self, _remote: &RemoteSettings) -> Result<Facts, (String, String)> {
+        Ok(Facts { has_stamps: true })
+    }
+}
