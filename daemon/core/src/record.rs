@@ -238,6 +238,8 @@ pub enum Carried {
     All,
     /// These and no others.
     Only(BTreeSet<String>),
+    /// Every property but these: the remote keeps whole documents, and these names in them are its own (id, revision, stamps).
+    AllBut(BTreeSet<String>),
 }
 
 impl Carried {
@@ -247,6 +249,7 @@ impl Carried {
         match self {
             Self::All => true,
             Self::Only(names) => names.contains(name),
+            Self::AllBut(names) => !names.contains(name),
         }
     }
 
@@ -255,11 +258,9 @@ impl Carried {
     pub fn of(&self, props: &Props) -> Props {
         match self {
             Self::All => props.clone(),
-            Self::Only(names) => props
-                .iter()
-                .filter(|(name, _)| names.contains(*name))
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
+            Self::Only(_) | Self::AllBut(_) => {
+                props.iter().filter(|(name, _)| self.has(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+            }
         }
     }
 }

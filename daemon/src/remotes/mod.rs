@@ -3,9 +3,20 @@
 //!
 //! A new kind is one file here and one line in [`KINDS`].
 
-use std::{future::Future, pin::Pin};
+pub mod http;
+pub mod limits;
+pub mod rest;
+pub mod secret;
+pub mod settings;
+pub mod wrap;
 
-use mingle_core::replica::{Abilities, Action, Answer, Asked, From, Page, RemoteError};
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
+
+use mingle_core::{
+    replica::{Abilities, Action, Answer, Asked, From, Page, RemoteError},
+    time::Timestamp,
+};
+use settings::RemoteSettings;
 
 /// What a call of a remote returns: dropped, it stops at once.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -44,5 +55,153 @@ pub struct Greeting {
     /// The server's name for its instance or history; empty where it has none.
     pub instance: String,
     /// The server's clock.
-    pub server_time: Option<mingle_core::time::Timestamp>,
+    pub server_time: Option<Timestamp>,
+}
+
+/// Reads our clock.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What every remote is opened with besides its settings; made once for the process, cheap to clone.
+#[derive(Clone)]
+pub struct Means {
+    /// What speaks HTTP.
+    pub http: http::Client,
+    /// Our clock, for what a server says relative to its own.
+    pub now: Clock,
+    /// Where the configuration lies: secrets are relative to it, users' profiles lie in its `profiles/`.
+    pub config_dir: PathBuf,
+}
+
+/// One resource of one remote, about to be opened.
+#[derive(Clone)]
+pub struct Opening {
+    /// The `[remote.NAME]` table.
+    pub settings: RemoteSettings,
+    /// The remote's own container: what a sync calls `resource`.
+    pub resource: String,
+    /// The rest.
+    pub means: Means,
+}
+
+impl Opening {
+    /// What tells one history of a remote from another, as far as the settings say it: kind, profile with its version, address,
+    /// account and resource. With [`Greeting::instance`] it makes the epoch.
+    ///
+    /// # Errors
+    /// As [`Kind::look`].
+    pub fn history(&self) -> Result<String, Problem> {
+        let seen = look(&self.settings, &self.means.config_dir)?;
+        let RemoteSettings { kind, profile, url, auth, .. } = &self.settings;
+        let parts = [
+            kind.as_str(),
+            profile.as_deref().unwrap_or_default(),
+            &seen.mapping,
+            url.trim_end_matches('/'),
+            auth.account(),
+            self.resource.trim_matches('/'),
+        ];
+        let mut hasher = blake3::Hasher::new();
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        Ok(hasher.finalize().to_hex()[..32].to_owned())
+    }
+}
+
+/// What settings alone say of a remote, before anything is asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What it can do.
+    pub abilities: Abilities,
+    /// The version of how its rows are read: where it changes, agreed copies no longer mean the same.
+    pub mapping: String,
+}
+
+/// What is wrong with settings or a profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Problem {
+    /// In words, naming the thing.
+    pub what: String,
+    /// What a person can do.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem without a remedy of its own.
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None }
+    }
+
+    /// The same, with what a person can do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// A remote that is being opened.
+pub type Opened = Pending<'static, Result<Box<dyn Remote>, RemoteError>>;
+
+/// The code that speaks one protocol.
+pub struct Kind {
+    /// The word in `kind = "..."`.
+    pub name: &'static str,
+    /// One line for people.
+    pub about: &'static str,
+    /// Checks settings without asking anything of the remote, and says what it will be able to do. The folder is the
+    /// configuration's.
+    pub look: fn(&RemoteSettings, &std::path::Path) -> Result<Seen, Problem>,
+    /// Opens one resource; secrets are fetched now. The remote itself is asked nothing yet.
+    pub open: fn(Opening) -> Opened,
+}
+
+/// Every kind there is.
+pub const KINDS: &[Kind] = &[rest::KIND];
+
+/// The kind of this name.
+///
+/// # Errors
+/// When there is none; the hint names the nearest.
+pub fn kind(name: &str) -> Result<&'static Kind, Problem> {
+    KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| {
+        let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        Problem::new(format!("there is no kind of remote {name:?}")).hint(nearest("kinds", name, &known))
+    })
+}
+
+/// Checks the settings of one remote, without asking anything of it.
+///
+/// # Errors
+/// When the kind or the profile does not exist, or the settings do not fit it.
+pub fn look(settings: &RemoteSettings, config_dir: &std::path::Path) -> Result<Seen, Problem> {
+    (kind(&settings.kind)?.look)(settings, config_dir)
+}
+
+/// Opens one resource of a remote for one run: secrets are fetched now, the remote itself is asked nothing yet.
+///
+/// # Errors
+/// When the settings do not fit, or a secret is not to be had.
+pub async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
+    match kind(&opening.settings.kind) {
+        Ok(kind) => (kind.open)(opening).await,
+        Err(problem) => Err(unfit(problem)),
+    }
+}
+
+/// A problem of the settings, met when a run was about to begin.
+fn unfit(problem: Problem) -> RemoteError {
+    RemoteError { kind: mingle_core::replica::Failure::Denied, what: problem.what, hint: problem.hint }
+}
+
+/// A hint that names the nearest of what there is, or all of it.
+fn nearest(what: &str, wrong: &str, known: &[&str]) -> String {
+    let near = known.iter().max_by(|a, b| strsim::jaro_winkler(wrong, a).total_cmp(&strsim::jaro_winkler(wrong, b)));
+    match near {
+        Some(near) if strsim::jaro_winkler(wrong, near) > 0.8 => format!("did you mean {near:?}?"),
+        _ => format!("{what} there are: {}", known.join(", ")),
+    }
 }

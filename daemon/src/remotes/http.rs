@@ -1,0 +1,408 @@
+//! Owns: one HTTP request and its whole answer: time limits, redirects, sizes, and what a failure means.
+//! Must never know: profiles, records, or what an answer is for.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::StreamExt as _;
+use mingle_core::{
+    replica::{Failure, RemoteError},
+    time::Timestamp,
+};
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{self, HeaderMap},
+};
+
+use super::{Problem, limits};
+
+/// How long we wait for a remote; what tests shorten.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the next bytes.
+    pub silence: Duration,
+    /// In each stretch of this length an answer must bring some (see [`limits::SLOW_STRETCH`]).
+    pub stretch: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { connect: limits::CONNECT_TIME_MAX, silence: limits::SILENCE_MAX, stretch: limits::SLOW_STRETCH }
+    }
+}
+
+/// What speaks HTTP: one pool of connections for the whole process. Belongs to the runtime it is first used in.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// For this host: never through a proxy.
+    near: reqwest::Client,
+    /// For all others: through the system's proxy where there is one.
+    far: reqwest::Client,
+    stretch: Duration,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What is asked.
+    pub method: Method,
+    /// Of whom.
+    pub url: Url,
+    /// With what besides, credentials included (marked sensitive).
+    pub headers: HeaderMap,
+    /// And this text.
+    pub body: Option<String>,
+}
+
+/// A whole answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its whole body, decompressed. Of a refusal that came broken or too large: empty.
+    pub body: Vec<u8>,
+    /// Where it came from in the end: redirects change it.
+    pub url: Url,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// What went wrong.
+    pub error: RemoteError,
+    /// Whether the request may have reached the remote.
+    pub sent: bool,
+}
+
+impl Client {
+    /// One that waits as long as `patience` says.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up on this machine.
+    pub fn new(patience: Patience) -> Result<Self, Problem> {
+        // Whoever comes second finds the same provider in place.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let build = |builder: reqwest::ClientBuilder| {
+            builder
+                .user_agent(concat!("mingled/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(patience.connect)
+                .read_timeout(patience.silence)
+                // We follow them ourselves: credentials must not go elsewhere.
+                .redirect(reqwest::redirect::Policy::none())
+                // A repeat is a decision, and not made here.
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .build()
+                .map_err(|error| Problem::new(format!("HTTP cannot be set up: {}", deepest(&error))))
+        };
+        Ok(Self {
+            near: build(reqwest::Client::builder().no_proxy())?,
+            far: build(reqwest::Client::builder())?,
+            stretch: patience.stretch,
+        })
+    }
+
+    /// Sends one request and reads the whole answer. Dropped, it stops at once and the connection is closed.
+    ///
+    /// # Errors
+    /// When there is no whole answer; a refusal is an answer.
+    pub async fn exchange(&self, request: Request) -> Result<Reply, Lost> {
+        let client = if is_near(&request.url) { &self.near } else { &self.far };
+        let Request { method, mut url, headers, body } = request;
+        for _ in 0..=limits::REDIRECTS_MAX {
+            let mut builder = client.request(method.clone(), url.clone()).headers(headers.clone());
+            if let Some(body) = &body {
+                builder = builder.body(body.clone());
+            }
+            let response = builder.send().await.map_err(|error| lost(&url, &error))?;
+            let status = response.status();
+            let location = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+            if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+                url = self.onward(&method, &url, location)?;
+                continue;
+            }
+            return self.whole(response, url).await;
+        }
+        Err(nonsense(&url, "redirects without end"))
+    }
+
+    /// Where a redirect leads, if we follow it.
+    fn onward(&self, method: &Method, from: &Url, location: Option<&str>) -> Result<Url, Lost> {
+        let to = location.and_then(|to| from.join(to).ok()).ok_or_else(|| nonsense(from, "redirects to nowhere"))?;
+        if to.origin() != from.origin() {
+            let mut lost = nonsense(from, &format!("redirects to {}", place(&to)));
+            lost.error.hint = Some("credentials are not taken elsewhere; if that is the right place, set it as the url".into());
+            return Err(lost);
+        }
+        if method != Method::GET {
+            return Err(nonsense(from, &format!("redirects a {method} to {}", place(&to))));
+        }
+        Ok(to)
+    }
+
+    async fn whole(&self, response: reqwest::Response, url: Url) -> Result<Reply, Lost> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes_max = if status.is_success() { limits::BODY_BYTES_MAX } else { limits::REFUSAL_BYTES_MAX };
+        match self.read(response, bytes_max, &url).await {
+            Ok(body) => Ok(Reply { status, headers, body, url }),
+            // The status alone says what to do.
+            Err(_) if !status.is_success() => Ok(Reply { status, headers, body: Vec::new(), url }),
+            Err(lost) => Err(lost),
+        }
+    }
+
+    async fn read(&self, response: reqwest::Response, bytes_max: usize, url: &Url) -> Result<Vec<u8>, Lost> {
+        let mut body = Vec::new();
+        let mut stream = response.bytes_stream();
+        let mut stretch = (tokio::time::Instant::now(), 0);
+        while let Some(piece) = stream.next().await {
+            let piece = piece.map_err(|error| lost(url, &error))?;
+            if body.len() + piece.len() > bytes_max {
+                return Err(nonsense(url, &format!("answers with more than {bytes_max} bytes")));
+            }
+            body.extend_from_slice(&piece);
+            stretch.1 += piece.len() as u64;
+            if stretch.0.elapsed() >= self.stretch {
+                if stretch.1 < limits::SLOW_BYTES_MIN {
+                    let what = format!("{} answers too slowly to ever end", place(url));
+                    return Err(Lost { error: RemoteError::new(Failure::Broken, what), sent: true });
+                }
+                stretch = (tokio::time::Instant::now(), 0);
+            }
+        }
+        Ok(body)
+    }
+}
+
+impl Reply {
+    /// What the status alone says is wrong, for requests where nothing else is expected: 401, 403, 404 and the like, 429, 5xx.
+    #[must_use]
+    pub fn trouble(&self, now: Timestamp) -> Option<RemoteError> {
+        let place = place(&self.url);
+        let status = self.status;
+        if status.is_success() {
+            return None;
+        }
+        let (kind, what) = match status {
+            StatusCode::UNAUTHORIZED => (Failure::NeedsLogin, format!("{place} refuses the credentials")),
+            StatusCode::FORBIDDEN => (Failure::Denied, format!("{place} does not allow this")),
+            StatusCode::NOT_FOUND | StatusCode::GONE => (Failure::Denied, format!("{place} is not there")),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                (Failure::Throttled(self.not_before(now)), format!("{place} asks for patience"))
+            }
+            _ if status.is_server_error() => (Failure::Server, format!("{place} is in trouble")),
+            _ => (Failure::Nonsense, format!("{place} answers unexpectedly")),
+        };
+        Some(RemoteError::new(kind, format!("{what} (HTTP {})", status.as_u16())))
+    }
+
+    /// The body as text of one of these types.
+    ///
+    /// # Errors
+    /// When it is of another type, or no text.
+    pub fn text(&self, types: &[String]) -> Result<&str, RemoteError> {
+        let wrong = |what: String| RemoteError::new(Failure::Nonsense, format!("{} {what}", place(&self.url)));
+        let of = self.headers.get(header::CONTENT_TYPE).and_then(|of| of.to_str().ok()).unwrap_or_default();
+        let of = of.split(';').next().unwrap_or_default().trim();
+        if !types.iter().any(|one| one.eq_ignore_ascii_case(of)) {
+            let of = if of.is_empty() { "nothing it would name".to_owned() } else { words(of) };
+            return Err(wrong(format!("answers with {of}, not {}", types.join(" or ")))
+                .hint("something between us and the service may answer in its place, such as a login page of the network"));
+        }
+        let text = std::str::from_utf8(&self.body).map_err(|_| wrong("answers with something that is not UTF-8".into()))?;
+        // RFC 8259 lets a reader ignore a byte order mark, and some servers send one.
+        Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+    }
+
+    /// A header, as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
+    }
+
+    /// The server's clock when it answered.
+    #[must_use]
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.header("date").and_then(|date| httpdate::parse_http_date(date).ok()).map(stamp)
+    }
+
+    /// When it may be asked again, if it said so: `Retry-After` in seconds, or a date by its own clock. Never before now, never
+    /// later than [`limits::PATIENCE_MAX`] from now.
+    fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
+        let text = self.header("retry-after")?.trim();
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let wait = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            // More digits than fit mean "very long", a minus means "long ago".
+            let seconds = if text.starts_with('-') { 0 } else { digits.parse().unwrap_or(u64::MAX) };
+            Duration::from_secs(seconds)
+        } else {
+            stamp(httpdate::parse_http_date(text).ok()?).since(self.server_time().unwrap_or(now))
+        };
+        Some(now.plus(wait.min(limits::PATIENCE_MAX)))
+    }
+}
+
+/// An address for people: without query, fragment and user, any of which may hold a secret.
+#[must_use]
+pub fn place(url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{}://{host}:{port}{}", url.scheme(), url.path()),
+        (Some(host), None) => format!("{}://{host}{}", url.scheme(), url.path()),
+        (None, _) => format!("{}:", url.scheme()),
+    }
+}
+
+/// The words of a stranger, fit to be shown: one line, no control characters, not too long.
+#[must_use]
+pub fn words(text: &str) -> String {
+    let line: String = text.chars().map(|one| if one.is_control() { ' ' } else { one }).take(limits::WORDS_CHARS_MAX).collect();
+    line.trim().to_owned()
+}
+
+/// Reads the address of a remote.
+///
+/// # Errors
+/// When it is none, holds what does not belong in it, or is plain http to another host without leave.
+pub fn address(text: &str, insecure: bool) -> Result<Url, Problem> {
+    let url = Url::parse(text).map_err(|error| {
+        Problem::new(format!("the url {:?} is no address: {error}", words(text))).hint("it looks like https://HOST/PATH")
+    })?;
+    let named = place(&url);
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Problem::new(format!("the url {named} holds a login")).hint("move it to auth = { .. }"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Problem::new(format!("the url {named} goes on after its path")).hint("leave out what follows ? or #"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if insecure || is_near(&url) => Ok(url),
+        "http" => Err(Problem::new(format!("{named} is not encrypted"))
+            .hint("use https, or set insecure = true if everyone between here and there may read it")),
+        scheme => Err(Problem::new(format!("{scheme} is no way to reach a remote")).hint("use https")),
+    }
+}
+
+/// Whether the address is this very host.
+fn is_near(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn stamp(time: SystemTime) -> Timestamp {
+    let ms = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+    };
+    Timestamp::from_unix_ms(ms)
+}
+
+fn nonsense(url: &Url, what: &str) -> Lost {
+    Lost { error: RemoteError::new(Failure::Nonsense, format!("{} {what}", place(url))), sent: true }
+}
+
+/// What a failed request means. A connection that never stood has carried nothing.
+fn lost(url: &Url, error: &reqwest::Error) -> Lost {
+    let (place, why) = (place(url), deepest(error));
+    if error.is_builder() {
+        return Lost { error: RemoteError::new(Failure::Nonsense, format!("{place} cannot be asked: {why}")), sent: false };
+    }
+    if error.is_connect() {
+        if is_tls(error) {
+            let error = RemoteError::new(Failure::Nonsense, format!("{place} does not prove who it is: {why}"))
+                .hint("the certificate is wrong, or something stands between us and the service; nothing was sent");
+            return Lost { error, sent: false };
+        }
+        let why = if error.is_timeout() { "no connection in time".to_owned() } else { why };
+        return Lost { error: RemoteError::new(Failure::Offline, format!("{place} cannot be reached: {why}")), sent: false };
+    }
+    if error.is_decode() {
+        return nonsense(url, &format!("answers with a body that cannot be read: {why}"));
+    }
+    let why = if error.is_timeout() { "went silent".to_owned() } else { format!("broke off: {why}") };
+    Lost { error: RemoteError::new(Failure::Broken, format!("{place} {why}")), sent: true }
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    chain(error).any(|one| {
+        // An i/o error hides what it was made of from the chain.
+        let within = one.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        one.is::<rustls::Error>() || within.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+    })
+}
+
+fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |one| one.source())
+}
+
+/// The words of the innermost cause: the outer ones repeat the address, with its query.
+fn deepest(error: &reqwest::Error) -> String {
+    words(&chain(error).last().map_or_else(String::new, ToString::to_string))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked() {
+        #[track_caller]
+        fn check(text: &str, insecure: bool, wrong: Option<&str>) {
+            match (address(text, insecure), wrong) {
+                (Ok(_), None) => {}
+                (Err(problem), Some(part)) => {
+                    assert!(problem.what.contains(part) && !problem.what.contains("sesame"), "{text}: {problem}");
+                }
+                (got, wrong) => panic!("{text} gave {got:?}, not {wrong:?}"),
+            }
+        }
+        check("https://example.org/v1", false, None);
+        check("http://127.0.0.1:8888/v1", false, None);
+        check("http://localhost/v1", false, None);
+        check("http://[::1]:80/", false, None);
+        check("http://example.org/", true, None);
+        check("http://example.org/", false, Some("not encrypted"));
+        check("http://127.0.0.1.example.org/", false, Some("not encrypted"));
+        check("https://me:sesame@example.org/", false, Some("holds a login"));
+        check("https://example.org/?token=sesame", false, Some("after its path"));
+        check("file:///etc/passwd", true, Some("no way"));
+        check("example.org", false, Some("no address"));
+    }
+
+    #[test]
+    fn patience_is_bounded() {
+        const DATE: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+        let now = Timestamp::from_unix_ms(1_000_000);
+        let check = |after: Option<&str>, date: Option<&str>, expect: Option<u64>| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(header::RETRY_AFTER, after), (header::DATE, date)] {
+                if let Some(value) = value {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            let url = Url::parse("http://localhost/").unwrap();
+            let reply = Reply { status: StatusCode::SERVICE_UNAVAILABLE, headers, body: Vec::new(), url };
+            let seconds = reply.not_before(now).map(|then| then.since(now).as_secs());
+            assert_eq!(seconds, expect, "{after:?} at {date:?}");
+        };
+        check(None, None, None);
+        check(Some("0"), None, Some(0));
+        check(Some("17"), None, Some(17));
+        check(Some("-5"), None, Some(0));
+        check(Some("10000000000000000000"), None, Some(3600));
+        check(Some("99999999999999999999999999"), None, Some(3600));
+        check(Some("NaN"), None, None);
+        check(Some("1.5"), None, None);
+        check(Some(""), None, None);
+        check(Some("Thu, 01 Jan 2026 00:00:30 GMT"), Some(DATE), Some(30));
+        check(Some("Wed, 31 Dec 2025 23:00:00 GMT"), Some(DATE), Some(0));
+        check(Some("Thu, 01 Jan 2099 00:00:00 GMT"), Some(DATE), Some(3600));
+    }
+}

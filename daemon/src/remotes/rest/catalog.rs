@@ -1,0 +1,139 @@
+//! Owns: which profiles there are: those built in, and those in the configuration's folder.
+//! Must never know: what a profile says.
+
+use std::path::Path;
+
+use super::profile::Profile;
+use crate::remotes::{Problem, nearest};
+
+/// Name and text of each profile that is built in, by name. `build.rs` makes the list from the folder.
+const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
+
+/// A profile of this name may be looked for: it is a file's name and nothing more.
+const NAME_CHARS_MAX: usize = 64;
+
+/// A profile for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name, for `profile = "..."`.
+    pub name: String,
+    /// One line about it.
+    pub about: String,
+    /// Whether it is built in (or a file of the user's).
+    pub built_in: bool,
+}
+
+/// Every profile there is: the user's own and those built in, by name. One of the user's that cannot be read says why in `about`;
+/// one that has the name of a built-in one replaces it.
+#[must_use]
+pub fn profiles(config_dir: &Path) -> Vec<Listed> {
+    let own: Vec<String> = std::fs::read_dir(config_dir.join("profiles")).map_or_else(
+        |_| Vec::new(),
+        |entries| {
+            let names =
+                entries.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned));
+            names.filter(|name| is_name(name)).collect()
+        },
+    );
+    let built_in =
+        BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).filter(|name| !own.contains(name)).map(|name| (name, true));
+    let mut all: Vec<Listed> = own
+        .iter()
+        .cloned()
+        .map(|name| (name, false))
+        .chain(built_in)
+        .map(|(name, built_in)| {
+            let about = find(&name, config_dir).map_or_else(|problem| problem.what, |profile| profile.about);
+            Listed { name, about, built_in }
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+/// Some lines of configuration to start from.
+///
+/// # Errors
+/// When there is no such profile, or it is not usable.
+pub fn example(name: &str, config_dir: &Path) -> Result<String, Problem> {
+    find(name, config_dir).map(|profile| profile.example)
+}
+
+/// The text of a profile, as it was written.
+///
+/// # Errors
+/// When there is no such profile, or its file cannot be read.
+pub fn text(name: &str, config_dir: &Path) -> Result<String, Problem> {
+    if !is_name(name) {
+        return Err(Problem::new(format!("{name:?} is no name of a profile")).hint("a profile is named, not given by its path"));
+    }
+    let path = config_dir.join("profiles").join(format!("{name}.toml"));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let found = BUILT_IN.iter().find(|(known, _)| *known == name);
+            found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| {
+                let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+                let hint = format!("{}; one of your own goes to {}", nearest("profiles", name, &known), path.display());
+                Problem::new(format!("there is no profile {name:?}")).hint(hint)
+            })
+        }
+        Err(error) => Err(Problem::new(format!("the profile {} cannot be read: {error}", path.display()))),
+    }
+}
+
+/// The profile of this name: the user's own, else the one built in.
+///
+/// # Errors
+/// When there is no such profile, or it is not usable.
+pub fn find(name: &str, config_dir: &Path) -> Result<Profile, Problem> {
+    Profile::read(name, &text(name, config_dir)?)
+}
+
+fn is_name(name: &str) -> bool {
+    let fits = |one: char| one.is_ascii_alphanumeric() || one == '-' || one == '_';
+    !name.is_empty() && name.len() <= NAME_CHARS_MAX && name.chars().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_profile_is_usable_and_has_an_example_that_is_read() {
+        let nowhere = Path::new("/nonexistent");
+        assert!(!BUILT_IN.is_empty());
+        for (name, _) in BUILT_IN {
+            let profile = find(name, nowhere).unwrap_or_else(|problem| panic!("{problem}"));
+            let example: toml::Table = toml::from_str(&profile.example).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (remote, settings) = example["remote"].as_table().and_then(|all| all.iter().next()).expect("a remote");
+            let settings: crate::remotes::RemoteSettings =
+                settings.clone().try_into().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(settings.profile.as_deref(), Some(*name), "the example of {name} uses another profile");
+            crate::remotes::look(&settings, nowhere).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+            let sync = example["sync"].as_table().and_then(|all| all.values().next()).expect("a sync");
+            assert_eq!(sync["remote"].as_str(), Some(remote.as_str()), "{name}");
+        }
+    }
+
+    #[test]
+    fn profiles_of_ones_own_come_first_and_names_are_no_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        let (name, built_in) = BUILT_IN[0];
+        std::fs::create_dir(dir.path().join("profiles")).unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(dir.path().join("profiles").join(format!("{name}.toml")), text).unwrap();
+        let mine = built_in.lines().map(|line| if line.starts_with("about") { "about = \"mine\"" } else { line });
+        write(name, &mine.collect::<Vec<_>>().join("\n"));
+        write("broken", "versoin = 1");
+        assert_eq!(find(name, dir.path()).unwrap().about, "mine");
+        let listed = profiles(dir.path());
+        assert_eq!(listed.len(), BUILT_IN.len() + 1);
+        assert!(listed.iter().any(|one| one.name == "broken" && !one.built_in && one.about.contains("versoin")));
+        for wrong in ["../broken", "", "a/b", "a\0b", "."] {
+            assert!(find(wrong, dir.path()).unwrap_err().what.contains("no name of a profile"), "{wrong:?}");
+        }
+        let problem = find(&format!("{name}x"), dir.path()).unwrap_err();
+        assert!(problem.hint.unwrap().contains(name));
+    }
+}

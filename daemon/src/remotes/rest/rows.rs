@@ -1,0 +1,186 @@
+//! Owns: reading rows and pages out of JSON bodies, as a profile says.
+//! Must never know: how a body was got.
+
+use std::collections::BTreeMap;
+
+use mingle_core::{
+    record::{Props, Value},
+    replica::{Row, RowState},
+    time::Timestamp,
+};
+
+use super::profile::{RowShape, StampForm};
+use crate::json;
+
+/// Why a whole page is not usable, for a person: no content of it.
+pub type Unusable = String;
+
+/// Reads a row.
+///
+/// # Errors
+/// When it has no usable id: then nothing can be said of it, not even that it is bad.
+pub fn row(shape: &RowShape, mut value: Value) -> Result<Row, Unusable> {
+    let id = shape.id.find(&value).and_then(word).filter(|id| !id.is_empty());
+    let remote_id = id.ok_or_else(|| format!("a row has no id at {}", shape.id))?;
+    let deleted = shape.deleted.as_ref().and_then(|at| at.find(&value)) == Some(&Value::Bool(true));
+    let revision = shape.revision.as_ref().and_then(|at| at.find(&value)).and_then(word);
+    let stamp = |stamp: &Option<super::profile::Stamp>| {
+        let stamp = stamp.as_ref()?;
+        moment(stamp.at.find(&value)?, stamp.form)
+    };
+    let (modified, created) = (stamp(&shape.modified), stamp(&shape.created));
+    for pointer in shape.pointers() {
+        pointer.take(&mut value);
+    }
+    let state = match value {
+        _ if deleted => RowState::Gone,
+        Value::Map(mut props) => {
+            props.retain(|name, _| !shape.besides.contains(name));
+            match shape.revision {
+                Some(ref at) if revision.is_none() => RowState::Unreadable(format!("it has no revision at {at}")),
+                _ => RowState::Live(props),
+            }
+        }
+        other => RowState::Unreadable(format!("it is {}, not an object", json::kind(&other))),
+    };
+    Ok(Row { remote_id, revision, modified, created, state })
+}
+
+/// Reads the rows of a page. Of a row that comes twice the newer counts (the later one, where that cannot be told).
+///
+/// # Errors
+/// When there is no list, or a row without an id in it.
+pub fn rows(shape: &RowShape, list: Value) -> Result<Vec<Row>, Unusable> {
+    let Value::List(list) = list else {
+        return Err(format!("{} stands where the rows should be", json::kind(&list)));
+    };
+    let mut out: Vec<Row> = Vec::with_capacity(list.len());
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for value in list {
+        let row = row(shape, value)?;
+        match places.get(&row.remote_id) {
+            None => {
+                places.insert(row.remote_id.clone(), out.len());
+                out.push(row);
+            }
+            Some(at) if row.modified >= out[*at].modified => out[*at] = row,
+            Some(_) => {}
+        }
+    }
+    Ok(out)
+}
+
+/// A text, or a number as it is written: what ids and revisions may be.
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.text().to_owned()),
+        _ => None,
+    }
+}
+
+fn moment(value: &Value, form: StampForm) -> Option<Timestamp> {
+    let ms = match (form, value) {
+        (StampForm::UnixMs, Value::Number(number)) => number.text().parse::<i64>().ok()?,
+        (StampForm::UnixS, Value::Number(number)) => number.text().parse::<i64>().ok()?.checked_mul(1000)?,
+        (StampForm::Rfc3339, Value::Text(text)) => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
+        _ => return None,
+    };
+    Some(Timestamp::from_unix_ms(ms))
+}
+
+/// A moment as the service writes it.
+#[must_use]
+pub fn written(at: Timestamp, form: StampForm) -> String {
+    match form {
+        StampForm::UnixMs => at.unix_ms().to_string(),
+        StampForm::UnixS => at.unix_ms().div_euclid(1000).to_string(),
+        // A moment that no calendar holds is as good as the beginning: more is read, nothing is missed.
+        StampForm::Rfc3339 => jiff::Timestamp::from_millisecond(at.unix_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string(),
+    }
+}
+
+/// The part of a record that is the service's business: what the profile names as its own never leaves us as data.
+#[must_use]
+pub fn data(shape: &RowShape, props: &Props) -> Props {
+    let mut value = Value::Map(props.clone());
+    for pointer in shape.pointers() {
+        pointer.take(&mut value);
+    }
+    match value {
+        Value::Map(mut props) => {
+            props.retain(|name, _| !shape.besides.contains(name));
+            props
+        }
+        _ => Props::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: &str = r#"
+        id = "/id"
+        revision = "/meta/rev"
+        modified = { at = "/meta/at", form = "rfc3339" }
+        deleted = "/gone"
+        besides = ["schema"]
+    "#;
+
+    #[track_caller]
+    fn check(list: &str, expect: &str) {
+        let shape: RowShape = toml::from_str(SHAPE).unwrap();
+        let shown = match rows(&shape, json::parse(list).unwrap()) {
+            Err(why) => format!("! {why}"),
+            Ok(rows) => {
+                let show = |row: &Row| {
+                    let state = match &row.state {
+                        RowState::Live(props) => json::write(props),
+                        RowState::Gone => "gone".into(),
+                        RowState::Unreadable(why) => format!("? {why}"),
+                    };
+                    let at = row.modified.map_or(String::new(), |at| format!("@{}", at.unix_ms()));
+                    format!("{}{at}:{} {state}", row.remote_id, row.revision.as_deref().unwrap_or("-"))
+                };
+                rows.iter().map(show).collect::<Vec<_>>().join(" | ")
+            }
+        };
+        assert_eq!(shown, expect, "{list}");
+    }
+
+    #[test]
+    fn rows_are_read_as_the_profile_says() {
+        check("[]", "");
+        check("{}", "! an object stands where the rows should be");
+        check("null", "! null stands where the rows should be");
+        check(
+            r#"[{"id":"a","meta":{"rev":"r","at":"1970-01-01T01:00:01.5+01:00","by":"x"},"schema":1,"n":1.50}]"#,
+            r#"a@1500:r {"meta":{"by":"x"},"n":1.50}"#,
+        );
+        check(r#"[{"id":9007199254740993,"meta":{"rev":2}}]"#, r#"9007199254740993:2 {"meta":{}}"#);
+        check(r#"[{"id":"a","gone":true,"meta":{"rev":3}}]"#, "a:3 gone");
+        check(r#"[{"id":"a","gone":false,"meta":{"rev":3}}]"#, r#"a:3 {"meta":{}}"#);
+        check(r#"[{"id":"a"}]"#, "a:- ? it has no revision at /meta/rev");
+        check(r#"[{"n":1}]"#, "! a row has no id at /id");
+        check(r#"[{"id":null}]"#, "! a row has no id at /id");
+        check(r#"[{"id":""}]"#, "! a row has no id at /id");
+        check("[[]]", "! a row has no id at /id");
+    }
+
+    #[test]
+    fn of_a_row_that_comes_twice_the_newer_counts() {
+        let row = |rev: u8, at: &str| format!(r#"{{"id":"a","meta":{{"rev":{rev},"at":"{at}"}}}}"#);
+        let (old, new) = (row(1, "1970-01-01T00:00:01Z"), row(2, "1970-01-01T00:00:02Z"));
+        let expect = r#"a@2000:2 {"meta":{}}"#;
+        check(&format!("[{old},{new}]"), expect);
+        check(&format!("[{new},{old}]"), expect);
+    }
+
+    #[test]
+    fn what_is_the_services_own_is_never_sent() {
+        let shape: RowShape = toml::from_str(SHAPE).unwrap();
+        let props = json::parse_object(r#"{"id":"x","n":1,"gone":true,"schema":2,"meta":{"rev":1,"by":"y"}}"#).unwrap();
+        assert_eq!(json::write(&data(&shape, &props)), r#"{"meta":{"by":"y"},"n":1}"#);
+    }
+}

@@ -1,0 +1,194 @@
+//! Owns: what a person writes of a remote: a `[remote.NAME]` table with its login and where its secrets come from.
+//! Must never know: the secrets themselves, nor what a kind makes of the settings.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
+
+/// One `[remote.NAME]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteSettings {
+    /// The code that speaks its protocol: a name in [`super::KINDS`].
+    pub kind: String,
+    /// The data that describes one service, for kinds that take one.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// Where it answers: scheme, host, and the path that all of it has in common.
+    pub url: String,
+    /// How we show who we are.
+    #[serde(default)]
+    pub auth: Auth,
+    /// Plain http to a host that is not this one is allowed.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// How we show who we are: `auth = { type = "basic", .. }`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// A name and a password.
+    Basic {
+        /// The account.
+        username: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// A token in `Authorization: Bearer`.
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+    /// A key in a header of the service's own.
+    Header {
+        /// The header.
+        name: String,
+        /// What stands in it.
+        secret: Secret,
+    },
+}
+
+impl Auth {
+    /// Whom these credentials stand for, without the secret: part of what tells one history of a remote from another.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        match self {
+            Self::Basic { username, .. } => username,
+            Self::None | Self::Bearer { .. } | Self::Header { .. } => "",
+        }
+    }
+
+    /// Where the secret comes from, if there is one.
+    #[must_use]
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::None => None,
+            Self::Basic { password: secret, .. } | Self::Bearer { token: secret } | Self::Header { secret, .. } => Some(secret),
+        }
+    }
+}
+
+/// Where a secret comes from. It is fetched anew whenever a remote is opened.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// What this program prints, without the line end. The first word is the program; no shell reads it.
+    Command(Vec<String>),
+    /// What this file holds, without the line end. It must be readable by its owner alone; relative to the configuration.
+    File(String),
+    /// What this variable of the daemon's environment holds.
+    Env(String),
+    /// What the service manager left under this name (`LoadCredential=`).
+    Credential(String),
+    /// The secret itself, by one who insists.
+    Plain(String),
+}
+
+/// The ways a secret can be given, for error texts.
+const WAYS: [&str; 5] = ["command", "file", "env", "credential", "plain"];
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(words) => write!(f, "command {:?}", words.first()),
+            Self::File(path) => write!(f, "file {path:?}"),
+            Self::Env(name) => write!(f, "env {name:?}"),
+            Self::Credential(name) => write!(f, "credential {name:?}"),
+            Self::Plain(_) => f.write_str("plain"),
+        }
+    }
+}
+
+// By hand, because the derived reader quotes in its errors what it could not use, and that may be a password.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_any(SecretReader)
+    }
+}
+
+struct SecretReader;
+
+impl<'de> Visitor<'de> for SecretReader {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("where the secret comes from, such as { file = \"NAME\" }")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Secret, E> {
+        Err(E::custom(
+            "a secret does not stand in the configuration: say where it comes from with { command = [..] }, { file = \"..\" }, \
+             { env = \"..\" } or { credential = \"..\" }; who insists writes { plain = \"..\" }",
+        ))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+        let Some(way) = map.next_key::<String>()? else {
+            return Err(A::Error::custom("a secret needs to say where it comes from: { file = \"NAME\" }"));
+        };
+        let secret = match way.as_str() {
+            "command" => Secret::Command(map.next_value()?),
+            "file" => Secret::File(map.next_value()?),
+            "env" => Secret::Env(map.next_value()?),
+            "credential" => Secret::Credential(map.next_value()?),
+            "plain" => Secret::Plain(map.next_value()?),
+            other => return Err(A::Error::unknown_field(other, &WAYS)),
+        };
+        match (&secret, map.next_key::<String>()?) {
+            (_, Some(_)) => Err(A::Error::custom("a secret comes from one place only")),
+            (Secret::Command(words), None) if words.is_empty() => Err(A::Error::custom("a command needs a program to run")),
+            (_, None) => Ok(secret),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: Result<Auth, &str>) {
+        let whole = format!("kind = \"rest\"\nurl = \"https://example.org\"\n{text}");
+        match (toml::from_str::<RemoteSettings>(&whole), expect) {
+            (Ok(settings), Ok(auth)) => assert_eq!(settings.auth, auth),
+            (Err(error), Err(part)) => assert!(error.message().contains(part), "{text} said: {}", error.message()),
+            (got, expect) => panic!("{text} gave {got:?}, not {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn settings_are_read_strictly() {
+        check("", Ok(Auth::None));
+        check(
+            "auth = { type = \"basic\", username = \"me\", password = { file = \"k\" } }",
+            Ok(Auth::Basic { username: "me".into(), password: Secret::File("k".into()) }),
+        );
+        check(
+            "auth = { type = \"bearer\", token = { command = [\"pass\", \"show\", \"x\"] } }",
+            Ok(Auth::Bearer { token: Secret::Command(vec!["pass".into(), "show".into(), "x".into()]) }),
+        );
+        check(
+            "auth = { type = \"header\", name = \"x-key\", secret = { env = \"KEY\" } }",
+            Ok(Auth::Header { name: "x-key".into(), secret: Secret::Env("KEY".into()) }),
+        );
+        check("auht = 1", Err("unknown field `auht`"));
+        check("auth = { type = \"bearer\", token = { env = \"A\" }, user = \"b\" }", Err("unknown field `user`"));
+        check("auth = { type = \"bearer\", token = { evn = \"A\" } }", Err("unknown field `evn`"));
+        check("auth = { type = \"bearer\", token = { env = \"A\", file = \"b\" } }", Err("one place only"));
+        check("auth = { type = \"bearer\", token = { command = [] } }", Err("needs a program"));
+        check("auth = { type = \"bearer\", token = \"hunter2\" }", Err("does not stand in the configuration"));
+    }
+
+    #[test]
+    fn no_error_and_no_debug_form_holds_a_secret() {
+        let error = toml::from_str::<Auth>("type = \"bearer\"\ntoken = \"hunter2\"").unwrap_err();
+        assert!(!error.message().contains("hunter2"), "{}", error.message());
+        assert!(!format!("{:?}", Secret::Plain("hunter2".into())).contains("hunter2"));
+    }
+}

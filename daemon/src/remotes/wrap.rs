@@ -1,0 +1,78 @@
+//! Owns: what stands around every remote alike when it is sent a change: the guarded re-read and the read-back.
+//! Must never know: any protocol, the store, when to try again.
+
+use mingle_core::{
+    record::{Likeness, Props, same_props},
+    replica::{Abilities, Action, Answer, Asked, Failure, Precondition, RemoteError, Row, RowState},
+};
+
+use super::Remote;
+
+/// Carries one change to a remote, whatever it can do.
+///
+/// A change that takes for granted what the record holds ([`Precondition::Reread`]) is sent only after the record was read again
+/// and still holds it. What was taken without showing the record as it is now (no body, or no revision where revisions count) is
+/// read back; if that fails, it is `Taken(None)`: taken, form unknown. Dropped, it stops at once.
+pub async fn carry(remote: &dyn Remote, action: &Action) -> Answer {
+    if let Action::Update { remote_id, unless_moved: Precondition::Reread(expected), .. }
+    | Action::Delete { remote_id, unless_moved: Precondition::Reread(expected) } = action
+    {
+        match remote.get(remote_id).await {
+            Ok(Asked::Gone) => return Answer::Gone,
+            Ok(Asked::There(row)) if still(&row, expected, remote.abilities()) => {}
+            Ok(Asked::There(row)) => return Answer::Stale(Some(row)),
+            Err(error) => return Answer::Unsent(error),
+        }
+    }
+    match remote.send(action).await {
+        Answer::Taken(row) => Answer::Taken(shown(remote, action, row).await),
+        Answer::Stale(None) => told(remote, action).await,
+        other => other,
+    }
+}
+
+/// Whether the record still holds what the change takes for granted.
+fn still(row: &Row, expected: &Props, abilities: &Abilities) -> bool {
+    match &row.state {
+        RowState::Live(props) => same_props(&abilities.carried.of(props), &abilities.carried.of(expected), Likeness::default()),
+        RowState::Gone | RowState::Unreadable(_) => false,
+    }
+}
+
+/// The record as it is after the change was taken.
+async fn shown(remote: &dyn Remote, action: &Action, row: Option<Row>) -> Option<Row> {
+    if matches!(action, Action::Delete { .. }) || row.as_ref().is_some_and(|row| row.revision.is_some()) {
+        return row;
+    }
+    let id = match (&row, action) {
+        (Some(row), _) => &row.remote_id,
+        (None, Action::Update { remote_id, .. } | Action::Create { remote_id: Some(remote_id), .. }) => remote_id,
+        (None, _) => return None,
+    };
+    match remote.get(id).await {
+        Ok(Asked::There(read)) => Some(read),
+        // Somebody deleted it between our change and our look.
+        Ok(Asked::Gone) => {
+            Some(Row { remote_id: id.clone(), revision: None, modified: None, created: None, state: RowState::Gone })
+        }
+        Err(_) => row,
+    }
+}
+
+/// What the remote has in place of what a refused change took for granted, where it did not say so itself.
+async fn told(remote: &dyn Remote, action: &Action) -> Answer {
+    let (Action::Update { remote_id, .. } | Action::Delete { remote_id, .. } | Action::Create { remote_id: Some(remote_id), .. }) =
+        action
+    else {
+        return Answer::Stale(None);
+    };
+    match (remote.get(remote_id).await, action) {
+        (Ok(Asked::There(row)), _) => Answer::Stale(Some(row)),
+        (Ok(Asked::Gone), Action::Update { .. } | Action::Delete { .. }) => Answer::Gone,
+        // Refused because it exists, and it does not: nothing we could act on.
+        (Ok(Asked::Gone), Action::Create { .. }) => {
+            Answer::Unknown(RemoteError::new(Failure::Nonsense, "the remote says that the id exists, and that it does not"))
+        }
+        (Err(_), _) => Answer::Stale(None),
+    }
+}
