@@ -8,6 +8,7 @@ use std::{
 
 use futures_util::StreamExt as _;
 use mingle_core::{
+    limits,
     replica::{Failure, RemoteError},
     time::Timestamp,
 };
@@ -16,7 +17,7 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
-use super::{Problem, limits};
+use super::Problem;
 
 /// How long we wait for a remote; what tests shorten.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,6 @@
 //! A new kind is one file here and one line in [`KINDS`].
 
 pub mod http;
-pub mod limits;
 pub mod rest;
 pub mod secret;
 pub mod settings;

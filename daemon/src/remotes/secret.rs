@@ -3,9 +3,12 @@
 
 use std::{fmt, path::Path, process::Stdio};
 
-use mingle_core::replica::{Failure, RemoteError};
+use mingle_core::{
+    limits,
+    replica::{Failure, RemoteError},
+};
 
-use super::{limits, settings::Secret};
+use super::settings::Secret;
 
 /// A secret in memory, for as long as a remote is open. It has no form for people.
 #[derive(Clone, PartialEq, Eq)]

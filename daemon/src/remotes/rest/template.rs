@@ -75,12 +75,13 @@ impl Template {
             Some(last) if !begins => last.push_str(piece),
             _ => segments.push(piece.to_owned()),
         };
+        let split = |text: &str, add: &mut dyn FnMut(&str, bool)| {
+            text.split('/').enumerate().for_each(|(at, piece)| add(piece, at > 0));
+        };
         for part in &self.0 {
             match part {
-                Part::Text(text) => text.split('/').enumerate().for_each(|(at, piece)| add(piece, at > 0)),
-                Part::Name(name) if name == "resource" => {
-                    resource.split('/').enumerate().for_each(|(at, piece)| add(piece, at > 0))
-                }
+                Part::Text(text) => split(text, &mut add),
+                Part::Name(name) if name == "resource" => split(resource, &mut add),
                 Part::Name(_) => add(id.unwrap_or_default(), false),
             }
         }
