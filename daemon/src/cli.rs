@@ -11,6 +11,7 @@ use crate::{
     config::{self, Config, Known, Problem, Where},
     environment::Environment,
     paths::{Paths, Refusal},
+    remotes::{self, rest::catalog},
     start::EXIT_CONFIG,
 };
 
@@ -29,6 +30,21 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at the profiles, each of which describes one service.
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+}
+
+/// Look at the profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// Print the name of each, and one line about it.
+    List,
+    /// Print some lines of configuration to start from.
+    Example {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Look at the configuration.
@@ -52,6 +68,19 @@ pub enum ConfigCommand {
 /// Where the places cannot be told, or `out` takes no more.
 pub fn run(command: &Command, env: &Environment, known: &dyn Known, out: &mut dyn Write) -> Result<u8, CliError> {
     match command {
+        Command::Profile(ProfileCommand::List) => {
+            let profiles = catalog::profiles(&Paths::find(env)?.config);
+            let width = profiles.iter().map(|profile| profile.name.len()).max().unwrap_or(0);
+            for profile in profiles {
+                writeln!(out, "{:width$}  {}", profile.name, profile.about)?;
+            }
+            Ok(0)
+        }
+        Command::Profile(ProfileCommand::Example { name }) => {
+            let example = catalog::example(name, &Paths::find(env)?.config)?;
+            writeln!(out, "{}", example.trim())?;
+            Ok(0)
+        }
         Command::Config(ConfigCommand::Path) => {
             writeln!(out, "{}", Paths::find(env)?.config_file().display())?;
             Ok(0)
@@ -78,6 +107,9 @@ pub enum CliError {
     /// A place is not to be told.
     #[error(transparent)]
     Place(#[from] Refusal),
+    /// There is no such profile, or it is not usable.
+    #[error(transparent)]
+    Profile(#[from] remotes::Problem),
     /// Nobody takes what we say.
     #[error(transparent)]
     Out(#[from] io::Error),
@@ -123,7 +155,7 @@ mod tests {
 
     impl Known for Anything {
         fn look(&self, _: &RemoteSettings) -> Result<Facts, (String, String)> {
-            Ok(Facts { has_stamps: true })
+            Ok(Facts { has_stamps: true, takes_writes: true })
         }
     }
 
@@ -131,6 +163,23 @@ mod tests {
     fn the_definition_holds() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    /// The examples are what people begin with: each is a configuration that the checks find nothing wrong with.
+    #[test]
+    fn every_example_is_good() {
+        let room = tempfile::tempdir().expect("a directory for the test");
+        let profiles = catalog::profiles(room.path());
+        assert!(!profiles.is_empty());
+        for profile in profiles {
+            let text = catalog::example(&profile.name, room.path()).expect("built in");
+            let path = room.path().join("example.toml");
+            std::fs::write(&path, &text).expect("written");
+            let known = crate::known::BuiltIn { config_dir: room.path().to_owned() };
+            let config =
+                config::load(&Where::File(path), &known).unwrap_or_else(|problems| panic!("{}: {problems:?}", profile.name));
+            assert!(!config.syncs.is_empty() && text.trim().lines().count() <= 15, "{}", profile.name);
+        }
     }
 
     #[test]
@@ -155,6 +204,11 @@ mod tests {
             &["config", "check"],
             0,
             "no configuration; looked for:\n  .config/mingle/config.toml\n  .config/mingle/conf.d/*.toml\n",
+        );
+        check(
+            &["profile", "example", "json-server"],
+            0,
+            &format!("{}\n", catalog::example("json-server", room.path()).expect("built in").trim()),
         );
         check(&["config", "check", &good], 0, "good: 0 syncs, 0 remotes\n");
         check(&["config", "check", &bad], 78, "bad.toml:3: unknown key `collection.a.indx`\n  hint: did you mean `index`?\n");

@@ -24,7 +24,8 @@ fn main() -> ExitCode {
             // `mingled config check | head` is no failure of ours.
             Err(CliError::Out(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(CliError::Place(refusal)) => failed(&refusal.what, &refusal.hint, start::EXIT_CONFIG),
-            Err(error) => failed(&error.to_string(), "", 1),
+            Err(CliError::Profile(problem)) => failed(&problem.what, problem.hint.as_deref().unwrap_or_default(), 1),
+            Err(CliError::Out(error)) => failed(&error.to_string(), "", 1),
         },
         None => daemon(&env, &known),
     }

@@ -13,7 +13,7 @@ const PREFIXES_TAKEN: [&str; 2] = ["m_", "sqlite_"];
 
 pub(super) fn check(draft: &mut Draft, known: &dyn Known) {
     remotes(draft, known);
-    syncs(draft);
+    syncs(draft, known);
     one_writer_each(draft);
     collections(draft);
     newest_needs_stamps(draft, known);
@@ -32,9 +32,14 @@ fn remotes(draft: &mut Draft, known: &dyn Known) {
     }
 }
 
-fn syncs(draft: &mut Draft) {
+fn syncs(draft: &mut Draft, known: &dyn Known) {
     for (name, sync) in draft.config.syncs.clone() {
-        if !draft.config.remotes.contains_key(&sync.remote) {
+        if let Some(remote) = draft.config.remotes.get(&sync.remote) {
+            if sync.direction.is_up() && known.look(remote).is_ok_and(|facts| !facts.takes_writes) {
+                let what = format!("the remote `{}` takes no writes", sync.remote);
+                complain(draft, &format!("sync.{name}.direction"), what, "direction = \"down\"");
+            }
+        } else {
             let hint = match did_you_mean(&sync.remote, draft.config.remotes.keys().map(String::as_str)) {
                 hint if hint.is_empty() => format!("add [remote.{}]", sync.remote),
                 hint => hint,

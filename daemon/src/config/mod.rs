@@ -17,7 +17,6 @@ use mingle_core::{
 
 mod check;
 mod problem;
-mod remote;
 mod section;
 mod sections;
 mod source;
@@ -26,8 +25,9 @@ mod tests;
 mod words;
 
 pub use problem::Problem;
-pub use remote::RemoteSettings;
 pub use source::Source;
+
+pub use crate::remotes::settings::RemoteSettings;
 
 /// Where the configuration is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub enum Where {
 pub struct Facts {
     /// Its records carry the time of their last change.
     pub has_stamps: bool,
+    /// Records can be written there.
+    pub takes_writes: bool,
 }
 
 /// What only another room knows.
@@ -206,7 +208,8 @@ pub struct Backoff {
 pub fn load(place: &Where, known: &dyn Known) -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     let found = source::find(place, &mut problems);
-    let sources: Vec<Source> = found.files.iter().filter_map(|path| source::read(path, &mut problems)).collect();
+    let sources: Vec<Source> =
+        found.files.iter().filter_map(|path| source::read(path, &found.directory, &mut problems)).collect();
     let mut checked = parse(&sources, known);
     if let Err(more) = &mut checked {
         problems.append(more);

@@ -6,18 +6,16 @@ use mingle_core::{
     ask::Grant,
     policy::{Merge, OnDelete, Policy},
 };
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::de::{DeTable, DeValue};
 
 use super::{
-    Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, Repeat, Source, StoreConfig, SyncDefinition,
-    Synchronous, Timing,
+    Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, RemoteSettings, Repeat, Source, StoreConfig,
+    SyncDefinition, Synchronous, Timing,
     problem::did_you_mean,
     section::{Inner, Places, Section},
     source, words,
 };
+use crate::remotes::settings::Secret;
 
 /// What the files said so far, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -111,8 +109,8 @@ impl Draft {
             let (config, name) = (&mut self.config, name.to_owned());
             match section {
                 "remote" => {
-                    secrets(&mut read, source, inside);
-                    if let Some(settings) = read.read_as(value) {
+                    if let Some(settings) = read.read_as::<RemoteSettings>(value) {
+                        secret(&mut read, source, settings.auth.secret());
                         config.remotes.insert(name, settings);
                     }
                     read.close();
@@ -328,15 +326,18 @@ fn grants(read: &mut Section<'_>) -> Option<std::collections::BTreeMap<String, G
     Some(grants)
 }
 
-/// Files with secrets must be closed to others. Looked at wherever they stand in the section, whatever the kind makes of them.
-fn secrets(read: &mut Section<'_>, source: &Source, table: &DeTable<'_>) {
-    let Some(DeValue::Table(auth)) = table.get("auth").map(Spanned::get_ref) else { return };
-    for (key, value) in auth {
-        let DeValue::Table(secret) = value.get_ref() else { continue };
-        let Some(DeValue::String(file)) = secret.get("file").map(Spanned::get_ref) else { continue };
-        let directory = source.path.parent().unwrap_or(std::path::Path::new("/"));
-        if let Some((what, hint)) = source::secret_file(&directory.join(file.as_ref())) {
-            read.complain(&format!("auth.{}", key.get_ref()), what, hint);
+/// What holds a secret must be closed to others: the file it stands in, or this one.
+fn secret(read: &mut Section<'_>, source: &Source, secret: Option<&Secret>) {
+    match secret {
+        Some(Secret::File(file)) => {
+            if let Some((what, hint)) = source::secret_file(&source.directory.join(file)) {
+                read.complain("auth", what, hint);
+            }
         }
+        Some(Secret::Plain(_)) if !source.private => {
+            let hint = format!("chmod 600 {}, or keep the secret elsewhere: {{ file = \"NAME\" }}", source.path.display());
+            read.complain("auth", "a secret stands in a file that others can read", hint);
+        }
+        _ => {}
     }
 }

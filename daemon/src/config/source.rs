@@ -17,8 +17,12 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// One file, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Where it lies; secret files are relative to its directory.
+    /// Where it lies.
     pub path: PathBuf,
+    /// The directory of the configuration; files that hold secrets are relative to it.
+    pub directory: PathBuf,
+    /// Nobody but the owner can read it.
+    pub private: bool,
     /// What it says.
     pub text: String,
 }
@@ -40,6 +44,7 @@ impl Source {
 /// What was looked for, and what is there, in the order of reading.
 #[derive(Debug, Default)]
 pub(super) struct Found {
+    pub directory: PathBuf,
     pub looked: Vec<PathBuf>,
     pub files: Vec<PathBuf>,
 }
@@ -47,7 +52,11 @@ pub(super) struct Found {
 pub(super) fn find(place: &Where, problems: &mut Vec<Problem>) -> Found {
     match place {
         // Who names a file wants that one: that it is missing is then an error, found by reading it.
-        Where::File(path) => Found { looked: vec![path.clone()], files: vec![path.clone()] },
+        Where::File(path) => Found {
+            directory: path.parent().unwrap_or(Path::new("/")).to_owned(),
+            looked: vec![path.clone()],
+            files: vec![path.clone()],
+        },
         Where::Directory(directory) => {
             let (main, more) = (directory.join("config.toml"), directory.join("conf.d"));
             for parent in [directory, &more] {
@@ -58,7 +67,7 @@ pub(super) fn find(place: &Where, problems: &mut Vec<Problem>) -> Found {
                 files.push(main.clone());
             }
             files.extend(toml_files(&more, problems));
-            Found { looked: vec![main, more.join("*.toml")], files }
+            Found { directory: directory.clone(), looked: vec![main, more.join("*.toml")], files }
         }
     }
 }
@@ -88,9 +97,9 @@ fn is_toml(path: &Path) -> bool {
     !hidden && path.extension().is_some_and(|extension| extension == "toml")
 }
 
-pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Option<Source> {
+pub(super) fn read(path: &Path, directory: &Path, problems: &mut Vec<Problem>) -> Option<Source> {
     match try_read(path, problems) {
-        Ok(text) => Some(Source { path: path.to_owned(), text }),
+        Ok((text, private)) => Some(Source { path: path.to_owned(), directory: directory.to_owned(), private, text }),
         Err((what, hint)) => {
             problems.push(about(path, what, hint));
             None
@@ -98,7 +107,8 @@ pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Option<Source> {
     }
 }
 
-fn try_read(path: &Path, problems: &mut Vec<Problem>) -> Result<String, (String, String)> {
+/// The text, and whether it is ours alone.
+fn try_read(path: &Path, problems: &mut Vec<Problem>) -> Result<(String, bool), (String, String)> {
     let file =
         open(path).map_err(|error| (format!("cannot be read: {error}"), "check its owner and mode with `ls -l`".to_owned()))?;
     let metadata = file.metadata().map_err(|error| (format!("cannot be looked at: {error}"), String::new()))?;
@@ -111,16 +121,18 @@ fn try_read(path: &Path, problems: &mut Vec<Problem>) -> Result<String, (String,
             String::new(),
         ));
     }
+    let private = metadata.mode() & 0o077 == 0;
     check_mode(path, Ok(metadata), problems);
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| (format!("cannot be read: {error}"), "check the disk".to_owned()))?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
         (format!("is not UTF-8 (line {line})"), "save it as UTF-8".into())
-    })
+    })?;
+    Ok((text, private))
 }
 
 /// Without waiting: a pipe in the place of a file must not hold up the start.

@@ -12,8 +12,9 @@ struct World;
 impl Known for World {
     fn look(&self, remote: &RemoteSettings) -> Result<Facts, (String, String)> {
         match (remote.kind.as_str(), remote.profile.as_deref()) {
-            ("rest", Some("tracker")) => Ok(Facts { has_stamps: true }),
-            ("rest", Some("stampless")) => Ok(Facts { has_stamps: false }),
+            ("rest", Some("tracker")) => Ok(Facts { has_stamps: true, takes_writes: true }),
+            ("rest", Some("stampless")) => Ok(Facts { has_stamps: false, takes_writes: true }),
+            ("rest", Some("readonly")) => Ok(Facts { has_stamps: true, takes_writes: false }),
             ("rest", _) => Err(("no such profile".into(), "known: tracker, stampless".into())),
             (kind, _) => Err((format!("no kind is called `{kind}`"), String::new())),
         }
@@ -21,7 +22,7 @@ impl Known for World {
 }
 
 fn source(name: &str, text: &str) -> Source {
-    Source { path: name.into(), text: text.into() }
+    Source { path: name.into(), directory: "/no/such".into(), private: false, text: text.into() }
 }
 
 /// Lines are written with `|` between them, so that a case is one line.
@@ -80,6 +81,19 @@ fn remotes_are_checked() {
         "[remote.r] | kind = 'rest' | url = 'https://x' | insecur = true",
         "4 unknown key `remote.r.insecur`; did you mean `insecure`?",
     );
+    let auth = |auth: &str| format!("{REMOTE}auth = {auth}");
+    check(&auth("{ type = 'bearer', token = { env = 'TOKEN' } }"), "good");
+    check(&auth("{ type = 'bearer', token = { file = 'not-there-yet' } }"), "good");
+    check(
+        &auth("{ type = 'bearer', token = { plain = 'hunter2' } }"),
+        "5 a secret stands in a file that others can read; chmod 600 f, or keep the secret elsewhere: { file = \"NAME\" }",
+    );
+    // What could be a password is not repeated.
+    let text = said(&auth("{ type = 'basic', username = 'me', password = 'hunter2' }"));
+    assert!(
+        text.starts_with("5 [remote.r]: a secret does not stand in the configuration") && !text.contains("hunter2"),
+        "{text}"
+    );
     check("[remote.r] | kind = 'rest'", "1 [remote.r] has no `url`");
     check(
         &format!("{REMOTE}[remote.r2] | kind = 'rest' | url = 3"),
@@ -123,6 +137,10 @@ fn syncs_are_checked() {
     check(&format!("{SYNC} every = '1h' | flex = '2h'"), "10 `flex` is longer than `every`; it is the last part of the interval");
     check(&format!("{SYNC} flex = '2h'"), "9 `flex` (2h) is a part of `every`, which is not there; add every = \"...\"");
     check(&format!("{SYNC} timezone = 'UTC'"), "9 `timezone` (UTC) is for `cron`, which is not there; take it out");
+    check(
+        "[remote.o] | kind = 'rest' | profile = 'readonly' | url = 'https://x' | [sync.s] | collection = 'c' | remote = 'o' | direction = 'up'",
+        "12 the remote `o` takes no writes; direction = \"down\"",
+    );
     check(&format!("{SYNC} cron = '0 6 * * mon-fri' | timezone = 'Europe/Berlin'"), "good");
     check(
         &format!("{SYNC} cron = '0 6 * * *' | timezone = 'Europe/Bern'"),
