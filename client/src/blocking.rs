@@ -1,0 +1,276 @@
+//! Owns: the driver without a runtime: one thread, one call at a time. Must never know: what the calls mean.
+
+use std::{
+    io::{self, Read, Write},
+    time::{Duration, Instant},
+};
+
+use interprocess::{
+    ConnectWaitMode,
+    local_socket::{
+        ConnectOptions, GenericFilePath, Stream, ToFsName,
+        traits::{Stream as _, StreamCommon as _},
+    },
+};
+use mingle_proto::{
+    PROTOCOL, Raw,
+    call::{Hello, HelloAnswer, Subscribe},
+};
+
+use crate::{
+    Ask, CallError, ConnectError, Options, Update, calls, connect,
+    subscribe::Follow,
+    talk::{CallId, Heard, Talk},
+};
+
+/// How long a daemon may take to take a connection and to answer `hello`. Both are its first duty.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// A connection, for one call at a time.
+#[derive(Debug)]
+pub struct Client {
+    line: Line,
+    options: Options,
+    hello: Option<HelloAnswer>,
+}
+
+impl Client {
+    /// Connects as this app, at the environment's socket, and says `hello`.
+    ///
+    /// # Errors
+    /// [`ConnectError`], which tells a person what to do.
+    pub fn connect(app: &str) -> Result<Self, ConnectError> {
+        Self::open(&Options::app(app))
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`ConnectError`], which tells a person what to do.
+    pub fn open(options: &Options) -> Result<Self, ConnectError> {
+        let place = options.place()?;
+        connect::check_directory(&place)?;
+        let name = place.socket.as_path().to_fs_name::<GenericFilePath>();
+        let stream = name
+            .and_then(|name| ConnectOptions::new().name(name).wait_mode(ConnectWaitMode::Timeout(HELLO_WITHIN)).connect_sync());
+        let stream = stream.map_err(|error| connect::refused(&place, error))?;
+        connect::check_peer(&place, stream.peer_creds())?;
+        let line = Line { stream, talk: Talk::default(), timeout: None, broken: None };
+        let mut client = Self { line, options: options.clone(), hello: None };
+        if !options.without_hello {
+            let hello = Hello { app: options.app.clone(), protocol: PROTOCOL };
+            client.hello = Some(connect::greeted(client.call_within(hello, HELLO_WITHIN))?);
+        }
+        Ok(client)
+    }
+
+    /// What `hello` answered; None where none was said.
+    #[must_use]
+    pub const fn hello(&self) -> Option<&HelloAnswer> {
+        self.hello.as_ref()
+    }
+
+    /// Makes a call and waits for its answer. A write gets an operation id if it has none.
+    ///
+    /// # Errors
+    /// [`CallError`]. After [`CallError::Lost`] and [`CallError::Late`] this connection is of no more use.
+    pub fn call<C: Ask>(&mut self, call: C) -> Result<C::Answer, CallError> {
+        read::<C>(&self.ask(call, None)?)
+    }
+
+    /// [`Client::call`] that gives up after a while.
+    ///
+    /// # Errors
+    /// The same, and [`CallError::Late`].
+    pub fn call_within<C: Ask>(&mut self, call: C, within: Duration) -> Result<C::Answer, CallError> {
+        read::<C>(&self.ask(call, Some(within))?)
+    }
+
+    /// [`Client::call`] that gives the answer as it came.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn call_raw<C: Ask>(&mut self, call: C) -> Result<Raw, CallError> {
+        self.ask(call, None)
+    }
+
+    fn ask<C: Ask>(&mut self, mut call: C, within: Option<Duration>) -> Result<Raw, CallError> {
+        call.give_op();
+        self.line.ask(&call, within)
+    }
+
+    /// Subscribes, on a connection of its own.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: no second connection, or the call was refused.
+    pub fn subscribe(&self, ask: Subscribe) -> Result<Subscription, SubscribeError> {
+        let mut client = Self::open(&self.options)?;
+        let answer = client.call(ask.clone())?;
+        let instance = client.hello.map(|hello| hello.instance);
+        Ok(Subscription { line: client.line, follow: Follow::new(ask, &answer, instance) })
+    }
+
+    calls::functions! { blocking }
+}
+
+/// Why there is no subscription.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscribeError {
+    /// No connection for it.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The call.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+fn read<C: Ask>(raw: &Raw) -> Result<C::Answer, CallError> {
+    serde_json::from_str(raw.get()).map_err(|why| CallError::Garbled(format!("{}: {why}", C::METHOD)))
+}
+
+/// An iterator over what a subscription brings. It ends with the first error; [`Subscription::again`] says how to go on.
+#[derive(Debug)]
+pub struct Subscription {
+    line: Line,
+    follow: Follow,
+}
+
+impl Subscription {
+    /// Where it stands.
+    #[must_use]
+    pub const fn follow(&self) -> &Follow {
+        &self.follow
+    }
+
+    /// What to give to [`Client::subscribe`] of a new connection, to go on from here.
+    #[must_use]
+    pub fn again(&self) -> Subscribe {
+        self.follow.again()
+    }
+}
+
+impl Iterator for Subscription {
+    type Item = Result<Update, CallError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.line.broken.is_some() {
+            return None;
+        }
+        loop {
+            match self.line.heard(None) {
+                Ok(heard) => {
+                    if let Some(update) = self.follow.hear(heard) {
+                        return Some(Ok(update));
+                    }
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// A socket and its conversation.
+#[derive(Debug)]
+struct Line {
+    stream: Stream,
+    talk: Talk,
+    /// What the socket was told last: telling it costs a system call.
+    timeout: Option<Duration>,
+    broken: Option<String>,
+}
+
+impl Line {
+    fn ask<C: Ask>(&mut self, call: &C, within: Option<Duration>) -> Result<Raw, CallError> {
+        let op = || call.op().map(str::to_owned);
+        if let Some(why) = &self.broken {
+            // Nothing was sent: there is no outcome that could be unknown.
+            return Err(CallError::Lost { why: why.clone(), op: None });
+        }
+        let until = within.map(|within| (Instant::now() + within, within));
+        let id = self.talk.ask(call)?;
+        self.send().and_then(|()| self.answer(id, until)).map_err(|error| match error {
+            CallError::Lost { why, .. } => CallError::Lost { why, op: op() },
+            CallError::Late { within, .. } => CallError::Late { within, op: op() },
+            other => other,
+        })
+    }
+
+    fn send(&mut self) -> Result<(), CallError> {
+        while !self.talk.to_send().is_empty() {
+            match self.stream.write(self.talk.to_send()) {
+                Ok(0) => return Err(self.lost("it takes nothing more")),
+                Ok(sent) => self.talk.sent(sent),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What was refused may have been said already: a `too_large` comes before the end.
+                Err(error) => {
+                    let why = error.to_string();
+                    return Err(self.lost(&why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, id: CallId, until: Option<(Instant, Duration)>) -> Result<Raw, CallError> {
+        loop {
+            if let Heard::Answer { call, answer } = self.heard(until)?
+                && call == id
+            {
+                return Ok(answer?);
+            }
+        }
+    }
+
+    /// The next thing that is heard.
+    fn heard(&mut self, until: Option<(Instant, Duration)>) -> Result<Heard, CallError> {
+        let mut buffer = [0; 16 << 10];
+        loop {
+            match self.talk.hear() {
+                Ok(Some(heard)) => return Ok(heard),
+                Ok(None) => {}
+                Err(why) => {
+                    self.broken = Some(why.clone());
+                    return Err(CallError::Garbled(why));
+                }
+            }
+            self.time_out_at(until)?;
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(self.lost("it was closed")),
+                Ok(read) => self.talk.read(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                Err(error) => {
+                    let why = error.to_string();
+                    return Err(self.lost(&why));
+                }
+            }
+        }
+    }
+
+    /// Lets the next read end in time; late where there is no time left.
+    fn time_out_at(&mut self, until: Option<(Instant, Duration)>) -> Result<(), CallError> {
+        let left = match until {
+            None => None,
+            Some((at, within)) => match at.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => {
+                    self.broken = Some("an answer was late".into());
+                    return Err(CallError::Late { within, op: None });
+                }
+                left => Some(left),
+            },
+        };
+        if left.is_some() || self.timeout.is_some() {
+            let set = self.stream.set_recv_timeout(left);
+            self.timeout = left;
+            if let Err(error) = set {
+                return Err(self.lost(&error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self, why: &str) -> CallError {
+        self.broken = Some(why.to_owned());
+        CallError::Lost { why: why.to_owned(), op: None }
+    }
+}

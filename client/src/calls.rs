@@ -1,0 +1,126 @@
+//! Owns: one function a method, for both drivers, and the operation ids of writes. Must never know: how a call travels.
+
+use mingle_proto::{
+    Call,
+    call::{
+        Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Get, Hello, History, List, Patch, Put, RejectionList,
+        RejectionResolve, RemoteCheck, RemoteList, Restart, Shutdown, Status, Stop, Subscribe, SyncList, SyncPause, SyncResume,
+        SyncRun, Transact, Wait,
+    },
+};
+
+/// A call, and the operation id that it carries if it is a write.
+pub trait Ask: Call {
+    /// The operation id, where there is one.
+    fn op(&self) -> Option<&str> {
+        None
+    }
+
+    /// Makes an operation id (a UUIDv7) where a write has none: then a repeat of the same call is safe.
+    fn give_op(&mut self) {}
+}
+
+macro_rules! plain {
+    ($($call:ident)+) => { $(impl Ask for $call {})+ };
+}
+
+macro_rules! write {
+    ($($call:ident)+) => {
+        $(impl Ask for $call {
+            fn op(&self) -> Option<&str> {
+                self.op.as_deref()
+            }
+
+            fn give_op(&mut self) {
+                self.op.get_or_insert_with(|| uuid::Uuid::now_v7().to_string());
+            }
+        })+
+    };
+}
+
+plain! {
+    Hello Get List Changes Subscribe Wait Cancel Status Stop Restart Shutdown SyncRun SyncPause SyncResume SyncList Explain History
+    ConflictList RejectionList RemoteList RemoteCheck
+}
+write! { Put Patch Delete Transact ConflictResolve RejectionResolve }
+
+/// The functions of a driver. `hello` and `subscribe` are its own.
+macro_rules! functions {
+    ($driver:ident) => {
+        $crate::calls::functions! { @$driver
+            get Get, "One record; `not_found` where there is none.";
+            list List, "A page of the records of a collection.";
+            put Put, "Writes a whole record.";
+            patch Patch, "Changes properties of a record (RFC 7396).";
+            delete Delete, "Deletes a record.";
+            transact Transact, "Several writes, all or nothing.";
+            changes Changes, "A page of what changed since a seq.";
+            wait Wait, "Until the remotes have a write, or a run has ended, or the time of the call is over.";
+            cancel Cancel, "Ends a call of this connection that is still in flight.";
+            status Status, "The daemon, every sync, and what needs a person.";
+            stop Stop, "Suspends all runs and refuses new ones; apps go on.";
+            restart Restart, "Accepts runs again.";
+            shutdown Shutdown, "Ends the daemon.";
+            sync_run SyncRun, "Runs a sync as soon as it may.";
+            sync_pause SyncPause, "Suspends one sync.";
+            sync_resume SyncResume, "Lets a paused sync run again.";
+            sync_list SyncList, "The syncs that are defined.";
+            explain Explain, "Every reason why a sync does not run now.";
+            history History, "A page of past runs, the latest first.";
+            conflict_list ConflictList, "A page of conflicts.";
+            conflict_resolve ConflictResolve, "Decides a conflict.";
+            rejection_list RejectionList, "A page of the records that a sync could not settle.";
+            rejection_resolve RejectionResolve, "Decides what becomes of a rejection.";
+            remote_list RemoteList, "The remotes and what each can do.";
+            remote_check RemoteCheck, "Asks a remote whether it answers and takes the credentials.";
+        }
+    };
+    (@blocking $($name:ident $call:ident, $about:literal;)+) => {
+        $(
+            #[doc = $about]
+            ///
+            /// # Errors
+            /// [`CallError`](crate::CallError): refused, lost, or unreadable.
+            pub fn $name(
+                &mut self,
+                call: mingle_proto::call::$call,
+            ) -> Result<<mingle_proto::call::$call as mingle_proto::Call>::Answer, crate::CallError> {
+                self.call(call)
+            }
+        )+
+    };
+    (@nonblocking $($name:ident $call:ident, $about:literal;)+) => {
+        $(
+            #[doc = $about]
+            ///
+            /// # Errors
+            /// [`CallError`](crate::CallError): refused, lost, or unreadable.
+            pub async fn $name(
+                &self,
+                call: mingle_proto::call::$call,
+            ) -> Result<<mingle_proto::call::$call as mingle_proto::Call>::Answer, crate::CallError> {
+                self.call(call).await
+            }
+        )+
+    };
+}
+
+pub(crate) use functions;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_gets_an_op_once() {
+        let mut put = Put::default();
+        put.give_op();
+        let first = put.op.clone().expect("made");
+        assert!(first.len() <= mingle_proto::limits::OP_BYTES_MAX);
+        put.give_op();
+        assert_eq!(put.op(), Some(first.as_str()));
+        let mut get = Get::default();
+        get.give_op();
+        assert_eq!(get.op(), None);
+    }
+}
