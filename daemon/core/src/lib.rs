@@ -11,4 +11,5 @@ pub mod policy;
 pub mod record;
 pub mod replica;
 pub mod run;
+pub mod schedule;
 pub mod time;

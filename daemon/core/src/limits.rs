@@ -103,3 +103,14 @@ pub const SECRET_COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A file larger than this is no secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+// The schedule.
+
+/// Runs at once, in all: each has a task, a connection and pages in memory. Who is due beyond that waits with the hold `slots`, those
+/// that were asked for first.
+pub const RUNS_MAX: usize = 16;
+/// Runs at once with one remote, where the configuration does not say: as many connections as a browser would open, less than what
+/// servers take for an attack. Beyond that, the hold `slots`.
+pub const RUNS_PER_REMOTE_MAX: usize = 4;
+/// So late a cron's bell may ring before the timer takes its place: it looks twice a second, and in whole seconds.
+pub const CRON_BELL_LATE_MAX: Duration = Duration::from_secs(2);

@@ -26,6 +26,14 @@ pub const ALL: &[&str] = &[
     "Date as watermark",
     // run: a batch saves the position after its page.
     "stop saves the next page's cursor",
+    // schedule: only a sync with itself does not overlap, not two that share a replica and a collection.
+    "overlap by name only",
+    // schedule: who asks while a run is on is forgotten.
+    "request lost while running",
+    // schedule: a request skips a server's own wait.
+    "request passes retry-after",
+    // schedule: after the clock was set back, waits last until the old time comes again.
+    "clock set back is waited out",
 ];
 
 /// Whether this bug is planted.

@@ -71,37 +71,7 @@ impl Direction {
     }
 }
 
-/// Why a run was stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// A person's `stop` or `sync.pause`.
-    User,
-    /// An app's.
-    App,
-    /// Past its deadline, or silent too long.
-    Timeout,
-    /// The daemon ends.
-    Shutdown,
-    /// Found running at boot.
-    Crash,
-    /// Another definition took its place.
-    Replaced,
-}
-
-impl StopReason {
-    /// The word in history.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::App => "app",
-            Self::Timeout => "timeout",
-            Self::Shutdown => "shutdown",
-            Self::Crash => "crash",
-            Self::Replaced => "replaced",
-        }
-    }
-}
+pub use crate::schedule::StopReason;
 
 /// What a run was asked to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,206 @@
+//! Owns: the schedule in words for people, with durations and never clock times (who reads it knows the zone; we do not).
+//! Must never know: how anything is decided.
+
+use std::time::Duration;
+
+use super::{Constraint, Hold, Job, Last, Look, StopReason, Trigger};
+use crate::{
+    ask::{Holding, SyncState},
+    time::Timestamp,
+};
+
+impl Hold {
+    /// The hold with its present value, what it needs, and what a person can do about this sync, in words.
+    #[must_use]
+    pub fn holding(&self, sync: &str, now: Timestamp) -> Holding {
+        Holding {
+            name: self.name().into(),
+            has: self.has(now),
+            needs: self.needs(),
+            until: self.until(),
+            hint: self.hint().map(|hint| hint.replace("SYNC", sync)),
+        }
+    }
+
+    fn has(&self, now: Timestamp) -> String {
+        match self {
+            Self::Paused => "paused by a person".into(),
+            Self::Stopped(StopReason::Shutdown) => "mingled is ending".into(),
+            Self::Stopped(reason) => format!("runs are stopped ({})", reason.name()),
+            Self::NeedsLogin { remote } => format!("{remote} refuses our credentials"),
+            Self::Epoch => "the remote's history is not the one we know".into(),
+            Self::Interval { began, .. } => format!("last run {} ago", span(now.since(*began))),
+            Self::Cron { until } => format!("rings in {}", span(until.since(now))),
+            Self::Quiet { .. } => "changes are coming in".into(),
+            Self::Backoff { failures: 1, .. } => "the last run failed".into(),
+            Self::Backoff { failures, .. } => format!("the last {failures} runs failed"),
+            Self::Trigger { .. } => "nothing that makes it due has happened".into(),
+            Self::RetryAfter { remote, until } => format!("{remote} asks for patience, {} more", span(until.since(now))),
+            Self::Constraint(constraint) => constraint.has().into(),
+            Self::Overlap { with } => format!("{with} is running on the same remote, resource and collection"),
+            Self::Slots { remote: Some(remote), max } => format!("{max} runs with {remote} are on"),
+            Self::Slots { remote: None, max } => format!("{max} runs are on"),
+        }
+    }
+
+    fn needs(&self) -> String {
+        match self {
+            Self::Paused => "to be resumed".into(),
+            Self::Stopped(StopReason::Shutdown) => "mingled to start again".into(),
+            Self::Stopped(_) => "a restart".into(),
+            Self::NeedsLogin { .. } => "credentials that it takes".into(),
+            Self::Epoch => "a person's word".into(),
+            Self::Interval { began, until } => format!("{} since then", span(until.since(*began))),
+            Self::Cron { .. } => "the hour".into(),
+            Self::Quiet { .. } => "a quiet moment".into(),
+            Self::Backoff { .. } => "the pause to end".into(),
+            Self::Trigger { on_change: true } => "a change of the truth, or a request".into(),
+            Self::Trigger { on_change: false } => "a request".into(),
+            Self::RetryAfter { .. } => "that time to pass".into(),
+            Self::Constraint(constraint) => constraint.needs().into(),
+            Self::Overlap { .. } => "its end".into(),
+            Self::Slots { .. } => "one of them to end".into(),
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Paused => Some("`mingle resume SYNC`"),
+            Self::Stopped(StopReason::Shutdown) => None,
+            Self::Stopped(_) => Some("`mingle restart` accepts runs again"),
+            Self::NeedsLogin { .. } => Some("put another secret in its place; `mingle sync SYNC` tries it at once"),
+            Self::Epoch => Some("`mingle sync SYNC --force` if the remote is the right one"),
+            Self::Interval { .. } | Self::Cron { .. } | Self::Backoff { .. } | Self::Trigger { .. } => {
+                Some("`mingle sync SYNC` does not wait for it")
+            }
+            Self::RetryAfter { .. } => Some("a server's own wait is never skipped"),
+            Self::Constraint(constraint) => constraint.hint(),
+            Self::Quiet { .. } | Self::Overlap { .. } | Self::Slots { .. } => None,
+        }
+    }
+}
+
+impl Constraint {
+    fn has(self) -> &'static str {
+        match self {
+            Self::Offline => "no network",
+            Self::Metered => "a metered network",
+            Self::Charging => "on battery",
+            Self::BatteryLow => "the battery is low",
+            Self::StorageLow => "little room on the disk",
+            Self::DiskFull => "the disk is full",
+            Self::NotIdle => "somebody uses the machine",
+        }
+    }
+
+    fn needs(self) -> &'static str {
+        match self {
+            Self::Offline => "a network",
+            Self::Metered => "an unmetered network",
+            Self::Charging => "external power",
+            Self::BatteryLow => "a battery that is not low",
+            Self::StorageLow | Self::DiskFull => "room on the disk",
+            Self::NotIdle => "an idle machine",
+        }
+    }
+
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Offline => None,
+            Self::Metered | Self::Charging | Self::BatteryLow | Self::NotIdle => {
+                Some("`mingle sync SYNC --force` runs all the same")
+            }
+            Self::StorageLow | Self::DiskFull => Some("make room where the store is"),
+        }
+    }
+}
+
+/// The decision about one sync, in a few sentences.
+#[must_use]
+pub fn text(sync: &str, job: &Job, look: &Look, now: Timestamp) -> String {
+    let mut said = Vec::new();
+    said.push(match (look.state, &job.running) {
+        (_, Some(running)) => match running.stopping {
+            Some(reason) => format!("{sync} has run for {} and is stopping ({}).", span(now.since(running.began)), reason.name()),
+            None => format!("{sync} has run for {}.", span(now.since(running.began))),
+        },
+        (SyncState::Disabled, _) => format!("{sync} is disabled."),
+        (SyncState::Waiting, _) => match look.next {
+            Some(next) => format!("{sync} waits and is due in {}.", span(next.since(now))),
+            None => format!("{sync} waits."),
+        },
+        (SyncState::Blocked, _) => format!("{sync} is blocked."),
+        (SyncState::Ready | SyncState::Running, _) => format!("{sync} is about to run."),
+    });
+    for hold in &look.holds {
+        let Holding { name, has, needs, hint, .. } = hold.holding(sync, now);
+        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        said.push(format!("{name}: {has}; needs {needs}{hint}."));
+    }
+    if job.request.is_some() {
+        said.push(if job.running.is_some() { "One more run is asked for." } else { "A run is asked for." }.into());
+    }
+    said.push(match job.last {
+        Last::Never => "It never ran.".into(),
+        Last::Done { began } => format!("The last run began {} ago and is done.", span(now.since(began))),
+        Last::Failed { ended } => format!("The last run failed {} ago.", span(now.since(ended))),
+        Last::Stopped { began, reason } => {
+            format!("The last run began {} ago and was stopped ({}).", span(now.since(began)), reason.name())
+        }
+    });
+    said.join(" ")
+}
+
+impl Trigger {
+    /// What made a run due, in words that fit after "due ".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::First => "because it never ran",
+            Self::Timer => "by its interval",
+            Self::Cron => "by its cron expression",
+            Self::Change => "by changes of the truth",
+            Self::Startup => "at start-up",
+            Self::Ping => "by a ping",
+            Self::Request => "by request",
+            Self::Retry => "again after a failure",
+            Self::Resume => "because the run before was stopped",
+        }
+    }
+}
+
+/// A duration by its two largest units: `3 d 4 h`, `12 min`, `850 ms`.
+fn span(of: Duration) -> String {
+    let ms = of.as_millis();
+    if ms < 1000 {
+        return format!("{ms} ms");
+    }
+    let seconds = of.as_secs();
+    let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    let (largest, _) = units.iter().enumerate().find(|(_, (_, size))| seconds >= *size).unwrap_or((3, &("s", 1)));
+    let (name, size) = units[largest];
+    let head = format!("{} {name}", seconds / size);
+    match units.get(largest + 1) {
+        Some((next, next_size)) if seconds % size >= *next_size => format!("{head} {} {next}", seconds % size / next_size),
+        _ => head,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_two_units_at_most() {
+        let check = |ms: u64, expect: &str| assert_eq!(span(Duration::from_millis(ms)), expect);
+        check(0, "0 ms");
+        check(850, "850 ms");
+        check(59_999, "59 s");
+        check(60_000, "1 min");
+        check(61_000, "1 min 1 s");
+        check(3_600_000, "1 h");
+        check(3_661_000, "1 h 1 min");
+        check(3_601_000, "1 h");
+        check(100 * 86_400_000 + 7_200_000, "100 d 2 h");
+    }
+}

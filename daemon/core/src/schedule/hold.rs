@@ -1,0 +1,262 @@
+//! Owns: every reason why a sync that does not run is not started, in the order in which they are named.
+//! Must never know: the words for people (`explain`), runs.
+
+use super::{Constraint, Last, Name, StopReason, Trigger, View, conditions, due};
+use crate::{ask::SyncState, limits::PATIENCE_MAX, planted, time::Timestamp};
+use std::time::Duration;
+
+/// Why a sync does not run now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// A person paused it.
+    Paused,
+    /// All runs are stopped.
+    Stopped(StopReason),
+    /// The remote refused our credentials.
+    NeedsLogin {
+        /// Which.
+        remote: Name,
+    },
+    /// The remote's history is another than the one we know.
+    Epoch,
+    /// The interval is not over.
+    Interval {
+        /// When the last run began.
+        began: Timestamp,
+        /// When it is due.
+        until: Timestamp,
+    },
+    /// The cron expression has not rung.
+    Cron {
+        /// When it rings.
+        until: Timestamp,
+    },
+    /// Changes are still coming in.
+    Quiet {
+        /// When it is due, if no more come.
+        until: Timestamp,
+    },
+    /// It failed, and pauses.
+    Backoff {
+        /// Failures in a row.
+        failures: u32,
+        /// When it is tried again.
+        until: Timestamp,
+    },
+    /// Nothing that makes it due has happened.
+    Trigger {
+        /// A change of the truth would.
+        on_change: bool,
+    },
+    /// The remote asked for patience.
+    RetryAfter {
+        /// Which.
+        remote: Name,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A condition does not hold.
+    Constraint(Constraint),
+    /// A run with the same replica and collection is on.
+    Overlap {
+        /// The sync it belongs to.
+        with: Name,
+    },
+    /// Enough runs are on.
+    Slots {
+        /// With this remote; none: in all.
+        remote: Option<Name>,
+        /// So many.
+        max: usize,
+    },
+}
+
+impl Hold {
+    /// The stable word, for apps.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Stopped(_) => "stopped",
+            Self::NeedsLogin { .. } => "needs_login",
+            Self::Epoch => "epoch",
+            Self::Interval { .. } => "interval",
+            Self::Cron { .. } => "cron",
+            Self::Quiet { .. } => "quiet",
+            Self::Backoff { .. } => "backoff",
+            Self::Trigger { .. } => "trigger",
+            Self::RetryAfter { .. } => "retry_after",
+            Self::Constraint(constraint) => constraint.name(),
+            Self::Overlap { .. } => "overlap",
+            Self::Slots { .. } => "slots",
+        }
+    }
+
+    /// The state of a sync whose first hold this is.
+    #[must_use]
+    pub const fn state(&self) -> SyncState {
+        match self {
+            Self::Paused => SyncState::Disabled,
+            Self::Stopped(_) | Self::NeedsLogin { .. } | Self::Epoch | Self::Constraint(_) => SyncState::Blocked,
+            Self::Interval { .. }
+            | Self::Cron { .. }
+            | Self::Quiet { .. }
+            | Self::Backoff { .. }
+            | Self::Trigger { .. }
+            | Self::RetryAfter { .. } => SyncState::Waiting,
+            Self::Overlap { .. } | Self::Slots { .. } => SyncState::Ready,
+        }
+    }
+
+    /// When it ends, where time alone ends it.
+    #[must_use]
+    pub const fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Interval { until, .. }
+            | Self::Cron { until }
+            | Self::Quiet { until }
+            | Self::Backoff { until, .. }
+            | Self::RetryAfter { until, .. } => Some(*until),
+            Self::Paused
+            | Self::Stopped(_)
+            | Self::NeedsLogin { .. }
+            | Self::Epoch
+            | Self::Trigger { .. }
+            | Self::Constraint(_)
+            | Self::Overlap { .. }
+            | Self::Slots { .. } => None,
+        }
+    }
+}
+
+/// What makes a sync due, and since when or from when on.
+pub(super) struct Due {
+    pub(super) at: Timestamp,
+    pub(super) trigger: Trigger,
+}
+
+/// The rules that may give one hold each, in the order of naming: first what only a person ends, then what time ends. The
+/// conditions come after these, for there may be several.
+const RULES: [fn(&View<'_>) -> Option<Hold>; 6] = [
+    |view| view.paused(),
+    |view| view.stopped(),
+    |view| view.needs_login(),
+    |view| view.epoch(),
+    |view| view.not_due(),
+    |view| view.retry_after(),
+];
+
+impl View<'_> {
+    pub(super) fn first_hold(&self) -> Option<Hold> {
+        self.holds().next()
+    }
+
+    /// Every hold, without those of other runs.
+    pub(super) fn holds(&self) -> impl Iterator<Item = Hold> {
+        RULES
+            .iter()
+            .filter_map(|rule| rule(self))
+            .chain(conditions::unmet(&self.job.plan.needs, self.conditions, self.forced()).map(Hold::Constraint))
+    }
+
+    fn forced(&self) -> bool {
+        self.job.request.is_some_and(|request| request.force)
+    }
+
+    fn paused(&self) -> Option<Hold> {
+        self.job.paused.then_some(Hold::Paused)
+    }
+
+    fn stopped(&self) -> Option<Hold> {
+        self.conditions.stopped.map(Hold::Stopped)
+    }
+
+    fn needs_login(&self) -> Option<Hold> {
+        let refused = self.remote.is_some_and(|remote| remote.needs_login);
+        let tries_once = self.job.request.is_some_and(|request| request.person);
+        (refused && !tries_once).then(|| Hold::NeedsLogin { remote: self.job.plan.remote.clone() })
+    }
+
+    fn epoch(&self) -> Option<Hold> {
+        (self.job.epoch_held && !self.forced()).then_some(Hold::Epoch)
+    }
+
+    fn not_due(&self) -> Option<Hold> {
+        let due = self.due_or_why();
+        match due {
+            Err(never) => Some(never),
+            Ok(due) if due.at <= self.now => None,
+            Ok(Due { at: until, trigger }) => Some(match (trigger, self.job.last) {
+                (Trigger::Cron, _) => Hold::Cron { until },
+                (Trigger::Change, _) => Hold::Quiet { until },
+                (Trigger::Retry, _) => Hold::Backoff { failures: self.job.failures, until },
+                (_, Last::Done { began } | Last::Stopped { began, .. }) => Hold::Interval { began, until },
+                (_, Last::Failed { ended: began }) => Hold::Interval { began, until },
+                (_, Last::Never) => Hold::Interval { began: self.now, until },
+            }),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Hold> {
+        let patience = self.remote?.patience?;
+        if self.job.request.is_some() && planted::is("request passes retry-after") {
+            return None;
+        }
+        let until = patience.until.min(patience.asked.plus(PATIENCE_MAX));
+        let until = due::after(patience.asked, until, self.now, until.since(patience.asked));
+        (self.now < until).then(|| Hold::RetryAfter { remote: self.job.plan.remote.clone(), until })
+    }
+
+    /// When it is, or was, due; for one without any trigger, now.
+    pub(super) fn due(&self) -> Due {
+        self.due_or_why().unwrap_or(Due { at: self.now, trigger: Trigger::First })
+    }
+
+    /// What makes it due first; or that nothing does.
+    fn due_or_why(&self) -> Result<Due, Hold> {
+        let job = self.job;
+        if let Some(request) = job.request {
+            return Ok(Due { at: request.at.min(self.now), trigger: Trigger::Request });
+        }
+        let at_once = |trigger| Ok(Due { at: self.now, trigger });
+        match job.last {
+            // Nothing but a request passes the pause after a failure, and when it is over the sync is due whatever else it has.
+            Last::Failed { ended } => {
+                let pause = job.plan.backoff.pause(job.failures, job.plan.spread);
+                return Ok(Due { at: due::after(ended, ended.plus(pause), self.now, pause), trigger: Trigger::Retry });
+            }
+            Last::Stopped { reason, .. } if reason.due_again() => return at_once(Trigger::Resume),
+            _ => {}
+        }
+        if let Some(trigger) = job.call {
+            return at_once(trigger);
+        }
+        if job.last == Last::Never && (job.plan.interval.is_some() || job.plan.cron.is_some() || job.plan.on_start) {
+            return at_once(Trigger::First);
+        }
+        [self.timer(), self.ring(), self.change()]
+            .into_iter()
+            .flatten()
+            .min_by_key(|due| due.at)
+            .ok_or(Hold::Trigger { on_change: job.plan.on_change.is_some() })
+    }
+
+    fn timer(&self) -> Option<Due> {
+        let interval = self.job.plan.interval?;
+        let (Last::Done { began } | Last::Stopped { began, .. }) = self.job.last else { return None };
+        let moment = interval.moment(began, self.job.plan.spread);
+        Some(Due { at: due::after(began, moment, self.now, interval.flex.min(interval.every)), trigger: Trigger::Timer })
+    }
+
+    fn ring(&self) -> Option<Due> {
+        let (since, rings) = self.job.ring?;
+        // A minute: more than any clock is corrected by in one step without having been wrong.
+        Some(Due { at: due::after(since, rings, self.now, Duration::from_secs(60)), trigger: Trigger::Cron })
+    }
+
+    fn change(&self) -> Option<Due> {
+        let ((first, last), quiet) = (self.job.change?, self.job.plan.on_change?);
+        let at = last.plus(quiet.after).min(first.plus(quiet.at_most));
+        Some(Due { at: due::after(first, at, self.now, quiet.at_most), trigger: Trigger::Change })
+    }
+}

@@ -1,0 +1,393 @@
+//! Owns: one sync on the board: what it is meant to do, what has happened, and how events change that.
+//! Must never know: how it is decided whether it runs.
+
+use std::time::Duration;
+
+use super::{Backoff, Conditions, Constraint, Ends, Interval, Name, Needs, Network, Quiet, Spread, conditions, cron::Cron, due};
+use crate::{planted, time::Timestamp};
+
+/// One sync.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What it is meant to do: from the configuration.
+    pub plan: Plan,
+    /// A person paused it.
+    pub paused: bool,
+    /// Another epoch than the one we know, above the guard's share: nothing runs until a forced request.
+    pub epoch_held: bool,
+    /// How its last run ended.
+    pub last: Last,
+    /// Failures in a row; a stopped run does not count and does not clear them.
+    pub failures: u32,
+    /// The run that is on.
+    pub running: Option<Running>,
+    /// Somebody asked for a run and it has not begun; while one runs, this is the one more.
+    pub request: Option<Request>,
+    /// The truth has changes for it: the first and the last.
+    pub change: Option<(Timestamp, Timestamp)>,
+    /// It is due at once for this reason (start-up, a ping, the end of a stop).
+    pub call: Option<Trigger>,
+    /// The next ring of its cron expression: when that was worked out, and when it rings.
+    pub ring: Option<(Timestamp, Timestamp)>,
+}
+
+/// What a sync is meant to do.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Whom it syncs with.
+    pub remote: Name,
+    /// The remote's container.
+    pub resource: String,
+    /// The collection.
+    pub collection: String,
+    /// Once per interval.
+    pub interval: Option<Interval>,
+    /// By wall clock.
+    pub cron: Option<Cron>,
+    /// At start-up.
+    pub on_start: bool,
+    /// After changes of the truth.
+    pub on_change: Option<Quiet>,
+    /// After failures.
+    pub backoff: Backoff,
+    /// The longest run.
+    pub deadline: Option<Duration>,
+    /// The longest silence on the wire.
+    pub stall: Option<Duration>,
+    /// What the world must be like.
+    pub needs: Needs,
+    /// This host's number for this sync.
+    pub spread: Spread,
+}
+
+impl Plan {
+    /// Runs with the same of these never overlap: one replica, one collection.
+    pub(super) fn share(&self) -> (&str, &str, &str) {
+        (&self.remote, &self.resource, &self.collection)
+    }
+}
+
+/// How the last run ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Last {
+    /// There was none.
+    #[default]
+    Never,
+    /// Well (rejections or not).
+    Done {
+        /// When it began.
+        began: Timestamp,
+    },
+    /// Not.
+    Failed {
+        /// When it ended.
+        ended: Timestamp,
+    },
+    /// Before its end, resumably.
+    Stopped {
+        /// When it began.
+        began: Timestamp,
+        /// Why.
+        reason: StopReason,
+    },
+}
+
+/// The run that is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// When it began.
+    pub began: Timestamp,
+    /// When something last came over the wire, or a batch was applied.
+    pub heard: Timestamp,
+    /// The request it answers.
+    pub request: Option<Request>,
+    /// It was asked to stop, for this reason.
+    pub stopping: Option<StopReason>,
+}
+
+/// Somebody asks for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// When.
+    pub at: Timestamp,
+    /// A person, who may try once under `needs_login`.
+    pub person: bool,
+    /// Also under metered, battery, idle, and over an epoch that is held.
+    pub force: bool,
+}
+
+/// What made a run due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Its first.
+    First,
+    /// The interval.
+    Timer,
+    /// The cron expression.
+    Cron,
+    /// Changes of the truth.
+    Change,
+    /// Start-up.
+    Startup,
+    /// The remote's push channel, or an app.
+    Ping,
+    /// A request.
+    Request,
+    /// A failure before, and its pause is over.
+    Retry,
+    /// The run before was stopped, and may go on.
+    Resume,
+}
+
+impl Trigger {
+    /// The word in history.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Timer => "timer",
+            Self::Cron => "cron",
+            Self::Change => "change",
+            Self::Startup => "start",
+            Self::Ping => "ping",
+            Self::Request => "request",
+            Self::Retry => "retry",
+            Self::Resume => "resume",
+        }
+    }
+}
+
+/// Why a run was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// A person stopped or paused it.
+    User,
+    /// An app did.
+    App,
+    /// Its deadline passed, or the wire was silent too long.
+    Timeout,
+    /// A condition no longer held.
+    Constraint(Constraint),
+    /// Something more urgent needed its place.
+    Preempted,
+    /// The daemon ends, or the machine sleeps.
+    Shutdown,
+    /// The daemon died.
+    Crash,
+    /// The credentials were refused.
+    Auth,
+    /// The schema changed under it.
+    Schema,
+    /// The sync was defined anew.
+    Replaced,
+}
+
+impl StopReason {
+    /// Whether a run stopped for this reason is due at once when it may run again.
+    #[must_use]
+    pub const fn due_again(self) -> bool {
+        matches!(self, Self::Timeout | Self::Constraint(_) | Self::Preempted | Self::Shutdown | Self::Crash)
+    }
+
+    /// The word in history: `user`, `timeout`, `constraint:network`, ...
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::App => "app",
+            Self::Timeout => "timeout",
+            Self::Constraint(constraint) => constraint.stop_reason(),
+            Self::Preempted => "preempted",
+            Self::Shutdown => "shutdown",
+            Self::Crash => "crash",
+            Self::Auth => "auth",
+            Self::Schema => "schema",
+            Self::Replaced => "replaced",
+        }
+    }
+
+    /// Reads the word back; none: there is no such reason.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        use Constraint::{BatteryLow, Charging, DiskFull, Metered, NotIdle, Offline, StorageLow};
+        let plain = [
+            Self::User,
+            Self::App,
+            Self::Timeout,
+            Self::Preempted,
+            Self::Shutdown,
+            Self::Crash,
+            Self::Auth,
+            Self::Schema,
+            Self::Replaced,
+        ];
+        let constraints = [Offline, Metered, Charging, BatteryLow, StorageLow, DiskFull, NotIdle].map(Self::Constraint);
+        plain.into_iter().chain(constraints).find(|reason| reason.name() == word)
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Well (rejections or not).
+    Done,
+    /// Not; it is tried again after a pause.
+    Failed,
+    /// Before its end.
+    Stopped(StopReason),
+}
+
+impl Job {
+    /// A sync that goes on from where it was: `last` and `failures` are what the store remembers.
+    #[must_use]
+    pub fn new(plan: Plan, last: Last, failures: u32, now: Timestamp) -> Self {
+        let mut job = Self {
+            plan,
+            paused: false,
+            epoch_held: false,
+            last,
+            failures,
+            running: None,
+            request: None,
+            change: None,
+            call: None,
+            ring: None,
+        };
+        // Rings that were slept through are one run: the first of them lies in the past, so the sync is due.
+        let since = match last {
+            Last::Done { began } | Last::Stopped { began, .. } => began,
+            Last::Failed { ended } => ended,
+            Last::Never => now,
+        };
+        job.wind(since.min(now));
+        job
+    }
+
+    /// The configuration changed; what has happened stays.
+    pub fn replan(&mut self, plan: Plan, now: Timestamp) {
+        self.plan = plan;
+        self.wind(now);
+    }
+
+    /// The daemon has started.
+    pub fn started_up(&mut self) {
+        if self.plan.on_start {
+            self.call(Trigger::Startup);
+        }
+    }
+
+    /// It is due at once: a ping, or the end of a stop ([`Trigger::Resume`]).
+    pub fn call(&mut self, why: Trigger) {
+        self.call.get_or_insert(why);
+    }
+
+    /// The truth changed, and it was not this replica that brought it.
+    pub fn changed(&mut self, now: Timestamp) {
+        if self.plan.on_change.is_some() {
+            let first = self.change.map_or(now, |(first, _)| first);
+            self.change = Some((first, now));
+        }
+    }
+
+    /// Somebody asks for a run. Requests that wait become one.
+    pub fn ask(&mut self, request: Request) {
+        if self.running.is_some() && planted::is("request lost while running") {
+            return;
+        }
+        self.request = Some(match self.request {
+            None => request,
+            Some(before) => Request {
+                at: before.at.min(request.at),
+                person: before.person || request.person,
+                force: before.force || request.force,
+            },
+        });
+    }
+
+    /// A run has begun, for everything that made it due so far.
+    pub fn begin(&mut self, now: Timestamp) {
+        let request = self.request.take();
+        self.change = None;
+        self.call = None;
+        if request.is_some_and(|request| request.force) {
+            self.epoch_held = false;
+        }
+        self.running = Some(Running { began: now, heard: now, request, stopping: None });
+        self.wind(now);
+    }
+
+    /// Something came over the wire, or a batch was applied.
+    pub fn heard(&mut self, now: Timestamp) {
+        if let Some(running) = &mut self.running {
+            running.heard = now;
+        }
+    }
+
+    /// The run was asked to stop.
+    pub fn stopping(&mut self, reason: StopReason) {
+        if let Some(running) = &mut self.running {
+            running.stopping.get_or_insert(reason);
+        }
+    }
+
+    /// The run has ended.
+    pub fn end(&mut self, now: Timestamp, end: End) {
+        let Some(running) = self.running.take() else { return };
+        match end {
+            End::Done => {
+                self.last = Last::Done { began: running.began };
+                self.failures = 0;
+            }
+            End::Failed => {
+                self.last = Last::Failed { ended: now };
+                self.failures = self.failures.saturating_add(1);
+            }
+            End::Stopped(reason) => {
+                self.last = Last::Stopped { began: running.began, reason };
+                // Who asked has not got what they asked for: the run that resumes is theirs, with what it may pass.
+                if let (true, Some(request)) = (reason.due_again(), running.request) {
+                    self.ask(request);
+                }
+            }
+        }
+    }
+
+    /// Works out the next ring after a moment.
+    fn wind(&mut self, since: Timestamp) {
+        self.ring = self.plan.cron.as_ref().and_then(|cron| Some((since, cron.next_after(since)?)));
+    }
+
+    /// What the schedule has to say to the run that is on.
+    pub(super) fn ends(&self, running: &Running, conditions: &Conditions, now: Timestamp) -> Ends {
+        if running.stopping.is_some() {
+            return Ends::ByItself;
+        }
+        if let Some(reason) = conditions.stopped {
+            return Ends::Now(reason);
+        }
+        if self.paused {
+            return Ends::Now(StopReason::User);
+        }
+        let force = running.request.is_some_and(|request| request.force);
+        if let Some(lost) = conditions::unmet(&self.plan.needs, conditions, force).next() {
+            return Ends::Now(StopReason::Constraint(lost));
+        }
+        let ends = |since: Timestamp, longest: Option<Duration>| {
+            longest.map(|longest| due::after(since, since.plus(longest), now, longest))
+        };
+        let first = [ends(running.began, self.plan.deadline), ends(running.heard, self.plan.stall)].into_iter().flatten().min();
+        match first {
+            Some(at) if at <= now => Ends::Now(StopReason::Timeout),
+            Some(at) => Ends::At(at),
+            None => Ends::ByItself,
+        }
+    }
+}
+
+impl Needs {
+    /// The needs of a remote on this machine: no network.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { network: Network::None, ..Self::default() }
+    }
+}
