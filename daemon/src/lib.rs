@@ -13,3 +13,4 @@ pub mod paths;
 pub mod remotes;
 pub mod signals;
 pub mod start;
+pub mod store;

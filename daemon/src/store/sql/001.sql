@@ -7,7 +7,9 @@ CREATE TABLE m_store (
     instance   TEXT    NOT NULL,            -- a new id for a new, restored or rebuilt store
     seq        INTEGER NOT NULL,            -- the highest seq ever given
     horizon    INTEGER NOT NULL,            -- the highest purged seq
+    ledger_horizon INTEGER NOT NULL,        -- the highest seq whose ledger row was purged
     clean      INTEGER NOT NULL,            -- 1: closed in good order
+    durable    INTEGER NOT NULL,            -- 1: every commit since the start was synced to the disk (FULL)
     stopped    TEXT                         -- a stop that holds: {"since": ms, "by": app}
 ) STRICT;
 
@@ -22,6 +24,7 @@ CREATE TABLE m_record (
     collection INTEGER NOT NULL REFERENCES m_collection,
     id         TEXT    NOT NULL,            -- what apps see; never changes
     data       TEXT,                        -- JSON object; NULL once deleted or forgotten
+    first      INTEGER NOT NULL,            -- the seq that made it, the first time: who read before it cannot have had it
     created    INTEGER NOT NULL,            -- the seq that made it (or brought it back)
     seq        INTEGER NOT NULL,            -- the seq of its last change: the change feed
     state      INTEGER NOT NULL             -- 0 live, 1 deleted, 2 forgotten
@@ -148,7 +151,7 @@ CREATE TABLE m_ledger (
     record     INTEGER NOT NULL,
     origin     TEXT    NOT NULL,            -- app:NAME, sync:NAME
     at         INTEGER NOT NULL,            -- ms
-    before     TEXT                         -- JSON: old values of the changed properties (null: was absent); NULL: there was no record
+    before     TEXT                         -- JSON: changed properties, each with a list of its old value ([]: was absent); NULL: there was no record
 ) STRICT;
 CREATE INDEX m_ledger_record ON m_ledger (record, seq);
 

@@ -1,0 +1,115 @@
+//! Owns: what can go wrong in the store, and which refusal an app hears for it. Must never know: the wire.
+
+use mingle_core::ask::Refusal;
+use rusqlite::ErrorCode;
+
+use super::limits;
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not done, and for a reason the asker can understand.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// The disk is full; nothing was written.
+    #[error("the disk is full")]
+    Full,
+    /// Nothing is written for now: the disk failed twice within a minute, or the file may not be written.
+    #[error("the store is read-only: {0}")]
+    ReadOnly(String),
+    /// The file contradicts itself.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// The disk failed.
+    #[error("the disk failed: {0}")]
+    Disk(String),
+    /// Too much waits for the writer, or another process holds the file.
+    #[error("the store is busy")]
+    Busy,
+    /// The commit failed: it may or may not be there.
+    #[error("the commit failed, so its outcome is not known: {0}")]
+    Unknown(String),
+    /// A read took more steps than it may.
+    #[error("the read took too long")]
+    Deadline,
+    /// The file was written by a newer mingle; it was not touched.
+    #[error("the store has schema {found}, and this mingle knows {known}")]
+    Newer {
+        /// The file's.
+        found: u32,
+        /// The newest we know.
+        known: u32,
+    },
+    /// The file (or its place) is none that a store may be in.
+    #[error("{0}")]
+    Place(String),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The writer's job panicked; its savepoint was rolled back.
+    #[error("a write panicked and was rolled back")]
+    Panicked,
+    /// Anything else SQLite says: a mistake of ours.
+    #[error("{0}")]
+    Sql(rusqlite::Error),
+}
+
+impl From<Refusal> for StoreError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let told = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly(told),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(told),
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Disk(told),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::OperationInterrupted) => Self::Deadline,
+            _ => Self::Sql(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether the connection that met it must not be used any more (rule S8).
+    #[must_use]
+    pub fn spoils_connection(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Disk(_))
+    }
+
+    /// What the others of a transaction hear that ended with this error. Only a full disk is a sure no: SQLite ran out of room
+    /// before it could write the frame that commits.
+    #[must_use]
+    pub fn of_a_commit(&self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            other => Self::Unknown(other.to_string()),
+        }
+    }
+}
+
+/// What an app hears. Inner words (paths, SQL) stay with us: the caller logs the error, the refusal carries none of it.
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(refusal) => refusal,
+            StoreError::Full => Self::DiskFull("the disk is full: nothing was written".into()),
+            StoreError::ReadOnly(_) => Self::ReadOnly("the store takes no writes for now: its disk failed".into()),
+            StoreError::Busy => Self::Busy(limits::BUSY_RETRY),
+            StoreError::Unknown(_) | StoreError::Disk(_) => {
+                Self::Unknown("the disk failed while this was written; ask again with the same op".into())
+            }
+            StoreError::Deadline => Self::Deadline("the question takes too long; ask for less, or name an index".into()),
+            StoreError::Closed => Self::Stopped("mingled is going down".into()),
+            StoreError::Corrupt(told) => Self::Internal(told),
+            error @ (StoreError::Newer { .. } | StoreError::Place(_) | StoreError::Panicked | StoreError::Sql(_)) => {
+                Self::Internal(error.to_string())
+            }
+        }
+    }
+}

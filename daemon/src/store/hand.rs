@@ -1,0 +1,283 @@
+//! Owns: the one hand that writes: a group of jobs as one transaction, a savepoint each, one commit, answers after it; and what
+//! happens when the disk fails. Must never know: which thread it is on, what the jobs do.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use mingle_core::time::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{
+    error::StoreError,
+    limits,
+    news::News,
+    open::{self, Options},
+    tx::{Books, Tx},
+};
+
+/// One write that waits for its turn.
+pub(super) trait Job: Send {
+    /// When it was given.
+    fn now(&self) -> Timestamp;
+    /// Does it, and keeps what it returns. Whether its savepoint is to be kept.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Tells who waits: what it returned, or why its transaction did not come to be.
+    fn answer(self: Box<Self>, lost: Option<StoreError>);
+}
+
+/// A job made of a closure.
+pub(super) struct Task<T, F> {
+    pub now: Timestamp,
+    pub work: Option<F>,
+    pub result: Option<Result<T, StoreError>>,
+    pub reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let Some(work) = self.work.take() else { return false };
+        // A panic ends this job alone: its savepoint is rolled back, so nothing half done is seen.
+        let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
+            tracing::error!(panic = words(&*panic), "a write panicked");
+            Err(StoreError::Panicked)
+        });
+        let keep = result.is_ok();
+        self.result = Some(result);
+        keep
+    }
+
+    fn answer(self: Box<Self>, lost: Option<StoreError>) {
+        let answer = match lost {
+            Some(error) => Err(error),
+            None => self.result.unwrap_or(Err(StoreError::Closed)),
+        };
+        // Nobody waiting is no error: the asker went away.
+        let _ = self.reply.send(answer);
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
+}
+
+/// How the disk behaves.
+enum Disk {
+    Sound,
+    /// It failed, and the connection was made anew.
+    Failed(Timestamp),
+    /// It failed again too soon: nothing is written until later.
+    ReadOnly {
+        since: Timestamp,
+        why: String,
+    },
+}
+
+/// The hand that writes.
+pub(super) struct Hand {
+    /// None only while a connection could not be made anew.
+    conn: Option<Connection>,
+    /// From where to open again; none: in memory.
+    place: Option<(PathBuf, Options)>,
+    books: Books,
+    disk: Disk,
+    news: Arc<News>,
+    /// The pages in the log, as its last commit told.
+    log_pages: Arc<AtomicU32>,
+}
+
+impl Hand {
+    pub(super) fn new(
+        conn: Connection,
+        place: Option<(PathBuf, Options)>,
+        books: Books,
+        news: Arc<News>,
+    ) -> Result<Self, StoreError> {
+        let log_pages = Arc::new(AtomicU32::new(0));
+        let mut hand = Self { conn: None, place, books, disk: Disk::Sound, news, log_pages };
+        hand.take_up(conn)?;
+        Ok(hand)
+    }
+
+    fn take_up(&mut self, mut conn: Connection) -> Result<(), StoreError> {
+        if self.place.is_some() {
+            let pages = Arc::clone(&self.log_pages);
+            // Replaces SQLite's own folding back, which would happen between a commit and its answer.
+            conn.wal_hook(Some(move |wal: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
+                let count = u32::try_from(count).unwrap_or(0);
+                pages.store(count, Ordering::Relaxed);
+                if count > limits::CHECKPOINT_PAGES.saturating_mul(8) {
+                    let _ = wal.checkpoint();
+                }
+                Ok(())
+            }))?;
+        }
+        self.conn = Some(conn);
+        Ok(())
+    }
+
+    /// The connection, for reads of a store in memory.
+    pub(super) fn conn(&self) -> Result<&Connection, StoreError> {
+        self.conn.as_ref().ok_or(StoreError::Closed)
+    }
+
+    /// Does a group and answers everybody in it.
+    pub(super) fn group(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        let now = jobs.iter().map(|job| job.now()).max().unwrap_or_default();
+        let seq = self.books.seq;
+        let definitions = Arc::clone(&self.books.definitions);
+        let ended = self.stand(now).and_then(|()| self.transact(&mut jobs));
+        match ended {
+            Ok(()) => {
+                let touched = std::mem::take(&mut self.books.touched);
+                self.news.tell(&self.books, touched);
+                jobs.into_iter().for_each(|job| job.answer(None));
+            }
+            Err(error) => {
+                self.books.seq = seq;
+                self.books.definitions = definitions;
+                self.books.touched.clear();
+                for job in jobs {
+                    job.answer(Some(match &error {
+                        StoreError::ReadOnly(why) => StoreError::ReadOnly(why.clone()),
+                        StoreError::Busy => StoreError::Busy,
+                        other => other.of_a_commit(),
+                    }));
+                }
+                self.recover(&error, now);
+            }
+        }
+    }
+
+    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let Self { conn, books, .. } = self;
+        let conn = conn.as_ref().ok_or_else(|| StoreError::Disk("no connection".into()))?;
+        let run = |sql: &str| -> Result<(), StoreError> { Ok(conn.prepare_cached(sql)?.execute(()).map(|_| ())?) };
+        run("BEGIN IMMEDIATE")?;
+        let done = (|| {
+            let seq = books.seq;
+            for job in jobs {
+                run("SAVEPOINT job")?;
+                let mark = books.mark();
+                let keep = job.run(&mut Tx { conn, now: job.now(), books });
+                if conn.is_autocommit() {
+                    // SQLite ended the whole transaction by itself: full disk, failing disk, no memory.
+                    return Err(StoreError::Disk("the transaction was rolled back".into()));
+                }
+                if !keep {
+                    run("ROLLBACK TO job")?;
+                    books.back_to(mark);
+                }
+                run("RELEASE job")?;
+            }
+            if books.seq != seq {
+                conn.prepare_cached("UPDATE m_store SET seq = ?1")?.execute([books.seq])?;
+            }
+            run("COMMIT")
+        })();
+        if done.is_err() && !conn.is_autocommit() {
+            // Where this fails too, the connection is dropped by `recover`, which rolls back as well.
+            let _ = run("ROLLBACK");
+        }
+        done
+    }
+
+    /// Rule S8: a connection that met a failing disk is not trusted again; what it would say of unsynced pages may be wrong.
+    fn recover(&mut self, error: &StoreError, now: Timestamp) {
+        if matches!(error, StoreError::ReadOnly(_)) && matches!(self.disk, Disk::ReadOnly { .. }) {
+            return;
+        }
+        if !error.spoils_connection() {
+            return;
+        }
+        tracing::error!(%error, "the store's disk failed; the connection is made anew");
+        let again = matches!(self.disk, Disk::Failed(at) if now.since(at) < limits::DISK_ERRORS_WITHIN);
+        self.disk = if again { Disk::ReadOnly { since: now, why: error.to_string() } } else { Disk::Failed(now) };
+        self.reopen(now);
+    }
+
+    fn reopen(&mut self, now: Timestamp) {
+        let Some((path, options)) = self.place.clone() else { return };
+        drop(self.conn.take());
+        let opened = open::connect(&path, options).and_then(|conn| {
+            let (seq, instance): (u64, String) =
+                conn.query_row("SELECT seq, instance FROM m_store", (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok((conn, seq, instance))
+        });
+        let taken = opened.and_then(|(conn, seq, instance)| {
+            if seq < self.news.seq() {
+                // What was acknowledged is not there any more: positions of this instance lie.
+                let renewed = self.books.ids.instance();
+                tracing::error!(seq, told = self.news.seq(), "acknowledged writes are gone; the store gets a new instance");
+                conn.execute("UPDATE m_store SET instance = ?1", [&renewed])?;
+                self.books.instance = renewed.into();
+            } else {
+                self.books.instance = instance.into();
+            }
+            self.books.seq = seq;
+            self.take_up(conn)
+        });
+        if let Err(error) = taken {
+            tracing::error!(%error, "the store cannot be opened again; it is read-only for now");
+            self.disk = Disk::ReadOnly { since: now, why: error.to_string() };
+        }
+    }
+
+    /// Whether the hand may write now. A read-only time ends by itself, with the next write after it.
+    fn stand(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if let Disk::ReadOnly { since, why } = &self.disk {
+            // A clock that was set back ends it too.
+            if now >= *since && now.since(*since) < limits::READ_ONLY_FOR {
+                return Err(StoreError::ReadOnly(why.clone()));
+            }
+            self.disk = Disk::Failed(now);
+            self.reopen(now);
+        }
+        if self.conn.is_none() {
+            return Err(StoreError::ReadOnly("the store cannot be opened".into()));
+        }
+        Ok(())
+    }
+
+    /// Folds the log back once it is long; done while nobody waits for an answer.
+    pub(super) fn tidy(&mut self) {
+        if self.log_pages.load(Ordering::Relaxed) < limits::CHECKPOINT_PAGES {
+            return;
+        }
+        let Some(conn) = &self.conn else { return };
+        self.log_pages.store(0, Ordering::Relaxed);
+        // A reader that holds it back is no error: the next commit tells the count anew.
+        if let Err(error) = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())) {
+            tracing::warn!(%error, "the log could not be folded back");
+        }
+    }
+
+    /// The end in good order: marks it, folds the log back whole, closes.
+    pub(super) fn end(&mut self) -> Result<(), StoreError> {
+        let Some(conn) = self.conn.take() else { return Ok(()) };
+        if self.place.is_none() {
+            return Ok(());
+        }
+        conn.execute("UPDATE m_store SET clean = 1", ())?;
+        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+        conn.close().map_err(|(_, error)| error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Owns: the store's bounds, each with its reason and what happens there. Must never know: who runs into them.
+
+use std::time::Duration;
+
+pub use mingle_core::limits::{ID_BYTES_MAX, OP_BYTES_MAX, WRITES_PER_TRANSACTION_MAX};
+
+/// A record's JSON text is at most this long, in bytes: a request is 1 MiB. Longer: `too_large`.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// Interactive writes waiting for the writer thread: some 100 ms of its work. More: `busy`.
+pub const INTERACTIVE_MAX: usize = 4_096;
+
+/// Background jobs waiting for the writer thread: more than runs can be under way. More: `busy`.
+pub const BACKGROUND_MAX: usize = 256;
+
+/// Interactive writes that share one commit; past this a commit takes longer than it saves. The others make the next group.
+pub const GROUP_MAX: usize = 512;
+
+/// How long a writer that was told `busy` is asked to wait.
+pub const BUSY_RETRY: Duration = Duration::from_millis(100);
+
+/// The log (WAL) is copied back into the store past this many pages (4 KiB each): longer logs write less, shorter ones stall less.
+pub const CHECKPOINT_PAGES: u32 = 4_000;
+
+/// A log that grew past this in a burst is cut back to it, in bytes.
+pub const LOG_BYTES_KEPT: i64 = 64 << 20;
+
+/// The writer's page cache, in KiB: random ids touch that much of the indexes of a few hundred thousand records.
+pub const WRITER_CACHE_KIB: i64 = 32 << 10;
+
+/// How long SQLite waits for a lock that another process holds (a reader of the published views that recovers the log).
+pub const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// A second disk error within this time makes the store read-only.
+pub const DISK_ERRORS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a store stays read-only before it tries again.
+pub const READ_ONLY_FOR: Duration = Duration::from_secs(30);
+
+/// An unclean start checks files up to this many bytes as a whole; larger ones show their damage when it is met.
+pub const CHECKED_BYTES_MAX: i64 = 256 << 20;
+
+/// The steps (of SQLite's machine) one read may take: some seconds. More: `deadline`.
+pub const READ_STEPS_MAX: u64 = 400_000_000;
+
+/// The conditions one `list` may have, and the values of one `in`. More: `invalid`.
+pub const CONDITIONS_MAX: usize = 100;
+
+/// Operation ids and their answers are kept this long.
+pub const OP_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Tombstones are kept at least this long.
+pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The ledger is kept at least this long.
+pub const LEDGER_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// Rows that one purge takes away at most, so that it is a short transaction; the next purge goes on.
+pub const PURGED_AT_ONCE: usize = 2_000;
+
+/// A token names at most this many records; of a longer transaction it names the range of seqs.
+pub const TOKEN_RECORDS_MAX: usize = 64;

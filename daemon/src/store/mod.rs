@@ -1,0 +1,283 @@
+//! Owns: the truth: all SQL, the one writer, the readers, and what may be asked of both. Must never know: sockets, HTTP, the
+//! clock (a moment is an argument everywhere).
+//!
+//! A [`Store`] is opened once and cloned freely. What writes is a closure over a [`Tx`], done by the one writer thread together
+//! with whatever else waits, and answered after the commit. What reads is a closure over a [`Reader`], done at once on the
+//! caller's own thread, on a connection of that thread.
+
+mod app_meeting;
+pub mod conflicts;
+mod definitions;
+mod error;
+mod feed;
+mod hand;
+mod ids;
+pub mod ledger;
+pub mod limits;
+mod list;
+mod news;
+mod op;
+mod open;
+mod place;
+mod purge;
+mod queue;
+mod reader;
+pub mod record;
+mod schema;
+#[cfg(test)]
+mod testing;
+mod token;
+mod tx;
+mod views;
+mod write;
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+
+use mingle_core::time::Timestamp;
+use tokio::sync::{oneshot, watch};
+
+pub use self::{
+    definitions::{Collection, CollectionDefinition, Definitions},
+    error::StoreError,
+    feed::changes,
+    ids::Ids,
+    list::{get, list},
+    news::Commits,
+    open::{Options, Renewed},
+    purge::purge,
+    queue::Class,
+    reader::Reader,
+    record::Held,
+    token::Token,
+    tx::{Done, Origin, Tx},
+    views::define,
+    write::{Prepared, apply, prepare},
+};
+
+use self::{
+    hand::{Hand, Task},
+    ids::Maker,
+    news::News,
+    open::Found,
+    queue::{NotTaken, Queue},
+    tx::Books,
+};
+
+/// The truth. Clones are the same store.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    news: Arc<News>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A file, with the one writer thread.
+    File { path: PathBuf, queue: Arc<Queue>, writer: Mutex<Option<JoinHandle<Result<(), StoreError>>>>, number: u64 },
+    /// In memory: everything is done where it is asked, one after the other.
+    Memory { hand: Box<Mutex<Hand>> },
+}
+
+/// A store, and what opening it brought to light.
+pub struct Opened {
+    /// The store.
+    pub store: Store,
+    /// Why its instance is a new one; none: it goes on where it was.
+    pub renewed: Option<Renewed>,
+    /// Where a damaged store was moved: it may hold writes that were never sent. To be told loudly.
+    pub moved_aside: Option<PathBuf>,
+}
+
+impl Store {
+    /// Opens the store at this path, or makes it; starts the writer. The caller holds the daemon's lock. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] (the file is left as it is), [`StoreError::Place`], and whatever the disk says.
+    pub fn open(path: &Path, options: Options, now: Timestamp) -> Result<Opened, StoreError> {
+        let mut maker = Maker::new(options.ids);
+        let Found { conn, instance, seq, renewed, moved_aside } = open::find(path, options, &mut maker, now)?;
+        let books = books(instance, seq, maker);
+        let news = Arc::new(News::new(&books));
+        let mut hand = Hand::new(conn, Some((path.to_owned(), options)), books, Arc::clone(&news))?;
+        let queue = Arc::new(Queue::default());
+        let line = Arc::clone(&queue);
+        let writer = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || {
+                while let Some(group) = line.take() {
+                    hand.group(group);
+                    if line.is_empty() {
+                        hand.tidy();
+                    }
+                }
+                if line.ends_well() { hand.end() } else { Ok(()) }
+            })
+            .map_err(|error| StoreError::Place(format!("the writer's thread cannot be started: {error}")))?;
+        let kind = Kind::File { path: path.to_owned(), queue, writer: Mutex::new(Some(writer)), number: reader::next_number() };
+        Ok(Opened { store: Self(Arc::new(Inner { news, kind })), renewed, moved_aside })
+    }
+
+    /// A store in memory, for tests and the simulation: the same SQL, written on the caller's thread. A job must not read
+    /// through the store, only through its own [`Tx`].
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn memory(ids: Ids) -> Result<Self, StoreError> {
+        let mut maker = Maker::new(ids);
+        let Found { conn, instance, seq, .. } = open::in_memory(&mut maker)?;
+        let books = books(instance, seq, maker);
+        let news = Arc::new(News::new(&books));
+        let hand = Hand::new(conn, None, books, Arc::clone(&news))?;
+        Ok(Self(Arc::new(Inner { news, kind: Kind::Memory { hand: Box::new(Mutex::new(hand)) } })))
+    }
+
+    /// Queues a write, and answers it after its commit. The job is queued before this returns, so writes of one caller keep
+    /// their order; dropping the answer does not take it back.
+    ///
+    /// # Errors
+    /// What the job returns; [`StoreError::Busy`] where too much waits already; [`StoreError::Unknown`] where the commit failed.
+    pub fn write<T, F>(
+        &self,
+        class: Class,
+        now: Timestamp,
+        work: F,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let queued = self.queue(class, now, work);
+        async move { queued?.await.unwrap_or(Err(StoreError::Closed)) }
+    }
+
+    /// As [`Store::write`], for start-up and tests: blocks the thread.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_blocking<T, F>(&self, class: Class, now: Timestamp, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        wait_here(self.queue(class, now, work)?).unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn queue<T, F>(&self, class: Class, now: Timestamp, work: F) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Task { now, work: Some(work), result: None, reply });
+        match &self.0.kind {
+            Kind::File { queue, .. } => queue.put(class, job).map_err(|not| match not {
+                NotTaken::Full => StoreError::Busy,
+                NotTaken::Closed => StoreError::Closed,
+            })?,
+            Kind::Memory { hand } => hand.lock().unwrap_or_else(PoisonError::into_inner).group(vec![job]),
+        }
+        Ok(answer)
+    }
+
+    /// Reads at once, on this thread, from one unmoving state that has everything acknowledged before.
+    ///
+    /// # Errors
+    /// What the closure returns; [`StoreError::Deadline`] where it takes too many steps.
+    pub fn read<T>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.0.kind {
+            Kind::File { path, number, .. } => reader::on_this_thread(*number, path, &self.0.news, work),
+            Kind::Memory { hand } => {
+                let hand = hand.lock().unwrap_or_else(PoisonError::into_inner);
+                work(&Reader { conn: hand.conn()?, instance: self.instance(), definitions: self.definitions() })
+            }
+        }
+    }
+
+    /// The seq of the last commit that gave one.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.0.news.head()
+    }
+
+    /// A number that changes with every commit, also of those that changed no record (a settled link, a conflict, a run).
+    #[must_use]
+    pub fn pulse(&self) -> watch::Receiver<u64> {
+        self.0.news.pulse()
+    }
+
+    /// What commits changed, for the one who marks syncs as due.
+    #[must_use]
+    pub fn commits(&self) -> Commits {
+        self.0.news.commits()
+    }
+
+    /// Which store this is. It changes only where acknowledged writes were lost under a running daemon.
+    #[must_use]
+    pub fn instance(&self) -> Arc<str> {
+        self.0.news.instance()
+    }
+
+    /// The collections there are, since the last [`define`].
+    #[must_use]
+    pub fn definitions(&self) -> Arc<Definitions> {
+        self.0.news.definitions()
+    }
+
+    /// The end in good order: what is queued is done, the log is folded back, the store marked clean. Blocks. Without it the
+    /// end counts as a crash.
+    ///
+    /// # Errors
+    /// What the disk says; nothing acknowledged is lost then.
+    pub fn close(&self) -> Result<(), StoreError> {
+        match &self.0.kind {
+            Kind::Memory { .. } => Ok(()),
+            Kind::File { queue, writer, .. } => {
+                queue.close(true);
+                let writer = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+                writer.map_or(Ok(()), |writer| writer.join().unwrap_or(Err(StoreError::Panicked)))
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let Kind::File { queue, writer, .. } = &self.kind else { return };
+        queue.close(false);
+        // The last clone may have been inside a job: the writer does not wait for itself.
+        if let Some(writer) = writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && writer.thread().id() != std::thread::current().id()
+        {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Waits on this thread, whatever else it drives.
+fn wait_here<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+fn books(instance: String, seq: u64, ids: Maker) -> Books {
+    Books { seq, instance: instance.into(), definitions: Arc::default(), touched: Vec::new(), ids }
+}

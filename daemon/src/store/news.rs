@@ -1,0 +1,122 @@
+//! Owns: what is told after a commit: the head, which collections changed by whom, and that something was written at all.
+//! Must never know: who listens.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use tokio::sync::{Notify, watch};
+
+use super::{
+    definitions::Definitions,
+    tx::{Books, Origin},
+};
+
+/// What everybody may know of the store without asking it.
+pub(super) struct News {
+    head: watch::Sender<u64>,
+    pulse: watch::Sender<u64>,
+    standing: RwLock<Standing>,
+    commits: Arc<Shared>,
+}
+
+#[derive(Clone)]
+struct Standing {
+    instance: Arc<str>,
+    definitions: Arc<Definitions>,
+}
+
+#[derive(Default)]
+struct Shared {
+    touched: Mutex<BTreeMap<String, BTreeSet<Origin>>>,
+    notify: Notify,
+}
+
+impl News {
+    pub(super) fn new(books: &Books) -> Self {
+        Self {
+            head: watch::Sender::new(books.seq),
+            pulse: watch::Sender::new(0),
+            standing: RwLock::new(Standing {
+                instance: Arc::clone(&books.instance),
+                definitions: Arc::clone(&books.definitions),
+            }),
+            commits: Arc::default(),
+        }
+    }
+
+    /// After a commit.
+    pub(super) fn tell(&self, books: &Books, touched: Vec<(i64, Origin)>) {
+        let same = {
+            let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+            Arc::ptr_eq(&standing.definitions, &books.definitions) && Arc::ptr_eq(&standing.instance, &books.instance)
+        };
+        if !same {
+            let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+            standing.instance = Arc::clone(&books.instance);
+            standing.definitions = Arc::clone(&books.definitions);
+        }
+        if !touched.is_empty() {
+            let mut map = self.commits.touched.lock().unwrap_or_else(PoisonError::into_inner);
+            for (number, origin) in touched {
+                if let Some(collection) = books.definitions.numbered(number) {
+                    map.entry(collection.definition.name.clone()).or_default().insert(origin);
+                }
+            }
+            drop(map);
+            self.commits.notify.notify_one();
+        }
+        self.head.send_if_modified(|head| std::mem::replace(head, books.seq) != books.seq);
+        self.pulse.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn seq(&self) -> u64 {
+        *self.head.borrow()
+    }
+
+    pub(super) fn head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
+    pub(super) fn pulse(&self) -> watch::Receiver<u64> {
+        self.pulse.subscribe()
+    }
+
+    pub(super) fn instance(&self) -> Arc<str> {
+        Arc::clone(&self.standing.read().unwrap_or_else(PoisonError::into_inner).instance)
+    }
+
+    pub(super) fn definitions(&self) -> Arc<Definitions> {
+        Arc::clone(&self.standing.read().unwrap_or_else(PoisonError::into_inner).definitions)
+    }
+
+    pub(super) fn commits(&self) -> Commits {
+        Commits(Arc::clone(&self.commits))
+    }
+}
+
+/// What commits changed since the last look: for one listener, bounded by collections and writers, never by commits.
+#[derive(Clone)]
+pub struct Commits(Arc<Shared>);
+
+impl Commits {
+    /// Waits until something changed, and takes it: each collection with those who changed it.
+    pub async fn next(&self) -> Vec<(String, Vec<Origin>)> {
+        loop {
+            let told = self.0.notify.notified();
+            let taken = self.take();
+            if !taken.is_empty() {
+                return taken;
+            }
+            told.await;
+        }
+    }
+
+    /// Takes what changed since the last look, without waiting.
+    #[must_use]
+    pub fn take(&self) -> Vec<(String, Vec<Origin>)> {
+        let map = std::mem::take(&mut *self.0.touched.lock().unwrap_or_else(PoisonError::into_inner));
+        map.into_iter().map(|(collection, origins)| (collection, origins.into_iter().collect())).collect()
+    }
+}

@@ -1,0 +1,146 @@
+//! Owns: what apps read of the file: a view NAME for each collection, and the indexes it asked for. Must never know: who reads.
+
+use mingle_core::{ask::Refusal, record::Value};
+
+use super::{
+    definitions::{Collection, CollectionDefinition, Definitions},
+    error::StoreError,
+    tx::Tx,
+};
+use crate::json;
+
+/// Makes these the collections there are. What did not change is left alone; of a collection that is not named any more the
+/// records stay, and nothing shows them.
+///
+/// # Errors
+/// [`Refusal::Invalid`] for a name that no view can have.
+pub fn define(tx: &mut Tx<'_>, collections: &[CollectionDefinition]) -> Result<(), StoreError> {
+    for definition in collections {
+        check_name(&definition.name)?;
+    }
+    let before = stored(tx)?;
+    for (number, name, _) in &before {
+        if !collections.iter().any(|definition| definition.name == *name) {
+            unpublish(tx, *number, name)?;
+            tx.conn.execute("UPDATE m_collection SET definition = 'null' WHERE collection = ?1", [number])?;
+        }
+    }
+    let mut defined = Vec::with_capacity(collections.len());
+    for definition in collections {
+        let text = text(definition);
+        let number = match before.iter().find(|(_, name, _)| *name == definition.name) {
+            Some((number, _, as_before)) if *as_before == text => *number,
+            Some((number, name, _)) => {
+                unpublish(tx, *number, name)?;
+                tx.conn.execute("UPDATE m_collection SET definition = ?2 WHERE collection = ?1", (number, &text))?;
+                publish(tx, *number, definition)?;
+                *number
+            }
+            None => {
+                tx.conn.execute("INSERT INTO m_collection (name, definition) VALUES (?1, ?2)", (&definition.name, &text))?;
+                let number = tx.conn.last_insert_rowid();
+                publish(tx, number, definition)?;
+                number
+            }
+        };
+        defined.push(Collection { number, definition: definition.clone() });
+    }
+    tx.set_definitions(Definitions::of(defined));
+    Ok(())
+}
+
+fn stored(tx: &Tx<'_>) -> Result<Vec<(i64, String, String)>, StoreError> {
+    let mut statement = tx.conn.prepare("SELECT collection, name, definition FROM m_collection")?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    let plain = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '_');
+    if plain && !name.starts_with("m_") && !name.starts_with("sqlite_") && name.len() <= 64 {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(
+        format!("{name:?} cannot be the name of a collection"),
+        Some("names are [a-z][a-z0-9_]*, at most 64 long, and begin neither with m_ nor with sqlite_".into()),
+    ))
+}
+
+/// What the views and indexes are made of: another text makes them anew.
+fn text(definition: &CollectionDefinition) -> String {
+    let list = |names: &[String]| Value::List(names.iter().cloned().map(Value::Text).collect());
+    json::write(&mingle_core::record::Props::from([
+        ("columns".into(), list(&columns(definition))),
+        ("index".into(), list(&definition.index)),
+    ]))
+}
+
+/// The properties that are columns: named ones, identity and indexed, once each; the three fixed ones come first.
+fn columns(definition: &CollectionDefinition) -> Vec<String> {
+    let mut columns: Vec<String> = Vec::new();
+    for name in definition.columns.iter().chain(&definition.policy.identity).chain(&definition.index) {
+        let taken = ["id", "seq", "data"].into_iter().chain(columns.iter().map(String::as_str));
+        // SQLite's column names do not tell cases apart.
+        if !taken.into_iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            columns.push(name.clone());
+        }
+    }
+    columns
+}
+
+fn publish(tx: &Tx<'_>, number: i64, definition: &CollectionDefinition) -> Result<(), StoreError> {
+    let mut view = format!("CREATE VIEW {} AS SELECT id, seq, data", quoted(&definition.name));
+    for column in columns(definition) {
+        view.push_str(&format!(", {} AS {}", extract(&column), quoted(&column)));
+    }
+    view.push_str(&format!(" FROM m_record WHERE {}", live(number)));
+    tx.conn.execute_batch(&view)?;
+    for (at, property) in definition.index.iter().enumerate() {
+        tx.conn.execute_batch(&format!(
+            "CREATE INDEX {} ON m_record ({}, id) WHERE {}",
+            index_name(number, at),
+            extract(property),
+            live(number)
+        ))?;
+    }
+    Ok(())
+}
+
+fn unpublish(tx: &Tx<'_>, number: i64, name: &str) -> Result<(), StoreError> {
+    tx.conn.execute_batch(&format!("DROP VIEW IF EXISTS {}", quoted(name)))?;
+    let mut statement = tx.conn.prepare("SELECT name FROM sqlite_master WHERE type = 'index' AND name GLOB ?1")?;
+    let names: Vec<String> = statement.query_map([format!("m_by_{number}_*")], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for name in names {
+        tx.conn.execute_batch(&format!("DROP INDEX {}", quoted(&name)))?;
+    }
+    Ok(())
+}
+
+fn index_name(number: i64, at: usize) -> String {
+    format!("m_by_{number}_{at}")
+}
+
+/// The rows of a collection that are there, in the words of its indexes: only the same words make SQLite use them.
+pub(super) fn live(number: i64) -> String {
+    format!("collection = {number} AND state = 0")
+}
+
+/// A property's value, in the words of the indexes.
+pub(super) fn extract(property: &str) -> String {
+    format!("json_extract(data, {})", literal(&path(property)))
+}
+
+/// SQLite's path to a property of the record itself, whatever its name.
+pub(super) fn path(property: &str) -> String {
+    format!("$.{}", json::write_value(&Value::Text(property.to_owned())))
+}
+
+/// An SQL text.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
