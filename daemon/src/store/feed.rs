@@ -4,13 +4,10 @@
 //! marked, because a plain cursor there has missed tombstones and must begin anew, and one of a reader that is on its way through
 //! the first reading must not: it would never arrive. The mark holds for the horizon it was made under.
 
-use mingle_core::{
-    ask::{Change, ChangeKind, Changes, Scope, Since},
-    limits,
-};
+use mingle_core::ask::{Change, ChangeKind, Changes, Scope, Since};
 use rusqlite::{Rows, fallible_streaming_iterator::FallibleStreamingIterator as _, types::ValueRef};
 
-use super::{error::StoreError, reader::Reader, record::State};
+use super::{error::StoreError, limits, reader::Reader, record::State};
 
 /// Marks a cursor of a first reading below the horizon. Numbers stay below 2^53, so that JSON readers keep them exact.
 const FIRST_READING: u64 = 1 << 52;
@@ -34,7 +31,7 @@ pub fn changes(reader: &Reader<'_>, since: &Since) -> Result<Changes, StoreError
         merged.add(statement.query((number, position.after))?, name)?;
     }
     let mut page = Changes { changes: Vec::new(), seq: head, more: false, fresh: position.fresh };
-    let rows_max = since.limit.clamp(1, limits::PAGE_RECORDS_MAX);
+    let rows_max = since.limit.clamp(1, limits::PAGE_ROWS_MAX);
     let mut bytes = 0;
     while let Some(change) = merged.next()? {
         let size = change.id.len() + change.collection.len() + change.data.as_ref().map_or(0, String::len) + OVERHEAD;

@@ -2,7 +2,18 @@
 
 use std::time::Duration;
 
-pub use mingle_core::limits::{ID_BYTES_MAX, OP_BYTES_MAX, WRITES_PER_TRANSACTION_MAX};
+pub use mingle_core::limits::WRITES_PER_TRANSACTION_MAX;
+
+// The first three stand in the crate of the wire too, for its own readers; what is too long for the store is refused here.
+
+/// A record's id is at most this long, in bytes. Longer: `invalid`.
+pub const ID_BYTES_MAX: usize = 256;
+
+/// An operation id is at most this long, in bytes. Longer: `invalid`.
+pub const OP_BYTES_MAX: usize = 64;
+
+/// Rows on one page of anything. More asked for: this many, and a cursor.
+pub const PAGE_ROWS_MAX: usize = 1_000;
 
 /// A record's JSON text is at most this long, in bytes: a request is 1 MiB. Longer: `too_large`.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
