@@ -16,6 +16,10 @@ pub const REPLIES_WAITING_BYTES_MAX: usize = 1 << 20;
 pub const TAKES_NOTHING_MS_MAX: u64 = 30_000;
 /// A longer `timeout_ms` of `wait` is cut to this: whoever wants longer asks again, and the connection shows that it lives.
 pub const WAIT_MS_MAX: u64 = 3_600_000;
+/// Of a `changed` page, data in bytes, at most (one record always fits): larger than the socket's own buffer, so that pages are full.
+pub const CHANGES_PER_PAGE_BYTES_MAX: usize = 256 << 10;
+/// With so many bytes waiting for the socket, subscriptions are not fed: what they have not told stays in the store.
+pub const SUBSCRIPTION_AHEAD_BYTES_MAX: usize = 64 << 10;
 /// Changes in one `changed`, at most: a page is read at once, and no other call of the connection is answered meanwhile.
 pub const CHANGES_PER_PAGE_MAX: usize = 500;
 /// Latest news kept of one topic; the oldest goes. A listener that sleeps through more things than that asks `status` and `history`.
@@ -26,6 +30,10 @@ pub const APP_NAME_BYTES_MAX: usize = 64;
 pub const WRITES_PER_TRANSACTION_MAX: usize = 1_000;
 /// Collections named in one subscription or question, at most; more is refused.
 pub const COLLECTIONS_PER_QUESTION_MAX: usize = 256;
+/// How often the socket's file is looked at: where something cleaned it away, it is made anew.
+pub const SOCKET_CHECK_MS: u64 = 30_000;
+/// When mingled ends, connections have so long to take what is written for them.
+pub const CLOSING_MS_MAX: u64 = 3_000;
 /// After `accept` failed (no descriptors left) we wait so long, or the loop would spin.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 

@@ -1,4 +1,16 @@
 //! Owns: the socket: listening, who may ask what, answering, subscriptions. Must never know: SQL, remotes, the schedule.
 
+mod authorize;
+pub mod connections;
+mod convert;
 pub mod door;
+mod handle;
+pub mod listen;
 pub mod news;
+mod serve;
+pub mod server;
+mod subscribe;
+#[cfg(test)]
+mod tests;
+
+pub use authorize::Purpose;

@@ -1,0 +1,172 @@
+//! Owns: answers that carry stored records, written without reading them. Must never know: what is in a record.
+//!
+//! Each type here writes what its namesake in `proto` writes; a test holds the two together. `proto`'s own types hold their data as
+//! `RawValue`, which checks the text it is made from: for a page of records that costs more than everything else.
+
+use mingle_core::ask::{Change, ChangeKind, Changes, Found, Listed};
+use mingle_proto::call;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+/// The name by which `serde_json` takes a text for JSON that is written already (its feature `raw_value`). A test holds it.
+const RAW: &str = "$serde_json::private::RawValue";
+
+/// JSON text as the store has it; written as it is.
+pub(in crate::ipc) struct Stored<'a>(pub &'a str);
+
+impl Serialize for Stored<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut raw = to.serialize_struct(RAW, 1)?;
+        raw.serialize_field(RAW, self.0)?;
+        raw.end()
+    }
+}
+
+/// One record, as [`call::Record`].
+#[derive(Serialize)]
+pub(in crate::ipc) struct RecordOut<'a> {
+    id: &'a str,
+    data: Stored<'a>,
+    seq: u64,
+}
+
+impl<'a> RecordOut<'a> {
+    pub(in crate::ipc) fn of(found: &'a Found) -> Self {
+        Self { id: &found.id, data: Stored(&found.data), seq: found.seq }
+    }
+}
+
+/// A page of records, as [`call::ListAnswer`].
+#[derive(Serialize)]
+pub(in crate::ipc) struct ListOut<'a> {
+    records: Each<'a, Found>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<&'a str>,
+}
+
+impl<'a> ListOut<'a> {
+    pub(in crate::ipc) fn of(listed: &'a Listed) -> Self {
+        Self { records: Each(&listed.records), cursor: listed.cursor.as_deref() }
+    }
+}
+
+/// A page of the feed, as [`call::ChangesAnswer`].
+#[derive(Serialize)]
+pub(in crate::ipc) struct ChangesOut<'a> {
+    changes: Each<'a, Change>,
+    seq: u64,
+    more: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    fresh: bool,
+}
+
+impl<'a> ChangesOut<'a> {
+    pub(in crate::ipc) fn of(changes: &'a Changes) -> Self {
+        Self { changes: Each(&changes.changes), seq: changes.seq, more: changes.more, fresh: changes.fresh }
+    }
+}
+
+/// A page of a subscription, as [`mingle_proto::event::Changed`].
+#[derive(Serialize)]
+pub(in crate::ipc) struct ChangedOut<'a> {
+    subscription: u64,
+    #[serde(flatten)]
+    page: ChangesOut<'a>,
+}
+
+impl<'a> ChangedOut<'a> {
+    pub(in crate::ipc) fn of(subscription: u64, changes: &'a Changes) -> Self {
+        Self { subscription, page: ChangesOut::of(changes) }
+    }
+}
+
+/// A list that is written without making one.
+struct Each<'a, T>(&'a [T]);
+
+impl Serialize for Each<'_, Found> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(RecordOut::of))
+    }
+}
+
+#[derive(Serialize)]
+struct ChangeOut<'a> {
+    collection: &'a str,
+    id: &'a str,
+    seq: u64,
+    kind: call::ChangeKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Stored<'a>>,
+}
+
+impl Serialize for Each<'_, Change> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(|change| ChangeOut {
+            collection: &change.collection,
+            id: &change.id,
+            seq: change.seq,
+            kind: kind(change.kind),
+            data: change.data.as_deref().map(Stored),
+        }))
+    }
+}
+
+fn kind(kind: ChangeKind) -> call::ChangeKind {
+    match kind {
+        ChangeKind::Created => call::ChangeKind::Created,
+        ChangeKind::Updated => call::ChangeKind::Updated,
+        ChangeKind::Deleted => call::ChangeKind::Deleted,
+        ChangeKind::Left => call::ChangeKind::Left,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mingle_proto::event::Changed;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// What we write is what `proto` would write.
+    #[track_caller]
+    fn check<T: Serialize + DeserializeOwned>(ours: &impl Serialize, expect: &str) {
+        let ours = serde_json::to_string(ours).unwrap();
+        assert_eq!(ours, expect);
+        let theirs: T = serde_json::from_str(&ours).unwrap();
+        assert_eq!(serde_json::to_string(&theirs).unwrap(), ours);
+    }
+
+    #[test]
+    fn stored_text_goes_out_as_it_is() {
+        let record = |data: &str| Found { id: "a\"b".into(), data: data.into(), seq: 7 };
+        let odd = r#"{ "n": 1.50, "n": 12345678901234567890123 }"#;
+        check::<call::Record>(&RecordOut::of(&record(odd)), &format!(r#"{{"id":"a\"b","data":{odd},"seq":7}}"#));
+        let listed = Listed { records: vec![record("{}"), record("{\"a\":1}")], cursor: Some("c".into()) };
+        let each = r#"{"id":"a\"b","data":{},"seq":7},{"id":"a\"b","data":{"a":1},"seq":7}"#;
+        check::<call::ListAnswer>(&ListOut::of(&listed), &format!(r#"{{"records":[{each}],"cursor":"c"}}"#));
+    }
+
+    #[test]
+    fn pages_of_the_feed_go_out_as_they_are() {
+        let change = |kind, data: Option<&str>| Change {
+            collection: "issues".into(),
+            id: "1".into(),
+            seq: 3,
+            kind,
+            data: data.map(str::to_owned),
+        };
+        let mut page = Changes {
+            changes: vec![change(ChangeKind::Created, Some("{\"a\":1.0}")), change(ChangeKind::Left, None)],
+            seq: 9,
+            more: true,
+            fresh: true,
+        };
+        let made = r#"{"collection":"issues","id":"1","seq":3,"kind":"created","data":{"a":1.0}}"#;
+        let left = r#"{"collection":"issues","id":"1","seq":3,"kind":"left"}"#;
+        let tail = r#""seq":9,"more":true,"fresh":true}"#;
+        check::<call::ChangesAnswer>(&ChangesOut::of(&page), &format!(r#"{{"changes":[{made},{left}],{tail}"#));
+        check::<Changed>(&ChangedOut::of(5, &page), &format!(r#"{{"subscription":5,"changes":[{made},{left}],{tail}"#));
+        page.fresh = false;
+        page.changes.clear();
+        check::<call::ChangesAnswer>(&ChangesOut::of(&page), r#"{"changes":[],"seq":9,"more":true}"#);
+    }
+}

@@ -1,0 +1,88 @@
+//! Owns: serving reads and writes of records. Must never know: what is in a record.
+
+use mingle_core::ask::{Write, Writer, Written};
+use mingle_proto::{
+    Error,
+    call::{Changes, Delete, DeleteOne, Get, List, Patch, PatchOne, Put, PutOne, Transact, TransactAnswer, WrittenOne},
+};
+
+use super::{Asked, held, text};
+use crate::ipc::{
+    convert::{self, ChangesOut, ListOut, RecordOut, refusal},
+    serve::Served,
+};
+
+pub(super) fn get(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let get: Get = asked.params()?;
+    let door = asked.read(&get.collection)?;
+    convert::record_id(&get.id)?;
+    let found = door.get(&get.collection, &get.id).map_err(refusal)?;
+    asked.answer(&RecordOut::of(&found))
+}
+
+pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let list: List = asked.params()?;
+    let door = asked.read(&list.collection)?;
+    let listed = door.list(&convert::list_query(list)?).map_err(refusal)?;
+    asked.answer(&ListOut::of(&listed))
+}
+
+pub(super) fn changes(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let mut changes: Changes = asked.params()?;
+    let named = convert::collections(changes.collections.take())?;
+    let (door, scope) = asked.read_any(named)?;
+    let page = door.changes(&convert::since(changes, scope)?).map_err(refusal)?;
+    asked.answer(&ChangesOut::of(&page))
+}
+
+pub(super) fn put(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Put { collection, id, data, op, if_seq, overwrite, merge, instance } = asked.params()?;
+    let one = PutOne { collection, id, data, if_seq, overwrite, merge };
+    write_one(asked, (op, instance), || convert::put(one))
+}
+
+pub(super) fn patch(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Patch { collection, id, patch, op, if_seq, instance } = asked.params()?;
+    let one = PatchOne { collection, id, patch, if_seq };
+    write_one(asked, (op, instance), || convert::patch(one))
+}
+
+pub(super) fn delete(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Delete { collection, id, op, if_seq, instance } = asked.params()?;
+    let one = DeleteOne { collection, id, if_seq };
+    write_one(asked, (op, instance), || convert::delete(one))
+}
+
+pub(super) fn transact(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Transact { writes, op, instance } = asked.params()?;
+    write(asked, (op, instance), convert::transact(writes)?, |Written { writes, token, op }| {
+        let writes = writes.into_iter().map(|one| WrittenOne { id: one.id, seq: one.seq }).collect();
+        text(&TransactAnswer { writes, token, op })
+    })
+}
+
+fn write_one(
+    asked: &Asked<'_>,
+    under: (Option<String>, Option<String>),
+    one: impl FnOnce() -> Result<Write, Error>,
+) -> Result<Served, Error> {
+    write(asked, under, vec![one()?], |written| text(&convert::written(written)?))
+}
+
+/// Queues writes; `under` is their op and instance. Not cancellable: what is queued happens, and saying otherwise would be a lie.
+fn write(
+    asked: &Asked<'_>,
+    under: (Option<String>, Option<String>),
+    writes: Vec<Write>,
+    answer: impl FnOnce(Written) -> Result<String, Error> + Send + 'static,
+) -> Result<Served, Error> {
+    let mut app = None;
+    for write in &writes {
+        let (Write::Put { collection, .. } | Write::Patch { collection, .. } | Write::Delete { collection, .. }) = write;
+        app = Some(asked.write(collection)?);
+    }
+    let Some((door, app)) = app else { return Err(convert::invalid("no writes", "give at least one")) };
+    let op = convert::write_op(under.0)?;
+    let work = door.write(Writer { app: app.to_owned(), op: Some(op.clone()), instance: under.1 }, writes);
+    Ok(held(async move { work.await.map_err(refusal).and_then(answer).map_err(|error| error.op(op)) }, false))
+}

@@ -1,0 +1,23 @@
+//! Owns: serving what is asked of remotes. Must never know: how a remote is spoken to.
+
+use mingle_proto::{
+    Error,
+    call::{RemoteCheck, RemoteList, RemoteListAnswer},
+};
+
+use super::{Asked, later};
+use crate::ipc::{
+    convert::{self, refusal},
+    serve::Served,
+};
+
+pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let RemoteList {} = asked.params()?;
+    let remotes = asked.operate()?.remotes().map_err(refusal)?;
+    asked.answer(&RemoteListAnswer { remotes: remotes.into_iter().map(convert::remote).collect() })
+}
+
+pub(super) fn check(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let RemoteCheck { remote } = asked.params()?;
+    later(asked.operate()?.check_remote(remote), convert::remote_checked, true)
+}

@@ -1,0 +1,56 @@
+//! Owns: serving what is asked of syncs and their runs. Must never know: when a sync is due.
+
+use mingle_core::ask::{About, RunRequest};
+use mingle_proto::{
+    Error,
+    call::{
+        Explain, History, HistoryAnswer, SyncList, SyncListAnswer, SyncPause, SyncResume, SyncRun, SyncRunAnswer, SyncStateAnswer,
+    },
+};
+
+use super::{Asked, later};
+use crate::ipc::{
+    convert::{self, refusal},
+    serve::Served,
+};
+
+pub(super) fn run(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncRun { sync, mode, force, accept_deletes } = asked.params()?;
+    let door = asked.operate()?;
+    if accept_deletes {
+        // It takes records away, so operating is not enough.
+        let collection = door.collection_of(About::Sync(&sync)).map_err(refusal)?;
+        asked.write(&collection)?;
+    }
+    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, by: asked.by() };
+    later(door.run_sync(request), |accepted| SyncRunAnswer { run: accepted.run, queued: accepted.queued }, false)
+}
+
+pub(super) fn pause(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncPause { sync } = asked.params()?;
+    later(asked.operate()?.pause(sync, asked.by()), |state| SyncStateAnswer { state: convert::sync_state(state) }, false)
+}
+
+pub(super) fn resume(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncResume { sync } = asked.params()?;
+    later(asked.operate()?.resume(sync, asked.by()), |state| SyncStateAnswer { state: convert::sync_state(state) }, false)
+}
+
+pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncList {} = asked.params()?;
+    let syncs = asked.operate()?.syncs().map_err(refusal)?;
+    asked.answer(&SyncListAnswer { syncs: syncs.into_iter().map(convert::sync_definition).collect() })
+}
+
+pub(super) fn explain(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Explain { sync } = asked.params()?;
+    let explained = asked.operate()?.explain(&sync).map_err(refusal)?;
+    asked.answer(&convert::explained(explained))
+}
+
+pub(super) fn history(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let History { sync, limit, cursor } = asked.params()?;
+    let limit = convert::history_limit(limit)?;
+    let page = asked.operate()?.history(sync.as_deref(), limit, cursor.as_deref()).map_err(refusal)?;
+    asked.answer(&HistoryAnswer { runs: page.rows.into_iter().map(convert::run).collect(), cursor: page.cursor })
+}

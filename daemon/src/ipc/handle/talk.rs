@@ -1,0 +1,138 @@
+//! Owns: serving the conversation itself: hello, subscriptions, waiting, cancelling. Must never know: records.
+
+use std::time::Duration;
+
+use mingle_core::{
+    ask::Since,
+    limits::{APP_NAME_BYTES_MAX, SUBSCRIPTIONS_MAX, WAIT_MS_MAX},
+};
+use mingle_proto::{
+    Error, METHODS, Name, PROTOCOL,
+    call::{Cancel, CancelAnswer, Hello, HelloAnswer, Limits, Subscribe, SubscribeAnswer, Wait},
+    limits::{CALLS_IN_FLIGHT_MAX, PAGE_RECORDS_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX},
+};
+
+use super::{Asked, later};
+use crate::ipc::{
+    convert::{self, refusal},
+    serve::Served,
+    subscribe::{Feed, Topics},
+};
+
+pub(super) fn hello(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let hello: Hello = asked.params()?;
+    if hello.protocol != PROTOCOL {
+        let what = format!("this daemon speaks protocol {PROTOCOL}, not {}", hello.protocol);
+        return Err(Error::new(Name::Version, what)
+            .hint("install app and mingled of one major; status, stop and shutdown work all the same"));
+    }
+    let door = asked.desk.shared.door.clone();
+    if let Some(app) = &hello.app {
+        app_name(app)?;
+        if asked.desk.caller.name().is_some_and(|name| name != app) {
+            return Err(convert::invalid("this connection has another name already", "open a connection for each app"));
+        }
+        asked.desk.caller.is(app, door.grants(app));
+        asked.desk.note();
+    }
+    let seq = *door.head().borrow();
+    let answer = HelloAnswer {
+        protocol: PROTOCOL,
+        abilities: METHODS
+            .iter()
+            .filter(|method| asked.desk.caller.may_call(method).is_ok())
+            .map(|method| method.name.to_owned())
+            .collect(),
+        limits: Limits {
+            request_bytes: REQUEST_BYTES_MAX as u64,
+            reply_bytes: REPLY_BYTES_MAX as u64,
+            page_records: PAGE_RECORDS_MAX.into(),
+            calls_in_flight: CALLS_IN_FLIGHT_MAX as u64,
+            subscriptions: SUBSCRIPTIONS_MAX as u64,
+        },
+        instance: door.instance(),
+        seq,
+        grants: convert::grants(asked.desk.caller.grants()),
+        build: door.build(),
+    };
+    asked.answer(&answer)
+}
+
+fn app_name(app: &str) -> Result<(), Error> {
+    let fits = |one: char| one.is_ascii_alphanumeric() || matches!(one, '.' | '_' | '-');
+    if app.is_empty() || app.len() > APP_NAME_BYTES_MAX || !app.chars().all(fits) {
+        return Err(convert::invalid(
+            "an app cannot have this name",
+            format!("1 to {APP_NAME_BYTES_MAX} letters, digits, `.`, `_` and `-`, as in org.example.notes"),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Subscribe { collections, topics, since, instance, initial, data } = asked.params()?;
+    if initial == Some(true) && since.is_some() {
+        return Err(convert::invalid(
+            "since and initial exclude each other",
+            "since goes on from there, initial begins with everything",
+        ));
+    }
+    let topics = topics.map(|topics| topics.into_iter().map(convert::topic).collect::<Vec<_>>());
+    for topic in topics.iter().flatten() {
+        asked.desk.caller.may_hear(*topic)?;
+    }
+    let named = convert::collections(collections)?;
+    let (door, mut answer, mut feed) = (asked.desk.shared.door.clone(), SubscribeAnswer::default(), None);
+    let head = *door.head().borrow();
+    if named.is_some() || topics.is_none() {
+        let (_, scope) = asked.read_any(named)?;
+        let seq = match (since, initial) {
+            (Some(since), _) => since,
+            (None, Some(false)) => head,
+            (None, _) => 0,
+        };
+        // A look at what would come first: the answer says whether anything does.
+        let look = Since { seq, instance: instance.clone(), scope: scope.clone(), limit: 1, bytes: 1, data: false };
+        let first = door.changes(&look).map_err(refusal)?;
+        answer.caught_up = first.changes.is_empty() && !first.more && !first.fresh;
+        answer.fresh = first.fresh;
+        answer.seq = match (first.fresh, answer.caught_up) {
+            (true, _) => 0,
+            (false, true) => first.seq,
+            (false, false) => seq,
+        };
+        let cursor = if answer.caught_up { first.seq } else { seq };
+        // Where a store is empty and the position another's, `fresh` alone still has to be told.
+        feed = Some(Feed { seq: cursor, instance, scope, data, due: !answer.caught_up, told_more: !answer.caught_up });
+    } else {
+        answer.caught_up = true;
+        answer.seq = head;
+    }
+    let topics = topics.map(|wanted| {
+        let number = *door.news().number().borrow();
+        Topics { wanted, grants: asked.desk.caller.grants().clone(), number, due: false }
+    });
+    answer.subscription = asked.desk.subscriptions.add(feed, topics)?;
+    asked.desk.note();
+    asked.answer(&answer)
+}
+
+pub(super) fn wait(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Wait { token, run, timeout_ms } = asked.params()?;
+    let timeout = Duration::from_millis(timeout_ms.unwrap_or(0).min(WAIT_MS_MAX));
+    let door = asked.operate()?;
+    match (token, run) {
+        (Some(token), None) => later(door.wait_write(token, timeout), convert::waited, true),
+        (None, Some(run)) => later(door.wait_run(run, timeout), convert::run_waited, true),
+        (None, None) | (Some(_), Some(_)) => {
+            Err(convert::invalid("exactly one of token and run", "a write's answer has a token, sync.run's a run"))
+        }
+    }
+}
+
+pub(super) fn cancel(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Cancel { id } = asked.params()?;
+    asked.operate()?;
+    let cancelled = asked.desk.cancel(&id);
+    asked.answer(&CancelAnswer { cancelled })
+}

@@ -1,0 +1,408 @@
+//! Owns: one connection: reading lines, answering at once what is cheap, holding what is not, writing. Must never know: what a
+//! method does.
+//!
+//! One task serves a connection. A cheap call costs one read and one write of the socket and no other task; many lines that came
+//! together are answered in one write.
+
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{AbortHandle, Abortable},
+    stream::FuturesUnordered,
+};
+use interprocess::local_socket::tokio::Stream;
+use mingle_core::limits::{REPLIES_WAITING_BYTES_MAX, SUBSCRIPTION_AHEAD_BYTES_MAX};
+use mingle_proto::{
+    Error, Frames, Id, Name, Request, TooLarge,
+    limits::{CALLS_IN_FLIGHT_MAX, REQUEST_BYTES_MAX},
+    message,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, Interest},
+    net::unix::{ReadHalf, WriteHalf},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    authorize::{Caller, Purpose},
+    connections::Connections,
+    convert::Stored,
+    door::Door,
+    handle,
+    subscribe::Subscriptions,
+};
+
+/// Room for one read: many pipelined calls, and little enough for hundreds of connections.
+const READ_BYTES: usize = 16 << 10;
+/// What an idle connection may keep of its buffers.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+/// How often a connection that is not read from is asked whether its other end is still there.
+const GONE_CHECK: Duration = Duration::from_secs(1);
+/// After a line that is too long the rest of it is thrown away for so long ...
+const LINGER: Duration = Duration::from_secs(1);
+/// ... and so far; then the connection is closed whatever comes.
+const DISCARDED_BYTES_MAX: usize = 64 << 20;
+
+/// What all connections of a socket share.
+pub(super) struct Shared {
+    pub(super) door: Arc<dyn Door>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) purpose: Purpose,
+    /// A socket that takes nothing for so long is closed.
+    pub(super) takes_nothing: Duration,
+    /// Ends every connection once what is due has gone out.
+    pub(super) closing: CancellationToken,
+    /// Ends what is left of them at once.
+    pub(super) cut: CancellationToken,
+}
+
+/// The answer to a call that takes its time, as JSON text.
+pub(super) type Work = Pin<Box<dyn Future<Output = Result<String, Error>> + Send>>;
+
+/// What serving a call came to.
+pub(super) enum Served {
+    /// The answer is written.
+    Answered,
+    /// It comes later.
+    Later {
+        /// What is waited for.
+        work: Work,
+        /// Whether `cancel` may end it: not where it happens all the same.
+        cancellable: bool,
+    },
+}
+
+/// What one connection has going on.
+pub(super) struct Desk {
+    pub(super) shared: Arc<Shared>,
+    /// The connection's number; also that of its lease.
+    pub(super) number: u64,
+    pub(super) caller: Caller,
+    pub(super) subscriptions: Subscriptions,
+    /// It holds a stop by lease.
+    pub(super) leased: bool,
+    /// What waits for the socket.
+    pub(super) out: Vec<u8>,
+    running: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
+    in_flight: HashMap<Id<'static>, Held>,
+}
+
+/// A call in flight.
+struct Held {
+    abort: AbortHandle,
+    cancellable: bool,
+}
+
+struct Ended {
+    id: Id<'static>,
+    /// None: it was cancelled.
+    result: Option<Result<String, Error>>,
+}
+
+impl Desk {
+    pub(super) fn new(shared: Arc<Shared>, number: u64) -> Self {
+        let caller = Caller::unnamed(shared.purpose);
+        Self {
+            shared,
+            number,
+            caller,
+            subscriptions: Subscriptions::default(),
+            leased: false,
+            out: Vec::new(),
+            running: FuturesUnordered::new(),
+            in_flight: HashMap::new(),
+        }
+    }
+
+    /// Whether another call may be taken.
+    fn has_room(&self) -> bool {
+        self.in_flight.len() < CALLS_IN_FLIGHT_MAX && self.out.len() < REPLIES_WAITING_BYTES_MAX
+    }
+
+    /// Takes one line: answers it, or holds it.
+    fn take(&mut self, line: &[u8]) {
+        let request = match Request::read(line) {
+            Ok(request) => request,
+            Err(not) => return self.refuse(not.id.as_ref(), &not.error),
+        };
+        if !self.in_flight.is_empty() && self.in_flight.contains_key(&request.id) {
+            // With the id it would be taken for the answer to the first of the two.
+            let error = Error::new(Name::Invalid, format!("a call with the id {} is in flight", request.id.text()));
+            return self.refuse(None, &error.hint("give every call an id of its own"));
+        }
+        match handle::serve(self, &request) {
+            Ok(Served::Answered) => {}
+            Ok(Served::Later { work, cancellable }) => self.hold(request.id.into_owned(), work, cancellable),
+            Err(error) => self.refuse(Some(&request.id), &error),
+        }
+    }
+
+    fn hold(&mut self, id: Id<'static>, work: Work, cancellable: bool) {
+        let (abort, registration) = AbortHandle::new_pair();
+        self.in_flight.insert(id.clone(), Held { abort, cancellable });
+        let work = Abortable::new(work, registration);
+        self.running.push(Box::pin(async move { Ended { id, result: work.await.ok() } }));
+    }
+
+    /// Ends a call in flight, if that is possible; false: it is not in flight, or happens all the same.
+    pub(super) fn cancel(&mut self, id: &Id<'_>) -> bool {
+        // What has its answer already is answered with it.
+        self.collect();
+        match self.in_flight.iter().find(|(held, _)| held.text() == id.text()) {
+            Some((_, held)) if held.cancellable => held.abort.abort(),
+            _ => return false,
+        }
+        self.collect();
+        true
+    }
+
+    /// Answers whatever has its answer.
+    fn collect(&mut self) {
+        while let Some(Some(ended)) = self.running.next().now_or_never() {
+            self.end(ended);
+        }
+    }
+
+    fn end(&mut self, ended: Ended) {
+        if self.in_flight.remove(&ended.id).is_none() {
+            // It has its answer: the connection closes and waits no longer.
+            return;
+        }
+        match ended.result {
+            Some(Ok(result)) => {
+                let written = message::answer(&mut self.out, &ended.id, &Stored(&result));
+                self.check(&ended.id, written);
+            }
+            Some(Err(error)) => self.refuse(Some(&ended.id), &error),
+            None => self.refuse(Some(&ended.id), &Error::new(Name::Cancelled, "cancelled, as asked")),
+        }
+    }
+
+    /// What cannot be written as JSON must still be answered.
+    pub(super) fn check(&mut self, id: &Id<'_>, written: serde_json::Result<()>) {
+        if let Err(error) = written {
+            tracing::error!(%error, "an answer could not be written");
+            self.refuse(Some(id), &Error::new(Name::Internal, "a fault of the daemon").hint("`mingle logs` shows more"));
+        }
+    }
+
+    fn refuse(&mut self, id: Option<&Id<'_>>, error: &Error) {
+        if let Err(error) = message::refusal(&mut self.out, id, error) {
+            tracing::error!(%error, "a refusal could not be written");
+        }
+    }
+
+    /// The connection ends: what may be cancelled is told to ask again, what happens all the same is waited for.
+    fn give_up_waiting(&mut self) {
+        let waiting: Vec<_> = self.in_flight.iter().filter(|(_, held)| held.cancellable).map(|(id, _)| id.clone()).collect();
+        for id in waiting {
+            if let Some(held) = self.in_flight.remove(&id) {
+                held.abort.abort();
+                let error = Error::new(Name::Busy, "mingled ends");
+                self.refuse(Some(&id), &error.hint("the work goes on when mingled is back: connect and ask again"));
+            }
+        }
+    }
+
+    /// So much of what waited has gone.
+    fn taken(&mut self, bytes: usize) {
+        self.out.drain(..bytes);
+        // One long answer must not keep its memory for the life of a connection.
+        if self.out.is_empty() && self.out.capacity() > KEPT_BYTES_MAX {
+            self.out.shrink_to(KEPT_BYTES_MAX);
+        }
+    }
+
+    /// The app said who it is, or has more subscriptions.
+    pub(super) fn note(&self) {
+        self.shared.connections.note(self.number, self.caller.name(), self.subscriptions.len());
+    }
+}
+
+impl Desk {
+    /// Takes whole lines as long as there is room; whether none was left.
+    fn take_lines(&mut self, frames: &mut Frames, input: &mut Input) -> bool {
+        while *input == Input::Open || *input == Input::Ended {
+            if !self.has_room() {
+                return false;
+            }
+            match frames.next() {
+                Ok(Some(line)) => self.take(line),
+                Ok(None) => return true,
+                Err(TooLarge { limit }) => {
+                    let error = Error::new(Name::TooLarge, format!("a line is longer than {limit} bytes"));
+                    self.refuse(None, &error.hint("send large values in several writes"));
+                    *input = Input::Lost;
+                }
+            }
+        }
+        true
+    }
+
+    /// Feeds subscriptions as far as the socket keeps up; false: one cannot be fed.
+    fn feed(&mut self) -> bool {
+        let fed = self.subscriptions.feed(&*self.shared.door, &mut self.out, SUBSCRIPTION_AHEAD_BYTES_MAX);
+        if let Err(refusal) = &fed {
+            // The app connects again and goes on from its last seq; anything else would leave it waiting.
+            tracing::warn!(?refusal, "a subscription cannot be fed; its connection is closed");
+        }
+        fed.is_ok()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if self.leased {
+            self.shared.door.release(self.number);
+        }
+        self.shared.connections.leave(self.number);
+    }
+}
+
+/// How much of the input is still of interest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// Lines come.
+    Open,
+    /// The app has said all it wants to; it is owed its answers.
+    Ended,
+    /// Where the next line begins is not known.
+    Lost,
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(stream: Stream, mut desk: Desk) {
+    let shared = desk.shared.clone();
+    let Stream::UdSocket(mut socket) = stream;
+    let (mut read, mut write) = socket.inner_mut().split();
+    let mut frames = Frames::new(REQUEST_BYTES_MAX);
+    let mut input = Input::Open;
+    let mut closing = false;
+    let (mut head, mut news) = (shared.door.head(), shared.door.news().number());
+    let mut closed = pin!(shared.closing.cancelled());
+    // Set anew whenever a wait for the socket begins; asked only then, so that calls which never wait cost no timer.
+    let mut patience = pin!(sleep(shared.takes_nothing));
+    let mut waits = false;
+
+    loop {
+        desk.collect();
+        let all_taken = desk.take_lines(&mut frames, &mut input);
+        if !desk.feed() {
+            return;
+        }
+        let mut blocked = false;
+        if !desk.out.is_empty() {
+            match write_now(&mut write, &desk.out).await {
+                Some(Ok(bytes)) => {
+                    desk.taken(bytes);
+                    waits = false;
+                }
+                Some(Err(_)) => return,
+                None => {
+                    blocked = true;
+                    if !waits {
+                        waits = true;
+                        patience.as_mut().reset(Instant::now() + shared.takes_nothing);
+                    }
+                }
+            }
+        }
+        if !blocked {
+            if !desk.out.is_empty() || !all_taken && desk.has_room() || desk.subscriptions.due() {
+                tokio::task::coop::consume_budget().await;
+                continue;
+            }
+            if desk.in_flight.is_empty() && (closing || input.is_over(&desk.subscriptions)) {
+                break;
+            }
+        }
+
+        let reads = input == Input::Open && all_taken && desk.has_room() && !closing;
+        tokio::select! {
+            got = read_some(&mut read, &mut frames), if reads => match got {
+                Ok(0) => input = Input::Ended,
+                Ok(_) => {}
+                Err(_) => return,
+            },
+            taken = write.write(&desk.out), if blocked => match taken {
+                Ok(bytes) => {
+                    desk.taken(bytes);
+                    waits = false;
+                }
+                Err(_) => return,
+            },
+            () = &mut patience, if blocked => {
+                tracing::info!(app = desk.caller.name(), waiting = desk.out.len(), "a connection that takes nothing is closed");
+                return;
+            }
+            Some(ended) = desk.running.next(), if !desk.in_flight.is_empty() => desk.end(ended),
+            Ok(()) = head.changed(), if desk.subscriptions.follow_changes() => desk.subscriptions.head_moved(),
+            Ok(()) = news.changed(), if desk.subscriptions.follow_news() && !closing => desk.subscriptions.news_came(),
+            () = &mut closed, if !closing => {
+                closing = true;
+                input = Input::Ended;
+                desk.subscriptions.end();
+                desk.give_up_waiting();
+            }
+            // Who is not read from cannot say goodbye.
+            () = sleep(GONE_CHECK), if !reads => {
+                let ready = write.ready(Interest::WRITABLE).now_or_never();
+                if ready.is_some_and(|ready| !ready.is_ok_and(|ready| !ready.is_write_closed())) {
+                    return;
+                }
+            }
+        }
+    }
+    let _ = write.shutdown().await;
+    if input == Input::Lost {
+        // Closed with bytes unread, the socket would take our answer back from an app that is still writing.
+        let _ = timeout(LINGER, discard(&mut read)).await;
+    }
+}
+
+impl Input {
+    /// Whether nothing more can come of this connection once its calls are answered.
+    fn is_over(self, subscriptions: &Subscriptions) -> bool {
+        match self {
+            Self::Open => false,
+            Self::Ended => subscriptions.len() == 0,
+            Self::Lost => true,
+        }
+    }
+}
+
+async fn read_some(read: &mut ReadHalf<'_>, frames: &mut Frames) -> io::Result<usize> {
+    let space = frames.space();
+    space.reserve(READ_BYTES);
+    read.read_buf(space).await
+}
+
+/// Writes what the socket takes at once; none: it takes nothing now.
+async fn write_now(write: &mut WriteHalf<'_>, bytes: &[u8]) -> Option<io::Result<usize>> {
+    poll_fn(|context| match Pin::new(&mut *write).poll_write(context, bytes) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+async fn discard(read: &mut ReadHalf<'_>) {
+    let mut waste = vec![0; READ_BYTES];
+    let mut left = DISCARDED_BYTES_MAX;
+    while let Ok(bytes @ 1..) = read.read(&mut waste).await {
+        if bytes > left {
+            return;
+        }
+        left -= bytes;
+    }
+}

@@ -1,0 +1,149 @@
+//! Owns: taking connections in, as many as there may be, and ending them. Must never know: what is said on them.
+
+use std::{sync::Arc, time::Duration};
+
+use mingle_core::limits::{CLOSING_MS_MAX, CONNECTIONS_MAX, SOCKET_CHECK_MS, TAKES_NOTHING_MS_MAX};
+use mingle_proto::{Error, Name, message};
+use tokio::{io::AsyncWriteExt as _, task::JoinHandle, time::MissedTickBehavior};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    authorize::Purpose,
+    connections::Connections,
+    door::Door,
+    listen::{Incoming, Socket},
+    serve::{self, Desk, Shared},
+};
+
+/// How a socket is served. The defaults are the limits; tests shorten them.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// What the socket is for.
+    pub purpose: Purpose,
+    /// So many connections at once; the next is told `busy`.
+    pub connections_max: usize,
+    /// A connection that takes nothing for so long is closed.
+    pub takes_nothing: Duration,
+    /// How often the socket's file is looked at.
+    pub socket_check: Duration,
+    /// How long connections have to take what is written when the server ends.
+    pub closing: Duration,
+}
+
+impl Settings {
+    /// By the limits.
+    #[must_use]
+    pub fn of(purpose: Purpose) -> Self {
+        Self {
+            purpose,
+            connections_max: CONNECTIONS_MAX,
+            takes_nothing: Duration::from_millis(TAKES_NOTHING_MS_MAX),
+            socket_check: Duration::from_millis(SOCKET_CHECK_MS),
+            closing: Duration::from_millis(CLOSING_MS_MAX),
+        }
+    }
+}
+
+/// One served socket. Dropped, it takes no more connections in; [`Server::close`] ends it in order.
+#[derive(Debug)]
+pub struct Server {
+    accepting: CancellationToken,
+    closing: CancellationToken,
+    cut: CancellationToken,
+    listener: JoinHandle<()>,
+    tasks: TaskTracker,
+    closing_for: Duration,
+}
+
+impl Server {
+    /// Serves `socket` from now on. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn start(socket: Socket, door: Arc<dyn Door>, settings: Settings) -> Self {
+        let (accepting, closing, cut) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
+        let shared = Arc::new(Shared {
+            door,
+            connections: Arc::new(Connections::default()),
+            purpose: settings.purpose,
+            takes_nothing: settings.takes_nothing,
+            closing: closing.clone(),
+            cut: cut.clone(),
+        });
+        let listener = tokio::spawn(listen(socket, shared, settings, accepting.clone(), tasks.clone()));
+        Self { accepting, closing, cut, listener, tasks, closing_for: settings.closing }
+    }
+
+    /// Takes no more connections in, and takes the socket's file away; those that are open go on.
+    pub fn stop_accepting(&self) {
+        self.accepting.cancel();
+    }
+
+    /// Ends it: last news go out, calls that only wait are told to ask again, and what is written is sent, within the time that
+    /// the settings give; then what is left is cut off.
+    pub async fn close(mut self) {
+        self.accepting.cancel();
+        if let Err(error) = (&mut self.listener).await {
+            tracing::error!(%error, "the socket's task ended badly");
+        }
+        self.closing.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.closing_for, self.tasks.wait()).await.is_err() {
+            tracing::info!(connections = self.tasks.len(), "connections that took too long to close are cut off");
+            self.cut.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.cancel();
+    }
+}
+
+async fn listen(mut socket: Socket, shared: Arc<Shared>, settings: Settings, accepting: CancellationToken, tasks: TaskTracker) {
+    let mut check = tokio::time::interval(settings.socket_check);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            incoming = socket.accept() => let_in(incoming, &shared, settings.connections_max, &tasks),
+            _ = check.tick() => look_after(&mut socket),
+            () = accepting.cancelled() => return,
+        }
+    }
+}
+
+fn let_in(incoming: Incoming, shared: &Arc<Shared>, max: usize, tasks: &TaskTracker) {
+    let Incoming { stream, pid } = incoming;
+    match shared.connections.enter(pid, shared.door.now(), max) {
+        Some(number) => {
+            tracing::debug!(number, pid, "a connection came");
+            let desk = Desk::new(shared.clone(), number);
+            let cut = shared.cut.clone();
+            tasks.spawn(async move { cut.run_until_cancelled(serve::serve(stream, desk)).await });
+        }
+        None => {
+            tracing::warn!(pid, max, "too many connections: one more is closed");
+            tasks.spawn(async move {
+                let error = Error::new(Name::Busy, format!("{max} apps are connected, and no more are let in"));
+                let mut line = Vec::new();
+                if message::refusal(&mut line, None, &error.hint("`mingle status` names them").retry_after_ms(1_000)).is_ok() {
+                    // A new socket takes one short line at once, or its app does not read at all.
+                    let _ = tokio::time::timeout(Duration::from_secs(1), (&stream).write_all(&line)).await;
+                }
+            });
+        }
+    }
+}
+
+/// Something cleaned the file away: makes it anew, so that apps find us. What somebody else put there stays.
+fn look_after(socket: &mut Socket) {
+    let Some(path) = socket.path().filter(|_| !socket.is_there()).map(std::path::Path::to_path_buf) else { return };
+    match Socket::bind(&path) {
+        Ok(anew) => {
+            tracing::warn!(path = %path.display(), "the socket's file was gone; it is made anew");
+            *socket = anew;
+        }
+        Err(error) => tracing::error!(%error, hint = error.hint(), "the socket's file is gone and cannot be made anew"),
+    }
+}

@@ -1,0 +1,192 @@
+//! Owns: the subscriptions of one connection: cursors over the feed and over the news, fed when the socket can take more. Must never
+//! know: the socket, what is in a record.
+//!
+//! A subscription is a cursor and no queue: what it has not been told yet stays in the store, where a record that changes ten times
+//! meanwhile is still one record. So memory is the same for a reader that sleeps and for one that does not.
+
+use mingle_core::{
+    ask::{Grants, News, Refusal, Scope, Since, Topic},
+    limits::{CHANGES_PER_PAGE_BYTES_MAX, CHANGES_PER_PAGE_MAX, SUBSCRIPTIONS_MAX},
+};
+use mingle_proto::{
+    Error, Name,
+    event::{Changed, Event},
+    message,
+};
+
+use super::{
+    convert::{ChangedOut, event},
+    door::Door,
+};
+
+/// News told in one turn, so that other subscriptions of the connection get theirs.
+const NEWS_PER_TURN: usize = 64;
+
+/// All subscriptions of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    list: Vec<Subscription>,
+    last: u64,
+    /// Whose turn it is: each is fed a page, then the next.
+    turn: usize,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    number: u64,
+    feed: Option<Feed>,
+    topics: Option<Topics>,
+}
+
+/// A cursor over the feed.
+#[derive(Debug)]
+pub(super) struct Feed {
+    /// Everything up to here has been told.
+    pub(super) seq: u64,
+    /// Of another store, perhaps; the first page finds out.
+    pub(super) instance: Option<String>,
+    /// Of these collections.
+    pub(super) scope: Scope,
+    /// With data.
+    pub(super) data: bool,
+    /// There may be more than was told.
+    pub(super) due: bool,
+    /// The last page said that another follows, so one must, be it empty: until then the reader shows nothing.
+    pub(super) told_more: bool,
+}
+
+/// A cursor over the news.
+#[derive(Debug)]
+pub(super) struct Topics {
+    /// These.
+    pub(super) wanted: Vec<Topic>,
+    /// What it may hear of records.
+    pub(super) grants: Grants,
+    /// Everything up to here has been told.
+    pub(super) number: u64,
+    /// There may be more.
+    pub(super) due: bool,
+}
+
+impl Subscriptions {
+    /// One more; its number.
+    pub(super) fn add(&mut self, feed: Option<Feed>, topics: Option<Topics>) -> Result<u64, Error> {
+        if self.list.len() >= SUBSCRIPTIONS_MAX {
+            let what = format!("this connection has {SUBSCRIPTIONS_MAX} subscriptions already");
+            return Err(Error::new(Name::TooLarge, what).hint("name several collections in one, or open another connection"));
+        }
+        self.last += 1;
+        self.list.push(Subscription { number: self.last, feed, topics });
+        Ok(self.last)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether any follows the feed.
+    pub(super) fn follow_changes(&self) -> bool {
+        self.list.iter().any(|one| one.feed.is_some())
+    }
+
+    /// Whether any follows the news.
+    pub(super) fn follow_news(&self) -> bool {
+        self.list.iter().any(|one| one.topics.is_some())
+    }
+
+    /// The head moved.
+    pub(super) fn head_moved(&mut self) {
+        for feed in self.list.iter_mut().filter_map(|one| one.feed.as_mut()) {
+            feed.due = true;
+        }
+    }
+
+    /// There are news.
+    pub(super) fn news_came(&mut self) {
+        for topics in self.list.iter_mut().filter_map(|one| one.topics.as_mut()) {
+            topics.due = true;
+        }
+    }
+
+    /// The connection ends: last news still go out; of records, the app will ask again from its seq.
+    pub(super) fn end(&mut self) {
+        for one in &mut self.list {
+            one.feed = None;
+        }
+        self.news_came();
+    }
+
+    /// Whether anything may be left to tell.
+    pub(super) fn due(&self) -> bool {
+        self.list.iter().any(Subscription::due)
+    }
+
+    /// Appends to `out` what is due, a page a turn, until nothing is or `out` has `full` bytes.
+    ///
+    /// # Errors
+    /// When the feed cannot be read, or a message not be written: the connection must end, or the reader would wait for ever.
+    pub(super) fn feed(&mut self, door: &dyn Door, out: &mut Vec<u8>, full: usize) -> Result<(), Refusal> {
+        while out.len() < full {
+            let len = self.list.len();
+            let Some(at) = (0..len).map(|step| (self.turn + step) % len).find(|at| self.list[*at].due()) else { break };
+            self.turn = (at + 1) % len;
+            self.list[at].turn(door, out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Subscription {
+    fn due(&self) -> bool {
+        self.feed.as_ref().is_some_and(|feed| feed.due) || self.topics.as_ref().is_some_and(|topics| topics.due)
+    }
+
+    fn turn(&mut self, door: &dyn Door, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        if let Some(topics) = self.topics.as_mut().filter(|topics| topics.due) {
+            topics.tell(self.number, door, out)?;
+        }
+        if let Some(feed) = self.feed.as_mut().filter(|feed| feed.due) {
+            feed.tell(self.number, door, out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Feed {
+    fn tell(&mut self, number: u64, door: &dyn Door, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let since = Since {
+            seq: self.seq,
+            instance: self.instance.take(),
+            scope: self.scope.clone(),
+            limit: CHANGES_PER_PAGE_MAX,
+            bytes: CHANGES_PER_PAGE_BYTES_MAX,
+            data: self.data,
+        };
+        let page = door.changes(&since)?;
+        // Commits of other collections move the cursor and are nobody's business here.
+        let news = !page.changes.is_empty() || page.fresh || page.more != self.told_more;
+        self.seq = page.seq;
+        self.due = page.more;
+        self.told_more = page.more;
+        if news {
+            let changed = ChangedOut::of(number, &page);
+            message::notification(out, Changed::METHOD, &changed).map_err(|error| Refusal::Internal(error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Topics {
+    fn tell(&mut self, number: u64, door: &dyn Door, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let (wanted, scope) = (&self.wanted, self.grants.readable());
+        let hear = |news: &News| wanted.contains(&news.topic()) && news.collection().is_none_or(|name| scope.has(name));
+        let (news, upto) = door.news().after(self.number, NEWS_PER_TURN, hear);
+        self.due = news.len() == NEWS_PER_TURN;
+        self.number = upto;
+        for one in news {
+            message::notification(out, Event::METHOD, &event(number, one))
+                .map_err(|error| Refusal::Internal(error.to_string()))?;
+        }
+        Ok(())
+    }
+}

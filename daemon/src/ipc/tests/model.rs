@@ -1,0 +1,335 @@
+//! Owns: a door to nothing: records in memory, and answers that tests let out when they want to. Must never know: the wire.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::ready,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use mingle_core::{
+    ask::{
+        Ability, About, Accepted, Change, ChangeKind, Changes, ConflictRow, DaemonState, Explained, Found, Grant, Grants, Halted,
+        Keep, Listed, Page, Query, Refusal, RejectionRow, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunState,
+        RunWaited, Since, Status, SyncRow, SyncState, WaitState, Waited, Which, Write, Writer, Written, WrittenOne,
+    },
+    time::Timestamp,
+};
+use tokio::sync::watch;
+
+use crate::ipc::{
+    door::{Door, Later},
+    news::Newsroom,
+};
+
+#[derive(Clone)]
+struct Record {
+    data: Option<String>,
+    created: u64,
+    seq: u64,
+}
+
+/// Collections `issues` and `notes`; waits for tokens and runs end when [`Model::settle`] names them; writes to `slow` likewise.
+pub(super) struct Model {
+    records: Mutex<BTreeMap<(String, String), Record>>,
+    head: watch::Sender<u64>,
+    pub(super) news: Newsroom,
+    settled: watch::Sender<BTreeSet<String>>,
+    pub(super) leases: Mutex<Vec<String>>,
+    /// Most records that one answer ever held.
+    pub(super) page_max: AtomicU64,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            records: Mutex::default(),
+            head: watch::Sender::new(0),
+            news: Newsroom::new(),
+            settled: watch::Sender::new(BTreeSet::new()),
+            leases: Mutex::default(),
+            page_max: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Model {
+    pub(super) fn put(&self, collection: &str, id: &str, data: Option<&str>) -> u64 {
+        let seq = {
+            let mut records = self.records.lock().unwrap();
+            let seq = *self.head.borrow() + 1;
+            let record = records.entry((collection.into(), id.into()));
+            let record = record.or_insert(Record { data: None, created: seq, seq });
+            record.data = data.map(str::to_owned);
+            record.seq = seq;
+            seq
+        };
+        self.head.send_replace(seq);
+        seq
+    }
+
+    pub(super) fn settle(&self, name: &str) {
+        self.settled.send_modify(|settled| {
+            settled.insert(name.into());
+        });
+    }
+
+    fn when<T: Send + 'static>(
+        &self,
+        name: String,
+        timeout: Duration,
+        then: impl FnOnce(bool) -> T + Send + 'static,
+    ) -> Later<T> {
+        let mut settled = self.settled.subscribe();
+        Box::pin(async move {
+            let done = tokio::time::timeout(timeout, settled.wait_for(|settled| settled.contains(&name))).await.is_ok();
+            Ok(then(done))
+        })
+    }
+
+    fn known(collection: &str) -> Result<(), Refusal> {
+        match collection {
+            "issues" | "notes" | "slow" => Ok(()),
+            other => Err(Refusal::NotFound(format!("no collection {other}"), Some("issues and notes".into()))),
+        }
+    }
+}
+
+fn row() -> RunRow {
+    RunRow {
+        run: "r-1".into(),
+        sync: "s".into(),
+        status: "done".into(),
+        result: Some("new_data".into()),
+        trigger: "timer".into(),
+        stop_reason: None,
+        started: Timestamp::from_unix_ms(0),
+        ended: Some(Timestamp::from_unix_ms(1)),
+        down: 1,
+        up: 0,
+        rejected: 0,
+        conflicts: 0,
+        bytes: 10,
+        error: None,
+    }
+}
+
+fn halted() -> Later<Halted> {
+    Box::pin(ready(Ok(Halted { state: DaemonState::Stopping, runs: vec!["r-1".into()] })))
+}
+
+impl Door for Model {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(1_000)
+    }
+    fn instance(&self) -> String {
+        "here".into()
+    }
+    fn build(&self) -> String {
+        "test".into()
+    }
+    fn head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+    fn news(&self) -> &Newsroom {
+        &self.news
+    }
+    fn grants(&self, app: &str) -> Grants {
+        let only = |grant| Grants::Only(BTreeMap::from([("issues".to_owned(), grant)]));
+        match app {
+            "reader" => only(Grant::Read),
+            "writer" => only(Grant::Write),
+            "nothing" => Grants::Only(BTreeMap::new()),
+            _ => Grants::All(Grant::Write),
+        }
+    }
+    fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal> {
+        Self::known(collection)?;
+        let records = self.records.lock().unwrap();
+        let found = records.get(&(collection.to_owned(), id.to_owned()));
+        let found = found.and_then(|one| Some((one.data.clone()?, one.seq)));
+        let (data, seq) = found.ok_or_else(|| Refusal::NotFound("no such record".into(), None))?;
+        Ok(Found { id: id.into(), data, seq })
+    }
+    fn list(&self, query: &Query) -> Result<Listed, Refusal> {
+        Self::known(&query.collection)?;
+        let records = self.records.lock().unwrap();
+        let of = records.iter().filter(|((collection, _), one)| *collection == query.collection && one.data.is_some());
+        let found = |((_, id), one): (&(String, String), &Record)| Found {
+            id: id.clone(),
+            data: one.data.clone().unwrap_or_default(),
+            seq: one.seq,
+        };
+        Ok(Listed { records: of.map(found).take(query.limit).collect(), cursor: None })
+    }
+    fn changes(&self, since: &Since) -> Result<Changes, Refusal> {
+        let fresh = since.instance.as_deref().is_some_and(|instance| instance != "here");
+        let from = if fresh { 0 } else { since.seq };
+        let records = self.records.lock().unwrap();
+        let mut found: Vec<_> = records.iter().filter(|((name, _), one)| one.seq > from && since.scope.has(name)).collect();
+        found.sort_by_key(|(_, one)| one.seq);
+        let (mut changes, mut bytes, mut more) = (Vec::new(), 0, false);
+        for ((collection, id), one) in found {
+            if changes.len() == since.limit || bytes > since.bytes {
+                more = true;
+                break;
+            }
+            let data = one.data.clone().filter(|_| since.data);
+            bytes += data.as_ref().map_or(0, String::len);
+            let kind = match one.data {
+                None => ChangeKind::Deleted,
+                Some(_) if one.created > from => ChangeKind::Created,
+                Some(_) => ChangeKind::Updated,
+            };
+            changes.push(Change { collection: collection.clone(), id: id.clone(), seq: one.seq, kind, data });
+        }
+        self.page_max.fetch_max(changes.len() as u64, Ordering::Relaxed);
+        let seq = if more { changes.last().map_or(from, |last: &Change| last.seq) } else { *self.head.borrow() };
+        Ok(Changes { changes, seq, more, fresh })
+    }
+    fn conflicts(&self, which: &Which) -> Result<Page<ConflictRow>, Refusal> {
+        let one = |collection: &str| ConflictRow {
+            conflict: "c-1".into(),
+            open: true,
+            collection: collection.into(),
+            id: "1".into(),
+            property: Some("title".into()),
+            agreed: None,
+            truth: Some("1.50".into()),
+            theirs: Some("\"x\"".into()),
+            replica: "github".into(),
+            verdict: "open".into(),
+            seq: 1,
+            at: Timestamp::from_unix_ms(0),
+        };
+        let rows = ["issues", "notes"].into_iter().filter(|name| which.scope.has(name)).map(one).collect();
+        Ok(Page { rows, cursor: None })
+    }
+    fn rejections(&self, which: &Which) -> Result<Page<RejectionRow>, Refusal> {
+        let one = RejectionRow {
+            rejection: "j-1".into(),
+            side: "up".into(),
+            collection: "issues".into(),
+            id: None,
+            remote_id: Some("7".into()),
+            sync: "s".into(),
+            action: "update".into(),
+            what: "it says no".into(),
+            at: Timestamp::from_unix_ms(0),
+            tries: 2,
+        };
+        Ok(Page { rows: if which.scope.has("issues") { vec![one] } else { vec![] }, cursor: None })
+    }
+    fn history(&self, _: Option<&str>, _: usize, _: Option<&str>) -> Result<Page<RunRow>, Refusal> {
+        Ok(Page { rows: vec![row()], cursor: Some("older".into()) })
+    }
+    fn collection_of(&self, about: About<'_>) -> Result<String, Refusal> {
+        match about {
+            About::Conflict("c-1") | About::Rejection("j-1") | About::Sync("s") => Ok("issues".into()),
+            other => Err(Refusal::NotFound(format!("{other:?} is not known"), None)),
+        }
+    }
+    fn status(&self) -> Result<Status, Refusal> {
+        Ok(Status {
+            state: DaemonState::Running,
+            since: Timestamp::from_unix_ms(0),
+            by: None,
+            store_bytes: 1,
+            wal_bytes: 2,
+            uptime: Duration::from_secs(1),
+            syncs: vec![],
+            attention: vec![],
+            config: None,
+        })
+    }
+    fn explain(&self, sync: &str) -> Result<Explained, Refusal> {
+        let text = "it is about to run".to_owned();
+        Ok(Explained { sync: sync.into(), state: SyncState::Ready, holds: vec![], next: None, last: vec![row()], text })
+    }
+    fn syncs(&self) -> Result<Vec<SyncRow>, Refusal> {
+        Ok(vec![SyncRow {
+            sync: "s".into(),
+            collection: "issues".into(),
+            remote: "github".into(),
+            resource: None,
+            direction: "both".into(),
+            every: Some(Duration::from_secs(60)),
+            cron: None,
+            state: SyncState::Waiting,
+        }])
+    }
+    fn remotes(&self) -> Result<Vec<RemoteRow>, Refusal> {
+        let abilities = vec![("patch".to_owned(), Ability::Can(true)), ("cursor".to_owned(), Ability::How("etag".into()))];
+        Ok(vec![RemoteRow { remote: "github".into(), kind: "rest".into(), profile: None, url: "https://x".into(), abilities }])
+    }
+    fn write(&self, writer: Writer, writes: Vec<Write>) -> Later<Written> {
+        let mut done = Vec::new();
+        let mut slow = false;
+        for write in writes {
+            let (collection, id, data) = match write {
+                Write::Put { collection, id, data, .. } => (collection, id.unwrap_or_else(|| "made".into()), Some(data)),
+                Write::Patch { collection, id, patch, .. } => (collection, id, Some(patch)),
+                Write::Delete { collection, id, .. } => (collection, id, None),
+            };
+            if let Err(no) = Self::known(&collection) {
+                return Box::pin(ready(Err(no)));
+            }
+            slow |= collection == "slow";
+            let seq = self.put(&collection, &id, data.as_deref());
+            done.push(WrittenOne { id, seq });
+        }
+        let written = Written { writes: done, token: format!("w-{}", writer.app), op: writer.op.unwrap_or_default() };
+        if slow {
+            return self.when("slow".into(), Duration::from_secs(60), |_| written);
+        }
+        Box::pin(ready(Ok(written)))
+    }
+    fn resolve_conflict(&self, writer: Writer, _: String, _: Option<u64>, keep: Keep) -> Later<Written> {
+        let data = if let Keep::Value(value) = keep { value } else { "{}".into() };
+        self.write(writer, vec![Write::Patch { collection: "issues".into(), id: "1".into(), patch: data, if_seq: None }])
+    }
+    fn resolve_rejection(&self, writer: Writer, _: String, _: Resolution) -> Later<Written> {
+        Box::pin(ready(Ok(Written { writes: vec![], token: String::new(), op: writer.op.unwrap_or_default() })))
+    }
+    fn wait_write(&self, token: String, timeout: Duration) -> Later<Waited> {
+        self.when(token, timeout, |done| {
+            let state = if done { WaitState::Done } else { WaitState::Pending };
+            Waited { state, why: (!done).then(|| "it is not sent yet".into()), remotes: vec![("github".into(), state, None)] }
+        })
+    }
+    fn wait_run(&self, run: String, timeout: Duration) -> Later<RunWaited> {
+        let state = |done| if done { RunState::Done } else { RunState::Pending };
+        self.when(run, timeout, move |done| RunWaited { state: state(done), why: None, remote: None })
+    }
+    fn run_sync(&self, request: RunRequest) -> Later<Accepted> {
+        Box::pin(ready(match request.sync.as_str() {
+            "s" => Ok(Accepted { run: "r-1".into(), queued: false }),
+            _ => Err(Refusal::NotFound("no such sync".into(), None)),
+        }))
+    }
+    fn stop(&self, _: Option<String>, lease: Option<u64>) -> Later<Halted> {
+        self.leases.lock().unwrap().push(lease.map_or_else(|| "stop".into(), |lease| format!("stop {lease}")));
+        halted()
+    }
+    fn release(&self, lease: u64) {
+        self.leases.lock().unwrap().push(format!("release {lease}"));
+    }
+    fn restart(&self, _: Option<String>, _: bool) -> Later<Halted> {
+        halted()
+    }
+    fn pause(&self, _: String, _: Option<String>) -> Later<SyncState> {
+        Box::pin(ready(Ok(SyncState::Disabled)))
+    }
+    fn resume(&self, _: String, _: Option<String>) -> Later<SyncState> {
+        Box::pin(ready(Ok(SyncState::Waiting)))
+    }
+    fn shutdown(&self, _: Option<String>) -> Later<()> {
+        Box::pin(ready(Ok(())))
+    }
+    fn check_remote(&self, remote: String) -> Later<RemoteChecked> {
+        Box::pin(ready(Ok(RemoteChecked { remote, took: Duration::from_millis(3), trouble: None })))
+    }
+}
