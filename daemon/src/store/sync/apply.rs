@@ -1,0 +1,194 @@
+//! Owns: applying a batch of rows in one transaction with the checkpoint that is true after it. Must never know: where rows come from.
+
+use mingle_core::{
+    limits,
+    meeting::{Agreed, arrival::{Arrival, judge}, meet},
+    planted,
+    replica::{Row, RowState},
+    run::{Applied, Resume},
+};
+use rusqlite::params;
+
+use super::{Ground, Linked, Rejected, frozen, link, position, present, reject, rejection_of, stamps, unlinked, unreject, write_met};
+use crate::store::{error::StoreError, limits::RECORD_BYTES_MAX, tx::Tx};
+
+/// Applies rows. `asked`: they were asked for by id, so they are believed; `pass`: the whole listing that shows them;
+/// `deletes_left`: how many deletes may still be taken before the rest is guarded.
+///
+/// Rows that may be old news are returned in `ask`, and then the checkpoint stays where it was: if the process dies before they are
+/// asked for, this batch comes again.
+pub fn apply(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    rows: &[Row],
+    asked: bool,
+    pass: Option<u64>,
+    resume: Option<&Resume>,
+    deletes_left: u64,
+) -> Result<Applied, StoreError> {
+    let mut applied = Applied::default();
+    let with_creates = ground.abilities.client_ids.is_none();
+    for row in rows {
+        let linked = link::by_remote_id(tx.conn(), ground.replica, &row.remote_id)?;
+        if let Some(why) = unusable(row) {
+            if planted::is("poison row skipped") {
+                continue;
+            }
+            let rejected = Rejected {
+                side: "down",
+                link: linked.as_ref().map(|linked| linked.link),
+                record: linked.as_ref().map(|linked| linked.record),
+                remote_id: Some(&row.remote_id),
+                revision: row.revision.as_deref(),
+                action: "apply",
+                what: &why,
+                refused: None,
+            };
+            reject(tx, ground, &rejected)?;
+            applied.rejected += 1;
+            continue;
+        }
+        match linked {
+            Some(linked) => known(tx, ground, &linked, row, asked, pass, deletes_left, &mut applied)?,
+            None => {
+                unlinked::row(tx, ground, row, pass, with_creates, &mut applied)?;
+            }
+        }
+    }
+    if planted::is("checkpoint before batch") && resume.is_none() {
+        return Ok(applied);
+    }
+    if applied.ask.is_empty() && let Some(resume) = resume {
+        position::save_resume(tx, ground, Some(resume))?;
+    }
+    Ok(applied)
+}
+
+/// Why a row cannot be applied; none: it can.
+fn unusable(row: &Row) -> Option<String> {
+    match &row.state {
+        RowState::Unreadable(why) => Some(why.clone()),
+        RowState::Live(props) => {
+            let bytes = crate::json::write(props).len();
+            (bytes > RECORD_BYTES_MAX).then(|| format!("the record has {bytes} bytes, more than {RECORD_BYTES_MAX}"))
+        }
+        RowState::Gone => None,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one row's situation; a struct of them would be built for this call alone")]
+fn known(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    linked: &Linked,
+    row: &Row,
+    asked: bool,
+    pass: Option<u64>,
+    deletes_left: u64,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    if let Some(pass) = pass
+        && linked.seen != pass
+        && row.state != RowState::Gone
+    {
+        link::seen(tx, linked.link, pass)?;
+    }
+    // A revision that is unique per change tells an echo without reading the record.
+    if ground.abilities.strong_revision
+        && row.revision.is_some()
+        && row.revision == linked.state.revision
+        && matches!((&linked.state.agreed, &row.state), (Agreed::Same | Agreed::Own(_), RowState::Live(_)))
+        && linked.state.remote_id.is_some()
+        && !linked.state.in_doubt()
+        && rejection_of(tx.conn(), linked.link)?.is_none_or(|(side, ..)| side == "up")
+    {
+        return Ok(());
+    }
+    let was = present(tx.conn(), linked.record)?;
+    let mut state = linked.state.clone();
+    if was.props.is_none() && state.agreed == Agreed::Same {
+        state.agreed = Agreed::Gone;
+    }
+    let frozen = frozen(tx.conn(), linked.link)?;
+    let rules = ground.rules(&frozen);
+    let rejection = rejection_of(tx.conn(), linked.link)?;
+    match judge(&state, was.props.as_ref(), row, asked, rules) {
+        Arrival::Echo => {
+            if rejection.is_some_and(|(side, ..)| side == "down" || side == "delete") {
+                unreject(tx, linked.link)?;
+            }
+            return Ok(());
+        }
+        Arrival::Ask => {
+            applied.ask.push(row.remote_id.clone());
+            return Ok(());
+        }
+        Arrival::Meet => {}
+    }
+    let stamps = stamps(tx.conn(), ground, linked.record, row.modified)?;
+    let met = meet(&state, was.props.as_ref(), row, &stamps, rules);
+    if met.changed && met.truth.is_none() {
+        if applied.deletes >= deletes_left {
+            return guard(tx, ground, linked, row, applied);
+        }
+        applied.deletes += 1;
+    }
+    if rejection.is_some() {
+        unreject(tx, linked.link)?;
+    }
+    let linked = Linked { state, ..linked.clone() };
+    let written = write_met(tx, ground, &linked, &was, met, None)?;
+    applied.changed += u64::from(written.changed);
+    applied.conflicts += written.conflicts;
+    Ok(())
+}
+
+/// Keeps a record that the remote says is deleted, past the guard's limit: a person decides.
+fn guard(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied: &mut Applied) -> Result<(), StoreError> {
+    let what = format!(
+        "the remote deleted it, but this run deletes more than {} records and 1 in {} of all; `mingle sync {} --accept-deletes` takes them",
+        limits::DELETES_MIN,
+        limits::DELETES_SHARE,
+        ground.spec.name
+    );
+    let rejected = Rejected {
+        side: "delete",
+        link: Some(linked.link),
+        record: Some(linked.record),
+        remote_id: Some(&row.remote_id),
+        revision: row.revision.as_deref(),
+        action: "delete",
+        what: &what,
+        refused: None,
+    };
+    reject(tx, ground, &rejected)?;
+    applied.rejected += 1;
+    Ok(())
+}
+
+/// Takes deletes that were guarded: a person accepted them.
+pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground) -> Result<u64, StoreError> {
+    let links: Vec<i64> = tx
+        .conn()
+        .prepare("SELECT link FROM m_rejection WHERE sync = ?1 AND side = 'delete' AND link IS NOT NULL")?
+        .query_map(params![ground.spec.name], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut taken = 0;
+    for number in links {
+        let Some(linked) = link::by_number(tx.conn(), number)? else { continue };
+        let was = present(tx.conn(), linked.record)?;
+        let frozen = frozen(tx.conn(), number)?;
+        let row = Row {
+            remote_id: linked.state.remote_id.clone().unwrap_or_default(),
+            revision: None,
+            modified: None,
+            created: None,
+            state: RowState::Gone,
+        };
+        let stamps = stamps(tx.conn(), ground, linked.record, None)?;
+        let met = meet(&linked.state, was.props.as_ref(), &row, &stamps, ground.rules(&frozen));
+        unreject(tx, number)?;
+        taken += u64::from(write_met(tx, ground, &linked, &was, met, None)?.changed);
+    }
+    Ok(taken)
+}

@@ -1,0 +1,154 @@
+//! Owns: the beginning of a run in the store: its history row, the negotiation of mode and position, recovery after a crash.
+//! Must never know: the remote's answers.
+
+use std::sync::Arc;
+
+use mingle_core::{
+    limits, planted,
+    replica::{Abilities, From as ListFrom},
+    run::{Mode, Order, Terms, checkpoint},
+};
+use rusqlite::{OptionalExtension, params};
+
+use super::{Ground, SyncSpec, apply, link, position};
+use crate::store::{
+    error::StoreError,
+    tx::{Origin, Tx},
+};
+
+/// Writes a run down as running; returns its id.
+pub fn begin(tx: &mut Tx<'_>, sync: &str, order: &Order) -> Result<String, StoreError> {
+    let id = tx.short_id('r');
+    tx.conn()
+        .prepare_cached("INSERT INTO m_run (id, sync, status, mode, trigger, started) VALUES (?1, ?2, 'running', ?3, ?4, ?5)")?
+        .execute(params![id, sync, order.mode.name(), order.trigger, tx.now().unix_ms()])?;
+    Ok(id)
+}
+
+/// Holds the remote's history against the checkpoint: from where, and how. `epoch`: everything that names the history, as text;
+/// `accept`: another history was compared (or a person insists), so it is taken.
+///
+/// Another epoch means a complete comparison before anything is sent: links have base `unknown`, so differences go to the policy
+/// and are recorded (holes.md H20).
+pub fn negotiate(
+    tx: &mut Tx<'_>,
+    spec: &Arc<SyncSpec>,
+    abilities: &Arc<Abilities>,
+    run: &str,
+    epoch: &str,
+    order: &Order,
+    accept: bool,
+) -> Result<(Ground, Terms), StoreError> {
+    let collection = tx.collection(&spec.collection)?;
+    let replica = replica(tx, spec)?;
+    let ground = Ground {
+        spec: Arc::clone(spec),
+        abilities: Arc::clone(abilities),
+        collection,
+        replica,
+        origin: Origin::Sync(spec.name.clone()),
+    };
+    let mut at = position::load(tx.conn(), &spec.name)?.unwrap_or_default();
+    if at.replica != Some(replica) {
+        tx.conn()
+            .prepare_cached(
+                "INSERT INTO m_sync (name, replica, pass, up_scanned, facts) VALUES (?1, ?2, 0, 0, '{}')
+                 ON CONFLICT (name) DO UPDATE SET replica = ?2, epoch = NULL, watermark = NULL, resume = NULL, complete = NULL, up_scanned = 0",
+            )?
+            .execute(params![spec.name, replica])?;
+        at = position::Position { replica: Some(replica), ..position::Position::default() };
+    }
+    let links: i64 = tx
+        .conn()
+        .prepare_cached("SELECT count(*) FROM m_link WHERE replica = ?1 AND remote_id IS NOT NULL")?
+        .query_row([replica], |row| row.get(0))?;
+    let deletes_max = limits::DELETES_MIN.max(link::unsigned(links) / limits::DELETES_SHARE);
+    let mut terms = Terms {
+        deletes_max,
+        cursor: abilities.cursor,
+        tombstones: abilities.tombstones,
+        page_rows: abilities.page_rows,
+        ..Terms::default()
+    };
+    let moved = at.epoch.as_deref().is_some_and(|known| known != epoch) && !planted::is("epoch ignored");
+    if moved && links > 0 && !accept && !order.force {
+        terms.compare_first = true;
+        return Ok((ground, terms));
+    }
+    let forget = moved || order.mode == Mode::Refresh;
+    if forget {
+        at.watermark = None;
+        at.resume = None;
+        at.complete = None;
+        tx.conn()
+            .prepare_cached(
+                "UPDATE m_link SET base = 3, agreed = NULL, revision = NULL, left_revs = NULL, modified = NULL
+                 WHERE replica = ?1 AND remote_id IS NOT NULL",
+            )?
+            .execute([replica])?;
+        if planted::is("refresh drops remote ids") {
+            tx.conn().prepare_cached("DELETE FROM m_link WHERE replica = ?1")?.execute([replica])?;
+        }
+    }
+    let slow = forget || order.mode != Mode::Fast || at.complete.as_deref() != Some(epoch);
+    terms.from = if slow { ListFrom::Start } else { checkpoint::start(at.watermark.as_ref(), abilities.cursor) };
+    // A stopped run goes on where it was, unless something else is asked for now.
+    let goes_on = |resume: &mingle_core::run::Resume| resume.from == terms.from || (!slow && resume.from == ListFrom::Start);
+    terms.resume = at.resume.clone().filter(|resume| order.mode == Mode::Fast && goes_on(resume));
+    terms.mode = match (order.mode, &terms.from) {
+        (Mode::Refresh, _) => Mode::Refresh,
+        (_, ListFrom::Start) => Mode::Slow,
+        _ => Mode::Fast,
+    };
+    let last: i64 =
+        tx.conn().prepare_cached("SELECT coalesce(max(pass), 0) FROM m_sync WHERE replica = ?1")?.query_row([replica], |row| row.get(0))?;
+    terms.pass = terms.resume.as_ref().filter(|resume| resume.pass > 0).map_or(link::unsigned(last) + 1, |resume| resume.pass);
+    let watermark = at.watermark.as_ref().map(position::watermark_text).transpose()?;
+    tx.conn()
+        .prepare_cached("UPDATE m_sync SET epoch = ?2, pass = ?3, watermark = ?4, complete = ?5 WHERE name = ?1")?
+        .execute(params![spec.name, epoch, link::signed(terms.pass), watermark, at.complete])?;
+    position::save_resume(tx, &ground, terms.resume.as_ref())?;
+    tx.conn().prepare_cached("UPDATE m_run SET mode = ?2 WHERE id = ?1")?.execute(params![run, terms.mode.name()])?;
+    if order.accept_deletes {
+        apply::accept_deletes(tx, &ground)?;
+    }
+    terms.ask = asked_again(tx, &ground)?;
+    Ok((ground, terms))
+}
+
+/// Rows that could not be applied are fetched by id in later runs, as are guarded deletes that someone wants asked for anew.
+fn asked_again(tx: &Tx<'_>, ground: &Ground) -> Result<Vec<String>, StoreError> {
+    let mut statement = tx.conn().prepare_cached(
+        "SELECT remote_id FROM m_rejection WHERE sync = ?1 AND replica = ?2 AND remote_id IS NOT NULL
+           AND ((side = 'down' AND verdict IS NOT 'drop') OR (side = 'delete' AND verdict = 'retry')) ORDER BY rejection LIMIT 1000",
+    )?;
+    let ids = statement.query_map(params![ground.spec.name, ground.replica], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(ids)
+}
+
+fn replica(tx: &Tx<'_>, spec: &SyncSpec) -> Result<i64, StoreError> {
+    let known: Option<i64> = tx
+        .conn()
+        .prepare_cached("SELECT replica FROM m_replica WHERE identity = ?1")?
+        .query_row([&spec.identity], |row| row.get(0))
+        .optional()?;
+    if let Some(replica) = known {
+        return Ok(replica);
+    }
+    tx.conn()
+        .prepare_cached("INSERT INTO m_replica (remote, identity) VALUES (?1, ?2)")?
+        .execute(params![spec.remote, spec.identity])?;
+    Ok(tx.conn().last_insert_rowid())
+}
+
+/// At boot: runs found running become `stopped` (`crash`). Returns their syncs, each due at once.
+pub fn recover(tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
+    let now = tx.now().unix_ms();
+    let mut statement = tx.conn().prepare(
+        "UPDATE m_run SET status = 'stopped', result = 'failed', stop_reason = 'crash', ended = ?1 WHERE ended IS NULL RETURNING sync",
+    )?;
+    let mut syncs: Vec<String> = statement.query_map([now], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    syncs.sort();
+    syncs.dedup();
+    Ok(syncs)
+}

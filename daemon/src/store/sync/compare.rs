@@ -1,0 +1,35 @@
+//! Owns: counting how far another history of the remote is from ours, applying nothing. Must never know: what follows from it.
+
+use mingle_core::{
+    meeting::{Agreed, alike},
+    replica::{Row, RowState},
+    run::Compared,
+};
+use rusqlite::Connection;
+
+use super::{Ground, frozen, link, present};
+use crate::store::error::StoreError;
+
+/// Counts rows that differ from what was agreed, or are not known.
+pub fn compare(conn: &Connection, ground: &Ground, rows: &[Row]) -> Result<Compared, StoreError> {
+    let mut compared = Compared::default();
+    for row in rows {
+        let equal = match (link::by_remote_id(conn, ground.replica, &row.remote_id)?, &row.state) {
+            (Some(linked), RowState::Live(theirs)) => {
+                let frozen = frozen(conn, linked.link)?;
+                let rules = ground.rules(&frozen);
+                let agreed = match linked.state.agreed {
+                    Agreed::Own(agreed) => Some(agreed),
+                    Agreed::Same => present(conn, linked.record)?.props,
+                    Agreed::Gone | Agreed::Unknown => None,
+                };
+                let carried = &rules.abilities.carried;
+                agreed.is_some_and(|agreed| alike(&carried.of(&agreed), &carried.of(theirs), rules))
+            }
+            (None, RowState::Gone) => true,
+            _ => false,
+        };
+        compared.differ += u64::from(!equal);
+    }
+    Ok(compared)
+}

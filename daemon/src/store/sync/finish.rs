@@ -1,0 +1,127 @@
+//! Owns: the end of a listing (its watermark) and of a run (its history row). Must never know: what the schedule makes of it.
+
+use mingle_core::{
+    ask::Trouble,
+    replica::Failure,
+    run::{Ended, Outcome, Watermark},
+};
+use rusqlite::params;
+
+use super::{Ground, Rejected, link, position, reject};
+use crate::store::{error::StoreError, tx::Tx};
+
+/// The listing came to its end: the watermark is taken, nothing is left to resume, and creates whose answers are outstanding have
+/// been looked for. Returns the rejections made: creates whose outcome cannot be told.
+pub fn complete(tx: &mut Tx<'_>, ground: &Ground, watermark: Option<&Watermark>) -> Result<u64, StoreError> {
+    if let Some(watermark) = watermark {
+        tx.conn()
+            .prepare_cached("UPDATE m_sync SET watermark = ?2 WHERE name = ?1")?
+            .execute(params![ground.spec.name, position::watermark_text(watermark)?])?;
+    }
+    tx.conn()
+        .prepare_cached("UPDATE m_sync SET resume = NULL, complete = epoch WHERE name = ?1")?
+        .execute([&ground.spec.name])?;
+    let mut rejected = 0;
+    for linked in link::open_creates(tx.conn(), ground.replica)? {
+        let mut state = linked.state;
+        let strangers = state.sent.iter().any(|sent| sent.strangers > 0);
+        // A complete look found no row that could be ours: it never arrived, and may be repeated.
+        for sent in &mut state.sent {
+            sent.looked = true;
+        }
+        link::save(tx, linked.link, &state, true)?;
+        if strangers {
+            let what = "whether the remote made it cannot be told: its answer was lost, and other new records appeared since; \
+                        `mingle rejection resolve` with retry sends it again, with drop leaves it";
+            let refused = Rejected {
+                side: "create",
+                link: Some(linked.link),
+                record: Some(linked.record),
+                remote_id: None,
+                revision: None,
+                action: "create",
+                what,
+                refused: None,
+            };
+            reject(tx, ground, &refused)?;
+            rejected += 1;
+        }
+    }
+    Ok(rejected)
+}
+
+/// Writes the history row of a run. Returns the rejections of the sync that stand.
+pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Result<u64, StoreError> {
+    let standing: i64 = tx
+        .conn()
+        .prepare_cached("SELECT count(*) FROM m_rejection WHERE sync = ?1 AND verdict IS NOT 'drop'")?
+        .query_row([sync], |row| row.get(0))?;
+    let news = outcome.counts.down + outcome.counts.up > 0;
+    let result = |good: bool| match (good, news) {
+        (false, _) => "failed",
+        (true, true) => "new_data",
+        (true, false) => "no_new_data",
+    };
+    let (status, result, reason, error) = match &outcome.ended {
+        Ended::Done if standing > 0 => ("done_with_errors", result(true), None, None),
+        Ended::Done => ("done", result(true), None, None),
+        Ended::Stopped(reason) => ("stopped", result(false), Some(reason.name()), None),
+        Ended::Cancelled => ("cancelled", result(false), None, None),
+        Ended::Failed(error) => (
+            "failed",
+            result(false),
+            None,
+            Some(Trouble { name: failure_name(error.kind).into(), what: error.what.clone(), hint: error.hint.clone() }),
+        ),
+        Ended::Broken(trouble) => ("failed", result(false), None, Some(trouble.clone())),
+        Ended::Held(compared) => (
+            "failed",
+            result(false),
+            None,
+            Some(Trouble {
+                name: "epoch".into(),
+                what: format!("the remote has another history: {} records differ from what was agreed", compared.differ),
+                hint: Some(format!("`mingle sync {sync} --force` compares and merges them; nothing was changed so far")),
+            }),
+        ),
+    };
+    let error = error.map(|trouble| {
+        serde_json::json!({"name": trouble.name, "what": trouble.what, "hint": trouble.hint}).to_string()
+    });
+    let counts = outcome.counts;
+    tx.conn()
+        .prepare_cached(
+            "UPDATE m_run SET status = ?2, result = ?3, stop_reason = ?4, ended = ?5, down = ?6, up = ?7, rejected = ?8, conflicts = ?9,
+               bytes = ?10, error = ?11 WHERE id = ?1",
+        )?
+        .execute(params![
+            run,
+            status,
+            result,
+            reason,
+            tx.now().unix_ms(),
+            link::signed(counts.down),
+            link::signed(counts.up),
+            link::signed(counts.rejected),
+            link::signed(counts.conflicts),
+            link::signed(counts.bytes),
+            error
+        ])?;
+    Ok(link::unsigned(standing))
+}
+
+/// The stable word for a failure, in history, status and explain.
+#[must_use]
+pub fn failure_name(kind: Failure) -> &'static str {
+    match kind {
+        Failure::Offline => "offline",
+        Failure::Broken => "broken",
+        Failure::Server => "server",
+        Failure::Throttled(_) => "throttled",
+        Failure::NeedsLogin => "needs_login",
+        Failure::Denied => "denied",
+        Failure::Nonsense => "nonsense",
+        Failure::CheckpointRefused => "checkpoint_refused",
+        Failure::Stopped => "stopped",
+    }
+}

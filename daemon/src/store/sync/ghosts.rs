@@ -1,0 +1,45 @@
+//! Owns: finding links that a whole listing did not show, and guarding what is over the limit. Must never know: how they are asked for.
+//!
+//! A ghost is a clean link, older than the start of the listing, that no sync still sees. It is asked for by id before it goes
+//! (holes.md H14: at once, 87 % removed a live record).
+
+use rusqlite::params;
+
+use super::{Ground, Rejected, link, reject};
+use crate::store::{error::StoreError, tx::Tx};
+
+/// The remote ids to ask for, at most `most`; the rest is guarded: rejections a person decides. Returns the ids and how many were
+/// guarded.
+pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<(Vec<String>, u64), StoreError> {
+    let found: Vec<(i64, i64, String)> = tx
+        .conn()
+        .prepare_cached(
+            "SELECT l.link, l.record, l.remote_id FROM m_link l JOIN m_record r ON r.record = l.record
+             WHERE l.replica = ?1 AND l.remote_id IS NOT NULL AND l.base = 0 AND l.sent IS NULL AND r.state = 0
+               AND l.seen < ?2 AND l.born < ?2
+               AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.link = l.link)
+             ORDER BY l.link",
+        )?
+        .query_map(params![ground.replica, link::signed(pass)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(found.len());
+    let what = format!(
+        "a whole listing does not show it, and too many others are missing with it; `mingle sync {} --accept-deletes` takes them",
+        ground.spec.name
+    );
+    for (link, record, remote_id) in &found[most..] {
+        let rejected = Rejected {
+            side: "delete",
+            link: Some(*link),
+            record: Some(*record),
+            remote_id: Some(remote_id),
+            revision: None,
+            action: "delete",
+            what: &what,
+            refused: None,
+        };
+        reject(tx, ground, &rejected)?;
+    }
+    let guarded = (found.len() - most) as u64;
+    Ok((found.into_iter().take(most).map(|(_, _, remote_id)| remote_id).collect(), guarded))
+}

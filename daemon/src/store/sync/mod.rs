@@ -1,0 +1,254 @@
+//! Owns: what a run does in the store: begin, negotiate, apply, plan, settle, ghosts, finish. Each function is one transaction's
+//! work: it reads, lets the core decide, and writes. Must never know: how a remote speaks, in which order a run goes.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use mingle_core::{
+    meeting::{Met, Rules},
+    mingle::{Stamps, Verdict},
+    policy::{Merge, Policy},
+    record::{Props, Value},
+    replica::Abilities,
+    run::Direction,
+    time::Timestamp,
+};
+use rusqlite::{Connection, params};
+
+use super::{
+    error::StoreError,
+    record::{self, Held},
+    tx::{Origin, Tx},
+};
+use crate::json;
+
+mod apply;
+mod begin;
+mod compare;
+mod finish;
+mod ghosts;
+pub mod link;
+mod plan;
+mod position;
+mod settle;
+mod unlinked;
+
+pub use apply::apply;
+pub use begin::{begin, negotiate, recover};
+pub use compare::compare;
+pub use finish::{complete, finish};
+pub use ghosts::ghosts;
+pub use plan::plan;
+pub use settle::settle;
+
+use link::{Linked, signed};
+
+/// A sync as a run needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyncSpec {
+    /// Its name.
+    pub name: String,
+    /// The collection's name.
+    pub collection: String,
+    /// The remote's name.
+    pub remote: String,
+    /// What makes the replica this one: remote, url, account, resource, collection. Another is another replica, with links of
+    /// its own.
+    pub identity: String,
+    /// Which way.
+    pub direction: Direction,
+    /// The collection's rules.
+    pub policy: Policy,
+}
+
+/// On what a run stands, once it is negotiated.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// The sync.
+    pub spec: Arc<SyncSpec>,
+    /// What the remote can do.
+    pub abilities: Arc<Abilities>,
+    /// `m_collection.collection`
+    pub collection: i64,
+    /// `m_replica.replica`
+    pub replica: i64,
+    /// Who changes what this run changes.
+    pub origin: Origin,
+}
+
+impl Ground {
+    fn rules<'a>(&'a self, frozen: &'a BTreeSet<String>) -> Rules<'a> {
+        Rules { policy: &self.spec.policy, abilities: &self.abilities, up_only: self.spec.direction == Direction::Up, frozen }
+    }
+}
+
+/// The record of a link, read.
+struct Present {
+    held: Held,
+    props: Option<Props>,
+}
+
+fn present(conn: &Connection, record: i64) -> Result<Present, StoreError> {
+    let held = record::by_row(conn, record)?.ok_or_else(|| StoreError::Corrupt(format!("link to record {record}, which is not there")))?;
+    let props = held.data.as_deref().map(json::parse_object).transpose().map_err(link::damaged)?;
+    Ok(Present { held, props })
+}
+
+/// Properties under an open conflict at this link.
+fn frozen(conn: &Connection, link: i64) -> Result<BTreeSet<String>, StoreError> {
+    let mut statement =
+        conn.prepare_cached("SELECT property FROM m_conflict INDEXED BY m_conflict_open WHERE link = ?1 AND open = 1 AND property IS NOT NULL")?;
+    let names = statement.query_map([link], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(names)
+}
+
+/// For `newest`: when the truth's properties last changed, from the ledger.
+fn stamps(conn: &Connection, ground: &Ground, record: i64, theirs: Option<Timestamp>) -> Result<Stamps, StoreError> {
+    let asks = ground.spec.policy.default == Merge::Newest || ground.spec.policy.properties.values().any(|merge| *merge == Merge::Newest);
+    if !asks {
+        return Ok(Stamps::default());
+    }
+    let truth = super::ledger::changed_at(conn, record)?;
+    Ok(Stamps { truth, theirs, grain: ground.abilities.modified_grain.unwrap_or_default() })
+}
+
+/// What a meeting did to the store.
+#[derive(Default)]
+struct Written {
+    changed: bool,
+    conflicts: u64,
+}
+
+/// Writes a meeting: the truth (new seq, ledger, feed), the link over it, clashes, thawed conflicts.
+fn write_met(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, was: &Present, met: Met, took: Option<u64>) -> Result<Written, StoreError> {
+    let mut seq = was.held.seq;
+    if met.changed {
+        seq = match (&met.truth, &was.props) {
+            (Some(props), None) => record::make(tx, ground.collection, &was.held.id, &json::write(props), &ground.origin)?.seq,
+            (Some(props), Some(_)) => record::change(tx, &was.held, Some(&json::write(props)), &ground.origin)?,
+            (None, _) => record::change(tx, &was.held, None, &ground.origin)?,
+        };
+    }
+    let mut state = met.link;
+    state.confirmed = state.confirmed.max(took.unwrap_or(0));
+    if met.level {
+        state.confirmed = state.confirmed.max(seq);
+    }
+    link::save(tx, linked.link, &state, met.truth.is_some())?;
+    if let Some(former) = &met.former {
+        link::former(tx, ground.replica, former, linked.link)?;
+    }
+    for property in &met.thawed {
+        tx.conn()
+            .prepare_cached("UPDATE m_conflict SET open = 0, verdict = 'resolved' WHERE link = ?1 AND property = ?2 AND open = 1")?
+            .execute(params![linked.link, property])?;
+    }
+    let conflicts = met.clashes.len() as u64;
+    for clash in met.clashes {
+        let id = tx.short_id('c');
+        let loser = match clash.verdict {
+            Verdict::Remote | Verdict::KeptDelete => last_app_write(tx.conn(), was.held.record)?,
+            _ => None,
+        };
+        let text = |value: &Option<Value>| value.as_ref().map(json::write_value);
+        let (verdict, open) = verdict_text(clash.verdict);
+        tx.conn()
+            .prepare_cached(
+                "INSERT INTO m_conflict (id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            )?
+            .execute(params![
+                id,
+                was.held.record,
+                linked.link,
+                ground.spec.remote,
+                clash.property,
+                text(&clash.agreed),
+                text(&clash.truth),
+                text(&clash.theirs),
+                verdict,
+                open,
+                loser.map(signed),
+                signed(seq),
+                tx.now().unix_ms()
+            ])?;
+    }
+    Ok(Written { changed: met.changed, conflicts })
+}
+
+fn verdict_text(verdict: Verdict) -> (&'static str, bool) {
+    match verdict {
+        Verdict::Truth => ("truth", false),
+        Verdict::Remote => ("remote", false),
+        Verdict::Open => ("open", true),
+        Verdict::KeptEdit => ("kept_edit", false),
+        Verdict::KeptDelete => ("kept_delete", false),
+    }
+}
+
+fn last_app_write(conn: &Connection, record: i64) -> Result<Option<u64>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT seq FROM m_ledger WHERE record = ?1 AND origin LIKE 'app:%' ORDER BY seq DESC LIMIT 1")?;
+    let mut rows = statement.query([record])?;
+    Ok(rows.next()?.map(|row| row.get::<_, i64>(0)).transpose()?.map(link::unsigned))
+}
+
+/// A rejection to be written.
+struct Rejected<'a> {
+    side: &'a str,
+    link: Option<i64>,
+    record: Option<i64>,
+    remote_id: Option<&'a str>,
+    revision: Option<&'a str>,
+    action: &'a str,
+    what: &'a str,
+    refused: Option<String>,
+}
+
+/// Writes a rejection, in place of the one that stands for the same link or row; counts the tries.
+fn reject(tx: &mut Tx<'_>, ground: &Ground, rejected: &Rejected<'_>) -> Result<(), StoreError> {
+    let tries: i64 = match rejected.link {
+        Some(link) => tx
+            .conn()
+            .prepare_cached("DELETE FROM m_rejection WHERE link = ?1 RETURNING tries")?
+            .query_row([link], |row| row.get(0)),
+        None => tx
+            .conn()
+            .prepare_cached("DELETE FROM m_rejection WHERE replica = ?1 AND remote_id = ?2 AND link IS NULL RETURNING tries")?
+            .query_row(params![ground.replica, rejected.remote_id], |row| row.get(0)),
+    }
+    .unwrap_or(0);
+    let id = tx.short_id('j');
+    tx.conn()
+        .prepare_cached(
+            "INSERT INTO m_rejection (id, sync, replica, side, link, record, remote_id, revision, action, what, refused, at, tries, verdict)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, NULL)",
+        )?
+        .execute(params![
+            id,
+            ground.spec.name,
+            ground.replica,
+            rejected.side,
+            rejected.link,
+            rejected.record,
+            rejected.remote_id,
+            rejected.revision,
+            rejected.action,
+            rejected.what,
+            rejected.refused,
+            tx.now().unix_ms(),
+            tries + 1
+        ])?;
+    Ok(())
+}
+
+/// The rejection of a link, if it has one: side, refused values, verdict.
+fn rejection_of(conn: &Connection, link: i64) -> Result<Option<(String, Option<String>, Option<String>)>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT side, refused, verdict FROM m_rejection WHERE link = ?1")?;
+    let mut rows = statement.query([link])?;
+    let row = rows.next()?;
+    Ok(row.map(|row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?))).transpose()?)
+}
+
+fn unreject(tx: &Tx<'_>, link: i64) -> Result<(), StoreError> {
+    tx.conn().prepare_cached("DELETE FROM m_rejection WHERE link = ?1")?.execute([link])?;
+    Ok(())
+}

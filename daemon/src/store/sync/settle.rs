@@ -1,0 +1,69 @@
+//! Owns: settling the answers of errands, each a meeting of its own. Must never know: how they came.
+
+use mingle_core::{
+    meeting::{SentWhat, answer},
+    replica::Answer,
+    run::Settled,
+};
+
+use super::{Ground, Linked, Rejected, frozen, link, plan, present, reject, stamps, unreject, write_met};
+use crate::store::{error::StoreError, tx::Tx};
+
+/// Settles answers, by link, in one transaction.
+pub fn settle(tx: &mut Tx<'_>, ground: &Ground, answers: &[(i64, Answer)]) -> Result<Settled, StoreError> {
+    let mut settled = Settled::default();
+    for (number, answer) in answers {
+        let Some(linked) = link::by_number(tx.conn(), *number)? else { continue };
+        one(tx, ground, &linked, answer, &mut settled)?;
+    }
+    Ok(settled)
+}
+
+fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settled: &mut Settled) -> Result<(), StoreError> {
+    let was = present(tx.conn(), linked.record)?;
+    let frozen = frozen(tx.conn(), linked.link)?;
+    let rules = ground.rules(&frozen);
+    let theirs = match answer {
+        Answer::Taken(Some(row)) | Answer::Stale(Some(row)) => row.modified,
+        _ => None,
+    };
+    let stamps = stamps(tx.conn(), ground, linked.record, theirs)?;
+    let action = match linked.state.sent.last().map(|sent| &sent.what) {
+        Some(SentWhat::Create(_)) => "create",
+        Some(SentWhat::Delete) => "delete",
+        _ => "update",
+    };
+    let lives = was.props.is_some();
+    match answer::settle(&linked.state, was.props.as_ref(), answer, &stamps, rules) {
+        answer::Settled::Met { met, took } => {
+            settled.taken += u64::from(took.is_some());
+            settled.again += u64::from(!met.level);
+            unreject(tx, linked.link)?;
+            let written = write_met(tx, ground, linked, &was, met, took)?;
+            settled.changed += u64::from(written.changed);
+            settled.conflicts += written.conflicts;
+        }
+        answer::Settled::Look(state) => {
+            settled.look.extend(state.remote_id.clone());
+            link::save(tx, linked.link, &state, lives)?;
+        }
+        answer::Settled::Refused { link: state, what } => {
+            link::save(tx, linked.link, &state, lives)?;
+            let rejected = Rejected {
+                side: "up",
+                link: Some(linked.link),
+                record: Some(linked.record),
+                remote_id: linked.state.remote_id.as_deref(),
+                revision: linked.state.revision.as_deref(),
+                action,
+                what: &what,
+                refused: Some(plan::wanted(was.props.as_ref(), ground)),
+            };
+            reject(tx, ground, &rejected)?;
+            settled.rejected += 1;
+        }
+        answer::Settled::Unsent(state) => link::save(tx, linked.link, &state, lives)?,
+        answer::Settled::Doubt => {}
+    }
+    Ok(())
+}

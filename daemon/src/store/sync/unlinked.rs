@@ -1,0 +1,183 @@
+//! Owns: a row that belongs to no link: an open create of ours, a record by identity, or a new record. Must never know: batches.
+
+use mingle_core::{
+    meeting::{Agreed, Link, Rules, SentWhat, alike, meet},
+    planted,
+    record::{Props, same},
+    replica::{Row, RowState},
+    run::{Applied, Direction},
+};
+use rusqlite::params;
+
+use super::{Ground, Linked, frozen, link, present, stamps, write_met};
+use crate::{
+    json,
+    store::{error::StoreError, limits::ID_BYTES_MAX, record, tx::Tx},
+};
+
+/// Places a row without a link.
+pub(super) fn row(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    row: &Row,
+    pass: Option<u64>,
+    with_creates: bool,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let RowState::Live(props) = &row.state else { return Ok(()) };
+    let pass = pass.unwrap_or(0);
+    if with_creates && let Some(linked) = adopt(tx, ground, row, props)? {
+        return meet_with(tx, ground, &linked, row, applied);
+    }
+    if let Some(record) = by_identity(tx, ground, row, props)? {
+        let state = Link::stranger(&row.remote_id);
+        let linked = match link::of_record(tx.conn(), ground.replica, record)? {
+            // Known here, not there: the link that would have made it takes this row instead.
+            Some(linked) => Linked { state: Link { sent: linked.state.sent.clone(), confirmed: linked.state.confirmed, ..state }, ..linked },
+            None => {
+                let number = link::insert(tx, ground.replica, record, &state, true, pass)?;
+                Linked { link: number, record, seen: pass, state }
+            }
+        };
+        return meet_with(tx, ground, &linked, row, applied);
+    }
+    if ground.spec.direction == Direction::Up {
+        return Ok(());
+    }
+    let id = free_id(tx, ground, &row.remote_id)?;
+    let made = record::make(tx, ground.collection, &id, &json::write(props), &ground.origin)?;
+    let state = Link {
+        remote_id: Some(row.remote_id.clone()),
+        revision: row.revision.clone(),
+        modified: row.modified,
+        agreed: Agreed::Same,
+        confirmed: made.seq,
+        ..Link::unborn()
+    };
+    link::insert(tx, ground.replica, made.record, &state, true, pass)?;
+    applied.changed += 1;
+    Ok(())
+}
+
+fn meet_with(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied: &mut Applied) -> Result<(), StoreError> {
+    let was = present(tx.conn(), linked.record)?;
+    let frozen = frozen(tx.conn(), linked.link)?;
+    let stamps = stamps(tx.conn(), ground, linked.record, row.modified)?;
+    let met = meet(&linked.state, was.props.as_ref(), row, &stamps, ground.rules(&frozen));
+    let written = write_met(tx, ground, linked, &was, met, None)?;
+    applied.changed += u64::from(written.changed);
+    applied.conflicts += written.conflicts;
+    Ok(())
+}
+
+/// Offers a row to the creates whose answers are outstanding, where the remote makes ids: it matches if the identity properties are
+/// equal, or, with no identity, every carried property equals what was sent. One match: it is ours. Else every open create has met
+/// a stranger, and is never repeated without a person.
+fn adopt(tx: &mut Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<Option<Linked>, StoreError> {
+    if planted::is("unlinked row not offered to unknown creates") {
+        return Ok(None);
+    }
+    let mut open = link::open_creates(tx.conn(), ground.replica)?;
+    if open.is_empty() {
+        return Ok(None);
+    }
+    let none = std::collections::BTreeSet::new();
+    let rules = ground.rules(&none);
+    // What was made before ours was sent is not ours.
+    open.retain(|linked| match (row.created, linked.state.sent.last().and_then(|sent| sent.server_time)) {
+        (Some(created), Some(sent)) => created >= sent.minus(std::time::Duration::from_secs(7)),
+        _ => true,
+    });
+    let matching: Vec<usize> = (0..open.len()).filter(|at| matches_create(&open[*at].state, props, rules)).collect();
+    if let [only] = matching[..] {
+        let mut linked = open.swap_remove(only);
+        linked.state.remote_id = Some(row.remote_id.clone());
+        return Ok(Some(linked));
+    }
+    for linked in &mut open {
+        if let Some(sent) = linked.state.sent.last_mut() {
+            sent.strangers += 1;
+        }
+        link::save(tx, linked.link, &linked.state, true)?;
+    }
+    Ok(None)
+}
+
+fn matches_create(state: &Link, props: &Props, rules: Rules<'_>) -> bool {
+    let Some(SentWhat::Create(sent)) = state.sent.last().map(|sent| &sent.what) else { return false };
+    let identity = &rules.policy.identity;
+    if identity.is_empty() {
+        return alike(&rules.abilities.carried.of(props), sent, rules);
+    }
+    identity.iter().all(|name| sent.contains_key(name) && same(props.get(name), sent.get(name), rules.policy.likeness(name)))
+}
+
+/// The one live record without a link at this replica that has the row's identity properties, all of them present. In a sync that
+/// only sends, also the record of the same id.
+fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<Option<i64>, StoreError> {
+    let identity = &ground.spec.policy.identity;
+    let wanted: Option<Vec<_>> = identity.iter().map(|name| props.get(name).map(|value| (name, value))).collect();
+    if let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) {
+        let mut found = Vec::new();
+        let (first, value) = wanted[0];
+        // The first property narrows it in SQL; values are compared by the core.
+        let path = format!("$.{}", serde_json::to_string(first).map_err(link::damaged)?);
+        let mut statement = tx.conn().prepare_cached(
+            "SELECT record, data FROM m_record WHERE collection = ?1 AND state = 0 AND json_extract(data, ?2) = json_extract(?3, '$[0]')",
+        )?;
+        let mut rows = statement.query(params![ground.collection, path, format!("[{}]", json::write_value(value))])?;
+        while let Some(record) = rows.next()? {
+            let data = json::parse_object(&record.get::<_, String>(1)?).map_err(link::damaged)?;
+            let equal = wanted.iter().all(|(name, value)| {
+                data.contains_key(*name) && same(data.get(*name), Some(value), ground.spec.policy.likeness(name))
+            });
+            if equal {
+                found.push(record.get::<_, i64>(0)?);
+            }
+        }
+        let mut free = Vec::new();
+        for record in found {
+            if unlinked_here(tx, ground, record)? {
+                free.push(record);
+            }
+        }
+        if let [only] = free[..] {
+            return Ok(Some(only));
+        }
+    }
+    if ground.spec.direction == Direction::Up
+        && let Some(held) = record::find(tx.conn(), ground.collection, &row.remote_id)?
+        && held.data.is_some()
+        && unlinked_here(tx, ground, held.record)?
+    {
+        return Ok(Some(held.record));
+    }
+    Ok(None)
+}
+
+/// Whether a record has no place at this replica yet, and none at another remote.
+fn unlinked_here(tx: &Tx<'_>, ground: &Ground, record: i64) -> Result<bool, StoreError> {
+    let linked: i64 = tx
+        .conn()
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM m_link l WHERE l.record = ?1
+               AND (l.remote_id IS NOT NULL OR (l.replica = ?2 AND EXISTS (SELECT 1 FROM m_former f WHERE f.link = l.link))))",
+        )?
+        .query_row([record, ground.replica], |row| row.get(0))?;
+    Ok(linked == 0)
+}
+
+/// The remote's id where it is free in the collection and a good id, else a UUIDv7.
+fn free_id(tx: &mut Tx<'_>, ground: &Ground, remote_id: &str) -> Result<String, StoreError> {
+    let good = !remote_id.is_empty() && remote_id.len() <= ID_BYTES_MAX && !remote_id.chars().any(char::is_control);
+    if good {
+        match record::find(tx.conn(), ground.collection, remote_id)? {
+            None => return Ok(remote_id.into()),
+            Some(held) if held.data.is_none() && link::of_record(tx.conn(), ground.replica, held.record)?.is_none() => {
+                return Ok(remote_id.into());
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(tx.uuid7())
+}
