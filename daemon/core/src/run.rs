@@ -12,6 +12,8 @@ use crate::{
 pub mod checkpoint;
 mod down;
 mod machine;
+#[cfg(test)]
+mod tests;
 mod up;
 
 pub use checkpoint::{Resume, Watermark};
@@ -109,6 +111,8 @@ pub struct Terms {
     pub tombstones: bool,
     /// How many rows a page is asked for.
     pub page_rows: usize,
+    /// Rows that could not be applied before: to be asked for by id first.
+    pub ask: Vec<String>,
 }
 
 /// What applying a batch did.
@@ -175,7 +179,10 @@ pub enum Effect {
     /// Fetch the secret, open the remote, greet it. -> `Opened`
     Open,
     /// Hold the remote's history against the checkpoint. -> `Negotiated`
-    Negotiate,
+    Negotiate {
+        /// Another history was compared and is taken.
+        accept: bool,
+    },
     /// Ask the remote for a page. -> `Page`
     Fetch {
         /// From where the listing starts.
@@ -215,6 +222,8 @@ pub enum Effect {
     },
     /// Find links that a whole listing did not show, guard what is over the limit. -> `Ghosts`
     Ghosts {
+        /// The listing.
+        pass: u64,
         /// At most this many; the rest is guarded.
         most: u64,
     },
@@ -260,8 +269,11 @@ pub enum Event {
     Applied(Applied),
     /// Records asked for by id, or why not.
     Asked(Result<Vec<(String, Asked)>, RemoteError>),
-    /// The watermark is taken.
-    Completed,
+    /// The watermark is taken; how many creates were found whose outcome cannot be told.
+    Completed {
+        /// Those.
+        rejected: u64,
+    },
     /// Ghosts to ask for.
     Ghosts {
         /// Which.

@@ -159,7 +159,7 @@ impl Run {
             }
             Event::Opened(Ok(())) => {
                 if self.halt.is_none() {
-                    effects.push(Effect::Negotiate);
+                    effects.push(Effect::Negotiate { accept: false });
                 }
             }
             Event::Opened(Err(error)) => self.fail(error, effects),
@@ -179,7 +179,10 @@ impl Run {
                 effects.push(self.apply(rows(asked), true, resume));
             }
             Event::Asked(Err(error)) => self.fail(error, effects),
-            Event::Completed => self.completed(),
+            Event::Completed { rejected } => {
+                self.counts.rejected += rejected;
+                self.completed();
+            }
             Event::Ghosts { remote_ids, guarded } => {
                 self.counts.rejected += guarded;
                 self.ask = remote_ids;
@@ -260,6 +263,7 @@ impl Run {
         } else {
             Phase::Down(Down::new(at, rows))
         };
+        self.ask.clone_from(&terms.ask);
         self.terms = terms;
     }
 
@@ -346,7 +350,7 @@ impl Run {
             Phase::Completing { .. } => {}
             Phase::Ghosts => {
                 if !self.store_busy && !self.remote_busy {
-                    effects.push(Effect::Ghosts { most: self.deletes_left() });
+                    effects.push(Effect::Ghosts { pass: self.terms.pass, most: self.deletes_left() });
                 }
             }
             Phase::Up(_) => self.send(effects),
@@ -376,9 +380,9 @@ impl Run {
                 self.halt = Some(Ended::Held(found));
                 return self.end(effects);
             }
-            let at = Resume { pass: self.terms.pass, ..Resume::default() };
-            self.phase = Phase::Down(Down::new(at, self.terms.page_rows.max(1)));
-            self.list(effects);
+            // Not so different, or a person insists: it is taken, and everything is met.
+            self.phase = Phase::Opening;
+            effects.push(Effect::Negotiate { accept: true });
         }
     }
 
@@ -470,7 +474,7 @@ impl Effect {
         match self {
             Self::Open | Self::Fetch { .. } | Self::Ask { .. } | Self::Send { .. } => Side::Remote,
             Self::Begin
-            | Self::Negotiate
+            | Self::Negotiate { .. }
             | Self::Compare { .. }
             | Self::Apply { .. }
             | Self::Complete { .. }
@@ -491,7 +495,7 @@ impl Event {
             | Self::Negotiated(_)
             | Self::Compared(_)
             | Self::Applied(_)
-            | Self::Completed
+            | Self::Completed { .. }
             | Self::Ghosts { .. }
             | Self::Planned(_)
             | Self::Settled(_)

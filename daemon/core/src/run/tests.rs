@@ -1,0 +1,206 @@
+//! Owns: the laws of a run, over thousands of scripted worlds. Must never know: the store, remotes.
+
+use super::{Applied, Compared, Direction, Effect, Ended, Event, Order, Planned, Run, Settled, StopReason, Terms};
+use crate::replica::{Action, Answer, Asked, Cursor, Errand, Failure, From, Page, Precondition, RemoteError, Row, RowState};
+
+/// A small generator of chance: the same seed gives the same world.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn one_in(&mut self, odds: u64) -> bool {
+        self.below(odds) == 0
+    }
+}
+
+struct World {
+    chance: Chance,
+    pages: u64,
+    behind: u64,
+    faults: bool,
+}
+
+fn row(id: u64) -> Row {
+    Row { remote_id: format!("r{id}"), revision: None, modified: None, created: None, state: RowState::Live(Default::default()) }
+}
+
+impl World {
+    fn error(&mut self) -> RemoteError {
+        let kinds = [
+            Failure::Offline,
+            Failure::Broken,
+            Failure::Server,
+            Failure::Nonsense,
+            Failure::NeedsLogin,
+            Failure::CheckpointRefused,
+        ];
+        let kind = kinds[usize::try_from(self.chance.below(kinds.len() as u64)).unwrap()];
+        RemoteError::new(kind, "planned")
+    }
+
+    fn answer(&mut self, effect: &Effect, hurried: bool) -> Event {
+        let stopped = || RemoteError::new(Failure::Stopped, "stopped");
+        let fault = self.faults && self.chance.one_in(12);
+        match effect {
+            Effect::Hurry => unreachable!("has no event of its own"),
+            Effect::Begin if fault => broken(),
+            Effect::Begin => Event::Begun("r-1".into()),
+            Effect::Open if hurried => Event::Opened(Err(stopped())),
+            Effect::Open if fault => Event::Opened(Err(self.error())),
+            Effect::Open => Event::Opened(Ok(())),
+            Effect::Negotiate { accept } => Event::Negotiated(Terms {
+                from: if self.chance.one_in(2) { From::Start } else { From::Token("t".into()) },
+                pass: 3,
+                deletes_max: 10,
+                compare_first: !accept && self.chance.one_in(3),
+                cursor: Cursor::Token,
+                page_rows: 2,
+                ask: if self.chance.one_in(5) { vec!["r9".into()] } else { Vec::new() },
+                ..Terms::default()
+            }),
+            Effect::Fetch { .. } if hurried => Event::Page(Err(stopped())),
+            Effect::Fetch { .. } if fault => Event::Page(Err(self.error())),
+            Effect::Fetch { page, .. } => {
+                let at: u64 = page.as_deref().map_or(0, |page| page.parse().unwrap());
+                let rows = (0..self.chance.below(4)).map(row).collect();
+                let next = if self.faults && self.chance.one_in(30) { at } else { at + 1 };
+                Event::Page(Ok(Page {
+                    rows,
+                    next: (at < self.pages).then(|| next.to_string()),
+                    token: Some("t2".into()),
+                    ..Page::default()
+                }))
+            }
+            Effect::Compare { .. } => Event::Compared(Compared { differ: self.chance.below(2) }),
+            Effect::Apply { .. } if fault => broken(),
+            Effect::Apply { asked, rows, .. } => {
+                let ask =
+                    if !asked && !rows.is_empty() && self.chance.one_in(4) { vec!["r1".into(), "r2".into()] } else { Vec::new() };
+                Event::Applied(Applied { changed: 1, ask, ..Applied::default() })
+            }
+            Effect::Ask { .. } if hurried => Event::Asked(Err(stopped())),
+            Effect::Ask { .. } if fault => Event::Asked(Err(self.error())),
+            Effect::Ask { remote_ids } => Event::Asked(Ok(remote_ids.iter().map(|id| (id.clone(), Asked::Gone)).collect())),
+            Effect::Complete { .. } => Event::Completed { rejected: 0 },
+            Effect::Ghosts { .. } => {
+                let ghosts = self.chance.below(3);
+                Event::Ghosts { remote_ids: (0..ghosts).map(|id| format!("g{id}")).collect(), guarded: 0 }
+            }
+            Effect::Plan { .. } => {
+                let many = self.behind.min(2);
+                let errand = |link| Errand {
+                    link,
+                    action: Action::Delete { remote_id: "r".into(), unless_moved: Precondition::Revision("e".into()) },
+                };
+                let errands = (0..i64::try_from(many).unwrap()).map(errand).collect();
+                let look = if self.chance.one_in(6) { vec!["l1".into()] } else { Vec::new() };
+                Event::Planned(Planned {
+                    errands,
+                    look,
+                    more: self.behind > many,
+                    after: 1,
+                    behind: self.behind,
+                    ..Planned::default()
+                })
+            }
+            Effect::Send { errands } => {
+                let mut answers = Vec::new();
+                for errand in errands {
+                    let answer = if hurried {
+                        Answer::Unknown(stopped())
+                    } else if fault {
+                        Answer::Unknown(self.error())
+                    } else {
+                        Answer::Taken(None)
+                    };
+                    answers.push((errand.link, answer));
+                }
+                Event::Sent(answers)
+            }
+            Effect::Settle { .. } if fault => broken(),
+            Effect::Settle { answers } => {
+                let taken = answers.iter().filter(|(_, answer)| matches!(answer, Answer::Taken(_))).count() as u64;
+                self.behind = self.behind.saturating_sub(taken);
+                Event::Settled(Settled { taken, ..Settled::default() })
+            }
+            Effect::Finish(_) => Event::Finished { standing: 0 },
+        }
+    }
+}
+
+fn broken() -> Event {
+    Event::StoreFailed(crate::ask::Trouble { name: "disk_full".into(), what: "planned".into(), hint: None })
+}
+
+fn remote(effect: &Effect) -> bool {
+    matches!(effect, Effect::Open | Effect::Fetch { .. } | Effect::Ask { .. } | Effect::Send { .. })
+}
+
+/// Plays one run in one world; returns how it ended.
+#[track_caller]
+fn play(seed: u64, faults: bool, stop_after: Option<u64>) -> Ended {
+    let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let (pages, behind) = (chance.below(5), chance.below(7));
+    let mut world = World { chance, pages, behind, faults };
+    let mut run = Run::new(Order { direction: Direction::Both, trigger: "timer".into(), ..Order::default() });
+    let mut under_way: Vec<Effect> = run.handle(Event::Start);
+    let (mut stopped, mut ended, mut steps) = (false, None, 0);
+    while !under_way.is_empty() {
+        steps += 1;
+        assert!(steps < 2_000, "seed {seed}: the run does not end");
+        assert!(under_way.iter().filter(|effect| remote(effect)).count() <= 1, "seed {seed}: two at the remote: {under_way:?}");
+        assert!(under_way.iter().filter(|effect| !remote(effect)).count() <= 1, "seed {seed}: two in the store: {under_way:?}");
+        let event = if stop_after == Some(steps) {
+            stopped = true;
+            Event::Stop(StopReason::User)
+        } else {
+            let at = usize::try_from(world.chance.below(under_way.len() as u64)).unwrap();
+            let effect = under_way.remove(at);
+            if let Effect::Finish(outcome) = &effect {
+                assert!(ended.is_none(), "seed {seed}: finished twice");
+                assert!(under_way.is_empty(), "seed {seed}: finished with work under way: {under_way:?}");
+                ended = Some(outcome.ended.clone());
+            }
+            world.answer(&effect, stopped && remote(&effect))
+        };
+        let mut effects = run.handle(event);
+        effects.retain(|effect| *effect != Effect::Hurry);
+        if stopped {
+            assert!(!effects.iter().any(remote), "seed {seed}: a new request after a stop: {effects:?}");
+        }
+        under_way.extend(effects);
+    }
+    assert!(run.ended(), "seed {seed}: nothing under way, and not ended: {run:?}");
+    ended.unwrap_or_else(|| panic!("seed {seed}: ended without a history row"))
+}
+
+#[test]
+fn without_faults_a_run_is_done() {
+    for seed in 1..4_000 {
+        assert_eq!(play(seed, false, None), Ended::Done, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_stop_at_any_step_ends_it_with_no_new_request() {
+    let mut stopped = 0;
+    for seed in 1..4_000 {
+        if play(seed, false, Some(1 + seed % 23)) == Ended::Stopped(StopReason::User) {
+            stopped += 1;
+        }
+    }
+    assert!(stopped > 2_000, "only {stopped} runs were still under way when they were told to stop");
+}
+
+#[test]
+fn with_faults_and_stops_it_ends_exactly_once() {
+    for seed in 1..20_000 {
+        play(seed, true, (seed % 3 == 0).then_some(1 + seed % 29));
+    }
+}

@@ -1,0 +1,292 @@
+//! Owns: doing what a run asks for: each effect ends in exactly one event, also when it panics. Must never know: why it is asked for.
+//!
+//! The simulation calls [`perform`] with a store in memory and fake remotes: nothing here is done a second time for tests.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use mingle_core::{
+    ask::{Refusal, Trouble},
+    replica::{Answer, Asked, Errand, Failure, RemoteError},
+    run::{Effect, Event, Order},
+    time::Timestamp,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    remotes::{Pending, Remote, wrap},
+    store::{
+        Class, Store, StoreError,
+        sync::{self, Ground, SyncSpec},
+    },
+};
+
+/// Opens the remote of a sync: fetches its secret, makes a connection. Called anew for each run.
+pub trait Opener: Send + Sync {
+    /// The remote, ready to be greeted.
+    fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>>;
+}
+
+/// What one run stands on while it goes.
+pub struct Site {
+    store: Store,
+    spec: Arc<SyncSpec>,
+    order: Order,
+    opener: Arc<dyn Opener>,
+    /// Cancelled: whatever is under way at the remote ends at once.
+    hurry: CancellationToken,
+    found: Mutex<FoundSoFar>,
+}
+
+#[derive(Default, Clone)]
+struct FoundSoFar {
+    run: String,
+    remote: Option<Arc<dyn Remote>>,
+    epoch: String,
+    ground: Option<Arc<Ground>>,
+    server_time: Option<Timestamp>,
+}
+
+impl Site {
+    /// For one run.
+    #[must_use]
+    pub fn new(store: Store, spec: Arc<SyncSpec>, order: Order, opener: Arc<dyn Opener>) -> Self {
+        Self { store, spec, order, opener, hurry: CancellationToken::new(), found: Mutex::default() }
+    }
+
+    /// Ends what is under way at the remote. The effect's own event tells how far it came.
+    pub fn hurry(&self) {
+        self.hurry.cancel();
+    }
+
+    fn found(&self) -> FoundSoFar {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut FoundSoFar)) {
+        change(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Does one effect. [`Effect::Hurry`] ends in no event of its own: it is [`Site::hurry`].
+pub async fn perform(site: Arc<Site>, effect: Effect, now: Timestamp) -> Event {
+    let remote_side = matches!(effect, Effect::Open | Effect::Fetch { .. } | Effect::Ask { .. } | Effect::Send { .. });
+    let shape = Shape::of(&effect);
+    let done = AssertUnwindSafe(one(&site, effect, now)).catch_unwind().await;
+    match done {
+        Ok(event) => event,
+        Err(_) if remote_side => shape.panicked(),
+        Err(_) => Event::StoreFailed(Trouble {
+            name: "internal".into(),
+            what: "a part of the run panicked".into(),
+            hint: Some("the log has the place; please report it".into()),
+        }),
+    }
+}
+
+/// Which event an effect on the remote's side ends in when it panics.
+enum Shape {
+    Open,
+    Fetch,
+    Ask,
+    Send(Vec<i64>),
+    Store,
+}
+
+impl Shape {
+    fn of(effect: &Effect) -> Self {
+        match effect {
+            Effect::Open => Self::Open,
+            Effect::Fetch { .. } => Self::Fetch,
+            Effect::Ask { .. } => Self::Ask,
+            Effect::Send { errands } => Self::Send(errands.iter().map(|errand| errand.link).collect()),
+            _ => Self::Store,
+        }
+    }
+
+    fn panicked(self) -> Event {
+        let error = RemoteError::new(Failure::Nonsense, "a part of the run panicked at what the remote sent");
+        match self {
+            Self::Open | Self::Store => Event::Opened(Err(error)),
+            Self::Fetch => Event::Page(Err(error)),
+            Self::Ask => Event::Asked(Err(error)),
+            Self::Send(links) => Event::Sent(links.into_iter().map(|link| (link, Answer::Unknown(error.clone()))).collect()),
+        }
+    }
+}
+
+fn stopped() -> RemoteError {
+    RemoteError::new(Failure::Stopped, "stopped")
+}
+
+fn trouble(error: StoreError) -> Event {
+    tracing::warn!(%error, "a run's work in the store failed");
+    let full = matches!(error, StoreError::Full);
+    let what = error.to_string();
+    let name = match Refusal::from(error) {
+        Refusal::DiskFull(_) => "disk_full",
+        Refusal::Busy(_) => "busy",
+        Refusal::ReadOnly(_) => "read_only",
+        Refusal::Unknown(_) => "outcome_unknown",
+        _ => "internal",
+    };
+    let hint = full.then(|| "free some space; the sync goes on by itself".to_string());
+    Event::StoreFailed(Trouble { name: name.into(), what, hint })
+}
+
+async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
+    match effect {
+        Effect::Hurry => Event::Start,
+        Effect::Open => Event::Opened(open(site).await),
+        Effect::Fetch { from, page, rows } => {
+            let Some(remote) = site.found().remote else { return Event::Page(Err(stopped())) };
+            let listed = until_hurried(site, remote.list(&from, page.as_deref(), rows)).await;
+            let page = listed.unwrap_or_else(|| Err(stopped()));
+            if let Ok(page) = &page {
+                site.note(|found| found.server_time = page.server_time.or(found.server_time));
+            }
+            Event::Page(page)
+        }
+        Effect::Ask { remote_ids } => Event::Asked(ask(site, remote_ids).await),
+        Effect::Send { errands } => Event::Sent(send(site, errands).await),
+        other => match in_store(site, other, now).await {
+            Ok(event) => event,
+            Err(error) => trouble(error),
+        },
+    }
+}
+
+async fn until_hurried<T>(site: &Site, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = site.hurry.cancelled() => None,
+        done = work => Some(done),
+    }
+}
+
+async fn open(site: &Site) -> Result<(), RemoteError> {
+    let work = async {
+        let remote = site.opener.open().await?;
+        let greeting = remote.greet().await?;
+        Ok((remote, greeting))
+    };
+    let (remote, greeting) = until_hurried(site, work).await.unwrap_or_else(|| Err(stopped()))?;
+    site.note(|found| {
+        found.epoch = format!("{}\u{1f}{}", site.spec.identity, greeting.instance);
+        found.server_time = greeting.server_time;
+        found.remote = Some(remote);
+    });
+    Ok(())
+}
+
+async fn ask(site: &Site, remote_ids: Vec<String>) -> Result<Vec<(String, Asked)>, RemoteError> {
+    let Some(remote) = site.found().remote else { return Err(stopped()) };
+    let mut asked = Vec::with_capacity(remote_ids.len());
+    for remote_id in remote_ids {
+        let answer = until_hurried(site, remote.get(&remote_id)).await.unwrap_or_else(|| Err(stopped()))?;
+        asked.push((remote_id, answer));
+    }
+    Ok(asked)
+}
+
+/// Sends errands, as many at once as the remote likes. Once one shows that the others cannot succeed either, those that have not
+/// left are not sent.
+async fn send(site: &Site, errands: Vec<Errand>) -> Vec<(i64, Answer)> {
+    let Some(remote) = site.found().remote else {
+        return errands.into_iter().map(|errand| (errand.link, Answer::Unsent(stopped()))).collect();
+    };
+    let at_once = remote.abilities().errands_max.max(1);
+    let mut waiting = errands.into_iter();
+    let mut under_way = FuturesUnordered::new();
+    let mut answers = Vec::new();
+    let mut barred: Option<RemoteError> = None;
+    loop {
+        if site.hurry.is_cancelled() {
+            barred.get_or_insert_with(stopped);
+        }
+        while barred.is_none() && under_way.len() < at_once {
+            let Some(errand) = waiting.next() else { break };
+            let remote = Arc::clone(&remote);
+            under_way.push(async move {
+                let answer = until_hurried(site, wrap::carry(remote.as_ref(), &errand.action)).await;
+                (errand.link, answer.unwrap_or_else(|| Answer::Unknown(stopped())))
+            });
+        }
+        let Some((link, answer)) = under_way.next().await else { break };
+        if let Answer::Unsent(error) | Answer::Unknown(error) = &answer
+            && matches!(error.kind, Failure::Offline | Failure::Throttled(_) | Failure::NeedsLogin)
+        {
+            barred.get_or_insert_with(|| error.clone());
+        }
+        answers.push((link, answer));
+    }
+    let barred = barred.unwrap_or_else(stopped);
+    answers.extend(waiting.map(|errand| (errand.link, Answer::Unsent(barred.clone()))));
+    answers
+}
+
+async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Event, StoreError> {
+    let found = site.found();
+    let spec = Arc::clone(&site.spec);
+    let store = &site.store;
+    let ground = || found.ground.clone().ok_or(StoreError::Closed);
+    let background = Class::Background;
+    Ok(match effect {
+        Effect::Begin => {
+            let order = site.order.clone();
+            let run = store.write(background, now, move |tx| sync::begin(tx, &spec.name, &order)).await?;
+            site.note(|found| found.run.clone_from(&run));
+            Event::Begun(run)
+        }
+        Effect::Negotiate { accept } => {
+            let remote = found.remote.clone().ok_or(StoreError::Closed)?;
+            let abilities = Arc::new(remote.abilities().clone());
+            let order = site.order.clone();
+            let (run, epoch) = (found.run.clone(), found.epoch.clone());
+            let (ground, terms) = store
+                .write(background, now, move |tx| sync::negotiate(tx, &spec, &abilities, &run, &epoch, &order, accept))
+                .await?;
+            site.note(|found| found.ground = Some(Arc::new(ground)));
+            Event::Negotiated(terms)
+        }
+        Effect::Compare { rows } => {
+            let ground = ground()?;
+            Event::Compared(store.write(background, now, move |tx| sync::compare(tx.conn(), &ground, &rows)).await?)
+        }
+        Effect::Apply { rows, asked, pass, resume, deletes_left } => {
+            let ground = ground()?;
+            let work = move |tx: &mut _| sync::apply(tx, &ground, &rows, asked, pass, resume.as_ref(), deletes_left);
+            Event::Applied(store.write(background, now, work).await?)
+        }
+        Effect::Complete { watermark } => {
+            let ground = ground()?;
+            let rejected = store.write(background, now, move |tx| sync::complete(tx, &ground, watermark.as_ref())).await?;
+            Event::Completed { rejected }
+        }
+        Effect::Ghosts { pass, most } => {
+            let ground = ground()?;
+            let (remote_ids, guarded) = store.write(background, now, move |tx| sync::ghosts(tx, &ground, pass, most)).await?;
+            Event::Ghosts { remote_ids, guarded }
+        }
+        Effect::Plan { after, except } => {
+            let (ground, server_time) = (ground()?, found.server_time);
+            Event::Planned(store.write(background, now, move |tx| sync::plan(tx, &ground, after, &except, server_time)).await?)
+        }
+        Effect::Settle { answers } => {
+            let ground = ground()?;
+            Event::Settled(store.write(background, now, move |tx| sync::settle(tx, &ground, &answers)).await?)
+        }
+        Effect::Finish(outcome) => {
+            if found.run.is_empty() {
+                return Ok(Event::Finished { standing: 0 });
+            }
+            let run = found.run.clone();
+            let standing = store.write(background, now, move |tx| sync::finish(tx, &run, &spec.name, &outcome)).await?;
+            Event::Finished { standing }
+        }
+        Effect::Hurry | Effect::Open | Effect::Fetch { .. } | Effect::Ask { .. } | Effect::Send { .. } => Event::Start,
+    })
+}
