@@ -2,6 +2,7 @@
 //! computed from the arguments is not here. `daemon/ARCHITECTURE.md` has the map.
 
 pub mod ask;
+pub mod engine;
 pub mod limits;
 pub mod meeting;
 pub mod mingle;

@@ -1,0 +1,499 @@
+//! Owns: the board of schedules and runs; takes every event, routes it, asks the schedule, says what is to be done.
+//! Must never know: the insides of effects, how anything is stored or shown.
+//!
+//! One owner, one loop: `handle(now, event, effects)`. Each effect that is a piece of a run ends in exactly one [`Event::Run`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    ask::{self, Accepted, DaemonState, Halted, Refusal, RunMode, RunRequest, RunState, RunWaited, SyncState, Trouble},
+    limits,
+    replica::Failure,
+    run::{self, Direction, Ended, Mode, Order, Run},
+    schedule::{Board, Conditions, End, Hold, Job, Look, Name, Patience, Request, StopReason, Trigger, decide, look, text},
+    time::Timestamp,
+};
+
+mod asked;
+mod ids;
+mod shown;
+#[cfg(test)]
+mod tests;
+
+use ids::Ids;
+pub use shown::SyncShown;
+
+/// Names a question of an app that is answered later.
+pub type AskId = u64;
+
+/// A sync as the engine knows it.
+#[derive(Clone, Debug)]
+pub struct SyncFacts {
+    /// The collection it fills.
+    pub collection: String,
+    /// Which way.
+    pub direction: Direction,
+    /// Its place on the board.
+    pub job: Job,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Time has passed, or a bell rang.
+    Look,
+    /// A commit changed a collection; `brought_by`: the sync that did, none: apps (also) did.
+    Changed {
+        /// Which collection.
+        collection: String,
+        /// The sync that brought it; none: an app.
+        brought_by: Option<String>,
+    },
+    /// A part of a run is done.
+    Run(Name, run::Event),
+    /// An app asks.
+    Ask(AskId, Ask),
+    /// What was to be written down is, or why not.
+    Written(AskId, Result<(), Refusal>),
+    /// The credentials of a remote are others now, or a check found them good.
+    LoginChanged(Name),
+    /// The daemon ends: runs stop, nothing new begins.
+    Shutdown,
+}
+
+/// What an app asks of the engine.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// A run.
+    RunSync(RunRequest),
+    /// Suspend all runs, refuse new ones.
+    Stop {
+        /// Who.
+        by: Option<String>,
+    },
+    /// Accept runs again.
+    Restart {
+        /// Make due what the stop ended.
+        resync_stopped: bool,
+    },
+    /// Suspend one sync.
+    Pause {
+        /// Which.
+        sync: String,
+        /// Who.
+        by: Option<String>,
+    },
+    /// Take a pause back.
+    Resume {
+        /// Which.
+        sync: String,
+    },
+    /// Tell when this run has ended.
+    WaitRun {
+        /// Which.
+        run: String,
+    },
+    /// Nobody waits for this answer any more.
+    Forget,
+}
+
+/// What the engine answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// To `RunSync`.
+    Accepted(Accepted),
+    /// To `Stop` and `Restart`.
+    Halted(Halted),
+    /// To `Pause` and `Resume`.
+    State(SyncState),
+    /// To `WaitRun`.
+    Waited(RunWaited),
+    /// To `WaitRun`: no such run is queued or on; history may know it.
+    NotHere,
+}
+
+/// What is to be written down before it is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A stop that holds over restarts, with the syncs it ended.
+    Stopped {
+        /// Since when.
+        since: Timestamp,
+        /// By whom.
+        by: Option<String>,
+        /// What it ended.
+        ended: Vec<String>,
+    },
+    /// No stop.
+    Running,
+    /// A sync is paused.
+    Paused {
+        /// Which.
+        sync: String,
+        /// Since when.
+        since: Timestamp,
+        /// By whom.
+        by: Option<String>,
+    },
+    /// It is not.
+    Resumed {
+        /// Which.
+        sync: String,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// A run begins: make what it stands on. Its own effects follow.
+    Begin {
+        /// Which sync.
+        sync: Name,
+        /// What is asked of it.
+        order: Order,
+    },
+    /// A piece of a run; ends in one [`Event::Run`] (except [`run::Effect::Hurry`]).
+    Run(Name, run::Effect),
+    /// A run is over: what it stood on may go.
+    Over(Name),
+    /// Write down; ends in one [`Event::Written`].
+    Write(AskId, Mark),
+    /// A run that was queued never began: its history row.
+    NeverBegan {
+        /// Its id.
+        run: String,
+        /// Which sync.
+        sync: String,
+        /// What ended it.
+        reason: StopReason,
+    },
+    /// Answer an app.
+    Answer(AskId, Result<Answer, Refusal>),
+    /// Tell whoever listens.
+    Tell(ask::Event),
+    /// Look again then.
+    Wake(Option<Timestamp>),
+}
+
+#[derive(Clone, Debug)]
+struct Sync {
+    collection: String,
+    direction: Direction,
+    run: Option<Run>,
+    /// The id of the run that is on.
+    run_id: Option<String>,
+    /// The id and the wishes of the run that is asked for.
+    asked: Option<Wish>,
+    /// The state last told.
+    told: Option<SyncState>,
+    /// Since when it has failed without a success between.
+    failing_since: Option<Timestamp>,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Clone, Debug)]
+struct Wish {
+    run: String,
+    mode: Mode,
+    force: bool,
+    accept_deletes: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Stopped {
+    since: Timestamp,
+    by: Option<String>,
+    /// Syncs whose runs this stop ended.
+    ended: BTreeSet<String>,
+}
+
+/// The engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    board: Board,
+    conditions: Conditions,
+    syncs: BTreeMap<Name, Sync>,
+    ids: Ids,
+    stopped: Option<Stopped>,
+    began: Timestamp,
+    /// Apps that wait for a run, by its id.
+    waiting: BTreeMap<String, Vec<AskId>>,
+    /// Answers that wait until something is written.
+    writing: BTreeMap<AskId, Answer>,
+    shutting_down: bool,
+}
+
+impl Engine {
+    /// With these syncs. `seed` makes the ids of runs; `stopped`: a stop that holds from before.
+    #[must_use]
+    pub fn new(syncs: BTreeMap<Name, SyncFacts>, stopped: Option<(Timestamp, Option<String>, Vec<String>)>, seed: u64, now: Timestamp) -> Self {
+        let mut board = Board::default();
+        let mut known = BTreeMap::new();
+        for (name, facts) in syncs {
+            board.jobs.insert(name.clone(), facts.job);
+            let sync = Sync {
+                collection: facts.collection,
+                direction: facts.direction,
+                run: None,
+                run_id: None,
+                asked: None,
+                told: None,
+                failing_since: None,
+                trouble: None,
+            };
+            known.insert(name, sync);
+        }
+        let stopped = stopped.map(|(since, by, ended)| Stopped { since, by, ended: ended.into_iter().collect() });
+        let conditions = Conditions { stopped: stopped.is_some().then_some(StopReason::User), ..Conditions::default() };
+        Self {
+            board,
+            conditions,
+            syncs: known,
+            ids: Ids::new(seed),
+            stopped,
+            began: now,
+            waiting: BTreeMap::new(),
+            writing: BTreeMap::new(),
+            shutting_down: false,
+        }
+    }
+
+    /// Takes an event; what is to be done is added to `effects`.
+    pub fn handle(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Look => {}
+            Event::Changed { collection, brought_by } => self.changed(now, &collection, brought_by.as_deref()),
+            Event::Run(name, event) => self.went_on(now, &name, event, effects),
+            Event::Ask(id, question) => self.asked(now, id, question, effects),
+            Event::Written(id, Ok(())) => {
+                if let Some(answer) = self.writing.remove(&id) {
+                    let answer = self.fresh(answer);
+                    effects.push(Effect::Answer(id, Ok(answer)));
+                }
+            }
+            Event::Written(id, Err(refusal)) => {
+                self.writing.remove(&id);
+                effects.push(Effect::Answer(id, Err(refusal)));
+            }
+            Event::LoginChanged(remote) => {
+                self.board.remotes.entry(remote).or_default().needs_login = false;
+            }
+            Event::Shutdown => {
+                self.shutting_down = true;
+                self.conditions.stopped = Some(StopReason::Shutdown);
+            }
+        }
+        self.decide(now, effects);
+    }
+
+    /// Whether nothing is under way.
+    #[must_use]
+    pub fn quiet(&self) -> bool {
+        self.syncs.values().all(|sync| sync.run.is_none())
+    }
+
+    /// The syncs that have a cron expression are rung for; their names are all the bell needs.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// The daemon's state, since when, by whom.
+    #[must_use]
+    pub fn state(&self) -> (DaemonState, Timestamp, Option<String>) {
+        match &self.stopped {
+            None if self.shutting_down => (DaemonState::Stopping, self.began, None),
+            None => (DaemonState::Running, self.began, None),
+            Some(stopped) => {
+                let state = if self.quiet() { DaemonState::Stopped } else { DaemonState::Stopping };
+                (state, stopped.since, stopped.by.clone())
+            }
+        }
+    }
+
+    fn changed(&mut self, now: Timestamp, collection: &str, brought_by: Option<&str>) {
+        for (name, sync) in &self.syncs {
+            if sync.collection == collection
+                && sync.direction.sends()
+                && brought_by != Some(&**name)
+                && let Some(job) = self.board.jobs.get_mut(name)
+            {
+                job.changed(now);
+            }
+        }
+    }
+
+    /// Lets the schedule decide, and puts it into effect.
+    fn decide(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let decision = decide(&self.board, &self.conditions, now);
+        for (name, reason) in decision.stop {
+            if let Some(job) = self.board.jobs.get_mut(&name) {
+                job.stopping(reason);
+            }
+            self.went_on(now, &name, run::Event::Stop(reason), effects);
+        }
+        let started = !decision.start.is_empty();
+        for start in decision.start {
+            self.begin(now, &start.sync, start.trigger, effects);
+        }
+        self.tell_states(now, effects);
+        // A start changes what else may start; one more look is enough, for it starts nothing that this one would not have.
+        let wake = if started { decide(&self.board, &self.conditions, now).wake_at } else { decision.wake_at };
+        effects.push(Effect::Wake(wake));
+    }
+
+    fn begin(&mut self, now: Timestamp, name: &Name, trigger: Trigger, effects: &mut Vec<Effect>) {
+        let (Some(job), Some(sync)) = (self.board.jobs.get_mut(name), self.syncs.get_mut(name)) else { return };
+        job.begin(now);
+        let wish = sync.asked.take();
+        let order = Order {
+            run: wish.as_ref().map_or_else(|| self.ids.next(), |wish| wish.run.clone()),
+            direction: sync.direction,
+            mode: wish.as_ref().map_or(Mode::Fast, |wish| wish.mode),
+            trigger: trigger.name().into(),
+            force: wish.as_ref().is_some_and(|wish| wish.force),
+            accept_deletes: wish.is_some_and(|wish| wish.accept_deletes),
+        };
+        sync.run_id = Some(order.run.clone());
+        let mut run = Run::new(order.clone());
+        let first = run.handle(run::Event::Start);
+        sync.run = Some(run);
+        effects.push(Effect::Begin { sync: name.clone(), order });
+        effects.extend(first.into_iter().map(|effect| Effect::Run(name.clone(), effect)));
+        self.tell_run(name, effects);
+    }
+
+    /// A part of a run is done, or it is told to stop.
+    fn went_on(&mut self, now: Timestamp, name: &Name, event: run::Event, effects: &mut Vec<Effect>) {
+        let Some(sync) = self.syncs.get_mut(name) else { return };
+        let Some(run) = &mut sync.run else { return };
+        if let Some(job) = self.board.jobs.get_mut(name) {
+            job.heard(now);
+        }
+        let next = run.handle(event);
+        effects.extend(next.into_iter().map(|effect| Effect::Run(name.clone(), effect)));
+        if run.ended() {
+            self.ended(now, name, effects);
+        } else {
+            self.tell_run(name, effects);
+        }
+    }
+
+    /// A run is over: what that means for the schedule, and for those who wait.
+    fn ended(&mut self, now: Timestamp, name: &Name, effects: &mut Vec<Effect>) {
+        let (Some(sync), Some(job)) = (self.syncs.get_mut(name), self.board.jobs.get_mut(name)) else { return };
+        let Some(run) = sync.run.take() else { return };
+        let run_id = sync.run_id.take().unwrap_or_default();
+        let outcome = run.outcome().clone();
+        let remote = self.board.remotes.entry(job.plan.remote.clone()).or_default();
+        let (end, trouble) = match &outcome.ended {
+            Ended::Done => {
+                remote.needs_login = false;
+                remote.patience = None;
+                (End::Done, None)
+            }
+            Ended::Stopped(reason) => (End::Stopped(*reason), None),
+            Ended::Cancelled => (End::Stopped(StopReason::User), None),
+            Ended::Held(_) => {
+                job.epoch_held = true;
+                let what = "the remote has another history than the one we know, and too much differs".to_string();
+                let hint = Some(format!("`mingle sync {name} --force` merges them"));
+                (End::Failed, Some(Trouble { name: "epoch".into(), what, hint }))
+            }
+            Ended::Failed(error) => {
+                match error.kind {
+                    Failure::NeedsLogin => remote.needs_login = true,
+                    Failure::Throttled(until) => {
+                        let until = until.unwrap_or(now).min(now.plus(limits::PATIENCE));
+                        remote.patience = Some(Patience { asked: now, until });
+                    }
+                    _ => {}
+                }
+                let trouble = Trouble { name: error.kind.name().into(), what: error.what.clone(), hint: error.hint.clone() };
+                (End::Failed, Some(trouble))
+            }
+            Ended::Broken(trouble) => (End::Failed, Some(trouble.clone())),
+        };
+        job.end(now, end);
+        match (&trouble, end) {
+            (None, End::Done) => sync.failing_since = None,
+            (Some(_), _) => {
+                sync.failing_since.get_or_insert(now);
+            }
+            _ => {}
+        }
+        sync.trouble.clone_from(&trouble);
+        let stopped_by_stop = matches!(end, End::Stopped(StopReason::User | StopReason::App));
+        if stopped_by_stop && let Some(stopped) = &mut self.stopped {
+            stopped.ended.insert(name.to_string());
+        }
+        effects.push(Effect::Over(name.clone()));
+        let (status, state) = match &outcome.ended {
+            Ended::Done if run.standing() > 0 => ("done_with_errors", RunState::DoneWithErrors),
+            Ended::Done => ("done", RunState::Done),
+            Ended::Stopped(_) => ("stopped", RunState::Stopped),
+            Ended::Cancelled => ("cancelled", RunState::Cancelled),
+            Ended::Failed(_) | Ended::Broken(_) | Ended::Held(_) => ("failed", RunState::Failed),
+        };
+        let news = outcome.counts.down + outcome.counts.up > 0;
+        let result = match end {
+            End::Done if news => "new_data",
+            End::Done => "no_new_data",
+            _ => "failed",
+        };
+        effects.push(Effect::Tell(ask::Event::Run {
+            sync: name.to_string(),
+            run: run_id.clone(),
+            status: status.into(),
+            progress: None,
+            result: Some(result.into()),
+            stop_reason: match end {
+                End::Stopped(reason) => Some(reason.to_string()),
+                _ => None,
+            },
+            error: trouble.clone(),
+        }));
+        let waited = RunWaited {
+            state,
+            why: trouble.as_ref().map(|trouble| trouble.what.clone()),
+            remote: Some((job.plan.remote.to_string(), trouble.map(|trouble| trouble.name))),
+        };
+        for id in self.waiting.remove(&run_id).unwrap_or_default() {
+            effects.push(Effect::Answer(id, Ok(Answer::Waited(waited.clone()))));
+        }
+    }
+
+    fn tell_run(&self, name: &Name, effects: &mut Vec<Effect>) {
+        let Some(sync) = self.syncs.get(name) else { return };
+        let (Some(run), Some(id)) = (&sync.run, &sync.run_id) else { return };
+        let progress = run.progress();
+        effects.push(Effect::Tell(ask::Event::Run {
+            sync: name.to_string(),
+            run: id.clone(),
+            status: if run.stopping() { "stopping" } else { "running" }.into(),
+            progress: Some(ask::Progress { run: id.clone(), phase: progress.phase.into(), done: progress.done, total: progress.total }),
+            result: None,
+            stop_reason: None,
+            error: None,
+        }));
+    }
+
+    fn tell_states(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let names: Vec<Name> = self.syncs.keys().cloned().collect();
+        for name in names {
+            let Some(looked) = look(&self.board, &self.conditions, now, &name) else { continue };
+            let Some(sync) = self.syncs.get_mut(&name) else { continue };
+            if sync.told == Some(looked.state) {
+                continue;
+            }
+            sync.told = Some(looked.state);
+            effects.push(Effect::Tell(ask::Event::Sync {
+                sync: Some(name.to_string()),
+                state: Some(looked.state),
+                daemon: None,
+                hold: looked.holds.first().map(|hold| hold.holding(now)),
+                next: looked.next,
+            }));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Owns: what apps ask of runs: run, stop, restart, pause, resume, wait. Must never know: how answers travel.
+
+use super::{
+    Accepted, Answer, Ask, AskId, BTreeSet, DaemonState, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunMode, RunRequest,
+    RunState, RunWaited, StopReason, Stopped, SyncState, Timestamp, Trigger, Wish, ask, look,
+};
+
+impl Engine {
+    pub(super) fn asked(&mut self, now: Timestamp, id: AskId, question: Ask, effects: &mut Vec<Effect>) {
+        match question {
+            Ask::RunSync(request) => {
+                let answer = self.run_sync(now, &request);
+                effects.push(Effect::Answer(id, answer));
+            }
+            Ask::Stop { by } => self.stop(now, id, by, effects),
+            Ask::Restart { resync_stopped } => self.restart(id, resync_stopped, effects),
+            Ask::Pause { sync, by } => self.pause(now, id, sync, by, effects),
+            Ask::Resume { sync } => self.resume(id, sync, effects),
+            Ask::WaitRun { run } => {
+                let known = self.syncs.values().any(|sync| {
+                    sync.run_id.as_ref() == Some(&run) || sync.asked.as_ref().is_some_and(|wish| wish.run == run)
+                });
+                if known {
+                    self.waiting.entry(run).or_default().push(id);
+                } else {
+                    effects.push(Effect::Answer(id, Ok(Answer::NotHere)));
+                }
+            }
+            Ask::Forget => self.waiting.retain(|_, waiting| {
+                waiting.retain(|one| *one != id);
+                !waiting.is_empty()
+            }),
+        }
+    }
+
+    fn named(&self, sync: &str) -> Result<Name, Refusal> {
+        self.syncs.get_key_value(sync).map(|(name, _)| name.clone()).ok_or_else(|| {
+            let names: Vec<&str> = self.syncs.keys().map(|name| &**name).take(20).collect();
+            let known = if names.is_empty() {
+                "there are no syncs; a [sync.NAME] in config.toml makes one".into()
+            } else {
+                format!("the syncs are {}", names.join(", "))
+            };
+            Refusal::NotFound(format!("no sync {sync:?}"), Some(known))
+        })
+    }
+
+    fn run_sync(&mut self, now: Timestamp, request: &RunRequest) -> Result<Answer, Refusal> {
+        let name = self.named(&request.sync)?;
+        if self.shutting_down {
+            return Err(Refusal::Stopped("mingled is going down".into()));
+        }
+        if self.stopped.is_some() {
+            return Err(Refusal::Stopped("runs are stopped; `mingle restart` accepts them again".into()));
+        }
+        let (Some(sync), Some(job)) = (self.syncs.get_mut(&name), self.board.jobs.get_mut(&name)) else {
+            return Err(Refusal::Internal("a sync without a job".into()));
+        };
+        if job.paused {
+            return Err(Refusal::Stopped(format!("{name} is paused; `mingle resume {name}` takes that back")));
+        }
+        let mode = match request.mode {
+            None | Some(RunMode::Fast) => Mode::Fast,
+            Some(RunMode::Slow) => Mode::Slow,
+            Some(RunMode::Refresh) => Mode::Refresh,
+        };
+        // Requests that wait become one, which does what each of them asks.
+        let wish = sync.asked.get_or_insert_with(|| Wish { run: self.ids.next(), mode, force: false, accept_deletes: false });
+        wish.mode = wish.mode.max(mode);
+        wish.force |= request.force;
+        wish.accept_deletes |= request.accept_deletes;
+        let run = wish.run.clone();
+        job.ask(Request { at: now, person: true, force: request.force });
+        let state = look(&self.board, &self.conditions, now, &name).map(|looked| looked.state);
+        Ok(Answer::Accepted(Accepted { run, queued: state != Some(SyncState::Ready) }))
+    }
+
+    fn stop(&mut self, now: Timestamp, id: AskId, by: Option<String>, effects: &mut Vec<Effect>) {
+        let mut runs = Vec::new();
+        if self.stopped.is_none() {
+            self.stopped = Some(Stopped { since: now, by, ended: BTreeSet::new() });
+            if !self.shutting_down {
+                self.conditions.stopped = Some(StopReason::User);
+            }
+        }
+        for (name, sync) in &mut self.syncs {
+            runs.extend(sync.run_id.clone());
+            let Some(stopped) = &mut self.stopped else { continue };
+            if sync.run.is_some() {
+                stopped.ended.insert(name.to_string());
+            }
+            // A queued run never begins, and who waits for it is told so.
+            if let Some(wish) = sync.asked.take() {
+                if let Some(job) = self.board.jobs.get_mut(name) {
+                    job.request = None;
+                }
+                stopped.ended.insert(name.to_string());
+                let waited = RunWaited { state: RunState::Stopped, why: Some("runs were stopped before it began".into()), remote: None };
+                for waiting in self.waiting.remove(&wish.run).unwrap_or_default() {
+                    effects.push(Effect::Answer(waiting, Ok(Answer::Waited(waited.clone()))));
+                }
+                effects.push(Effect::Tell(ask::Event::Run {
+                    sync: name.to_string(),
+                    run: wish.run.clone(),
+                    status: "stopped".into(),
+                    progress: None,
+                    result: Some("failed".into()),
+                    stop_reason: Some(StopReason::User.to_string()),
+                    error: None,
+                }));
+                effects.push(Effect::NeverBegan { run: wish.run.clone(), sync: name.to_string(), reason: StopReason::User });
+                runs.push(wish.run);
+            }
+        }
+        effects.push(Effect::Write(id, self.mark()));
+        self.writing.insert(id, Answer::Halted(Halted { state: DaemonState::Stopping, runs }));
+        self.tell_daemon(effects);
+    }
+
+    fn mark(&self) -> Mark {
+        match &self.stopped {
+            None => Mark::Running,
+            Some(stopped) => {
+                Mark::Stopped { since: stopped.since, by: stopped.by.clone(), ended: stopped.ended.iter().cloned().collect() }
+            }
+        }
+    }
+
+    fn restart(&mut self, id: AskId, resync_stopped: bool, effects: &mut Vec<Effect>) {
+        let mut runs = Vec::new();
+        if let Some(stopped) = self.stopped.take() {
+            if !self.shutting_down {
+                self.conditions.stopped = None;
+            }
+            if resync_stopped {
+                for name in stopped.ended {
+                    let Some((key, _)) = self.syncs.get_key_value(name.as_str()) else { continue };
+                    let key = key.clone();
+                    runs.extend(self.make_due(&key));
+                }
+            }
+        }
+        effects.push(Effect::Write(id, Mark::Running));
+        self.writing.insert(id, Answer::Halted(Halted { state: DaemonState::Running, runs }));
+        self.tell_daemon(effects);
+    }
+
+    /// Makes a sync due at once, under an id that can be waited for.
+    fn make_due(&mut self, name: &Name) -> Option<String> {
+        let job = self.board.jobs.get_mut(name)?;
+        if job.paused {
+            return None;
+        }
+        job.call(Trigger::Resume);
+        let sync = self.syncs.get_mut(name)?;
+        let wish =
+            sync.asked.get_or_insert_with(|| Wish { run: self.ids.next(), mode: Mode::Fast, force: false, accept_deletes: false });
+        Some(wish.run.clone())
+    }
+
+    fn pause(&mut self, now: Timestamp, id: AskId, sync: String, by: Option<String>, effects: &mut Vec<Effect>) {
+        let name = match self.named(&sync) {
+            Ok(name) => name,
+            Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
+        };
+        if let Some(job) = self.board.jobs.get_mut(&name) {
+            job.paused = true;
+            job.request = None;
+        }
+        if let Some(wish) = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take()) {
+            let waited = RunWaited { state: RunState::Stopped, why: Some(format!("{name} was paused before it began")), remote: None };
+            for waiting in self.waiting.remove(&wish.run).unwrap_or_default() {
+                effects.push(Effect::Answer(waiting, Ok(Answer::Waited(waited.clone()))));
+            }
+            effects.push(Effect::NeverBegan { run: wish.run, sync: name.to_string(), reason: StopReason::User });
+        }
+        effects.push(Effect::Write(id, Mark::Paused { sync, since: now, by }));
+        self.writing.insert(id, Answer::State(SyncState::Disabled));
+    }
+
+    fn resume(&mut self, id: AskId, sync: String, effects: &mut Vec<Effect>) {
+        let name = match self.named(&sync) {
+            Ok(name) => name,
+            Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
+        };
+        let was_paused = self.board.jobs.get_mut(&name).is_some_and(|job| std::mem::replace(&mut job.paused, false));
+        if was_paused {
+            self.make_due(&name);
+        }
+        effects.push(Effect::Write(id, Mark::Resumed { sync }));
+        self.writing.insert(id, Answer::State(SyncState::Ready));
+    }
+
+    /// An answer that waited for a write, with what is so now.
+    pub(super) fn fresh(&self, answer: Answer) -> Answer {
+        match answer {
+            Answer::Halted(halted) => Answer::Halted(Halted { state: self.state().0, ..halted }),
+            other => other,
+        }
+    }
+
+    fn tell_daemon(&self, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Tell(ask::Event::Sync { sync: None, state: None, daemon: Some(self.state().0), hold: None, next: None }));
+    }
+}
