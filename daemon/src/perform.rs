@@ -43,7 +43,6 @@ pub struct Site {
 
 #[derive(Default, Clone)]
 struct FoundSoFar {
-    run: String,
     remote: Option<Arc<dyn Remote>>,
     epoch: String,
     ground: Option<Arc<Ground>>,
@@ -237,17 +236,16 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
     Ok(match effect {
         Effect::Begin => {
             let order = site.order.clone();
-            let run = store.write(background, now, move |tx| sync::begin(tx, &spec.name, &order)).await?;
-            site.note(|found| found.run.clone_from(&run));
-            Event::Begun(run)
+            store.write(background, now, move |tx| sync::begin(tx, &spec.name, &order)).await?;
+            Event::Begun
         }
         Effect::Negotiate { accept } => {
             let remote = found.remote.clone().ok_or(StoreError::Closed)?;
             let abilities = Arc::new(remote.abilities().clone());
             let order = site.order.clone();
-            let (run, epoch) = (found.run.clone(), found.epoch.clone());
+            let epoch = found.epoch.clone();
             let (ground, terms) = store
-                .write(background, now, move |tx| sync::negotiate(tx, &spec, &abilities, &run, &epoch, &order, accept))
+                .write(background, now, move |tx| sync::negotiate(tx, &spec, &abilities, &epoch, &order, accept))
                 .await?;
             site.note(|found| found.ground = Some(Arc::new(ground)));
             Event::Negotiated(terms)
@@ -280,10 +278,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             Event::Settled(store.write(background, now, move |tx| sync::settle(tx, &ground, &answers)).await?)
         }
         Effect::Finish(outcome) => {
-            if found.run.is_empty() {
-                return Ok(Event::Finished { standing: 0 });
-            }
-            let run = found.run.clone();
+            let run = site.order.run.clone();
             let standing = store.write(background, now, move |tx| sync::finish(tx, &run, &spec.name, &outcome)).await?;
             Event::Finished { standing }
         }

@@ -226,7 +226,12 @@ pub struct Engine {
 impl Engine {
     /// With these syncs. `seed` makes the ids of runs; `stopped`: a stop that holds from before.
     #[must_use]
-    pub fn new(syncs: BTreeMap<Name, SyncFacts>, stopped: Option<(Timestamp, Option<String>, Vec<String>)>, seed: u64, now: Timestamp) -> Self {
+    pub fn new(
+        syncs: BTreeMap<Name, SyncFacts>,
+        stopped: Option<(Timestamp, Option<String>, Vec<String>)>,
+        seed: u64,
+        now: Timestamp,
+    ) -> Self {
         let mut board = Board::default();
         let mut known = BTreeMap::new();
         for (name, facts) in syncs {
@@ -404,7 +409,7 @@ impl Engine {
                 match error.kind {
                     Failure::NeedsLogin => remote.needs_login = true,
                     Failure::Throttled(until) => {
-                        let until = until.unwrap_or(now).min(now.plus(limits::PATIENCE));
+                        let until = until.unwrap_or(now).min(now.plus(limits::PATIENCE_MAX));
                         remote.patience = Some(Patience { asked: now, until });
                     }
                     _ => {}
@@ -448,7 +453,7 @@ impl Engine {
             progress: None,
             result: Some(result.into()),
             stop_reason: match end {
-                End::Stopped(reason) => Some(reason.to_string()),
+                End::Stopped(reason) => Some(reason.name().into()),
                 _ => None,
             },
             error: trouble.clone(),
@@ -471,7 +476,12 @@ impl Engine {
             sync: name.to_string(),
             run: id.clone(),
             status: if run.stopping() { "stopping" } else { "running" }.into(),
-            progress: Some(ask::Progress { run: id.clone(), phase: progress.phase.into(), done: progress.done, total: progress.total }),
+            progress: Some(ask::Progress {
+                run: id.clone(),
+                phase: progress.phase.into(),
+                done: progress.done,
+                total: progress.total,
+            }),
             result: None,
             stop_reason: None,
             error: None,
@@ -491,7 +501,7 @@ impl Engine {
                 sync: Some(name.to_string()),
                 state: Some(looked.state),
                 daemon: None,
-                hold: looked.holds.first().map(|hold| hold.holding(now)),
+                hold: looked.holds.first().map(|hold| hold.holding(&name, now)),
                 next: looked.next,
             }));
         }

@@ -184,6 +184,24 @@ pub enum Failure {
     Stopped,
 }
 
+impl Failure {
+    /// The stable word for it, in history, status and explain.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Broken => "broken",
+            Self::Server => "server",
+            Self::Throttled(_) => "throttled",
+            Self::NeedsLogin => "needs_login",
+            Self::Denied => "denied",
+            Self::Nonsense => "nonsense",
+            Self::CheckpointRefused => "checkpoint_refused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 impl RemoteError {
     /// An error of this kind.
     #[must_use]

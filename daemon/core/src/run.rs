@@ -19,8 +19,8 @@ mod up;
 pub use checkpoint::{Resume, Watermark};
 pub use machine::Run;
 
-/// How the rows of a run are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How the rows of a run are compared; the later, the more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// Changes since the checkpoint.
     #[default]
@@ -78,11 +78,13 @@ pub use crate::schedule::StopReason;
 /// What a run was asked to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
+    /// The run's id, `r-...`.
+    pub run: String,
     /// Which way.
     pub direction: Direction,
     /// How; the run may find that it has to be slow.
     pub mode: Mode,
-    /// What made it due: `timer`, `cron`, `change`, `request`, `start`, `resume`.
+    /// What made it due, as [`crate::schedule::Trigger`] names it.
     pub trigger: String,
     /// A person said: whatever the guard or a new epoch holds back.
     pub force: bool,
@@ -255,8 +257,8 @@ pub enum Effect {
 pub enum Event {
     /// The run may begin.
     Start,
-    /// The run is written down, under this id.
-    Begun(String),
+    /// The run is written down.
+    Begun,
     /// The remote is open, or why not.
     Opened(Result<(), RemoteError>),
     /// From where, and how.

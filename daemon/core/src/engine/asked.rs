@@ -1,8 +1,8 @@
 //! Owns: what apps ask of runs: run, stop, restart, pause, resume, wait. Must never know: how answers travel.
 
 use super::{
-    Accepted, Answer, Ask, AskId, BTreeSet, DaemonState, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunMode, RunRequest,
-    RunState, RunWaited, StopReason, Stopped, SyncState, Timestamp, Trigger, Wish, ask, look,
+    Accepted, Answer, Ask, AskId, BTreeSet, DaemonState, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunMode,
+    RunRequest, RunState, RunWaited, StopReason, Stopped, SyncState, Timestamp, Trigger, Wish, ask, look,
 };
 
 impl Engine {
@@ -17,9 +17,10 @@ impl Engine {
             Ask::Pause { sync, by } => self.pause(now, id, sync, by, effects),
             Ask::Resume { sync } => self.resume(id, sync, effects),
             Ask::WaitRun { run } => {
-                let known = self.syncs.values().any(|sync| {
-                    sync.run_id.as_ref() == Some(&run) || sync.asked.as_ref().is_some_and(|wish| wish.run == run)
-                });
+                let known = self
+                    .syncs
+                    .values()
+                    .any(|sync| sync.run_id.as_ref() == Some(&run) || sync.asked.as_ref().is_some_and(|wish| wish.run == run));
                 if known {
                     self.waiting.entry(run).or_default().push(id);
                 } else {
@@ -95,7 +96,8 @@ impl Engine {
                     job.request = None;
                 }
                 stopped.ended.insert(name.to_string());
-                let waited = RunWaited { state: RunState::Stopped, why: Some("runs were stopped before it began".into()), remote: None };
+                let waited =
+                    RunWaited { state: RunState::Stopped, why: Some("runs were stopped before it began".into()), remote: None };
                 for waiting in self.waiting.remove(&wish.run).unwrap_or_default() {
                     effects.push(Effect::Answer(waiting, Ok(Answer::Waited(waited.clone()))));
                 }
@@ -105,7 +107,7 @@ impl Engine {
                     status: "stopped".into(),
                     progress: None,
                     result: Some("failed".into()),
-                    stop_reason: Some(StopReason::User.to_string()),
+                    stop_reason: Some(StopReason::User.name().into()),
                     error: None,
                 }));
                 effects.push(Effect::NeverBegan { run: wish.run.clone(), sync: name.to_string(), reason: StopReason::User });
@@ -153,8 +155,12 @@ impl Engine {
         }
         job.call(Trigger::Resume);
         let sync = self.syncs.get_mut(name)?;
-        let wish =
-            sync.asked.get_or_insert_with(|| Wish { run: self.ids.next(), mode: Mode::Fast, force: false, accept_deletes: false });
+        let wish = sync.asked.get_or_insert_with(|| Wish {
+            run: self.ids.next(),
+            mode: Mode::Fast,
+            force: false,
+            accept_deletes: false,
+        });
         Some(wish.run.clone())
     }
 
@@ -168,7 +174,8 @@ impl Engine {
             job.request = None;
         }
         if let Some(wish) = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take()) {
-            let waited = RunWaited { state: RunState::Stopped, why: Some(format!("{name} was paused before it began")), remote: None };
+            let waited =
+                RunWaited { state: RunState::Stopped, why: Some(format!("{name} was paused before it began")), remote: None };
             for waiting in self.waiting.remove(&wish.run).unwrap_or_default() {
                 effects.push(Effect::Answer(waiting, Ok(Answer::Waited(waited.clone()))));
             }
@@ -200,6 +207,12 @@ impl Engine {
     }
 
     fn tell_daemon(&self, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Tell(ask::Event::Sync { sync: None, state: None, daemon: Some(self.state().0), hold: None, next: None }));
+        effects.push(Effect::Tell(ask::Event::Sync {
+            sync: None,
+            state: None,
+            daemon: Some(self.state().0),
+            hold: None,
+            next: None,
+        }));
     }
 }

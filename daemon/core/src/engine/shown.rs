@@ -44,7 +44,7 @@ impl Engine {
             sync: name.clone(),
             remote: job.plan.remote.clone(),
             state: looked.state,
-            holds: looked.holds.iter().map(|hold: &Hold| hold.holding(now)).collect(),
+            holds: looked.holds.iter().map(|hold: &Hold| hold.holding(name, now)).collect(),
             next: looked.next,
             run,
             text: text(name, job, &looked, now),

@@ -14,7 +14,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Run {
     order: Order,
-    id: String,
     terms: Terms,
     phase: Phase,
     counts: Counts,
@@ -29,6 +28,8 @@ pub struct Run {
     /// To be asked for by id, and the position that holds once what was asked is applied.
     ask: Vec<String>,
     ask_then: Option<Resume>,
+    outcome: Outcome,
+    standing: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -63,7 +64,6 @@ impl Run {
     pub fn new(order: Order) -> Self {
         Self {
             order,
-            id: String::new(),
             terms: Terms::default(),
             phase: Phase::Opening,
             counts: Counts::default(),
@@ -73,6 +73,8 @@ impl Run {
             deletes: 0,
             ask: Vec::new(),
             ask_then: None,
+            outcome: Outcome::default(),
+            standing: 0,
         }
     }
 
@@ -82,10 +84,16 @@ impl Run {
         &self.order
     }
 
-    /// Its id, once it is written down.
+    /// How it ended.
     #[must_use]
-    pub fn id(&self) -> Option<&str> {
-        (!self.id.is_empty()).then_some(self.id.as_str())
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Rejections of its sync that stood when it ended.
+    #[must_use]
+    pub fn standing(&self) -> u64 {
+        self.standing
     }
 
     /// Whether it is over.
@@ -151,8 +159,7 @@ impl Run {
     fn take(&mut self, event: Event, effects: &mut Vec<Effect>) {
         match event {
             Event::Start => effects.push(Effect::Begin),
-            Event::Begun(run) => {
-                self.id = run;
+            Event::Begun => {
                 if self.halt.is_none() {
                     effects.push(Effect::Open);
                 }
@@ -225,7 +232,10 @@ impl Run {
                     up.settled(settled);
                 }
             }
-            Event::Finished { .. } => self.phase = Phase::Ended,
+            Event::Finished { standing } => {
+                self.standing = standing;
+                self.phase = Phase::Ended;
+            }
             Event::StoreFailed(trouble) => self.halt(Ended::Broken(trouble), effects),
             Event::Stop(reason) => self.halt(Ended::Stopped(reason), effects),
             Event::Cancel => self.halt(Ended::Cancelled, effects),
@@ -242,6 +252,7 @@ impl Run {
         if matches!(self.phase, Phase::Finishing) {
             // The history row could not be written: there is nothing left to do here; boot recovery closes it.
             if matches!(ended, Ended::Broken(_)) {
+                self.outcome.ended = ended;
                 self.phase = Phase::Ended;
             }
             return;
@@ -450,7 +461,8 @@ impl Run {
         }
         if let Some(ended) = self.halt.clone() {
             self.phase = Phase::Finishing;
-            effects.push(Effect::Finish(Outcome { ended, counts: self.counts }));
+            self.outcome = Outcome { ended, counts: self.counts };
+            effects.push(Effect::Finish(self.outcome.clone()));
         }
     }
 }
@@ -491,7 +503,7 @@ impl Event {
     fn side(&self) -> Side {
         match self {
             Self::Opened(_) | Self::Page(_) | Self::Asked(_) | Self::Sent(_) => Side::Remote,
-            Self::Begun(_)
+            Self::Begun
             | Self::Negotiated(_)
             | Self::Compared(_)
             | Self::Applied(_)

@@ -50,7 +50,7 @@ impl World {
         match effect {
             Effect::Hurry => unreachable!("has no event of its own"),
             Effect::Begin if fault => broken(),
-            Effect::Begin => Event::Begun("r-1".into()),
+            Effect::Begin => Event::Begun,
             Effect::Open if hurried => Event::Opened(Err(stopped())),
             Effect::Open if fault => Event::Opened(Err(self.error())),
             Effect::Open => Event::Opened(Ok(())),

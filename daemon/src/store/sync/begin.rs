@@ -16,13 +16,12 @@ use crate::store::{
     tx::{Origin, Tx},
 };
 
-/// Writes a run down as running; returns its id.
-pub fn begin(tx: &mut Tx<'_>, sync: &str, order: &Order) -> Result<String, StoreError> {
-    let id = tx.short_id('r');
+/// Writes a run down as running.
+pub fn begin(tx: &mut Tx<'_>, sync: &str, order: &Order) -> Result<(), StoreError> {
     tx.conn()
         .prepare_cached("INSERT INTO m_run (id, sync, status, mode, trigger, started) VALUES (?1, ?2, 'running', ?3, ?4, ?5)")?
-        .execute(params![id, sync, order.mode.name(), order.trigger, tx.now().unix_ms()])?;
-    Ok(id)
+        .execute(params![order.run, sync, order.mode.name(), order.trigger, tx.now().unix_ms()])?;
+    Ok(())
 }
 
 /// Holds the remote's history against the checkpoint: from where, and how. `epoch`: everything that names the history, as text;
@@ -34,7 +33,6 @@ pub fn negotiate(
     tx: &mut Tx<'_>,
     spec: &Arc<SyncSpec>,
     abilities: &Arc<Abilities>,
-    run: &str,
     epoch: &str,
     order: &Order,
     accept: bool,
@@ -108,7 +106,7 @@ pub fn negotiate(
         .prepare_cached("UPDATE m_sync SET epoch = ?2, pass = ?3, watermark = ?4, complete = ?5 WHERE name = ?1")?
         .execute(params![spec.name, epoch, link::signed(terms.pass), watermark, at.complete])?;
     position::save_resume(tx, &ground, terms.resume.as_ref())?;
-    tx.conn().prepare_cached("UPDATE m_run SET mode = ?2 WHERE id = ?1")?.execute(params![run, terms.mode.name()])?;
+    tx.conn().prepare_cached("UPDATE m_run SET mode = ?2 WHERE id = ?1")?.execute(params![order.run, terms.mode.name()])?;
     if order.accept_deletes {
         apply::accept_deletes(tx, &ground)?;
     }

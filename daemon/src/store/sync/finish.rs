@@ -2,7 +2,6 @@
 
 use mingle_core::{
     ask::Trouble,
-    replica::Failure,
     run::{Ended, Outcome, Watermark},
 };
 use rusqlite::params;
@@ -71,7 +70,7 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
             "failed",
             result(false),
             None,
-            Some(Trouble { name: failure_name(error.kind).into(), what: error.what.clone(), hint: error.hint.clone() }),
+            Some(Trouble { name: error.kind.name().into(), what: error.what.clone(), hint: error.hint.clone() }),
         ),
         Ended::Broken(trouble) => ("failed", result(false), None, Some(trouble.clone())),
         Ended::Held(compared) => (
@@ -108,20 +107,4 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
             error
         ])?;
     Ok(link::unsigned(standing))
-}
-
-/// The stable word for a failure, in history, status and explain.
-#[must_use]
-pub fn failure_name(kind: Failure) -> &'static str {
-    match kind {
-        Failure::Offline => "offline",
-        Failure::Broken => "broken",
-        Failure::Server => "server",
-        Failure::Throttled(_) => "throttled",
-        Failure::NeedsLogin => "needs_login",
-        Failure::Denied => "denied",
-        Failure::Nonsense => "nonsense",
-        Failure::CheckpointRefused => "checkpoint_refused",
-        Failure::Stopped => "stopped",
-    }
 }
