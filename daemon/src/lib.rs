@@ -10,6 +10,7 @@ pub mod lock;
 pub mod logs;
 pub mod notify;
 pub mod paths;
+pub mod perform;
 pub mod remotes;
 pub mod signals;
 pub mod start;

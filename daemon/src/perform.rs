@@ -244,9 +244,8 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             let abilities = Arc::new(remote.abilities().clone());
             let order = site.order.clone();
             let epoch = found.epoch.clone();
-            let (ground, terms) = store
-                .write(background, now, move |tx| sync::negotiate(tx, &spec, &abilities, &epoch, &order, accept))
-                .await?;
+            let (ground, terms) =
+                store.write(background, now, move |tx| sync::negotiate(tx, &spec, &abilities, &epoch, &order, accept)).await?;
             site.note(|found| found.ground = Some(Arc::new(ground)));
             Event::Negotiated(terms)
         }
@@ -256,8 +255,9 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
         }
         Effect::Apply { rows, asked, pass, resume, deletes_left } => {
             let ground = ground()?;
-            let work = move |tx: &mut _| sync::apply(tx, &ground, &rows, asked, pass, resume.as_ref(), deletes_left);
-            Event::Applied(store.write(background, now, work).await?)
+            let write = store
+                .write(background, now, move |tx| sync::apply(tx, &ground, &rows, asked, pass, resume.as_ref(), deletes_left));
+            Event::Applied(write.await?)
         }
         Effect::Complete { watermark } => {
             let ground = ground()?;

@@ -24,6 +24,7 @@ mod queue;
 mod reader;
 pub mod record;
 mod schema;
+pub mod sync;
 #[cfg(test)]
 mod testing;
 mod token;

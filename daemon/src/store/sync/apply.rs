@@ -2,14 +2,20 @@
 
 use mingle_core::{
     limits,
-    meeting::{Agreed, arrival::{Arrival, judge}, meet},
+    meeting::{
+        Agreed,
+        arrival::{Arrival, judge},
+        meet,
+    },
     planted,
     replica::{Row, RowState},
     run::{Applied, Resume},
 };
 use rusqlite::params;
 
-use super::{Ground, Linked, Rejected, frozen, link, position, present, reject, rejection_of, stamps, unlinked, unreject, write_met};
+use super::{
+    Ground, Linked, Rejected, frozen, link, position, present, reject, rejection_of, stamps, unlinked, unreject, write_met,
+};
 use crate::store::{error::StoreError, limits::RECORD_BYTES_MAX, tx::Tx};
 
 /// Applies rows. `asked`: they were asked for by id, so they are believed; `pass`: the whole listing that shows them;
@@ -55,10 +61,9 @@ pub fn apply(
             }
         }
     }
-    if planted::is("checkpoint before batch") && resume.is_none() {
-        return Ok(applied);
-    }
-    if applied.ask.is_empty() && let Some(resume) = resume {
+    if applied.ask.is_empty()
+        && let Some(resume) = resume
+    {
         position::save_resume(tx, ground, Some(resume))?;
     }
     Ok(applied)
@@ -100,7 +105,7 @@ fn known(
         && matches!((&linked.state.agreed, &row.state), (Agreed::Same | Agreed::Own(_), RowState::Live(_)))
         && linked.state.remote_id.is_some()
         && !linked.state.in_doubt()
-        && rejection_of(tx.conn(), linked.link)?.is_none_or(|(side, ..)| side == "up")
+        && rejection_of(tx.conn(), linked.link)?.is_none_or(|standing| standing.side == "up")
     {
         return Ok(());
     }
@@ -114,7 +119,7 @@ fn known(
     let rejection = rejection_of(tx.conn(), linked.link)?;
     match judge(&state, was.props.as_ref(), row, asked, rules) {
         Arrival::Echo => {
-            if rejection.is_some_and(|(side, ..)| side == "down" || side == "delete") {
+            if rejection.is_some_and(|standing| standing.side == "down" || standing.side == "delete") {
                 unreject(tx, linked.link)?;
             }
             return Ok(());
@@ -125,7 +130,7 @@ fn known(
         }
         Arrival::Meet => {}
     }
-    let stamps = stamps(tx.conn(), ground, linked.record, row.modified)?;
+    let stamps = stamps(tx.conn(), ground, &was.held, row.modified)?;
     let met = meet(&state, was.props.as_ref(), row, &stamps, rules);
     if met.changed && met.truth.is_none() {
         if applied.deletes >= deletes_left {
@@ -185,7 +190,7 @@ pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground) -> Result<u64, St
             created: None,
             state: RowState::Gone,
         };
-        let stamps = stamps(tx.conn(), ground, linked.record, None)?;
+        let stamps = stamps(tx.conn(), ground, &was.held, None)?;
         let met = meet(&linked.state, was.props.as_ref(), &row, &stamps, ground.rules(&frozen));
         unreject(tx, number)?;
         taken += u64::from(write_met(tx, ground, &linked, &was, met, None)?.changed);

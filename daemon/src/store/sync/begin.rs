@@ -98,8 +98,10 @@ pub fn negotiate(
         (_, ListFrom::Start) => Mode::Slow,
         _ => Mode::Fast,
     };
-    let last: i64 =
-        tx.conn().prepare_cached("SELECT coalesce(max(pass), 0) FROM m_sync WHERE replica = ?1")?.query_row([replica], |row| row.get(0))?;
+    let last: i64 = tx
+        .conn()
+        .prepare_cached("SELECT coalesce(max(pass), 0) FROM m_sync WHERE replica = ?1")?
+        .query_row([replica], |row| row.get(0))?;
     terms.pass = terms.resume.as_ref().filter(|resume| resume.pass > 0).map_or(link::unsigned(last) + 1, |resume| resume.pass);
     let watermark = at.watermark.as_ref().map(position::watermark_text).transpose()?;
     tx.conn()

@@ -84,9 +84,8 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
             }),
         ),
     };
-    let error = error.map(|trouble| {
-        serde_json::json!({"name": trouble.name, "what": trouble.what, "hint": trouble.hint}).to_string()
-    });
+    let error =
+        error.map(|trouble| serde_json::json!({"name": trouble.name, "what": trouble.what, "hint": trouble.hint}).to_string());
     let counts = outcome.counts;
     tx.conn()
         .prepare_cached(

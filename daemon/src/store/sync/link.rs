@@ -36,7 +36,8 @@ pub struct Linked {
     pub state: Link,
 }
 
-const COLUMNS: &str = "l.link, l.record, l.seen, l.remote_id, l.revision, l.left_revs, l.modified, l.base, l.agreed, l.sent, l.confirmed";
+const COLUMNS: &str =
+    "l.link, l.record, l.seen, l.remote_id, l.revision, l.left_revs, l.modified, l.base, l.agreed, l.sent, l.confirmed";
 
 fn read(row: &Row<'_>) -> Result<Linked, StoreError> {
     let left: Option<String> = row.get(5)?;
@@ -92,7 +93,8 @@ pub fn by_remote_id(conn: &Connection, replica: i64, remote_id: &str) -> Result<
     if planted::is("former remote ids dropped") {
         return Ok(None);
     }
-    let sql = format!("SELECT {COLUMNS} FROM m_former f JOIN m_link l ON l.link = f.link WHERE f.replica = ?1 AND f.remote_id = ?2");
+    let sql =
+        format!("SELECT {COLUMNS} FROM m_former f JOIN m_link l ON l.link = f.link WHERE f.replica = ?1 AND f.remote_id = ?2");
     one(conn, &sql, params![replica, remote_id])
 }
 

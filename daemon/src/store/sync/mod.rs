@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use mingle_core::{
     meeting::{Met, Rules},
-    mingle::{Stamps, Verdict},
+    mingle::Stamps,
     policy::{Merge, Policy},
-    record::{Props, Value},
+    record::Props,
     replica::Abilities,
     run::Direction,
     time::Timestamp,
@@ -15,6 +15,7 @@ use mingle_core::{
 use rusqlite::{Connection, params};
 
 use super::{
+    conflicts,
     error::StoreError,
     record::{self, Held},
     tx::{Origin, Tx},
@@ -40,7 +41,7 @@ pub use ghosts::ghosts;
 pub use plan::plan;
 pub use settle::settle;
 
-use link::{Linked, signed};
+use link::Linked;
 
 /// A sync as a run needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,26 +89,29 @@ struct Present {
 }
 
 fn present(conn: &Connection, record: i64) -> Result<Present, StoreError> {
-    let held = record::by_row(conn, record)?.ok_or_else(|| StoreError::Corrupt(format!("link to record {record}, which is not there")))?;
-    let props = held.data.as_deref().map(json::parse_object).transpose().map_err(link::damaged)?;
+    let held = record::by_row(conn, record)?
+        .ok_or_else(|| StoreError::Corrupt(format!("link to record {record}, which is not there")))?;
+    let props = held.props()?;
     Ok(Present { held, props })
 }
 
 /// Properties under an open conflict at this link.
 fn frozen(conn: &Connection, link: i64) -> Result<BTreeSet<String>, StoreError> {
-    let mut statement =
-        conn.prepare_cached("SELECT property FROM m_conflict INDEXED BY m_conflict_open WHERE link = ?1 AND open = 1 AND property IS NOT NULL")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT property FROM m_conflict INDEXED BY m_conflict_open WHERE link = ?1 AND open = 1 AND property IS NOT NULL",
+    )?;
     let names = statement.query_map([link], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(names)
 }
 
 /// For `newest`: when the truth's properties last changed, from the ledger.
-fn stamps(conn: &Connection, ground: &Ground, record: i64, theirs: Option<Timestamp>) -> Result<Stamps, StoreError> {
-    let asks = ground.spec.policy.default == Merge::Newest || ground.spec.policy.properties.values().any(|merge| *merge == Merge::Newest);
+fn stamps(conn: &Connection, ground: &Ground, held: &Held, theirs: Option<Timestamp>) -> Result<Stamps, StoreError> {
+    let asks = ground.spec.policy.default == Merge::Newest
+        || ground.spec.policy.properties.values().any(|merge| *merge == Merge::Newest);
     if !asks {
         return Ok(Stamps::default());
     }
-    let truth = super::ledger::changed_at(conn, record)?;
+    let truth = super::ledger::stamps(conn, held)?;
     Ok(Stamps { truth, theirs, grain: ground.abilities.modified_grain.unwrap_or_default() })
 }
 
@@ -119,7 +123,14 @@ struct Written {
 }
 
 /// Writes a meeting: the truth (new seq, ledger, feed), the link over it, clashes, thawed conflicts.
-fn write_met(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, was: &Present, met: Met, took: Option<u64>) -> Result<Written, StoreError> {
+fn write_met(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    linked: &Linked,
+    was: &Present,
+    met: Met,
+    took: Option<u64>,
+) -> Result<Written, StoreError> {
     let mut seq = was.held.seq;
     if met.changed {
         seq = match (&met.truth, &was.props) {
@@ -139,56 +150,16 @@ fn write_met(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, was: &Present, m
     }
     for property in &met.thawed {
         tx.conn()
-            .prepare_cached("UPDATE m_conflict SET open = 0, verdict = 'resolved' WHERE link = ?1 AND property = ?2 AND open = 1")?
+            .prepare_cached(
+                "UPDATE m_conflict SET open = 0, verdict = 'resolved' WHERE link = ?1 AND property = ?2 AND open = 1",
+            )?
             .execute(params![linked.link, property])?;
     }
     let conflicts = met.clashes.len() as u64;
-    for clash in met.clashes {
-        let id = tx.short_id('c');
-        let loser = match clash.verdict {
-            Verdict::Remote | Verdict::KeptDelete => last_app_write(tx.conn(), was.held.record)?,
-            _ => None,
-        };
-        let text = |value: &Option<Value>| value.as_ref().map(json::write_value);
-        let (verdict, open) = verdict_text(clash.verdict);
-        tx.conn()
-            .prepare_cached(
-                "INSERT INTO m_conflict (id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-            )?
-            .execute(params![
-                id,
-                was.held.record,
-                linked.link,
-                ground.spec.remote,
-                clash.property,
-                text(&clash.agreed),
-                text(&clash.truth),
-                text(&clash.theirs),
-                verdict,
-                open,
-                loser.map(signed),
-                signed(seq),
-                tx.now().unix_ms()
-            ])?;
+    for clash in &met.clashes {
+        conflicts::record(tx, &was.held, Some(linked.link), &ground.spec.remote, clash, Some(was.held.seq), seq)?;
     }
     Ok(Written { changed: met.changed, conflicts })
-}
-
-fn verdict_text(verdict: Verdict) -> (&'static str, bool) {
-    match verdict {
-        Verdict::Truth => ("truth", false),
-        Verdict::Remote => ("remote", false),
-        Verdict::Open => ("open", true),
-        Verdict::KeptEdit => ("kept_edit", false),
-        Verdict::KeptDelete => ("kept_delete", false),
-    }
-}
-
-fn last_app_write(conn: &Connection, record: i64) -> Result<Option<u64>, StoreError> {
-    let mut statement = conn.prepare_cached("SELECT seq FROM m_ledger WHERE record = ?1 AND origin LIKE 'app:%' ORDER BY seq DESC LIMIT 1")?;
-    let mut rows = statement.query([record])?;
-    Ok(rows.next()?.map(|row| row.get::<_, i64>(0)).transpose()?.map(link::unsigned))
 }
 
 /// A rejection to be written.
@@ -240,12 +211,20 @@ fn reject(tx: &mut Tx<'_>, ground: &Ground, rejected: &Rejected<'_>) -> Result<(
     Ok(())
 }
 
-/// The rejection of a link, if it has one: side, refused values, verdict.
-fn rejection_of(conn: &Connection, link: i64) -> Result<Option<(String, Option<String>, Option<String>)>, StoreError> {
+/// What stands against a link.
+struct Standing {
+    side: String,
+    /// The carried values that were refused.
+    refused: Option<String>,
+    verdict: Option<String>,
+}
+
+/// The rejection of a link, if it has one.
+fn rejection_of(conn: &Connection, link: i64) -> Result<Option<Standing>, StoreError> {
     let mut statement = conn.prepare_cached("SELECT side, refused, verdict FROM m_rejection WHERE link = ?1")?;
     let mut rows = statement.query([link])?;
-    let row = rows.next()?;
-    Ok(row.map(|row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?))).transpose()?)
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Standing { side: row.get(0)?, refused: row.get(1)?, verdict: row.get(2)? }))
 }
 
 fn unreject(tx: &Tx<'_>, link: i64) -> Result<(), StoreError> {

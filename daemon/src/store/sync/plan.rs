@@ -11,19 +11,27 @@ use mingle_core::{
 };
 use rusqlite::params;
 
-use super::{Ground, Linked, frozen, link, position, present, rejection_of, unreject};
+use super::{Ground, Linked, Standing, frozen, link, position, present, rejection_of, unreject};
 use crate::{
     json,
     store::{error::StoreError, tx::Tx},
 };
 
 /// Plans errands for links whose record's seq is higher than `after`. `server_time`: the server's clock, as far as known.
-pub fn plan(tx: &mut Tx<'_>, ground: &Ground, after: u64, except: &[i64], server_time: Option<Timestamp>) -> Result<Planned, StoreError> {
+pub fn plan(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    after: u64,
+    except: &[i64],
+    server_time: Option<Timestamp>,
+) -> Result<Planned, StoreError> {
     let unborn = link_new_records(tx, ground)?;
     let found = link::candidates(tx.conn(), ground.replica, after, limits::PLAN_LINKS_MAX)?;
     let behind: i64 = tx
         .conn()
-        .prepare_cached("SELECT count(*) FROM m_link INDEXED BY m_link_behind WHERE replica = ?1 AND (base <> 0 OR sent IS NOT NULL)")?
+        .prepare_cached(
+            "SELECT count(*) FROM m_link INDEXED BY m_link_behind WHERE replica = ?1 AND (base <> 0 OR sent IS NOT NULL)",
+        )?
         .query_row([ground.replica], |row| row.get(0))?;
     let mut planned = Planned { after, behind: link::unsigned(behind), ..Planned::default() };
     planned.more = unborn || found.len() == limits::PLAN_LINKS_MAX;
@@ -61,7 +69,7 @@ fn one(
         }
         errand::Need::Send(action) => action,
     };
-    if let Some((side, refused, verdict)) = rejection_of(tx.conn(), linked.link)? {
+    if let Some(Standing { side, refused, verdict }) = rejection_of(tx.conn(), linked.link)? {
         let retry = verdict.as_deref() == Some("retry");
         let same = refused.as_deref() == Some(wanted(was.props.as_ref(), ground).as_str());
         match side.as_str() {
@@ -84,11 +92,7 @@ fn one(
     if let Action::Create { remote_id: Some(id), .. } = &action {
         state.remote_id = Some(id.clone());
     }
-    if !planted::is("sent in memory only") || state.remote_id.is_none() {
-        link::save(tx, linked.link, &state, was.props.is_some())?;
-    } else {
-        link::save(tx, linked.link, &state, was.props.is_some())?;
-    }
+    link::save(tx, linked.link, &state, was.props.is_some())?;
     planned.errands.push(Errand { link: linked.link, action });
     Ok(())
 }
@@ -130,10 +134,9 @@ fn link_new_records(tx: &mut Tx<'_>, ground: &Ground) -> Result<bool, StoreError
             "SELECT r.record, r.seq FROM m_record r WHERE r.collection = ?1 AND r.seq > ?3 AND r.state = 0
                AND NOT EXISTS ({elsewhere}) AND ?2 = ?2 ORDER BY r.seq LIMIT ?4"
         ))?
-        .query_map(
-            params![ground.collection, ground.replica, link::signed(scanned), limits::PLAN_LINKS_MAX as i64],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?
+        .query_map(params![ground.collection, ground.replica, link::signed(scanned), limits::PLAN_LINKS_MAX as i64], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
         .collect::<Result<_, _>>()?;
     for (record, _) in &found {
         link::insert(tx, ground.replica, *record, &Link::unborn(), true, 0)?;

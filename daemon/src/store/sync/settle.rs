@@ -27,7 +27,7 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
         Answer::Taken(Some(row)) | Answer::Stale(Some(row)) => row.modified,
         _ => None,
     };
-    let stamps = stamps(tx.conn(), ground, linked.record, theirs)?;
+    let stamps = stamps(tx.conn(), ground, &was.held, theirs)?;
     let action = match linked.state.sent.last().map(|sent| &sent.what) {
         Some(SentWhat::Create(_)) => "create",
         Some(SentWhat::Delete) => "delete",

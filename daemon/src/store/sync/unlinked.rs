@@ -33,7 +33,9 @@ pub(super) fn row(
         let state = Link::stranger(&row.remote_id);
         let linked = match link::of_record(tx.conn(), ground.replica, record)? {
             // Known here, not there: the link that would have made it takes this row instead.
-            Some(linked) => Linked { state: Link { sent: linked.state.sent.clone(), confirmed: linked.state.confirmed, ..state }, ..linked },
+            Some(linked) => {
+                Linked { state: Link { sent: linked.state.sent.clone(), confirmed: linked.state.confirmed, ..state }, ..linked }
+            }
             None => {
                 let number = link::insert(tx, ground.replica, record, &state, true, pass)?;
                 Linked { link: number, record, seen: pass, state }
@@ -62,7 +64,7 @@ pub(super) fn row(
 fn meet_with(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied: &mut Applied) -> Result<(), StoreError> {
     let was = present(tx.conn(), linked.record)?;
     let frozen = frozen(tx.conn(), linked.link)?;
-    let stamps = stamps(tx.conn(), ground, linked.record, row.modified)?;
+    let stamps = stamps(tx.conn(), ground, &was.held, row.modified)?;
     let met = meet(&linked.state, was.props.as_ref(), row, &stamps, ground.rules(&frozen));
     let written = write_met(tx, ground, linked, &was, met, None)?;
     applied.changed += u64::from(written.changed);
