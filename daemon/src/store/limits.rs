@@ -71,3 +71,6 @@ pub const PURGED_AT_ONCE: usize = 2_000;
 
 /// A token names at most this many records; of a longer transaction it names the range of seqs.
 pub const TOKEN_RECORDS_MAX: usize = 64;
+
+/// A page of records ends with the one that passes this, in bytes.
+pub const PAGE_BYTES_MAX: usize = 1 << 20;

@@ -7,6 +7,7 @@
 
 mod app_meeting;
 pub mod conflicts;
+mod cursor;
 mod definitions;
 mod error;
 mod feed;
