@@ -7,7 +7,7 @@ use mingle_proto::{
 };
 
 use super::{
-    operate::{daemon_state, hold, sync_state},
+    operate::{daemon_state, hold, sync_state, trouble},
     time, word,
 };
 
@@ -33,7 +33,7 @@ pub(in crate::ipc) fn event(subscription: u64, news: News) -> event::Event {
                 None => (None, None, None),
             };
             let result = result.map(|result| word(&result, call::RunResult::Unknown));
-            let error = error.map(|trouble| trouble.what);
+            let error = error.map(trouble);
             Body::Run(RunEvent { step, run, sync, status, phase, done, total, result, stop_reason, error })
         }
         Event::Sync { sync, state, daemon, hold: held, next } => Body::Sync(SyncEvent {

@@ -3,8 +3,8 @@
 
 use mingle_core::ask::{
     Ability, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Progress, RejectionRow, RemoteChecked,
-    RemoteRow, Resolution, RunMode, RunRow, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, WaitState, Waited,
-    Written,
+    RemoteRow, Resolution, RunMode, RunRow, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState,
+    Waited, Written,
 };
 use mingle_proto::{Error, call};
 use serde_json::Value;
@@ -88,12 +88,14 @@ pub(in crate::ipc) fn hold(hold: Holding) -> call::Hold {
     call::Hold { name, has, needs, until_at: until.map(time), hint }
 }
 
+/// What went wrong, in its three parts.
+pub(in crate::ipc) fn trouble(trouble: Trouble) -> call::Trouble {
+    let Trouble { name, what, hint } = trouble;
+    call::Trouble { name, what, hint }
+}
+
 /// One run of the history.
 pub(in crate::ipc) fn run(run: RunRow) -> call::Run {
-    let (error, hint) = match run.error {
-        Some(trouble) => (Some(trouble.what), trouble.hint),
-        None => (None, None),
-    };
     call::Run {
         run: run.run,
         sync: run.sync,
@@ -108,8 +110,7 @@ pub(in crate::ipc) fn run(run: RunRow) -> call::Run {
         rejected: run.rejected,
         conflicts: run.conflicts,
         bytes: run.bytes,
-        error,
-        hint,
+        error: run.error.map(trouble),
     }
 }
 
@@ -278,7 +279,7 @@ pub(in crate::ipc) fn shutting_down() -> call::ShutdownAnswer {
 /// The words that the core hands over as text are words of the wire; what is not shows as `unknown`.
 #[cfg(test)]
 mod tests {
-    use mingle_core::{ask::Trouble, time::Timestamp};
+    use mingle_core::time::Timestamp;
     use mingle_proto::Name;
 
     use super::*;
@@ -312,7 +313,11 @@ mod tests {
         }
         let run = run(row("nonsense", None));
         assert_eq!(run.status, call::RunStatus::Unknown);
-        assert_eq!((run.error.as_deref(), run.hint.as_deref()), (Some("it says no"), Some("log in")));
+        let error = run.error.unwrap();
+        assert_eq!(
+            (error.name.as_str(), error.what.as_str(), error.hint.as_deref()),
+            ("needs_login", "it says no", Some("log in"))
+        );
     }
 
     #[test]
