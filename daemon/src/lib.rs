@@ -1,6 +1,8 @@
 //! Owns: the list of the daemon's rooms. Must never know: what happens in them.
 
+pub mod alarm;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod environment;
 pub mod ipc;

@@ -122,3 +122,14 @@ pub const RUNS_MAX: usize = 16;
 pub const RUNS_PER_REMOTE_MAX: usize = 4;
 /// So late a cron's bell may ring before the timer takes its place: it looks twice a second, and in whole seconds.
 pub const CRON_BELL_LATE_MAX: Duration = Duration::from_secs(2);
+/// The longest sleep at a stretch: a suspend or a clock that was set is noticed so long after it, at the latest.
+pub const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// The wall clock and the time that passed may differ so much in one sleep before that counts as a jump, and everything is looked at.
+pub const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(2);
+/// Cron expressions that ring in one tick (half a second) at most; the others ring in the next. Each makes three notices inside
+/// tokio-cron-scheduler, whose channels hold [`CRON_CHANNEL`] and lose what comes on top.
+pub const CRONS_PER_TICK_MAX: usize = 64;
+/// See [`CRONS_PER_TICK_MAX`].
+pub const CRON_CHANNEL: usize = 256;
+/// Bells that nobody has heard yet, at most. One more of a cron is not kept: whoever hears the others looks at everything.
+pub const BELLS_MAX: usize = 1_024;
