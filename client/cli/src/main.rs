@@ -1,1 +1,191 @@
-fn main() {}
+//! Owns: the door of the command: what was asked, the exit code, and what is said where it fails. Must never know: what a subcommand
+//! does.
+
+mod at;
+mod changes;
+mod config;
+mod conflict;
+mod delete;
+mod exit;
+mod explain;
+mod get;
+mod history;
+mod input;
+mod interrupt;
+mod list;
+mod mingled;
+mod patch;
+mod pause;
+mod profile;
+mod progress;
+mod put;
+mod rejection;
+mod remote;
+mod restart;
+mod resume;
+mod shutdown;
+mod socket_path;
+mod status;
+mod stop;
+mod sync;
+mod table;
+mod wait;
+mod watch;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    at::At,
+    exit::{Exit, Failure},
+};
+
+/// Speaks with mingled, which keeps one synced copy of your data and lets every local app share it.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 no daemon, 4 no permission, 5 a person must decide, 6 waits for a condition, 7 timeout.
+#[derive(Debug, Parser)]
+#[command(name = "mingle", version, max_term_width = 110, arg_required_else_help = true)]
+struct Cli {
+    /// Print the answers of the daemon as they are, one JSON object a line.
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// The app's name: grants go by it, and the history of a value says it.
+    #[arg(long, global = true, value_name = "NAME", default_value = "mingle")]
+    app: String,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Status(status::Status),
+    Explain(explain::Explain),
+    History(history::History),
+    Sync(sync::Sync),
+    Wait(wait::Wait),
+    Stop(stop::Stop),
+    Restart(restart::Restart),
+    Shutdown(shutdown::Shutdown),
+    Pause(pause::Pause),
+    Resume(resume::Resume),
+    Get(get::Get),
+    List(list::List),
+    Put(put::Put),
+    Patch(patch::Patch),
+    Delete(delete::Delete),
+    Changes(changes::Changes),
+    Watch(watch::Watch),
+    #[command(subcommand)]
+    Conflict(conflict::Conflict),
+    #[command(subcommand)]
+    Rejection(rejection::Rejection),
+    #[command(subcommand)]
+    Remote(remote::Remote),
+    #[command(subcommand)]
+    Profile(profile::Profile),
+    #[command(subcommand)]
+    Config(config::Config),
+    SocketPath(socket_path::SocketPath),
+}
+
+fn main() -> ExitCode {
+    // A usage error ends here, with 2.
+    let Cli { json, app, command } = Cli::parse();
+    let mut at = At::new(json, app);
+    let ended = run(command, &mut at).and_then(|exit| at.finish().map(|()| exit));
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            at.complain(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
+    match command {
+        Command::Status(status) => status.run(at),
+        Command::Explain(explain) => explain.run(at),
+        Command::History(history) => history.run(at),
+        Command::Sync(sync) => sync.run(at),
+        Command::Wait(wait) => wait.run(at),
+        Command::Stop(stop) => stop.run(at),
+        Command::Restart(restart) => restart.run(at),
+        Command::Shutdown(shutdown) => shutdown.run(at),
+        Command::Pause(pause) => pause.run(at),
+        Command::Resume(resume) => resume.run(at),
+        Command::Get(get) => get.run(at),
+        Command::List(list) => list.run(at),
+        Command::Put(put) => put.run(at),
+        Command::Patch(patch) => patch.run(at),
+        Command::Delete(delete) => delete.run(at),
+        Command::Changes(changes) => changes.run(at),
+        Command::Watch(watch) => watch.run(at),
+        Command::Conflict(conflict) => conflict.run(at),
+        Command::Rejection(rejection) => rejection.run(at),
+        Command::Remote(remote) => remote.run(at),
+        Command::Profile(profile) => profile.run(at),
+        Command::Config(config) => config.run(at),
+        Command::SocketPath(socket_path) => socket_path.run(at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    /// Whether a line is taken, and with which code it ends where not.
+    #[track_caller]
+    fn check(line: &str, expect: Result<(), i32>) {
+        let got = Cli::try_parse_from(line.split_whitespace()).map(drop).map_err(|error| error.exit_code());
+        assert_eq!(got, expect, "{line}");
+    }
+
+    #[test]
+    fn lines_that_are_taken_and_lines_that_are_not() {
+        check("mingle status", Ok(()));
+        check("mingle status --json --app x", Ok(()));
+        check("mingle --json status", Ok(()));
+        check("mingle sync", Ok(()));
+        check("mingle sync a b --no-wait --mode slow --force --accept-deletes", Ok(()));
+        check("mingle sync a --wait", Ok(()));
+        check("mingle wait w-1 --timeout 5s", Ok(()));
+        check("mingle restart --resync-stopped", Ok(()));
+        check("mingle put a {} --overwrite", Ok(()));
+        check("mingle put a b {} --if-seq 3 --merge", Ok(()));
+        check("mingle list a x=1 y>=2 --order=-x,id --limit 5", Ok(()));
+        check("mingle conflict resolve c-1 --keep theirs", Ok(()));
+        check("mingle conflict resolve c-1 --value null", Ok(()));
+        check("mingle rejection resolve j-1 --with retry", Ok(()));
+        check("mingle profile example kinto", Ok(()));
+        check("mingle config check /x", Ok(()));
+        check("mingle --help", Err(0));
+        check("mingle --version", Err(0));
+        check("mingle", Err(2));
+        check("mingle hover", Err(2));
+        check("mingle sync a --wait --no-wait", Err(2));
+        check("mingle sync a --mode bulk", Err(2));
+        check("mingle wait", Err(2));
+        check("mingle wait w-1 --timeout soon", Err(2));
+        check("mingle wait x-1", Err(2));
+        check("mingle put a b {} --merge", Err(2));
+        check("mingle put a {", Err(2));
+        check("mingle put a [1]", Err(2));
+        check("mingle patch a b", Err(2));
+        check("mingle list a x", Err(2));
+        check("mingle conflict resolve c-1", Err(2));
+        check("mingle conflict resolve c-1 --keep theirs --value 1", Err(2));
+        check("mingle rejection resolve j-1 --with luck", Err(2));
+    }
+}

@@ -1,0 +1,112 @@
+//! Owns: `mingle history`, and how a run is said in a row. Must never know: how runs go.
+
+use jiff::Timestamp;
+use mingle_client::call::{self, Run};
+
+use crate::{
+    at::At,
+    exit::{Exit, Failure},
+    table::Table,
+    words::{bytes, plain, when},
+};
+
+/// Show past runs, the latest first.
+#[derive(Debug, clap::Args)]
+pub struct History {
+    /// Only of this sync.
+    sync: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+}
+
+impl History {
+    pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
+        let call = call::History { sync: self.sync, limit: Some(self.limit), cursor: None };
+        at.show(call, |answer| match answer.runs.as_slice() {
+            [] => "no run yet".into(),
+            runs => text(runs, Timestamp::now()),
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// One row a run, and what went wrong below it.
+pub fn text(runs: &[Run], now: Timestamp) -> String {
+    let mut table = Table::new(&["RUN", "SYNC", "STATUS", "ENDED", "TRIGGER", "DOWN", "UP", "REJECTED", "CONFLICTS", "BYTES"]);
+    for run in runs {
+        let ended = run.ended_at.as_deref().map_or_else(|| "-".into(), |at| when(at, now));
+        let status = match &run.stop_reason {
+            Some(reason) => format!("{} ({reason})", run.status),
+            None => run.status.to_string(),
+        };
+        let numbers = [run.down, run.up, run.rejected, run.conflicts].map(|n| n.to_string());
+        let [down, up, rejected, conflicts] = numbers;
+        table.row([
+            run.run.clone(),
+            run.sync.clone(),
+            status,
+            ended,
+            run.trigger.clone(),
+            down,
+            up,
+            rejected,
+            conflicts,
+            bytes(run.bytes),
+        ]);
+        if let Some(why) = why(run) {
+            table.remark(&why);
+        }
+    }
+    table.text()
+}
+
+/// What went wrong, and what to do about it.
+pub fn why(run: &Run) -> Option<String> {
+    let trouble = run.error.as_ref()?;
+    let hint = trouble.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    Some(plain(&format!("{}{hint}", trouble.what)))
+}
+
+/// A run in a few words: `done 2 min ago, 3 down, 1 up`.
+pub fn short(run: &Run, now: Timestamp) -> String {
+    let mut text = run.status.to_string();
+    if let Some(at) = &run.ended_at {
+        text.push_str(&format!(" {}", when(at, now)));
+    }
+    for (n, what) in [(run.down, "down"), (run.up, "up"), (run.rejected, "rejected"), (run.conflicts, "in conflict")] {
+        if n > 0 {
+            text.push_str(&format!(", {n} {what}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use mingle_client::call::{RunStatus, Trouble};
+
+    use super::*;
+
+    #[test]
+    fn a_run_in_a_row_and_in_a_few_words() {
+        let now = "2026-01-02T12:00:00Z".parse().expect("a time");
+        let run = Run {
+            run: "r-7".into(),
+            sync: "issues".into(),
+            status: RunStatus::Failed,
+            trigger: "timer".into(),
+            stop_reason: Some("auth".into()),
+            ended_at: Some("2026-01-02T11:55:00Z".into()),
+            down: 3,
+            bytes: 2048,
+            error: Some(Trouble { name: "needs_login".into(), what: "401".into(), hint: Some("look at auth".into()) }),
+            ..Run::default()
+        };
+        assert_eq!(short(&run, now), "failed 5 min ago, 3 down");
+        let text = text(&[run], now);
+        let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(lines[1], "r-7 issues failed (auth) 5 min ago timer 3 0 0 0 2 KiB");
+        assert_eq!(lines[2], "401; look at auth");
+    }
+}

@@ -1,0 +1,49 @@
+//! Owns: `mingle profile`. Must never know: what is in a profile.
+
+use serde_json::json;
+
+use crate::{
+    at::At,
+    exit::{Exit, Failure},
+    mingled,
+};
+
+/// Look at the profiles, each of which describes one service.
+#[derive(Debug, clap::Subcommand)]
+pub enum Profile {
+    /// Show the name of each, and a line about it.
+    List,
+    /// Print some lines of configuration to start from.
+    Example {
+        /// The profile.
+        name: String,
+    },
+}
+
+impl Profile {
+    pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
+        let arguments = match &self {
+            Self::List => vec!["profile".into(), "list".into()],
+            Self::Example { name } => vec!["profile".into(), "example".into(), name.into()],
+        };
+        if !at.json {
+            return mingled::become_it(&arguments);
+        }
+        let text = mingled::output(&arguments)?;
+        let answer = match self {
+            Self::List => json!({"profiles": profiles(&text)}),
+            Self::Example { name } => json!({"profile": name, "example": text}),
+        };
+        at.line(&answer.to_string())?;
+        Ok(Exit::Done)
+    }
+}
+
+/// `NAME  ABOUT`, a line each.
+fn profiles(text: &str) -> Vec<serde_json::Value> {
+    let pair = |line: &str| {
+        let (name, about) = line.split_once(' ').unwrap_or((line, ""));
+        json!({"profile": name, "about": about.trim()})
+    };
+    text.lines().filter(|line| !line.trim().is_empty()).map(pair).collect()
+}

@@ -1,0 +1,36 @@
+//! Owns: `mingle restart`. Must never know: which runs were stopped.
+
+use mingle_client::call::{self, StateAnswer};
+
+use crate::{
+    at::At,
+    exit::{Exit, Failure},
+    words::{count, plain},
+};
+
+/// Accept runs again after `mingle stop`.
+#[derive(Debug, clap::Args)]
+pub struct Restart {
+    /// What the stop ended is due at once; otherwise the schedule goes on.
+    #[arg(long)]
+    resync_stopped: bool,
+}
+
+impl Restart {
+    pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
+        at.show(call::Restart { resync_stopped: self.resync_stopped }, text)?;
+        Ok(Exit::Done)
+    }
+}
+
+fn text(answer: &StateAnswer) -> String {
+    match answer.runs.as_slice() {
+        [] => format!("{}: runs are accepted again", answer.state),
+        runs => plain(&format!(
+            "{}: runs are accepted again; {} due at once ({})",
+            answer.state,
+            count(runs.len(), "run"),
+            runs.join(", ")
+        )),
+    }
+}

@@ -1,0 +1,260 @@
+//! Owns: `mingle sync`: asks for runs, waits for each, and says how it came out. Must never know: how a run goes.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mingle_client::{
+    CallError, Name,
+    call::{self, Hold, Mode, Run, ScheduleState, Settled, SyncStatus, WaitAnswer},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    at::At,
+    exit::{Exit, Failure},
+    history, interrupt,
+    progress::Progress,
+    status,
+    wait::{self, What},
+    words::plain,
+};
+
+/// Run syncs now, and wait until they have ended.
+///
+/// Ends with 5 where a person must decide (a conflict, a rejection, a login), and with 6 where a sync waits for a condition.
+#[derive(Debug, clap::Args)]
+pub struct Sync {
+    /// The syncs; all that are not paused where left out.
+    #[arg(value_name = "SYNC")]
+    syncs: Vec<String>,
+    /// Only ask for the runs.
+    #[arg(long)]
+    no_wait: bool,
+    /// Wait for the end, as it does anyway.
+    #[arg(long, conflicts_with = "no_wait")]
+    wait: bool,
+    /// fast: changes only. slow: everything, compared. refresh: forget what was agreed on, and begin anew without deletes.
+    #[arg(long, value_name = "fast|slow|refresh")]
+    mode: Option<Mode>,
+    /// Also on a metered network, a low battery, in use, or outside the window.
+    #[arg(long)]
+    force: bool,
+    /// Take deletes that are held back because they are many.
+    #[arg(long)]
+    accept_deletes: bool,
+}
+
+/// How long one call waits before the holds are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How one sync came out.
+#[derive(Debug)]
+struct Outcome {
+    exit: Exit,
+    /// For people, in a line or more.
+    text: String,
+    /// For programs.
+    json: Value,
+}
+
+impl Sync {
+    pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
+        let names = if self.syncs.is_empty() { every(at)? } else { self.syncs.clone() };
+        // Before the first run, so that its first event is seen.
+        let progress = Progress::start(at.options(), &names, !self.no_wait && !at.json && !names.is_empty());
+        let mut asked = Vec::new();
+        let mut exit = Exit::Done;
+        for name in names {
+            match self.ask(at, &name) {
+                Ok(answer) if self.no_wait => {
+                    let queued = if answer.queued { "queued as" } else { "runs as" };
+                    let text = plain(&format!("{name} {queued} {}; `mingle wait {}` ends with it", answer.run, answer.run));
+                    let json = json!({"sync": name, "run": answer.run, "queued": answer.queued});
+                    say(at, &Outcome { exit: Exit::Done, text, json })?;
+                }
+                Ok(answer) => asked.push((name, answer.run)),
+                Err(Failure::Call(CallError::Refused(refusal))) if refusal.name() == Name::Stopped => {
+                    progress.clear();
+                    let hint = refusal.data.hint.clone().unwrap_or_else(|| "`mingle restart` accepts runs again".into());
+                    let text = plain(&format!("{name} waits: {}; {hint}", refusal.message));
+                    say(
+                        at,
+                        &Outcome {
+                            exit: Exit::Waits,
+                            text,
+                            json: json!({"sync": name, "state": "stopped", "why": refusal.message}),
+                        },
+                    )?;
+                    exit = exit.and(Exit::Waits);
+                }
+                Err(other) => {
+                    progress.clear();
+                    return Err(other);
+                }
+            }
+        }
+        if !asked.is_empty() {
+            interrupt::say_that_work_goes_on("`mingle stop` stops all runs, `mingle pause SYNC` one sync");
+        }
+        for (name, run) in asked {
+            let outcome = settle(at, &name, &run)?;
+            progress.clear();
+            say(at, &outcome)?;
+            exit = exit.and(outcome.exit);
+        }
+        Ok(exit)
+    }
+
+    fn ask(&self, at: &mut At, name: &str) -> Result<call::SyncRunAnswer, Failure> {
+        let Self { mode, force, accept_deletes, .. } = *self;
+        at.call(call::SyncRun { sync: name.to_owned(), mode, force, accept_deletes })
+    }
+}
+
+/// Every sync that is not paused.
+fn every(at: &mut At) -> Result<Vec<String>, Failure> {
+    let status = at.call(call::Status {})?;
+    if status.syncs.is_empty() {
+        at.note(status::no_syncs(&status).trim_end());
+    }
+    let (off, on): (Vec<&SyncStatus>, Vec<_>) = status.syncs.iter().partition(|sync| sync.state == ScheduleState::Disabled);
+    for sync in off {
+        at.note(&format!("{} is paused; `mingle resume {}` lets it run again", sync.sync, sync.sync));
+    }
+    Ok(on.into_iter().map(|sync| sync.sync.clone()).collect())
+}
+
+fn say(at: &mut At, outcome: &Outcome) -> Result<(), Failure> {
+    if at.json {
+        at.line(&outcome.json.to_string())?;
+    } else {
+        at.text(&outcome.text)?;
+    }
+    at.flush()
+}
+
+/// Waits until the run has ended, or until something holds it that does not end by itself.
+fn settle(at: &mut At, name: &str, run: &str) -> Result<Outcome, Failure> {
+    loop {
+        let (_, answer) = wait::once(at, &What::Run(run.to_owned()), LOOK)?;
+        let sync = at.call(call::Status {})?.syncs.into_iter().find(|sync| sync.sync == name);
+        if answer.state != Settled::Pending {
+            let ended = ended(at, name, run)?;
+            return Ok(outcome(name, run, &answer, sync.as_ref(), ended.as_ref(), Timestamp::now()));
+        }
+        if let Some(hold) = sync.as_ref().and_then(held) {
+            return Ok(waits(name, run, hold, Timestamp::now()));
+        }
+    }
+}
+
+/// The history's row of the run.
+fn ended(at: &mut At, name: &str, run: &str) -> Result<Option<Run>, Failure> {
+    let history = at.call(call::History { sync: Some(name.to_owned()), limit: Some(20), cursor: None })?;
+    Ok(history.runs.into_iter().find(|row| row.run == run))
+}
+
+/// The hold that a person should hear of: not one that other runs or a few seconds end.
+fn held(sync: &SyncStatus) -> Option<&Hold> {
+    let hold = sync.hold.as_ref()?;
+    let lasts = matches!(sync.state, ScheduleState::Blocked | ScheduleState::Disabled) || hold.name == "retry_after";
+    (lasts && sync.run.is_none()).then_some(hold)
+}
+
+fn waits(name: &str, run: &str, hold: &Hold, now: Timestamp) -> Outcome {
+    let exit = if needs_person(&hold.name) { Exit::Person } else { Exit::Waits };
+    Outcome {
+        exit,
+        text: plain(&format!("{name} waits: {}; `mingle explain {name}` says more", status::hold(hold, now))),
+        json: json!({"sync": name, "run": run, "state": "pending", "hold": hold}),
+    }
+}
+
+/// Holds and troubles that only a person ends.
+fn needs_person(name: &str) -> bool {
+    matches!(name, "needs_login" | "epoch")
+}
+
+fn outcome(
+    name: &str,
+    run: &str,
+    answer: &WaitAnswer,
+    sync: Option<&SyncStatus>,
+    ended: Option<&Run>,
+    now: Timestamp,
+) -> Outcome {
+    let (conflicts, rejections) = sync.map_or((0, 0), |sync| (sync.conflicts, sync.rejections));
+    let login = ended.and_then(|run| run.error.as_ref()).is_some_and(|trouble| needs_person(&trouble.name))
+        || sync.and_then(|sync| sync.hold.as_ref()).is_some_and(|hold| needs_person(&hold.name));
+    let exit = match wait::exit(answer.state) {
+        Exit::Failed if login => Exit::Person,
+        Exit::Done if conflicts > 0 || rejections > 0 => Exit::Person,
+        other => other,
+    };
+    let mut text = format!("{name}: {}", ended.map_or_else(|| answer.state.to_string(), |run| history::short(run, now)));
+    match (ended.and_then(history::why), &answer.why) {
+        (Some(why), _) => text.push_str(&format!(": {why}")),
+        (None, Some(why)) if answer.state != Settled::Done => text.push_str(&format!(": {why}")),
+        _ => {}
+    }
+    if conflicts > 0 {
+        text.push_str(&format!("\n  {conflicts} open in conflict: `mingle conflict list` shows them"));
+    }
+    if rejections > 0 {
+        text.push_str(&format!("\n  {rejections} rejected: `mingle rejection list` shows them"));
+    }
+    let json =
+        json!({"sync": name, "run": run, "state": answer.state, "why": answer.why, "remotes": answer.remotes, "last": ended});
+    Outcome { exit, text: plain(&text), json }
+}
+
+#[cfg(test)]
+mod tests {
+    use mingle_client::call::{RunStatus, Trouble};
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-01-02T12:00:00Z".parse().expect("a time")
+    }
+
+    #[test]
+    fn how_a_run_came_out() {
+        #[track_caller]
+        fn check(state: Settled, conflicts: u64, rejections: u64, trouble: Option<&str>, expect: Exit, part: &str) {
+            let answer = WaitAnswer { state, ..WaitAnswer::default() };
+            let sync = SyncStatus { conflicts, rejections, ..SyncStatus::default() };
+            let error = trouble.map(|name| Trouble { name: name.into(), what: format!("what of {name}"), hint: None });
+            let run = Run { run: "r-1".into(), status: RunStatus::Done, down: 3, error, ..Run::default() };
+            let outcome = outcome("a", "r-1", &answer, Some(&sync), Some(&run), now());
+            assert_eq!(outcome.exit, expect, "{outcome:?}");
+            assert!(outcome.text.contains(part), "{}", outcome.text);
+        }
+        check(Settled::Done, 0, 0, None, Exit::Done, "a: done, 3 down");
+        check(Settled::Done, 1, 0, None, Exit::Person, "mingle conflict list");
+        check(Settled::Done, 0, 2, None, Exit::Person, "mingle rejection list");
+        check(Settled::DoneWithErrors, 0, 1, None, Exit::Person, "1 rejected");
+        check(Settled::Failed, 0, 0, Some("unreachable"), Exit::Failed, "what of unreachable");
+        check(Settled::Failed, 0, 0, Some("needs_login"), Exit::Person, "what of needs_login");
+        check(Settled::Stopped, 0, 0, None, Exit::Waits, "");
+        check(Settled::Cancelled, 0, 0, None, Exit::Failed, "");
+    }
+
+    #[test]
+    fn which_holds_end_the_waiting() {
+        #[track_caller]
+        fn check(state: ScheduleState, hold: &str, expect: Option<Exit>) {
+            let hold = Some(Hold { name: hold.into(), ..Hold::default() });
+            let sync = SyncStatus { state, hold, ..SyncStatus::default() };
+            assert_eq!(held(&sync).map(|hold| waits("a", "r-1", hold, now()).exit), expect, "{sync:?}");
+        }
+        check(ScheduleState::Blocked, "network", Some(Exit::Waits));
+        check(ScheduleState::Blocked, "stopped", Some(Exit::Waits));
+        check(ScheduleState::Disabled, "paused", Some(Exit::Waits));
+        check(ScheduleState::Waiting, "retry_after", Some(Exit::Waits));
+        check(ScheduleState::Blocked, "needs_login", Some(Exit::Person));
+        check(ScheduleState::Ready, "overlap", None);
+        check(ScheduleState::Ready, "slots", None);
+        check(ScheduleState::Waiting, "interval", None);
+    }
+}

@@ -1,0 +1,78 @@
+//! Owns: `mingle watch`. Must never know: the feed.
+
+use mingle_client::{
+    CallError, Update,
+    blocking::{Client, Subscription},
+    call::Subscribe,
+    event::Changed,
+};
+
+use crate::{
+    at::At,
+    changes,
+    exit::{Exit, Failure},
+};
+
+/// Print changes as they come, until it is interrupted.
+#[derive(Debug, clap::Args)]
+pub struct Watch {
+    /// The collections; all where left out.
+    #[arg(value_name = "COLLECTION")]
+    collections: Vec<String>,
+    /// Begin here; 0 begins with everything that is there. From now on where left out.
+    #[arg(long, value_name = "SEQ")]
+    since: Option<u64>,
+    /// With the records' data.
+    #[arg(long)]
+    data: bool,
+}
+
+impl Watch {
+    pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
+        let ask = Subscribe {
+            collections: (!self.collections.is_empty()).then_some(self.collections),
+            since: self.since,
+            initial: self.since.is_none().then_some(false),
+            data: self.data,
+            ..Subscribe::default()
+        };
+        let mut subscription = subscribe(at, ask)?;
+        loop {
+            let lost = follow(at, &mut subscription)?;
+            let again = subscription.again();
+            subscription = at.again(lost, None, |at| subscribe(at, again.clone()))?;
+            at.note("mingled is back");
+        }
+    }
+}
+
+fn subscribe(at: &At, ask: Subscribe) -> Result<Subscription, Failure> {
+    // The subscription takes a connection of its own; the one that asks for it ends here.
+    Ok(Client::open(at.options())?.subscribe(ask)?)
+}
+
+/// Prints until the connection ends: why it did.
+fn follow(at: &mut At, subscription: &mut Subscription) -> Result<CallError, Failure> {
+    for update in subscription {
+        match update {
+            Ok(Update::Changed(changed)) => show(at, &changed)?,
+            Ok(Update::Event(_)) => {}
+            Err(lost @ CallError::Lost { .. }) => return Ok(lost),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(CallError::Lost { why: "it ended".into(), op: None })
+}
+
+fn show(at: &mut At, changed: &Changed) -> Result<(), Failure> {
+    if at.json {
+        at.line(&serde_json::to_string(changed).unwrap_or_default())?;
+    } else {
+        if changed.fresh {
+            at.note("begins anew: what was printed before is void");
+        }
+        let lines: String = changed.changes.iter().map(changes::line).collect();
+        at.text(&lines)?;
+    }
+    at.flush()
+}
