@@ -1,1 +1,7 @@
-//!
+//! Owns: what tests of more than one crate stand on: real servers, scripted ones, a small HTTP of its own.
+//! Must never know: how the daemon speaks HTTP, so that it cannot share its mistakes.
+
+pub mod rest_server;
+pub mod servers;
+pub mod trap;
+pub mod wire;

@@ -83,6 +83,10 @@ pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// A connection that brings nothing for this long is given up; whether the request was done is not known.
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// A connection that nobody used for this long is not used again: many servers close theirs after five seconds, and a change sent
+/// into a closing one is a change in doubt.
+pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(3);
+
 /// An answer must bring [`SLOW_BYTES_MIN`] in each stretch of this length, or it is given up: a byte now and then is not silence,
 /// but would hold a run for days.
 pub const SLOW_STRETCH: Duration = Duration::from_secs(60);

@@ -94,6 +94,7 @@ impl Client {
                 .user_agent(concat!("mingled/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(patience.connect)
                 .read_timeout(patience.silence)
+                .pool_idle_timeout(limits::CONNECTION_IDLE_MAX)
                 // We follow them ourselves: credentials must not go elsewhere.
                 .redirect(reqwest::redirect::Policy::none())
                 // A repeat is a decision, and not made here.
@@ -117,11 +118,16 @@ impl Client {
         let client = if is_near(&request.url) { &self.near } else { &self.far };
         let Request { method, mut url, headers, body } = request;
         for _ in 0..=limits::REDIRECTS_MAX {
-            let mut builder = client.request(method.clone(), url.clone()).headers(headers.clone());
-            if let Some(body) = &body {
-                builder = builder.body(body.clone());
-            }
-            let response = builder.send().await.map_err(|error| lost(&url, &error))?;
+            let build = || {
+                let builder = client.request(method.clone(), url.clone()).headers(headers.clone());
+                body.iter().fold(builder, |builder, body| builder.body(body.clone()))
+            };
+            let response = match build().send().await {
+                // The server closed a connection that we kept: a question may be put again, once.
+                Err(error) if method == Method::GET && !error.is_timeout() && !error.is_connect() => build().send().await,
+                other => other,
+            };
+            let response = response.map_err(|error| lost(&url, &error))?;
             let status = response.status();
             let location = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
@@ -324,7 +330,7 @@ fn lost(url: &Url, error: &reqwest::Error) -> Lost {
         let why = if error.is_timeout() { "no connection in time".to_owned() } else { why };
         return Lost { error: RemoteError::new(Failure::Offline, format!("{place} cannot be reached: {why}")), sent: false };
     }
-    if error.is_decode() {
+    if error.is_decode() && !error.is_timeout() {
         return nonsense(url, &format!("answers with a body that cannot be read: {why}"));
     }
     let why = if error.is_timeout() { "went silent".to_owned() } else { format!("broke off: {why}") };

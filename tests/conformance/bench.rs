@@ -1,0 +1,181 @@
+//! Owns: what a law needs of a service: how it is opened, and a way to look and change behind the remote's back.
+//! Must never know: which services there are.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use mingle_core::{
+    record::{Props, Value},
+    replica::{Abilities, Action, Answer, From, Page, Precondition, Row, RowState},
+    time::Timestamp,
+};
+use mingled::{
+    json,
+    remotes::{
+        self, Means, Opening, Remote,
+        http::{Client, Patience},
+        settings::{Auth, RemoteSettings, Secret},
+        wrap,
+    },
+};
+
+/// A service with one resource of its own for each test.
+pub struct Bench {
+    /// How it is reached.
+    pub settings: RemoteSettings,
+    /// The resource; empty at first.
+    pub resource: String,
+    /// A resource that is not there.
+    pub wrong_resource: String,
+    /// Whether it asks for credentials at all.
+    pub asks_for_credentials: bool,
+    /// Whether it can tell that another server is none of its kind.
+    pub tells_kinds_apart: bool,
+    /// The folder of its configuration.
+    pub folder: tempfile::TempDir,
+    /// Another user of the service.
+    pub other: Box<dyn Other>,
+}
+
+/// Another user of the service: what it does and sees does not pass through the remote.
+pub trait Other {
+    /// Puts a whole record.
+    fn put(&self, id: &str, record: &serde_json::Value);
+    /// Deletes one.
+    fn delete(&self, id: &str);
+    /// Every record.
+    fn rows(&self) -> BTreeMap<String, serde_json::Value>;
+}
+
+/// The account of a bench that has one.
+pub fn login((username, password): (&str, &str)) -> Auth {
+    Auth::Basic { username: username.into(), password: Secret::Plain(password.into()) }
+}
+
+/// The settings of a bench of kind `rest`.
+pub fn settings(profile: &str, url: &str) -> RemoteSettings {
+    RemoteSettings { kind: "rest".into(), profile: Some(profile.into()), url: url.into(), auth: Auth::None, insecure: false }
+}
+
+/// What remotes are opened with here: hasty, so that silence is over soon.
+pub fn means(config_dir: PathBuf) -> Means {
+    let patience = Patience { connect: Duration::from_secs(5), silence: Duration::from_secs(20), ..Patience::default() };
+    Means { http: Client::new(patience).expect("HTTP"), now: Arc::new(now), config_dir }
+}
+
+/// Our clock.
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).expect("a clock after 1970");
+    Timestamp::from_unix_ms(i64::try_from(since.as_millis()).expect("a clock of this age"))
+}
+
+/// Runs a law on a bench.
+pub fn run<F: Future<Output = ()>>(bench: fn() -> Bench, law: fn(Bench) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let limit = Duration::from_secs(60);
+    runtime.block_on(async { tokio::time::timeout(limit, law(bench())).await }).expect("an end within a minute");
+}
+
+impl Bench {
+    /// Opens the resource.
+    pub async fn open(&self) -> Box<dyn Remote> {
+        self.open_as(&self.settings, &self.resource).await
+    }
+
+    /// Opens a resource with these settings.
+    pub async fn open_as(&self, settings: &RemoteSettings, resource: &str) -> Box<dyn Remote> {
+        let means = means(self.folder.path().to_path_buf());
+        remotes::open(Opening { settings: settings.clone(), resource: resource.into(), means }).await.expect("settings that fit")
+    }
+}
+
+/// Reads a record.
+pub fn props(text: &str) -> Props {
+    json::parse_object(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// A record as the other user writes it.
+pub fn plain(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Every page from somewhere.
+pub async fn all(remote: &dyn Remote, from: &From, page_rows: usize) -> (Vec<Row>, Vec<Page>) {
+    let (mut rows, mut pages, mut next) = (Vec::new(), Vec::new(), None::<String>);
+    loop {
+        let page = remote.list(from, next.as_deref(), page_rows).await.unwrap_or_else(|error| panic!("{error}"));
+        rows.extend(page.rows.clone());
+        next.clone_from(&page.next);
+        pages.push(page);
+        assert!(pages.len() < 100, "the listing does not end");
+        if next.is_none() {
+            return (rows, pages);
+        }
+    }
+}
+
+/// The row of this id, which must be live and there.
+pub async fn there(remote: &dyn Remote, id: &str) -> Row {
+    match remote.get(id).await {
+        Ok(mingle_core::replica::Asked::There(row)) => row,
+        other => panic!("{id} should be there: {other:?}"),
+    }
+}
+
+/// What a row holds.
+pub fn held(row: &Row) -> &Props {
+    match &row.state {
+        RowState::Live(props) => props,
+        other => panic!("{} should be live: {other:?}", row.remote_id),
+    }
+}
+
+/// What an update of this row takes for granted, by what the remote can do.
+pub fn guard(abilities: &Abilities, row: &Row) -> Precondition {
+    if abilities.conditional {
+        Precondition::Revision(row.revision.clone().expect("a revision"))
+    } else {
+        Precondition::Reread(held(row).clone())
+    }
+}
+
+/// Changes a record that was as `row` shows.
+pub async fn update(remote: &dyn Remote, row: &Row, to: &str) -> Answer {
+    let (before, whole) = (held(row), props(to));
+    let changed = whole
+        .iter()
+        .filter(|(name, value)| before.get(*name) != Some(value))
+        .map(|(name, value)| (name.clone(), Some(value.clone())));
+    let cleared = before.keys().filter(|name| !whole.contains_key(*name)).map(|name| (name.clone(), None::<Value>));
+    let patch = changed.chain(cleared).collect();
+    let unless_moved = guard(remote.abilities(), row);
+    wrap::carry(remote, &Action::Update { remote_id: row.remote_id.clone(), patch, whole, unless_moved }).await
+}
+
+/// Deletes a record that was as `row` shows.
+pub async fn delete(remote: &dyn Remote, row: &Row) -> Answer {
+    let unless_moved = guard(remote.abilities(), row);
+    wrap::carry(remote, &Action::Delete { remote_id: row.remote_id.clone(), unless_moved }).await
+}
+
+/// Makes a record.
+pub async fn create(remote: &dyn Remote, id: Option<&str>, record: &str) -> Answer {
+    wrap::carry(remote, &Action::Create { remote_id: id.map(str::to_owned), whole: props(record) }).await
+}
+
+/// The row of an answer that says it was done.
+#[track_caller]
+pub fn taken(answer: Answer) -> Row {
+    match answer {
+        Answer::Taken(Some(row)) => row,
+        other => panic!("should be taken, with the row: {other:?}"),
+    }
+}
+
+/// The row of an answer that says it moved.
+#[track_caller]
+pub fn stale(answer: Answer) -> Row {
+    match answer {
+        Answer::Stale(Some(row)) => row,
+        other => panic!("should be stale, with the row: {other:?}"),
+    }
+}

@@ -1,0 +1,56 @@
+//! Owns: one suite for every remote kind and profile: what its abilities promise is what is tested, against real servers.
+//! Must never know: the engine.
+
+mod bench;
+mod benches;
+mod laws;
+mod profiles;
+mod traps;
+
+/// Runs every law on every bench, each as a test of its own.
+macro_rules! suite {
+    ($($bench:ident: [$($law:ident),+ $(,)?]),+ $(,)?) => {
+        $(mod $bench {
+            $(#[test]
+            fn $law() {
+                crate::bench::run(crate::benches::$bench, crate::laws::$law);
+            })+
+        })+
+    };
+}
+
+/// The laws, once; the benches, once.
+macro_rules! every_law_on {
+    ($($bench:ident),+ $(,)?) => {
+        suite! {
+            $($bench: [
+                greets_alike_twice,
+                lists_every_page,
+                lists_nothing_where_nothing_is,
+                goes_on_from_a_token,
+                refuses_a_token_that_it_never_gave,
+                gets_by_id,
+                creates_under_our_id_once,
+                takes_every_id_it_promises_to_take,
+                creates_under_its_own_id,
+                updates_what_did_not_move,
+                clears_what_an_update_clears,
+                refuses_an_update_of_what_moved,
+                updates_nothing_that_is_gone,
+                deletes_what_did_not_move,
+                refuses_a_delete_of_what_moved,
+                deletes_nothing_that_is_gone,
+                shows_a_new_revision_for_each_change,
+                shows_when_it_was_changed,
+                keeps_values,
+                keeps_what_is_its_own_to_itself,
+                says_that_a_resource_is_not_there,
+                says_that_credentials_are_missing,
+                says_that_it_is_another_kind_of_server,
+                says_that_it_is_offline,
+            ]),+
+        }
+    };
+}
+
+every_law_on!(kinto, json_server, able, careless, patching, silent, stamped, linked, headed, addressed, numbered, offset);

@@ -1,0 +1,166 @@
+//! Owns: a real Kinto in memory, and looking into it without the daemon.
+//! Must never know: the daemon.
+
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use serde_json::{Value, json};
+
+use super::{Server, install};
+use crate::wire::{self, Answer};
+
+/// A Kinto with its data in memory.
+pub struct Kinto {
+    /// The root of its API, with the version: no slash at the end.
+    pub url: String,
+    _server: Server,
+    _dir: tempfile::TempDir,
+}
+
+/// `me:pw`, whom [`Kinto`] takes for the owner of all it makes. Kinto takes any password for a name: another one is another account.
+const LOGIN: (&str, &str) = ("authorization", "Basic bWU6cHc=");
+
+impl Kinto {
+    /// The account that may do everything here, and its password.
+    pub const ACCOUNT: (&str, &str) = ("me", "pw");
+
+    /// Starts one for the caller alone.
+    ///
+    /// # Panics
+    /// When it cannot be installed or does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let bin = install::python();
+        let dir = tempfile::tempdir().expect("a folder for a Kinto");
+        let settings = dir.path().join("kinto.ini");
+        let server = Server::start("kinto", "/v1/", |port| {
+            std::fs::write(&settings, configuration(port)).expect("the settings of a Kinto");
+            let mut command = Command::new(bin.join("kinto"));
+            command.arg("start").arg("--ini").arg(&settings).args(["--port", &port.to_string()]);
+            command
+        });
+        Self { url: format!("{}/v1", server.url), _server: server, _dir: dir }
+    }
+
+    /// One for all tests that run at the same time; each makes a collection of its own.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn shared() -> Arc<Self> {
+        static RUNNING: Mutex<Weak<Kinto>> = Mutex::new(Weak::new());
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.upgrade().unwrap_or_else(|| {
+            let kinto = Arc::new(Self::start());
+            *running = Arc::downgrade(&kinto);
+            kinto
+        })
+    }
+
+    /// Makes a collection that nobody else has, and gives the resource it is.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn collection(&self) -> String {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("c{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.make("buckets/main");
+        self.make(&format!("buckets/main/collections/{name}"));
+        format!("buckets/main/collections/{name}")
+    }
+
+    /// Makes a bucket (`buckets/B`) or a collection (`buckets/B/collections/C`) if it is not there.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn make(&self, resource: &str) {
+        self.must("PUT", resource, Some("{}"));
+    }
+
+    /// Puts a whole record; gives it as it is then.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn put(&self, resource: &str, id: &str, record: &Value) -> Value {
+        self.must("PUT", &format!("{resource}/records/{id}"), Some(&json!({ "data": record }).to_string()))["data"].take()
+    }
+
+    /// Changes properties of a record; gives it as it is then.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn patch(&self, resource: &str, id: &str, properties: &Value) -> Value {
+        self.must("PATCH", &format!("{resource}/records/{id}"), Some(&json!({ "data": properties }).to_string()))["data"].take()
+    }
+
+    /// Deletes a record.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn delete(&self, resource: &str, id: &str) {
+        self.must("DELETE", &format!("{resource}/records/{id}"), None);
+    }
+
+    /// Every record by its id, without `id` and `last_modified`.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn list(&self, resource: &str) -> BTreeMap<String, Value> {
+        let answer = self.must("GET", &format!("{resource}/records"), None);
+        let rows = answer["data"].as_array().expect("a list of records").iter().cloned();
+        let plain = |mut row: Value| {
+            let id = row["id"].as_str().expect("an id").to_owned();
+            let props = row.as_object_mut().expect("an object");
+            props.remove("id");
+            props.remove("last_modified");
+            (id, row)
+        };
+        rows.map(plain).collect()
+    }
+
+    /// Asks anything, as the account that may do everything.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let headers: Vec<_> = [LOGIN].iter().chain(headers).copied().collect();
+        wire::ask(method, &format!("{}/{path}", self.url), &headers, body).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn must(&self, method: &str, path: &str, body: Option<&str>) -> Value {
+        let answer = self.ask(method, path, &[], body);
+        assert!((200..300).contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.body);
+        serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+}
+
+fn configuration(port: u16) -> String {
+    format!(
+        "[app:main]
+use = egg:kinto
+kinto.storage_backend = kinto.core.storage.memory
+kinto.cache_backend = kinto.core.cache.memory
+kinto.permission_backend = kinto.core.permission.memory
+multiauth.policies = basicauth
+kinto.userid_hmac_secret = tests
+kinto.bucket_create_principals = system.Authenticated
+kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush
+kinto.flush_endpoint_enabled = true
+
+[server:main]
+use = egg:waitress#main
+host = 127.0.0.1
+port = {port}
+threads = 8
+"
+    )
+}
