@@ -8,7 +8,7 @@ use mingle_tests::{
     servers::{JsonServer, Kinto},
 };
 use mingled::remotes::settings::{Auth, Secret};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::bench::{Bench, Other, login, settings};
 
@@ -43,27 +43,28 @@ pub fn kinto() -> Bench {
 
 /// json-server.
 pub fn json_server() -> Bench {
-    struct Me(JsonServer);
+    struct Me(Arc<JsonServer>, String);
     impl Other for Me {
         fn put(&self, id: &str, record: &Value) {
-            self.0.put("things", id, record);
+            self.0.put(&self.1, id, record);
         }
         fn delete(&self, id: &str) {
-            self.0.delete("things", id);
+            self.0.delete(&self.1, id);
         }
         fn rows(&self) -> BTreeMap<String, Value> {
-            self.0.list("things")
+            self.0.list(&self.1)
         }
     }
-    let server = JsonServer::start(&json!({ "things": [] }));
+    let server = JsonServer::shared();
+    let resource = server.empty_list();
     Bench {
         settings: settings("json-server", &server.url),
-        resource: "things".into(),
+        resource: resource.clone(),
         wrong_resource: "nowhere".into(),
         asks_for_credentials: false,
         tells_kinds_apart: false,
         folder: tempfile::tempdir().expect("a folder"),
-        other: Box::new(Me(server)),
+        other: Box::new(Me(server, resource)),
     }
 }
 

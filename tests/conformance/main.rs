@@ -3,6 +3,7 @@
 
 mod bench;
 mod benches;
+mod kinto_only;
 mod laws;
 mod profiles;
 mod traps;

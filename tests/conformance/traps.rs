@@ -26,9 +26,13 @@ const HASTY: Patience =
     Patience { connect: Duration::from_millis(500), silence: Duration::from_millis(400), stretch: Duration::from_millis(300) };
 
 async fn open(url: &str, dir: &std::path::Path, patience: Patience) -> Box<dyn Remote> {
+    open_with(url, dir, Client::new(patience).expect("HTTP")).await
+}
+
+async fn open_with(url: &str, dir: &std::path::Path, http: Client) -> Box<dyn Remote> {
     let mut settings = settings(trap::PROFILE, url);
     settings.auth = Auth::Bearer { token: Secret::Plain(SECRET.into()) };
-    let means = Means { http: Client::new(patience).expect("HTTP"), now: Arc::new(now), config_dir: dir.to_path_buf() };
+    let means = Means { http, now: Arc::new(now), config_dir: dir.to_path_buf() };
     remotes::open(Opening { settings, resource: "things".into(), means }).await.expect("settings that fit")
 }
 
@@ -99,11 +103,12 @@ fn every_trap_comes_to_what_the_table_says() {
     let dir = tempfile::tempdir().expect("a folder");
     trap::write_profile(dir.path());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let http = Client::new(HASTY).expect("HTTP");
     let mut wrong = Vec::new();
     for trap in trap::traps() {
         let server = TrapServer::start(trap.play.clone());
         let outcome = runtime.block_on(async {
-            let remote = open(&server.url, dir.path(), HASTY).await;
+            let remote = open_with(&server.url, dir.path(), http.clone()).await;
             tokio::time::timeout(Duration::from_secs(20), fall_into(&trap, remote.as_ref())).await
         });
         match outcome {

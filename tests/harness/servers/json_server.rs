@@ -1,9 +1,16 @@
 //! Owns: a real json-server, and looking into it without the daemon.
 //! Must never know: the daemon.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Server, install};
 use crate::wire;
@@ -12,11 +19,42 @@ use crate::wire;
 pub struct JsonServer {
     /// Where it answers: no slash at the end.
     pub url: String,
+    given: AtomicUsize,
     _server: Server,
     _dir: tempfile::TempDir,
 }
 
+/// It makes no lists once it runs, so the shared one has this many.
+const SHARED_LISTS: usize = 200;
+
 impl JsonServer {
+    /// One for all tests that run at the same time; each takes a list of its own.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn shared() -> Arc<Self> {
+        static RUNNING: Mutex<Weak<JsonServer>> = Mutex::new(Weak::new());
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.upgrade().unwrap_or_else(|| {
+            let lists = (0..SHARED_LISTS).map(|at| (format!("l{at}"), json!([])));
+            let server = Arc::new(Self::start(&Value::Object(lists.collect())));
+            *running = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// The name of an empty list of the shared one that nobody else has.
+    ///
+    /// # Panics
+    /// When all are taken.
+    #[must_use]
+    pub fn empty_list(&self) -> String {
+        let at = self.given.fetch_add(1, Ordering::Relaxed);
+        assert!(at < SHARED_LISTS, "more tests than lists: raise SHARED_LISTS");
+        format!("l{at}")
+    }
+
     /// Starts one with these lists: `{"posts": [..]}`.
     ///
     /// # Panics
@@ -33,7 +71,7 @@ impl JsonServer {
             command.args(["--host", "127.0.0.1", "--quiet", "--port", &port.to_string()]).arg(&file).current_dir(dir.path());
             command
         });
-        Self { url: server.url.clone(), _server: server, _dir: dir }
+        Self { url: server.url.clone(), given: AtomicUsize::new(0), _server: server, _dir: dir }
     }
 
     /// Puts a whole record, made where it is not there.
