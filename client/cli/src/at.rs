@@ -3,13 +3,15 @@
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mingle_client::{Ask, CallError, Options, Raw, blocking::Client};
 
-use crate::exit::Failure;
+use crate::{
+    clock::{self, Deadline},
+    exit::Failure,
+};
 
 /// How long a daemon that goes away is waited for: a restart takes less.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,11 +86,11 @@ impl At {
         op: Option<&str>,
         mut ask: impl FnMut(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let until = Instant::now() + PATIENCE;
+        let until = Deadline::after(Some(PATIENCE));
         self.note("mingled went away; waiting for it");
         let mut last = Failure::Call(lost);
-        while Instant::now() < until {
-            thread::sleep(LOOK_AGAIN);
+        while !until.passed() {
+            clock::pause(LOOK_AGAIN);
             match ask(self) {
                 Err(Failure::Connect(absent)) if absent.is_absence() => last = absent.into(),
                 Err(Failure::Call(lost @ CallError::Lost { .. })) => {

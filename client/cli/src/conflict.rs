@@ -8,6 +8,7 @@ use mingle_client::{
 
 use crate::{
     at::At,
+    clock,
     exit::{Exit, Failure},
     input, put,
     words::{plain, when},
@@ -63,9 +64,8 @@ impl List {
         let mut call = call::ConflictList { collection: self.collection, all: self.all, cursor: None };
         let mut any = false;
         loop {
-            let answer = at.show(call.clone(), |answer| {
-                answer.conflicts.iter().map(|conflict| text(conflict, Timestamp::now())).collect()
-            })?;
+            let answer =
+                at.show(call.clone(), |answer| answer.conflicts.iter().map(|conflict| text(conflict, clock::now())).collect())?;
             any |= !answer.conflicts.is_empty();
             match answer.cursor {
                 Some(cursor) => call.cursor = Some(cursor),

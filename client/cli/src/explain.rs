@@ -5,6 +5,7 @@ use mingle_client::call::{self, ExplainAnswer};
 
 use crate::{
     at::At,
+    clock,
     exit::{Exit, Failure},
     history, status,
     words::{plain, when},
@@ -19,7 +20,7 @@ pub struct Explain {
 
 impl Explain {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        at.show(call::Explain { sync: self.sync }, |answer| text(answer, Timestamp::now()))?;
+        at.show(call::Explain { sync: self.sync }, |answer| text(answer, clock::now()))?;
         Ok(Exit::Done)
     }
 }

@@ -5,6 +5,7 @@ use mingle_client::call::{self, Run};
 
 use crate::{
     at::At,
+    clock,
     exit::{Exit, Failure},
     table::Table,
     words::{bytes, plain, when},
@@ -25,7 +26,7 @@ impl History {
         let call = call::History { sync: self.sync, limit: Some(self.limit), cursor: None };
         at.show(call, |answer| match answer.runs.as_slice() {
             [] => "no run yet".into(),
-            runs => text(runs, Timestamp::now()),
+            runs => text(runs, clock::now()),
         })?;
         Ok(Exit::Done)
     }

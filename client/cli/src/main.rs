@@ -3,6 +3,7 @@
 
 mod at;
 mod changes;
+mod clock;
 mod config;
 mod conflict;
 mod delete;

@@ -5,6 +5,7 @@ use mingle_client::call::{self, With};
 
 use crate::{
     at::At,
+    clock,
     exit::{Exit, Failure},
     table::Table,
     words::{plain, when},
@@ -52,7 +53,7 @@ impl List {
         let mut call = call::RejectionList { sync: self.sync, cursor: None };
         let mut any = false;
         loop {
-            let answer = at.show(call.clone(), |answer| text(&answer.rejections, Timestamp::now()))?;
+            let answer = at.show(call.clone(), |answer| text(&answer.rejections, clock::now()))?;
             any |= !answer.rejections.is_empty();
             match answer.cursor {
                 Some(cursor) => call.cursor = Some(cursor),

@@ -7,6 +7,7 @@ use mingle_client::call::{self, DaemonState, Hold, StatusAnswer, SyncStatus};
 
 use crate::{
     at::At,
+    clock,
     exit::{Exit, Failure},
     history,
     table::Table,
@@ -22,7 +23,7 @@ impl Status {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
         at.with_any_version()?;
         let color = at.color();
-        at.show(call::Status {}, |answer| paint(&text(answer, Timestamp::now()), color))?;
+        at.show(call::Status {}, |answer| paint(&text(answer, clock::now()), color))?;
         Ok(Exit::Done)
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     at::At,
+    clock,
     exit::{Exit, Failure},
     history, interrupt,
     progress::Progress,
@@ -140,10 +141,10 @@ fn settle(at: &mut At, name: &str, run: &str) -> Result<Outcome, Failure> {
         let sync = at.call(call::Status {})?.syncs.into_iter().find(|sync| sync.sync == name);
         if answer.state != Settled::Pending {
             let ended = ended(at, name, run)?;
-            return Ok(outcome(name, run, &answer, sync.as_ref(), ended.as_ref(), Timestamp::now()));
+            return Ok(outcome(name, run, &answer, sync.as_ref(), ended.as_ref(), clock::now()));
         }
         if let Some(hold) = sync.as_ref().and_then(held) {
-            return Ok(waits(name, run, hold, Timestamp::now()));
+            return Ok(waits(name, run, hold, clock::now()));
         }
     }
 }

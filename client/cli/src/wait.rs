@@ -1,6 +1,6 @@
 //! Owns: `mingle wait`, and which end of a wait has which exit code. Must never know: how a write settles.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mingle_client::{
     Raw,
@@ -9,6 +9,7 @@ use mingle_client::{
 
 use crate::{
     at::At,
+    clock::Deadline,
     exit::{Exit, Failure},
     interrupt,
     words::{self, plain},
@@ -48,11 +49,10 @@ pub const SLICE: Duration = Duration::from_secs(30);
 impl Wait {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
         interrupt::say_that_work_goes_on("`mingle status` shows it");
-        let until = self.timeout.map(|timeout| Instant::now() + timeout);
+        let until = Deadline::after(self.timeout);
         loop {
-            let left = until.map_or(SLICE, |until| until.saturating_duration_since(Instant::now()).min(SLICE));
-            let (raw, answer) = once(at, &self.what, left)?;
-            if answer.state != Settled::Pending || until.is_some_and(|until| Instant::now() >= until) {
+            let (raw, answer) = once(at, &self.what, until.left(SLICE))?;
+            if answer.state != Settled::Pending || until.passed() {
                 if at.json {
                     at.line(raw.get())?;
                 } else {

@@ -369,15 +369,12 @@ fn watch_goes_on_where_it_was() {
         mingle(&fake.socket(), &["watch", "a"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
     // The pipe is closed with the reader: the next print must end the command, and not in a panic.
     assert_eq!(lines(&mut child, 3), ["42  updated  a/b\n", "43  updated  a/b\n", "44  updated  a/b\n"]);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let ended = loop {
-        if let Some(ended) = child.try_wait().expect("a child") {
-            break ended;
-        }
-        assert!(Instant::now() < deadline, "watch goes on though nobody reads");
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert_eq!(ended.code(), Some(0));
+    let mut ended = None;
+    until("watch ends when nobody reads", || {
+        ended = child.try_wait().expect("a child");
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|ended| ended.code()), Some(0));
     let asked = fake.heard().remove(0).params;
     assert_eq!(asked, json!({"collections": ["a"], "initial": false}));
 }
@@ -398,4 +395,30 @@ fn a_closed_pipe_is_no_failure() {
     let mut said = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("read");
     assert_eq!(said, "");
+}
+
+#[test]
+fn an_interrupted_wait_says_that_the_work_goes_on() {
+    let fake = Fake::start(|heard| if heard.method == "wait" { vec![Say::Tell("sung", json!({}))] } else { vec![] });
+    let child = mingle(&fake.socket(), &["wait", "r-1"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+    until("it waits", || !fake.heard().is_empty());
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(
+        (output.status.code(), text(&output.stderr).contains("mingled goes on")),
+        (Some(130), true),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// Waits for a condition, not longer than any healthy machine needs.
+#[track_caller]
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
