@@ -46,7 +46,7 @@ impl Alarm {
         let (bells, heard) = mpsc::channel(BELLS_MAX);
         let (wake, woken) = watch::channel(None);
         let table = Table::default();
-        let timer = tokio::spawn(sleep(woken, bells.clone(), table.clone()));
+        let timer = tokio::spawn(keep_time(woken, bells.clone(), table.clone()));
         (Self { wake, timer, table, bells, ringer: None }, heard)
     }
 
@@ -80,10 +80,11 @@ impl Alarm {
 
 /// Sleeps, never longer than [`SLEEP_MAX`] at a stretch, and compares both clocks on waking: the one that sleeping is measured by
 /// stands still while the machine sleeps, and knows nothing of a wall clock that was set.
-async fn sleep(mut wake: watch::Receiver<Option<Timestamp>>, bells: mpsc::Sender<Bell>, table: Table) {
+async fn keep_time(mut wake: watch::Receiver<Option<Timestamp>>, bells: mpsc::Sender<Bell>, table: Table) {
     loop {
         let at = *wake.borrow_and_update();
         let (before, watch) = (clock::now(), Stopwatch::start());
+        // The one place that sleeps: till the moment, or till the next look at the clocks; with nothing due, till somebody says so.
         let nap = async {
             match at {
                 Some(at) => tokio::time::sleep(at.since(before).min(SLEEP_MAX)).await,
