@@ -59,7 +59,7 @@ impl Frames {
     #[expect(clippy::should_implement_trait, reason = "a line borrows the buffer, which `Iterator` cannot say")]
     pub fn next(&mut self) -> Result<Option<&[u8]>, TooLarge> {
         loop {
-            let Some(found) = self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n') else {
+            let Some(found) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) else {
                 self.scanned = self.buffer.len();
                 return if self.scanned - self.start > self.limit { Err(TooLarge { limit: self.limit }) } else { Ok(None) };
             };
