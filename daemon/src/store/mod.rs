@@ -8,10 +8,12 @@
 mod app_meeting;
 pub mod conflicts;
 mod cursor;
+mod decide;
 mod definitions;
 mod error;
 mod feed;
 mod hand;
+pub mod history;
 mod ids;
 pub mod ledger;
 pub mod limits;
@@ -31,6 +33,7 @@ mod testing;
 mod token;
 mod tx;
 mod views;
+pub mod wait;
 mod write;
 
 use std::{
@@ -44,6 +47,7 @@ use mingle_core::time::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 pub use self::{
+    decide::{resolve_conflict, resolve_rejection},
     definitions::{Collection, CollectionDefinition, Definitions},
     error::StoreError,
     feed::changes,
