@@ -39,7 +39,7 @@ fn decide(store: &Store, if_seq: Option<u64>, keep: Keep) -> Result<Written, Ref
 #[test]
 fn a_conflict_is_decided_by_a_write() {
     #[track_caller]
-    fn check(keep: Keep, expect: &str, seq_after: u64) {
+    fn check(keep: &Keep, expect: &str, seq_after: u64) {
         let store = conflict("open", true, "'p'");
         let written = decide(&store, Some(1), keep.clone()).unwrap();
         assert_eq!((data(&store, "x").as_str(), written.writes[0].seq), (expect, seq_after), "{keep:?}");
@@ -49,10 +49,10 @@ fn a_conflict_is_decided_by_a_write() {
         assert_eq!(decide(&store, Some(1), keep.clone()), Ok(written));
         assert_eq!(store.commits().take().len(), 1, "what was frozen is to be sent: {keep:?}");
     }
-    check(Keep::Truth, r#"{"p":1,"q":1}"#, 1);
-    check(Keep::Theirs, r#"{"p":7,"q":1}"#, 2);
-    check(Keep::Agreed, r#"{"p":5,"q":1}"#, 2);
-    check(Keep::Value(r#"{"deep":[1.50]}"#.into()), r#"{"p":{"deep":[1.50]},"q":1}"#, 2);
+    check(&Keep::Truth, r#"{"p":1,"q":1}"#, 1);
+    check(&Keep::Theirs, r#"{"p":7,"q":1}"#, 2);
+    check(&Keep::Agreed, r#"{"p":5,"q":1}"#, 2);
+    check(&Keep::Value(r#"{"deep":[1.50]}"#.into()), r#"{"p":{"deep":[1.50]},"q":1}"#, 2);
 }
 
 #[test]
