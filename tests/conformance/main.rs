@@ -3,9 +3,11 @@
 
 mod bench;
 mod benches;
+mod doubt;
 mod kinto_only;
 mod laws;
 mod profiles;
+mod tls;
 mod traps;
 
 /// Runs every law on every bench, each as a test of its own.

@@ -339,9 +339,12 @@ fn lost(url: &Url, error: &reqwest::Error) -> Lost {
 
 fn is_tls(error: &reqwest::Error) -> bool {
     chain(error).any(|one| {
-        // An i/o error hides what it was made of from the chain.
-        let within = one.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        one.is::<rustls::Error>() || within.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+        // An i/o error hides from the chain what it was made of, which may be another one.
+        let mut one = one;
+        while let Some(inner) = one.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            one = inner;
+        }
+        one.is::<rustls::Error>()
     })
 }
 
