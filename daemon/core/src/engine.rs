@@ -10,7 +10,7 @@ use crate::{
     limits,
     replica::Failure,
     run::{self, Direction, Ended, Mode, Order, Run},
-    schedule::{Board, Conditions, End, Hold, Job, Look, Name, Patience, Request, StopReason, Trigger, decide, look, text},
+    schedule::{Board, Conditions, End, Job, Name, Patience, Request, StopReason, Trigger, decide, look, text},
     time::Timestamp,
 };
 
@@ -21,7 +21,7 @@ mod shown;
 mod tests;
 
 use ids::Ids;
-pub use shown::SyncShown;
+pub use shown::{BoardCopy, SyncShown};
 
 /// Names a question of an app that is answered later.
 pub type AskId = u64;

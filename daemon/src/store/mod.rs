@@ -18,6 +18,7 @@ mod ids;
 pub mod ledger;
 pub mod limits;
 mod list;
+pub mod marks;
 mod news;
 mod op;
 mod open;

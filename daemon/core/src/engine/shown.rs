@@ -1,12 +1,38 @@
-//! Owns: the board as people and apps see it. Must never know: counts of records (the store has them).
+//! Owns: the board as people and apps see it, as a copy that anybody can ask at any time. Must never know: counts of records (the
+//! store has them).
 
-use super::{Engine, Hold, Look, Name, SyncState, Timestamp, Trouble, ask, look, text};
+use std::collections::BTreeMap;
 
-/// One sync as it stands now.
+use super::{Board, Conditions, DaemonState, Direction, Engine, Name, SyncState, Timestamp, Trouble, ask, look, text};
+
+/// A copy of the board: what is asked of it is worked out for the moment it is asked, and nobody waits for the loop.
+#[derive(Clone, Debug)]
+pub struct BoardCopy {
+    board: Board,
+    conditions: Conditions,
+    /// The daemon's state, since when, by whom.
+    pub state: (DaemonState, Timestamp, Option<String>),
+    syncs: BTreeMap<Name, Copied>,
+}
+
+#[derive(Clone, Debug)]
+struct Copied {
+    collection: String,
+    direction: Direction,
+    run: Option<ask::Progress>,
+    failing_since: Option<Timestamp>,
+    trouble: Option<Trouble>,
+}
+
+/// One sync as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyncShown {
     /// Its name.
     pub sync: Name,
+    /// Its collection.
+    pub collection: String,
+    /// Which way.
+    pub direction: Direction,
     /// Its remote.
     pub remote: Name,
     /// Its schedule state.
@@ -26,30 +52,62 @@ pub struct SyncShown {
 }
 
 impl Engine {
-    /// Every sync as it stands now.
+    /// A copy of the board.
+    #[must_use]
+    pub fn copy(&self) -> BoardCopy {
+        let copied = |name: &Name, sync: &super::Sync| {
+            let run = sync.run.as_ref().zip(sync.run_id.as_ref()).map(|(run, id)| {
+                let progress = run.progress();
+                ask::Progress { run: id.clone(), phase: progress.phase.into(), done: progress.done, total: progress.total }
+            });
+            let copied = Copied {
+                collection: sync.collection.clone(),
+                direction: sync.direction,
+                run,
+                failing_since: sync.failing_since,
+                trouble: sync.trouble.clone(),
+            };
+            (name.clone(), copied)
+        };
+        BoardCopy {
+            board: self.board.clone(),
+            conditions: self.conditions.clone(),
+            state: self.state(),
+            syncs: self.syncs.iter().map(|(name, sync)| copied(name, sync)).collect(),
+        }
+    }
+}
+
+impl BoardCopy {
+    /// Every sync as it stands now, by name.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Vec<SyncShown> {
-        self.syncs.keys().filter_map(|name| self.shown_one(now, name)).collect()
+        self.syncs.keys().filter_map(|name| self.one(name, now)).collect()
     }
 
-    fn shown_one(&self, now: Timestamp, name: &Name) -> Option<SyncShown> {
-        let sync = self.syncs.get(name)?;
+    /// One sync as it stands now; none: there is no such sync.
+    #[must_use]
+    pub fn one(&self, name: &str, now: Timestamp) -> Option<SyncShown> {
+        let (name, sync) = self.syncs.get_key_value(name)?;
         let job = self.board.jobs.get(name)?;
-        let looked: Look = look(&self.board, &self.conditions, now, name)?;
-        let run = sync.run.as_ref().zip(sync.run_id.as_ref()).map(|(run, id)| {
-            let progress = run.progress();
-            ask::Progress { run: id.clone(), phase: progress.phase.into(), done: progress.done, total: progress.total }
-        });
+        let looked = look(&self.board, &self.conditions, now, name)?;
         Some(SyncShown {
             sync: name.clone(),
+            collection: sync.collection.clone(),
+            direction: sync.direction,
             remote: job.plan.remote.clone(),
             state: looked.state,
-            holds: looked.holds.iter().map(|hold: &Hold| hold.holding(name, now)).collect(),
+            holds: looked.holds.iter().map(|hold| hold.holding(name, now)).collect(),
             next: looked.next,
-            run,
+            run: sync.run.clone(),
             text: text(name, job, &looked, now),
             failing_since: sync.failing_since,
             trouble: sync.trouble.clone(),
         })
+    }
+
+    /// Names of all syncs.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.syncs.keys().map(|name| &**name)
     }
 }

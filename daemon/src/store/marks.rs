@@ -1,0 +1,125 @@
+//! Owns: what holds over a restart beside data: a stop, pauses, how each sync's last runs ended. Must never know: what follows from it.
+
+use mingle_core::{
+    schedule::{Last, StopReason},
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::{error::StoreError, tx::Tx};
+
+/// A stop that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopMark {
+    /// Since when.
+    pub since: Timestamp,
+    /// By whom.
+    pub by: Option<String>,
+    /// The syncs whose runs it ended.
+    pub ended: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MarkRow {
+    since: i64,
+    by: Option<String>,
+    #[serde(default)]
+    ended: Vec<String>,
+}
+
+/// The stop that holds, if one does. A mark that does not read is a stop all the same: nothing may run against a person's word.
+pub fn stopped(conn: &Connection) -> Result<Option<StopMark>, StoreError> {
+    let text: Option<String> = conn.query_row("SELECT stopped FROM m_store WHERE store = 1", [], |row| row.get(0))?;
+    Ok(text.map(|text| match serde_json::from_str::<MarkRow>(&text) {
+        Ok(row) => StopMark { since: Timestamp::from_unix_ms(row.since), by: row.by, ended: row.ended },
+        Err(_) => StopMark { since: Timestamp::default(), by: None, ended: Vec::new() },
+    }))
+}
+
+/// Writes a stop down, or takes it back.
+pub fn set_stopped(tx: &Tx<'_>, mark: Option<&StopMark>) -> Result<(), StoreError> {
+    let text = mark.map(|mark| text_of(mark.since, mark.by.as_deref(), &mark.ended)).transpose()?;
+    tx.conn().execute("UPDATE m_store SET stopped = ?1 WHERE store = 1", [text])?;
+    Ok(())
+}
+
+fn text_of(since: Timestamp, by: Option<&str>, ended: &[String]) -> Result<String, StoreError> {
+    let row = MarkRow { since: since.unix_ms(), by: by.map(Into::into), ended: ended.to_vec() };
+    serde_json::to_string(&row).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// Whether a sync is paused.
+pub fn paused(conn: &Connection, sync: &str) -> Result<bool, StoreError> {
+    let paused: Option<bool> =
+        conn.query_row("SELECT paused IS NOT NULL FROM m_sync WHERE name = ?1", [sync], |row| row.get(0)).optional()?;
+    Ok(paused.unwrap_or(false))
+}
+
+/// Pauses a sync (since when, by whom), or takes that back.
+pub fn set_paused(tx: &Tx<'_>, sync: &str, mark: Option<(Timestamp, Option<String>)>) -> Result<(), StoreError> {
+    let text = mark.map(|(since, by)| text_of(since, by.as_deref(), &[])).transpose()?;
+    tx.conn().execute(
+        "INSERT INTO m_sync (name, pass, up_scanned, facts, paused) VALUES (?1, 0, 0, '{}', ?2)
+         ON CONFLICT (name) DO UPDATE SET paused = ?2",
+        params![sync, text],
+    )?;
+    Ok(())
+}
+
+/// How the last run of a sync ended, and how many failed in a row.
+pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT status, stop_reason, started, ended FROM m_run WHERE sync = ?1 AND ended IS NOT NULL ORDER BY run DESC LIMIT 64",
+    )?;
+    let mut rows = statement.query([sync])?;
+    let (mut last, mut failures) = (None, 0);
+    while let Some(row) = rows.next()? {
+        let status: String = row.get(0)?;
+        let reason: Option<String> = row.get(1)?;
+        let began = Timestamp::from_unix_ms(row.get(2)?);
+        let ended = Timestamp::from_unix_ms(row.get(3)?);
+        let this = match status.as_str() {
+            "failed" => Last::Failed { ended },
+            "stopped" | "cancelled" => {
+                let reason = reason.as_deref().and_then(StopReason::parse).unwrap_or(StopReason::User);
+                Last::Stopped { began, reason }
+            }
+            _ => Last::Done { began },
+        };
+        last.get_or_insert(this);
+        match this {
+            Last::Failed { .. } => failures += 1,
+            // A stopped run neither counts nor clears.
+            Last::Stopped { .. } => {}
+            _ => break,
+        }
+    }
+    Ok((last.unwrap_or_default(), failures))
+}
+
+/// A run that was promised and never began: its history row, so that who asks for it later is told.
+pub fn never_began(tx: &Tx<'_>, run: &str, sync: &str, reason: StopReason) -> Result<(), StoreError> {
+    let now = tx.now().unix_ms();
+    tx.conn().execute(
+        "INSERT OR IGNORE INTO m_run (id, sync, status, result, mode, trigger, stop_reason, started, ended)
+         VALUES (?1, ?2, 'stopped', 'failed', 'fast', 'request', ?3, ?4, ?4)",
+        params![run, sync, reason.name(), now],
+    )?;
+    Ok(())
+}
+
+/// Links of the replicas of a sync that may be behind, and records that have no link yet: whether there is anything to send.
+pub fn unsent(conn: &Connection, sync: &str, collection: &str) -> Result<bool, StoreError> {
+    let found: bool = conn.query_row(
+        "SELECT EXISTS (SELECT 1 FROM m_sync s JOIN m_link l ON l.replica = s.replica
+                        WHERE s.name = ?1 AND (l.base <> 0 OR l.sent IS NOT NULL))
+             OR EXISTS (SELECT 1 FROM m_record r JOIN m_collection c ON c.collection = r.collection
+                        LEFT JOIN m_sync s ON s.name = ?1
+                        WHERE c.name = ?2 AND r.state = 0 AND r.seq > coalesce(s.up_scanned, 0)
+                          AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = r.record))",
+        params![sync, collection],
+        |row| row.get(0),
+    )?;
+    Ok(found)
+}
