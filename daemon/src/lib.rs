@@ -1,10 +1,12 @@
 //! Owns: the list of the daemon's rooms. Must never know: what happens in them.
 
 pub mod alarm;
+pub mod boot;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod environment;
+pub mod house;
 pub mod ipc;
 pub mod json;
 pub mod known;
@@ -14,6 +16,7 @@ pub mod notify;
 pub mod paths;
 pub mod perform;
 pub mod remotes;
+pub mod run;
 pub mod signals;
 pub mod start;
 pub mod store;

@@ -11,7 +11,7 @@ use mingled::{
     cli::{self, Cli, CliError},
     environment::Environment,
     known::BuiltIn,
-    logs, notify, signals,
+    logs, run, signals,
     start::{self, StartError, Started},
 };
 
@@ -47,14 +47,11 @@ fn daemon(env: &Environment, known: &BuiltIn) -> ExitCode {
     }
 }
 
-/// Until the engine moves in: holds the places and waits to be told to stop.
-fn serve(started: Started, mut signals: tokio::sync::mpsc::Receiver<signals::Signal>) -> ExitCode {
-    tracing::info!(socket = %started.paths.socket.display(), lock = %started.lock.path().display(), "started");
-    notify::ready();
-    while signals.blocking_recv().is_some_and(|signal| signal == signals::Signal::Dump) {}
-    notify::stopping();
-    drop(started);
-    ExitCode::SUCCESS
+fn serve(started: Started, signals: tokio::sync::mpsc::Receiver<signals::Signal>) -> ExitCode {
+    match run::main(started, signals) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&format!("{error:#}"), "the log says more; MINGLE_LOG=debug says all", 1),
+    }
 }
 
 fn refused(error: &StartError) -> ExitCode {

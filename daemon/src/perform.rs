@@ -174,7 +174,7 @@ async fn open(site: &Site) -> Result<(), RemoteError> {
     };
     let (remote, greeting) = until_hurried(site, work).await.unwrap_or_else(|| Err(stopped()))?;
     site.note(|found| {
-        found.epoch = format!("{}\u{1f}{}", site.spec.identity, greeting.instance);
+        found.epoch = format!("{}\u{1f}{}", site.spec.history, greeting.instance);
         found.server_time = greeting.server_time;
         found.remote = Some(remote);
     });

@@ -137,3 +137,12 @@ pub const CRONS_PER_TICK_MAX: usize = 64;
 pub const CRON_CHANNEL: usize = 256;
 /// Bells that nobody has heard yet, at most. One more of a cron is not kept: whoever hears the others looks at everything.
 pub const BELLS_MAX: usize = 1_024;
+
+/// Letters to the loop that wait. Who writes another waits until the loop has taken one: the loop itself never waits.
+pub const LETTERS_MAX: usize = 1_024;
+
+/// Threads for work that blocks (closing the store, looking names up). More work waits for one of them.
+pub const BLOCKING_THREADS_MAX: usize = 16;
+
+/// How long a person's check of a remote may take; then it is said not to answer.
+pub const CHECK_MS_MAX: u64 = 30_000;

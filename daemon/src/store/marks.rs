@@ -123,3 +123,8 @@ pub fn unsent(conn: &Connection, sync: &str, collection: &str) -> Result<bool, S
     )?;
     Ok(found)
 }
+
+/// The replica a sync last spoke to.
+pub fn replica(conn: &Connection, sync: &str) -> Result<Option<i64>, StoreError> {
+    Ok(conn.prepare_cached("SELECT replica FROM m_sync WHERE name = ?1")?.query_row([sync], |row| row.get(0)).optional()?.flatten())
+}

@@ -55,6 +55,8 @@ pub struct SyncSpec {
     /// What makes the replica this one: remote, url, account, resource, collection. Another is another replica, with links of
     /// its own.
     pub identity: String,
+    /// Everything the settings say that names the history of its rows (also how they are mapped): part of the epoch.
+    pub history: String,
     /// Which way.
     pub direction: Direction,
     /// The collection's rules.

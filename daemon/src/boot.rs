@@ -1,0 +1,186 @@
+//! Owns: making the engine out of the configuration and what the store remembers. Must never know: how the loop runs.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use mingle_core::{
+    engine::{Engine, SyncFacts},
+    replica::RemoteError,
+    run::Direction,
+    schedule::{Backoff, Curve, Interval, Job, Name, Plan, Quiet, Spread, cron::Cron},
+    time::Timestamp,
+};
+
+use crate::{
+    clock,
+    config::{self, Config, Repeat, SyncDefinition},
+    perform::Opener,
+    remotes::{self, Means, Opening, Pending, Remote},
+    store::{self, Class, CollectionDefinition, Store, StoreError, marks, sync::SyncSpec},
+};
+
+/// A sync as the loop needs it.
+#[derive(Clone)]
+pub struct Known {
+    /// For its runs.
+    pub spec: Arc<SyncSpec>,
+    /// For its runs.
+    pub opener: Arc<dyn Opener>,
+    /// As configured.
+    pub definition: SyncDefinition,
+}
+
+/// Opens a remote as configured.
+pub struct Configured {
+    opening: Opening,
+}
+
+impl Configured {
+    /// For one resource.
+    #[must_use]
+    pub fn new(opening: Opening) -> Self {
+        Self { opening }
+    }
+}
+
+impl Opener for Configured {
+    fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
+        let opening = self.opening.clone();
+        Box::pin(async move { remotes::open(opening).await.map(Arc::from) })
+    }
+}
+
+/// Tells the store which collections there are.
+///
+/// # Errors
+/// What the store says.
+pub fn define(store: &Store, config: &Config, now: Timestamp) -> Result<(), StoreError> {
+    let only_down = |name: &str| {
+        let mut syncs = config.syncs.values().filter(|sync| sync.collection == name).peekable();
+        syncs.peek().is_some() && syncs.all(|sync| !sync.direction.is_up())
+    };
+    let definitions: Vec<CollectionDefinition> = config
+        .collections
+        .iter()
+        .map(|(name, collection)| CollectionDefinition {
+            name: name.clone(),
+            policy: collection.policy.clone(),
+            columns: collection.columns.clone(),
+            index: collection.index.clone(),
+            read_only: only_down(name),
+        })
+        .collect();
+    store.write_blocking(Class::Interactive, now, move |tx| store::define(tx, &definitions))
+}
+
+/// Every sync of the configuration, ready to run.
+#[must_use]
+pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
+    let mut known = BTreeMap::new();
+    for (name, definition) in &config.syncs {
+        let Some(settings) = config.remotes.get(&definition.remote) else { continue };
+        let policy = config.collections.get(&definition.collection).map(|collection| collection.policy.clone()).unwrap_or_default();
+        let opening = Opening { settings: settings.clone(), resource: definition.resource.clone(), means: means.clone() };
+        let identity = [
+            definition.remote.as_str(),
+            settings.url.trim_end_matches('/'),
+            settings.auth.account(),
+            definition.resource.trim_matches('/'),
+            definition.collection.as_str(),
+        ]
+        .join("\u{1f}");
+        let spec = SyncSpec {
+            name: name.clone(),
+            collection: definition.collection.clone(),
+            remote: definition.remote.clone(),
+            identity,
+            history: opening.history().unwrap_or_default(),
+            direction: direction(definition.direction),
+            policy,
+        };
+        let opener: Arc<dyn Opener> = Arc::new(Configured::new(opening));
+        known.insert(Name::from(name.as_str()), Known { spec: Arc::new(spec), opener, definition: definition.clone() });
+    }
+    known
+}
+
+fn direction(direction: config::Direction) -> Direction {
+    match direction {
+        config::Direction::Down => Direction::Down,
+        config::Direction::Up => Direction::Up,
+        config::Direction::Both => Direction::Both,
+    }
+}
+
+/// The engine as it stands after a start: runs that a crash cut off are closed and due, pauses and a stop hold, what is unsent is
+/// a change that nobody has answered.
+///
+/// # Errors
+/// What the store says.
+pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, seed: u64, now: Timestamp) -> Result<Engine, StoreError> {
+    store.write_blocking(Class::Interactive, now, |tx| store::sync::recover(tx))?;
+    let host = clock::host();
+    let mut facts = BTreeMap::new();
+    for (name, known) in syncs {
+        let (last, failures, paused, unsent) = store.read(|reader| {
+            let (last, failures) = marks::last(reader.conn(), name)?;
+            let paused = marks::paused(reader.conn(), name)?;
+            let unsent = marks::unsent(reader.conn(), name, &known.spec.collection)?;
+            Ok((last, failures, paused, unsent))
+        })?;
+        let mut job = Job::new(plan(name, &known.definition, host), last, failures, now);
+        job.paused = paused;
+        job.started_up();
+        if unsent && known.spec.direction.sends() {
+            job.changed(now);
+        }
+        facts.insert(name.clone(), SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job });
+    }
+    let stopped = store.read(|reader| marks::stopped(reader.conn()))?;
+    let stopped = stopped.map(|mark| (mark.since, mark.by, mark.ended));
+    Ok(Engine::new(facts, stopped, seed, now))
+}
+
+fn plan(name: &Name, definition: &SyncDefinition, host: u64) -> Plan {
+    let timing = &definition.timing;
+    let (interval, cron) = match &timing.repeat {
+        Repeat::Never => (None, None),
+        Repeat::Every { every, flex } => (Some(Interval { every: *every, flex: *flex }), None),
+        Repeat::Cron { expression, timezone } => {
+            let parsed = clock::zone(timezone.as_deref()).and_then(|zone| Cron::parse(expression, zone).ok());
+            (None, parsed)
+        }
+    };
+    let defaults = Plan::default();
+    Plan {
+        remote: Name::from(definition.remote.as_str()),
+        resource: definition.resource.clone(),
+        collection: definition.collection.clone(),
+        interval,
+        cron,
+        on_start: timing.on_start,
+        on_change: timing.on_change.map(|quiet| Quiet { after: quiet.after, at_most: quiet.at_most }),
+        backoff: Backoff {
+            curve: if timing.backoff.doubles { Curve::Exponential } else { Curve::Linear },
+            first: timing.backoff.first,
+            ceiling: timing.backoff.at_most,
+        },
+        deadline: timing.deadline.or(defaults.deadline),
+        stall: timing.stall.or(defaults.stall),
+        needs: defaults.needs,
+        spread: Spread::of(host, name),
+    }
+}
+
+/// The settings of a remote, opened at its root, for a check by a person.
+#[must_use]
+pub fn root(config: &Config, means: &Means, remote: &str) -> Option<Opening> {
+    let settings = config.remotes.get(remote)?.clone();
+    let resource = config.syncs.values().find(|sync| sync.remote == remote).map(|sync| sync.resource.clone()).unwrap_or_default();
+    Some(Opening { settings, resource, means: means.clone() })
+}
+
+/// Where the configuration lies.
+#[must_use]
+pub fn means(http: remotes::http::Client, config_dir: &Path) -> Means {
+    Means { http, now: Arc::new(clock::now), config_dir: config_dir.to_path_buf() }
+}

@@ -1,0 +1,490 @@
+//! Owns: the door that the socket knocks at: reads go to the read connections, writes into the writer's queue, questions about runs
+//! into the loop's inbox. Must never know: the wire, how anything is decided.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use mingle_core::{
+    ask::{
+        About, Accepted, Attention, Changes, Configured, ConflictRow, Event as NewsEvent, Explained, Found, Grants, Halted, Keep, Listed,
+        News, Page, Query, Refusal, RejectionRow, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunState, RunWaited, Scope,
+        Since, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Which, Write, Writer, Written,
+    },
+    engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
+    limits,
+    record::Carried,
+    time::Timestamp,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    boot, clock,
+    config::{Config, Repeat},
+    ipc::{
+        door::{Door, Later},
+        news::Newsroom,
+    },
+    remotes::{self, Means},
+    run::Letter,
+    store::{
+        self, Class, Creates, Store, StoreError, Tx, UpReplica,
+        history::{self, Counts},
+        marks,
+    },
+};
+
+mod described;
+
+/// Everything the socket may ask for. Clones are the same house.
+#[derive(Clone)]
+pub struct House(Arc<Rooms>);
+
+/// What the house has.
+struct Rooms {
+    store: Store,
+    inbox: mpsc::Sender<Letter>,
+    board: watch::Receiver<Arc<BoardCopy>>,
+    news: Arc<Newsroom>,
+    config: Config,
+    means: Means,
+    moved_aside: Option<PathBuf>,
+    began: Timestamp,
+    asks: AtomicU64,
+    /// The newest conflict and rejection that were told as news.
+    told: Mutex<(i64, i64)>,
+    /// What each remote that syncs send to carries.
+    carried: BTreeMap<String, Carried>,
+}
+
+impl House {
+    /// Over a store and a loop.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        inbox: mpsc::Sender<Letter>,
+        board: watch::Receiver<Arc<BoardCopy>>,
+        news: Arc<Newsroom>,
+        config: Config,
+        means: Means,
+        moved_aside: Option<PathBuf>,
+    ) -> Self {
+        let carried = config
+            .remotes
+            .iter()
+            .map(|(name, settings)| {
+                let seen = remotes::look(settings, &means.config_dir);
+                (name.clone(), seen.map(|seen| seen.abilities.carried).unwrap_or_default())
+            })
+            .collect();
+        let told = store.read(|reader| history::newest(reader)).unwrap_or_default();
+        Self(Arc::new(Rooms {
+            store,
+            inbox,
+            board,
+            news,
+            config,
+            means,
+            moved_aside,
+            began: clock::now(),
+            asks: AtomicU64::new(1),
+            told: Mutex::new(told),
+            carried,
+        }))
+    }
+
+    fn collection_of_sync(&self, sync: &str) -> Option<String> {
+        self.0.config.syncs.get(sync).map(|sync| sync.collection.clone())
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&store::Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
+        self.0.store.read(work).map_err(|error| {
+            if !matches!(error, StoreError::Refused(_)) {
+                tracing::warn!(%error, "a read failed");
+            }
+            error.into()
+        })
+    }
+
+    fn decide<T, F>(&self, work: F) -> Later<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let written = self.0.store.write(Class::Interactive, clock::now(), work);
+        Box::pin(async move {
+            written.await.map_err(|error| {
+                if !matches!(error, StoreError::Refused(_)) {
+                    tracing::warn!(%error, "a write failed");
+                }
+                Refusal::from(error)
+            })
+        })
+    }
+
+    fn ask(&self, ask: Ask) -> Later<Answer> {
+        let id: AskId = self.0.asks.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        let inbox = self.0.inbox.clone();
+        let going = || Refusal::Stopped("mingled is going down".into());
+        let forgets = matches!(ask, Ask::WaitRun { .. });
+        Box::pin(async move {
+            inbox.send(Letter::Ask(id, ask, sender)).await.map_err(|_| going())?;
+            let _forget = forgets.then(|| Forget { id, inbox: inbox.clone() });
+            answer.await.map_err(|_| going())?
+        })
+    }
+
+    fn halted(&self, ask: Ask) -> Later<Halted> {
+        let answer = self.ask(ask);
+        Box::pin(async move {
+            match answer.await? {
+                Answer::Halted(halted) => Ok(halted),
+                other => Err(Refusal::Internal(format!("{other:?}"))),
+            }
+        })
+    }
+
+    fn state(&self, ask: Ask) -> Later<SyncState> {
+        let answer = self.ask(ask);
+        Box::pin(async move {
+            match answer.await? {
+                Answer::State(state) => Ok(state),
+                other => Err(Refusal::Internal(format!("{other:?}"))),
+            }
+        })
+    }
+
+    /// The replicas that `up` and `both` syncs of a collection serve.
+    fn up_replicas(&self, reader: &store::Reader<'_>, collection: &str) -> Vec<UpReplica> {
+        let syncs = self.0.config.syncs.iter().filter(|(_, sync)| sync.collection == collection && sync.direction.is_up());
+        syncs
+            .map(|(name, sync)| UpReplica {
+                replica: marks::replica(reader.conn(), name).ok().flatten(),
+                remote: sync.remote.clone(),
+                carried: self.0.carried.get(&sync.remote).cloned().unwrap_or_default(),
+                creates: Creates::Unlinked,
+            })
+            .collect()
+    }
+
+    fn waited(&self, token: &str) -> Result<Waited, Refusal> {
+        self.read(|reader| store::waited(reader, token, &|collection| self.up_replicas(reader, collection)))
+    }
+
+    /// Publishes conflicts and rejections that came up since the last time.
+    pub fn tell_decisions(&self) {
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.0.store.read(|reader| history::after(reader, *told, &|sync| self.collection_of_sync(sync)));
+        match found {
+            Ok((conflicts, rejections, newest)) => {
+                *told = newest;
+                let at = clock::now();
+                for event in conflicts.into_iter().map(conflict_news).chain(rejections.into_iter().map(rejection_news)) {
+                    self.0.news.publish(News { at, event });
+                }
+            }
+            Err(error) => tracing::warn!(%error, "new conflicts could not be told"),
+        }
+    }
+
+    fn sync_status(&self, shown: SyncShown, now: Timestamp, attention: &mut Vec<Attention>) -> Result<SyncStatus, Refusal> {
+        let name = shown.sync.to_string();
+        let (counts, last): (Counts, Option<RunRow>) = self.read(|reader| {
+            Ok((history::counts(reader, &name, shown.direction.sends())?, history::last_run(reader, &name)?))
+        })?;
+        described::attention(&shown, counts, self.0.config.syncs.get(&name), now, attention);
+        Ok(SyncStatus {
+            sync: name,
+            state: shown.state,
+            hold: shown.holds.into_iter().next(),
+            next: shown.next,
+            last,
+            run: shown.run,
+            pending: counts.pending,
+            conflicts: counts.conflicts,
+            rejections: counts.rejections,
+        })
+    }
+}
+
+/// Tells the loop that nobody waits any more, when the waiting ends in whatever way.
+struct Forget {
+    id: AskId,
+    inbox: mpsc::Sender<Letter>,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        // A full inbox: the entry goes with the run it waits for.
+        let _ = self.0.inbox.try_send(Letter::Event(Event::Ask(self.id, Ask::Forget)));
+    }
+}
+
+impl Door for House {
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn instance(&self) -> String {
+        self.0.store.instance().to_string()
+    }
+
+    fn build(&self) -> String {
+        env!("CARGO_PKG_VERSION").into()
+    }
+
+    fn head(&self) -> watch::Receiver<u64> {
+        self.0.store.head()
+    }
+
+    fn news(&self) -> &Newsroom {
+        &self.0.news
+    }
+
+    fn grants(&self, app: &str) -> Grants {
+        self.0.config.grants(app)
+    }
+
+    fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal> {
+        self.read(|reader| store::get(reader, collection, id))
+    }
+
+    fn list(&self, query: &Query) -> Result<Listed, Refusal> {
+        self.read(|reader| store::list(reader, query))
+    }
+
+    fn changes(&self, since: &Since) -> Result<Changes, Refusal> {
+        self.read(|reader| store::changes(reader, since))
+    }
+
+    fn conflicts(&self, which: &Which) -> Result<Page<ConflictRow>, Refusal> {
+        self.read(|reader| history::conflicts(reader, which))
+    }
+
+    fn rejections(&self, which: &Which) -> Result<Page<RejectionRow>, Refusal> {
+        self.read(|reader| history::rejections(reader, which, &|sync| self.collection_of_sync(sync)))
+    }
+
+    fn history(&self, sync: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<Page<RunRow>, Refusal> {
+        if let Some(sync) = sync
+            && !self.0.config.syncs.contains_key(sync)
+        {
+            return Err(described::no_sync(sync, &self.0.config));
+        }
+        self.read(|reader| history::runs(reader, sync, limit, cursor))
+    }
+
+    fn collection_of(&self, about: About<'_>) -> Result<String, Refusal> {
+        self.read(|reader| history::collection_of(reader, about, &|sync| self.collection_of_sync(sync)))
+    }
+
+    fn status(&self) -> Result<Status, Refusal> {
+        let now = clock::now();
+        let board = self.0.board.borrow().clone();
+        let mut attention = Vec::new();
+        if let Some(aside) = &self.0.moved_aside {
+            attention.push(Attention {
+                name: "store_damaged".into(),
+                about: "store".into(),
+                since: self.0.began,
+                hint: format!("the damaged store is kept as {}; it may hold writes that were never sent", aside.display()),
+            });
+        }
+        let (state, since, by) = board.state.clone();
+        let mut syncs = Vec::new();
+        for shown in board.shown(now) {
+            syncs.push(self.sync_status(shown, now, &mut attention)?);
+        }
+        let (store_bytes, wal_bytes) = self.0.store.sizes();
+        let config = Configured {
+            path: self.0.config.looked.first().map(|path| path.display().to_string()).unwrap_or_default(),
+            found: !self.0.config.files.is_empty(),
+            looked: self.0.config.looked.iter().map(|path| path.display().to_string()).collect(),
+        };
+        let uptime = now.since(self.0.began);
+        Ok(Status { state, since, by, store_bytes, wal_bytes, uptime, syncs, attention, config: Some(config) })
+    }
+
+    fn explain(&self, sync: &str) -> Result<Explained, Refusal> {
+        let board = self.0.board.borrow().clone();
+        let shown = board.one(sync, clock::now()).ok_or_else(|| described::no_sync(sync, &self.0.config))?;
+        let last = self.read(|reader| history::runs(reader, Some(sync), 3, None))?.rows;
+        Ok(Explained { sync: sync.into(), state: shown.state, holds: shown.holds, next: shown.next, last, text: shown.text })
+    }
+
+    fn syncs(&self) -> Result<Vec<SyncRow>, Refusal> {
+        let board = self.0.board.borrow().clone();
+        let row = |shown: SyncShown| {
+            let configured = self.0.config.syncs.get(&*shown.sync);
+            let (every, cron) = match configured.map(|sync| &sync.timing.repeat) {
+                Some(Repeat::Every { every, .. }) => (Some(*every), None),
+                Some(Repeat::Cron { expression, .. }) => (None, Some(expression.clone())),
+                _ => (None, None),
+            };
+            SyncRow {
+                sync: shown.sync.to_string(),
+                collection: shown.collection,
+                remote: shown.remote.to_string(),
+                resource: configured.map(|sync| sync.resource.clone()).filter(|resource| !resource.is_empty()),
+                direction: shown.direction.name().into(),
+                every,
+                cron,
+                state: shown.state,
+            }
+        };
+        Ok(board.shown(clock::now()).into_iter().map(row).collect())
+    }
+
+    fn remotes(&self) -> Result<Vec<RemoteRow>, Refusal> {
+        Ok(self.0.config.remotes.iter().map(|(name, settings)| described::remote(name, settings, &self.0.means.config_dir)).collect())
+    }
+
+    fn write(&self, writer: Writer, writes: Vec<Write>) -> Later<Written> {
+        match store::prepare(writer, writes) {
+            Ok(prepared) => self.decide(move |tx| store::apply(tx, &prepared)),
+            Err(refusal) => Box::pin(async move { Err(refusal) }),
+        }
+    }
+
+    fn resolve_conflict(&self, writer: Writer, conflict: String, if_seq: Option<u64>, keep: Keep) -> Later<Written> {
+        self.decide(move |tx| store::resolve_conflict(tx, &writer, &conflict, if_seq, &keep))
+    }
+
+    fn resolve_rejection(&self, writer: Writer, rejection: String, with: Resolution) -> Later<Written> {
+        let sync = self.read(|reader| history::sync_of(reader, &rejection)).ok();
+        let written = self.decide(move |tx| store::resolve_rejection(tx, &writer, &rejection, with));
+        // What is to be tried again, or anew, is due now.
+        let due = matches!(with, Resolution::Retry | Resolution::Recreate).then_some(sync).flatten();
+        let inbox = self.0.inbox.clone();
+        let id = self.0.asks.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            let written = written.await?;
+            if let Some(sync) = due {
+                let request = RunRequest { sync, mode: None, force: false, accept_deletes: false, by: None };
+                let (sender, _) = oneshot::channel();
+                let _ = inbox.try_send(Letter::Ask(id, Ask::RunSync(request), sender));
+            }
+            Ok(written)
+        })
+    }
+
+    fn wait_write(&self, token: String, timeout: Duration) -> Later<Waited> {
+        let first = self.waited(&token);
+        let house = self.clone();
+        Box::pin(async move {
+            let mut now = first?;
+            let deadline = tokio::time::Instant::now() + timeout;
+            let mut pulse = house.0.store.pulse();
+            while now.state == WaitState::Pending {
+                pulse.borrow_and_update();
+                now = house.waited(&token)?;
+                if now.state != WaitState::Pending || tokio::time::timeout_at(deadline, pulse.changed()).await.is_err() {
+                    break;
+                }
+            }
+            Ok(now)
+        })
+    }
+
+    fn wait_run(&self, run: String, timeout: Duration) -> Later<RunWaited> {
+        let answer = self.ask(Ask::WaitRun { run: run.clone() });
+        let house = self.clone();
+        Box::pin(async move {
+            match tokio::time::timeout(timeout, answer).await {
+                Err(_) => Ok(RunWaited { state: RunState::Pending, why: None, remote: None }),
+                Ok(Ok(Answer::Waited(waited))) => Ok(waited),
+                Ok(Ok(_)) => {
+                    let row = house.read(|reader| history::one_run(reader, &run))?;
+                    Ok(described::ended(&row, house.0.config.syncs.get(&row.sync)))
+                }
+                Ok(Err(refusal)) => Err(refusal),
+            }
+        })
+    }
+
+    fn run_sync(&self, request: RunRequest) -> Later<Accepted> {
+        let answer = self.ask(Ask::RunSync(request));
+        Box::pin(async move {
+            match answer.await? {
+                Answer::Accepted(accepted) => Ok(accepted),
+                other => Err(Refusal::Internal(format!("{other:?}"))),
+            }
+        })
+    }
+
+    fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted> {
+        if lease.is_some() {
+            return Box::pin(async {
+                Err(Refusal::Unsupported("a stop with a lease is not built yet; leave `lease` out, and `restart` ends the stop".into()))
+            });
+        }
+        self.halted(Ask::Stop { by })
+    }
+
+    fn release(&self, _lease: u64) {}
+
+    fn restart(&self, _by: Option<String>, resync_stopped: bool) -> Later<Halted> {
+        self.halted(Ask::Restart { resync_stopped })
+    }
+
+    fn pause(&self, sync: String, by: Option<String>) -> Later<SyncState> {
+        self.state(Ask::Pause { sync, by })
+    }
+
+    fn resume(&self, sync: String, _by: Option<String>) -> Later<SyncState> {
+        self.state(Ask::Resume { sync })
+    }
+
+    fn shutdown(&self, by: Option<String>) -> Later<()> {
+        let inbox = self.0.inbox.clone();
+        Box::pin(async move {
+            tracing::info!(by = by.as_deref().unwrap_or("an unnamed app"), "asked to shut down");
+            inbox.send(Letter::Shutdown).await.map_err(|_| Refusal::Stopped("mingled is going down".into()))
+        })
+    }
+
+    fn check_remote(&self, remote: String) -> Later<RemoteChecked> {
+        let opening = boot::root(&self.0.config, &self.0.means, &remote);
+        let known: Vec<&str> = self.0.config.remotes.keys().map(String::as_str).collect();
+        let missing = Refusal::NotFound(format!("no remote {remote:?}"), Some(format!("the remotes are {}", known.join(", "))));
+        let inbox = self.0.inbox.clone();
+        Box::pin(async move {
+            let opening = opening.ok_or(missing)?;
+            let watch = clock::Stopwatch::start();
+            let greeted = async { remotes::open(opening).await?.greet().await };
+            let deadline = Duration::from_millis(limits::CHECK_MS_MAX);
+            let trouble = match tokio::time::timeout(deadline, greeted).await {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(Trouble { name: error.kind.name().into(), what: error.what, hint: error.hint }),
+                Err(_) => Some(Trouble { name: "broken".into(), what: "it did not answer in time".into(), hint: None }),
+            };
+            if trouble.is_none() {
+                let _ = inbox.try_send(Letter::Event(Event::LoginChanged(remote.as_str().into())));
+            }
+            Ok(RemoteChecked { remote, took: watch.elapsed(), trouble })
+        })
+    }
+}
+
+fn conflict_news(row: ConflictRow) -> NewsEvent {
+    NewsEvent::Conflict { conflict: row.conflict, open: row.open, collection: row.collection, id: row.id, property: row.property }
+}
+
+fn rejection_news(row: RejectionRow) -> NewsEvent {
+    NewsEvent::Rejection {
+        rejection: row.rejection,
+        open: true,
+        side: row.side,
+        collection: row.collection,
+        id: row.id,
+        sync: row.sync,
+        what: Some(row.what),
+    }
+}

@@ -1,0 +1,99 @@
+//! Owns: putting syncs, remotes and runs into the words that people and apps read. Must never know: where the facts come from.
+
+use std::{path::Path, time::Duration};
+
+use mingle_core::{
+    ask::{Ability, Attention, Refusal, RemoteRow, RunRow, RunState, RunWaited},
+    engine::SyncShown,
+    replica::Cursor,
+    time::Timestamp,
+};
+
+use crate::{
+    config::{Config, SyncDefinition},
+    remotes::{self, settings::RemoteSettings},
+    store::history::Counts,
+};
+
+/// There is no such sync.
+pub(super) fn no_sync(sync: &str, config: &Config) -> Refusal {
+    let names: Vec<&str> = config.syncs.keys().map(String::as_str).take(20).collect();
+    let hint = if names.is_empty() {
+        "there are no syncs; a [sync.NAME] in config.toml makes one".into()
+    } else {
+        format!("the syncs are {}", names.join(", "))
+    };
+    Refusal::NotFound(format!("no sync {sync:?}"), Some(hint))
+}
+
+/// What a person should know or decide about a sync.
+pub(super) fn attention(
+    shown: &SyncShown,
+    counts: Counts,
+    configured: Option<&SyncDefinition>,
+    now: Timestamp,
+    attention: &mut Vec<Attention>,
+) {
+    let mut say = |name: &str, since: Timestamp, hint: String| {
+        attention.push(Attention { name: name.into(), about: shown.sync.to_string(), since, hint });
+    };
+    if counts.conflicts > 0 {
+        say("conflict", now, format!("{} open; `mingle conflict list` shows them", counts.conflicts));
+    }
+    if counts.rejections > 0 {
+        say("rejection", now, format!("{} stand; `mingle rejection list` shows them", counts.rejections));
+    }
+    for hold in shown.holds.iter().filter(|hold| matches!(hold.name.as_str(), "needs_login" | "epoch")) {
+        let hint = hold.hint.clone().unwrap_or_else(|| hold.needs.clone());
+        say(&hold.name, shown.failing_since.unwrap_or(now), hint);
+    }
+    let alert_after = configured.map_or(Duration::from_secs(24 * 3600), |sync| sync.timing.alert_after);
+    if let Some(since) = shown.failing_since
+        && now.since(since) >= alert_after
+    {
+        let what = shown.trouble.as_ref().map_or("its runs fail", |trouble| trouble.what.as_str());
+        say("failing", since, format!("{what}; `mingle explain {}` says more", shown.sync));
+    }
+}
+
+/// A remote, without its secrets.
+pub(super) fn remote(name: &str, settings: &RemoteSettings, config_dir: &Path) -> RemoteRow {
+    let mut abilities = Vec::new();
+    if let Ok(seen) = remotes::look(settings, config_dir) {
+        let can = seen.abilities;
+        let cursor = match can.cursor {
+            Cursor::Token => "token",
+            Cursor::Stamp { .. } => "stamp",
+            Cursor::None => "none: every listing is whole",
+        };
+        abilities = vec![
+            ("cursor".into(), Ability::How(cursor.into())),
+            ("tombstones".into(), Ability::Can(can.tombstones)),
+            ("conditional_writes".into(), Ability::Can(can.conditional)),
+            ("client_ids".into(), Ability::Can(can.client_ids.is_some())),
+            ("writes".into(), Ability::Can(can.writes)),
+        ];
+    }
+    RemoteRow {
+        remote: name.into(),
+        kind: settings.kind.clone(),
+        profile: settings.profile.clone(),
+        url: settings.url.clone(),
+        abilities,
+    }
+}
+
+/// A run of the history, to those who waited for it.
+pub(super) fn ended(row: &RunRow, configured: Option<&SyncDefinition>) -> RunWaited {
+    let state = match row.status.as_str() {
+        "done" => RunState::Done,
+        "done_with_errors" => RunState::DoneWithErrors,
+        "stopped" => RunState::Stopped,
+        "cancelled" => RunState::Cancelled,
+        "failed" => RunState::Failed,
+        _ => RunState::Pending,
+    };
+    let why = row.error.as_ref().map(|trouble| trouble.what.clone());
+    let error = row.error.as_ref().map(|trouble| trouble.name.clone());
+    RunWaited { state, why, remote: configured.map(|sync| (sync.remote.clone(), error)) }
+}

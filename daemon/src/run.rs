@@ -1,0 +1,317 @@
+//! Owns: the loop: one inbox, one engine, effects started, and the order of start and stop. Must never know: policy; how anything is done.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use mingle_core::{
+    ask::{News, Refusal},
+    engine::{Answer, Ask, AskId, BoardCopy, Effect, Engine, Event, Mark},
+    limits,
+    run,
+    schedule::{Name, StopReason},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    alarm::Alarm,
+    boot::{self, Known},
+    clock,
+    house::House,
+    ipc::{Purpose, listen::Socket, news::Newsroom, server::{Server, Settings}},
+    notify,
+    perform::{Site, perform},
+    remotes,
+    signals::Signal,
+    start::Started,
+    store::{Class, Options, Origin, Store, StoreError, marks},
+};
+
+/// What comes into the loop.
+pub enum Letter {
+    /// Something happened.
+    Event(Event),
+    /// An app asks, and waits for the answer.
+    Ask(AskId, Ask, oneshot::Sender<Result<Answer, Refusal>>),
+    /// The daemon shall end.
+    Shutdown,
+}
+
+/// Runs the daemon until it is told to end.
+///
+/// # Errors
+/// When the store or the socket cannot be opened, or the store cannot be closed in good order.
+pub fn main(started: Started, signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
+        .thread_name("mingled")
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    let done = runtime.block_on(serve(started, signals));
+    // A task that hangs in a blocking call must not hold the end up.
+    runtime.shutdown_timeout(Duration::from_millis(limits::CLOSING_MS_MAX));
+    done
+}
+
+async fn serve(started: Started, mut signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
+    let now = clock::now();
+    let full_sync = started.config.store.synchronous == crate::config::Synchronous::Full;
+    let options = Options { full_sync, ..Options::default() };
+    let opened = Store::open(&started.store_file, options, now).context("failed to open the store")?;
+    let store = opened.store;
+    if let Some(aside) = &opened.moved_aside {
+        tracing::error!(moved_to = %aside.display(), "the store was damaged: it is kept, a new one is begun; it may hold writes that were never sent");
+    }
+    if let Some(why) = &opened.renewed {
+        tracing::warn!(?why, "the store is a new instance: apps read anew");
+    }
+    boot::define(&store, &started.config, now).context("failed to define the collections")?;
+    let http = remotes::http::Client::new(remotes::http::Patience::default()).context("failed to make the HTTP client")?;
+    let means = boot::means(http, &started.paths.config);
+    let syncs = boot::syncs(&started.config, &means);
+    let (_, seed) = clock::new_id().as_u64_pair();
+    let engine = boot::engine(&store, &syncs, seed, now).context("failed to read what the store remembers")?;
+    let (inbox, letters) = mpsc::channel(limits::LETTERS_MAX);
+    let (board, shown) = watch::channel(Arc::new(engine.copy()));
+    let news = Arc::new(Newsroom::new());
+    let house = House::new(
+        store.clone(),
+        inbox.clone(),
+        shown,
+        Arc::clone(&news),
+        started.config.clone(),
+        means,
+        opened.moved_aside,
+    );
+    let (alarm, bells) = Alarm::new();
+    let mut office = Office {
+        engine,
+        syncs,
+        store: store.clone(),
+        sites: BTreeMap::new(),
+        answers: HashMap::new(),
+        board,
+        news,
+        house: house.clone(),
+        alarm,
+        tasks: JoinSet::new(),
+        inbox: inbox.clone(),
+    };
+    office.ring_for_crons();
+    let listening = tokio::spawn(listen_to_commits(store.clone(), inbox.clone()));
+    let ringing = tokio::spawn(listen_to_bells(bells, inbox.clone()));
+    let socket = match started.inherited {
+        Some(fd) => Socket::inherited(fd).context("failed to take the socket over")?,
+        None => Socket::bind(&started.paths.socket).map_err(|error| anyhow::anyhow!("{error}; {}", error.hint()))?,
+    };
+    let server = Server::start(socket, Arc::new(house), Settings::of(Purpose::Apps));
+    tracing::info!(socket = %started.paths.socket.display(), store = %started.store_file.display(), syncs = office.syncs.len(), "started");
+    notify::ready();
+    let told = inbox.clone();
+    let signalled = tokio::spawn(async move {
+        while let Some(signal) = signals.recv().await {
+            if signal != Signal::Dump {
+                let _ = told.send(Letter::Shutdown).await;
+            }
+        }
+    });
+    office.work(letters).await;
+    notify::stopping();
+    server.stop_accepting();
+    office.leave().await;
+    server.close().await;
+    for task in [listening, ringing, signalled] {
+        task.abort();
+    }
+    tokio::task::spawn_blocking(move || store.close()).await.context("the closing of the store panicked")?.context("failed to close the store")?;
+    drop(started.lock);
+    Ok(())
+}
+
+/// What commits changed, as events: syncs that send hear of every change that their own replica did not bring.
+async fn listen_to_commits(store: Store, inbox: mpsc::Sender<Letter>) {
+    let commits = store.commits();
+    loop {
+        for (collection, origins) in commits.next().await {
+            for origin in origins {
+                let brought_by = match origin {
+                    Origin::App(_) => None,
+                    Origin::Sync(name) => Some(name),
+                };
+                let event = Event::Changed { collection: collection.clone(), brought_by };
+                if inbox.send(Letter::Event(event)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn listen_to_bells(mut bells: mpsc::Receiver<crate::alarm::Bell>, inbox: mpsc::Sender<Letter>) {
+    while bells.recv().await.is_some() {
+        if inbox.send(Letter::Event(Event::Look)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The loop's own things.
+struct Office {
+    engine: Engine,
+    syncs: BTreeMap<Name, Known>,
+    store: Store,
+    sites: BTreeMap<Name, Arc<Site>>,
+    answers: HashMap<AskId, oneshot::Sender<Result<Answer, Refusal>>>,
+    board: watch::Sender<Arc<BoardCopy>>,
+    news: Arc<Newsroom>,
+    house: House,
+    alarm: Alarm,
+    tasks: JoinSet<()>,
+    inbox: mpsc::Sender<Letter>,
+}
+
+impl Office {
+    async fn work(&mut self, mut letters: mpsc::Receiver<Letter>) {
+        self.handle(Event::Look);
+        let mut ending = false;
+        loop {
+            if ending && self.engine.quiet() && self.tasks.is_empty() {
+                return;
+            }
+            let letter = tokio::select! {
+                letter = letters.recv() => letter,
+                Some(_) = self.tasks.join_next() => continue,
+            };
+            let Some(letter) = letter else { return };
+            match letter {
+                Letter::Event(event) => self.handle(event),
+                Letter::Ask(id, ask, answer) => {
+                    self.answers.insert(id, answer);
+                    self.handle(Event::Ask(id, ask));
+                }
+                Letter::Shutdown if ending => {
+                    // Asked twice: what is under way is dropped after its transaction; what was sent stays in doubt, and is looked up.
+                    tracing::info!("asked again: ending now");
+                    return;
+                }
+                Letter::Shutdown => {
+                    ending = true;
+                    self.handle(Event::Shutdown);
+                }
+            }
+            // Copied once there is nothing more to handle, so that a burst of events costs one copy.
+            if letters.is_empty() {
+                self.board.send_replace(Arc::new(self.engine.copy()));
+            }
+        }
+    }
+
+    /// Waits for what is still under way: each task ends by itself, at its next transaction's end at the latest.
+    async fn leave(&mut self) {
+        for site in self.sites.values() {
+            site.hurry();
+        }
+        let deadline = Duration::from_millis(limits::CLOSING_MS_MAX);
+        if tokio::time::timeout(deadline, async { while self.tasks.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("parts of runs took too long to end, and are dropped");
+        }
+        self.board.send_replace(Arc::new(self.engine.copy()));
+    }
+
+    fn handle(&mut self, event: Event) {
+        let gazette = matches!(
+            &event,
+            Event::Run(_, run::Event::Applied(run::Applied { conflicts, rejected, .. })) if conflicts + rejected > 0
+        ) || matches!(
+            &event,
+            Event::Run(_, run::Event::Settled(run::Settled { conflicts, rejected, .. })) if conflicts + rejected > 0
+        ) || matches!(&event, Event::Run(_, run::Event::Ghosts { guarded, .. }) if *guarded > 0);
+        if gazette {
+            self.house.tell_decisions();
+        }
+        let mut effects = Vec::new();
+        self.engine.handle(clock::now(), event, &mut effects);
+        for effect in effects {
+            self.start(effect);
+        }
+    }
+
+    fn start(&mut self, effect: Effect) {
+        match effect {
+            Effect::Begin { sync, order } => {
+                let Some(known) = self.syncs.get(&sync) else { return };
+                tracing::info!(sync = %sync, run = %order.run, trigger = %order.trigger, "a run begins");
+                let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener));
+                self.sites.insert(sync, Arc::new(site));
+            }
+            Effect::Run(sync, run::Effect::Hurry) => {
+                if let Some(site) = self.sites.get(&sync) {
+                    site.hurry();
+                }
+            }
+            Effect::Run(sync, effect) => {
+                let Some(site) = self.sites.get(&sync).cloned() else { return };
+                let inbox = self.inbox.clone();
+                self.tasks.spawn(async move {
+                    let event = perform(site, effect, clock::now()).await;
+                    let _ = inbox.send(Letter::Event(Event::Run(sync, event))).await;
+                });
+            }
+            Effect::Over(sync) => {
+                self.sites.remove(&sync);
+            }
+            Effect::Write(id, mark) => {
+                let (store, inbox) = (self.store.clone(), self.inbox.clone());
+                self.tasks.spawn(async move {
+                    let written = write_mark(&store, mark).await.map_err(Refusal::from);
+                    let _ = inbox.send(Letter::Event(Event::Written(id, written))).await;
+                });
+            }
+            Effect::NeverBegan { run, sync, reason } => self.never_began(run, sync, reason),
+            Effect::Answer(id, answer) => {
+                if let Some(waiting) = self.answers.remove(&id) {
+                    // Whoever asked may be gone.
+                    let _ = waiting.send(answer);
+                }
+            }
+            Effect::Tell(event) => self.news.publish(News { at: clock::now(), event }),
+            Effect::Wake(at) => self.alarm.wake_at(at),
+        }
+    }
+
+    fn never_began(&mut self, run: String, sync: String, reason: StopReason) {
+        let store = self.store.clone();
+        self.tasks.spawn(async move {
+            let written =
+                store.write(Class::Interactive, clock::now(), move |tx| marks::never_began(tx, &run, &sync, reason)).await;
+            if let Err(error) = written {
+                tracing::warn!(%error, "the history row of a run that never began was not written");
+            }
+        });
+    }
+
+    fn ring_for_crons(&mut self) {
+        let jobs = self.engine.board().jobs.iter();
+        let crons = jobs.filter_map(|(name, job)| Some((name.clone(), job.plan.cron.clone()?))).collect();
+        self.alarm.crons(crons);
+    }
+}
+
+async fn write_mark(store: &Store, mark: Mark) -> Result<(), StoreError> {
+    store
+        .write(Class::Interactive, clock::now(), move |tx| match mark {
+            Mark::Stopped { since, by, ended } => marks::set_stopped(tx, Some(&marks::StopMark { since, by, ended })),
+            Mark::Running => marks::set_stopped(tx, None),
+            Mark::Paused { sync, since, by } => marks::set_paused(tx, &sync, Some((since, by))),
+            Mark::Resumed { sync } => marks::set_paused(tx, &sync, None),
+        })
+        .await
+}
