@@ -78,7 +78,8 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
     let mut known = BTreeMap::new();
     for (name, definition) in &config.syncs {
         let Some(settings) = config.remotes.get(&definition.remote) else { continue };
-        let policy = config.collections.get(&definition.collection).map(|collection| collection.policy.clone()).unwrap_or_default();
+        let policy =
+            config.collections.get(&definition.collection).map(|collection| collection.policy.clone()).unwrap_or_default();
         let opening = Opening { settings: settings.clone(), resource: definition.resource.clone(), means: means.clone() };
         let identity = [
             definition.remote.as_str(),
@@ -117,14 +118,14 @@ fn direction(direction: config::Direction) -> Direction {
 /// # Errors
 /// What the store says.
 pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, seed: u64, now: Timestamp) -> Result<Engine, StoreError> {
-    store.write_blocking(Class::Interactive, now, |tx| store::sync::recover(tx))?;
+    store.write_blocking(Class::Interactive, now, store::sync::recover)?;
     let host = clock::host();
     let mut facts = BTreeMap::new();
     for (name, known) in syncs {
         let (last, failures, paused, unsent) = store.read(|reader| {
-            let (last, failures) = marks::last(reader.conn(), name)?;
-            let paused = marks::paused(reader.conn(), name)?;
-            let unsent = marks::unsent(reader.conn(), name, &known.spec.collection)?;
+            let (last, failures) = marks::last(reader, name)?;
+            let paused = marks::paused(reader, name)?;
+            let unsent = marks::unsent(reader, name, &known.spec.collection)?;
             Ok((last, failures, paused, unsent))
         })?;
         let mut job = Job::new(plan(name, &known.definition, host), last, failures, now);
@@ -135,7 +136,7 @@ pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, seed: u64, now: Time
         }
         facts.insert(name.clone(), SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job });
     }
-    let stopped = store.read(|reader| marks::stopped(reader.conn()))?;
+    let stopped = store.read(|reader| marks::stopped(reader))?;
     let stopped = stopped.map(|mark| (mark.since, mark.by, mark.ended));
     Ok(Engine::new(facts, stopped, seed, now))
 }

@@ -13,9 +13,9 @@ use std::{
 
 use mingle_core::{
     ask::{
-        About, Accepted, Attention, Changes, Configured, ConflictRow, Event as NewsEvent, Explained, Found, Grants, Halted, Keep, Listed,
-        News, Page, Query, Refusal, RejectionRow, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunState, RunWaited, Scope,
-        Since, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Which, Write, Writer, Written,
+        About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, News, Page,
+        Query, Refusal, RejectionRow, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunState, RunWaited, Since,
+        Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Which, Write, Writer, Written,
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
     limits,
@@ -34,7 +34,7 @@ use crate::{
     remotes::{self, Means},
     run::Letter,
     store::{
-        self, Class, Creates, Store, StoreError, Tx, UpReplica,
+        self, Class, Creates, Store, StoreError, Tx, UpReplica, gazette,
         history::{self, Counts},
         marks,
     },
@@ -83,7 +83,7 @@ impl House {
                 (name.clone(), seen.map(|seen| seen.abilities.carried).unwrap_or_default())
             })
             .collect();
-        let told = store.read(|reader| history::newest(reader)).unwrap_or_default();
+        let told = store.read(|reader| gazette::newest(reader)).unwrap_or_default();
         Self(Arc::new(Rooms {
             store,
             inbox,
@@ -166,7 +166,7 @@ impl House {
         let syncs = self.0.config.syncs.iter().filter(|(_, sync)| sync.collection == collection && sync.direction.is_up());
         syncs
             .map(|(name, sync)| UpReplica {
-                replica: marks::replica(reader.conn(), name).ok().flatten(),
+                replica: marks::replica(reader, name).ok().flatten(),
                 remote: sync.remote.clone(),
                 carried: self.0.carried.get(&sync.remote).cloned().unwrap_or_default(),
                 creates: Creates::Unlinked,
@@ -181,12 +181,12 @@ impl House {
     /// Publishes conflicts and rejections that came up since the last time.
     pub fn tell_decisions(&self) {
         let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = self.0.store.read(|reader| history::after(reader, *told, &|sync| self.collection_of_sync(sync)));
+        let found = self.0.store.read(|reader| gazette::after(reader, *told, &|sync| self.collection_of_sync(sync)));
         match found {
-            Ok((conflicts, rejections, newest)) => {
+            Ok((news, newest)) => {
                 *told = newest;
                 let at = clock::now();
-                for event in conflicts.into_iter().map(conflict_news).chain(rejections.into_iter().map(rejection_news)) {
+                for event in news {
                     self.0.news.publish(News { at, event });
                 }
             }
@@ -196,9 +196,8 @@ impl House {
 
     fn sync_status(&self, shown: SyncShown, now: Timestamp, attention: &mut Vec<Attention>) -> Result<SyncStatus, Refusal> {
         let name = shown.sync.to_string();
-        let (counts, last): (Counts, Option<RunRow>) = self.read(|reader| {
-            Ok((history::counts(reader, &name, shown.direction.sends())?, history::last_run(reader, &name)?))
-        })?;
+        let (counts, last): (Counts, Option<RunRow>) = self
+            .read(|reader| Ok((history::counts(reader, &name, shown.direction.sends())?, history::last_run(reader, &name)?)))?;
         described::attention(&shown, counts, self.0.config.syncs.get(&name), now, attention);
         Ok(SyncStatus {
             sync: name,
@@ -223,7 +222,7 @@ struct Forget {
 impl Drop for Forget {
     fn drop(&mut self) {
         // A full inbox: the entry goes with the run it waits for.
-        let _ = self.0.inbox.try_send(Letter::Event(Event::Ask(self.id, Ask::Forget)));
+        let _ = self.inbox.try_send(Letter::Event(Event::Ask(self.id, Ask::Forget)));
     }
 }
 
@@ -343,7 +342,13 @@ impl Door for House {
     }
 
     fn remotes(&self) -> Result<Vec<RemoteRow>, Refusal> {
-        Ok(self.0.config.remotes.iter().map(|(name, settings)| described::remote(name, settings, &self.0.means.config_dir)).collect())
+        Ok(self
+            .0
+            .config
+            .remotes
+            .iter()
+            .map(|(name, settings)| described::remote(name, settings, &self.0.means.config_dir))
+            .collect())
     }
 
     fn write(&self, writer: Writer, writes: Vec<Write>) -> Later<Written> {
@@ -358,7 +363,7 @@ impl Door for House {
     }
 
     fn resolve_rejection(&self, writer: Writer, rejection: String, with: Resolution) -> Later<Written> {
-        let sync = self.read(|reader| history::sync_of(reader, &rejection)).ok();
+        let sync = self.read(|reader| gazette::sync_of(reader, &rejection)).ok().flatten();
         let written = self.decide(move |tx| store::resolve_rejection(tx, &writer, &rejection, with));
         // What is to be tried again, or anew, is due now.
         let due = matches!(with, Resolution::Retry | Resolution::Recreate).then_some(sync).flatten();
@@ -422,7 +427,9 @@ impl Door for House {
     fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted> {
         if lease.is_some() {
             return Box::pin(async {
-                Err(Refusal::Unsupported("a stop with a lease is not built yet; leave `lease` out, and `restart` ends the stop".into()))
+                Err(Refusal::Unsupported(
+                    "a stop with a lease is not built yet; leave `lease` out, and `restart` ends the stop".into(),
+                ))
             });
         }
         self.halted(Ask::Stop { by })
@@ -470,21 +477,5 @@ impl Door for House {
             }
             Ok(RemoteChecked { remote, took: watch.elapsed(), trouble })
         })
-    }
-}
-
-fn conflict_news(row: ConflictRow) -> NewsEvent {
-    NewsEvent::Conflict { conflict: row.conflict, open: row.open, collection: row.collection, id: row.id, property: row.property }
-}
-
-fn rejection_news(row: RejectionRow) -> NewsEvent {
-    NewsEvent::Rejection {
-        rejection: row.rejection,
-        open: true,
-        side: row.side,
-        collection: row.collection,
-        id: row.id,
-        sync: row.sync,
-        what: Some(row.what),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -10,8 +11,7 @@ use anyhow::Context;
 use mingle_core::{
     ask::{News, Refusal},
     engine::{Answer, Ask, AskId, BoardCopy, Effect, Engine, Event, Mark},
-    limits,
-    run,
+    limits, run,
     schedule::{Name, StopReason},
 };
 use tokio::{
@@ -23,11 +23,17 @@ use crate::{
     alarm::Alarm,
     boot::{self, Known},
     clock,
+    config::Synchronous,
     house::House,
-    ipc::{Purpose, listen::Socket, news::Newsroom, server::{Server, Settings}},
+    ipc::{
+        Purpose,
+        listen::Socket,
+        news::Newsroom,
+        server::{Server, Settings},
+    },
     notify,
     perform::{Site, perform},
-    remotes,
+    remotes::{Means, http},
     signals::Signal,
     start::Started,
     store::{Class, Options, Origin, Store, StoreError, marks},
@@ -48,6 +54,8 @@ pub enum Letter {
 /// # Errors
 /// When the store or the socket cannot be opened, or the store cannot be closed in good order.
 pub fn main(started: Started, signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
+    // The store is opened before there is a runtime: its first steps block, and nobody waits yet.
+    let opened = open(&started)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
@@ -55,42 +63,52 @@ pub fn main(started: Started, signals: mpsc::Receiver<Signal>) -> anyhow::Result
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    let done = runtime.block_on(serve(started, signals));
+    let store = opened.store.clone();
+    let done = runtime.block_on(serve(&started, opened, signals));
     // A task that hangs in a blocking call must not hold the end up.
     runtime.shutdown_timeout(Duration::from_millis(limits::CLOSING_MS_MAX));
-    done
+    let closed = store.close().context("failed to close the store");
+    drop(started.lock);
+    done.and(closed)
 }
 
-async fn serve(started: Started, mut signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
+/// The store, and what stands on it before anything runs.
+struct Opened {
+    store: Store,
+    moved_aside: Option<PathBuf>,
+    means: Means,
+    syncs: BTreeMap<Name, Known>,
+    engine: Engine,
+}
+
+fn open(started: &Started) -> anyhow::Result<Opened> {
     let now = clock::now();
-    let full_sync = started.config.store.synchronous == crate::config::Synchronous::Full;
+    let full_sync = started.config.store.synchronous == Synchronous::Full;
     let options = Options { full_sync, ..Options::default() };
     let opened = Store::open(&started.store_file, options, now).context("failed to open the store")?;
     let store = opened.store;
     if let Some(aside) = &opened.moved_aside {
-        tracing::error!(moved_to = %aside.display(), "the store was damaged: it is kept, a new one is begun; it may hold writes that were never sent");
+        tracing::error!(kept = %aside.display(), "the store was damaged: it is kept, and may hold writes that were never sent; a new one is begun");
     }
     if let Some(why) = &opened.renewed {
         tracing::warn!(?why, "the store is a new instance: apps read anew");
     }
     boot::define(&store, &started.config, now).context("failed to define the collections")?;
-    let http = remotes::http::Client::new(remotes::http::Patience::default()).context("failed to make the HTTP client")?;
+    let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?;
     let means = boot::means(http, &started.paths.config);
     let syncs = boot::syncs(&started.config, &means);
     let (_, seed) = clock::new_id().as_u64_pair();
     let engine = boot::engine(&store, &syncs, seed, now).context("failed to read what the store remembers")?;
+    Ok(Opened { store, moved_aside: opened.moved_aside, means, syncs, engine })
+}
+
+async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
+    let Opened { store, moved_aside, means, syncs, engine } = opened;
     let (inbox, letters) = mpsc::channel(limits::LETTERS_MAX);
     let (board, shown) = watch::channel(Arc::new(engine.copy()));
     let news = Arc::new(Newsroom::new());
-    let house = House::new(
-        store.clone(),
-        inbox.clone(),
-        shown,
-        Arc::clone(&news),
-        started.config.clone(),
-        means,
-        opened.moved_aside,
-    );
+    let house =
+        House::new(store.clone(), inbox.clone(), shown, Arc::clone(&news), started.config.clone(), means, moved_aside);
     let (alarm, bells) = Alarm::new();
     let mut office = Office {
         engine,
@@ -108,8 +126,9 @@ async fn serve(started: Started, mut signals: mpsc::Receiver<Signal>) -> anyhow:
     office.ring_for_crons();
     let listening = tokio::spawn(listen_to_commits(store.clone(), inbox.clone()));
     let ringing = tokio::spawn(listen_to_bells(bells, inbox.clone()));
-    let socket = match started.inherited {
-        Some(fd) => Socket::inherited(fd).context("failed to take the socket over")?,
+    let socket = match &started.inherited {
+        Some(fd) => Socket::inherited(fd.try_clone().context("failed to take the socket over")?)
+            .context("failed to take the socket over")?,
         None => Socket::bind(&started.paths.socket).map_err(|error| anyhow::anyhow!("{error}; {}", error.hint()))?,
     };
     let server = Server::start(socket, Arc::new(house), Settings::of(Purpose::Apps));
@@ -131,8 +150,6 @@ async fn serve(started: Started, mut signals: mpsc::Receiver<Signal>) -> anyhow:
     for task in [listening, ringing, signalled] {
         task.abort();
     }
-    tokio::task::spawn_blocking(move || store.close()).await.context("the closing of the store panicked")?.context("failed to close the store")?;
-    drop(started.lock);
     Ok(())
 }
 
