@@ -107,8 +107,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let (inbox, letters) = mpsc::channel(limits::LETTERS_MAX);
     let (board, shown) = watch::channel(Arc::new(engine.copy()));
     let news = Arc::new(Newsroom::new());
-    let house =
-        House::new(store.clone(), inbox.clone(), shown, Arc::clone(&news), started.config.clone(), means, moved_aside);
+    let house = House::new(store.clone(), inbox.clone(), shown, Arc::clone(&news), started.config.clone(), means, moved_aside);
     let (alarm, bells) = Alarm::new();
     let mut office = Office {
         engine,

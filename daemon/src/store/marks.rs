@@ -126,5 +126,9 @@ pub fn unsent(conn: &Connection, sync: &str, collection: &str) -> Result<bool, S
 
 /// The replica a sync last spoke to.
 pub fn replica(conn: &Connection, sync: &str) -> Result<Option<i64>, StoreError> {
-    Ok(conn.prepare_cached("SELECT replica FROM m_sync WHERE name = ?1")?.query_row([sync], |row| row.get(0)).optional()?.flatten())
+    Ok(conn
+        .prepare_cached("SELECT replica FROM m_sync WHERE name = ?1")?
+        .query_row([sync], |row| row.get(0))
+        .optional()?
+        .flatten())
 }

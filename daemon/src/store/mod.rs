@@ -12,6 +12,7 @@ mod decide;
 mod definitions;
 mod error;
 mod feed;
+pub mod gazette;
 mod hand;
 pub mod history;
 mod ids;
@@ -63,6 +64,7 @@ pub use self::{
     token::Token,
     tx::{Done, Origin, Tx},
     views::define,
+    wait::{Creates, UpReplica, waited},
     write::{Prepared, apply, prepare},
 };
 
@@ -234,6 +236,16 @@ impl Store {
     #[must_use]
     pub fn definitions(&self) -> Arc<Definitions> {
         self.0.news.definitions()
+    }
+
+    /// The bytes of the store's file and of its log, as the directory has them: the files themselves are never opened beside SQLite.
+    #[must_use]
+    pub fn sizes(&self) -> (u64, u64) {
+        let Kind::File { path, .. } = &self.0.kind else { return (0, 0) };
+        let bytes = |path: &Path| std::fs::symlink_metadata(path).map_or(0, |file| file.len());
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
+        (bytes(path), bytes(Path::new(&log)))
     }
 
     /// The end in good order: what is queued is done, the log is folded back, the store marked clean. Blocks. Without it the
