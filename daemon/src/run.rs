@@ -91,7 +91,7 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
         tracing::error!(kept = %aside.display(), "the store was damaged: it is kept, and may hold writes that were never sent; a new one is begun");
     }
     if let Some(why) = &opened.renewed {
-        tracing::warn!(?why, "the store is a new instance: apps read anew");
+        tracing::info!(?why, "the store is a new instance: apps read anew");
     }
     boot::define(&store, &started.config, now).context("failed to define the collections")?;
     let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?;
