@@ -180,6 +180,7 @@ struct Line {
 }
 
 impl Line {
+    #[expect(clippy::disallowed_methods, reason = "an app has a clock of its own: how long it waits is its own affair")]
     fn ask<C: Ask>(&mut self, call: &C, within: Option<Duration>) -> Result<Raw, CallError> {
         let op = || call.op().map(str::to_owned);
         if let Some(why) = &self.broken {
@@ -248,6 +249,7 @@ impl Line {
     }
 
     /// Lets the next read end in time; late where there is no time left.
+    #[expect(clippy::disallowed_methods, reason = "an app has a clock of its own: how long it waits is its own affair")]
     fn time_out_at(&mut self, until: Option<(Instant, Duration)>) -> Result<(), CallError> {
         let left = match until {
             None => None,

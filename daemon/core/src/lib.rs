@@ -1,4 +1,4 @@
-//! mingle's mind: every decision, and nothing that reaches outside. No I/O, no clock, no chance, no JSON text: what is not
+//! Owns: mingle's mind: every decision. Must never know: anything outside. No I/O, no clock, no chance, no JSON text: what is not
 //! computed from the arguments is not here. `daemon/ARCHITECTURE.md` has the map.
 
 pub mod ask;

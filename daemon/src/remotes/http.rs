@@ -164,6 +164,7 @@ impl Client {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "how fast bytes come is measured here, and nothing is decided by the hour")]
     async fn read(&self, response: reqwest::Response, bytes_max: usize, url: &Url) -> Result<Vec<u8>, Lost> {
         let mut body = Vec::new();
         let mut stream = response.bytes_stream();

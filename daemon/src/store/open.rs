@@ -59,6 +59,8 @@ pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timest
     let left_over = if place::left_over(path) { Some(place::move_aside(path, now)?) } else { None };
     let mut last = None;
     for pause_ms in [0, 50, 250] {
+        // A disk that recovers needs real time, and nothing else runs yet.
+        #[expect(clippy::disallowed_methods, reason = "nothing else runs yet, and there is no condition to wait for")]
         std::thread::sleep(Duration::from_millis(pause_ms));
         match look(path, options, maker, last.is_some()) {
             Err(error) if error.spoils_connection() => last = Some(error),
