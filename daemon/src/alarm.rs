@@ -1,6 +1,8 @@
 //! Owns: sleeping until something is due: one timer for the earliest moment, and the bell of cron expressions.
 //! Must never know: jobs, and whether anything is to be done. It rings; `schedule::decide` decides.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one place that sleeps")]
+
 use std::time::Duration;
 
 use mingle_core::{

@@ -1,6 +1,8 @@
 //! Owns: reading the time, and telling hosts and makings apart: the wall clock, stopwatches, time zones, this host's number, new ids.
 //! Must never know: what anybody does with them. Nobody else reads a clock; whoever decides takes the time as an argument.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+
 use std::{
     fs,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},

@@ -10,7 +10,7 @@ pub fn heads(files: &[File]) -> Vec<String> {
     let mut breaches = Vec::new();
     for file in files.iter().filter(|file| file.is_rust() && file.text.trim() != "fn main() {}") {
         let head: Vec<&str> = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
-        let head = head.join(" ");
+        let head = head.join(" ").replace(" //! ", " ");
         // Tables and laws beside the code know what the code knows.
         let is_test = file.path.ends_with("/tests.rs") || file.path.ends_with("/laws.rs");
         if !head.contains("Owns:") || !(is_test || head.contains("ever know") || head.contains("ay know")) {
@@ -77,15 +77,20 @@ pub fn bans(files: &[File]) -> Vec<String> {
         let lines: Vec<&str> = file.text.lines().collect();
         for (at, line) in code.lines().enumerate() {
             if line.contains("clippy::disallowed_methods") && !in_tests(&lines, at) {
-                let is_test = file.path.ends_with("/tests.rs") || file.path.ends_with("/laws.rs");
+                let is_test = file.path.contains("/tests") || file.path.ends_with("/laws.rs");
                 let allowed = is_test || MAY_BREAK_BANS.iter().any(|(place, _)| file.path.starts_with(place));
                 if !allowed {
                     breaches.push(format!("{}:{}: switches a ban off; who may is in tidy/house.rs", file.path, at + 1));
                 }
             }
             let sleeps = line.contains("sleep(") && !line.contains("fn sleep");
-            let said = lines[at.saturating_sub(4)..=at].iter().any(|line| line.contains("//") || line.contains("reason ="));
-            if sleeps && !said {
+            // A pause between two looks at a condition explains itself.
+            let around = &lines[at.saturating_sub(5)..=at];
+            let said = around
+                .iter()
+                .any(|line| ["//", "reason =", "for _ in", "while ", "loop {"].iter().any(|word| line.contains(word)));
+            let is_test = file.path.starts_with("tests/") || file.path.contains("/tests") || in_tests(&lines, at);
+            if is_test && sleeps && !said {
                 breaches.push(format!("{}:{}: sleeps without a word about why", file.path, at + 1));
             }
         }

@@ -3,6 +3,8 @@
 //!
 //! The lock decides who is the daemon, not the socket file: whoever binds here holds the lock already.
 
+#![expect(clippy::disallowed_methods, reason = "how long a peer may take is counted where it is waited for")]
+
 use std::{
     fs, io,
     os::{

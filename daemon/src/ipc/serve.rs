@@ -4,6 +4,8 @@
 //! One task serves a connection. A cheap call costs one read and one write of the socket and no other task; many lines that came
 //! together are answered in one write.
 
+#![expect(clippy::disallowed_methods, reason = "how long a peer may take is counted where it is waited for")]
+
 use std::{
     collections::HashMap,
     future::{Future, poll_fn},

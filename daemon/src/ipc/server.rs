@@ -1,5 +1,7 @@
 //! Owns: taking connections in, as many as there may be, and ending them. Must never know: what is said on them.
 
+#![expect(clippy::disallowed_methods, reason = "how long a peer may take is counted where it is waited for")]
+
 use std::{sync::Arc, time::Duration};
 
 use mingle_core::limits::{CLOSING_MS_MAX, CONNECTIONS_MAX, SOCKET_CHECK_MS, TAKES_NOTHING_MS_MAX};
