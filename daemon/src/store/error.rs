@@ -17,8 +17,11 @@ pub enum StoreError {
     /// Nothing is written for now: the disk failed twice within a minute, or the file may not be written.
     #[error("the store is read-only: {0}")]
     ReadOnly(String),
-    /// The file contradicts itself.
+    /// SQLite says that the file is damaged.
     #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// A row is not in the form in which we write it, though the file is sound.
+    #[error("the store contradicts itself: {0}")]
     Corrupt(String),
     /// The disk failed.
     #[error("the disk failed: {0}")]
@@ -66,7 +69,7 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(told),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(told),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(told),
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Disk(told),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::OperationInterrupted) => Self::Deadline,
@@ -79,7 +82,7 @@ impl StoreError {
     /// Whether the connection that met it must not be used any more (rule S8).
     #[must_use]
     pub fn spoils_connection(&self) -> bool {
-        matches!(self, Self::Corrupt(_) | Self::Disk(_))
+        matches!(self, Self::Damaged(_) | Self::Disk(_))
     }
 
     /// What the others of a transaction hear that ended with this error. Only a full disk is a sure no: SQLite ran out of room
@@ -106,7 +109,7 @@ impl From<StoreError> for Refusal {
             }
             StoreError::Deadline => Self::Deadline("the question takes too long; ask for less, or name an index".into()),
             StoreError::Closed => Self::Stopped("mingled is going down".into()),
-            StoreError::Corrupt(told) => Self::Internal(told),
+            StoreError::Corrupt(told) | StoreError::Damaged(told) => Self::Internal(told),
             error @ (StoreError::Newer { .. } | StoreError::Place(_) | StoreError::Panicked | StoreError::Sql(_)) => {
                 Self::Internal(error.to_string())
             }

@@ -20,6 +20,7 @@ use super::{
     limits,
     news::News,
     open::{self, Options},
+    place::{self, Identity},
     tx::{Books, Tx},
 };
 
@@ -27,10 +28,20 @@ use super::{
 pub(super) trait Job: Send {
     /// When it was given.
     fn now(&self) -> Timestamp;
-    /// Does it, and keeps what it returns. Whether its savepoint is to be kept.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Does it, and keeps what it returns; what went wrong, where its savepoint is not to be kept.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Failed>;
     /// Tells who waits: what it returned, or why its transaction did not come to be.
     fn answer(self: Box<Self>, lost: Option<StoreError>);
+}
+
+/// What a failed job says to its transaction.
+pub(super) enum Failed {
+    /// It alone failed.
+    Alone,
+    /// The disk is full.
+    Full,
+    /// The connection is not to be trusted any more.
+    Spoiled(String),
 }
 
 /// A job made of a closure.
@@ -50,16 +61,21 @@ where
         self.now
     }
 
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let Some(work) = self.work.take() else { return false };
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Failed> {
+        let Some(work) = self.work.take() else { return Err(Failed::Alone) };
         // A panic ends this job alone: its savepoint is rolled back, so nothing half done is seen.
         let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
             tracing::error!(panic = words(&*panic), "a write panicked");
             Err(StoreError::Panicked)
         });
-        let keep = result.is_ok();
+        let failed = match &result {
+            Ok(_) => Ok(()),
+            Err(StoreError::Full) => Err(Failed::Full),
+            Err(error) if error.spoils_connection() => Err(Failed::Spoiled(error.to_string())),
+            Err(_) => Err(Failed::Alone),
+        };
         self.result = Some(result);
-        keep
+        failed
     }
 
     fn answer(self: Box<Self>, lost: Option<StoreError>) {
@@ -94,6 +110,8 @@ pub(super) struct Hand {
     conn: Option<Connection>,
     /// From where to open again; none: in memory.
     place: Option<(PathBuf, Options)>,
+    /// The file that was opened: writes into one that was removed or replaced would be acknowledged and gone.
+    file: Option<Identity>,
     books: Books,
     disk: Disk,
     news: Arc<News>,
@@ -109,7 +127,8 @@ impl Hand {
         news: Arc<News>,
     ) -> Result<Self, StoreError> {
         let log_pages = Arc::new(AtomicU32::new(0));
-        let mut hand = Self { conn: None, place, books, disk: Disk::Sound, news, log_pages };
+        let file = place.as_ref().and_then(|(path, _)| place::identity(path));
+        let mut hand = Self { conn: None, place, file, books, disk: Disk::Sound, news, log_pages };
         hand.take_up(conn)?;
         Ok(hand)
     }
@@ -174,14 +193,19 @@ impl Hand {
             for job in jobs {
                 run("SAVEPOINT job")?;
                 let mark = books.mark();
-                let keep = job.run(&mut Tx { conn, now: job.now(), books });
-                if conn.is_autocommit() {
-                    // SQLite ended the whole transaction by itself: full disk, failing disk, no memory.
-                    return Err(StoreError::Disk("the transaction was rolled back".into()));
+                let done = job.run(&mut Tx { conn, now: job.now(), books });
+                if let Err(Failed::Spoiled(told)) = done {
+                    return Err(StoreError::Disk(told));
                 }
-                if !keep {
-                    run("ROLLBACK TO job")?;
-                    books.back_to(mark);
+                // SQLite may have ended the whole transaction by itself: with it went the jobs before this one.
+                match (conn.is_autocommit(), &done) {
+                    (true, Err(Failed::Full)) => return Err(StoreError::Full),
+                    (true, _) => return Err(StoreError::Unknown("the transaction was rolled back".into())),
+                    (false, Err(_)) => {
+                        run("ROLLBACK TO job")?;
+                        books.back_to(mark);
+                    }
+                    (false, Ok(())) => {}
                 }
                 run("RELEASE job")?;
             }
@@ -208,13 +232,14 @@ impl Hand {
         tracing::error!(%error, "the store's disk failed; the connection is made anew");
         let again = matches!(self.disk, Disk::Failed(at) if now.since(at) < limits::DISK_ERRORS_WITHIN);
         self.disk = if again { Disk::ReadOnly { since: now, why: error.to_string() } } else { Disk::Failed(now) };
+        self.news.trouble(again.then_some(&error.to_string()));
         self.reopen(now);
     }
 
     fn reopen(&mut self, now: Timestamp) {
         let Some((path, options)) = self.place.clone() else { return };
         drop(self.conn.take());
-        let opened = open::connect(&path, options).and_then(|conn| {
+        let opened = open::connect(&path, options, false).and_then(|conn| {
             let (seq, instance): (u64, String) =
                 conn.query_row("SELECT seq, instance FROM m_store", (), |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok((conn, seq, instance))
@@ -234,6 +259,7 @@ impl Hand {
         });
         if let Err(error) = taken {
             tracing::error!(%error, "the store cannot be opened again; it is read-only for now");
+            self.news.trouble(Some(&error.to_string()));
             self.disk = Disk::ReadOnly { since: now, why: error.to_string() };
         }
     }
@@ -246,12 +272,22 @@ impl Hand {
                 return Err(StoreError::ReadOnly(why.clone()));
             }
             self.disk = Disk::Failed(now);
+            self.news.trouble(None);
             self.reopen(now);
         }
         if self.conn.is_none() {
             return Err(StoreError::ReadOnly("the store cannot be opened".into()));
         }
-        Ok(())
+        match &self.place {
+            Some((path, _)) if place::identity(path) != self.file => {
+                let why = "the store's file was removed or replaced; put it back, or restart mingled".to_owned();
+                tracing::error!(why, "the store is read-only");
+                self.disk = Disk::ReadOnly { since: now, why: why.clone() };
+                self.news.trouble(Some(&why));
+                Err(StoreError::ReadOnly(why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Folds the log back once it is long; done while nobody waits for an answer.

@@ -220,6 +220,12 @@ impl Store {
         self.0.news.pulse()
     }
 
+    /// Why the store takes no writes for now; none: it does. For `attention`.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.0.news.troubles()
+    }
+
     /// What commits changed, for the one who marks syncs as due.
     #[must_use]
     pub fn commits(&self) -> Commits {

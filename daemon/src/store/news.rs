@@ -17,6 +17,7 @@ use super::{
 pub(super) struct News {
     head: watch::Sender<u64>,
     pulse: watch::Sender<u64>,
+    trouble: watch::Sender<Option<String>>,
     standing: RwLock<Standing>,
     commits: Arc<Shared>,
 }
@@ -38,6 +39,7 @@ impl News {
         Self {
             head: watch::Sender::new(books.seq),
             pulse: watch::Sender::new(0),
+            trouble: watch::Sender::new(None),
             standing: RwLock::new(Standing {
                 instance: Arc::clone(&books.instance),
                 definitions: Arc::clone(&books.definitions),
@@ -81,6 +83,15 @@ impl News {
 
     pub(super) fn pulse(&self) -> watch::Receiver<u64> {
         self.pulse.subscribe()
+    }
+
+    /// The store takes no writes, for this reason; none: it does.
+    pub(super) fn trouble(&self, why: Option<&str>) {
+        self.trouble.send_if_modified(|now| std::mem::replace(now, why.map(str::to_owned)).as_deref() != why);
+    }
+
+    pub(super) fn troubles(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.subscribe()
     }
 
     pub(super) fn instance(&self) -> Arc<str> {

@@ -71,7 +71,7 @@ pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timest
         }
     }
     match last {
-        Some(StoreError::Corrupt(_)) => {
+        Some(StoreError::Damaged(_)) => {
             let aside = place::move_aside(path, now)?;
             let mut found = look(path, options, maker, false)?;
             found.renewed = Some(Renewed::MovedAside);
@@ -87,7 +87,7 @@ fn look(path: &Path, options: Options, maker: &mut Maker, suspect: bool) -> Resu
         // Reading alone, so that the file of a newer mingle stays as it is: a writer's last close would fold the log into it.
         schema::check(&read_only(path)?)?;
     }
-    let mut conn = connect(path, options)?;
+    let mut conn = connect(path, options, true)?;
     schema::upgrade(&mut conn)?;
     let standing = standing(&conn)?;
     let unclean = matches!(&standing, Some(standing) if !standing.clean);
@@ -137,12 +137,13 @@ fn bytes(conn: &Connection) -> Result<i64, StoreError> {
 /// Reads every page and looks for contradictions.
 pub(super) fn sound(conn: &Connection) -> Result<(), StoreError> {
     let told: String = conn.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
-    if told == "ok" { Ok(()) } else { Err(StoreError::Corrupt(told)) }
+    if told == "ok" { Ok(()) } else { Err(StoreError::Damaged(told)) }
 }
 
-/// The writer's connection (rule S3).
-pub(super) fn connect(path: &Path, options: Options) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// The writer's connection (rule S3). `may_make`: at a start alone; a store that goes away later is never made anew in silence.
+pub(super) fn connect(path: &Path, options: Options, may_make: bool) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, may_make);
     let conn = Connection::open_with_flags(path, flags)?;
     place::make_private(path)?;
     harden(&conn)?;

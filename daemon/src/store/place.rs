@@ -88,6 +88,15 @@ pub(super) fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreEr
     Ok(aside)
 }
 
+/// Which file a path leads to: its device and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+/// The file behind the path now; none: there is none, or it cannot be told.
+pub(super) fn identity(path: &Path) -> Option<Identity> {
+    fs::symlink_metadata(path).ok().map(|found| Identity(found.dev(), found.ino()))
+}
+
 /// Whether there is a log without its store.
 pub(super) fn left_over(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err() && fs::symlink_metadata(with(path, "-wal")).is_ok_and(|log| log.len() > 0)

@@ -1,10 +1,10 @@
 //! Owns: the tests of writing in groups, and of files that fail. Must never know: what is written.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::mpsc};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::mpsc, time::Duration};
 
-use mingle_core::ask::Refusal;
+use mingle_core::{ask::Refusal, time::Timestamp};
 
-use crate::store::{Class, Ids, Opened, Options, Origin, Renewed, Store, StoreError, apply, prepare, record, testing::*};
+use crate::store::{Class, Ids, Opened, Options, Origin, Renewed, Store, StoreError, apply, limits, prepare, record, testing::*};
 
 fn open(path: &Path, options: Options) -> Opened {
     let opened = Store::open(path, options, NOW).unwrap();
@@ -181,7 +181,7 @@ async fn a_full_queue_says_busy() {
         }
     };
     assert!(matches!(refused, Err(StoreError::Busy)));
-    assert_eq!(taken.len(), crate::store::limits::BACKGROUND_MAX);
+    assert_eq!(taken.len(), limits::BACKGROUND_MAX);
     go.send(()).unwrap();
     for answer in taken {
         answer.await.unwrap();
@@ -217,4 +217,66 @@ fn many_writers_lose_nothing() {
     });
     assert_eq!(number(&store, "SELECT count(DISTINCT seq) FROM m_record"), 400);
     assert_eq!(number(&store, "SELECT seq FROM m_store"), 400);
+}
+
+#[test]
+fn a_full_disk_is_a_no_and_passes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = file(&directory);
+    seq(&store, put("x", "{}"));
+    let large = put("y", &format!("{{\"t\":\"{}\"}}", "t".repeat(900_000)));
+    // SQLite's own bound gives the same error as a disk without room.
+    sql(&store, "PRAGMA max_page_count = 60").unwrap();
+    assert!(matches!(write(&store, vec![large.clone()]), Err(Refusal::DiskFull(_))));
+    assert_eq!((data(&store, "x"), data(&store, "y")), ("{}".into(), "-".into()));
+    sql(&store, "PRAGMA max_page_count = 1000000").unwrap();
+    assert_eq!(seq(&store, large), 2);
+}
+
+/// Fails like a disk.
+fn fail(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    store.write_blocking(Class::Interactive, now, |tx| {
+        let number = tx.collection("a")?;
+        record::make(tx, number, "half", "{}", &Origin::App("x".into()))?;
+        Err(StoreError::Disk("on purpose".into()))
+    })
+}
+
+#[test]
+fn a_failing_disk_gives_a_new_connection_then_a_read_only_time_that_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = file(&directory);
+    let instance = store.instance();
+    seq(&store, put("x", "{}"));
+    let put_at = |now, id| write_at(&store, now, writer(None), vec![put(id, "{}")]);
+    let soon = NOW.plus(Duration::from_secs(10));
+    assert!(matches!(fail(&store, NOW), Err(StoreError::Unknown(_))));
+    assert_eq!(put_at(soon, "y").unwrap().writes[0].seq, 2);
+    assert_eq!(*store.trouble().borrow(), None);
+    assert!(matches!(fail(&store, soon), Err(StoreError::Unknown(_))));
+    assert!(store.trouble().borrow().is_some());
+    assert!(matches!(put_at(soon, "z"), Err(Refusal::ReadOnly(_))));
+    assert_eq!(data(&store, "y"), "{}");
+    assert_eq!(put_at(soon.plus(limits::READ_ONLY_FOR), "z").unwrap().writes[0].seq, 3);
+    assert_eq!((data(&store, "half"), store.instance()), ("-".into(), instance));
+    assert_eq!(*store.trouble().borrow(), None);
+    // Long after, one failure is one failure again.
+    let later = soon.plus(Duration::from_secs(3_600));
+    assert!(matches!(fail(&store, later), Err(StoreError::Unknown(_))));
+    assert!(put_at(later, "z2").is_ok());
+}
+
+#[test]
+fn a_file_that_went_away_is_not_made_anew_in_silence() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = file(&directory);
+    seq(&store, put("x", "{}"));
+    fs::rename(&path, directory.path().join("elsewhere.db")).unwrap();
+    let put_at = |now, id| write_at(&store, now, writer(None), vec![put(id, "{}")]);
+    assert!(matches!(put_at(NOW, "y"), Err(Refusal::ReadOnly(_))));
+    assert!(matches!(put_at(NOW.plus(limits::READ_ONLY_FOR), "y"), Err(Refusal::ReadOnly(_))));
+    assert!(fs::symlink_metadata(&path).is_err());
+    fs::rename(directory.path().join("elsewhere.db"), &path).unwrap();
+    assert_eq!(put_at(NOW.plus(Duration::from_secs(300)), "y").unwrap().writes[0].seq, 2);
 }
