@@ -32,6 +32,12 @@ pub enum Bell {
     Time,
 }
 
+/// Sleeps that long, by the monotonic clock: for what is done now and then and may be late.
+pub async fn pause(how_long: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "this is the place that sleeps")]
+    tokio::time::sleep(how_long).await;
+}
+
 /// One timer and one bell.
 pub struct Alarm {
     wake: watch::Sender<Option<Timestamp>>,

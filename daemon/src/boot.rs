@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use mingle_core::{
     engine::{Engine, SyncFacts},
+    limits,
     replica::RemoteError,
     run::Direction,
     schedule::{Backoff, Curve, Interval, Job, Name, Plan, Quiet, Spread, cron::Cron},
@@ -165,8 +166,8 @@ fn plan(name: &Name, definition: &SyncDefinition, host: u64) -> Plan {
             first: timing.backoff.first,
             ceiling: timing.backoff.at_most,
         },
-        deadline: timing.deadline.or(defaults.deadline),
-        stall: timing.stall.or(defaults.stall),
+        deadline: timing.deadline,
+        stall: Some(timing.stall.unwrap_or(limits::STALL)),
         needs: defaults.needs,
         spread: Spread::of(host, name),
     }

@@ -384,17 +384,25 @@ impl Door for House {
         let first = self.waited(&token);
         let house = self.clone();
         Box::pin(async move {
-            let mut now = first?;
-            let deadline = tokio::time::Instant::now() + timeout;
-            let mut pulse = house.0.store.pulse();
-            while now.state == WaitState::Pending {
-                pulse.borrow_and_update();
-                now = house.waited(&token)?;
-                if now.state != WaitState::Pending || tokio::time::timeout_at(deadline, pulse.changed()).await.is_err() {
-                    break;
+            let first = first?;
+            let settled = async {
+                let mut pulse = house.0.store.pulse();
+                loop {
+                    pulse.borrow_and_update();
+                    let now = house.waited(&token)?;
+                    // The store is gone: nothing will settle any more.
+                    if now.state != WaitState::Pending || pulse.changed().await.is_err() {
+                        return Ok(now);
+                    }
                 }
+            };
+            if first.state != WaitState::Pending {
+                return Ok(first);
             }
-            Ok(now)
+            match tokio::time::timeout(timeout, settled).await {
+                Ok(settled) => settled,
+                Err(_) => house.waited(&token),
+            }
         })
     }
 

@@ -9,6 +9,7 @@ pub mod environment;
 pub mod house;
 pub mod ipc;
 pub mod json;
+pub mod keeper;
 pub mod known;
 pub mod lock;
 pub mod logs;

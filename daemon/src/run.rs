@@ -31,7 +31,7 @@ use crate::{
         news::Newsroom,
         server::{Server, Settings},
     },
-    notify,
+    keeper, notify,
     perform::{Site, perform},
     remotes::{Means, http},
     signals::Signal,
@@ -123,6 +123,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         inbox: inbox.clone(),
     };
     office.ring_for_crons();
+    let keeping = tokio::spawn(keeper::keep(store.clone(), inbox.clone()));
     let listening = tokio::spawn(listen_to_commits(store.clone(), inbox.clone()));
     let ringing = tokio::spawn(listen_to_bells(bells, inbox.clone()));
     let socket = match &started.inherited {
@@ -146,7 +147,8 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     server.stop_accepting();
     office.leave().await;
     server.close().await;
-    for task in [listening, ringing, signalled] {
+    for task in [listening, ringing, signalled, keeping] {
+        #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }
     Ok(())

@@ -146,3 +146,10 @@ pub const BLOCKING_THREADS_MAX: usize = 16;
 
 /// How long a person's check of a remote may take; then it is said not to answer.
 pub const CHECK_MS_MAX: u64 = 30_000;
+
+/// How often what nobody needs any more is thrown away (old operation ids, tombstones, ledger rows).
+pub const PURGE_EVERY_MS: u64 = 3_600_000;
+
+/// A run that hears nothing and applies nothing for this long is stopped with `timeout`, where its sync does not say otherwise. HTTP's
+/// own silence limit is shorter; this is the net under it.
+pub const STALL: Duration = Duration::from_secs(180);
