@@ -85,7 +85,7 @@ pub fn bans(files: &[File]) -> Vec<String> {
             }
             let sleeps = line.contains("sleep(") && !line.contains("fn sleep");
             // A pause between two looks at a condition explains itself.
-            let around = &lines[at.saturating_sub(5)..=at];
+            let around = &lines[at.saturating_sub(8)..=at];
             let said = around
                 .iter()
                 .any(|line| ["//", "reason =", "for _ in", "while ", "loop {"].iter().any(|word| line.contains(word)));

@@ -3,15 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    house::{APART, KEPT, KNOW_THEM_ALL, NEVER_DERIVED_IN_CORE, NEVER_IN_CORE, PACKAGES, Package, ROOMS},
+    house::{APART, KEPT, KNOW_THEM_ALL, NEVER_DERIVED_IN_CORE, NEVER_IN_CORE, PACKAGES, ROOMS},
     tree::{File, code, files, named, names_path},
 };
-
-/// The package a file belongs to: the innermost.
-fn package(path: &str) -> Option<&'static Package> {
-    let inside = |package: &&Package| path.strip_prefix(package.directory).is_some_and(|rest| rest.starts_with('/'));
-    PACKAGES.iter().filter(inside).max_by_key(|package| package.directory.len())
-}
 
 /// The module a file of the daemon is, as a path: `store/sql.rs` is store, sql.
 fn module(path: &str) -> Option<Vec<String>> {
@@ -30,14 +24,18 @@ fn rooms_named(file: &File, code: &str) -> Vec<(usize, String)> {
     rooms
 }
 
+/// By the manifests: what is not written there cannot be named in code.
 pub fn packages(files: &[File]) -> Vec<String> {
     let mut breaches = Vec::new();
-    for file in files.iter().filter(|file| file.is_rust()) {
-        let Some(own) = package(&file.path) else { continue };
-        let code = code(&file.text);
-        for other in PACKAGES.iter().filter(|other| other.name != own.name && !own.may_know.contains(&other.name)) {
-            if let Some(line) = names_path(&code, other.name) {
-                breaches.push(format!("{}:{line}: {} must not know {}", file.path, own.name, other.name));
+    for own in PACKAGES {
+        let path = format!("{}/Cargo.toml", own.directory);
+        let Some(manifest) = files.iter().find(|file| file.path == path) else { continue };
+        let table: toml::Table = manifest.text.parse().expect("a manifest");
+        for (kind, name, _) in crate::crates::dependencies(&table) {
+            let in_code = name.replace('-', "_");
+            let ours = PACKAGES.iter().any(|package| package.name == in_code);
+            if ours && !own.may_know.contains(&in_code.as_str()) {
+                breaches.push(format!("{path}: {kind}.{name}: {} must not know it", own.name));
             }
         }
     }

@@ -19,15 +19,21 @@ fn check(law: fn(&[File]) -> Vec<String>, path: &str, text: &str, expected: &str
 
 #[test]
 fn strangers_are_seen() {
+    let needs = |name: &str| format!("[dependencies]\n{name}.workspace = true");
     check(
         knows::packages,
-        "proto/src/a.rs",
-        "use mingle_core::time;",
-        "proto/src/a.rs:1: mingle_proto must not know mingle_core",
+        "proto/Cargo.toml",
+        &needs("mingle-core"),
+        "proto/Cargo.toml: dependencies.mingle-core: mingle_proto must not",
     );
-    check(knows::packages, "daemon/core/src/a.rs", "\nmingle_proto::Call", "daemon/core/src/a.rs:2: mingle_core must not know");
-    check(knows::packages, "client/cli/src/a.rs", "use mingle_client::Client;", "");
-    check(knows::packages, "client/src/a.rs", "// mingled::run", "");
+    check(knows::packages, "daemon/core/Cargo.toml", &needs("mingle-proto"), "daemon/core/Cargo.toml: dependencies.mingle-proto");
+    check(knows::packages, "client/cli/Cargo.toml", &needs("mingle-client"), "");
+    check(
+        knows::packages,
+        "client/Cargo.toml",
+        "[dev-dependencies]\nmingled.workspace = true",
+        "client/Cargo.toml: dev-dependencies.mingled",
+    );
     check(
         knows::rooms,
         "daemon/src/ipc/a.rs",

@@ -1,5 +1,7 @@
 //! Owns: the one place of the command that reads time, and that sleeps. Must never know: what for.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one place of the command that reads the clock and pauses")]
+
 use std::{
     thread,
     time::{Duration, Instant},

@@ -169,7 +169,7 @@ mod tests {
         check("mingle conflict resolve c-1 --keep theirs", Ok(()));
         check("mingle conflict resolve c-1 --value null", Ok(()));
         check("mingle rejection resolve j-1 --with retry", Ok(()));
-        check("mingle profile example kinto", Ok(()));
+        check("mingle profile example x", Ok(()));
         check("mingle config check /x", Ok(()));
         check("mingle --help", Err(0));
         check("mingle --version", Err(0));
