@@ -1,6 +1,8 @@
 //! Owns: the command itself, as a process, against a scripted daemon: what it asks, prints, and ends with. Must never know: the real
 //! daemon.
 
+#![expect(clippy::disallowed_methods, reason = "tests look again after a moment, until a deadline")]
+
 #[path = "../../tests/fake/mod.rs"]
 mod fake;
 
