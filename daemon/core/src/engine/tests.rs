@@ -1,1 +1,250 @@
-//! Owns: the laws of the engine: every run ends, every question is answered once, nothing starts under a stop. Must never know: the store.
+//! Owns: the laws of the engine: every question is answered once, every run ends and is told, nothing begins under a stop, what a stop
+//! ended comes back if asked for. Must never know: the store, remotes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Answer, Ask, AskId, Effect, Engine, Event, SyncFacts};
+use crate::{
+    ask::{self, DaemonState, Refusal, RunRequest, RunState},
+    replica::{Failure, Page, RemoteError},
+    run::{self, Direction, Terms},
+    schedule::{Interval, Job, Last, Name, Plan, Quiet},
+    time::Timestamp,
+};
+use std::time::Duration;
+
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+struct World {
+    seed: u64,
+    chance: Chance,
+    now: Timestamp,
+    engine: Engine,
+    /// Parts of runs under way.
+    under_way: Vec<(Name, run::Effect)>,
+    writing: Vec<AskId>,
+    on: BTreeSet<Name>,
+    asked: BTreeMap<AskId, Ask>,
+    answered: BTreeMap<AskId, Result<Answer, Refusal>>,
+    ended: BTreeSet<String>,
+    begun: u64,
+    next: AskId,
+}
+
+const SYNCS: [&str; 3] = ["a", "b", "c"];
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let now = Timestamp::from_unix_ms(1_790_000_000_000);
+        let syncs = SYNCS.map(|name| {
+            let plan = Plan {
+                remote: "r".into(),
+                resource: name.into(),
+                collection: "k".into(),
+                interval: (name != "c").then_some(Interval { every: Duration::from_secs(60), flex: Duration::from_secs(20) }),
+                on_change: Some(Quiet { after: Duration::from_secs(2), at_most: Duration::from_secs(30) }),
+                ..Plan::default()
+            };
+            let job = Job::new(plan, Last::Never, 0, now);
+            (Name::from(name), SyncFacts { collection: "k".into(), direction: Direction::Both, job })
+        });
+        Self {
+            seed,
+            chance: Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            now,
+            engine: Engine::new(syncs.into(), None, seed, now),
+            under_way: Vec::new(),
+            writing: Vec::new(),
+            on: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            answered: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            begun: 0,
+            next: 1,
+        }
+    }
+
+    #[track_caller]
+    fn handle(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.engine.handle(self.now, event, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Begin { sync, .. } => {
+                    let state = self.engine.state().0;
+                    assert_eq!(state, DaemonState::Running, "seed {}: {sync} began while {state:?}", self.seed);
+                    assert!(self.on.insert(sync.clone()), "seed {}: {sync} runs beside itself", self.seed);
+                    self.begun += 1;
+                }
+                Effect::Run(_, run::Effect::Hurry) => {}
+                Effect::Run(sync, effect) => self.under_way.push((sync, effect)),
+                Effect::Over(sync) => assert!(self.on.remove(&sync), "seed {}: {sync} is over and was not on", self.seed),
+                Effect::Write(id, _) => self.writing.push(id),
+                Effect::Answer(id, answer) => {
+                    assert!(self.asked.contains_key(&id), "seed {}: nobody asked {id}", self.seed);
+                    assert!(self.answered.insert(id, answer).is_none(), "seed {}: {id} was answered twice", self.seed);
+                }
+                Effect::Tell(ask::Event::Run { run, result: Some(_), .. }) => {
+                    assert!(self.ended.insert(run.clone()), "seed {}: {run} ended twice", self.seed);
+                }
+                Effect::Tell(_) | Effect::Wake(_) | Effect::NeverBegan { .. } => {}
+            }
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) -> AskId {
+        let id = self.next;
+        self.next += 1;
+        self.asked.insert(id, ask.clone());
+        self.handle(Event::Ask(id, ask));
+        id
+    }
+
+    /// One part of a run, or one write, comes to its end.
+    fn settle_one(&mut self, faults: bool) {
+        if !self.writing.is_empty() {
+            let id = self.writing.remove(0);
+            return self.handle(Event::Written(id, Ok(())));
+        }
+        if self.under_way.is_empty() {
+            return;
+        }
+        let at = usize::try_from(self.chance.below(self.under_way.len() as u64)).unwrap();
+        let (sync, effect) = self.under_way.remove(at);
+        let fault = faults && self.chance.below(10) == 0;
+        let error = || RemoteError::new(Failure::Server, "planned");
+        let event = match effect {
+            run::Effect::Begin => run::Event::Begun,
+            run::Effect::Open if fault => run::Event::Opened(Err(error())),
+            run::Effect::Open => run::Event::Opened(Ok(())),
+            run::Effect::Negotiate { .. } => run::Event::Negotiated(Terms { page_rows: 1, ..Terms::default() }),
+            run::Effect::Fetch { .. } if fault => run::Event::Page(Err(error())),
+            run::Effect::Fetch { .. } => run::Event::Page(Ok(Page::default())),
+            run::Effect::Apply { .. } => run::Event::Applied(run::Applied::default()),
+            run::Effect::Complete { .. } => run::Event::Completed { rejected: 0 },
+            run::Effect::Ghosts { .. } => run::Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
+            run::Effect::Plan { .. } => run::Event::Planned(run::Planned::default()),
+            run::Effect::Finish(_) => run::Event::Finished { standing: 0 },
+            other => unreachable!("this world has none of {other:?}"),
+        };
+        self.handle(Event::Run(sync, event));
+    }
+
+    fn step(&mut self) {
+        let sync = SYNCS[usize::try_from(self.chance.below(3)).unwrap()].to_string();
+        match self.chance.below(16) {
+            0 => {
+                let request = RunRequest { sync, mode: None, force: false, accept_deletes: false, by: None };
+                let id = self.ask(Ask::RunSync(request));
+                if let Some(Ok(Answer::Accepted(accepted))) = self.answered.get(&id).cloned() {
+                    self.ask(Ask::WaitRun { run: accepted.run });
+                }
+            }
+            1 if self.chance.below(3) == 0 => {
+                self.ask(Ask::Stop { by: None });
+            }
+            2 | 3 => {
+                let resync_stopped = self.chance.below(2) == 0;
+                self.ask(Ask::Restart { resync_stopped });
+            }
+            4 if self.chance.below(3) == 0 => {
+                self.ask(Ask::Pause { sync, by: None });
+            }
+            5 => {
+                self.ask(Ask::Resume { sync });
+            }
+            6 => self.handle(Event::Changed { collection: "k".into(), brought_by: None }),
+            7 => {
+                self.now = self.now.plus(Duration::from_secs(self.chance.below(90)));
+                self.handle(Event::Look);
+            }
+            _ => self.settle_one(true),
+        }
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..2_000 {
+            if self.under_way.is_empty() && self.writing.is_empty() {
+                return;
+            }
+            self.settle_one(false);
+        }
+        panic!("seed {}: it does not come to rest", self.seed);
+    }
+}
+
+#[test]
+fn every_question_is_answered_once_and_every_run_ends() {
+    let mut begun = 0;
+    for seed in 1..1_500 {
+        let mut world = World::new(seed);
+        world.handle(Event::Look);
+        for _ in 0..120 {
+            world.step();
+        }
+        world.handle(Event::Shutdown);
+        world.drain();
+        assert!(world.engine.quiet(), "seed {seed}: not quiet after the end");
+        assert!(world.on.is_empty());
+        // Whoever waits for a run that a person's shutdown left queued is not answered: the daemon is gone before.
+        for (id, ask) in &world.asked {
+            let waits = matches!(ask, Ask::WaitRun { .. });
+            assert!(waits || world.answered.contains_key(id), "seed {seed}: {ask:?} was not answered");
+        }
+        begun += world.begun;
+    }
+    assert!(begun > 5_000, "only {begun} runs began: this world is too quiet to find anything");
+}
+
+#[test]
+fn a_stop_ends_runs_and_queued_ones_and_a_restart_brings_them_back_if_told() {
+    for (resync_stopped, back) in [(true, 2), (false, 0)] {
+        let mut world = World::new(7);
+        world.handle(Event::Look);
+        assert_eq!(world.on.len(), 2, "a and b never ran: they are due at once");
+        let request = RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, by: None };
+        let id = world.ask(Ask::RunSync(request));
+        let Some(Ok(Answer::Accepted(queued))) = world.answered.get(&id).cloned() else { panic!("accepted") };
+        assert!(queued.queued, "one is on");
+        let waits = world.ask(Ask::WaitRun { run: queued.run });
+        world.ask(Ask::Stop { by: Some("mingle".into()) });
+        let Some(Ok(Answer::Waited(waited))) = world.answered.get(&waits) else { panic!("who waits for a queued run is told") };
+        assert_eq!(waited.state, RunState::Stopped);
+        world.drain();
+        assert_eq!(world.engine.state().0, DaemonState::Stopped);
+        let refused =
+            world.ask(Ask::RunSync(RunRequest { sync: "c".into(), mode: None, force: true, accept_deletes: false, by: None }));
+        assert!(matches!(world.answered[&refused], Err(Refusal::Stopped(_))));
+        let begun = world.begun;
+        let restart = world.ask(Ask::Restart { resync_stopped });
+        world.drain();
+        assert_eq!(world.begun - begun, back, "resync_stopped: {resync_stopped}");
+        let Ok(Answer::Halted(halted)) = &world.answered[&restart] else { panic!("answered") };
+        assert_eq!(halted.runs.len() as u64, back);
+    }
+}
+
+#[test]
+fn stop_when_idle_and_twice_and_a_restart_while_stopping_are_all_fine() {
+    let mut world = World::new(9);
+    let idle = world.ask(Ask::Stop { by: None });
+    world.ask(Ask::Stop { by: None });
+    world.drain();
+    assert!(matches!(&world.answered[&idle], Ok(Answer::Halted(halted)) if halted.state == DaemonState::Stopped));
+    world.ask(Ask::Restart { resync_stopped: false });
+    world.drain();
+    world.ask(Ask::Stop { by: None });
+    let while_stopping = world.ask(Ask::Restart { resync_stopped: true });
+    world.drain();
+    assert!(matches!(&world.answered[&while_stopping], Ok(Answer::Halted(halted)) if halted.state == DaemonState::Running));
+    assert!(world.engine.quiet());
+}
