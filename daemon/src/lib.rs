@@ -12,6 +12,7 @@ pub mod json;
 pub mod keeper;
 pub mod known;
 pub mod lock;
+pub mod login;
 pub mod logs;
 pub mod notify;
 pub mod paths;

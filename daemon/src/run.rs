@@ -31,9 +31,9 @@ use crate::{
         news::Newsroom,
         server::{Server, Settings},
     },
-    keeper, notify,
+    keeper, login, notify,
     perform::{Site, perform},
-    remotes::{Means, http},
+    remotes::{Means, http, settings::RemoteSettings},
     signals::Signal,
     start::Started,
     store::{Class, Options, Origin, Store, StoreError, marks},
@@ -107,11 +107,14 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let (inbox, letters) = mpsc::channel(limits::LETTERS_MAX);
     let (board, shown) = watch::channel(Arc::new(engine.copy()));
     let news = Arc::new(Newsroom::new());
-    let house = House::new(store.clone(), inbox.clone(), shown, Arc::clone(&news), started.config.clone(), means, moved_aside);
+    let house =
+        House::new(store.clone(), inbox.clone(), shown, Arc::clone(&news), started.config.clone(), means.clone(), moved_aside);
     let (alarm, bells) = Alarm::new();
     let mut office = Office {
         engine,
         syncs,
+        remotes: started.config.remotes.clone(),
+        means,
         store: store.clone(),
         sites: BTreeMap::new(),
         answers: HashMap::new(),
@@ -185,6 +188,8 @@ async fn listen_to_bells(mut bells: mpsc::Receiver<crate::alarm::Bell>, inbox: m
 struct Office {
     engine: Engine,
     syncs: BTreeMap<Name, Known>,
+    remotes: BTreeMap<String, RemoteSettings>,
+    means: Means,
     store: Store,
     sites: BTreeMap<Name, Arc<Site>>,
     answers: HashMap<AskId, oneshot::Sender<Result<Answer, Refusal>>>,
@@ -292,6 +297,11 @@ impl Office {
                     let written = write_mark(&store, mark).await.map_err(Refusal::from);
                     let _ = inbox.send(Letter::Event(Event::Written(id, written))).await;
                 });
+            }
+            Effect::WatchLogin(remote) => {
+                let Some(settings) = self.remotes.get(&*remote).cloned() else { return };
+                let (means, board, inbox) = (self.means.clone(), self.board.subscribe(), self.inbox.clone());
+                tokio::spawn(login::watch(remote, settings, means, board, inbox));
             }
             Effect::NeverBegan { run, sync, reason } => self.never_began(run, sync, reason),
             Effect::Answer(id, answer) => {

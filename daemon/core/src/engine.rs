@@ -158,6 +158,8 @@ pub enum Effect {
     Over(Name),
     /// Write down; ends in one [`Event::Written`].
     Write(AskId, Mark),
+    /// A remote refused our credentials: say when they are others ([`Event::LoginChanged`]).
+    WatchLogin(Name),
     /// A run that was queued never began: its history row.
     NeverBegan {
         /// Its id.
@@ -281,7 +283,13 @@ impl Engine {
                 effects.push(Effect::Answer(id, Err(refusal)));
             }
             Event::LoginChanged(remote) => {
-                self.board.remotes.entry(remote).or_default().needs_login = false;
+                let known = self.board.remotes.entry(remote.clone()).or_default();
+                if std::mem::replace(&mut known.needs_login, false) {
+                    // Fixed credentials clear the pause that the failure cost.
+                    for job in self.board.jobs.values_mut().filter(|job| job.plan.remote == remote) {
+                        job.ask(Request { at: now, person: false, force: false });
+                    }
+                }
             }
             Event::Shutdown => {
                 self.shutting_down = true;
@@ -407,7 +415,10 @@ impl Engine {
             }
             Ended::Failed(error) => {
                 match error.kind {
-                    Failure::NeedsLogin => remote.needs_login = true,
+                    Failure::NeedsLogin if !remote.needs_login => {
+                        remote.needs_login = true;
+                        effects.push(Effect::WatchLogin(job.plan.remote.clone()));
+                    }
                     Failure::Throttled(until) => {
                         let until = until.unwrap_or(now).min(now.plus(limits::PATIENCE_MAX));
                         remote.patience = Some(Patience { asked: now, until });

@@ -153,3 +153,6 @@ pub const PURGE_EVERY_MS: u64 = 3_600_000;
 /// A run that hears nothing and applies nothing for this long is stopped with `timeout`, where its sync does not say otherwise. HTTP's
 /// own silence limit is shorter; this is the net under it.
 pub const STALL: Duration = Duration::from_secs(180);
+
+/// How often a secret that was refused is looked at again (design: every 10 minutes).
+pub const LOGIN_LOOK_MS: u64 = 600_000;

@@ -106,6 +106,12 @@ impl BoardCopy {
         })
     }
 
+    /// Whether a remote refuses our credentials.
+    #[must_use]
+    pub fn needs_login(&self, remote: &str) -> bool {
+        self.board.remotes.get(remote).is_some_and(|remote| remote.needs_login)
+    }
+
     /// Names of all syncs.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.syncs.keys().map(|name| &**name)

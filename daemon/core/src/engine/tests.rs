@@ -96,7 +96,7 @@ impl World {
                 Effect::Tell(ask::Event::Run { run, result: Some(_), .. }) => {
                     assert!(self.ended.insert(run.clone()), "seed {}: {run} ended twice", self.seed);
                 }
-                Effect::Tell(_) | Effect::Wake(_) | Effect::NeverBegan { .. } => {}
+                Effect::Tell(_) | Effect::Wake(_) | Effect::NeverBegan { .. } | Effect::WatchLogin(_) => {}
             }
         }
     }
