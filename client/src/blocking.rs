@@ -229,9 +229,9 @@ impl Line {
             match self.talk.hear() {
                 Ok(Some(heard)) => return Ok(heard),
                 Ok(None) => {}
-                Err(why) => {
-                    self.broken = Some(why.clone());
-                    return Err(CallError::Garbled(why));
+                Err(error) => {
+                    self.broken = Some(error.to_string());
+                    return Err(error);
                 }
             }
             self.time_out_at(until)?;

@@ -197,8 +197,8 @@ async fn converse(stream: Stream, mut inbox: mpsc::Receiver<Order>) {
                 Ok(_) => {
                     talk.read(&buffer);
                     buffer.clear();
-                    if let Err(why) = hand_out(&mut talk, &mut waiting) {
-                        break CallError::Garbled(why);
+                    if let Err(error) = hand_out(&mut talk, &mut waiting) {
+                        break error;
                     }
                 }
                 Err(error) => break CallError::Lost { why: error.to_string(), op: None },
@@ -208,6 +208,7 @@ async fn converse(stream: Stream, mut inbox: mpsc::Receiver<Order>) {
     for answer in waiting.into_values() {
         let told = match &why {
             CallError::Garbled(why) => CallError::Garbled(why.clone()),
+            CallError::Refused(refusal) => CallError::Refused(refusal.clone()),
             other => CallError::Lost { why: other.to_string(), op: None },
         };
         // Who does not wait any more needs not be told.
@@ -215,7 +216,7 @@ async fn converse(stream: Stream, mut inbox: mpsc::Receiver<Order>) {
     }
 }
 
-fn hand_out(talk: &mut Talk, waiting: &mut BTreeMap<CallId, oneshot::Sender<Result<Raw, CallError>>>) -> Result<(), String> {
+fn hand_out(talk: &mut Talk, waiting: &mut BTreeMap<CallId, oneshot::Sender<Result<Raw, CallError>>>) -> Result<(), CallError> {
     while let Some(heard) = talk.hear()? {
         if let Heard::Answer { call, answer } = heard
             && let Some(waiter) = waiting.remove(&call)
@@ -278,7 +279,7 @@ impl Subscription {
             match self.talk.hear() {
                 Ok(Some(heard)) => return Poll::Ready(Ok(heard)),
                 Ok(None) => {}
-                Err(why) => return Poll::Ready(Err(CallError::Garbled(why))),
+                Err(error) => return Poll::Ready(Err(error)),
             }
             let mut read = ReadBuf::new(&mut buffer);
             match ready!(Pin::new(&mut self.stream).poll_read(context, &mut read)) {

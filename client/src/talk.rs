@@ -13,6 +13,8 @@ use mingle_proto::{
 };
 use serde_json::value::RawValue;
 
+use crate::CallError;
+
 /// The number of a call in its connection.
 pub type CallId = u64;
 
@@ -107,14 +109,15 @@ impl Talk {
     /// passed over.
     ///
     /// # Errors
-    /// In words, where the other end does not speak the protocol, or refuses the connection as a whole: close it.
-    pub fn hear(&mut self) -> Result<Option<Heard>, String> {
+    /// [`CallError::Refused`] where the connection as a whole is refused, [`CallError::Garbled`] where the other end does not speak the
+    /// protocol: close it, for nothing more can be heard.
+    pub fn hear(&mut self) -> Result<Option<Heard>, CallError> {
         loop {
-            let Some(line) = self.frames.next().map_err(|large| large.to_string())? else { return Ok(None) };
-            let heard = match FromDaemon::read(line)? {
+            let Some(line) = self.frames.next().map_err(|large| CallError::Garbled(large.to_string()))? else { return Ok(None) };
+            let heard = match FromDaemon::read(line).map_err(CallError::Garbled)? {
                 FromDaemon::Answer { id, result } => answered(&mut self.waiting, &id, || Ok(result.to_owned())),
                 FromDaemon::Refusal { id: Some(id), error } => answered(&mut self.waiting, &id, || Err(error)),
-                FromDaemon::Refusal { id: None, error } => return Err(format!("{} ({})", error.message, error.name())),
+                FromDaemon::Refusal { id: None, error } => return Err(error.into()),
                 FromDaemon::Notification { method, params } => match &*method {
                     Changed::METHOD => Some(Heard::Changed(notification(params)?)),
                     Event::METHOD => known_event(params),
@@ -133,8 +136,8 @@ fn answered(waiting: &mut BTreeSet<CallId>, id: &Id<'_>, answer: impl FnOnce() -
     Some(Heard::Answer { call, answer: answer() })
 }
 
-fn notification<T: serde::de::DeserializeOwned>(params: &RawValue) -> Result<T, String> {
-    serde_json::from_str(params.get()).map_err(|why| why.to_string())
+fn notification<T: serde::de::DeserializeOwned>(params: &RawValue) -> Result<T, CallError> {
+    serde_json::from_str(params.get()).map_err(|why| CallError::Garbled(why.to_string()))
 }
 
 /// An event of a topic that was asked for is known; anything else is a newer daemon's.
@@ -164,6 +167,7 @@ mod tests {
                 Ok(Some(Heard::Answer { call, answer: Err(error) })) => got.push(format!("{call} {}", error.name())),
                 Ok(Some(Heard::Changed(changed))) => got.push(format!("changed {}", changed.seq)),
                 Ok(Some(Heard::Event(event))) => got.push(format!("event {}", event.topic())),
+                Err(CallError::Refused(error)) => got.push(format!("! {}", error.name())),
                 Err(why) => got.push(format!("! {why}")),
             }
         }
@@ -183,9 +187,9 @@ mod tests {
         check("{\"method\":\"event\",\"params\":{\"subscription\":1,\"topic\":\"weather\",\"at\":\"x\"}}\n", &[]);
         check(
             "{\"id\":null,\"error\":{\"code\":-32000,\"message\":\"m\",\"data\":{\"name\":\"too_large\"}}}\n",
-            &["! m (too_large)"],
+            &["! too_large"],
         );
-        check("HTTP/1.1 400 Bad Request\n", &["! expected value at line 1 column 1"]);
+        check("HTTP/1.1 400 Bad Request\n", &["! what mingled sent cannot be read: expected value at line 1 column 1"]);
     }
 
     #[test]

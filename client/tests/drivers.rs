@@ -166,6 +166,7 @@ fn what_keeps_a_connection_from_being_made() {
         let got = match &error {
             ConnectError::WrongVersion { .. } => "version",
             ConnectError::Hello(CallError::Refused(refusal)) if refusal.name() == Name::Denied => "denied",
+            ConnectError::Hello(CallError::Refused(refusal)) if refusal.name() == Name::Busy => "busy",
             ConnectError::Hello(CallError::Lost { .. }) => "lost",
             _ => "another",
         };
@@ -173,6 +174,7 @@ fn what_keeps_a_connection_from_being_made() {
     }
     check(|_| vec![Say::Refuse("version", json!({}))], "version");
     check(|_| vec![Say::Refuse("denied", json!({"hint": "h"}))], "denied");
+    check(|_| vec![Say::Expel("busy")], "busy");
     check(|_| vec![Say::Close], "lost");
     check(
         |_| {

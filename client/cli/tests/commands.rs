@@ -307,6 +307,9 @@ fn no_daemon_is_told_apart() {
         "status" => vec![Say::Answer(status(&json!([])))],
         _ => vec![Say::Close],
     });
+    let full = Fake::start(|_| vec![Say::Expel("busy")]);
+    let output = mingle(&full.socket(), &["get", "a", "b"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let output = mingle(&other.socket(), &["get", "a", "b"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     let output = mingle(&other.socket(), &["status"]).output().expect("it runs");

@@ -20,6 +20,8 @@ pub enum Say {
     Answer(Value),
     /// An error of that name, with more members of `data`.
     Refuse(&'static str, Value),
+    /// An error of that name for the connection as a whole (id null), and its end.
+    Expel(&'static str),
     /// A notification.
     Tell(&'static str, Value),
     /// Ends the connection.
@@ -94,6 +96,12 @@ fn serve(connection: usize, mut stream: &UnixStream, heard: &Mutex<Vec<Heard>>, 
                     }
                     let error = json!({"code": -32000, "message": format!("the fake says {name}"), "data": data});
                     json!({"jsonrpc": "2.0", "id": request["id"], "error": error})
+                }
+                Say::Expel(name) => {
+                    let error = json!({"code": -32000, "message": format!("the fake says {name}"), "data": {"name": name}});
+                    let _ = writeln!(stream, "{}", json!({"jsonrpc": "2.0", "id": null, "error": error}));
+                    let _ = stream.shutdown(std::net::Shutdown::Both);
+                    return;
                 }
                 Say::Tell(method, params) => json!({"jsonrpc": "2.0", "method": method, "params": params}),
                 Say::Close => {
