@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     at::At,
     exit::{Exit, Failure},
-    mingled,
+    program,
 };
 
 /// Look at the configuration.
@@ -31,14 +31,14 @@ impl Config {
                 if at.json {
                     arguments.push("--json".into());
                 }
-                mingled::become_it(&arguments)
+                program::become_it(&arguments)
             }
             Self::Path => {
                 let arguments = ["config".into(), "path".into()];
                 if !at.json {
-                    return mingled::become_it(&arguments);
+                    return program::become_it(&arguments);
                 }
-                let path = mingled::output(&arguments)?;
+                let path = program::output(&arguments)?;
                 at.line(&json!({"path": path.trim_end()}).to_string())?;
                 Ok(Exit::Done)
             }

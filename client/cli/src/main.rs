@@ -14,10 +14,11 @@ mod history;
 mod input;
 mod interrupt;
 mod list;
-mod mingled;
+
 mod patch;
 mod pause;
 mod profile;
+mod program;
 mod progress;
 mod put;
 mod rejection;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     at::At,
     exit::{Exit, Failure},
-    mingled,
+    program,
 };
 
 /// Look at the profiles, each of which describes one service.
@@ -27,9 +27,9 @@ impl Profile {
             Self::Example { name } => vec!["profile".into(), "example".into(), name.into()],
         };
         if !at.json {
-            return mingled::become_it(&arguments);
+            return program::become_it(&arguments);
         }
-        let text = mingled::output(&arguments)?;
+        let text = program::output(&arguments)?;
         let answer = match self {
             Self::List => json!({"profiles": profiles(&text)}),
             Self::Example { name } => json!({"profile": name, "example": text}),
