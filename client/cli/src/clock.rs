@@ -10,13 +10,11 @@ use std::{
 use jiff::Timestamp;
 
 /// The wall clock, for `2 h ago`.
-#[expect(clippy::disallowed_methods, reason = "this is the command's one place that reads the clock")]
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
 /// Sleeps for so long: between two looks for a daemon that went away.
-#[expect(clippy::disallowed_methods, reason = "this is the command's one place that sleeps")]
 pub fn pause(span: Duration) {
     thread::sleep(span);
 }
@@ -25,7 +23,6 @@ pub fn pause(span: Duration) {
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Option<Instant>);
 
-#[expect(clippy::disallowed_methods, reason = "this is the command's one place that reads the clock")]
 impl Deadline {
     /// So far from now; None: never.
     pub fn after(span: Option<Duration>) -> Self {

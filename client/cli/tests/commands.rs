@@ -420,7 +420,6 @@ fn an_interrupted_wait_says_that_the_work_goes_on() {
 
 /// Waits for a condition, not longer than any healthy machine needs.
 #[track_caller]
-#[expect(clippy::disallowed_methods, reason = "a test waits for another process, with a deadline")]
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
