@@ -34,6 +34,20 @@ pub const ALL: &[&str] = &[
     "request passes retry-after",
     // schedule: after the clock was set back, waits last until the old time comes again.
     "clock set back is waited out",
+    // store: a cursor of another instance is taken for one of this.
+    "cursor without instance",
+    // store: a cursor from below the highest purged seq is taken for a good one.
+    "purge without horizon",
+    // store: the cursors of a first reading are not told from cursors that missed tombstones.
+    "first reading unmarked",
+    // store: who had a record does not hear of its end if it came back in between.
+    "end hidden by a return",
+    // store: tombstones are thrown away before their time.
+    "tombstone purged at once",
+    // store: the first change after "the same" leaves no agreed copy.
+    "agreed copy not left",
+    // store: an op's answer is not kept.
+    "op forgotten",
 ];
 
 /// Whether this bug is planted.

@@ -4,7 +4,10 @@
 //! marked, because a plain cursor there has missed tombstones and must begin anew, and one of a reader that is on its way through
 //! the first reading must not: it would never arrive. The mark holds for the horizon it was made under.
 
-use mingle_core::ask::{Change, ChangeKind, Changes, Scope, Since};
+use mingle_core::{
+    ask::{Change, ChangeKind, Changes, Scope, Since},
+    planted,
+};
 use rusqlite::{Rows, fallible_streaming_iterator::FallibleStreamingIterator as _, types::ValueRef};
 
 use super::{error::StoreError, limits, reader::Reader, record::State};
@@ -63,7 +66,7 @@ struct Position {
 
 fn position(since: &Since, instance: &str, head: u64, horizon: u64) -> Position {
     let nothing = |fresh| Position { after: 0, fresh, first_reading: true };
-    if since.instance.as_deref().is_some_and(|of| of != instance) {
+    if since.instance.as_deref().is_some_and(|of| of != instance) && !planted::is("cursor without instance") {
         return nothing(true);
     }
     if since.seq & FIRST_READING != 0 {
@@ -73,13 +76,13 @@ fn position(since: &Since, instance: &str, head: u64, horizon: u64) -> Position 
     }
     match since.seq {
         0 => nothing(false),
-        seq if seq < horizon || seq > head => nothing(true),
+        seq if seq > head || (seq < horizon && !planted::is("purge without horizon")) => nothing(true),
         seq => Position { after: seq, fresh: false, first_reading: false },
     }
 }
 
 fn mark(seq: u64, horizon: u64, first_reading: bool) -> u64 {
-    if first_reading && seq < horizon && seq < 1 << SEQ_BITS {
+    if first_reading && seq < horizon && seq < 1 << SEQ_BITS && !planted::is("first reading unmarked") {
         FIRST_READING | (horizon & ((1 << HORIZON_BITS) - 1)) << SEQ_BITS | seq
     } else {
         seq
@@ -144,6 +147,7 @@ fn told(row: &rusqlite::Row<'_>, seq: u64, collection: &str, after: u64, with_da
     let (first, created): (u64, u64) = (row.get(2)?, row.get(3)?);
     let state: i64 = row.get(4)?;
     let live = state == State::Live as i64;
+    let first = if planted::is("end hidden by a return") { created } else { first };
     let kind = match (live, first <= after) {
         (false, false) => return Ok(None),
         (false, true) if state == State::Deleted as i64 => ChangeKind::Deleted,

@@ -171,6 +171,8 @@ impl Hand {
                 self.books.seq = seq;
                 self.books.definitions = definitions;
                 self.books.touched.clear();
+                // Before the answers, so that who hears of it finds the store as it is from now on.
+                self.recover(&error, now);
                 for job in jobs {
                     job.answer(Some(match &error {
                         StoreError::ReadOnly(why) => StoreError::ReadOnly(why.clone()),
@@ -178,7 +180,6 @@ impl Hand {
                         other => other.of_a_commit(),
                     }));
                 }
-                self.recover(&error, now);
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Owns: operation ids: a repeat of a write gets the first answer. Must never know: what the write was.
 
-use mingle_core::ask::{Refusal, Writer, Written, WrittenOne};
+use mingle_core::{
+    ask::{Refusal, Writer, Written, WrittenOne},
+    planted,
+};
 use rusqlite::OptionalExtension;
 
 use super::{error::StoreError, ids, limits, tx::Tx};
@@ -45,6 +48,9 @@ pub(super) fn seen(tx: &Tx<'_>, app: &str, op: &str, hash: &Hash) -> Result<Opti
 
 /// Keeps the answer, in the transaction of the write itself.
 pub(super) fn keep(tx: &Tx<'_>, writer: &Writer, hash: &Hash, written: &Written) -> Result<(), StoreError> {
+    if planted::is("op forgotten") {
+        return Ok(());
+    }
     let mut statement = tx.conn.prepare_cached("INSERT INTO m_op (app, op, hash, answer, at) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     statement.execute((&writer.app, &written.op, &hash[..], answer(written), tx.now.unix_ms()))?;
     Ok(())

@@ -1,9 +1,9 @@
 //! Owns: the laws of the feed. Must never know: how it is read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use mingle_core::{
-    ask::{ChangeKind, Changes, Scope, Since, Write},
+    ask::{ChangeKind, Changes, Scope, Since},
     time::Timestamp,
 };
 
@@ -140,53 +140,82 @@ impl Dice {
 }
 
 /// Copies that read now and then, in pages of any length, always end as the truth; through deletes, returns and purges.
+fn life(seed: u64) -> Result<(), String> {
+    let mut dice = Dice(seed);
+    let store = memory();
+    let mut truth = BTreeMap::new();
+    let mut copies: Vec<Copy> = (0..4).map(|_| Copy::default()).collect();
+    let mut now: Timestamp = NOW;
+    for _ in 0..40 {
+        let id = format!("r{}", dice.roll(6));
+        let data = format!("{{\"n\":{}}}", dice.roll(5));
+        match dice.roll(12) {
+            0..5 => {
+                write_at(&store, now, writer(None), vec![put(&id, &data)]).unwrap();
+                truth.insert(id, data);
+            }
+            5..8 => {
+                if truth.remove(&id).is_some() {
+                    write_at(&store, now, writer(None), vec![delete(&id)]).unwrap();
+                }
+            }
+            8 => {
+                write_at(&store, now, writer(None), vec![put("r0", &data), put("r1", &data)]).unwrap();
+                truth.extend([("r0".to_owned(), data.clone()), ("r1".to_owned(), data)]);
+            }
+            9 => {
+                now = now.plus(Duration::from_secs(40 * 24 * 3600));
+                store.write_blocking(Class::Background, now, purge).unwrap();
+            }
+            _ => {
+                let at = usize::try_from(dice.roll(4)).unwrap();
+                let limit = usize::try_from(dice.roll(3)).unwrap() + 1;
+                let whole = !copies[at].page(&store, limit);
+                if whole && copies[at].records != truth {
+                    return Err(format!("seed {seed}: reader {at} was told that its view is whole"));
+                }
+            }
+        }
+    }
+    for (at, copy) in copies.iter_mut().enumerate() {
+        let mut pages = 0;
+        while copy.page(&store, 2) {
+            pages += 1;
+            if pages > 50 {
+                return Err(format!("seed {seed}: reader {at} never arrives"));
+            }
+        }
+        if copy.records != truth {
+            return Err(format!("seed {seed}: reader {at} has {:?}, the truth is {truth:?}", copy.records));
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn every_copy_becomes_the_truth() {
     for seed in 0..2_000 {
-        let mut dice = Dice(seed);
-        let store = memory();
-        let mut truth = BTreeMap::new();
-        let mut copies: Vec<Copy> = (0..4).map(|_| Copy::default()).collect();
-        let mut now: Timestamp = NOW;
-        for _ in 0..40 {
-            let id = format!("r{}", dice.roll(6));
-            let data = format!("{{\"n\":{}}}", dice.roll(5));
-            match dice.roll(12) {
-                0..5 => {
-                    write_at(&store, now, writer(None), vec![put(&id, &data)]).unwrap();
-                    truth.insert(id, data);
-                }
-                5..8 => {
-                    if truth.remove(&id).is_some() {
-                        write_at(&store, now, writer(None), vec![delete(&id)]).unwrap();
-                    }
-                }
-                8 => {
-                    let both = vec![put("r0", &data), Write::clone(&put("r1", &data))];
-                    write_at(&store, now, writer(None), both).unwrap();
-                    truth.extend([("r0".to_owned(), data.clone()), ("r1".to_owned(), data)]);
-                }
-                9 => {
-                    now = now.plus(std::time::Duration::from_secs(40 * 24 * 3600));
-                    store.write_blocking(Class::Background, now, purge).unwrap();
-                }
-                _ => {
-                    let at = usize::try_from(dice.roll(4)).unwrap();
-                    let limit = usize::try_from(dice.roll(3)).unwrap() + 1;
-                    let whole = !copies[at].page(&store, limit);
-                    if whole {
-                        assert_eq!(copies[at].records, truth, "seed {seed}: a whole view is the truth");
-                    }
-                }
-            }
-        }
-        for (at, copy) in copies.iter_mut().enumerate() {
-            let mut pages = 0;
-            while copy.page(&store, 2) {
-                pages += 1;
-                assert!(pages < 50, "seed {seed}: reader {at} never arrives");
-            }
-            assert_eq!(copy.records, truth, "seed {seed}: reader {at}");
-        }
+        assert_eq!(life(seed), Ok(()));
+    }
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    use mingle_core::planted;
+    for bug in ["purge without horizon", "first reading unmarked", "end hidden by a return"] {
+        planted::set_here(Some(bug));
+        let found = (0..2_000).any(|seed| life(seed).is_err());
+        planted::set_here(None);
+        assert!(found, "no life sees {bug:?}");
+    }
+    for (bug, test) in [
+        ("cursor without instance", each_record_comes_once_at_its_last_change as fn()),
+        ("end hidden by a return", who_had_it_hears_of_its_end_also_when_it_came_back_in_between),
+    ] {
+        planted::set_here(Some(bug));
+        let found = std::panic::catch_unwind(test).is_err();
+        planted::set_here(None);
+        assert!(found, "no test sees {bug:?}");
     }
 }

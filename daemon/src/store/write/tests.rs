@@ -281,3 +281,18 @@ fn the_hash_is_of_the_meaning() {
         assert_ne!(one, hash(other.clone()), "{other:?}");
     }
 }
+
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    use mingle_core::planted;
+    for (bug, test) in [
+        ("agreed copy not left", the_first_change_leaves_each_link_its_agreed_copy as fn()),
+        ("op forgotten", an_op_is_done_once),
+    ] {
+        planted::set_here(Some(bug));
+        let found = std::panic::catch_unwind(test).is_err();
+        planted::set_here(None);
+        assert!(found, "no test sees {bug:?}");
+    }
+}

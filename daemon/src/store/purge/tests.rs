@@ -1,0 +1,138 @@
+//! Owns: the tests of what is thrown away. Must never know: who needs the room.
+
+use std::time::Duration;
+
+use mingle_core::{ask::Refusal, time::Timestamp};
+
+use crate::store::{Class, Store, limits, purge, testing::*};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn purge_at(store: &Store, now: Timestamp) -> bool {
+    store.write_blocking(Class::Background, now, purge).unwrap()
+}
+
+/// x was made and deleted; y lives.
+fn with_tombstone(also: &'static str) -> Store {
+    let store = memory();
+    seq(&store, put("x", "{}"));
+    seq(&store, put("y", "{}"));
+    seq(&store, delete("x"));
+    sql(&store, "INSERT INTO m_replica (replica, remote, identity) VALUES (1, 'r', 'r')").unwrap();
+    sql(&store, also).unwrap();
+    store
+}
+
+#[test]
+fn a_tombstone_stays_until_all_have_passed_and_its_time_is_over() {
+    #[track_caller]
+    fn check(also: &'static str, after: Duration, goes: bool) {
+        let store = with_tombstone(also);
+        purge_at(&store, NOW.plus(after));
+        assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE id = 'x'"), i64::from(!goes), "{also} after {after:?}");
+        assert_eq!(number(&store, "SELECT horizon FROM m_store"), if goes { 3 } else { 0 });
+        assert_eq!(data(&store, "y"), "{}");
+        if goes {
+            assert_eq!(number(&store, "SELECT (SELECT count(*) FROM m_link) + (SELECT count(*) FROM m_former)"), 0);
+            // The id is free again.
+            assert_eq!(seq(&store, put("x", "{}")), 4);
+        }
+    }
+    let over = limits::TOMBSTONE_KEPT + Duration::from_secs(1);
+    check("SELECT 1", limits::TOMBSTONE_KEPT - Duration::from_secs(1), false);
+    check("SELECT 1", over, true);
+    let link = |base: i64, sent: &str| -> &'static str {
+        format!(
+            "INSERT INTO m_link (link, replica, record, base, sent, confirmed, born, seen, missing) VALUES (1, 1, 1, {base}, {sent}, 0, 0, 0, 0);
+             INSERT INTO m_former (replica, remote_id, link) VALUES (1, 'q', 1)"
+        )
+        .leak()
+    };
+    check(link(0, "NULL"), over, true);
+    check(link(2, "NULL"), over, true);
+    check(link(2, "'[]'"), over, false);
+    check(link(1, "NULL"), over, false);
+    check(link(3, "NULL"), over, false);
+    check(
+        "INSERT INTO m_conflict (id, record, replica, verdict, open, seq, at) VALUES ('c', 1, 'r', 'open', 1, 1, 0)",
+        over,
+        false,
+    );
+    check(
+        "INSERT INTO m_conflict (id, record, replica, verdict, open, seq, at) VALUES ('c', 1, 'r', 'kept_delete', 0, 1, 0)",
+        over,
+        true,
+    );
+    check(
+        "INSERT INTO m_rejection (id, sync, replica, side, record, action, what, at, tries) VALUES ('j', 's', 1, 'up', 1, 'delete', '', 0, 1)",
+        over,
+        false,
+    );
+}
+
+#[test]
+fn answers_of_ops_go_after_a_day() {
+    let store = memory();
+    let first = write_at(&store, NOW, writer(Some("op")), vec![put("x", "{}")]).unwrap();
+    purge_at(&store, NOW.plus(limits::OP_KEPT));
+    let again = |now| write_at(&store, now, writer(Some("op")), vec![put("x", "{}")]).unwrap();
+    assert_eq!(again(NOW.plus(limits::OP_KEPT)), first);
+    purge_at(&store, NOW.plus(limits::OP_KEPT + DAY));
+    assert_eq!(number(&store, "SELECT count(*) FROM m_op"), 0);
+}
+
+#[test]
+fn the_ledger_goes_but_for_the_newest_and_what_still_counts() {
+    let store = memory();
+    for n in 1..=3 {
+        seq(&store, put("x", &format!("{{\"n\":{n}}}")));
+        seq(&store, put("linked", &format!("{{\"n\":{n}}}")));
+    }
+    let linked = "INSERT INTO m_replica (replica, remote, identity) VALUES (1, 'r', 'r');
+         INSERT INTO m_link (link, replica, record, base, confirmed, born, seen, missing)
+             SELECT 1, 1, record, 1, 0, 0, 0, 0 FROM m_record WHERE id = 'linked'";
+    sql(&store, linked).unwrap();
+    purge_at(&store, NOW.plus(limits::LEDGER_KEPT + DAY));
+    assert_eq!(number(&store, "SELECT count(*) FROM m_ledger WHERE record = 1"), 1);
+    assert_eq!(number(&store, "SELECT count(*) FROM m_ledger WHERE record = 2"), 3);
+    assert_eq!(number(&store, "SELECT ledger_horizon FROM m_store"), 3);
+    // What was before is not known any more; what is, is.
+    let merge = |if_seq| {
+        let put = mingle_core::ask::Write::Put {
+            collection: "a".into(),
+            id: Some("x".into()),
+            data: r#"{"n":9}"#.into(),
+            if_seq: Some(if_seq),
+            overwrite: false,
+            merge: true,
+        };
+        write(&store, vec![put])
+    };
+    assert!(matches!(merge(1), Err(Refusal::Stale(_, Some(5)))));
+    assert!(merge(5).is_ok());
+}
+
+#[test]
+fn a_purge_is_short_and_says_that_there_is_more() {
+    let store = memory();
+    let ids: Vec<String> = (0..1_000).map(|at| format!("r{at}")).collect();
+    for _ in 0..3 {
+        write(&store, ids.iter().map(|id| put(id, "{}")).collect()).unwrap();
+        write(&store, ids.iter().map(|id| delete(id)).collect()).unwrap();
+    }
+    let later = NOW.plus(limits::LEDGER_KEPT + DAY);
+    assert!(!purge_at(&store, NOW));
+    assert!(purge_at(&store, later) || number(&store, "SELECT count(*) FROM m_record") == 0);
+    while purge_at(&store, later) {}
+    assert_eq!(number(&store, "SELECT (SELECT count(*) FROM m_record) + (SELECT count(*) FROM m_ledger)"), 0);
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    use mingle_core::planted;
+    planted::set_here(Some("tombstone purged at once"));
+    let found = std::panic::catch_unwind(a_tombstone_stays_until_all_have_passed_and_its_time_is_over).is_err();
+    planted::set_here(None);
+    assert!(found);
+}
