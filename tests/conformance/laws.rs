@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::{
     record::{Likeness, Props, same_props},
-    replica::{Answer, Asked, Cursor, Failure, From, Page, Row, RowState},
+    replica::{Action, Answer, Asked, Cursor, Failure, From, Page, Precondition, Row, RowState},
 };
 use mingle_tests::{servers::free_port, wire};
 use mingled::remotes::settings::Auth;
@@ -115,9 +115,14 @@ pub async fn gets_by_id(bench: Bench) {
     assert_eq!(remote.get("a").await, Ok(Asked::Gone), "deleted");
     bench.other.put("a", &plain(OTHERS));
     check_held(&there(remote.as_ref(), "a").await, OTHERS);
-    for id in ["..", "../things", "a/b", "a?b=c", "a#b", "%61", "ä ö"] {
+    for id in [".", "..", "../things", "a/b", "a?b=c", "a#b", "%61", "ä ö"] {
         let asked = remote.get(id).await;
         assert!(!matches!(asked, Ok(Asked::There(_))), "{id} is no record, and no way out: {asked:?}");
+        let action = Action::Delete { remote_id: id.into(), unless_moved: Precondition::Revision("1".into()) };
+        let answer = remote.send(&action).await;
+        assert!(!matches!(answer, Answer::Taken(_)), "{id} is nothing to delete: {answer:?}");
+        let refused = matches!(&answer, Answer::Refused(words) if words.contains("no name in an address"));
+        assert_eq!(refused, [".", ".."].contains(&id), "a segment of dots never leaves: {id}: {answer:?}");
     }
 }
 

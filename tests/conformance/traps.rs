@@ -79,14 +79,16 @@ async fn fall_into(trap: &Trap, remote: &dyn Remote) -> Result<Vec<RemoteError>,
     if sent != trap.send {
         return Err(format!("a change said {sent:?}, not {:?}: {errors:?}", trap.send));
     }
-    // Being gone is the one thing that a broken answer must never look like.
+    // A broken answer must look neither like a record nor like its absence.
+    let whole = trap.send == Sent::Taken && matches!(trap.list, Listed::Rows(_));
     match remote.get("a").await {
-        Ok(Asked::Gone) if trap.send != Sent::Gone => Err("asked by id, it said gone".into()),
-        Ok(_) => Ok(errors),
-        Err(error) => {
+        Ok(Asked::Gone) if trap.send == Sent::Gone => Ok(errors),
+        Ok(Asked::There(_)) if whole => Ok(errors),
+        Err(error) if !whole && trap.send != Sent::Gone => {
             errors.push(error);
             Ok(errors)
         }
+        other => Err(format!("asked by id, it said {other:?}")),
     }
 }
 

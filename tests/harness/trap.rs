@@ -183,10 +183,13 @@ pub fn traps() -> Vec<Trap> {
     use Sent::{Gone, Refused, Stale, Taken, Unknown, Unsent};
     let json = |body: &str| reply(200, "content-type: application/json", body);
     let row = r#""row":{"id":"a","rev":2}"#;
-    let bomb = zipped(&[b' '; 1 << 20].repeat(80));
-    let cut = zipped(format!(r#"{{"rows":[],{row}}}"#).as_bytes());
+    let good = format!(r#"{{"rows":[],{row}}}"#);
+    // What is too large is good in every other way.
+    let bomb = zipped(&[&[b' '; 1 << 20].repeat(80), good.as_bytes()].concat());
+    let cut = zipped(good.as_bytes());
+    let last_chunk = format!("{:x}\r\n{good}\r\n0\r\n\r\n", good.len());
     vec![
-        trap("nothing is wrong", json(&format!(r#"{{"rows":[],{row}}}"#)), Rows(0), Taken),
+        trap("nothing is wrong", json(&good), Rows(0), Taken),
         trap("a login page of the network", reply(200, "content-type: text/html", "<html>"), Fails(Nonsense), Unknown),
         trap("no type", reply(200, "x: y", r#"{"rows":[]}"#), Fails(Nonsense), Unknown),
         trap("an empty body", json(""), Fails(Nonsense), Unknown),
@@ -243,6 +246,7 @@ pub fn traps() -> Vec<Trap> {
             play: vec![
                 Play::Send(b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n".to_vec()),
                 Play::Flood(80 << 20),
+                Play::Send(last_chunk.into_bytes()),
             ],
             list: Fails(Nonsense),
             send: Unknown,
