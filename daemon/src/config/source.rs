@@ -25,13 +25,22 @@ pub struct Source {
     pub private: bool,
     /// What it says.
     pub text: String,
+    /// Where each line ends, so that a key's line costs no look at the whole file.
+    ends: Vec<usize>,
 }
 
 impl Source {
+    /// A file that was read.
+    #[must_use]
+    pub fn new(path: PathBuf, directory: PathBuf, private: bool, text: String) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        Self { path, directory, private, text, ends }
+    }
+
     /// The line (from 1) of a byte.
     #[must_use]
     pub fn line_of(&self, byte: usize) -> usize {
-        1 + self.text.bytes().take(byte).filter(|b| *b == b'\n').count()
+        1 + self.ends.partition_point(|end| *end < byte)
     }
 
     /// Something is wrong here.
@@ -99,7 +108,7 @@ fn is_toml(path: &Path) -> bool {
 
 pub(super) fn read(path: &Path, directory: &Path, problems: &mut Vec<Problem>) -> Option<Source> {
     match try_read(path, problems) {
-        Ok((text, private)) => Some(Source { path: path.to_owned(), directory: directory.to_owned(), private, text }),
+        Ok((text, private)) => Some(Source::new(path.to_owned(), directory.to_owned(), private, text)),
         Err((what, hint)) => {
             problems.push(about(path, what, hint));
             None

@@ -22,7 +22,7 @@ impl Known for World {
 }
 
 fn source(name: &str, text: &str) -> Source {
-    Source { path: name.into(), directory: "/no/such".into(), private: false, text: text.into() }
+    Source::new(name.into(), "/no/such".into(), false, text.into())
 }
 
 /// Lines are written with `|` between them, so that a case is one line.
@@ -378,4 +378,45 @@ fn a_pipe_does_not_hold_up_the_start() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).expect("a pipe");
     let problems = load(&Where::Directory(room.path().to_owned()), &World).expect_err("refused");
     assert_eq!(problems[0].what, "is not a plain file");
+}
+
+const WHOLE: &str = "[store] | path = '~/x.db' | synchronous = 'normal' | \
+    [remote.r] | kind = 'rest' | profile = 'tracker' | url = 'https://example.org' | auth = { type = 'bearer', token = { env = 'T' } } | \
+    [sync.s] | collection = 'c' | remote = 'r' | resource = 'x' | direction = 'both' | every = '15m' | flex = '5m' | deadline = '2m' | \
+    on_change = { after = '2s', at_most = '30s' } | backoff = { first = '1m', growth = 'linear' } | \
+    [collection.c] | identity = ['n'] | merge = { default = 'remote', l = 'union' } | index = ['n'] | [app.a] | grants = { c = 'read' }";
+
+/// Half-written files, slips of the finger: each is read, or refused with a line that is there. Nothing panics.
+#[test]
+fn any_broken_file_is_refused_with_a_line() {
+    let whole = lines(WHOLE);
+    assert!(read(WHOLE).is_ok(), "{}", said(WHOLE));
+    let last = whole.lines().count();
+    let check = |text: &str| {
+        if let Err(problems) = parse(&[source("f", text)], &World) {
+            assert!(!problems.is_empty(), "{text}");
+            for problem in problems {
+                assert!((1..=last + 1).contains(&problem.line), "{problem} of {text}");
+                assert!(!problem.what.is_empty() && problem.file == Path::new("f"), "{problem:?}");
+            }
+        }
+    };
+    for (at, letter) in whole.char_indices() {
+        check(&whole[..at]);
+        check(&format!("{}{}", &whole[..at], &whole[at + letter.len_utf8()..]));
+        for slip in ["'", "=", "[", "}", "\n", "0", "\u{0}"] {
+            check(&format!("{}{slip}{}", &whole[..at], &whole[at..]));
+        }
+    }
+}
+
+#[test]
+fn a_large_file_is_read_quickly() {
+    let text: String = (0..20_000).map(|n| format!("[collection.c{n}]\nindex = ['a']\n")).collect();
+    #[expect(clippy::disallowed_methods, reason = "what reading costs is measured")]
+    let before = std::time::Instant::now();
+    let config = parse(&[source("f", &text)], &World).expect("good");
+    assert_eq!(config.collections.len(), 20_000);
+    // Lax, for this is no quiet machine and no release build; a look at the whole file for each key would take minutes.
+    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
 }
