@@ -6,18 +6,24 @@ use std::time::Duration;
 
 /// Without `limit`, a page has at most so many records.
 pub const PAGE_RECORDS: usize = 100;
-/// Past this many connections the next is told `busy` and closed. Apps of one user are dozens, not hundreds.
-pub const CONNECTIONS_MAX: usize = 256;
+/// Past this many connections the next is told `busy` and closed. Apps of one user are dozens; a thousand still fit into memory.
+pub const CONNECTIONS_MAX: usize = 1_024;
+/// What the buffers of all connections hold together, in bytes, beyond what idle ones keep. Past it no call is taken and no line
+/// read until it is less again.
+pub const BUFFERS_BYTES_MAX: usize = 32 << 20;
+/// Past [`BUFFERS_BYTES_MAX`], a connection that has held a large share for so long is closed, so that the others go on.
+pub const HOLDS_LONG_MS_MAX: u64 = 2_000;
 /// Past this many subscriptions on a connection another is refused with `too_large`.
 pub const SUBSCRIPTIONS_MAX: usize = 64;
-/// Past this many bytes that wait for the socket, nothing more is read from the connection and no subscription is fed.
-pub const REPLIES_WAITING_BYTES_MAX: usize = 1 << 20;
+/// Past this many bytes that wait for the socket, no further call of the connection is taken.
+pub const REPLIES_WAITING_BYTES_MAX: usize = 64 << 10;
 /// A socket that takes nothing for so long while something waits for it is closed: nobody reads there.
 pub const TAKES_NOTHING_MS_MAX: u64 = 30_000;
 /// A longer `timeout_ms` of `wait` is cut to this: whoever wants longer asks again, and the connection shows that it lives.
 pub const WAIT_MS_MAX: u64 = 3_600_000;
-/// Of a `changed` page, data in bytes, at most (one record always fits): larger than the socket's own buffer, so that pages are full.
-pub const CHANGES_PER_PAGE_BYTES_MAX: usize = 256 << 10;
+/// Of a `changed` page, data in bytes, at most (one record always fits): little enough that a thousand subscribers that do not
+/// read fit into memory.
+pub const CHANGES_PER_PAGE_BYTES_MAX: usize = 64 << 10;
 /// With so many bytes waiting for the socket, subscriptions are not fed: what they have not told stays in the store.
 pub const SUBSCRIPTION_AHEAD_BYTES_MAX: usize = 64 << 10;
 /// Changes in one `changed`, at most: a page is read at once, and no other call of the connection is answered meanwhile.

@@ -1,6 +1,7 @@
 //! Owns: the socket: listening, who may ask what, answering, subscriptions. Must never know: SQL, remotes, the schedule.
 
 mod authorize;
+mod budget;
 pub mod connections;
 mod convert;
 pub mod door;

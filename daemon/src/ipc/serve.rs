@@ -37,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     authorize::{Caller, Purpose},
+    budget::{Budget, KEPT_BYTES_MAX, Share},
     connections::Connections,
     convert::Stored,
     door::Door,
@@ -45,9 +46,9 @@ use super::{
 };
 
 /// Room for one read: many pipelined calls, and little enough for hundreds of connections.
-const READ_BYTES: usize = 16 << 10;
-/// What an idle connection may keep of its buffers.
-const KEPT_BYTES_MAX: usize = 64 << 10;
+const READ_BYTES: usize = 8 << 10;
+/// How often a connection that waits for the budget looks again.
+const PRESSURE_CHECK: Duration = Duration::from_millis(100);
 /// How often a connection that is not read from is asked whether its other end is still there.
 const GONE_CHECK: Duration = Duration::from_secs(1);
 /// After a line that is too long the rest of it is thrown away for so long ...
@@ -62,6 +63,10 @@ pub(super) struct Shared {
     pub(super) purpose: Purpose,
     /// A socket that takes nothing for so long is closed.
     pub(super) takes_nothing: Duration,
+    /// What the buffers of all may hold together.
+    pub(super) budget: Arc<Budget>,
+    /// Past the budget, who has held a share for so long is closed.
+    pub(super) holds_long: Duration,
     /// Ends every connection once what is due has gone out.
     pub(super) closing: CancellationToken,
     /// Ends what is left of them at once.
@@ -95,6 +100,7 @@ pub(super) struct Desk {
     pub(super) leased: bool,
     /// What waits for the socket.
     pub(super) out: Vec<u8>,
+    share: Share,
     running: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
     in_flight: HashMap<Id<'static>, Held>,
 }
@@ -113,7 +119,7 @@ struct Ended {
 
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, number: u64) -> Self {
-        let caller = Caller::unnamed(shared.purpose);
+        let (caller, share) = (Caller::unnamed(shared.purpose), Share::of(shared.budget.clone()));
         Self {
             shared,
             number,
@@ -121,6 +127,7 @@ impl Desk {
             subscriptions: Subscriptions::default(),
             leased: false,
             out: Vec::new(),
+            share,
             running: FuturesUnordered::new(),
             in_flight: HashMap::new(),
         }
@@ -128,7 +135,7 @@ impl Desk {
 
     /// Whether another call may be taken.
     fn has_room(&self) -> bool {
-        self.in_flight.len() < CALLS_IN_FLIGHT_MAX && self.out.len() < REPLIES_WAITING_BYTES_MAX
+        self.in_flight.len() < CALLS_IN_FLIGHT_MAX && self.out.len() < REPLIES_WAITING_BYTES_MAX && !self.shared.budget.pressed()
     }
 
     /// Takes one line: answers it, or holds it.
@@ -251,8 +258,16 @@ impl Desk {
         true
     }
 
+    /// Whether a subscription is due and may be fed.
+    fn has_to_tell(&self) -> bool {
+        self.subscriptions.due() && !self.shared.budget.pressed()
+    }
+
     /// Feeds subscriptions as far as the socket keeps up; false: one cannot be fed.
     fn feed(&mut self) -> bool {
+        if self.shared.budget.pressed() {
+            return true;
+        }
         let fed = self.subscriptions.feed(&*self.shared.door, &mut self.out, SUBSCRIPTION_AHEAD_BYTES_MAX);
         if let Err(refusal) = &fed {
             // The app connects again and goes on from its last seq; anything else would leave it waiting.
@@ -314,13 +329,15 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
                     blocked = true;
                     if !waits {
                         waits = true;
+                        // What was written by doubling would hold up to twice of what waits.
+                        desk.out.shrink_to(KEPT_BYTES_MAX);
                         patience.as_mut().reset(Instant::now() + shared.takes_nothing);
                     }
                 }
             }
         }
         if !blocked {
-            if !desk.out.is_empty() || !all_taken && desk.has_room() || desk.subscriptions.due() {
+            if !desk.out.is_empty() || !all_taken && desk.has_room() || desk.has_to_tell() {
                 tokio::task::coop::consume_budget().await;
                 continue;
             }
@@ -330,8 +347,13 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
         }
 
         let reads = input == Input::Open && all_taken && desk.has_room() && !closing;
+        let space = frames.space();
+        if reads {
+            make_room(space);
+        }
+        desk.share.note(space.capacity(), desk.out.capacity());
         tokio::select! {
-            got = read_some(&mut read, &mut frames), if reads => match got {
+            got = read.read_buf(space), if reads => match got {
                 Ok(0) => input = Input::Ended,
                 Ok(_) => {}
                 Err(_) => return,
@@ -356,8 +378,12 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
                 desk.subscriptions.end();
                 desk.give_up_waiting();
             }
-            // Who is not read from cannot say goodbye.
-            () = sleep(GONE_CHECK), if !reads => {
+            // Who is not read from cannot say goodbye; and the budget does not say when it is free again.
+            () = sleep(if shared.budget.pressed() { PRESSURE_CHECK } else { GONE_CHECK }), if !reads => {
+                if shared.budget.pressed() && desk.share.older_than(shared.holds_long) {
+                    tracing::warn!(app = desk.caller.name(), "a connection that holds much memory for long is closed");
+                    return;
+                }
                 let ready = write.ready(Interest::WRITABLE).now_or_never();
                 if ready.is_some_and(|ready| !ready.is_ok_and(|ready| !ready.is_write_closed())) {
                     return;
@@ -383,10 +409,12 @@ impl Input {
     }
 }
 
-async fn read_some(read: &mut ReadHalf<'_>, frames: &mut Frames) -> io::Result<usize> {
-    let space = frames.space();
-    space.reserve(READ_BYTES);
-    read.read_buf(space).await
+/// Room for the next read: as much again as is there, so that a long line costs few reads, and never beyond the longest.
+fn make_room(space: &mut Vec<u8>) {
+    if space.capacity() - space.len() < READ_BYTES {
+        let room = space.len().clamp(READ_BYTES, (REQUEST_BYTES_MAX + READ_BYTES).saturating_sub(space.len()).max(READ_BYTES));
+        space.reserve_exact(room);
+    }
 }
 
 /// Writes what the socket takes at once; none: it takes nothing now.

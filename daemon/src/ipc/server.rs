@@ -4,13 +4,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mingle_core::limits::{CLOSING_MS_MAX, CONNECTIONS_MAX, SOCKET_CHECK_MS, TAKES_NOTHING_MS_MAX};
+use mingle_core::limits::{
+    BUFFERS_BYTES_MAX, CLOSING_MS_MAX, CONNECTIONS_MAX, HOLDS_LONG_MS_MAX, SOCKET_CHECK_MS, TAKES_NOTHING_MS_MAX,
+};
 use mingle_proto::{Error, Name, message};
 use tokio::{io::AsyncWriteExt as _, task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     authorize::Purpose,
+    budget::Budget,
     connections::Connections,
     door::Door,
     listen::{Incoming, Socket},
@@ -26,6 +29,10 @@ pub struct Settings {
     pub connections_max: usize,
     /// A connection that takes nothing for so long is closed.
     pub takes_nothing: Duration,
+    /// What the buffers of all connections may hold together, in bytes.
+    pub buffers_bytes_max: usize,
+    /// Past that, a connection that has held a large share for so long is closed.
+    pub holds_long: Duration,
     /// How often the socket's file is looked at.
     pub socket_check: Duration,
     /// How long connections have to take what is written when the server ends.
@@ -40,6 +47,8 @@ impl Settings {
             purpose,
             connections_max: CONNECTIONS_MAX,
             takes_nothing: Duration::from_millis(TAKES_NOTHING_MS_MAX),
+            buffers_bytes_max: BUFFERS_BYTES_MAX,
+            holds_long: Duration::from_millis(HOLDS_LONG_MS_MAX),
             socket_check: Duration::from_millis(SOCKET_CHECK_MS),
             closing: Duration::from_millis(CLOSING_MS_MAX),
         }
@@ -54,6 +63,7 @@ pub struct Server {
     cut: CancellationToken,
     listener: JoinHandle<()>,
     tasks: TaskTracker,
+    budget: Arc<Budget>,
     closing_for: Duration,
 }
 
@@ -62,17 +72,25 @@ impl Server {
     #[must_use]
     pub fn start(socket: Socket, door: Arc<dyn Door>, settings: Settings) -> Self {
         let (accepting, closing, cut) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-        let tasks = TaskTracker::new();
+        let (tasks, budget) = (TaskTracker::new(), Budget::new(settings.buffers_bytes_max));
         let shared = Arc::new(Shared {
             door,
             connections: Arc::new(Connections::default()),
             purpose: settings.purpose,
             takes_nothing: settings.takes_nothing,
+            budget: budget.clone(),
+            holds_long: settings.holds_long,
             closing: closing.clone(),
             cut: cut.clone(),
         });
         let listener = tokio::spawn(listen(socket, shared, settings, accepting.clone(), tasks.clone()));
-        Self { accepting, closing, cut, listener, tasks, closing_for: settings.closing }
+        Self { accepting, closing, cut, listener, tasks, budget, closing_for: settings.closing }
+    }
+
+    /// Bytes that the buffers of all connections hold, beyond what idle ones keep.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.budget.held()
     }
 
     /// Takes no more connections in, and takes the socket's file away; those that are open go on.

@@ -112,6 +112,39 @@ async fn a_reader_that_takes_nothing_is_closed() {
     panic!("it is still connected");
 }
 
+/// Connections that ask for much and read nothing hold a bounded sum, and those that call and read are served all the same.
+#[tokio::test]
+async fn many_that_take_nothing_hold_little_together() {
+    let budget = 4 << 20;
+    let house = House::with(|settings| {
+        settings.buffers_bytes_max = budget;
+        settings.holds_long = Duration::from_millis(100);
+    });
+    house.model.put("issues", "1", Some(&format!("{{\"x\":\"{}\"}}", "x".repeat(1_000_000))));
+    let mut hostile = Vec::new();
+    for at in 0..32 {
+        let mut app = house.connect().await;
+        if at % 2 == 0 {
+            app.ask("get", r#"{"collection":"issues","id":"1"}"#).await;
+        } else {
+            // A line that never ends; cut off where the other side stops reading.
+            let _ = timeout(Duration::from_millis(20), app.write.write_all(&vec![b'x'; 1_000_000])).await;
+        }
+        hostile.push(app);
+    }
+    let mut most = 0;
+    for _ in 0..50 {
+        let mut app = house.connect().await;
+        app.call("status", "{}").await;
+        most = most.max(house.server.as_ref().unwrap().held_bytes());
+        // One page past the budget is what it takes to notice.
+        assert!(most < budget + (2 << 20), "{most} bytes are held");
+    }
+    assert!(most > budget / 2, "{most}: nothing was held at all");
+    drop(hostile);
+    until("everything is given back", || house.server.as_ref().unwrap().held_bytes() == 0).await;
+}
+
 #[tokio::test]
 async fn one_connection_too_many_is_told_so() {
     let house = House::with(|settings| settings.connections_max = 2);
