@@ -117,6 +117,8 @@ pub(super) struct Hand {
     news: Arc<News>,
     /// The pages in the log, as its last commit told.
     log_pages: Arc<AtomicU32>,
+    /// How many pages the log has when it is folded back next.
+    fold_at: u32,
 }
 
 impl Hand {
@@ -128,7 +130,8 @@ impl Hand {
     ) -> Result<Self, StoreError> {
         let log_pages = Arc::new(AtomicU32::new(0));
         let file = place.as_ref().and_then(|(path, _)| place::identity(path));
-        let mut hand = Self { conn: None, place, file, books, disk: Disk::Sound, news, log_pages };
+        let mut hand =
+            Self { conn: None, place, file, books, disk: Disk::Sound, news, log_pages, fold_at: limits::CHECKPOINT_PAGES };
         hand.take_up(conn)?;
         Ok(hand)
     }
@@ -291,17 +294,31 @@ impl Hand {
         }
     }
 
-    /// Folds the log back once it is long; done while nobody waits for an answer.
-    pub(super) fn tidy(&mut self) {
-        if self.log_pages.load(Ordering::Relaxed) < limits::CHECKPOINT_PAGES {
+    /// Folds the log back once it is long: after the answers, and where somebody waits already only when it is very long.
+    pub(super) fn tidy(&mut self, somebody_waits: bool) {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        if pages < limits::CHECKPOINT_PAGES {
+            self.fold_at = limits::CHECKPOINT_PAGES;
+        }
+        if pages < if somebody_waits { self.fold_at.saturating_mul(4) } else { self.fold_at } {
             return;
         }
         let Some(conn) = &self.conn else { return };
-        self.log_pages.store(0, Ordering::Relaxed);
-        // A reader that holds it back is no error: the next commit tells the count anew.
-        if let Err(error) = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())) {
-            tracing::warn!(%error, "the log could not be folded back");
-        }
+        let folded =
+            conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| Ok((row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)));
+        self.fold_at = match folded {
+            // The next write begins the log anew.
+            Ok((log, folded)) if log == folded => {
+                self.log_pages.store(0, Ordering::Relaxed);
+                limits::CHECKPOINT_PAGES
+            }
+            // A reader holds it back: no use trying again before there is as much again.
+            Ok((log, _)) => log.saturating_add(limits::CHECKPOINT_PAGES),
+            Err(error) => {
+                tracing::warn!(%error, "the log could not be folded back");
+                pages.saturating_add(limits::CHECKPOINT_PAGES)
+            }
+        };
     }
 
     /// The end in good order: marks it, folds the log back whole, closes.
@@ -310,6 +327,8 @@ impl Hand {
         if self.place.is_none() {
             return Ok(());
         }
+        // A reader that holds the log back does not hold up the end: the next start reads the log.
+        conn.busy_timeout(limits::LOCK_WAIT_AT_END)?;
         conn.execute("UPDATE m_store SET clean = 1", ())?;
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
         conn.close().map_err(|(_, error)| error.into())

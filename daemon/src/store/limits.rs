@@ -42,6 +42,9 @@ pub const WRITER_CACHE_KIB: i64 = 32 << 10;
 /// How long SQLite waits for a lock that another process holds (a reader of the published views that recovers the log).
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 
+/// The same, when the daemon goes down: a stop takes two seconds at most.
+pub const LOCK_WAIT_AT_END: Duration = Duration::from_millis(500);
+
 /// A second disk error within this time makes the store read-only.
 pub const DISK_ERRORS_WITHIN: Duration = Duration::from_secs(60);
 

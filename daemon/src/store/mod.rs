@@ -121,9 +121,7 @@ impl Store {
             .spawn(move || {
                 while let Some(group) = line.take() {
                     hand.group(group);
-                    if line.is_empty() {
-                        hand.tidy();
-                    }
+                    hand.tidy(!line.is_empty());
                 }
                 if line.ends_well() { hand.end() } else { Ok(()) }
             })

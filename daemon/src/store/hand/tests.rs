@@ -280,3 +280,27 @@ fn a_file_that_went_away_is_not_made_anew_in_silence() {
     fs::rename(directory.path().join("elsewhere.db"), &path).unwrap();
     assert_eq!(put_at(NOW.plus(Duration::from_secs(300)), "y").unwrap().writes[0].seq, 2);
 }
+
+#[test]
+fn the_log_is_folded_back_and_a_reader_does_not_hold_up_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("store.db-wal");
+    let store = file(&directory);
+    let text = "t".repeat(100_000);
+    let bytes = |path: &Path| fs::symlink_metadata(path).map_or(0, |found| found.len());
+    for at in 0..600 {
+        seq(&store, put(&format!("r{}", at % 50), &format!("{{\"n\":{at},\"t\":\"{text}\"}}")));
+    }
+    // Some 15,000 pages were written; the log never had many more than it is folded back at.
+    let most = u64::from(limits::CHECKPOINT_PAGES) * 4_096 * 3;
+    assert!((1..most).contains(&bytes(&log)), "{} bytes", bytes(&log));
+    let pinned = rusqlite::Connection::open(directory.path().join("store.db")).unwrap();
+    pinned.execute_batch("BEGIN; SELECT count(*) FROM a").unwrap();
+    seq(&store, put("x", "{}"));
+    let (told, ended) = mpsc::channel();
+    let closing = store.clone();
+    std::thread::spawn(move || told.send(closing.close().is_ok()));
+    assert_eq!(ended.recv_timeout(Duration::from_secs(4)), Ok(true));
+    drop(pinned);
+    assert_eq!(Store::open(&directory.path().join("store.db"), Options::default(), NOW).unwrap().renewed, None);
+}
