@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use mingle_client::{Ask, CallError, Options, Raw, blocking::Client};
+use mingle_client::{Ask, CallError, ConnectError, Options, Raw, blocking::Client};
 
 use crate::{
     clock::{self, Deadline},
@@ -50,7 +50,7 @@ impl At {
     /// `status`, `stop` and `shutdown` speak with a daemon of any version: they say no `hello` where it is not understood.
     pub fn with_any_version(&mut self) -> Result<(), Failure> {
         match Client::open(&self.options) {
-            Err(mingle_client::ConnectError::WrongVersion { what }) => {
+            Err(ConnectError::WrongVersion { what }) => {
                 self.note(&format!("mingled speaks another version: {what}"));
                 self.options.without_hello = true;
                 self.client = Some(Client::open(&self.options)?);
@@ -71,12 +71,16 @@ impl At {
     /// operation id.
     pub fn ask<C: Ask + Clone>(&mut self, mut call: C) -> Result<Raw, Failure> {
         call.give_op();
-        let lost = match self.client()?.call_raw(call.clone()) {
-            Err(lost @ CallError::Lost { .. }) => lost,
-            answer => return Ok(answer?),
-        };
-        self.client = None;
-        self.again(lost, call.op().map(str::to_owned).as_deref(), |at| Ok(at.client()?.call_raw(call.clone())?))
+        let once = |at: &mut Self| Ok(at.client()?.call_raw(call.clone())?);
+        match once(self) {
+            // A daemon that goes away between connect and hello went away as well, but nothing was asked of it.
+            Err(Failure::Connect(ConnectError::Hello(lost @ CallError::Lost { .. }))) => self.again(lost, None, once),
+            Err(Failure::Call(lost @ CallError::Lost { .. })) => {
+                self.client = None;
+                self.again(lost, call.op(), once)
+            }
+            answer => answer,
+        }
     }
 
     /// Repeats until a daemon is there again, or patience ends.

@@ -27,7 +27,8 @@ impl Explain {
 
 fn text(answer: &ExplainAnswer, now: Timestamp) -> String {
     let mut text = format!("{}\n", plain(answer.text.trim_end()));
-    for hold in &answer.holds {
+    // What the text names already is not said twice.
+    for hold in answer.holds.iter().filter(|hold| !answer.text.contains(&hold.name)) {
         text.push_str(&format!("  {}\n", plain(&status::hold(hold, now))));
     }
     if let Some(next_at) = &answer.next_at {

@@ -37,16 +37,12 @@ pub fn text(runs: &[Run], now: Timestamp) -> String {
     let mut table = Table::new(&["RUN", "SYNC", "STATUS", "ENDED", "TRIGGER", "DOWN", "UP", "REJECTED", "CONFLICTS", "BYTES"]);
     for run in runs {
         let ended = run.ended_at.as_deref().map_or_else(|| "-".into(), |at| when(at, now));
-        let status = match &run.stop_reason {
-            Some(reason) => format!("{} ({reason})", run.status),
-            None => run.status.to_string(),
-        };
         let numbers = [run.down, run.up, run.rejected, run.conflicts].map(|n| n.to_string());
         let [down, up, rejected, conflicts] = numbers;
         table.row([
             run.run.clone(),
             run.sync.clone(),
-            status,
+            status(run),
             ended,
             run.trigger.clone(),
             down,
@@ -62,6 +58,14 @@ pub fn text(runs: &[Run], now: Timestamp) -> String {
     table.text()
 }
 
+/// `done`, `stopped (crash)`.
+fn status(run: &Run) -> String {
+    match &run.stop_reason {
+        Some(reason) => format!("{} ({reason})", run.status),
+        None => run.status.to_string(),
+    }
+}
+
 /// What went wrong, and what to do about it.
 pub fn why(run: &Run) -> Option<String> {
     let trouble = run.error.as_ref()?;
@@ -71,7 +75,7 @@ pub fn why(run: &Run) -> Option<String> {
 
 /// A run in a few words: `done 2 min ago, 3 down, 1 up`.
 pub fn short(run: &Run, now: Timestamp) -> String {
-    let mut text = run.status.to_string();
+    let mut text = status(run);
     if let Some(at) = &run.ended_at {
         text.push_str(&format!(" {}", when(at, now)));
     }
@@ -104,7 +108,7 @@ mod tests {
             error: Some(Trouble { name: "needs_login".into(), what: "401".into(), hint: Some("look at auth".into()) }),
             ..Run::default()
         };
-        assert_eq!(short(&run, now), "failed 5 min ago, 3 down");
+        assert_eq!(short(&run, now), "failed (auth) 5 min ago, 3 down");
         let text = text(&[run], now);
         let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(lines[1], "r-7 issues failed (auth) 5 min ago timer 3 0 0 0 2 KiB");

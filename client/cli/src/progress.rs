@@ -75,20 +75,25 @@ fn draw(bars: &MultiProgress, each: &mut BTreeMap<String, ProgressBar>, run: &Ru
         bar.set_style(style);
     }
     bar.set_message(words(run));
-    if let (Some(done), Some(total)) = (run.done, run.total) {
+    if let (true, Some(done), Some(total)) = (measured(run), run.done, run.total) {
         bar.set_length(total);
         bar.set_position(done.min(total));
     }
 }
 
+/// Whether it is known how much there is; nothing to do is no measure.
+const fn measured(run: &RunEvent) -> bool {
+    matches!((run.done, run.total), (Some(_), Some(1..)))
+}
+
 /// A bar needs to know how much there is; until then it only turns.
 const fn template(run: &RunEvent) -> &'static str {
-    if run.total.is_some() && run.done.is_some() { "{prefix} [{bar:30}] {pos}/{len} {msg}" } else { "{prefix} {spinner} {msg}" }
+    if measured(run) { "{prefix} [{bar:30}] {pos}/{len} {msg}" } else { "{prefix} {spinner} {msg}" }
 }
 
 fn words(run: &RunEvent) -> String {
     match (&run.phase, run.done, run.total) {
-        (Some(phase), Some(done), None) => crate::words::plain(&format!("{phase} {done}")),
+        (Some(phase), Some(done @ 1..), None | Some(0)) => crate::words::plain(&format!("{phase} {done}")),
         (Some(phase), ..) => crate::words::plain(phase),
         (None, ..) => run.step.to_string(),
     }
@@ -104,7 +109,9 @@ mod tests {
             |phase: Option<&str>, done, total| RunEvent { phase: phase.map(Into::into), done, total, ..RunEvent::default() };
         assert_eq!(words(&run(None, None, None)), "progress");
         assert_eq!(words(&run(Some("down"), Some(3), None)), "down 3");
+        assert_eq!(words(&run(Some("down"), Some(0), None)), "down");
         assert_eq!(words(&run(Some("down"), Some(3), Some(10))), "down");
+        assert!(template(&run(Some("up"), Some(0), Some(0))).contains("spinner"));
         for run in [run(None, None, None), run(Some("up"), Some(1), Some(2))] {
             assert!(ProgressStyle::with_template(template(&run)).is_ok());
         }

@@ -71,7 +71,7 @@ fn list(remotes: &[RemoteStatus]) -> String {
     for remote in remotes {
         let profile = remote.profile.clone().unwrap_or_else(|| "-".into());
         table.row([remote.remote.clone(), remote.kind.clone(), profile, remote.url.clone(), abilities(remote)]);
-        if remote.abilities.get("conditional_write") == Some(&Value::Bool(false)) {
+        if remote.abilities.get("conditional_writes") == Some(&Value::Bool(false)) {
             table.remark(
                 "writes here are not conditional: a change that another makes between our look and our write can be lost",
             );
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn remotes_in_rows() {
         let abilities =
-            [("batch", json!(true)), ("patch", json!(false)), ("cursor", json!("since")), ("conditional_write", json!(false))];
+            [("batch", json!(true)), ("patch", json!(false)), ("cursor", json!("since")), ("conditional_writes", json!(false))];
         let remote = RemoteStatus {
             remote: "github".into(),
             kind: "rest".into(),

@@ -47,7 +47,9 @@ fn text(status: &StatusAnswer, now: Timestamp) -> String {
 
 fn daemon(status: &StatusAnswer, now: Timestamp) -> String {
     let up = span(Duration::from_millis(status.uptime_ms));
-    let apps = count(status.apps.len(), "app");
+    // This command is connected as well, and nobody asks for that.
+    let others = status.apps.iter().filter(|app| app.pid != Some(std::process::id()));
+    let apps = count(others.count(), "app");
     let store = bytes(status.store.bytes.saturating_add(status.store.wal_bytes));
     let facts = plain(&format!("build {}, up {up}, store {store}, {apps} connected", status.build));
     let since = when(&status.since_at, now);

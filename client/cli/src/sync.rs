@@ -76,8 +76,7 @@ impl Sync {
                 Ok(answer) => asked.push((name, answer.run)),
                 Err(Failure::Call(CallError::Refused(refusal))) if refusal.name() == Name::Stopped => {
                     progress.clear();
-                    let hint = refusal.data.hint.clone().unwrap_or_else(|| "`mingle restart` accepts runs again".into());
-                    let text = plain(&format!("{name} waits: {}; {hint}", refusal.message));
+                    let text = plain(&format!("{name} waits: {}{}", refusal.message, what_ends_it(&refusal)));
                     say(
                         at,
                         &Outcome {
@@ -98,7 +97,7 @@ impl Sync {
             interrupt::say_that_work_goes_on("`mingle stop` stops all runs, `mingle pause SYNC` one sync");
         }
         for (name, run) in asked {
-            let outcome = settle(at, &name, &run)?;
+            let outcome = self.settle(at, &name, run)?;
             progress.clear();
             say(at, &outcome)?;
             exit = exit.and(outcome.exit);
@@ -106,10 +105,38 @@ impl Sync {
         Ok(exit)
     }
 
+    /// Waits until the run has ended, or until something holds it that does not end by itself. A run that ended with its daemon is asked
+    /// for once more: it is this command's to see it through.
+    fn settle(&self, at: &mut At, name: &str, mut run: String) -> Result<Outcome, Failure> {
+        let mut again = true;
+        loop {
+            let (_, answer) = wait::once(at, &What::Run(run.clone()), LOOK)?;
+            let sync = at.call(call::Status {})?.syncs.into_iter().find(|sync| sync.sync == name);
+            if answer.state != Settled::Pending {
+                let ended = ended(at, name, &run)?;
+                if again && ended.as_ref().and_then(|run| run.stop_reason.as_deref()) == Some("crash") {
+                    again = false;
+                    run = self.ask(at, name)?.run;
+                    continue;
+                }
+                return Ok(outcome(name, &run, &answer, sync.as_ref(), ended.as_ref(), clock::now()));
+            }
+            if let Some(hold) = sync.as_ref().and_then(held) {
+                return Ok(waits(name, &run, hold, clock::now()));
+            }
+        }
+    }
+
     fn ask(&self, at: &mut At, name: &str) -> Result<call::SyncRunAnswer, Failure> {
         let Self { mode, force, accept_deletes, .. } = *self;
         at.call(call::SyncRun { sync: name.to_owned(), mode, force, accept_deletes })
     }
+}
+
+/// What to do about a refusal, unless its message says so already.
+fn what_ends_it(refusal: &mingle_client::Error) -> String {
+    let hint = refusal.data.hint.as_deref().unwrap_or("`mingle restart` accepts runs again");
+    if refusal.message.contains("`mingle restart`") { String::new() } else { format!("; {hint}") }
 }
 
 /// Every sync that is not paused.
@@ -132,21 +159,6 @@ fn say(at: &mut At, outcome: &Outcome) -> Result<(), Failure> {
         at.text(&outcome.text)?;
     }
     at.flush()
-}
-
-/// Waits until the run has ended, or until something holds it that does not end by itself.
-fn settle(at: &mut At, name: &str, run: &str) -> Result<Outcome, Failure> {
-    loop {
-        let (_, answer) = wait::once(at, &What::Run(run.to_owned()), LOOK)?;
-        let sync = at.call(call::Status {})?.syncs.into_iter().find(|sync| sync.sync == name);
-        if answer.state != Settled::Pending {
-            let ended = ended(at, name, run)?;
-            return Ok(outcome(name, run, &answer, sync.as_ref(), ended.as_ref(), clock::now()));
-        }
-        if let Some(hold) = sync.as_ref().and_then(held) {
-            return Ok(waits(name, run, hold, clock::now()));
-        }
-    }
 }
 
 /// The history's row of the run.

@@ -91,7 +91,9 @@ fn text(answer: &WaitAnswer) -> String {
     if let Some(why) = &answer.why {
         text.push_str(&format!(": {why}"));
     }
-    for remote in &answer.remotes {
+    // One remote's reason is the reason of the whole: it is not said twice.
+    let told = |error: &Option<String>| answer.why.as_ref().zip(error.as_ref()).is_some_and(|(why, error)| why.contains(error));
+    for remote in answer.remotes.iter().filter(|remote| !told(&remote.error)) {
         let error = remote.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         text.push_str(&format!("\n  {}: {}{error}", remote.remote, remote.state));
     }

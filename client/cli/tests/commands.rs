@@ -195,6 +195,39 @@ fn how_syncs_come_out() {
     assert_eq!(asked.params, json!({"sync": "good", "mode": "slow", "force": true, "accept_deletes": true}));
 }
 
+/// A run that ended with its daemon is asked for once more, and no more than once.
+#[test]
+fn a_sync_whose_daemon_crashed_is_seen_through() {
+    #[track_caller]
+    fn check(second: &'static str, code: i32, part: &str) {
+        let asked = AtomicUsize::new(0);
+        let fake = Fake::start(move |heard| {
+            let crashed = |n: usize| n == 1 || second == "crash";
+            let n = heard.params["run"].as_str().and_then(|run| run.strip_prefix("r-")).and_then(|n| n.parse().ok()).unwrap_or(0);
+            vec![match heard.method.as_str() {
+                "hello" => return vec![],
+                "sync.run" => {
+                    Say::Answer(json!({"run": format!("r-{}", asked.fetch_add(1, Ordering::SeqCst) + 1), "queued": false}))
+                }
+                "wait" => Say::Answer(json!({"state": if crashed(n) { "stopped" } else { "done" }, "remotes": []})),
+                "status" => Say::Answer(status(&json!([sync("a", "waiting", &Value::Null)]))),
+                _ => Say::Answer(json!({"runs": (1..=2).map(|n| {
+                    let mut run = run("a", if crashed(n) { "stopped" } else { "done" }, &Value::Null);
+                    run["run"] = json!(format!("r-{n}"));
+                    if crashed(n) {
+                        run["stop_reason"] = json!("crash");
+                    }
+                    run
+                }).collect::<Vec<_>>()})),
+            }]
+        });
+        self::check(&fake, "sync a", code, &[part]);
+        assert_eq!(fake.heard().iter().filter(|one| one.method == "sync.run").count(), 2);
+    }
+    check("done", 0, "a: done");
+    check("crash", 6, "a: stopped (crash)");
+}
+
 #[test]
 fn json_is_what_the_daemon_said() {
     let fake = Fake::start(script);

@@ -28,7 +28,7 @@ pub struct RemoteStatus {
     pub profile: Option<String>,
     /// Where it is, without credentials.
     pub url: String,
-    /// What it can do: `conditional_write`, `tombstones`, ...; a truth value or a word each.
+    /// What it can do: `conditional_writes`, `tombstones`, ...; a truth value or a word each.
     #[serde(default)]
     pub abilities: BTreeMap<String, serde_json::Value>,
 }
