@@ -9,10 +9,6 @@ const INTERRUPTED: i32 = 130;
 
 /// From now on Ctrl-C says that the daemon goes on, and ends the command at once. Without this the waiting ends in silence, and a person
 /// believes that the work did too.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "nothing is held that would have to be dropped, and the waiting thread cannot be woken"
-)]
 pub fn say_that_work_goes_on(how_to_end_it: &'static str) {
     // Where signals cannot be had, Ctrl-C ends the command as ever.
     let Ok(mut signals) = Signals::new([SIGINT]) else { return };
