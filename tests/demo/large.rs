@@ -57,7 +57,7 @@ pub fn tell(screen: &mut Screen, stage: &mut Stage, remote: &Remote) -> anyhow::
     stage.mingle(screen, 0, &["restart", "--resync-stopped"])?;
     progress.until(screen, READINGS * 2 / 3)?;
     drop(progress);
-    screen.say("Now the hard way: kill -9, as a power cut would. Then the daemon is started again, and goes on by itself.");
+    screen.say("Now the hard way: kill -9. The process gets no chance to tidy up. Started again, it goes on by itself.");
     let pid = stage.kill()?;
     screen.command(&format!("kill -9 {pid}; mingled &"));
     stage.start()?;

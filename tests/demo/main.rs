@@ -8,14 +8,14 @@ mod stage;
 mod story;
 mod watcher;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use screen::Screen;
 use stage::Stage;
 
 fn main() -> ExitCode {
     let mut screen = Screen::default();
-    let mut stage = match Stage::prepare(&screen) {
+    let mut stage = match Stage::prepare(&screen, std::env::args_os().nth(1).map(PathBuf::from)) {
         Ok(stage) => stage,
         Err(error) => return failed(&screen, &error, ""),
     };

@@ -187,7 +187,6 @@ impl State {
         (status, Vec::new(), json!({ "data": data }))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a service has a clock of its own")]
     fn store(&mut self, list: &str, id: &str, props: Option<Props>) -> &Row {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
         // Unique per change, as Kinto's are.

@@ -40,13 +40,14 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Builds the programs where they are not there yet, and empties `target/demo`.
-    pub fn prepare(screen: &Screen) -> anyhow::Result<Self> {
+    /// Builds the programs where they are not there yet, and empties the demo's folder: `target/demo`, if none is given.
+    pub fn prepare(screen: &Screen, elsewhere: Option<PathBuf>) -> anyhow::Result<Self> {
         let exe = std::env::current_exe().context("the demo does not know its own program")?;
         let bin = exe.parent().context("the demo lies in no folder")?.to_path_buf();
         let target = bin.parent().context("the demo does not lie in a target folder")?;
         build(&bin, target)?;
-        let root = target.join("demo");
+        let root = elsewhere.unwrap_or_else(|| target.join("demo"));
+        ensure!(root.is_absolute(), "{} is no absolute path", root.display());
         let runtime = runtime_dir(&root);
         let stage = Self { root, runtime, bin, daemon: None };
         stage.end_earlier(screen)?;
@@ -259,7 +260,6 @@ pub fn ends(mut command: Command) -> anyhow::Result<Ended> {
 }
 
 /// Looks until there is something.
-#[expect(clippy::disallowed_methods, reason = "the demo looks again and again, and gives up at a deadline")]
 pub fn until<T>(what: &str, mut look: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
     let deadline = Instant::now() + LONG;
     loop {
@@ -267,6 +267,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> anyhow::Result<Option<T>>)
             return Ok(found);
         }
         ensure!(Instant::now() < deadline, "waited {} s in vain for {what}", LONG.as_secs());
+        // Between two looks at what another process does.
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -226,8 +226,8 @@ fn leave(screen: &mut Screen, stage: &mut Stage) -> anyhow::Result<()> {
         "
 The store stays in {root}; the next demo begins anew. To look into it:
 
-   . {env}                   # this shell now means the demo's places
-   mingled &                               # its remote is gone with the demo: syncs will say that they cannot reach it
+   . {env}      # this shell now means the demo's places
+   mingled &              # the remote went away with the demo: a sync will say that it cannot reach it
    mingle status
    mingle list tasks state=open
    mingle history
