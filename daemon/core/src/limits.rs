@@ -10,7 +10,7 @@ pub const PAGE_RECORDS: usize = 100;
 pub const CONNECTIONS_MAX: usize = 1_024;
 /// What the buffers of all connections hold together, in bytes, beyond what idle ones keep. Past it no call is taken and no line
 /// read until it is less again.
-pub const BUFFERS_BYTES_MAX: usize = 32 << 20;
+pub const BUFFERS_BYTES_MAX: usize = 16 << 20;
 /// Past [`BUFFERS_BYTES_MAX`], a connection that has held a large share for so long is closed, so that the others go on.
 pub const HOLDS_LONG_MS_MAX: u64 = 2_000;
 /// Past this many subscriptions on a connection another is refused with `too_large`.

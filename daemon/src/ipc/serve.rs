@@ -354,6 +354,7 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
         desk.share.note(space.capacity(), desk.out.capacity());
         tokio::select! {
             got = read.read_buf(space), if reads => match got {
+                Ok(0) if is_gone(&write) => return,
                 Ok(0) => input = Input::Ended,
                 Ok(_) => {}
                 Err(_) => return,
@@ -384,8 +385,7 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
                     tracing::warn!(app = desk.caller.name(), "a connection that holds much memory for long is closed");
                     return;
                 }
-                let ready = write.ready(Interest::WRITABLE).now_or_never();
-                if ready.is_some_and(|ready| !ready.is_ok_and(|ready| !ready.is_write_closed())) {
+                if is_gone(&write) {
                     return;
                 }
             }
@@ -406,6 +406,15 @@ impl Input {
             Self::Ended => subscriptions.len() == 0,
             Self::Lost => true,
         }
+    }
+}
+
+/// Whether the other end is closed for both directions, as far as is known: one that only says no more still wants its answers.
+fn is_gone(write: &WriteHalf<'_>) -> bool {
+    match write.ready(Interest::WRITABLE).now_or_never() {
+        Some(Ok(ready)) => ready.is_write_closed(),
+        Some(Err(_)) => true,
+        None => false,
     }
 }
 

@@ -8,6 +8,7 @@ use mingle_core::limits::{
     BUFFERS_BYTES_MAX, CLOSING_MS_MAX, CONNECTIONS_MAX, HOLDS_LONG_MS_MAX, SOCKET_CHECK_MS, TAKES_NOTHING_MS_MAX,
 };
 use mingle_proto::{Error, Name, message};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{io::AsyncWriteExt as _, task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,6 +20,9 @@ use super::{
     listen::{Incoming, Socket},
     serve::{self, Desk, Shared},
 };
+
+/// Descriptors that everything else takes: the store's connections, remotes, secrets' commands, logs.
+const DESCRIPTORS_BESIDE: u64 = 512;
 
 /// How a socket is served. The defaults are the limits; tests shorten them.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +75,7 @@ impl Server {
     /// Serves `socket` from now on. Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(socket: Socket, door: Arc<dyn Door>, settings: Settings) -> Self {
+        descriptors(settings.connections_max);
         let (accepting, closing, cut) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let (tasks, budget) = (TaskTracker::new(), Budget::new(settings.buffers_bytes_max));
         let shared = Arc::new(Shared {
@@ -118,6 +123,21 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.cancel();
+    }
+}
+
+/// A connection is a descriptor, and the usual limit is just as many as we let in: takes what the system grants beyond it.
+fn descriptors(connections: usize) {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = connections as u64 + DESCRIPTORS_BESIDE;
+    let enough = |is: Option<u64>| is.is_none_or(|is| is >= wanted);
+    if enough(limit.current) {
+        return;
+    }
+    limit.current = if enough(limit.maximum) { Some(wanted) } else { limit.maximum };
+    match setrlimit(Resource::Nofile, limit) {
+        Ok(()) if enough(limit.current) => {}
+        _ => tracing::warn!(wanted, granted = ?limit.current, "few descriptors: connections may have to wait to be let in"),
     }
 }
 
