@@ -40,9 +40,20 @@ impl Watch {
         loop {
             let lost = follow(at, &mut subscription)?;
             let again = subscription.again();
-            subscription = at.again(lost, None, |at| subscribe(at, again.clone()))?;
+            let back = at.again(lost, None, |at| subscribe(at, again.clone()));
+            subscription = back.map_err(|failure| go_on(failure, again.since))?;
             at.note("mingled is back");
         }
+    }
+}
+
+/// Where to go on, for a person who starts mingled again.
+fn go_on(failure: Failure, since: Option<u64>) -> Failure {
+    match (failure, since) {
+        (Failure::Gone { after_s, what, hint }, Some(since)) => {
+            Failure::Gone { after_s, what, hint: format!("{hint}; `mingle watch` with `--since {since}` goes on from here") }
+        }
+        (other, _) => other,
     }
 }
 
