@@ -15,6 +15,7 @@ pub fn say_that_work_goes_on(how_to_end_it: &'static str) {
     thread::spawn(move || {
         if signals.forever().next().is_some() {
             let _ = writeln!(std::io::stderr(), "\nmingle: not waiting any more; mingled goes on ({how_to_end_it})");
+            #[expect(clippy::disallowed_methods, reason = "nothing of ours is open here, and the work is the daemon's")]
             process::exit(INTERRUPTED);
         }
     });
