@@ -29,7 +29,7 @@ impl Set {
     }
 
     async fn open(&self) -> Box<dyn Remote> {
-        let hasty = Patience { silence: Duration::from_millis(300), ..Patience::default() };
+        let hasty = Patience { silence: Duration::from_secs(2), ..Patience::default() };
         let means = Means { http: Client::new(hasty).expect("HTTP"), ..means(self.folder.path().to_path_buf()) };
         let settings = settings(RestServer::PROFILE, &self.server.url);
         open(Opening { settings, resource: "things".into(), means }).await.expect("settings that fit")

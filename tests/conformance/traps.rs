@@ -21,9 +21,9 @@ use crate::bench::{now, props, settings};
 
 const SECRET: &str = "sesame-open-up";
 
-/// Waits so short that a trap which hangs costs a moment only.
+/// Waits so short that a trap which hangs costs a moment only, and long enough for a machine that runs every other test meanwhile.
 const HASTY: Patience =
-    Patience { connect: Duration::from_millis(500), silence: Duration::from_millis(400), stretch: Duration::from_millis(300) };
+    Patience { connect: Duration::from_secs(2), silence: Duration::from_millis(1500), stretch: Duration::from_millis(1200) };
 
 async fn open(url: &str, dir: &std::path::Path, patience: Patience) -> Box<dyn Remote> {
     open_with(url, dir, Client::new(patience).expect("HTTP")).await
