@@ -151,11 +151,11 @@ impl Progress {
         Ok(())
     }
 
-    /// One line for each thousand records, and for each phase that they come in.
+    /// One line for each thousand records. This remote does not say how many there are in all; where one does, the total is told too.
     fn show(&mut self, screen: &Screen, run: &RunEvent) {
-        let (Some(phase), Some(done), Some(total)) = (&run.phase, run.done, run.total) else { return };
-        let step = format!("{phase}: {} of {total}", done / SHOWN_EACH * SHOWN_EACH);
-        if phase == "down" && self.shown != step {
+        let (Some(phase), Some(done)) = (&run.phase, run.done) else { return };
+        let step = format!("{phase}: {} records", done / SHOWN_EACH * SHOWN_EACH);
+        if phase == "down" && done > 0 && self.shown != step {
             screen.printed("mingled", &step);
             self.shown = step;
         }
