@@ -262,6 +262,10 @@ impl Office {
         }
         let mut effects = Vec::new();
         self.engine.handle(clock::now(), event, &mut effects);
+        // Who hears an answer may ask for the status next, and must find it there.
+        if effects.iter().any(|effect| matches!(effect, Effect::Answer(..))) {
+            self.board.send_replace(Arc::new(self.engine.copy()));
+        }
         for effect in effects {
             self.start(effect);
         }

@@ -477,6 +477,10 @@ impl Engine {
         for id in self.waiting.remove(&run_id).unwrap_or_default() {
             effects.push(Effect::Answer(id, Ok(Answer::Waited(waited.clone()))));
         }
+        // The last run that a stop waited for: stopping has become stopped.
+        if self.stopped.is_some() && self.quiet() {
+            self.tell_daemon(effects);
+        }
     }
 
     fn tell_run(&self, name: &Name, effects: &mut Vec<Effect>) {

@@ -206,7 +206,7 @@ impl Engine {
         }
     }
 
-    fn tell_daemon(&self, effects: &mut Vec<Effect>) {
+    pub(super) fn tell_daemon(&self, effects: &mut Vec<Effect>) {
         effects.push(Effect::Tell(ask::Event::Sync {
             sync: None,
             state: None,
