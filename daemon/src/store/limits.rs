@@ -77,3 +77,7 @@ pub const TOKEN_RECORDS_MAX: usize = 64;
 
 /// A page of records ends with the one that passes this, in bytes.
 pub const PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Of the newest records of a collection, so many are looked at for those that a sync has not met yet: status must be quick, and
+/// past this its count of what is pending is a lower bound.
+pub const PENDING_LOOK_MAX: usize = 20_000;
