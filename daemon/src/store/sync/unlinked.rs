@@ -24,6 +24,10 @@ pub(super) fn row(
     with_creates: bool,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
+    // Whatever it could not be before, it can be read now.
+    tx.conn()
+        .prepare_cached("DELETE FROM m_rejection WHERE replica = ?1 AND remote_id = ?2 AND link IS NULL")?
+        .execute(params![ground.replica, row.remote_id])?;
     let RowState::Live(props) = &row.state else { return Ok(()) };
     let pass = pass.unwrap_or(0);
     if with_creates && let Some(linked) = adopt(tx, ground, row, props)? {
