@@ -89,6 +89,8 @@ impl Rest {
             // An account that may read may still not change this very record, and a create finds no place where the resource
             // is gone: the one concerns a record, the other everything.
             Some(error) if error.kind == Failure::Denied && status != 403 => Answer::Unsent(error),
+            // A gateway says 503 as well when the service behind it took the request and then went away.
+            Some(error) if status == 503 => Answer::Unknown(error),
             Some(error) if matches!(error.kind, Failure::Throttled(_) | Failure::NeedsLogin) => Answer::Unsent(error),
             Some(error) if error.kind == Failure::Server || status == 408 || status < 400 => Answer::Unknown(error),
             _ => Answer::Refused(self.words(reply)),
