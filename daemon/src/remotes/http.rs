@@ -3,6 +3,7 @@
 
 use std::{
     net::IpAddr,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -40,11 +41,14 @@ impl Default for Patience {
 #[derive(Clone, Debug)]
 pub struct Client {
     /// For this host: never through a proxy.
-    near: reqwest::Client,
+    near: Arc<Hand>,
     /// For all others: through the system's proxy where there is one.
-    far: reqwest::Client,
-    stretch: Duration,
+    far: Arc<Hand>,
+    patience: Patience,
 }
+
+/// Made when it is first used: reading the system's certificates takes longer than all the rest of a start.
+type Hand = OnceLock<Result<reqwest::Client, String>>;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -85,28 +89,18 @@ impl Client {
     /// One that waits as long as `patience` says.
     ///
     /// # Errors
-    /// When TLS cannot be set up on this machine.
+    /// None at present: TLS is set up with the first request.
     pub fn new(patience: Patience) -> Result<Self, Problem> {
-        // Whoever comes second finds the same provider in place.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let build = |builder: reqwest::ClientBuilder| {
-            builder
-                .user_agent(concat!("mingled/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(patience.connect)
-                .read_timeout(patience.silence)
-                .pool_idle_timeout(limits::CONNECTION_IDLE_MAX)
-                // We follow them ourselves: credentials must not go elsewhere.
-                .redirect(reqwest::redirect::Policy::none())
-                // A repeat is a decision, and not made here.
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .build()
-                .map_err(|error| Problem::new(format!("HTTP cannot be set up: {}", deepest(&error))))
-        };
-        Ok(Self {
-            near: build(reqwest::Client::builder().no_proxy())?,
-            far: build(reqwest::Client::builder())?,
-            stretch: patience.stretch,
+        Ok(Self { near: Arc::default(), far: Arc::default(), patience })
+    }
+
+    /// The client for this address, made now where it was not needed before.
+    fn hand(&self, url: &Url) -> Result<&reqwest::Client, Lost> {
+        let near = is_near(url);
+        let hand = if near { &self.near } else { &self.far };
+        hand.get_or_init(|| build(self.patience, near)).as_ref().map_err(|what| {
+            let error = RemoteError::new(Failure::Offline, what.clone()).hint("the system's certificates may be missing");
+            Lost { error, sent: false }
         })
     }
 
@@ -115,7 +109,7 @@ impl Client {
     /// # Errors
     /// When there is no whole answer; a refusal is an answer.
     pub async fn exchange(&self, request: Request) -> Result<Reply, Lost> {
-        let client = if is_near(&request.url) { &self.near } else { &self.far };
+        let client = self.hand(&request.url)?;
         let Request { method, mut url, headers, body } = request;
         for _ in 0..=limits::REDIRECTS_MAX {
             let build = || {
@@ -176,7 +170,7 @@ impl Client {
             }
             body.extend_from_slice(&piece);
             stretch.1 += piece.len() as u64;
-            if stretch.0.elapsed() >= self.stretch {
+            if stretch.0.elapsed() >= self.patience.stretch {
                 if stretch.1 < limits::SLOW_BYTES_MIN {
                     let what = format!("{} answers too slowly to ever end", place(url));
                     return Err(Lost { error: RemoteError::new(Failure::Broken, what), sent: true });
@@ -186,6 +180,25 @@ impl Client {
         }
         Ok(body)
     }
+}
+
+fn build(patience: Patience, near: bool) -> Result<reqwest::Client, String> {
+    // Whoever comes second finds the same provider in place.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder();
+    let builder = if near { builder.no_proxy() } else { builder };
+    builder
+        .user_agent(concat!("mingled/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(patience.connect)
+        .read_timeout(patience.silence)
+        .pool_idle_timeout(limits::CONNECTION_IDLE_MAX)
+        // We follow them ourselves: credentials must not go elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        // A repeat is a decision, and not made here.
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .build()
+        .map_err(|error| format!("HTTP cannot be set up: {}", deepest(&error)))
 }
 
 impl Reply {
