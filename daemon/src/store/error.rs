@@ -36,7 +36,7 @@ pub enum StoreError {
     #[error("the read took too long")]
     Deadline,
     /// The file was written by a newer mingle; it was not touched.
-    #[error("the store has schema {found}, and this mingle knows {known}")]
+    #[error("the store was written by a newer mingle (schema {found}; this one knows {known}) and is left as it is")]
     Newer {
         /// The file's.
         found: u32,
