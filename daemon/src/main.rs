@@ -32,6 +32,9 @@ fn main() -> ExitCode {
 }
 
 fn daemon(env: &Environment, known: &BuiltIn) -> ExitCode {
+    // Only in builds for tests that want to see whether they find a bug.
+    #[cfg(feature = "planted")]
+    mingle_core::planted::set(env.text("MINGLE_PLANTED"));
     // Kept to the end: dropping it writes the last lines out.
     let _logs = match logs::begin(env) {
         Ok(logs) => logs,

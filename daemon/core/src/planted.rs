@@ -26,6 +26,8 @@ pub const ALL: &[&str] = &[
     "Date as watermark",
     // run: a batch saves the position after its page.
     "stop saves the next page's cursor",
+    // store: who writes is answered before the commit (found by the kill loop, with real processes).
+    "ack before commit",
     // schedule: only a sync with itself does not overlap, not two that share a replica and a collection.
     "overlap by name only",
     // schedule: who asks while a run is on is forgotten.

@@ -88,6 +88,23 @@ where
     }
 }
 
+/// What is left of a job that was answered too early.
+#[cfg(feature = "planted")]
+struct Answered;
+
+#[cfg(feature = "planted")]
+impl Job for Answered {
+    fn now(&self) -> Timestamp {
+        Timestamp::default()
+    }
+
+    fn run(&mut self, _: &mut Tx<'_>) -> bool {
+        true
+    }
+
+    fn answer(self: Box<Self>, _: Option<StoreError>) {}
+}
+
 fn words(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
 }
@@ -212,6 +229,10 @@ impl Hand {
                     (false, Ok(())) => {}
                 }
                 run("RELEASE job")?;
+                #[cfg(feature = "planted")]
+                if mingle_core::planted::is("ack before commit") {
+                    std::mem::replace(job, Box::new(Answered)).answer(None);
+                }
             }
             if books.seq != seq {
                 conn.prepare_cached("UPDATE m_store SET seq = ?1")?.execute([books.seq])?;
