@@ -1,7 +1,11 @@
-//! Owns: what tests of more than one crate stand on: real servers, scripted ones, a small HTTP of its own.
+//! Owns: what tests of more than one crate stand on: the real daemon, real servers, scripted ones, a small HTTP of its own.
 //! Must never know: how the daemon speaks HTTP, so that it cannot share its mistakes.
 
+pub mod app;
+pub mod chance;
+pub mod daemon;
 pub mod rest_server;
 pub mod servers;
 pub mod trap;
+pub mod wait;
 pub mod wire;

@@ -35,6 +35,8 @@ pub struct Options {
     pub silent: bool,
     /// How the next page is found.
     pub paging: Paging,
+    /// So many rows a page its profile asks for.
+    pub page_rows: usize,
     /// A page has at most so many rows, whatever is asked for.
     pub page_rows_max: usize,
     /// What it makes of the values of a record before it keeps it.
@@ -56,6 +58,7 @@ impl Default for Options {
             patches: false,
             silent: false,
             paging: Paging::Cursor,
+            page_rows: 100,
             page_rows_max: 1000,
             normalise: |_| {},
             bearer: None,
@@ -423,14 +426,14 @@ fn told(status: u16, body: &Value) -> Vec<u8> {
 }
 
 fn profile(options: &Options) -> String {
-    let Options { token, tombstones, revisions, conditional, client_ids, stamps, patches, paging, .. } = *options;
+    let Options { token, tombstones, revisions, conditional, client_ids, stamps, patches, paging, page_rows, .. } = *options;
     let mut out = String::from(
         "version = 1\nabout = \"a scripted service\"\nexample = \"\"\ndenied_hint = \"is {resource} a list of {url}?\"\n[abilities]\n",
     );
     let cursor = if token { "token" } else { "none" };
     let _ = writeln!(
         out,
-        "cursor = \"{cursor}\"\ntombstones = {tombstones}\nstrong_revision = {revisions}\nconditional = {conditional}\nerrands_max = 4\npage_rows = 100"
+        "cursor = \"{cursor}\"\ntombstones = {tombstones}\nstrong_revision = {revisions}\nconditional = {conditional}\nerrands_max = 4\npage_rows = {page_rows}"
     );
     let mut row = String::from("[row]\nid = \"/id\"\ndeleted = \"/gone\"\n");
     if client_ids {

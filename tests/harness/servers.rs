@@ -89,6 +89,18 @@ impl Drop for Server {
     }
 }
 
+/// Where a package of the Python environment lies: some bring data.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn python_package(name: &str) -> PathBuf {
+    let lib = install::python().join("../lib");
+    let versions = std::fs::read_dir(&lib).expect("the libraries of the Python environment");
+    let found = versions.filter_map(|entry| Some(entry.ok()?.path().join("site-packages").join(name))).find(|path| path.is_dir());
+    found.unwrap_or_else(|| panic!("{name} is not below {}", lib.display()))
+}
+
 /// A free port of loopback.
 ///
 /// # Panics
@@ -108,7 +120,7 @@ pub fn root() -> PathBuf {
 
 /// Starts a process. What [`tied`] uses kills it when the *thread* that started it ends, so all are started by one that lives as
 /// long as this process.
-fn spawn(command: Command) -> Result<Child, String> {
+pub(crate) fn spawn(command: Command) -> Result<Child, String> {
     type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
     static STARTER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
     let starter = STARTER.get_or_init(|| {
@@ -127,7 +139,7 @@ fn spawn(command: Command) -> Result<Child, String> {
 }
 
 /// The same command, under one that has the system kill it when we are gone.
-fn tied(command: &Command) -> Command {
+pub(crate) fn tied(command: &Command) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
     let mut tied = if setpriv.exists() {
         let mut tied = Command::new(setpriv);

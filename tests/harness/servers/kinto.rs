@@ -23,6 +23,9 @@ pub struct Kinto {
     _dir: tempfile::TempDir,
 }
 
+/// Records in one request of [`Kinto::put_all`].
+const BATCH_MAX: usize = 500;
+
 /// `me:pw`, whom [`Kinto`] takes for the owner of all it makes. Kinto takes any password for a name: another one is another account.
 const LOGIN: (&str, &str) = ("authorization", "Basic bWU6cHc=");
 
@@ -92,6 +95,22 @@ impl Kinto {
         self.must("PUT", &format!("{resource}/records/{id}"), Some(&json!({ "data": record }).to_string()))["data"].take()
     }
 
+    /// Puts many whole records, by their ids, in few requests.
+    ///
+    /// # Panics
+    /// When one is refused.
+    pub fn put_all(&self, resource: &str, records: &BTreeMap<String, Value>) {
+        let records: Vec<_> = records.iter().collect();
+        for some in records.chunks(BATCH_MAX) {
+            let put = |(id, record): &(&String, &Value)| json!({ "path": format!("/v1/{resource}/records/{id}"), "body": { "data": record } });
+            let requests: Vec<Value> = some.iter().map(put).collect();
+            let answer =
+                self.must("POST", "batch", Some(&json!({ "defaults": { "method": "PUT" }, "requests": requests }).to_string()));
+            let all = answer["responses"].as_array().expect("an answer for each");
+            assert!(all.len() == some.len() && all.iter().all(|one| one["status"] == 201 || one["status"] == 200), "{answer}");
+        }
+    }
+
     /// Changes properties of a record; gives it as it is then.
     ///
     /// # Panics
@@ -155,6 +174,7 @@ kinto.userid_hmac_secret = tests
 kinto.bucket_create_principals = system.Authenticated
 kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush
 kinto.flush_endpoint_enabled = true
+kinto.batch_max_requests = {BATCH_MAX}
 
 [server:main]
 use = egg:waitress#main

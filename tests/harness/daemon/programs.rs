@@ -1,0 +1,90 @@
+//! Owns: finding the real `mingled` and `mingle` of this build, and building them where the tests alone were asked for.
+//! Must never know: what they do.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::SystemTime,
+};
+
+use fs2::FileExt;
+
+/// The daemon.
+#[must_use]
+pub fn mingled() -> &'static Path {
+    &programs().0
+}
+
+/// The command.
+#[must_use]
+pub fn mingle() -> &'static Path {
+    &programs().1
+}
+
+fn programs() -> &'static (PathBuf, PathBuf) {
+    static FOUND: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let dir = directory();
+        if cfg!(feature = "planted") { planted(&dir) } else { plain(&dir) }
+    })
+}
+
+/// Where cargo puts programs: beside `deps`, where this test lies.
+fn directory() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test knows its own program");
+    let dir = exe.parent().expect("a program lies in a folder");
+    if dir.ends_with("deps") { dir.parent().expect("deps lies in a folder").to_path_buf() } else { dir.to_path_buf() }
+}
+
+/// `cargo test --workspace` builds both, because both packages have tests that run them; `cargo test -p mingle-tests` does not,
+/// and may leave an old one behind.
+fn plain(dir: &Path) -> (PathBuf, PathBuf) {
+    let found = (dir.join("mingled"), dir.join("mingle"));
+    let _lock = lock(dir);
+    if !is_newer(&found.0, &dir.join("libmingled.rlib")) || !is_newer(&found.1, &dir.join("libmingle_client.rlib")) {
+        build(dir, &["--package", "mingled", "--package", "mingle", "--bins"]);
+    }
+    assert!(
+        found.0.exists() && found.1.exists(),
+        "mingled and mingle are not in {}: run `cargo build --workspace`",
+        dir.display()
+    );
+    found
+}
+
+/// With bugs that can be switched on. Kept apart, so that no plain test ever meets such a daemon.
+fn planted(dir: &Path) -> (PathBuf, PathBuf) {
+    let _lock = lock(dir);
+    build(dir, &["--package", "mingled", "--features", "mingled/planted", "--bins"]);
+    build(dir, &["--package", "mingle", "--bins"]);
+    let kept = dir.join("planted");
+    fs::create_dir_all(&kept).expect("a folder for a daemon with bugs");
+    let mingled = kept.join("mingled");
+    let _ = fs::remove_file(&mingled);
+    fs::rename(dir.join("mingled"), &mingled).expect("the daemon with bugs, moved apart");
+    (mingled, dir.join("mingle"))
+}
+
+fn lock(dir: &Path) -> File {
+    let lock = File::create(dir.join("programs.lock")).expect("a lock for building");
+    FileExt::lock_exclusive(&lock).expect("the lock for building");
+    lock
+}
+
+fn is_newer(program: &Path, library: &Path) -> bool {
+    let made = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    program.exists() && made(program) >= made(library)
+}
+
+fn build(dir: &Path, what: &[&str]) {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg("build").args(what).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    command.arg("--target-dir").arg(dir.parent().unwrap_or(dir));
+    if dir.ends_with("release") {
+        command.arg("--release");
+    }
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    assert!(output.status.success(), "{command:?} ended with {}:\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+}
