@@ -196,9 +196,9 @@ impl House {
 
     fn sync_status(&self, shown: SyncShown, now: Timestamp, attention: &mut Vec<Attention>) -> Result<SyncStatus, Refusal> {
         let name = shown.sync.to_string();
-        let sends = shown.direction.sends().then_some(shown.collection.as_str());
+        let sends_from = shown.direction.sends().then_some(shown.collection.as_str());
         let (counts, last): (Counts, Option<RunRow>) =
-            self.read(|reader| Ok((history::counts(reader, &name, sends)?, history::last_run(reader, &name)?)))?;
+            self.read(|reader| Ok((history::counts(reader, &name, sends_from)?, history::last_run(reader, &name)?)))?;
         described::attention(&shown, counts, self.0.config.syncs.get(&name), now, attention);
         Ok(SyncStatus {
             sync: name,

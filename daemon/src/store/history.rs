@@ -202,8 +202,8 @@ pub fn collection_of(
 /// What of a sync waits, for status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Links that seem to be behind: sent and not answered, or differing from what was agreed in their stored form; and records
-    /// that have no link yet. A sync that does not send has none.
+    /// Links that seem to be behind (sent and not answered, or differing from what was agreed in their stored form), and records that
+    /// no remote ever had. A sync that does not send has none.
     pub pending: u64,
     /// Open conflicts.
     pub conflicts: u64,
@@ -211,11 +211,11 @@ pub struct Counts {
     pub rejections: u64,
 }
 
-/// Counts what waits. `sends`: the collection that an `up` or `both` sync sends.
+/// Counts what waits. `sends_from`: the collection, where the sync is `up` or `both`.
 ///
 /// # Errors
 /// What SQLite says.
-pub fn counts(reader: &Reader<'_>, sync: &str, sends: Option<&str>) -> Result<Counts, StoreError> {
+pub fn counts(reader: &Reader<'_>, sync: &str, sends_from: Option<&str>) -> Result<Counts, StoreError> {
     let replica: Option<i64> = reader
         .prepare_cached("SELECT replica FROM m_sync WHERE name = ?1")?
         .query_row([sync], |row| row.get(0))
@@ -224,24 +224,12 @@ pub fn counts(reader: &Reader<'_>, sync: &str, sends: Option<&str>) -> Result<Co
     let rejections = reader
         .prepare_cached("SELECT count(*) FROM m_rejection WHERE sync = ?1 AND verdict IS NOT 'drop'")?
         .query_row([sync], |row| row.get(0))?;
-    // What was made since the sync last looked has no link yet, and before its first run there is not even a replica.
-    let unlinked: u64 = match sends {
-        Some(collection) => reader
-            .prepare_cached(
-                "SELECT count(*) FROM
-                   (SELECT r.record, r.state FROM m_collection c JOIN m_record r USING (collection)
-                    WHERE c.name = ?2 AND r.seq > coalesce((SELECT up_scanned FROM m_sync WHERE name = ?1), 0)
-                    ORDER BY r.seq DESC LIMIT ?3) new
-                 WHERE new.state = 0 AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = new.record)",
-            )?
-            .query_row(params![sync, collection, limits::PENDING_LOOK_MAX], |row| row.get(0))?,
-        None => 0,
-    };
-    let Some(replica) = replica else { return Ok(Counts { pending: unlinked, rejections, ..Counts::default() }) };
+    let new = sends_from.map_or(Ok(0), |collection| unlinked(reader, sync, collection))?;
+    let Some(replica) = replica else { return Ok(Counts { pending: new, rejections, ..Counts::default() }) };
     let conflicts = reader
         .prepare_cached("SELECT count(*) FROM m_conflict c JOIN m_link k USING (link) WHERE c.open = 1 AND k.replica = ?1")?
         .query_row([replica], |row| row.get(0))?;
-    let linked: u64 = if sends.is_some() {
+    let behind: u64 = if sends_from.is_some() {
         reader
             .prepare_cached(
                 "SELECT count(*) FROM m_link k INDEXED BY m_link_behind JOIN m_record r USING (record)
@@ -253,7 +241,20 @@ pub fn counts(reader: &Reader<'_>, sync: &str, sends: Option<&str>) -> Result<Co
     } else {
         0
     };
-    Ok(Counts { pending: unlinked + linked, conflicts, rejections })
+    Ok(Counts { pending: behind + new, conflicts, rejections })
+}
+
+/// Records that the sync has yet to give a link: made here since it last looked, and nowhere else.
+fn unlinked(reader: &Reader<'_>, sync: &str, collection: &str) -> Result<u64, StoreError> {
+    Ok(reader
+        .prepare_cached(
+            "SELECT count(*) FROM
+               (SELECT r.record, r.state FROM m_collection c JOIN m_record r USING (collection)
+                WHERE c.name = ?2 AND r.seq > coalesce((SELECT up_scanned FROM m_sync WHERE name = ?1), 0)
+                ORDER BY r.seq DESC LIMIT ?3) new
+             WHERE new.state = 0 AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = new.record)",
+        )?
+        .query_row(params![sync, collection, limits::PENDING_LOOK_MAX], |row| row.get(0))?)
 }
 
 /// A page of rows, newest first, by a number of theirs that is the first column.

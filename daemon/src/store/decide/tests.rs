@@ -240,4 +240,10 @@ fn what_waits_is_listed_newest_first() {
     sql(&store, "DELETE FROM m_rejection WHERE id = 'j-1'").unwrap();
     assert_eq!(store.read(|reader| history::counts(reader, "y", Some("a"))).unwrap().pending, 1);
     assert_eq!(store.read(|reader| history::counts(reader, "y", None)).unwrap().pending, 0);
+
+    // A record that no remote ever had waits to be made there, also before the first run of its sync.
+    let unlinked = "INSERT INTO m_record SELECT 90, collection, 'new', data, 90, 90, 90, 0 FROM m_record WHERE state = 0 LIMIT 1";
+    sql(&store, unlinked).unwrap();
+    assert_eq!(store.read(|reader| history::counts(reader, "y", Some("a"))).unwrap().pending, 2);
+    assert_eq!(store.read(|reader| history::counts(reader, "never ran", Some("a"))).unwrap().pending, 1);
 }
