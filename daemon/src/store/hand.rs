@@ -98,8 +98,8 @@ impl Job for Answered {
         Timestamp::default()
     }
 
-    fn run(&mut self, _: &mut Tx<'_>) -> bool {
-        true
+    fn run(&mut self, _: &mut Tx<'_>) -> Result<(), Failed> {
+        Ok(())
     }
 
     fn answer(self: Box<Self>, _: Option<StoreError>) {}
