@@ -184,7 +184,7 @@ pub fn meet(link: &Link, truth: Option<&Props>, row: &Row, stamps: &Stamps, rule
     let base = based(link, truth, theirs.as_ref(), rules);
     let mut next = link.clone();
     next.settle_by_reading(rules);
-    close(next, base.as_base(), truth, theirs, row, stamps, rules)
+    close(next, base.as_base(), truth, theirs, row, stamps, rules, None)
 }
 
 /// A merge base of our own making, or the link's.
@@ -266,7 +266,8 @@ impl Link {
     }
 }
 
-/// The law: `truth := mingle(agreed, truth, theirs)`, `agreed := theirs`.
+/// The law: `truth := mingle(agreed, truth, theirs)`, `agreed := theirs`. `formed`: the truth as a sync that only sends leaves it.
+#[expect(clippy::too_many_arguments, reason = "both sides of a meeting and its rules; a struct of them would be built for this call alone")]
 pub(crate) fn close(
     mut next: Link,
     base: Base<'_>,
@@ -275,6 +276,7 @@ pub(crate) fn close(
     row: &Row,
     stamps: &Stamps,
     rules: Rules<'_>,
+    formed: Option<Props>,
 ) -> Met {
     let up_policy;
     let mut policy = rules.policy;
@@ -288,10 +290,10 @@ pub(crate) fn close(
     let mut mingled = mingle(&sides);
     let mut held = theirs;
     if rules.up_only {
-        mingled.truth = truth.cloned();
+        mingled.truth = formed.or_else(|| truth.cloned());
         mingled.clashes.clear();
         // Remote-only properties bring nothing and are not cleared: they are not part of what was agreed.
-        if let (Some(held), Some(truth)) = (&mut held, truth) {
+        if let (Some(held), Some(truth)) = (&mut held, &mingled.truth) {
             held.retain(|name, _| truth.contains_key(name) || matches!(base, Base::Known(base) if base.contains_key(name)));
         }
     }

@@ -120,8 +120,10 @@ impl Action {
 pub enum Precondition {
     /// The remote refuses unless this is its revision.
     Revision(String),
-    /// The remote cannot refuse: read it again first, and hold back unless it still shows these carried properties.
+    /// The remote cannot refuse: read it again first, and hold back unless it still shows these carried properties and no others.
     Reread(Props),
+    /// As `Reread`, for a sync that only sends: what else the remote has does not count.
+    Shows(Props),
 }
 
 /// How one errand ended, as far as we know.

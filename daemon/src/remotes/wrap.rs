@@ -1,8 +1,10 @@
 //! Owns: what stands around every remote alike when it is sent a change: the guarded re-read and the read-back.
 //! Must never know: any protocol, the store, when to try again.
 
+use std::borrow::Cow;
+
 use mingle_core::{
-    record::{Likeness, Props, same_props},
+    record::{Likeness, Props, names, same},
     replica::{Abilities, Action, Answer, Asked, Failure, Precondition, RemoteError, Row, RowState},
 };
 
@@ -14,28 +16,44 @@ use super::Remote;
 /// and still holds it. What was taken without showing the record as it is now (no body, or no revision where revisions count) is
 /// read back; if that fails, it is `Taken(None)`: taken, form unknown. Dropped, it stops at once.
 pub async fn carry(remote: &dyn Remote, action: &Action) -> Answer {
-    if let Action::Update { remote_id, unless_moved: Precondition::Reread(expected), .. }
-    | Action::Delete { remote_id, unless_moved: Precondition::Reread(expected) } = action
+    let mut action = Cow::Borrowed(action);
+    if let Action::Update { remote_id, unless_moved, .. } | Action::Delete { remote_id, unless_moved } = action.as_ref()
+        && let Precondition::Reread(expected) | Precondition::Shows(expected) = unless_moved
     {
+        let exactly = matches!(unless_moved, Precondition::Reread(_));
         match remote.get(remote_id).await {
             Ok(Asked::Gone) => return Answer::Gone,
-            Ok(Asked::There(row)) if still(&row, expected, remote.abilities()) => {}
-            Ok(Asked::There(row)) => return Answer::Stale(Some(row)),
+            Ok(Asked::There(row)) => match still(&row, expected, exactly, remote.abilities()) {
+                Some(props) => lay_over(action.to_mut(), props),
+                None => return Answer::Stale(Some(row)),
+            },
             Err(error) => return Answer::Unsent(error),
         }
     }
-    match remote.send(action).await {
-        Answer::Taken(row) => Answer::Taken(shown(remote, action, row).await),
-        Answer::Stale(None) => told(remote, action).await,
+    match remote.send(&action).await {
+        Answer::Taken(row) => Answer::Taken(shown(remote, &action, row).await),
+        Answer::Stale(None) => told(remote, &action).await,
         other => other,
     }
 }
 
-/// Whether the record still holds what the change takes for granted.
-fn still(row: &Row, expected: &Props, abilities: &Abilities) -> bool {
-    match &row.state {
-        RowState::Live(props) => same_props(&abilities.carried.of(props), &abilities.carried.of(expected), Likeness::default()),
-        RowState::Gone | RowState::Unreadable(_) => false,
+/// What the record holds, if that is still what the change takes for granted.
+fn still<'a>(row: &'a Row, expected: &Props, exactly: bool, abilities: &Abilities) -> Option<&'a Props> {
+    let RowState::Live(props) = &row.state else { return None };
+    let same = |name: &str| same(props.get(name), expected.get(name), Likeness::default());
+    let counts = |name: &&str| abilities.carried.has(name) && (exactly || expected.contains_key(*name));
+    names(props, expected).into_iter().filter(counts).all(same).then_some(props)
+}
+
+/// A whole record keeps what the remote has besides what we know of.
+fn lay_over(action: &mut Action, present: &Props) {
+    let Action::Update { patch, whole, .. } = action else { return };
+    *whole = present.clone();
+    for (name, value) in patch {
+        match value {
+            Some(value) => whole.insert(name.clone(), value.clone()),
+            None => whole.remove(name),
+        };
     }
 }
 

@@ -57,11 +57,15 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
             match (&last.what, row) {
                 (SentWhat::Delete, _) => {
                     let row = gone(&next);
-                    Settled::Met { met: close(next, Base::Gone, truth, None, &row, stamps, rules), took }
+                    Settled::Met { met: close(next, Base::Gone, truth, None, &row, stamps, rules, None), took }
                 }
+                // Made under an id that nobody told: still an open create, to be found in a listing.
+                (_, None) if next.remote_id.is_none() => Settled::Doubt,
                 (what, row) => Settled::Met { met: taken(next, truth, what, row.as_ref(), stamps, rules), took },
             }
         }
+        // What cannot be read says nothing of the record: a look by id makes it a rejection, never a delete.
+        Answer::Stale(Some(Row { state: RowState::Unreadable(_), .. })) => Settled::Look(next),
         Answer::Stale(Some(row)) => Settled::Met { met: meet(&next, truth, row, stamps, rules), took: None },
         Answer::Stale(None) => {
             if let (SentWhat::Create(_), Agreed::Gone) = (&last.what, &next.agreed) {
@@ -72,7 +76,7 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
         Answer::Gone => {
             let row = gone(&next);
             let met = if last.what == SentWhat::Delete {
-                close(next, Base::Gone, truth, None, &row, stamps, rules)
+                close(next, Base::Gone, truth, None, &row, stamps, rules, None)
             } else {
                 meet(&next, truth, &row, stamps, rules)
             };
@@ -120,8 +124,21 @@ fn taken(next: Link, truth: Option<&Props>, what: &SentWhat, row: Option<&Row>, 
             };
         }
     }
+    // A sync that only sends takes nothing from the remote but its form of our own values, or it would send them for ever.
+    let formed = truth.filter(|_| rules.up_only).map(|truth| {
+        let mut formed = truth.clone();
+        for name in names_of(what) {
+            if same(truth.get(name), sent_value(what, name), rules.policy.likeness(name)) {
+                match theirs.get(name) {
+                    Some(value) => formed.insert(name.to_string(), value.clone()),
+                    None => formed.remove(name),
+                };
+            }
+        }
+        formed
+    });
     let footing = Footing::Known(base);
-    close(next, footing.as_base(), truth, Some(theirs), &row, stamps, rules)
+    close(next, footing.as_base(), truth, Some(theirs), &row, stamps, rules, formed)
 }
 
 fn names_of(what: &SentWhat) -> Vec<&str> {

@@ -91,6 +91,7 @@ pub fn plan(link: &Link, truth: Option<&Props>, new_id: Option<&str>, rules: Rul
     };
     let unless_moved = match &link.revision {
         Some(revision) if rules.abilities.conditional => Precondition::Revision(revision.clone()),
+        _ if rules.up_only => Precondition::Shows(agreed.clone()),
         _ => Precondition::Reread(agreed.clone()),
     };
     match difference {

@@ -118,7 +118,7 @@ impl Rest {
 fn headers(templates: &BTreeMap<String, Template>, unless_moved: Option<&Precondition>) -> Result<HeaderMap, RemoteError> {
     let values: Vec<(&str, &str)> = match unless_moved {
         Some(Precondition::Revision(revision)) => vec![("revision", revision)],
-        Some(Precondition::Reread(_)) | None => Vec::new(),
+        Some(Precondition::Reread(_) | Precondition::Shows(_)) | None => Vec::new(),
     };
     let mut headers = HeaderMap::new();
     for (name, template) in templates {

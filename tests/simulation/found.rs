@@ -1,0 +1,89 @@
+//! Owns: reading what a world has come to: the truth, the services, what the store says of conflicts and rejections. Must never
+//! know: what should be found.
+
+use std::collections::BTreeMap;
+
+use mingle_core::record::Props;
+use mingled::{json, store::StoreError};
+
+use crate::{
+    fake::lock,
+    oracle::{Conflict, Found},
+    words,
+    world::World,
+};
+
+/// Everything the oracle asks for.
+pub fn found(world: &World) -> Found {
+    let truth: Vec<Props> = world.truth().into_iter().map(|(_, _, props)| props).collect();
+    let services: Vec<Vec<Props>> =
+        world.services.iter().map(|service| lock(service).live().map(|(_, props)| props.clone()).collect()).collect();
+    let read = world.store.read(|reader| {
+        let mut conflicts = Vec::new();
+        let mut open = Vec::new();
+        let mut statement = reader.prepare_cached(
+            "SELECT c.property, c.truth, c.theirs, c.agreed, c.open, r.data FROM m_conflict c JOIN m_record r ON r.record = c.record",
+        )?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let property: Option<String> = row.get(0)?;
+            let conflict = Conflict {
+                truth: side(property.is_some(), row.get(1)?),
+                theirs: side(property.is_some(), row.get(2)?),
+                agreed: side(property.is_some(), row.get(3)?),
+                open: row.get(4)?,
+                property: property.clone(),
+            };
+            if let (true, Some(property), Some(key)) = (conflict.open, property, key_of(row.get(5)?)) {
+                open.push((key, property));
+            }
+            conflicts.push(conflict);
+        }
+        let mut rejected = Vec::new();
+        let mut statement = reader.prepare_cached(
+            "SELECT j.side, r.data, j.remote_id, j.refused, j.replica FROM m_rejection j LEFT JOIN m_record r ON r.record = j.record",
+        )?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let side: String = row.get(0)?;
+            let mut keys: Vec<String> = key_of(row.get(1)?).into_iter().chain(key_of(row.get(3)?)).collect();
+            if let Some(remote_id) = row.get::<_, Option<String>>(2)? {
+                keys.extend(by_remote_id(world, &remote_id));
+            }
+            keys.sort();
+            keys.dedup();
+            rejected.extend(keys.into_iter().map(|key| (key, side.clone())));
+        }
+        Ok::<_, StoreError>((conflicts, open, rejected))
+    });
+    let (conflicts, open_properties, rejected) = read.expect("the store reads");
+    Found { truth, services, conflicts, rejected, open_properties }
+}
+
+/// The canonical text of one side of a conflict.
+fn side(one_property: bool, text: Option<String>) -> Option<String> {
+    let text = text?;
+    if !one_property {
+        return Some(text.to_lowercase());
+    }
+    let wrapped = json::parse_object(&format!("{{\"x\":{text}}}")).ok()?;
+    words::at(&wrapped, "x")
+}
+
+fn key_of(data: Option<String>) -> Option<String> {
+    words::key(&json::parse_object(&data?).ok()?)
+}
+
+fn by_remote_id(world: &World, remote_id: &str) -> Vec<String> {
+    let mut keys = BTreeMap::new();
+    for service in &world.services {
+        if let Some(versions) = lock(service).rows.get(remote_id) {
+            for version in versions {
+                if let Some(key) = version.props.as_ref().and_then(words::key) {
+                    keys.insert(key, ());
+                }
+            }
+        }
+    }
+    keys.into_keys().collect()
+}

@@ -1,0 +1,286 @@
+//! Owns: the history of edits as people made them, and what of it must be found at the end. Folds the history itself: it shares
+//! no code with mingle. Must never know: links, runs, how anything is merged.
+//!
+//! An acknowledged edit is kept if it is current, or overwritten by someone who had seen it, or named in a conflict or a
+//! rejection. Values are each written once, so an edit is known by its value.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mingle_core::record::Props;
+
+use crate::words::{self, PROPERTIES};
+
+/// Who edits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// An app, in the truth.
+    App,
+    /// A colleague, at that service.
+    Colleague(usize),
+}
+
+/// One property written once.
+#[derive(Clone, Debug)]
+struct Edit {
+    who: Who,
+    key: String,
+    property: String,
+    value: Option<String>,
+    /// The value its author had before their eyes.
+    over: Option<String>,
+}
+
+/// One delete.
+#[derive(Clone, Debug)]
+struct End {
+    who: Who,
+    key: String,
+    /// What its author had before their eyes.
+    saw: BTreeMap<String, String>,
+}
+
+/// What has happened.
+#[derive(Debug, Default)]
+pub struct History {
+    edits: Vec<Edit>,
+    ends: Vec<End>,
+    /// Records that were made anew after a delete, by somebody who knew of it.
+    revived: BTreeSet<String>,
+}
+
+/// A conflict as the store tells it.
+#[derive(Clone, Debug)]
+pub struct Conflict {
+    pub property: Option<String>,
+    /// Canonical text of each side; a whole record is written out.
+    pub truth: Option<String>,
+    pub theirs: Option<String>,
+    pub agreed: Option<String>,
+    pub open: bool,
+}
+
+/// What is found at the end.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Records of the truth, by key; more than one of a key is a doubled record.
+    pub truth: Vec<Props>,
+    /// Records at each service.
+    pub services: Vec<Vec<Props>>,
+    pub conflicts: Vec<Conflict>,
+    /// Keys of records under a rejection that stands, with its side.
+    pub rejected: Vec<(String, String)>,
+    /// The side of each rejection that stands on a row without a record, with the row's key.
+    pub open_properties: Vec<(String, String)>,
+}
+
+/// What the schedule was like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// Remote edits count; in a sync that only sends they do not.
+    pub colleagues_count: bool,
+    /// App edits reach the service; in a sync that only brings there are none.
+    pub sends: bool,
+    pub brings: bool,
+    /// A service went back to a backup: colleagues' edits after it are gone there.
+    pub restored: bool,
+    /// Merge bases were forgotten (refresh, another epoch): what differs goes to the policy, and what is gone there is made anew.
+    pub forgot: bool,
+}
+
+impl History {
+    /// A record is made.
+    pub fn makes(&mut self, who: Who, props: &Props) {
+        let Some(key) = words::key(props) else { return };
+        for property in PROPERTIES {
+            if let Some(value) = words::at(props, property) {
+                self.edits.push(Edit { who, key: key.clone(), property: property.into(), value: Some(value), over: None });
+            }
+        }
+    }
+
+    /// A record is made again by somebody who knows that it was deleted.
+    pub fn revives(&mut self, who: Who, props: &Props) {
+        if let Some(key) = words::key(props) {
+            self.revived.insert(key);
+        }
+        self.makes(who, props);
+    }
+
+    /// A property is written over `before`.
+    pub fn edits(&mut self, who: Who, before: &Props, property: &str, value: Option<&str>) {
+        let Some(key) = words::key(before) else { return };
+        let over = words::at(before, property);
+        self.edits.push(Edit { who, key, property: property.into(), value: value.map(words::tidy), over });
+    }
+
+    /// A record is deleted by somebody who sees `before`.
+    pub fn ends(&mut self, who: Who, before: &Props) {
+        let Some(key) = words::key(before) else { return };
+        let saw = PROPERTIES.iter().filter_map(|name| Some(((*name).to_owned(), words::at(before, name)?))).collect();
+        self.ends.push(End { who, key, saw });
+    }
+
+    /// Whether `later` was written by somebody who had seen `earlier`, directly or through what they overwrote.
+    fn descends(&self, later: &str, earlier: &str) -> bool {
+        let mut at = later.to_owned();
+        for _ in 0..1_000 {
+            let Some(edit) = self.edits.iter().find(|edit| edit.value.as_deref() == Some(&at)) else { return false };
+            match &edit.over {
+                Some(over) if over == earlier => return true,
+                Some(over) => at = over.clone(),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// Everything that is wrong, in words; empty: all is well.
+    pub fn check(&self, found: &Found, terms: Terms) -> Vec<String> {
+        let mut wrong = Vec::new();
+        self.doubles(found, &mut wrong);
+        converged(found, terms, &mut wrong);
+        self.lost(found, terms, &mut wrong);
+        self.resurrected(found, terms, &mut wrong);
+        if !terms.forgot {
+            self.false_conflicts(found, &mut wrong);
+        }
+        wrong
+    }
+
+    fn doubles(&self, found: &Found, wrong: &mut Vec<String>) {
+        let count = |records: &[Props]| {
+            let mut counts = BTreeMap::<String, usize>::new();
+            for key in records.iter().filter_map(words::key) {
+                *counts.entry(key).or_default() += 1;
+            }
+            counts
+        };
+        for (at, records) in found.services.iter().enumerate() {
+            for (key, times) in count(records) {
+                if times > 1 {
+                    wrong.push(format!("doubled: {key} is {times} times at service {at}"));
+                }
+            }
+        }
+        for (key, times) in count(&found.truth) {
+            // A create whose outcome cannot be told stands beside the row that it may have made, and says so.
+            let told = found.rejected.iter().any(|(of, side)| *of == key && side == "create");
+            if times > 1 && !told {
+                wrong.push(format!("doubled: {key} is {times} times in the truth"));
+            }
+        }
+    }
+
+    fn lost(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
+        for edit in &self.edits {
+            if edit.who != Who::App && !terms.colleagues_count {
+                continue;
+            }
+            if edit.who != Who::App && terms.restored {
+                continue;
+            }
+            let Edit { key, property, value, .. } = edit;
+            let now: Vec<&Props> = found.truth.iter().filter(|props| words::key(props).as_ref() == Some(key)).collect();
+            let current = now.iter().any(|props| words::at(props, property) == *value);
+            if current {
+                continue;
+            }
+            let overwritten = self.edits.iter().any(|by| {
+                by.key == *key && by.property == *property && by.over == *value && !(value.is_none() && by.value.is_none())
+            });
+            let deleted = self.ends.iter().any(|end| end.key == *key && end.saw.get(property) == value.as_ref());
+            let named = found.conflicts.iter().any(|conflict| names(conflict, key, property, value.as_deref()));
+            let rejected = found.rejected.iter().any(|(of, side)| of == key && side != "up");
+            if !(overwritten || deleted || named || rejected) {
+                let now: Vec<String> = now.iter().map(|props| crate::trace::props(props)).collect();
+                wrong.push(format!("lost: {:?} wrote {key}.{property}={value:?}, the truth has {now:?}", edit.who));
+            }
+        }
+    }
+
+    fn resurrected(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
+        for end in &self.ends {
+            if end.who != Who::App && (!terms.colleagues_count || terms.forgot) {
+                continue;
+            }
+            if self.revived.contains(&end.key) {
+                continue;
+            }
+            let lives = found.truth.iter().any(|props| words::key(props).as_ref() == Some(&end.key));
+            let named = found.conflicts.iter().any(|conflict| names(conflict, &end.key, "", None));
+            let rejected = found.rejected.iter().any(|(of, _)| *of == end.key);
+            if lives && !named && !rejected {
+                wrong.push(format!("resurrected: {:?} deleted {}, and it is there", end.who, end.key));
+            }
+        }
+    }
+
+    /// Nobody clashes with what they had seen: that is a conflict with ourselves.
+    fn false_conflicts(&self, found: &Found, wrong: &mut Vec<String>) {
+        for conflict in &found.conflicts {
+            let (Some(property), Some(truth), Some(theirs)) = (&conflict.property, &conflict.truth, &conflict.theirs) else {
+                continue;
+            };
+            if self.descends(truth, theirs) || self.descends(theirs, truth) {
+                wrong.push(format!("a conflict with ourselves: {property}, {truth} against {theirs}, agreed {:?}", conflict.agreed));
+            }
+        }
+    }
+}
+
+/// Whether a conflict names this value, or (none) this record as a whole.
+fn names(conflict: &Conflict, key: &str, property: &str, value: Option<&str>) -> bool {
+    let sides = [&conflict.truth, &conflict.theirs, &conflict.agreed];
+    match &conflict.property {
+        Some(of) => of == property && sides[..2].iter().any(|side| side.as_deref() == value),
+        None => {
+            let key = format!("\"k\":\"{key}\"");
+            let of_it = sides.iter().any(|side| side.as_ref().is_some_and(|text| text.contains(&key)));
+            let holds = |value: &str| {
+                let written = [format!("\"{value}\""), format!("\"{value} \"")];
+                sides[..2].iter().flat_map(|side| side.iter()).any(|text| written.iter().any(|value| text.contains(value)))
+            };
+            of_it && value.is_none_or(holds)
+        }
+    }
+}
+
+/// The truth equals each service, outside open conflicts and rejections.
+fn converged(found: &Found, terms: Terms, wrong: &mut Vec<String>) {
+    let by_key = |records: &[Props]| -> BTreeMap<String, Props> {
+        records.iter().filter_map(|props| Some((words::key(props)?, props.clone()))).collect()
+    };
+    let truth = by_key(&found.truth);
+    let excused = |key: &str| found.rejected.iter().any(|(of, _)| of == key);
+    // With two services each has its own records: together they are the truth.
+    let mut everywhere = BTreeMap::new();
+    for records in &found.services {
+        everywhere.extend(by_key(records));
+    }
+    if terms.sends {
+        for key in truth.keys().filter(|key| !everywhere.contains_key(*key) && !excused(key)) {
+            wrong.push(format!("diverged: {key} is in the truth and at no service"));
+        }
+    }
+    for (key, theirs) in &everywhere {
+        let Some(ours) = truth.get(key) else {
+            if terms.brings && !excused(key) {
+                wrong.push(format!("diverged: {key} is at a service and not in the truth"));
+            }
+            continue;
+        };
+        if excused(key) {
+            continue;
+        }
+        let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        for name in names {
+            let frozen = found.open_properties.iter().any(|(of, property)| of == key && property == name);
+            let (here, there) = (words::at(ours, name), words::at(theirs, name));
+            // A property of the service's own never comes with a sync that only sends.
+            let own = !terms.brings && here.is_none();
+            if here != there && !frozen && !own {
+                wrong.push(format!("diverged: {key}.{name} is {here:?} in the truth and {there:?} at the service"));
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Owns: what people do: apps in the truth, colleagues at a service; each deed is told to the history. Must never know: runs, faults.
+
+use std::collections::BTreeMap;
+
+use mingle_core::{
+    ask::Write,
+    record::{Props, Value},
+};
+use mingled::json;
+
+use crate::{
+    chance::Chance,
+    fake::lock,
+    oracle::{History, Who},
+    trace,
+    words::{self, KEY, PROPERTIES},
+    world::{COLLECTION, World},
+};
+
+/// People, and what they remember.
+#[derive(Default)]
+pub struct People {
+    pub history: History,
+    /// What an app read a while ago, by id: seq and properties.
+    memory: BTreeMap<String, (u64, Props)>,
+    /// What is deleted and known to be, for who makes it again: id and key.
+    buried: Vec<(String, String)>,
+    next_value: usize,
+    next_key: usize,
+    next_op: usize,
+    /// What an app did that must not happen; told at the end.
+    pub wrong: Vec<String>,
+}
+
+/// At most so many records: few, so that people meet.
+const RECORDS_MAX: usize = 6;
+
+impl People {
+    fn value(&mut self, world: &World, chance: &mut Chance) -> String {
+        self.next_value += 1;
+        let value = words::fresh(self.next_value, world.setup.tidies());
+        if chance.one_in(world.setup.bad_values) { format!("bad{value}") } else { value }
+    }
+
+    fn new_record(&mut self, world: &World, chance: &mut Chance) -> Props {
+        self.next_key += 1;
+        let mut props = Props::from([(KEY.to_owned(), words::text(&format!("k{}", self.next_key)))]);
+        for property in PROPERTIES {
+            if chance.one_in(2) {
+                // What a service refuses from the start would never be there: that is a rejection, and no test of edits.
+                self.next_value += 1;
+                props.insert(property.to_owned(), words::text(&words::fresh(self.next_value, world.setup.tidies())));
+            }
+        }
+        props
+    }
+
+    /// An app does something.
+    pub fn app(&mut self, world: &mut World, chance: &mut Chance) {
+        if !world.setup.sends() {
+            return;
+        }
+        let truth = world.truth();
+        if truth.is_empty() || (truth.len() < RECORDS_MAX && chance.one_in(5)) {
+            return self.app_makes(world, chance);
+        }
+        let (id, seq, props) = chance.pick(&truth).clone();
+        match chance.below(12) {
+            0 => self.app_deletes(world, &id, seq, &props),
+            1 => {
+                self.memory.insert(id, (seq, props));
+            }
+            2 => self.app_merges(world, chance, &id),
+            3 => self.app_puts(world, chance, &id, seq, &props),
+            4 => self.app_makes_again(world, chance),
+            _ => self.app_patches(world, chance, &id, &props),
+        }
+    }
+
+    pub fn app_makes(&mut self, world: &mut World, chance: &mut Chance) {
+        let props = self.new_record(world, chance);
+        let id = chance.one_in(2).then(|| format!("app{}", self.next_key));
+        let data = json::write(&props);
+        let write = Write::Put { collection: COLLECTION.into(), id, data, if_seq: None, overwrite: false, merge: false };
+        if self.write(world, chance, write) {
+            self.history.makes(Who::App, &props);
+        }
+    }
+
+    fn app_makes_again(&mut self, world: &mut World, chance: &mut Chance) {
+        if self.buried.is_empty() {
+            return;
+        }
+        let at = chance.below(self.buried.len());
+        let (id, key) = self.buried.swap_remove(at);
+        let mut props = self.new_record(world, chance);
+        props.insert(KEY.to_owned(), words::text(&key));
+        let data = json::write(&props);
+        let write =
+            Write::Put { collection: COLLECTION.into(), id: Some(id), data, if_seq: Some(0), overwrite: false, merge: false };
+        if self.write(world, chance, write) {
+            self.history.revives(Who::App, &props);
+        }
+    }
+
+    pub fn app_patches(&mut self, world: &mut World, chance: &mut Chance, id: &str, props: &Props) {
+        let property = *chance.pick(&PROPERTIES);
+        let value = if chance.one_in(8) { None } else { Some(self.value(world, chance)) };
+        self.app_sets(world, chance, id, props, property, value.as_deref());
+    }
+
+    /// An app that sees the present record writes one property.
+    pub fn app_sets(
+        &mut self,
+        world: &mut World,
+        chance: &mut Chance,
+        id: &str,
+        props: &Props,
+        property: &str,
+        value: Option<&str>,
+    ) {
+        if value.is_none() && words::at(props, property).is_none() {
+            return;
+        }
+        let patch = Props::from([(property.to_owned(), value.map_or(Value::Null, words::text))]);
+        let write =
+            Write::Patch { collection: COLLECTION.into(), id: id.to_owned(), patch: json::write(&patch), if_seq: None };
+        if self.write(world, chance, write) {
+            self.history.edits(Who::App, props, property, value);
+        }
+    }
+
+    fn app_puts(&mut self, world: &mut World, chance: &mut Chance, id: &str, seq: u64, props: &Props) {
+        let property = *chance.pick(&PROPERTIES);
+        let value = self.value(world, chance);
+        let mut new = props.clone();
+        new.insert(property.to_owned(), words::text(&value));
+        let write = Write::Put {
+            collection: COLLECTION.into(),
+            id: Some(id.to_owned()),
+            data: json::write(&new),
+            if_seq: Some(seq),
+            overwrite: false,
+            merge: false,
+        };
+        if self.write(world, chance, write) {
+            self.history.edits(Who::App, props, property, Some(&value));
+        }
+    }
+
+    /// An app writes a whole record over what it read a while ago, as a meeting.
+    fn app_merges(&mut self, world: &mut World, chance: &mut Chance, id: &str) {
+        let Some((seq, base)) = self.memory.remove(id) else { return };
+        let property = *chance.pick(&PROPERTIES);
+        let value = self.value(world, chance);
+        let mut new = base.clone();
+        new.insert(property.to_owned(), words::text(&value));
+        let write = Write::Put {
+            collection: COLLECTION.into(),
+            id: Some(id.to_owned()),
+            data: json::write(&new),
+            if_seq: Some(seq),
+            overwrite: false,
+            merge: true,
+        };
+        if self.write(world, chance, write) {
+            self.history.edits(Who::App, &base, property, Some(&value));
+        }
+    }
+
+    fn app_deletes(&mut self, world: &mut World, id: &str, seq: u64, props: &Props) {
+        let write = Write::Delete { collection: COLLECTION.into(), id: id.to_owned(), if_seq: Some(seq) };
+        if self.write(world, &mut Chance::new(seq), write) {
+            self.history.ends(Who::App, props);
+            if let Some(key) = words::key(props) {
+                self.buried.push((id.to_owned(), key));
+            }
+        }
+    }
+
+    /// Writes; true: acknowledged. Now and then the answer is lost on the way to the app, which then repeats its op later.
+    fn write(&mut self, world: &mut World, chance: &mut Chance, write: Write) -> bool {
+        self.next_op += 1;
+        let op = format!("op{}", self.next_op);
+        let told = world.trace.on().then(|| format!("{write:?}"));
+        let again = chance.one_in(4).then(|| write.clone());
+        let written = world.write(Some(op.clone()), vec![write]);
+        world.trace.line(|| format!("app: {} -> {written:?}", told.unwrap_or_default()));
+        if let (Ok(first), Some(write)) = (&written, again) {
+            let repeated = world.write(Some(op), vec![write]);
+            if repeated.as_ref().map(|written| &written.writes) != Ok(&first.writes) {
+                self.wrong.push(format!("a repeated op did something: {first:?}, then {repeated:?}"));
+            }
+        }
+        written.is_ok()
+    }
+
+    /// A colleague does something at a service.
+    pub fn colleague(&mut self, world: &mut World, chance: &mut Chance, at: usize) {
+        let live: Vec<(String, Props)> = {
+            let service = lock(&world.services[at]);
+            service.live().map(|(id, props)| (id.clone(), props.clone())).collect()
+        };
+        if live.is_empty() || (live.len() < RECORDS_MAX && chance.one_in(5)) {
+            return self.colleague_makes(world, chance, at);
+        }
+        let (id, props) = chance.pick(&live).clone();
+        if chance.one_in(10) {
+            return self.colleague_deletes(world, at, &id, &props);
+        }
+        let property = *chance.pick(&PROPERTIES);
+        self.next_value += 1;
+        let value = words::fresh(self.next_value, world.setup.tidies());
+        let value = (!chance.one_in(8)).then_some(value);
+        self.colleague_sets(world, at, &id, &props, property, value.as_deref());
+        let mut service = lock(&world.services[at]);
+        let odds = service.faults.poison;
+        if chance.one_in(odds) {
+            service.poison(&id);
+            drop(service);
+            world.trace.line(|| format!("service {at}: {id} cannot be read"));
+        }
+    }
+
+    pub fn colleague_makes(&mut self, world: &mut World, chance: &mut Chance, at: usize) {
+        let props = self.new_record(world, chance);
+        let mut service = lock(&world.services[at]);
+        let id = service.new_id();
+        service.store(&id, Some(props));
+        let props = service.props(&id).cloned().unwrap_or_default();
+        drop(service);
+        world.trace.line(|| format!("colleague {at}: makes {id} {}", trace::props(&props)));
+        self.history.makes(Who::Colleague(at), &props);
+    }
+
+    /// A colleague who sees the present record writes one property.
+    pub fn colleague_sets(&mut self, world: &mut World, at: usize, id: &str, props: &Props, property: &str, value: Option<&str>) {
+        if value.is_none() && words::at(props, property).is_none() {
+            return;
+        }
+        let mut new = props.clone();
+        match value {
+            Some(value) => new.insert(property.to_owned(), words::text(value)),
+            None => new.remove(property),
+        };
+        lock(&world.services[at]).store(id, Some(new));
+        world.trace.line(|| format!("colleague {at}: {id}.{property} = {value:?} over {}", trace::props(props)));
+        self.history.edits(Who::Colleague(at), props, property, value);
+    }
+
+    pub fn colleague_deletes(&mut self, world: &mut World, at: usize, id: &str, props: &Props) {
+        lock(&world.services[at]).store(id, None);
+        world.trace.line(|| format!("colleague {at}: deletes {id} {}", trace::props(props)));
+        self.history.ends(Who::Colleague(at), props);
+    }
+}

@@ -1,0 +1,221 @@
+//! Owns: the fake service: what it holds, what its colleagues do to it, which faults it shows. Must never know: mingle's store
+//! and engine.
+
+use std::collections::BTreeMap;
+
+use mingle_core::record::{Props, Value};
+
+use crate::{chance::Chance, words};
+
+/// How a listing goes on from one run to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// By change number: Kinto, CouchDB.
+    Token,
+    /// By coarse stamp: most REST services.
+    Stamp,
+    /// Each listing is whole, paged by offset.
+    Whole,
+}
+
+/// What kind of service it is.
+#[derive(Clone, Debug)]
+pub struct Character {
+    pub cursor: Cursor,
+    /// Listings from a cursor show tombstones.
+    pub tombstones: bool,
+    /// Revisions are unique per change, and writes take one as precondition.
+    pub conditional: bool,
+    /// Takes ids from us.
+    pub client_ids: bool,
+    /// Milliseconds of a stamp's grain.
+    pub grain: i64,
+    /// Writers' clocks differ by up to so many milliseconds.
+    pub skew: i64,
+    /// A change shows in listings up to so many milliseconds later.
+    pub lag: i64,
+    /// The clock in its answers runs ahead of that of its stamps by so much.
+    pub date_ahead: i64,
+    /// Writes values its own way: trimmed, in lower case.
+    pub tidies: bool,
+    /// Adds a property of its own to each record.
+    pub adds: bool,
+    /// Answers to writes show no record, once in so many times.
+    pub silent: usize,
+    /// Rows are named with what made them: without, `created` is not told.
+    pub tells_created: bool,
+    pub page_rows: usize,
+    pub errands_max: usize,
+}
+
+/// How badly it behaves, each once in so many requests; 0: never.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// No connection: nothing was done.
+    pub offline: usize,
+    /// 5xx, before anything was done.
+    pub trouble: usize,
+    /// Done, and the answer is lost.
+    pub lost: usize,
+    /// 429.
+    pub throttled: usize,
+    /// A listing leaves a row out.
+    pub skips: usize,
+    /// A listing shows a row twice.
+    pub doubles: usize,
+    /// A whole listing is empty.
+    pub empty: usize,
+    /// The cursor or page token is refused.
+    pub refuses_cursor: usize,
+    /// A colleague's edit leaves a row that cannot be read.
+    pub poison: usize,
+}
+
+/// One state of one record.
+#[derive(Clone, Debug)]
+pub struct Version {
+    pub rev: u64,
+    pub stamp: i64,
+    pub created: i64,
+    /// Listings show it from then on.
+    pub shown_from: i64,
+    /// What it holds; none: deleted.
+    pub props: Option<Props>,
+    /// It cannot be read.
+    pub poison: bool,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Service {
+    pub character: Character,
+    pub faults: Faults,
+    /// Each record's states, oldest first.
+    pub rows: BTreeMap<String, Vec<Version>>,
+    pub rev: u64,
+    pub instance: u32,
+    /// Its time, in milliseconds.
+    pub now: i64,
+    /// Credentials are refused.
+    pub locked: bool,
+    /// Writes of ours that changed something.
+    pub writes: u64,
+    /// The chance of the present step.
+    pub chance: Chance,
+    /// What it did, for people.
+    pub said: Vec<String>,
+    pub tells: bool,
+    backup: Option<BTreeMap<String, Vec<Version>>>,
+    next_id: u64,
+    /// Lose the answer of the next write: for scenarios.
+    pub lose_next: bool,
+}
+
+impl Service {
+    pub fn new(character: Character, now: i64) -> Self {
+        Self {
+            character,
+            faults: Faults::default(),
+            rows: BTreeMap::new(),
+            rev: 0,
+            instance: 1,
+            now,
+            locked: false,
+            writes: 0,
+            chance: Chance::new(0),
+            said: Vec::new(),
+            tells: false,
+            backup: None,
+            next_id: 100,
+            lose_next: false,
+        }
+    }
+
+    /// The present state of a record that is there.
+    pub fn present(&self, id: &str) -> Option<&Version> {
+        self.rows.get(id)?.last().filter(|version| version.props.is_some())
+    }
+
+    /// Every record that is there.
+    pub fn live(&self) -> impl Iterator<Item = (&String, &Props)> {
+        self.rows.iter().filter_map(|(id, versions)| Some((id, versions.last()?.props.as_ref()?)))
+    }
+
+    /// The properties of a record that is there.
+    pub fn props(&self, id: &str) -> Option<&Props> {
+        self.present(id)?.props.as_ref()
+    }
+
+    /// The next state of a record, in the service's own form.
+    pub fn store(&mut self, id: &str, props: Option<Props>) -> &Version {
+        self.rev += 1;
+        let character = &self.character;
+        let skew = if character.skew > 0 { self.chance.below(2 * character.skew as usize + 1) as i64 - character.skew } else { 0 };
+        let lag = if character.lag > 0 { self.chance.below(character.lag as usize + 1) as i64 } else { 0 };
+        let stamp = (self.now + skew).div_euclid(character.grain) * character.grain;
+        let versions = self.rows.entry(id.to_owned()).or_default();
+        let created = versions.last().filter(|last| last.props.is_some()).map_or(stamp, |last| last.created);
+        // One record's states show in their order.
+        let shown_from = versions.last().map_or(i64::MIN, |last| last.shown_from).max(self.now + lag);
+        let props = props.map(|mut props| {
+            if character.tidies {
+                props.values_mut().for_each(tidy);
+            }
+            if character.adds {
+                props.insert("srv".into(), Value::Text("made here".into()));
+            }
+            props.retain(|_, value| *value != Value::Null);
+            props
+        });
+        versions.push(Version { rev: self.rev, stamp, created, shown_from, props, poison: false });
+        let old = versions.len().saturating_sub(6);
+        versions.drain(..old);
+        versions.last().expect("just pushed")
+    }
+
+    /// An id of its own making.
+    pub fn new_id(&mut self) -> String {
+        self.next_id += 1;
+        self.next_id.to_string()
+    }
+
+    /// A colleague leaves a row that cannot be read for now.
+    pub fn poison(&mut self, id: &str) {
+        if let Some(last) = self.rows.get_mut(id).and_then(|versions| versions.last_mut()) {
+            last.poison = true;
+        }
+    }
+
+    /// Every row can be read again.
+    pub fn cure(&mut self) {
+        for versions in self.rows.values_mut() {
+            versions.iter_mut().for_each(|version| version.poison = false);
+        }
+    }
+
+    /// Keeps a copy of everything.
+    pub fn back_up(&mut self) {
+        self.backup = Some(self.rows.clone());
+    }
+
+    /// Goes back to the copy, as another instance; without a copy only the instance is another.
+    pub fn restore(&mut self) {
+        self.instance += 1;
+        if let Some(rows) = self.backup.take() {
+            self.rows = rows;
+        }
+    }
+
+    pub fn say(&mut self, what: impl FnOnce() -> String) {
+        if self.tells {
+            let what = what();
+            self.said.push(what);
+        }
+    }
+}
+
+fn tidy(value: &mut Value) {
+    if let Value::Text(text) = value {
+        *text = words::tidy(text);
+    }
+}

@@ -1,0 +1,175 @@
+//! Owns: what a schedule is like: services, syncs, rules, drawn from a seed. Must never know: what happens in it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use mingle_core::{
+    policy::{Merge, OnDelete, Policy},
+    run::Direction,
+    schedule::Quiet,
+};
+
+use crate::{
+    chance::Chance,
+    service::{Character, Cursor, Faults},
+    words::KEY,
+};
+
+/// One sync.
+#[derive(Clone, Debug)]
+pub struct SyncSetup {
+    pub name: &'static str,
+    /// Which service.
+    pub service: usize,
+    pub direction: Direction,
+    pub on_change: Option<Quiet>,
+}
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub services: Vec<Character>,
+    pub faults: Faults,
+    pub syncs: Vec<SyncSetup>,
+    pub policy: Policy,
+    /// Moves before the healing.
+    pub moves: usize,
+    /// A crash once in so many moves.
+    pub crashes: usize,
+    /// Values that the service refuses once in so many writes.
+    pub bad_values: usize,
+    /// The service may get a new instance, or go back to a backup.
+    pub epochs: bool,
+}
+
+/// What schedules there shall be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bias {
+    /// Only services of this kind.
+    pub kind: Option<Kind>,
+}
+
+/// The kinds of services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Kinto,
+    Rest,
+    Careless,
+}
+
+impl Setup {
+    /// From a seed.
+    pub fn draw(seed: u64, bias: Bias) -> Self {
+        let mut chance = Chance::new(seed ^ 0x5E70);
+        let kind = bias.kind.unwrap_or_else(|| *chance.pick(&[Kind::Kinto, Kind::Kinto, Kind::Rest, Kind::Rest, Kind::Careless]));
+        let character = character(kind, &mut chance);
+        let direction = match chance.below(12) {
+            0 => Direction::Down,
+            1 => Direction::Up,
+            _ => Direction::Both,
+        };
+        let quiet = Quiet { after: Duration::from_secs(2), at_most: Duration::from_secs(30) };
+        let on_change = chance.one_in(3).then_some(quiet);
+        let default = *chance.pick(&[Merge::Remote, Merge::Remote, Merge::Truth, Merge::Newest, Merge::Manual]);
+        let mut properties = BTreeMap::new();
+        if chance.one_in(3) {
+            properties.insert("b".to_owned(), Merge::Manual);
+        }
+        let policy = Policy {
+            default,
+            properties,
+            nested: false,
+            delete: if chance.one_in(3) { OnDelete::KeepDelete } else { OnDelete::KeepEdit },
+            null_is_a_value: false,
+            identity: if chance.one_in(4) { vec![KEY.to_owned()] } else { Vec::new() },
+        };
+        let faults = faults(&mut chance);
+        Self {
+            services: vec![character],
+            faults,
+            syncs: vec![SyncSetup { name: "s", service: 0, direction, on_change }],
+            policy,
+            moves: 30 + chance.below(120),
+            crashes: if chance.one_in(2) { 40 } else { 0 },
+            bad_values: if chance.one_in(4) { 8 } else { 0 },
+            epochs: chance.one_in(8),
+        }
+    }
+
+    /// Whether a service of the setup writes values its own way.
+    pub fn tidies(&self) -> bool {
+        self.services.iter().any(|character| character.tidies)
+    }
+
+    pub fn sends(&self) -> bool {
+        self.syncs.iter().any(|sync| sync.direction.sends())
+    }
+
+    pub fn brings(&self) -> bool {
+        self.syncs.iter().any(|sync| sync.direction != Direction::Up)
+    }
+}
+
+fn character(kind: Kind, chance: &mut Chance) -> Character {
+    let tidies = chance.one_in(3);
+    let adds = chance.one_in(4);
+    let silent = *chance.pick(&[0, 0, 1, 3]);
+    let page_rows = 1 + chance.below(3);
+    let errands_max = 1 + chance.below(2);
+    let common = Character {
+        cursor: Cursor::Token,
+        tombstones: true,
+        conditional: true,
+        client_ids: true,
+        grain: 1,
+        skew: 0,
+        lag: *chance.pick(&[0, 0, 3_000]),
+        date_ahead: 0,
+        tidies,
+        adds,
+        silent,
+        tells_created: true,
+        page_rows,
+        errands_max,
+    };
+    match kind {
+        Kind::Kinto => common,
+        Kind::Rest => Character {
+            cursor: Cursor::Stamp,
+            tombstones: chance.one_in(2),
+            conditional: chance.one_in(6),
+            client_ids: chance.one_in(5),
+            grain: 1_000,
+            skew: *chance.pick(&[0, 0, 1_000]),
+            lag: *chance.pick(&[0, 1_500, 3_000]),
+            date_ahead: *chance.pick(&[0, 0, 30_000, -30_000]),
+            tells_created: !chance.one_in(3),
+            ..common
+        },
+        Kind::Careless => Character {
+            cursor: Cursor::Whole,
+            tombstones: false,
+            conditional: chance.one_in(4),
+            client_ids: chance.one_in(4),
+            grain: 1_000,
+            tells_created: chance.one_in(2),
+            ..common
+        },
+    }
+}
+
+fn faults(chance: &mut Chance) -> Faults {
+    if chance.one_in(5) {
+        return Faults::default();
+    }
+    Faults {
+        offline: *chance.pick(&[0, 30]),
+        trouble: *chance.pick(&[0, 20]),
+        lost: *chance.pick(&[0, 4, 12]),
+        throttled: *chance.pick(&[0, 30]),
+        skips: *chance.pick(&[0, 6]),
+        doubles: *chance.pick(&[0, 6]),
+        empty: *chance.pick(&[0, 8]),
+        refuses_cursor: *chance.pick(&[0, 20]),
+        poison: *chance.pick(&[0, 0, 6]),
+    }
+}
