@@ -114,13 +114,18 @@ fn direction(direction: config::Direction) -> Direction {
 }
 
 /// The engine as it stands after a start: runs that a crash cut off are closed and due, pauses and a stop hold, what is unsent is
-/// a change that nobody has answered.
+/// a change that nobody has answered. `host`: a number of this machine, which spreads its syncs; `seed`: makes the ids of runs.
 ///
 /// # Errors
 /// What the store says.
-pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, seed: u64, now: Timestamp) -> Result<Engine, StoreError> {
+pub fn engine(
+    store: &Store,
+    syncs: &BTreeMap<Name, Known>,
+    host: u64,
+    seed: u64,
+    now: Timestamp,
+) -> Result<Engine, StoreError> {
     store.write_blocking(Class::Interactive, now, store::sync::recover)?;
-    let host = clock::host();
     let mut facts = BTreeMap::new();
     for (name, known) in syncs {
         let (last, failures, paused, unsent) = store.read(|reader| {

@@ -10,6 +10,7 @@ use std::{
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use mingle_core::{
     ask::{Refusal, Trouble},
+    engine::Mark,
     replica::{Answer, Asked, Errand, Failure, RemoteError},
     run::{Effect, Event, Order},
     time::Timestamp,
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     remotes::{Pending, Remote, wrap},
     store::{
-        Class, Store, StoreError,
+        Class, Store, StoreError, marks,
         sync::{self, Ground, SyncSpec},
     },
 };
@@ -259,9 +260,10 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
                 .write(background, now, move |tx| sync::apply(tx, &ground, &rows, asked, pass, resume.as_ref(), deletes_left));
             Event::Applied(write.await?)
         }
-        Effect::Complete { watermark } => {
+        Effect::Complete { watermark, began } => {
             let ground = ground()?;
-            let rejected = store.write(background, now, move |tx| sync::complete(tx, &ground, watermark.as_ref())).await?;
+            let write = store.write(background, now, move |tx| sync::complete(tx, &ground, watermark.as_ref(), began));
+            let rejected = write.await?;
             Event::Completed { rejected }
         }
         Effect::Ghosts { pass, most } => {
@@ -284,4 +286,18 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
         }
         Effect::Hurry | Effect::Open | Effect::Fetch { .. } | Effect::Ask { .. } | Effect::Send { .. } => Event::Start,
     })
+}
+
+/// Writes down what holds over a restart.
+///
+/// # Errors
+/// What the store says.
+pub async fn write_down(store: &Store, mark: Mark, now: Timestamp) -> Result<(), Refusal> {
+    let written = store.write(Class::Interactive, now, move |tx| match mark {
+        Mark::Stopped { since, by, ended } => marks::set_stopped(tx, Some(&marks::StopMark { since, by, ended })),
+        Mark::Running => marks::set_stopped(tx, None),
+        Mark::Paused { sync, since, by } => marks::set_paused(tx, &sync, Some((since, by))),
+        Mark::Resumed { sync } => marks::set_paused(tx, &sync, None),
+    });
+    written.await.map_err(Refusal::from)
 }

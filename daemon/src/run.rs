@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use mingle_core::{
     ask::{News, Refusal},
-    engine::{Answer, Ask, AskId, BoardCopy, Effect, Engine, Event, Mark},
+    engine::{Answer, Ask, AskId, BoardCopy, Effect, Engine, Event},
     limits, run,
     schedule::{Name, StopReason},
 };
@@ -32,11 +32,11 @@ use crate::{
         server::{Server, Settings},
     },
     keeper, login, notify,
-    perform::{Site, perform},
+    perform::{Site, perform, write_down},
     remotes::{Means, http, settings::RemoteSettings},
     signals::Signal,
     start::Started,
-    store::{Class, Options, Origin, Store, StoreError, marks},
+    store::{Class, Options, Origin, Store, marks},
 };
 
 /// What comes into the loop.
@@ -98,7 +98,7 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     let means = boot::means(http, &started.paths.config);
     let syncs = boot::syncs(&started.config, &means);
     let (_, seed) = clock::new_id().as_u64_pair();
-    let engine = boot::engine(&store, &syncs, seed, now).context("failed to read what the store remembers")?;
+    let engine = boot::engine(&store, &syncs, clock::host(), seed, now).context("failed to read what the store remembers")?;
     Ok(Opened { store, moved_aside: opened.moved_aside, means, syncs, engine })
 }
 
@@ -298,7 +298,7 @@ impl Office {
             Effect::Write(id, mark) => {
                 let (store, inbox) = (self.store.clone(), self.inbox.clone());
                 self.tasks.spawn(async move {
-                    let written = write_mark(&store, mark).await.map_err(Refusal::from);
+                    let written = write_down(&store, mark, clock::now()).await;
                     let _ = inbox.send(Letter::Event(Event::Written(id, written))).await;
                 });
             }
@@ -335,15 +335,4 @@ impl Office {
         let crons = jobs.filter_map(|(name, job)| Some((name.clone(), job.plan.cron.clone()?))).collect();
         self.alarm.crons(crons);
     }
-}
-
-async fn write_mark(store: &Store, mark: Mark) -> Result<(), StoreError> {
-    store
-        .write(Class::Interactive, clock::now(), move |tx| match mark {
-            Mark::Stopped { since, by, ended } => marks::set_stopped(tx, Some(&marks::StopMark { since, by, ended })),
-            Mark::Running => marks::set_stopped(tx, None),
-            Mark::Paused { sync, since, by } => marks::set_paused(tx, &sync, Some((since, by))),
-            Mark::Resumed { sync } => marks::set_paused(tx, &sync, None),
-        })
-        .await
 }

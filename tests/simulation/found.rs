@@ -13,8 +13,8 @@ use crate::{
     world::World,
 };
 
-/// Everything the oracle asks for.
-pub fn found(world: &World) -> Found {
+/// Everything the oracle asks for. `keys`: of deleted records, by id.
+pub fn found(world: &World, keys: &BTreeMap<String, String>) -> Found {
     let truth: Vec<Props> = world.truth().into_iter().map(|(_, _, props)| props).collect();
     let services: Vec<Vec<Props>> =
         world.services.iter().map(|service| lock(service).live().map(|(_, props)| props.clone()).collect()).collect();
@@ -41,12 +41,13 @@ pub fn found(world: &World) -> Found {
         }
         let mut rejected = Vec::new();
         let mut statement = reader.prepare_cached(
-            "SELECT j.side, r.data, j.remote_id, j.refused, j.replica FROM m_rejection j LEFT JOIN m_record r ON r.record = j.record",
+            "SELECT j.side, r.data, j.remote_id, j.refused, r.id FROM m_rejection j LEFT JOIN m_record r ON r.record = j.record",
         )?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let side: String = row.get(0)?;
-            let mut keys: Vec<String> = key_of(row.get(1)?).into_iter().chain(key_of(row.get(3)?)).collect();
+            let buried = row.get::<_, Option<String>>(4)?.and_then(|id| keys.get(&id).cloned());
+            let mut keys: Vec<String> = key_of(row.get(1)?).into_iter().chain(key_of(row.get(3)?)).chain(buried).collect();
             if let Some(remote_id) = row.get::<_, Option<String>>(2)? {
                 keys.extend(by_remote_id(world, &remote_id));
             }

@@ -37,6 +37,8 @@ struct End {
     key: String,
     /// What its author had before their eyes.
     saw: BTreeMap<String, String>,
+    /// The daemon knew of the record: that one of its own was made whose answer was lost, and is gone again, nobody can tell.
+    known: bool,
 }
 
 /// What has happened.
@@ -85,6 +87,8 @@ pub struct Terms {
     pub restored: bool,
     /// Merge bases were forgotten (refresh, another epoch): what differs goes to the policy, and what is gone there is made anew.
     pub forgot: bool,
+    /// A service that rewrites values, and lost answers: whether a value there is ours cannot always be told.
+    pub blurred: bool,
 }
 
 impl History {
@@ -114,10 +118,10 @@ impl History {
     }
 
     /// A record is deleted by somebody who sees `before`.
-    pub fn ends(&mut self, who: Who, before: &Props) {
+    pub fn ends(&mut self, who: Who, before: &Props, known: bool) {
         let Some(key) = words::key(before) else { return };
         let saw = PROPERTIES.iter().filter_map(|name| Some(((*name).to_owned(), words::at(before, name)?))).collect();
-        self.ends.push(End { who, key, saw });
+        self.ends.push(End { who, key, saw, known });
     }
 
     /// Whether `later` was written by somebody who had seen `earlier`, directly or through what they overwrote.
@@ -141,7 +145,7 @@ impl History {
         converged(found, terms, &mut wrong);
         self.lost(found, terms, &mut wrong);
         self.resurrected(found, terms, &mut wrong);
-        if !terms.forgot {
+        if !(terms.forgot || terms.blurred) {
             self.false_conflicts(found, &mut wrong);
         }
         wrong
@@ -203,7 +207,7 @@ impl History {
             if end.who != Who::App && (!terms.colleagues_count || terms.forgot) {
                 continue;
             }
-            if self.revived.contains(&end.key) {
+            if self.revived.contains(&end.key) || !end.known {
                 continue;
             }
             let lives = found.truth.iter().any(|props| words::key(props).as_ref() == Some(&end.key));
@@ -278,7 +282,9 @@ fn converged(found: &Found, terms: Terms, wrong: &mut Vec<String>) {
             let (here, there) = (words::at(ours, name), words::at(theirs, name));
             // A property of the service's own never comes with a sync that only sends.
             let own = !terms.brings && here.is_none();
-            if here != there && !frozen && !own {
+            // Without a base absence clears nothing, and a sync that only brings does not put it back there.
+            let kept = terms.forgot && !terms.sends && there.is_none();
+            if here != there && !frozen && !own && !kept {
                 wrong.push(format!("diverged: {key}.{name} is {here:?} in the truth and {there:?} at the service"));
             }
         }

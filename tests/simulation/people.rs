@@ -25,6 +25,8 @@ pub struct People {
     memory: BTreeMap<String, (u64, Props)>,
     /// What is deleted and known to be, for who makes it again: id and key.
     buried: Vec<(String, String)>,
+    /// The keys of records that were deleted, by id.
+    pub keys: BTreeMap<String, String>,
     next_value: usize,
     next_key: usize,
     next_op: usize,
@@ -171,8 +173,9 @@ impl People {
     fn app_deletes(&mut self, world: &mut World, id: &str, seq: u64, props: &Props) {
         let write = Write::Delete { collection: COLLECTION.into(), id: id.to_owned(), if_seq: Some(seq) };
         if self.write(world, &mut Chance::new(seq), write) {
-            self.history.ends(Who::App, props);
+            self.history.ends(Who::App, props, true);
             if let Some(key) = words::key(props) {
+                self.keys.insert(id.to_owned(), key.clone());
                 self.buried.push((id.to_owned(), key));
             }
         }
@@ -251,6 +254,7 @@ impl People {
     pub fn colleague_deletes(&mut self, world: &mut World, at: usize, id: &str, props: &Props) {
         lock(&world.services[at]).store(id, None);
         world.trace.line(|| format!("colleague {at}: deletes {id} {}", trace::props(props)));
-        self.history.ends(Who::Colleague(at), props);
+        let known = world.knows(id);
+        self.history.ends(Who::Colleague(at), props, known);
     }
 }

@@ -109,13 +109,14 @@ pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Repo
         brings: world.setup.brings(),
         restored: false,
         forgot: false,
+        blurred: world.setup.tidies() && (world.setup.faults.lost > 0 || world.setup.crashes > 0),
     };
     for (what, chance) in deeds {
         one(&mut world, &mut people, &mut terms, WEIGHTS[*what].0, &mut Chance::new(*chance));
     }
     let mut wrong = heal(&mut world, Chance::new(seed ^ 0x0EA1));
     wrong.append(&mut people.wrong);
-    wrong.extend(people.history.check(&found::found(&world), terms));
+    wrong.extend(people.history.check(&found::found(&world, &people.keys), terms));
     for line in &wrong {
         world.trace.line(|| format!("WRONG: {line}"));
     }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use mingle_core::{
     policy::{Merge, OnDelete, Policy},
     run::Direction,
-    schedule::Quiet,
 };
+use mingled::config::OnChange;
 
 use crate::{
     chance::Chance,
@@ -21,7 +21,9 @@ pub struct SyncSetup {
     /// Which service.
     pub service: usize,
     pub direction: Direction,
-    pub on_change: Option<Quiet>,
+    pub on_change: Option<OnChange>,
+    /// Runs by itself that often.
+    pub every: Option<Duration>,
 }
 
 /// All of it.
@@ -67,7 +69,7 @@ impl Setup {
             1 => Direction::Up,
             _ => Direction::Both,
         };
-        let quiet = Quiet { after: Duration::from_secs(2), at_most: Duration::from_secs(30) };
+        let quiet = OnChange { after: Duration::from_secs(2), at_most: Duration::from_secs(30) };
         let on_change = chance.one_in(3).then_some(quiet);
         let default = *chance.pick(&[Merge::Remote, Merge::Remote, Merge::Truth, Merge::Newest, Merge::Manual]);
         let mut properties = BTreeMap::new();
@@ -86,7 +88,7 @@ impl Setup {
         Self {
             services: vec![character],
             faults,
-            syncs: vec![SyncSetup { name: "s", service: 0, direction, on_change }],
+            syncs: vec![SyncSetup { name: "s", service: 0, direction, on_change, every: chance.one_in(4).then(|| Duration::from_secs(20)) }],
             policy,
             moves: 30 + chance.below(120),
             crashes: if chance.one_in(2) { 40 } else { 0 },

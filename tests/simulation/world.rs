@@ -6,27 +6,29 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use mingle_core::{
     ask::{self, RunMode, RunRequest, Write, Writer},
-    engine::{Ask, AskId, Effect, Engine, Event, Mark, SyncFacts},
+    engine::{Ask, AskId, Effect, Engine, Event},
     record::Props,
     run,
-    schedule::{Job, Last, Name, Needs, Plan, StopReason},
+    schedule::Name,
     time::Timestamp,
 };
 use mingled::{
-    json,
-    perform::{Site, perform},
-    store::{self, Class, CollectionDefinition, Commits, Ids, Origin, Store, sync::SyncSpec},
+    boot::{self, Known},
+    config, json,
+    perform::{Site, perform, write_down},
+    store::{self, Class, CollectionDefinition, Commits, Ids, Origin, Store, marks, sync::SyncSpec},
 };
 
 use crate::{
     chance::Chance,
     fake::{FakeOpener, Shared, lock},
     service::Service,
-    setup::Setup,
+    setup::{Setup, SyncSetup},
     trace::{self, Trace},
 };
 
@@ -46,11 +48,9 @@ pub struct World {
     pub now: i64,
     engine: Engine,
     commits: Commits,
-    specs: BTreeMap<Name, (Arc<SyncSpec>, Shared)>,
+    syncs: BTreeMap<Name, Known>,
     sites: BTreeMap<Name, Arc<Site>>,
     tasks: Vec<Task>,
-    /// What the daemon would find written down after a crash, where the store does not hold it.
-    marks: Marks,
     next_ask: AskId,
     boots: u64,
     seed: u64,
@@ -58,25 +58,47 @@ pub struct World {
     pub wake: Option<Timestamp>,
 }
 
-#[derive(Default)]
-struct Marks {
-    stopped: Option<(Timestamp, Option<String>, Vec<String>)>,
-    paused: Vec<String>,
-}
-
-/// One effect of a run on its way.
-struct Task {
-    sync: Name,
-    state: State,
-}
-
-enum State {
+/// Something on its way, which ends in an event.
+enum Task {
     /// Nothing of it was done.
-    Waiting(run::Effect),
+    Waiting(Name, run::Effect),
     /// Begun.
-    Going(Pin<Box<dyn Future<Output = run::Event>>>),
+    Going(Pin<Box<dyn Future<Output = Event>>>),
     /// Done, and the engine has not heard of it.
-    Done(run::Event),
+    Done(Event),
+}
+
+/// A sync as the daemon's boot makes it from a configuration.
+fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
+    let definition = config::SyncDefinition {
+        collection: COLLECTION.into(),
+        remote: format!("remote{}", sync.service),
+        resource: "r".into(),
+        direction: match sync.direction {
+            run::Direction::Down => config::Direction::Down,
+            run::Direction::Up => config::Direction::Up,
+            run::Direction::Both => config::Direction::Both,
+        },
+        timing: config::Timing {
+            repeat: sync.every.map_or(config::Repeat::Never, |every| config::Repeat::Every { every, flex: every }),
+            on_start: false,
+            on_change: sync.on_change,
+            deadline: None,
+            stall: None,
+            backoff: config::Backoff { first: Duration::from_secs(30), at_most: Duration::from_secs(3_600), doubles: true },
+            alert_after: Duration::from_secs(86_400),
+        },
+    };
+    let spec = SyncSpec {
+        name: sync.name.into(),
+        collection: COLLECTION.into(),
+        remote: definition.remote.clone(),
+        identity: format!("identity{}", sync.service),
+        history: format!("history{}", sync.service),
+        direction: sync.direction,
+        policy: setup.policy.clone(),
+    };
+    Known { spec: Arc::new(spec), opener: Arc::new(FakeOpener(Arc::clone(&services[sync.service]))), definition }
 }
 
 impl World {
@@ -100,21 +122,7 @@ impl World {
                 Arc::new(Mutex::new(service))
             })
             .collect();
-        let specs = setup
-            .syncs
-            .iter()
-            .map(|sync| {
-                let spec = SyncSpec {
-                    name: sync.name.into(),
-                    collection: COLLECTION.into(),
-                    remote: format!("remote{}", sync.service),
-                    identity: format!("identity{}", sync.service),
-                    direction: sync.direction,
-                    policy: setup.policy.clone(),
-                };
-                (Name::from(sync.name), (Arc::new(spec), Arc::clone(&services[sync.service])))
-            })
-            .collect();
+        let syncs = setup.syncs.iter().map(|sync| (Name::from(sync.name), known(&setup, sync, &services))).collect();
         let commits = store.commits();
         let mut world = Self {
             engine: Engine::new(BTreeMap::new(), None, 0, now),
@@ -124,10 +132,9 @@ impl World {
             trace: Trace::new(traced),
             now: BEGAN,
             commits,
-            specs,
+            syncs,
             sites: BTreeMap::new(),
             tasks: Vec::new(),
-            marks: Marks::default(),
             next_ask: 0,
             boots: 0,
             seed,
@@ -154,33 +161,9 @@ impl World {
 
     /// Starts the daemon over the store as it is.
     fn boot(&mut self) {
-        let now = self.timestamp();
         self.boots += 1;
-        let crashed = self.store.write_blocking(Class::Interactive, now, store::sync::recover).expect("recovery");
-        let mut facts = BTreeMap::new();
-        for sync in &self.setup.syncs {
-            let name = Name::from(sync.name);
-            let plan = Plan {
-                remote: Name::from(format!("remote{}", sync.service)),
-                resource: "r".into(),
-                collection: COLLECTION.into(),
-                on_change: sync.on_change,
-                needs: Needs::local(),
-                ..Plan::default()
-            };
-            let last = if crashed.iter().any(|of| of == sync.name) {
-                Last::Stopped { began: now, reason: StopReason::Crash }
-            } else {
-                Last::Never
-            };
-            let mut job = Job::new(plan, last, 0, now);
-            job.paused = self.marks.paused.iter().any(|paused| paused == sync.name);
-            if sync.direction.sends() {
-                job.changed(now);
-            }
-            facts.insert(name, SyncFacts { collection: COLLECTION.into(), direction: sync.direction, job });
-        }
-        self.engine = Engine::new(facts, self.marks.stopped.clone(), self.seed ^ (self.boots << 32), now);
+        let seed = self.seed ^ (self.boots << 32);
+        self.engine = boot::engine(&self.store, &self.syncs, 1, seed, self.timestamp()).expect("the engine boots");
         self.tell(Event::Look);
     }
 
@@ -206,10 +189,9 @@ impl World {
     fn start(&mut self, effect: Effect) {
         match effect {
             Effect::Begin { sync, order } => {
-                let (spec, service) = &self.specs[&sync];
+                let known = &self.syncs[&sync];
                 self.trace.line(|| format!("run {} of {sync} begins: {order:?}", order.run));
-                let opener = Arc::new(FakeOpener(Arc::clone(service)));
-                let site = Site::new(self.store.clone(), Arc::clone(spec), order, opener);
+                let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener));
                 self.sites.insert(sync, Arc::new(site));
             }
             Effect::Run(sync, run::Effect::Hurry) => {
@@ -217,23 +199,25 @@ impl World {
                     site.hurry();
                 }
             }
-            Effect::Run(sync, effect) => self.tasks.push(Task { sync, state: State::Waiting(effect) }),
+            Effect::Run(sync, effect) => self.tasks.push(Task::Waiting(sync, effect)),
             Effect::Over(sync) => {
                 self.trace.line(|| format!("run of {sync} is over"));
                 self.sites.remove(&sync);
             }
             Effect::Write(id, mark) => {
-                match mark {
-                    Mark::Stopped { since, by, ended } => self.marks.stopped = Some((since, by, ended)),
-                    Mark::Running => self.marks.stopped = None,
-                    Mark::Paused { sync, .. } => self.marks.paused.push(sync),
-                    Mark::Resumed { sync } => self.marks.paused.retain(|paused| *paused != sync),
-                }
-                self.tell(Event::Written(id, Ok(())));
+                let (store, now) = (self.store.clone(), self.timestamp());
+                let written = async move { Event::Written(id, write_down(&store, mark, now).await) };
+                self.tasks.push(Task::Going(Box::pin(written)));
+            }
+            Effect::NeverBegan { run, sync, reason } => {
+                let written = self
+                    .store
+                    .write_blocking(Class::Interactive, self.timestamp(), move |tx| marks::never_began(tx, &run, &sync, reason));
+                written.expect("a history row");
             }
             Effect::Wake(at) => self.wake = at,
             Effect::Answer(_, answer) => self.trace.line(|| format!("answer: {answer:?}")),
-            Effect::NeverBegan { .. } | Effect::Tell(_) => {}
+            Effect::Tell(_) => {}
         }
     }
 
@@ -261,38 +245,39 @@ impl World {
             return;
         }
         let at = chance.below(self.tasks.len());
-        let Task { sync, state } = self.tasks.swap_remove(at);
-        let mut future = match state {
-            State::Done(event) => return self.hear(sync, event),
-            State::Waiting(effect) => {
+        let mut future = match self.tasks.swap_remove(at) {
+            Task::Done(event) => return self.hear(event),
+            Task::Waiting(sync, effect) => {
                 self.trace.line(|| format!("{sync}: {}", trace::effect(&effect)));
                 let Some(site) = self.sites.get(&sync) else { return };
-                Box::pin(perform(Arc::clone(site), effect, self.timestamp())) as Pin<Box<dyn Future<Output = run::Event>>>
+                let performed = perform(Arc::clone(site), effect, self.timestamp());
+                Box::pin(async move { Event::Run(sync, performed.await) }) as Pin<Box<dyn Future<Output = Event>>>
             }
-            State::Going(future) => future,
+            Task::Going(future) => future,
         };
         let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         self.take_words();
         match polled {
-            Poll::Pending => self.tasks.push(Task { sync, state: State::Going(future) }),
+            Poll::Pending => self.tasks.push(Task::Going(future)),
             Poll::Ready(event) => {
                 self.listen();
                 // Its event may wait a while, in which a crash or a stop may fall.
-                if chance.one_in(3) { self.tasks.push(Task { sync, state: State::Done(event) }) } else { self.hear(sync, event) }
+                if chance.one_in(3) { self.tasks.push(Task::Done(event)) } else { self.hear(event) }
             }
         }
     }
 
-    fn hear(&mut self, sync: Name, event: run::Event) {
+    fn hear(&mut self, event: Event) {
         if self.trace.on() {
             let told = match &event {
-                run::Event::Page(Ok(_)) => "page".into(),
-                run::Event::Sent(_) => "sent".into(),
-                other => format!("{other:?}"),
+                Event::Run(sync, run::Event::Page(Ok(_))) => format!("{sync} -> page"),
+                Event::Run(sync, run::Event::Sent(_)) => format!("{sync} -> sent"),
+                Event::Run(sync, event) => format!("{sync} -> {event:?}"),
+                other => format!("-> {other:?}"),
             };
-            self.trace.line(|| format!("{sync} -> {told}"));
+            self.trace.line(|| told);
         }
-        self.tell(Event::Run(sync, event));
+        self.tell(event);
     }
 
     fn take_words(&mut self) {
@@ -371,6 +356,12 @@ impl World {
             .map_err(ask::Refusal::from);
         self.listen();
         written
+    }
+
+    /// Whether the daemon knows a record of a service.
+    pub fn knows(&self, remote_id: &str) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE remote_id = ?1 UNION ALL SELECT 1 FROM m_former WHERE remote_id = ?1)";
+        self.store.read(|reader| Ok(reader.query_row(sql, [remote_id], |row| row.get(0))?)).expect("the store reads")
     }
 
     /// Every live record of the truth: id, seq, properties.

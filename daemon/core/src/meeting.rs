@@ -63,7 +63,7 @@ pub struct Sent {
     pub seq: u64,
     /// What it carries; `None` inside: cleared.
     pub what: SentWhat,
-    /// The server's clock when it left, where known.
+    /// The server's clock when it left; ours where that is not known.
     pub server_time: Option<Timestamp>,
     /// A read by id has looked since; it no longer forces another look. It still counts as a base (see [`based`]).
     pub looked: bool,

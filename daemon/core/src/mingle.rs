@@ -110,8 +110,10 @@ pub enum Verdict {
 #[must_use]
 pub fn mingle(sides: &Sides<'_>) -> Mingled {
     match (sides.base, sides.truth, sides.theirs) {
-        (Base::Known(agreed), Some(truth), None) => deleted(sides, agreed, truth),
-        (Base::Known(agreed), None, Some(theirs)) => deleted(sides, agreed, theirs),
+        (Base::Known(agreed), Some(truth), None) => deleted(sides, Some(agreed), truth),
+        (Base::Known(agreed), None, Some(theirs)) => deleted(sides, Some(agreed), theirs),
+        // The link has lost its base, and the truth has deleted the record: whether theirs was edited since cannot be told.
+        (Base::Unknown, None, Some(theirs)) => deleted(sides, None, theirs),
         // Nobody deleted anything: it was not there before, or both agree that it is gone.
         (_, truth, None) => Mingled { truth: truth.cloned(), clashes: Vec::new() },
         (_, None, Some(theirs)) => Mingled { truth: Some(sides.carried.of(theirs)), clashes: Vec::new() },
@@ -153,9 +155,9 @@ fn at<'a>(policy: &Policy, around: Option<&str>, name: &'a str) -> std::borrow::
     if policy.nested { path::join(around, name).into() } else { name.into() }
 }
 
-/// One side deleted the record, the other has `left`.
-fn deleted(sides: &Sides<'_>, agreed: &Props, left: &Props) -> Mingled {
-    if alike(agreed, left, sides.carried, sides.policy) {
+/// One side deleted the record, the other has `left`; without `agreed` it counts as edited.
+fn deleted(sides: &Sides<'_>, agreed: Option<&Props>, left: &Props) -> Mingled {
+    if agreed.is_some_and(|agreed| alike(agreed, left, sides.carried, sides.policy)) {
         return Mingled { truth: None, clashes: Vec::new() };
     }
     let whole = |props: &Props| Value::Map(props.clone());
@@ -166,7 +168,7 @@ fn deleted(sides: &Sides<'_>, agreed: &Props, left: &Props) -> Mingled {
     };
     let clash = Clash {
         property: None,
-        agreed: Some(whole(agreed)),
+        agreed: agreed.map(whole),
         truth: sides.truth.map(whole),
         theirs: theirs.map(Value::Map),
         verdict,

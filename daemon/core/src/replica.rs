@@ -252,6 +252,17 @@ pub struct Abilities {
     pub page_rows: usize,
 }
 
+impl Abilities {
+    /// How much later than it happened a change may show in a listing: the overlap, or what it would be by default.
+    #[must_use]
+    pub fn lateness(&self) -> Duration {
+        match self.cursor {
+            Cursor::Stamp { overlap } => overlap,
+            _ => self.modified_grain.unwrap_or(Duration::from_secs(1)) * 2 + Duration::from_secs(5),
+        }
+    }
+}
+
 /// How a listing goes on from one run to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cursor {

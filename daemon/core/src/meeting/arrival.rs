@@ -16,6 +16,8 @@ pub enum Arrival {
     Ask,
     /// Both sides meet.
     Meet,
+    /// The link's record stands at the remote a second time, under an id that it had before.
+    Second,
 }
 
 /// Judges a row. `asked`: it was asked for by id just now, so it is believed.
@@ -28,6 +30,9 @@ pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: 
     let left = strong && row.revision.as_ref().is_some_and(|revision| link.left.contains(revision));
     let older = !strong && row.modified.is_some() && row.modified < link.modified;
     let believe_all = planted::is("old revision believed");
+    if link.remote_id.as_ref().is_some_and(|present| *present != row.remote_id) {
+        return former(link, row, asked);
+    }
     match (&row.state, &link.agreed) {
         (RowState::Unreadable(_), _) => Arrival::Meet,
         (RowState::Gone, Agreed::Gone) => {
@@ -55,6 +60,18 @@ pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: 
             };
             if repeats && !link.in_doubt() { Arrival::Echo } else { Arrival::Meet }
         }
+    }
+}
+
+/// A row under an id that the link had once, while it has another: its end is old news; alive and asked for, there are two at the
+/// remote.
+fn former(link: &Link, row: &Row, asked: bool) -> Arrival {
+    let left = row.revision.as_ref().is_some_and(|revision| link.left.contains(revision));
+    match (&row.state, asked) {
+        (RowState::Gone, _) => Arrival::Echo,
+        (_, true) => Arrival::Second,
+        (_, false) if left => Arrival::Echo,
+        (_, false) => Arrival::Ask,
     }
 }
 

@@ -128,6 +128,7 @@ fn known(
             applied.ask.push(row.remote_id.clone());
             return Ok(());
         }
+        Arrival::Second => return second(tx, ground, linked, row, applied),
         Arrival::Meet => {}
     }
     let stamps = stamps(tx.conn(), ground, &was.held, row.modified)?;
@@ -145,6 +146,28 @@ fn known(
     let written = write_met(tx, ground, &linked, &was, met, None)?;
     applied.changed += u64::from(written.changed);
     applied.conflicts += written.conflicts;
+    Ok(())
+}
+
+/// One record of ours, two at the remote: neither is touched for the other's sake, and a person is told.
+fn second(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied: &mut Applied) -> Result<(), StoreError> {
+    let what = format!(
+        "the remote has it twice: as {:?}, and as {:?}, which it was before and which had been deleted; delete one of them there",
+        linked.state.remote_id.as_deref().unwrap_or_default(),
+        row.remote_id
+    );
+    let rejected = Rejected {
+        side: "down",
+        link: None,
+        record: Some(linked.record),
+        remote_id: Some(&row.remote_id),
+        revision: row.revision.as_deref(),
+        action: "apply",
+        what: &what,
+        refused: None,
+    };
+    reject(tx, ground, &rejected)?;
+    applied.rejected += 1;
     Ok(())
 }
 

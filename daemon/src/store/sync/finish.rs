@@ -3,6 +3,7 @@
 use mingle_core::{
     ask::Trouble,
     run::{Ended, Outcome, Watermark},
+    time::Timestamp,
 };
 use rusqlite::params;
 
@@ -10,8 +11,13 @@ use super::{Ground, Rejected, link, position, reject};
 use crate::store::{error::StoreError, tx::Tx};
 
 /// The listing came to its end: the watermark is taken, nothing is left to resume, and creates whose answers are outstanding have
-/// been looked for. Returns the rejections made: creates whose outcome cannot be told.
-pub fn complete(tx: &mut Tx<'_>, ground: &Ground, watermark: Option<&Watermark>) -> Result<u64, StoreError> {
+/// been looked for. `began`: the server's clock when the listing began. Returns the rejections made: creates whose outcome cannot be told.
+pub fn complete(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    watermark: Option<&Watermark>,
+    began: Option<Timestamp>,
+) -> Result<u64, StoreError> {
     if let Some(watermark) = watermark {
         tx.conn()
             .prepare_cached("UPDATE m_sync SET watermark = ?2 WHERE name = ?1")?
@@ -23,6 +29,11 @@ pub fn complete(tx: &mut Tx<'_>, ground: &Ground, watermark: Option<&Watermark>)
     let mut rejected = 0;
     for linked in link::open_creates(tx.conn(), ground.replica)? {
         let mut state = linked.state;
+        // A listing that began too soon after may not show it yet.
+        let look_from = state.sent.iter().filter_map(|sent| sent.server_time).max().map(|sent| sent.plus(ground.abilities.lateness()));
+        if look_from.is_some_and(|from| began.unwrap_or(tx.now()) < from) {
+            continue;
+        }
         let strangers = state.sent.iter().any(|sent| sent.strangers > 0);
         // A complete look found no row that could be ours: it never arrived, and may be repeated.
         for sent in &mut state.sent {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use mingle_core::{
-    meeting::{Met, Rules},
+    meeting::{Agreed, Met, Rules, at},
     mingle::Stamps,
     policy::{Merge, Policy},
     record::Props,
@@ -150,6 +150,9 @@ fn write_met(
     if let Some(former) = &met.former {
         link::former(tx, ground.replica, former, linked.link)?;
     }
+    if let Agreed::Own(theirs) = &state.agreed {
+        keep_current(tx, linked.link, theirs)?;
+    }
     for property in &met.thawed {
         tx.conn()
             .prepare_cached(
@@ -162,6 +165,17 @@ fn write_met(
         conflicts::record(tx, &was.held, Some(linked.link), &ground.spec.remote, clash, Some(was.held.seq), seq)?;
     }
     Ok(Written { changed: met.changed, conflicts })
+}
+
+/// An open conflict names what the replica has now: who decides for it must not bring back a value that was overwritten there since.
+fn keep_current(tx: &Tx<'_>, link: i64, theirs: &Props) -> Result<(), StoreError> {
+    for property in frozen(tx.conn(), link)? {
+        let value = at(theirs, &property).map(json::write_value);
+        tx.conn()
+            .prepare_cached("UPDATE m_conflict SET theirs = ?3 WHERE link = ?1 AND property = ?2 AND open = 1")?
+            .execute(params![link, property, value])?;
+    }
+    Ok(())
 }
 
 /// A rejection to be written.

@@ -88,6 +88,7 @@ fn one(
         }
     }
     let mut state = linked.state;
+    let server_time = Some(server_time.unwrap_or(tx.now()));
     state.sent.push(Sent { seq, what: errand::sent(&action), server_time, looked: false, strangers: 0 });
     if let Action::Create { remote_id: Some(id), .. } = &action {
         state.remote_id = Some(id.clone());

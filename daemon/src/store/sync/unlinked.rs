@@ -78,7 +78,8 @@ fn meet_with(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, appli
 
 /// Offers a row to the creates whose answers are outstanding, where the remote makes ids: it matches if the identity properties are
 /// equal, or, with no identity, every carried property equals what was sent. One match: it is ours. Else every open create has met
-/// a stranger, and is never repeated without a person.
+/// a stranger, and is never repeated without a person. When the row was made is not asked: the clock of its stamps is not the one that
+/// told us when we sent.
 fn adopt(tx: &mut Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<Option<Linked>, StoreError> {
     if planted::is("unlinked row not offered to unknown creates") {
         return Ok(None);
@@ -89,11 +90,6 @@ fn adopt(tx: &mut Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<O
     }
     let none = std::collections::BTreeSet::new();
     let rules = ground.rules(&none);
-    // What was made before ours was sent is not ours.
-    open.retain(|linked| match (row.created, linked.state.sent.last().and_then(|sent| sent.server_time)) {
-        (Some(created), Some(sent)) => created >= sent.minus(std::time::Duration::from_secs(7)),
-        _ => true,
-    });
     let matching: Vec<usize> = (0..open.len()).filter(|at| matches_create(&open[*at].state, props, rules)).collect();
     if let [only] = matching[..] {
         let mut linked = open.swap_remove(only);
@@ -110,12 +106,17 @@ fn adopt(tx: &mut Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<O
 }
 
 fn matches_create(state: &Link, props: &Props, rules: Rules<'_>) -> bool {
-    let Some(SentWhat::Create(sent)) = state.sent.last().map(|sent| &sent.what) else { return false };
     let identity = &rules.policy.identity;
-    if identity.is_empty() {
-        return alike(&rules.abilities.carried.of(props), sent, rules);
-    }
-    identity.iter().all(|name| sent.contains_key(name) && same(props.get(name), sent.get(name), rules.policy.likeness(name)))
+    let theirs = rules.abilities.carried.of(props);
+    let equals = |sent: &Props| match identity.is_empty() {
+        true => alike(&theirs, sent, rules),
+        false => {
+            let same = |name: &String| same(theirs.get(name), sent.get(name), rules.policy.likeness(name));
+            identity.iter().all(|name| sent.contains_key(name) && same(name))
+        }
+    };
+    // An earlier one that was looked for may still have come late.
+    state.sent.iter().any(|sent| matches!(&sent.what, SentWhat::Create(sent) if equals(sent)))
 }
 
 /// The one live record without a link at this replica that has the row's identity properties, all of them present. In a sync that
