@@ -47,7 +47,6 @@ struct FoundSoFar {
     remote: Option<Arc<dyn Remote>>,
     epoch: String,
     ground: Option<Arc<Ground>>,
-    server_time: Option<Timestamp>,
 }
 
 impl Site {
@@ -144,11 +143,7 @@ async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
         Effect::Fetch { from, page, rows } => {
             let Some(remote) = site.found().remote else { return Event::Page(Err(stopped())) };
             let listed = until_hurried(site, remote.list(&from, page.as_deref(), rows)).await;
-            let page = listed.unwrap_or_else(|| Err(stopped()));
-            if let Ok(page) = &page {
-                site.note(|found| found.server_time = page.server_time.or(found.server_time));
-            }
-            Event::Page(page)
+            Event::Page(listed.unwrap_or_else(|| Err(stopped())))
         }
         Effect::Ask { remote_ids } => Event::Asked(ask(site, remote_ids).await),
         Effect::Send { errands } => Event::Sent(send(site, errands).await),
@@ -176,7 +171,6 @@ async fn open(site: &Site) -> Result<(), RemoteError> {
     let (remote, greeting) = until_hurried(site, work).await.unwrap_or_else(|| Err(stopped()))?;
     site.note(|found| {
         found.epoch = format!("{}\u{1f}{}", site.spec.history, greeting.instance);
-        found.server_time = greeting.server_time;
         found.remote = Some(remote);
     });
     Ok(())
@@ -260,10 +254,9 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
                 .write(background, now, move |tx| sync::apply(tx, &ground, &rows, asked, pass, resume.as_ref(), deletes_left));
             Event::Applied(write.await?)
         }
-        Effect::Complete { watermark, began } => {
+        Effect::Complete { watermark } => {
             let ground = ground()?;
-            let write = store.write(background, now, move |tx| sync::complete(tx, &ground, watermark.as_ref(), began));
-            let rejected = write.await?;
+            let rejected = store.write(background, now, move |tx| sync::complete(tx, &ground, watermark.as_ref())).await?;
             Event::Completed { rejected }
         }
         Effect::Ghosts { pass, most } => {
@@ -272,8 +265,8 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             Event::Ghosts { remote_ids, guarded }
         }
         Effect::Plan { after, except } => {
-            let (ground, server_time) = (ground()?, found.server_time);
-            Event::Planned(store.write(background, now, move |tx| sync::plan(tx, &ground, after, &except, server_time)).await?)
+            let ground = ground()?;
+            Event::Planned(store.write(background, now, move |tx| sync::plan(tx, &ground, after, &except)).await?)
         }
         Effect::Settle { answers } => {
             let ground = ground()?;

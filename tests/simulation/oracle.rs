@@ -89,6 +89,8 @@ pub struct Terms {
     pub forgot: bool,
     /// A service that rewrites values, and lost answers: whether a value there is ours cannot always be told.
     pub blurred: bool,
+    /// Answers are lost.
+    pub loses_answers: bool,
 }
 
 impl History {
@@ -146,7 +148,7 @@ impl History {
         self.lost(found, terms, &mut wrong);
         self.resurrected(found, terms, &mut wrong);
         if !(terms.forgot || terms.blurred) {
-            self.false_conflicts(found, &mut wrong);
+            self.false_conflicts(found, terms, &mut wrong);
         }
         wrong
     }
@@ -220,12 +222,13 @@ impl History {
     }
 
     /// Nobody clashes with what they had seen: that is a conflict with ourselves.
-    fn false_conflicts(&self, found: &Found, wrong: &mut Vec<String>) {
+    fn false_conflicts(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
         for conflict in &found.conflicts {
             let (Some(property), Some(truth), Some(theirs)) = (&conflict.property, &conflict.truth, &conflict.theirs) else {
                 continue;
             };
-            if self.descends(truth, theirs) || self.descends(theirs, truth) {
+            // Where answers are lost, a colleague may have built on what we do not know to have arrived.
+            if self.descends(truth, theirs) || (!terms.loses_answers && self.descends(theirs, truth)) {
                 wrong.push(format!("a conflict with ourselves: {property}, {truth} against {theirs}, agreed {:?}", conflict.agreed));
             }
         }

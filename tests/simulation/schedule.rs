@@ -103,13 +103,15 @@ pub fn play(seed: u64, bias: Bias, traced: bool) -> Report {
 pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Report {
     let mut world = World::new(setup, seed, traced);
     let mut people = People::default();
+    let loses_answers = world.setup.faults.lost > 0 || world.setup.crashes > 0;
     let mut terms = Terms {
         colleagues_count: world.setup.brings(),
         sends: world.setup.sends(),
         brings: world.setup.brings(),
         restored: false,
         forgot: false,
-        blurred: world.setup.tidies() && (world.setup.faults.lost > 0 || world.setup.crashes > 0),
+        blurred: world.setup.tidies() && loses_answers,
+        loses_answers,
     };
     for (what, chance) in deeds {
         one(&mut world, &mut people, &mut terms, WEIGHTS[*what].0, &mut Chance::new(*chance));

@@ -360,7 +360,7 @@ impl World {
 
     /// Whether the daemon knows a record of a service.
     pub fn knows(&self, remote_id: &str) -> bool {
-        let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE remote_id = ?1 UNION ALL SELECT 1 FROM m_former WHERE remote_id = ?1)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE remote_id = ?1 AND base <> 2 UNION ALL SELECT 1 FROM m_former WHERE remote_id = ?1)";
         self.store.read(|reader| Ok(reader.query_row(sql, [remote_id], |row| row.get(0))?)).expect("the store reads")
     }
 

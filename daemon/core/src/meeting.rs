@@ -63,8 +63,8 @@ pub struct Sent {
     pub seq: u64,
     /// What it carries; `None` inside: cleared.
     pub what: SentWhat,
-    /// The server's clock when it left; ours where that is not known.
-    pub server_time: Option<Timestamp>,
+    /// Our clock when its answer was given up; none: it is under way, or the process died.
+    pub given_up: Option<Timestamp>,
     /// A read by id has looked since; it no longer forces another look. It still counts as a base (see [`based`]).
     pub looked: bool,
     /// Rows without a link that appeared since, where the remote makes ids: any of them may be ours.
@@ -219,14 +219,10 @@ fn based(link: &Link, truth: Option<&Props>, theirs: Option<&Props>, rules: Rule
             (SentWhat::Delete, None) => footing = Footing::Gone,
             (SentWhat::Delete, Some(_)) | (_, None) => {}
             (SentWhat::Create(props), Some(theirs)) => {
-                for (name, value) in props {
-                    footing.own(name, Some(value), theirs, rules);
-                }
+                footing.lay(props.iter().map(|(name, value)| (name, Some(value))), theirs, rules);
             }
             (SentWhat::Update(patch), Some(theirs)) => {
-                for (name, value) in patch {
-                    footing.own(name, value.as_ref(), theirs, rules);
-                }
+                footing.lay(patch.iter().map(|(name, value)| (name, value.as_ref())), theirs, rules);
             }
         }
     }
@@ -234,21 +230,28 @@ fn based(link: &Link, truth: Option<&Props>, theirs: Option<&Props>, rules: Rule
 }
 
 impl Footing {
-    /// Takes the replica's value of one property as the base if it is the one that we sent.
-    fn own(&mut self, name: &str, sent: Option<&Value>, theirs: &Props, rules: Rules<'_>) {
-        let shown = theirs.get(name);
-        if !same(shown, sent, rules.policy.likeness(name)) {
+    /// Takes what was sent as the base, if it has arrived: the replica shows one of its values, and that one was not there before. A
+    /// change arrives as a whole, so what of it shows otherwise was changed there since.
+    fn lay<'a>(&mut self, sent: impl Iterator<Item = (&'a String, Option<&'a Value>)> + Clone, theirs: &Props, rules: Rules<'_>) {
+        let before = match self {
+            Self::Known(base) => base.clone(),
+            Self::Gone | Self::Unknown => Props::new(),
+        };
+        let arrived = sent.clone().any(|(name, value)| {
+            let likeness = rules.policy.likeness(name);
+            same(theirs.get(name), value, likeness) && !same(before.get(name), value, likeness)
+        });
+        if !arrived {
             return;
         }
-        if !matches!(self, Self::Known(_)) {
-            *self = Self::Known(Props::new());
-        }
-        if let Self::Known(base) = self {
-            match shown {
-                Some(value) => base.insert(name.into(), value.clone()),
+        let mut base = before;
+        for (name, value) in sent {
+            match value {
+                Some(value) => base.insert(name.clone(), value.clone()),
                 None => base.remove(name),
             };
         }
+        *self = Self::Known(base);
     }
 }
 

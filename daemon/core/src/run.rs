@@ -7,7 +7,6 @@
 use crate::{
     ask::Trouble,
     replica::{Answer, Asked, Cursor, Errand, From, Page, RemoteError, Row},
-    time::Timestamp,
 };
 
 pub mod checkpoint;
@@ -222,8 +221,6 @@ pub enum Effect {
     Complete {
         /// From where the next run starts; none: from the beginning.
         watermark: Option<Watermark>,
-        /// The server's clock when the listing began.
-        began: Option<Timestamp>,
     },
     /// Find links that a whole listing did not show, guard what is over the limit. -> `Ghosts`
     Ghosts {

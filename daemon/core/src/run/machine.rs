@@ -420,9 +420,9 @@ impl Run {
         if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
             let listing = down.listing();
             let whole = listing.from == From::Start;
-            let (watermark, began) = (checkpoint::watermark(listing, self.terms.cursor), listing.server_time);
+            let watermark = checkpoint::watermark(listing, self.terms.cursor);
             self.phase = Phase::Completing { whole };
-            effects.push(Effect::Complete { watermark, began });
+            effects.push(Effect::Complete { watermark });
         }
     }
 

@@ -39,12 +39,13 @@ pub fn negotiate(
 ) -> Result<(Ground, Terms), StoreError> {
     let collection = tx.collection(&spec.collection)?;
     let replica = replica(tx, spec)?;
-    let ground = Ground {
+    let mut ground = Ground {
         spec: Arc::clone(spec),
         abilities: Arc::clone(abilities),
         collection,
         replica,
         origin: Origin::Sync(spec.name.clone()),
+        began: Some(tx.now()),
     };
     let mut at = position::load(tx.conn(), &spec.name)?.unwrap_or_default();
     if at.replica != Some(replica) {
@@ -93,6 +94,9 @@ pub fn negotiate(
     // A stopped run goes on where it was, unless something else is asked for now.
     let goes_on = |resume: &mingle_core::run::Resume| resume.from == terms.from || (!slow && resume.from == ListFrom::Start);
     terms.resume = at.resume.clone().filter(|resume| order.mode == Mode::Fast && goes_on(resume));
+    if terms.resume.is_some() {
+        ground.began = None;
+    }
     terms.mode = match (order.mode, &terms.from) {
         (Mode::Refresh, _) => Mode::Refresh,
         (_, ListFrom::Start) => Mode::Slow,

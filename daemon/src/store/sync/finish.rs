@@ -3,7 +3,6 @@
 use mingle_core::{
     ask::Trouble,
     run::{Ended, Outcome, Watermark},
-    time::Timestamp,
 };
 use rusqlite::params;
 
@@ -11,13 +10,8 @@ use super::{Ground, Rejected, link, position, reject};
 use crate::store::{error::StoreError, tx::Tx};
 
 /// The listing came to its end: the watermark is taken, nothing is left to resume, and creates whose answers are outstanding have
-/// been looked for. `began`: the server's clock when the listing began. Returns the rejections made: creates whose outcome cannot be told.
-pub fn complete(
-    tx: &mut Tx<'_>,
-    ground: &Ground,
-    watermark: Option<&Watermark>,
-    began: Option<Timestamp>,
-) -> Result<u64, StoreError> {
+/// been looked for. Returns the rejections made: creates whose outcome cannot be told.
+pub fn complete(tx: &mut Tx<'_>, ground: &Ground, watermark: Option<&Watermark>) -> Result<u64, StoreError> {
     if let Some(watermark) = watermark {
         tx.conn()
             .prepare_cached("UPDATE m_sync SET watermark = ?2 WHERE name = ?1")?
@@ -29,9 +23,16 @@ pub fn complete(
     let mut rejected = 0;
     for linked in link::open_creates(tx.conn(), ground.replica)? {
         let mut state = linked.state;
-        // A listing that began too soon after may not show it yet.
-        let look_from = state.sent.iter().filter_map(|sent| sent.server_time).max().map(|sent| sent.plus(ground.abilities.lateness()));
-        if look_from.is_some_and(|from| began.unwrap_or(tx.now()) < from) {
+        // A listing that began too soon after may not show it yet: the request may have arrived until it was given up, and what it
+        // did may show later still. All by our own clock; where that was set back, the wait begins anew.
+        let mut soon = ground.began.is_none();
+        for sent in &mut state.sent {
+            let given_up = sent.given_up.map_or(tx.now(), |at| at.min(tx.now()));
+            sent.given_up = Some(given_up);
+            soon |= ground.began.is_none_or(|began| began < given_up.plus(ground.abilities.lateness()));
+        }
+        if soon {
+            link::save(tx, linked.link, &state, true)?;
             continue;
         }
         let strangers = state.sent.iter().any(|sent| sent.strangers > 0);

@@ -232,7 +232,7 @@ struct SentRow {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     cleared: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    server_time: Option<i64>,
+    given_up: Option<i64>,
     #[serde(default)]
     looked: bool,
     #[serde(default)]
@@ -258,7 +258,7 @@ fn sent_text(sent: &[Sent]) -> Result<Option<String>, StoreError> {
             what: what.into(),
             values,
             cleared,
-            server_time: sent.server_time.map(Timestamp::unix_ms),
+            given_up: sent.given_up.map(Timestamp::unix_ms),
             looked: sent.looked,
             strangers: sent.strangers,
         }
@@ -279,8 +279,8 @@ fn sent_from(text: &str) -> Result<Vec<Sent>, StoreError> {
             }
             _ => SentWhat::Delete,
         };
-        let server_time = row.server_time.map(Timestamp::from_unix_ms);
-        Ok(Sent { seq: row.seq, what, server_time, looked: row.looked, strangers: row.strangers })
+        let given_up = row.given_up.map(Timestamp::from_unix_ms);
+        Ok(Sent { seq: row.seq, what, given_up, looked: row.looked, strangers: row.strangers })
     };
     rows.into_iter().map(sent).collect()
 }

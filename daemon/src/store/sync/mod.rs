@@ -76,6 +76,8 @@ pub struct Ground {
     pub replica: i64,
     /// Who changes what this run changes.
     pub origin: Origin,
+    /// Our clock when the listing of this run began; none: it goes on with the one of a run that was stopped.
+    pub began: Option<Timestamp>,
 }
 
 impl Ground {

@@ -7,7 +7,6 @@ use mingle_core::{
     record::Props,
     replica::{Action, Errand},
     run::Planned,
-    time::Timestamp,
 };
 use rusqlite::params;
 
@@ -17,13 +16,12 @@ use crate::{
     store::{error::StoreError, tx::Tx},
 };
 
-/// Plans errands for links whose record's seq is higher than `after`. `server_time`: the server's clock, as far as known.
+/// Plans errands for links whose record's seq is higher than `after`.
 pub fn plan(
     tx: &mut Tx<'_>,
     ground: &Ground,
     after: u64,
     except: &[i64],
-    server_time: Option<Timestamp>,
 ) -> Result<Planned, StoreError> {
     let unborn = link_new_records(tx, ground)?;
     let found = link::candidates(tx.conn(), ground.replica, after, limits::PLAN_LINKS_MAX)?;
@@ -44,7 +42,7 @@ pub fn plan(
         if except.contains(&linked.link) {
             continue;
         }
-        one(tx, ground, seq, linked, server_time, &mut planned)?;
+        one(tx, ground, seq, linked, &mut planned)?;
     }
     Ok(planned)
 }
@@ -54,7 +52,6 @@ fn one(
     ground: &Ground,
     seq: u64,
     linked: Linked,
-    server_time: Option<Timestamp>,
     planned: &mut Planned,
 ) -> Result<(), StoreError> {
     let was = present(tx.conn(), linked.record)?;
@@ -88,8 +85,7 @@ fn one(
         }
     }
     let mut state = linked.state;
-    let server_time = Some(server_time.unwrap_or(tx.now()));
-    state.sent.push(Sent { seq, what: errand::sent(&action), server_time, looked: false, strangers: 0 });
+    state.sent.push(Sent { seq, what: errand::sent(&action), given_up: None, looked: false, strangers: 0 });
     if let Action::Create { remote_id: Some(id), .. } = &action {
         state.remote_id = Some(id.clone());
     }

@@ -63,7 +63,13 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
             settled.rejected += 1;
         }
         answer::Settled::Unsent(state) => link::save(tx, linked.link, &state, lives)?,
-        answer::Settled::Doubt => {}
+        answer::Settled::Doubt => {
+            let mut state = linked.state.clone();
+            for sent in &mut state.sent {
+                sent.given_up.get_or_insert(tx.now());
+            }
+            link::save(tx, linked.link, &state, lives)?;
+        }
     }
     Ok(())
 }
