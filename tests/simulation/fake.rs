@@ -37,7 +37,8 @@ impl Opener for FakeOpener {
     fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
         Box::pin(async move {
             let abilities = abilities(&lock(&self.0).character);
-            Ok(Arc::new(Fake { service: Arc::clone(&self.0), abilities }) as Arc<dyn Remote>)
+            let instance = lock(&self.0).instance;
+            Ok(Arc::new(Fake { service: Arc::clone(&self.0), abilities, instance }) as Arc<dyn Remote>)
         })
     }
 }
@@ -45,6 +46,8 @@ impl Opener for FakeOpener {
 struct Fake {
     service: Shared,
     abilities: Abilities,
+    /// Which instance the connection was made to.
+    instance: u32,
 }
 
 /// What a service of this character can do.
@@ -106,7 +109,9 @@ impl Fake {
         self.pause(name == "send").await;
         let done = {
             let mut service = lock(&self.service);
-            if let Some(error) = refusal(&mut service) {
+            let hung_up = (service.instance != self.instance)
+                .then(|| RemoteError::new(Failure::Broken, "the service was started anew, and hung up"));
+            if let Some(error) = hung_up.or_else(|| refusal(&mut service)) {
                 service.say(|| format!("  {name}: {error}"));
                 return Err(Lost { error, done: false });
             }

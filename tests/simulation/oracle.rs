@@ -286,7 +286,8 @@ fn converged(found: &Found, terms: Terms, wrong: &mut Vec<String>) {
             // A property of the service's own never comes with a sync that only sends.
             let own = !terms.brings && here.is_none();
             // Without a base absence clears nothing, and a sync that only brings does not put it back there.
-            let kept = terms.forgot && !terms.sends && there.is_none();
+            let told = |conflict: &Conflict| conflict.property.as_ref() == Some(name) && conflict.truth == here;
+            let kept = terms.forgot && !terms.sends && (there.is_none() || found.conflicts.iter().any(told));
             if here != there && !frozen && !own && !kept {
                 wrong.push(format!("diverged: {key}.{name} is {here:?} in the truth and {there:?} at the service"));
             }

@@ -84,7 +84,11 @@ impl Setup {
             null_is_a_value: false,
             identity: if chance.one_in(4) { vec![KEY.to_owned()] } else { Vec::new() },
         };
-        let faults = faults(&mut chance);
+        let mut faults = faults(&mut chance);
+        if !character.client_ids {
+            // A service that makes the ids, loses answers and leaves rows out of listings doubles records whatever one does.
+            (faults.skips, faults.empty) = (0, 0);
+        }
         Self {
             services: vec![character],
             faults,
@@ -151,7 +155,7 @@ fn character(kind: Kind, chance: &mut Chance) -> Character {
             cursor: Cursor::Whole,
             tombstones: false,
             conditional: chance.one_in(4),
-            client_ids: chance.one_in(4),
+            client_ids: chance.one_in(2),
             grain: 1_000,
             tells_created: chance.one_in(2),
             ..common

@@ -183,7 +183,7 @@ pub fn meet(link: &Link, truth: Option<&Props>, row: &Row, stamps: &Stamps, rule
     };
     let base = based(link, truth, theirs.as_ref(), rules);
     let mut next = link.clone();
-    next.settle_by_reading(rules);
+    next.settle_by_reading(truth, theirs.as_ref(), rules);
     close(next, base.as_base(), truth, theirs, row, stamps, rules, None)
 }
 
@@ -206,33 +206,50 @@ impl Footing {
 
 /// The base of a read: what was agreed, and where the replica shows a value that we sent, that value: it is our own, not news.
 fn based(link: &Link, truth: Option<&Props>, theirs: Option<&Props>, rules: Rules<'_>) -> Footing {
-    let mut footing = match link.base(truth) {
-        Base::Known(props) => Footing::Known(props.clone()),
-        Base::Gone => Footing::Gone,
-        Base::Unknown => Footing::Unknown,
-    };
-    if planted::is("sent in memory only") {
-        return footing;
-    }
-    for sent in &link.sent {
-        match (&sent.what, theirs) {
-            (SentWhat::Delete, None) => footing = Footing::Gone,
-            (SentWhat::Delete, Some(_)) | (_, None) => {}
-            (SentWhat::Create(props), Some(theirs)) => {
-                footing.lay(props.iter().map(|(name, value)| (name, Some(value))), theirs, rules);
-            }
-            (SentWhat::Update(patch), Some(theirs)) => {
-                footing.lay(patch.iter().map(|(name, value)| (name, value.as_ref())), theirs, rules);
-            }
+    let mut footing = Footing::of(link, truth);
+    if !planted::is("sent in memory only") {
+        for sent in &link.sent {
+            footing.take(sent, theirs, rules);
         }
     }
     footing
 }
 
 impl Footing {
-    /// Takes what was sent as the base, if it has arrived: the replica shows one of its values, and that one was not there before. A
-    /// change arrives as a whole, so what of it shows otherwise was changed there since.
-    fn lay<'a>(&mut self, sent: impl Iterator<Item = (&'a String, Option<&'a Value>)> + Clone, theirs: &Props, rules: Rules<'_>) {
+    /// The link's own.
+    fn of(link: &Link, truth: Option<&Props>) -> Self {
+        match link.base(truth) {
+            Base::Known(props) => Self::Known(props.clone()),
+            Base::Gone => Self::Gone,
+            Base::Unknown => Self::Unknown,
+        }
+    }
+
+    /// Takes what was sent as the base, if it has arrived; whether it has.
+    fn take(&mut self, sent: &Sent, theirs: Option<&Props>, rules: Rules<'_>) -> bool {
+        match (&sent.what, theirs) {
+            (SentWhat::Delete, None) => {
+                *self = Self::Gone;
+                true
+            }
+            (SentWhat::Delete, Some(_)) | (_, None) => false,
+            (SentWhat::Create(props), Some(theirs)) => {
+                self.lay(props.iter().map(|(name, value)| (name, Some(value))), theirs, rules)
+            }
+            (SentWhat::Update(patch), Some(theirs)) => {
+                self.lay(patch.iter().map(|(name, value)| (name, value.as_ref())), theirs, rules)
+            }
+        }
+    }
+
+    /// It has arrived if the replica shows one of its values, and that one was not there before. A change arrives as a whole, so what
+    /// of it shows otherwise was changed there since.
+    fn lay<'a>(
+        &mut self,
+        sent: impl Iterator<Item = (&'a String, Option<&'a Value>)> + Clone,
+        theirs: &Props,
+        rules: Rules<'_>,
+    ) -> bool {
         let before = match self {
             Self::Known(base) => base.clone(),
             Self::Gone | Self::Unknown => Props::new(),
@@ -242,7 +259,7 @@ impl Footing {
             same(theirs.get(name), value, likeness) && !same(before.get(name), value, likeness)
         });
         if !arrived {
-            return;
+            return false;
         }
         let mut base = before;
         for (name, value) in sent {
@@ -252,20 +269,23 @@ impl Footing {
             };
         }
         *self = Self::Known(base);
+        true
     }
 }
 
 impl Link {
-    /// A read after the fact settles what was sent where writes are conditional: what did not come through then is refused
-    /// later. Elsewhere it may still arrive, so it is kept as a base.
-    fn settle_by_reading(&mut self, rules: Rules<'_>) {
+    /// A read after the fact settles what was sent where writes are conditional (what did not come through then is refused later),
+    /// and elsewhere what it shows to have arrived. The rest may still arrive, so it is kept as a base.
+    fn settle_by_reading(&mut self, truth: Option<&Props>, theirs: Option<&Props>, rules: Rules<'_>) {
         if rules.abilities.conditional {
             self.sent.clear();
-        } else {
-            for sent in &mut self.sent {
-                sent.looked = true;
-            }
+            return;
         }
+        let mut footing = Footing::of(self, truth);
+        self.sent.retain_mut(|sent| {
+            sent.looked = true;
+            !footing.take(sent, theirs, rules)
+        });
     }
 }
 

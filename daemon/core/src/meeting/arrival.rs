@@ -29,6 +29,7 @@ pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: 
     let strong = rules.abilities.strong_revision;
     let left = strong && row.revision.as_ref().is_some_and(|revision| link.left.contains(revision));
     let older = !strong && row.modified.is_some() && row.modified < link.modified;
+    let newer = row.modified.is_some_and(|at| link.modified.is_none_or(|known| at > known.plus(rules.abilities.lateness())));
     let believe_all = planted::is("old revision believed");
     if link.remote_id.as_ref().is_some_and(|present| *present != row.remote_id) {
         return former(link, row, asked);
@@ -36,14 +37,17 @@ pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: 
     match (&row.state, &link.agreed) {
         (RowState::Unreadable(_), _) => Arrival::Meet,
         (RowState::Gone, Agreed::Gone) => {
-            // A delete of ours whose answer was lost, or an open create that never came through, is settled by this.
-            if link.in_doubt() && (asked || link.sent.iter().any(|sent| sent.what == SentWhat::Delete)) {
+            // A delete of ours whose answer was lost, or an open create that never came through, is settled by this; not by the end
+            // of what the record was there before.
+            let ours = link.remote_id.as_ref() == Some(&row.remote_id);
+            if link.in_doubt() && ours && (asked || link.sent.iter().any(|sent| sent.what == SentWhat::Delete)) {
                 Arrival::Meet
             } else {
                 Arrival::Echo
             }
         }
-        (RowState::Gone, _) if left && !asked && !believe_all => Arrival::Ask,
+        // The end of a former life under the same id may show late: only one that is clearly newer than what we know is believed.
+        (RowState::Gone, _) if !(asked || believe_all) && (left || !newer) => Arrival::Ask,
         (RowState::Gone, _) => Arrival::Meet,
         (RowState::Live(_), Agreed::Gone) if link.remote_id.is_some() => Arrival::Meet,
         // Deleted, and here it is again: under a former id, or before the delete reached every listing.

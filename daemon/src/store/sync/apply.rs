@@ -54,6 +54,7 @@ pub fn apply(
             applied.rejected += 1;
             continue;
         }
+        settled(tx, ground, &row.remote_id)?;
         match linked {
             Some(linked) => known(tx, ground, &linked, row, asked, pass, deletes_left, &mut applied)?,
             None => {
@@ -67,6 +68,14 @@ pub fn apply(
         position::save_resume(tx, ground, Some(resume))?;
     }
     Ok(applied)
+}
+
+/// A row that can be read settles what stood against its id; where the same trouble is met again, it is written anew.
+fn settled(tx: &Tx<'_>, ground: &Ground, remote_id: &str) -> Result<(), StoreError> {
+    tx.conn()
+        .prepare_cached("DELETE FROM m_rejection WHERE replica = ?1 AND remote_id = ?2 AND link IS NULL")?
+        .execute(params![ground.replica, remote_id])?;
+    Ok(())
 }
 
 /// Why a row cannot be applied; none: it can.

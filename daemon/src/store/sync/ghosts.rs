@@ -11,17 +11,24 @@ use crate::store::{error::StoreError, tx::Tx};
 /// The remote ids to ask for, at most `most`; the rest is guarded: rejections a person decides. Returns the ids and how many were
 /// guarded.
 pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<(Vec<String>, u64), StoreError> {
-    let found: Vec<(i64, i64, String)> = tx
+    let missing: Vec<(i64, i64, String)> = tx
         .conn()
         .prepare_cached(
             "SELECT l.link, l.record, l.remote_id FROM m_link l JOIN m_record r ON r.record = l.record
-             WHERE l.replica = ?1 AND l.remote_id IS NOT NULL AND l.base = 0 AND l.sent IS NULL AND r.state = 0
+             WHERE l.replica = ?1 AND l.remote_id IS NOT NULL AND l.base = 0 AND r.state = 0
                AND l.seen < ?2 AND l.born < ?2
                AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.link = l.link)
              ORDER BY l.link",
         )?
         .query_map(params![ground.replica, link::signed(pass)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
+    // What was sent and not answered is looked behind first.
+    let mut found = Vec::with_capacity(missing.len());
+    for ghost in missing {
+        if link::by_number(tx.conn(), ghost.0)?.is_some_and(|linked| !linked.state.in_doubt()) {
+            found.push(ghost);
+        }
+    }
     let most = usize::try_from(most).unwrap_or(usize::MAX).min(found.len());
     let what = format!(
         "a whole listing does not show it, and too many others are missing with it; `mingle sync {} --accept-deletes` takes them",
