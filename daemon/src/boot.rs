@@ -118,13 +118,7 @@ fn direction(direction: config::Direction) -> Direction {
 ///
 /// # Errors
 /// What the store says.
-pub fn engine(
-    store: &Store,
-    syncs: &BTreeMap<Name, Known>,
-    host: u64,
-    seed: u64,
-    now: Timestamp,
-) -> Result<Engine, StoreError> {
+pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, host: u64, seed: u64, now: Timestamp) -> Result<Engine, StoreError> {
     store.write_blocking(Class::Interactive, now, store::sync::recover)?;
     let mut facts = BTreeMap::new();
     for (name, known) in syncs {

@@ -29,7 +29,7 @@ use std::{
 use setup::{Bias, Setup};
 
 /// What `cargo test` plays.
-const SCHEDULES: u64 = 20_000;
+const SCHEDULES: u64 = 3_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text:?}")))

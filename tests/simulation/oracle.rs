@@ -206,7 +206,8 @@ impl History {
 
     fn resurrected(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
         for end in &self.ends {
-            if end.who != Who::App && (!terms.colleagues_count || terms.forgot) {
+            // A backup brings back what it holds.
+            if terms.restored || (end.who != Who::App && (!terms.colleagues_count || terms.forgot)) {
                 continue;
             }
             if self.revived.contains(&end.key) || !end.known {
@@ -229,7 +230,10 @@ impl History {
             };
             // Where answers are lost, a colleague may have built on what we do not know to have arrived.
             if self.descends(truth, theirs) || (!terms.loses_answers && self.descends(theirs, truth)) {
-                wrong.push(format!("a conflict with ourselves: {property}, {truth} against {theirs}, agreed {:?}", conflict.agreed));
+                wrong.push(format!(
+                    "a conflict with ourselves: {property}, {truth} against {theirs}, agreed {:?}",
+                    conflict.agreed
+                ));
             }
         }
     }

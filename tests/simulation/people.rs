@@ -125,8 +125,7 @@ impl People {
             return;
         }
         let patch = Props::from([(property.to_owned(), value.map_or(Value::Null, words::text))]);
-        let write =
-            Write::Patch { collection: COLLECTION.into(), id: id.to_owned(), patch: json::write(&patch), if_seq: None };
+        let write = Write::Patch { collection: COLLECTION.into(), id: id.to_owned(), patch: json::write(&patch), if_seq: None };
         if self.write(world, chance, write) {
             self.history.edits(Who::App, props, property, value);
         }

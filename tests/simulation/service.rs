@@ -150,7 +150,8 @@ impl Service {
     pub fn store(&mut self, id: &str, props: Option<Props>) -> &Version {
         self.rev += 1;
         let character = &self.character;
-        let skew = if character.skew > 0 { self.chance.below(2 * character.skew as usize + 1) as i64 - character.skew } else { 0 };
+        let skew =
+            if character.skew > 0 { self.chance.below(2 * character.skew as usize + 1) as i64 - character.skew } else { 0 };
         let lag = if character.lag > 0 { self.chance.below(character.lag as usize + 1) as i64 } else { 0 };
         let stamp = (self.now + skew).div_euclid(character.grain) * character.grain;
         let versions = self.rows.entry(id.to_owned()).or_default();

@@ -92,7 +92,13 @@ impl Setup {
         Self {
             services: vec![character],
             faults,
-            syncs: vec![SyncSetup { name: "s", service: 0, direction, on_change, every: chance.one_in(4).then(|| Duration::from_secs(20)) }],
+            syncs: vec![SyncSetup {
+                name: "s",
+                service: 0,
+                direction,
+                on_change,
+                every: chance.one_in(4).then(|| Duration::from_secs(20)),
+            }],
             policy,
             moves: 30 + chance.below(120),
             crashes: if chance.one_in(2) { 40 } else { 0 },

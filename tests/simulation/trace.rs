@@ -93,7 +93,8 @@ pub fn effect(effect: &run::Effect) -> String {
             format!("settle {}", answers.join("; "))
         }
         run::Effect::Send { errands } => {
-            let errands: Vec<String> = errands.iter().map(|errand| format!("{}: {}", errand.link, action(&errand.action))).collect();
+            let errands: Vec<String> =
+                errands.iter().map(|errand| format!("{}: {}", errand.link, action(&errand.action))).collect();
             format!("send {}", errands.join("; "))
         }
         other => format!("{other:?}"),

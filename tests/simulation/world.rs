@@ -217,7 +217,8 @@ impl World {
             }
             Effect::Wake(at) => self.wake = at,
             Effect::Answer(_, answer) => self.trace.line(|| format!("answer: {answer:?}")),
-            Effect::Tell(_) => {}
+            // Nobody signs in here but by `logged_in`.
+            Effect::Tell(_) | Effect::WatchLogin(_) => {}
         }
     }
 
@@ -350,10 +351,8 @@ impl World {
         let writer = Writer { app: "tester".into(), op, instance: None };
         let prepared = store::prepare(writer, writes)?;
         let now = self.timestamp();
-        let written = self
-            .store
-            .write_blocking(Class::Interactive, now, move |tx| store::apply(tx, &prepared))
-            .map_err(ask::Refusal::from);
+        let written =
+            self.store.write_blocking(Class::Interactive, now, move |tx| store::apply(tx, &prepared)).map_err(ask::Refusal::from);
         self.listen();
         written
     }

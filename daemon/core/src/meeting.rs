@@ -290,7 +290,10 @@ impl Link {
 }
 
 /// The law: `truth := mingle(agreed, truth, theirs)`, `agreed := theirs`. `formed`: the truth as a sync that only sends leaves it.
-#[expect(clippy::too_many_arguments, reason = "both sides of a meeting and its rules; a struct of them would be built for this call alone")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "both sides of a meeting and its rules; a struct of them would be built for this call alone"
+)]
 pub(crate) fn close(
     mut next: Link,
     base: Base<'_>,

@@ -32,10 +32,9 @@ pub async fn carry(remote: &dyn Remote, action: &Action) -> Answer {
     }
     match remote.send(&action).await {
         // Made under an id that we were not told: a listing has to find it.
-        Answer::Taken(None) if matches!(*action, Action::Create { remote_id: None, .. }) => Answer::Unknown(RemoteError::new(
-            Failure::Nonsense,
-            "the remote took a new record and did not say under which id",
-        )),
+        Answer::Taken(None) if matches!(*action, Action::Create { remote_id: None, .. }) => {
+            Answer::Unknown(RemoteError::new(Failure::Nonsense, "the remote took a new record and did not say under which id"))
+        }
         Answer::Taken(row) => Answer::Taken(shown(remote, &action, row).await),
         Answer::Stale(None) => told(remote, &action).await,
         other => other,

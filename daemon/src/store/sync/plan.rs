@@ -17,12 +17,7 @@ use crate::{
 };
 
 /// Plans errands for links whose record's seq is higher than `after`.
-pub fn plan(
-    tx: &mut Tx<'_>,
-    ground: &Ground,
-    after: u64,
-    except: &[i64],
-) -> Result<Planned, StoreError> {
+pub fn plan(tx: &mut Tx<'_>, ground: &Ground, after: u64, except: &[i64]) -> Result<Planned, StoreError> {
     let unborn = link_new_records(tx, ground)?;
     let found = link::candidates(tx.conn(), ground.replica, after, limits::PLAN_LINKS_MAX)?;
     let behind: i64 = tx
@@ -47,13 +42,7 @@ pub fn plan(
     Ok(planned)
 }
 
-fn one(
-    tx: &mut Tx<'_>,
-    ground: &Ground,
-    seq: u64,
-    linked: Linked,
-    planned: &mut Planned,
-) -> Result<(), StoreError> {
+fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, linked: Linked, planned: &mut Planned) -> Result<(), StoreError> {
     let was = present(tx.conn(), linked.record)?;
     let frozen = frozen(tx.conn(), linked.link)?;
     let rules = ground.rules(&frozen);
