@@ -2,7 +2,7 @@
 
 use std::{
     collections::hash_map::DefaultHasher,
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     hash::{Hash as _, Hasher as _},
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -13,7 +13,9 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use fs2::FileExt;
 use mingle_client::{Options, blocking::Client};
+use mingle_tests::daemon::cargo_build;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::screen::{Screen, quoted, short};
@@ -45,7 +47,7 @@ impl Stage {
         let exe = std::env::current_exe().context("the demo does not know its own program")?;
         let bin = exe.parent().context("the demo lies in no folder")?.to_path_buf();
         let target = bin.parent().context("the demo does not lie in a target folder")?;
-        build(&bin, target)?;
+        build(&bin)?;
         let root = elsewhere.unwrap_or_else(|| target.join("demo"));
         ensure!(root.is_absolute(), "{} is no absolute path", root.display());
         let runtime = runtime_dir(&root);
@@ -206,21 +208,14 @@ impl Drop for Stage {
     }
 }
 
-/// `cargo run` builds the demo alone. All three together, so that nothing shared is compiled twice with other features.
-fn build(bin: &Path, target: &Path) -> anyhow::Result<()> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--package", "mingle-tests", "--package", "mingled", "--package", "mingle", "--bins"]);
-    command.arg("--target-dir").arg(target).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    if bin.ends_with("release") {
-        command.arg("--release");
-    }
-    // Cargo tells a program that it runs which package that is; told so, a build script would take it for a change, and build anew.
-    for (name, _) in std::env::vars_os() {
-        let told = name.to_string_lossy();
-        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") || told == "CARGO_BIN_NAME" {
-            command.env_remove(&name);
-        }
-    }
+/// `cargo run` builds the demo alone. All three together, so that nothing shared is compiled twice with other features. One at a
+/// time: tests that want other programs in the same place hold the same lock.
+fn build(bin: &Path) -> anyhow::Result<()> {
+    let lock = File::create(bin.join("programs.lock")).context("failed to make the lock for building")?;
+    FileExt::lock_exclusive(&lock).context("failed to take the lock for building")?;
+    let mut command = cargo_build(bin);
+    command.args(["--package", "mingle-tests", "--package", "mingled", "--package", "mingle"]);
+    command.args(["--bin", "demo", "--bin", "mingled", "--bin", "mingle"]);
     let status = command.status().context("failed to run cargo")?;
     ensure!(status.success(), "`cargo build` of mingled and mingle ended with {status}");
     Ok(())

@@ -14,7 +14,7 @@ use std::{
 
 use rustix::process::{Pid, Signal};
 
-pub use self::programs::{mingle, mingled};
+pub use self::programs::{cargo_build, mingle, mingled};
 use crate::{
     app::App,
     servers,

@@ -79,12 +79,27 @@ fn is_newer(program: &Path, library: &Path) -> bool {
 }
 
 fn build(dir: &Path, what: &[&str]) {
+    let mut command = cargo_build(dir);
+    command.args(what);
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    assert!(output.status.success(), "{command:?} ended with {}:\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
+/// `cargo build` into the place of this build, in its profile. What to build is still to be said.
+#[must_use]
+pub fn cargo_build(dir: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.arg("build").args(what).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    command.arg("build").current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     command.arg("--target-dir").arg(dir.parent().unwrap_or(dir));
     if dir.ends_with("release") {
         command.arg("--release");
     }
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-    assert!(output.status.success(), "{command:?} ended with {}:\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    // Cargo tells a program that it runs which package that is; told so, build scripts take it for a change, and build anew.
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") || told == "CARGO_BIN_NAME" {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
