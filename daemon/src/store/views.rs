@@ -72,7 +72,7 @@ fn text(definition: &CollectionDefinition) -> String {
     let list = |names: &[String]| Value::List(names.iter().cloned().map(Value::Text).collect());
     json::write(&mingle_core::record::Props::from([
         ("columns".into(), list(&columns(definition))),
-        ("index".into(), list(&definition.index)),
+        ("index".into(), list(&indexed(definition))),
     ]))
 }
 
@@ -89,6 +89,13 @@ fn columns(definition: &CollectionDefinition) -> Vec<String> {
     columns
 }
 
+/// The properties that have an index: those that were asked for, and the one by which a new row looks for its record. Without it a
+/// first sync would read all records for each row.
+fn indexed(definition: &CollectionDefinition) -> Vec<String> {
+    let identity = definition.policy.identity.first().filter(|name| !definition.index.contains(name));
+    definition.index.iter().chain(identity).cloned().collect()
+}
+
 fn publish(tx: &Tx<'_>, number: i64, definition: &CollectionDefinition) -> Result<(), StoreError> {
     let mut view = format!("CREATE VIEW {} AS SELECT id, seq, data", quoted(&definition.name));
     for column in columns(definition) {
@@ -96,7 +103,7 @@ fn publish(tx: &Tx<'_>, number: i64, definition: &CollectionDefinition) -> Resul
     }
     view.push_str(&format!(" FROM m_record WHERE {}", live(number)));
     tx.conn.execute_batch(&view)?;
-    for (at, property) in definition.index.iter().enumerate() {
+    for (at, property) in indexed(definition).iter().enumerate() {
         tx.conn.execute_batch(&format!(
             "CREATE INDEX {} ON m_record ({}, id) WHERE {}",
             index_name(number, at),

@@ -12,7 +12,7 @@ use rusqlite::params;
 use super::{Ground, Linked, frozen, link, present, stamps, write_met};
 use crate::{
     json,
-    store::{error::StoreError, limits::ID_BYTES_MAX, record, tx::Tx},
+    store::{error::StoreError, limits::ID_BYTES_MAX, record, tx::Tx, views},
 };
 
 /// Places a row without a link.
@@ -127,12 +127,13 @@ fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result
     if let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) {
         let mut found = Vec::new();
         let (first, value) = wanted[0];
-        // The first property narrows it in SQL; values are compared by the core.
-        let path = format!("$.{}", serde_json::to_string(first).map_err(link::damaged)?);
-        let mut statement = tx.conn().prepare_cached(
-            "SELECT record, data FROM m_record WHERE collection = ?1 AND state = 0 AND json_extract(data, ?2) = json_extract(?3, '$[0]')",
-        )?;
-        let mut rows = statement.query(params![ground.collection, path, format!("[{}]", json::write_value(value))])?;
+        // The first property narrows it in SQL, in the words of its index; values are compared by the core.
+        let mut statement = tx.conn().prepare_cached(&format!(
+            "SELECT record, data FROM m_record WHERE {} AND {} = json_extract(?1, '$[0]')",
+            views::live(ground.collection),
+            views::extract(first)
+        ))?;
+        let mut rows = statement.query([format!("[{}]", json::write_value(value))])?;
         while let Some(record) = rows.next()? {
             let data = json::parse_object(&record.get::<_, String>(1)?).map_err(link::damaged)?;
             let equal = wanted.iter().all(|(name, value)| {
