@@ -129,7 +129,8 @@ pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, host: u64, seed: u64
             Ok((last, failures, paused, unsent))
         })?;
         let mut job = Job::new(plan(name, &known.definition, host), last, failures, now);
-        job.paused = paused;
+        job.paused = paused.is_some();
+        job.pause_ended = paused == Some(true);
         job.started_up();
         if unsent && known.spec.direction.sends() {
             job.changed(now);

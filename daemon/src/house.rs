@@ -132,7 +132,7 @@ impl House {
         let id: AskId = self.0.asks.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         let inbox = self.0.inbox.clone();
-        let going = || Refusal::Stopped("mingled is going down".into());
+        let going = || Refusal::Stopped("mingled is going down".into(), None);
         let forgets = matches!(ask, Ask::WaitRun { .. });
         Box::pin(async move {
             inbox.send(Letter::Ask(id, ask, sender)).await.map_err(|_| going())?;
@@ -462,7 +462,7 @@ impl Door for House {
         let inbox = self.0.inbox.clone();
         Box::pin(async move {
             tracing::info!(by = by.as_deref().unwrap_or("an unnamed app"), "asked to shut down");
-            inbox.send(Letter::Shutdown).await.map_err(|_| Refusal::Stopped("mingled is going down".into()))
+            inbox.send(Letter::Shutdown).await.map_err(|_| Refusal::Stopped("mingled is going down".into(), None))
         })
     }
 

@@ -289,7 +289,7 @@ pub async fn write_down(store: &Store, mark: Mark, now: Timestamp) -> Result<(),
     let written = store.write(Class::Interactive, now, move |tx| match mark {
         Mark::Stopped { since, by, ended } => marks::set_stopped(tx, Some(&marks::StopMark { since, by, ended })),
         Mark::Running => marks::set_stopped(tx, None),
-        Mark::Paused { sync, since, by } => marks::set_paused(tx, &sync, Some((since, by))),
+        Mark::Paused { sync, since, by, ended } => marks::set_paused(tx, &sync, Some((since, by, ended))),
         Mark::Resumed { sync } => marks::set_paused(tx, &sync, None),
     });
     written.await.map_err(Refusal::from)

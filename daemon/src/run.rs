@@ -118,6 +118,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         store: store.clone(),
         sites: BTreeMap::new(),
         answers: HashMap::new(),
+        ready: Vec::new(),
         board,
         news,
         house: house.clone(),
@@ -193,6 +194,8 @@ struct Office {
     store: Store,
     sites: BTreeMap<Name, Arc<Site>>,
     answers: HashMap<AskId, oneshot::Sender<Result<Answer, Refusal>>>,
+    /// Answers that leave once the board shows what they say.
+    ready: Vec<(oneshot::Sender<Result<Answer, Refusal>>, Result<Answer, Refusal>)>,
     board: watch::Sender<Arc<BoardCopy>>,
     news: Arc<Newsroom>,
     house: House,
@@ -230,9 +233,14 @@ impl Office {
                     self.handle(Event::Shutdown);
                 }
             }
-            // Copied once there is nothing more to handle, so that a burst of events costs one copy.
-            if letters.is_empty() {
+            // Copied once there is nothing more to handle, so that a burst of events costs one copy; and before an answer, so
+            // that who was answered sees what it says.
+            if letters.is_empty() || !self.ready.is_empty() {
                 self.board.send_replace(Arc::new(self.engine.copy()));
+            }
+            for (waiting, answer) in self.ready.drain(..) {
+                // Whoever asked may be gone.
+                let _ = waiting.send(answer);
             }
         }
     }
@@ -310,8 +318,7 @@ impl Office {
             Effect::NeverBegan { run, sync, reason } => self.never_began(run, sync, reason),
             Effect::Answer(id, answer) => {
                 if let Some(waiting) = self.answers.remove(&id) {
-                    // Whoever asked may be gone.
-                    let _ = waiting.send(answer);
+                    self.ready.push((waiting, answer));
                 }
             }
             Effect::Tell(event) => self.news.publish(News { at: clock::now(), event }),

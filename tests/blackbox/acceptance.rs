@@ -247,11 +247,11 @@ fn acceptance_22_explain_names_what_holds_a_sync() {
     bench.app.must("sync.pause", json!({ "sync": "things" }));
     assert_eq!(name(&mut bench), "paused");
     bench.app.refused("stopped", "sync.run", json!({ "sync": "things" }));
-    bench.app.must("sync.resume", json!({ "sync": "things" }));
+    // It ended no run, so none comes back: the schedule goes on.
+    let resumed = bench.app.must("sync.resume", json!({ "sync": "things" }));
+    assert_eq!(resumed["state"], "waiting");
     bench.app.must("stop", json!({}));
-    until("the run that the resume made due to be stopped", || {
-        (bench.app.must("status", json!({}))["state"] == "stopped").then_some(())
-    });
+    until("the stop", || (bench.app.must("status", json!({}))["state"] == "stopped").then_some(()));
     assert_eq!(name(&mut bench), "stopped");
     bench.app.must("restart", json!({}));
     bench.server.next("GET", Fault::Status(500, Vec::new()));
@@ -280,12 +280,16 @@ fn acceptance_25_records_with_one_time_across_a_page_border_all_come() {
 fn a_paused_sync_stays_paused_over_a_kill_and_others_run() {
     let second = "[sync.second]\ncollection = \"others\"\nremote = \"far\"\nresource = \"others\"\ndirection = \"down\"\non_start = false\n";
     let mut bench = scripted(Options::default(), second);
+    bench.server.next("GET", Fault::HangBefore);
+    let cut = bench.app.run("things");
     bench.app.must("sync.pause", json!({ "sync": "things" }));
+    assert_eq!(bench.app.ended(&cut)["state"], "stopped");
+    assert_eq!(bench.app.status("things")["state"], "disabled", "who was told of the pause sees it");
     bench.kill_and_start();
     assert_eq!(bench.app.status("things")["state"], "disabled");
     bench.app.sync("second", "done");
     bench.app.must("sync.resume", json!({ "sync": "things" }));
-    until("the run that a resume makes due", || {
+    until("the run that the pause ended", || {
         let history = bench.app.must("history", json!({ "sync": "things" }));
         history["runs"].as_array()?.iter().any(|run| run["status"] == "done").then_some(())
     });

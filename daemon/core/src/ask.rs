@@ -404,8 +404,8 @@ pub enum Refusal {
     Invalid(String, Option<String>),
     /// Over a limit.
     TooLarge(String),
-    /// Runs are stopped.
-    Stopped(String),
+    /// No run now: stopped, paused, going down; what, and the remedy.
+    Stopped(String, Option<String>),
     /// Too much is queued; ask again after this.
     Busy(Duration),
     /// Cannot be done here.

@@ -134,6 +134,8 @@ pub enum Mark {
         since: Timestamp,
         /// By whom.
         by: Option<String>,
+        /// It ended a run, which the resume makes due.
+        ended: bool,
     },
     /// It is not.
     Resumed {

@@ -107,6 +107,8 @@ pub struct Terms {
     pub deletes_max: u64,
     /// Another history than the checkpoint's, with links to lose: compare and count before anything is applied.
     pub compare_first: bool,
+    /// How many links were there, as far as we knew, when `compare_first` was negotiated: who is missing differs too.
+    pub links_there: u64,
     /// How the remote continues listings.
     pub cursor: Cursor,
     /// The remote says what was deleted; without, a whole listing tells by absence.
@@ -171,6 +173,8 @@ pub struct Settled {
 pub struct Compared {
     /// Rows that differ from what was agreed, or are not known.
     pub differ: u64,
+    /// Rows under the id of a link that was there when we last looked.
+    pub known: u64,
 }
 
 /// What the edge is asked to do. Each ends in exactly one [`Event`].

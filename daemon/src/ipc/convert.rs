@@ -60,7 +60,7 @@ pub(super) fn refusal(refusal: Refusal) -> Error {
         Refusal::OpReused(what) => Error::new(Name::OpReused, what).hint("make a new op for each new write"),
         Refusal::Invalid(what, hint) => with(Name::Invalid, what, hint),
         Refusal::TooLarge(what) => Error::new(Name::TooLarge, what).hint("ask in smaller pieces"),
-        Refusal::Stopped(what) => Error::new(Name::Stopped, what).hint("`mingle restart` accepts runs again"),
+        Refusal::Stopped(what, hint) => with(Name::Stopped, what, hint),
         Refusal::Busy(after) => {
             Error::new(Name::Busy, "too much is queued").hint("ask again a little later").retry_after_ms(ms(after))
         }
@@ -152,7 +152,7 @@ mod tests {
         check(Refusal::OpReused(what()), Name::OpReused, false);
         check(Refusal::Invalid(what(), None), Name::Invalid, false);
         check(Refusal::TooLarge(what()), Name::TooLarge, false);
-        check(Refusal::Stopped(what()), Name::Stopped, false);
+        check(Refusal::Stopped(what(), None), Name::Stopped, false);
         check(Refusal::Busy(Duration::from_millis(7)), Name::Busy, true);
         check(Refusal::Unsupported(what()), Name::Unsupported, false);
         check(Refusal::ReadOnly(what()), Name::ReadOnly, false);

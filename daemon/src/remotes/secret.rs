@@ -83,7 +83,13 @@ async fn command(words: &[String]) -> Result<String, RemoteError> {
 }
 
 fn file(path: &Path, private: bool) -> Result<String, RemoteError> {
-    let metadata = std::fs::metadata(path).map_err(|error| no(format!("the secret's file {}: {error}", path.display())))?;
+    let metadata = std::fs::metadata(path).map_err(|error| {
+        let told = no(format!("the secret's file {}: {error}", path.display()));
+        match error.kind() {
+            std::io::ErrorKind::NotFound => told.hint("write the secret there, with mode 0600"),
+            _ => told,
+        }
+    })?;
     if metadata.len() > limits::SECRET_BYTES_MAX {
         return Err(no(format!("the secret's file {} is too large for a secret", path.display())));
     }

@@ -49,16 +49,17 @@ fn text_of(since: Timestamp, by: Option<&str>, ended: &[String]) -> Result<Strin
     serde_json::to_string(&row).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
-/// Whether a sync is paused.
-pub fn paused(conn: &Connection, sync: &str) -> Result<bool, StoreError> {
-    let paused: Option<bool> =
-        conn.query_row("SELECT paused IS NOT NULL FROM m_sync WHERE name = ?1", [sync], |row| row.get(0)).optional()?;
-    Ok(paused.unwrap_or(false))
+/// Whether a sync is paused; if so, whether that ended a run. A mark that does not read is a pause all the same.
+pub fn paused(conn: &Connection, sync: &str) -> Result<Option<bool>, StoreError> {
+    let text: Option<Option<String>> =
+        conn.query_row("SELECT paused FROM m_sync WHERE name = ?1", [sync], |row| row.get(0)).optional()?;
+    Ok(text.flatten().map(|text| serde_json::from_str::<MarkRow>(&text).is_ok_and(|row| !row.ended.is_empty())))
 }
 
-/// Pauses a sync (since when, by whom), or takes that back.
-pub fn set_paused(tx: &Tx<'_>, sync: &str, mark: Option<(Timestamp, Option<String>)>) -> Result<(), StoreError> {
-    let text = mark.map(|(since, by)| text_of(since, by.as_deref(), &[])).transpose()?;
+/// Pauses a sync (since when, by whom, whether it ended a run), or takes that back.
+pub fn set_paused(tx: &Tx<'_>, sync: &str, mark: Option<(Timestamp, Option<String>, bool)>) -> Result<(), StoreError> {
+    let ended = [sync.to_owned()];
+    let text = mark.map(|(since, by, ends)| text_of(since, by.as_deref(), if ends { &ended } else { &[] })).transpose()?;
     tx.conn().execute(
         "INSERT INTO m_sync (name, pass, up_scanned, facts, paused) VALUES (?1, 0, 0, '{}', ?2)
          ON CONFLICT (name) DO UPDATE SET paused = ?2",

@@ -15,7 +15,7 @@ impl Engine {
             Ask::Stop { by } => self.stop(now, id, by, effects),
             Ask::Restart { resync_stopped } => self.restart(id, resync_stopped, effects),
             Ask::Pause { sync, by } => self.pause(now, id, sync, by, effects),
-            Ask::Resume { sync } => self.resume(id, sync, effects),
+            Ask::Resume { sync } => self.resume(now, id, sync, effects),
             Ask::WaitRun { run } => {
                 let known = self
                     .syncs
@@ -49,16 +49,16 @@ impl Engine {
     fn run_sync(&mut self, now: Timestamp, request: &RunRequest) -> Result<Answer, Refusal> {
         let name = self.named(&request.sync)?;
         if self.shutting_down {
-            return Err(Refusal::Stopped("mingled is going down".into()));
+            return Err(Refusal::Stopped("mingled is going down".into(), None));
         }
         if self.stopped.is_some() {
-            return Err(Refusal::Stopped("runs are stopped; `mingle restart` accepts them again".into()));
+            return Err(Refusal::Stopped("runs are stopped".into(), Some("`mingle restart` accepts them again".into())));
         }
         let (Some(sync), Some(job)) = (self.syncs.get_mut(&name), self.board.jobs.get_mut(&name)) else {
             return Err(Refusal::Internal("a sync without a job".into()));
         };
         if job.paused {
-            return Err(Refusal::Stopped(format!("{name} is paused; `mingle resume {name}` takes that back")));
+            return Err(Refusal::Stopped(format!("{name} is paused"), Some(format!("`mingle resume {name}` takes that back"))));
         }
         let mode = match request.mode {
             None | Some(RunMode::Fast) => Mode::Fast,
@@ -84,6 +84,7 @@ impl Engine {
                 self.conditions.stopped = Some(StopReason::User);
             }
         }
+        let mut queued = Vec::new();
         for (name, sync) in &mut self.syncs {
             runs.extend(sync.run_id.clone());
             let Some(stopped) = &mut self.stopped else { continue };
@@ -96,23 +97,12 @@ impl Engine {
                     job.request = None;
                 }
                 stopped.ended.insert(name.to_string());
-                let waited =
-                    RunWaited { state: RunState::Stopped, why: Some("runs were stopped before it began".into()), remote: None };
-                for waiting in self.waiting.remove(&wish.run).unwrap_or_default() {
-                    effects.push(Effect::Answer(waiting, Ok(Answer::Waited(waited.clone()))));
-                }
-                effects.push(Effect::Tell(ask::Event::Run {
-                    sync: name.to_string(),
-                    run: wish.run.clone(),
-                    status: "stopped".into(),
-                    progress: None,
-                    result: Some("failed".into()),
-                    stop_reason: Some(StopReason::User.name().into()),
-                    error: None,
-                }));
-                effects.push(Effect::NeverBegan { run: wish.run.clone(), sync: name.to_string(), reason: StopReason::User });
-                runs.push(wish.run);
+                runs.push(wish.run.clone());
+                queued.push((name.clone(), wish.run));
             }
+        }
+        for (name, run) in queued {
+            self.never_began(&name, run, "runs were stopped before it began".into(), effects);
         }
         effects.push(Effect::Write(id, self.mark()));
         self.writing.insert(id, Answer::Halted(Halted { state: DaemonState::Stopping, runs }));
@@ -169,33 +159,56 @@ impl Engine {
             Ok(name) => name,
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
+        let wish = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take());
+        let ends = wish.is_some() || self.syncs.get(&name).is_some_and(|sync| sync.run.is_some());
+        let mut ended = ends;
         if let Some(job) = self.board.jobs.get_mut(&name) {
+            // Paused twice: what the first pause ended is still to come back.
+            ended |= job.paused && job.pause_ended;
             job.paused = true;
+            job.pause_ended = ended;
             job.request = None;
         }
-        if let Some(wish) = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take()) {
-            let waited =
-                RunWaited { state: RunState::Stopped, why: Some(format!("{name} was paused before it began")), remote: None };
-            for waiting in self.waiting.remove(&wish.run).unwrap_or_default() {
-                effects.push(Effect::Answer(waiting, Ok(Answer::Waited(waited.clone()))));
-            }
-            effects.push(Effect::NeverBegan { run: wish.run, sync: name.to_string(), reason: StopReason::User });
+        if let Some(wish) = wish {
+            self.never_began(&name, wish.run, format!("{name} was paused before it began"), effects);
         }
-        effects.push(Effect::Write(id, Mark::Paused { sync, since: now, by }));
+        effects.push(Effect::Write(id, Mark::Paused { sync, since: now, by, ended }));
         self.writing.insert(id, Answer::State(SyncState::Disabled));
     }
 
-    fn resume(&mut self, id: AskId, sync: String, effects: &mut Vec<Effect>) {
+    fn resume(&mut self, now: Timestamp, id: AskId, sync: String, effects: &mut Vec<Effect>) {
         let name = match self.named(&sync) {
             Ok(name) => name,
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
-        let was_paused = self.board.jobs.get_mut(&name).is_some_and(|job| std::mem::replace(&mut job.paused, false));
-        if was_paused {
+        let ended = self.board.jobs.get_mut(&name).is_some_and(|job| {
+            let paused = std::mem::replace(&mut job.paused, false);
+            std::mem::replace(&mut job.pause_ended, false) && paused
+        });
+        if ended {
             self.make_due(&name);
         }
+        let state = look(&self.board, &self.conditions, now, &name).map_or(SyncState::Waiting, |looked| looked.state);
         effects.push(Effect::Write(id, Mark::Resumed { sync }));
-        self.writing.insert(id, Answer::State(SyncState::Ready));
+        self.writing.insert(id, Answer::State(state));
+    }
+
+    /// A run that was promised does not begin: who waits is told, and it ends as every run does.
+    fn never_began(&mut self, name: &Name, run: String, why: String, effects: &mut Vec<Effect>) {
+        let waited = RunWaited { state: RunState::Stopped, why: Some(why), remote: None };
+        for waiting in self.waiting.remove(&run).unwrap_or_default() {
+            effects.push(Effect::Answer(waiting, Ok(Answer::Waited(waited.clone()))));
+        }
+        effects.push(Effect::Tell(ask::Event::Run {
+            sync: name.to_string(),
+            run: run.clone(),
+            status: "stopped".into(),
+            progress: None,
+            result: Some("failed".into()),
+            stop_reason: Some(StopReason::User.name().into()),
+            error: None,
+        }));
+        effects.push(Effect::NeverBegan { run, sync: name.to_string(), reason: StopReason::User });
     }
 
     /// An answer that waited for a write, with what is so now.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Answer, Ask, AskId, Effect, Engine, Event, SyncFacts};
 use crate::{
-    ask::{self, DaemonState, Refusal, RunRequest, RunState},
+    ask::{self, DaemonState, Refusal, RunRequest, RunState, SyncState},
     replica::{Failure, Page, RemoteError},
     run::{self, Direction, Terms},
     schedule::{Interval, Job, Last, Name, Plan, Quiet},
@@ -223,7 +223,7 @@ fn a_stop_ends_runs_and_queued_ones_and_a_restart_brings_them_back_if_told() {
         assert_eq!(world.engine.state().0, DaemonState::Stopped);
         let refused =
             world.ask(Ask::RunSync(RunRequest { sync: "c".into(), mode: None, force: true, accept_deletes: false, by: None }));
-        assert!(matches!(world.answered[&refused], Err(Refusal::Stopped(_))));
+        assert!(matches!(world.answered[&refused], Err(Refusal::Stopped(..))));
         let begun = world.begun;
         let restart = world.ask(Ask::Restart { resync_stopped });
         world.drain();
@@ -247,4 +247,33 @@ fn stop_when_idle_and_twice_and_a_restart_while_stopping_are_all_fine() {
     world.drain();
     assert!(matches!(&world.answered[&while_stopping], Ok(Answer::Halted(halted)) if halted.state == DaemonState::Running));
     assert!(world.engine.quiet());
+}
+
+#[test]
+fn a_resume_brings_back_the_run_that_the_pause_ended_and_no_other() {
+    // c has no interval: only what is asked for makes it due.
+    let request = || RunRequest { sync: "c".into(), mode: None, force: false, accept_deletes: false, by: None };
+    for (ask_first, pauses, back) in [(true, 1, 1), (true, 2, 1), (false, 1, 0), (false, 2, 0)] {
+        let mut world = World::new(11);
+        world.handle(Event::Look);
+        world.drain();
+        if ask_first {
+            world.ask(Ask::RunSync(request()));
+        }
+        let mut paused = 0;
+        for _ in 0..pauses {
+            paused = world.ask(Ask::Pause { sync: "c".into(), by: None });
+            world.drain();
+        }
+        assert_eq!(world.answered[&paused], Ok(Answer::State(SyncState::Disabled)));
+        let refused = world.ask(Ask::RunSync(request()));
+        let Err(Refusal::Stopped(_, Some(hint))) = &world.answered[&refused] else { panic!("paused") };
+        assert!(hint.contains("resume c"), "{hint}");
+        let begun = world.begun;
+        let resumed = world.ask(Ask::Resume { sync: "c".into() });
+        world.drain();
+        assert_eq!(world.begun - begun, back, "asked first: {ask_first}, {pauses} pauses");
+        let state = if back == 1 { SyncState::Ready } else { SyncState::Waiting };
+        assert_eq!(world.answered[&resumed], Ok(Answer::State(state)));
+    }
 }

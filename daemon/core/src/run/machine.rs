@@ -175,6 +175,7 @@ impl Run {
             Event::Compared(compared) => {
                 if let Phase::Comparing { down, found } = &mut self.phase {
                     found.differ += compared.differ;
+                    found.known += compared.known;
                     let at = down.listing().clone();
                     down.applied(at);
                 }
@@ -378,7 +379,7 @@ impl Run {
         {
             effects.push(Effect::Compare { rows });
         }
-        let found = *found;
+        let mut found = *found;
         if down.broken() {
             let error = down.failed.take();
             if let Some(error) = error {
@@ -387,6 +388,8 @@ impl Run {
             return self.end(effects);
         }
         if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
+            // What the other history does not show at all differs most: an emptied remote is not filled again unasked.
+            found.differ += self.terms.links_there.saturating_sub(found.known);
             if found.differ > self.terms.deletes_max && !self.order.force {
                 self.halt = Some(Ended::Held(found));
                 return self.end(effects);

@@ -77,7 +77,7 @@ impl World {
                     ..Page::default()
                 }))
             }
-            Effect::Compare { .. } => Event::Compared(Compared { differ: self.chance.below(2) }),
+            Effect::Compare { .. } => Event::Compared(Compared { differ: self.chance.below(2), known: 0 }),
             Effect::Apply { .. } if fault => broken(),
             Effect::Apply { asked, rows, .. } => {
                 let ask =
@@ -203,4 +203,50 @@ fn with_faults_and_stops_it_ends_exactly_once() {
     for seed in 1..20_000 {
         play(seed, true, (seed % 3 == 0).then_some(1 + seed % 29));
     }
+}
+
+/// How a run over another history ends, of which one page of three rows is all there is.
+#[track_caller]
+fn check_history(links_there: u64, found: Compared, force: bool, held: Option<u64>) {
+    let mut run = Run::new(Order { direction: Direction::Both, force, ..Order::default() });
+    let mut under_way = run.handle(Event::Start);
+    let mut ended = None;
+    while let Some(effect) = under_way.pop() {
+        let event = match &effect {
+            Effect::Begin => Event::Begun,
+            Effect::Open => Event::Opened(Ok(())),
+            Effect::Negotiate { accept } => Event::Negotiated(Terms {
+                deletes_max: 10,
+                compare_first: !accept,
+                links_there,
+                page_rows: 10,
+                ..Terms::default()
+            }),
+            Effect::Fetch { .. } => Event::Page(Ok(Page { rows: (0..3).map(row).collect(), ..Page::default() })),
+            Effect::Compare { .. } => Event::Compared(found),
+            Effect::Finish(outcome) => {
+                ended = Some(outcome.ended.clone());
+                Event::Finished { standing: 0 }
+            }
+            Effect::Apply { .. } => Event::Applied(Applied::default()),
+            Effect::Complete { .. } => Event::Completed { rejected: 0 },
+            Effect::Ghosts { .. } => Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
+            Effect::Plan { .. } => Event::Planned(Planned::default()),
+            other => unreachable!("this world has none of {other:?}"),
+        };
+        under_way.extend(run.handle(event));
+    }
+    let expected = held.map_or(Ended::Done, |differ| Ended::Held(Compared { differ, ..found }));
+    assert_eq!(ended, Some(expected), "{links_there} links, {found:?}, force: {force}");
+}
+
+#[test]
+fn another_history_that_lacks_most_of_ours_waits_for_a_person() {
+    let all_known = Compared { differ: 0, known: 3 };
+    check_history(3, all_known, false, None);
+    check_history(13, all_known, false, None);
+    check_history(14, all_known, false, Some(11));
+    check_history(100, all_known, true, None);
+    check_history(3, Compared { differ: 11, known: 3 }, false, Some(11));
+    check_history(10, Compared { differ: 3, known: 0 }, false, Some(13));
 }

@@ -27,7 +27,7 @@ impl Hold {
             Self::Paused => "paused by a person".into(),
             Self::Stopped(StopReason::Shutdown) => "mingled is ending".into(),
             Self::Stopped(reason) => format!("runs are stopped ({})", reason.name()),
-            Self::NeedsLogin { remote } => format!("{remote} refuses our credentials"),
+            Self::NeedsLogin { remote } => format!("{remote} did not take our credentials, or there are none"),
             Self::Epoch => "the remote's history is not the one we know".into(),
             Self::Interval { began, .. } => format!("last run {} ago", span(now.since(*began))),
             Self::Cron { until } => format!("rings in {}", span(until.since(now))),

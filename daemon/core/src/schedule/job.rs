@@ -13,6 +13,8 @@ pub struct Job {
     pub plan: Plan,
     /// A person paused it.
     pub paused: bool,
+    /// The pause ended a run, or one that was queued: the resume makes it due.
+    pub pause_ended: bool,
     /// Another epoch than the one we know, above the guard's share: nothing runs until a forced request.
     pub epoch_held: bool,
     /// How its last run ended.
@@ -244,6 +246,7 @@ impl Job {
         let mut job = Self {
             plan,
             paused: false,
+            pause_ended: false,
             epoch_held: false,
             last,
             failures,

@@ -81,7 +81,7 @@ CREATE TABLE m_sync (
     complete   TEXT,                        -- the epoch in which a complete down was done
     pass       INTEGER NOT NULL,            -- number of the present or last complete pass
     up_scanned INTEGER NOT NULL,            -- records up to this seq have their links for this sync
-    paused     TEXT,                        -- {"since": ms, "by": app}
+    paused     TEXT,                        -- {"since": ms, "by": app, "ended": [sync] if it ended a run}
     facts      TEXT    NOT NULL             -- what the schedule remembers: JSON
 ) STRICT;
 

@@ -72,6 +72,11 @@ pub fn negotiate(
     let moved = at.epoch.as_deref().is_some_and(|known| known != epoch) && !planted::is("epoch ignored");
     if moved && links > 0 && !accept && !order.force {
         terms.compare_first = true;
+        terms.links_there = tx
+            .conn()
+            .prepare_cached("SELECT count(*) FROM m_link WHERE replica = ?1 AND remote_id IS NOT NULL AND base IN (0, 1)")?
+            .query_row([replica], |row| row.get::<_, i64>(0))
+            .map(link::unsigned)?;
         return Ok((ground, terms));
     }
     let forget = moved || order.mode == Mode::Refresh;

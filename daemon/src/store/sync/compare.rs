@@ -14,7 +14,9 @@ use crate::store::error::StoreError;
 pub fn compare(conn: &Connection, ground: &Ground, rows: &[Row]) -> Result<Compared, StoreError> {
     let mut compared = Compared::default();
     for row in rows {
-        let equal = match (link::by_remote_id(conn, ground.replica, &row.remote_id)?, &row.state) {
+        let linked = link::by_remote_id(conn, ground.replica, &row.remote_id)?;
+        let known = linked.as_ref().is_some_and(|linked| matches!(linked.state.agreed, Agreed::Own(_) | Agreed::Same));
+        let equal = match (linked, &row.state) {
             (Some(linked), RowState::Live(theirs)) => {
                 let frozen = frozen(conn, linked.link)?;
                 let rules = ground.rules(&frozen);
@@ -30,6 +32,7 @@ pub fn compare(conn: &Connection, ground: &Ground, rows: &[Row]) -> Result<Compa
             _ => false,
         };
         compared.differ += u64::from(!equal);
+        compared.known += u64::from(known);
     }
     Ok(compared)
 }
