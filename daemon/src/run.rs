@@ -185,6 +185,9 @@ async fn listen_to_bells(mut bells: mpsc::Receiver<crate::alarm::Bell>, inbox: m
     }
 }
 
+/// Where an answer goes.
+type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
+
 /// The loop's own things.
 struct Office {
     engine: Engine,
@@ -193,9 +196,9 @@ struct Office {
     means: Means,
     store: Store,
     sites: BTreeMap<Name, Arc<Site>>,
-    answers: HashMap<AskId, oneshot::Sender<Result<Answer, Refusal>>>,
+    answers: HashMap<AskId, Waiting>,
     /// Answers that leave once the board shows what they say.
-    ready: Vec<(oneshot::Sender<Result<Answer, Refusal>>, Result<Answer, Refusal>)>,
+    ready: Vec<(Waiting, Result<Answer, Refusal>)>,
     board: watch::Sender<Arc<BoardCopy>>,
     news: Arc<Newsroom>,
     house: House,

@@ -108,7 +108,7 @@ impl From<StoreError> for Refusal {
                 Self::Unknown("the disk failed while this was written; ask again with the same op".into())
             }
             StoreError::Deadline => Self::Deadline("the question takes too long; ask for less, or name an index".into()),
-            StoreError::Closed => Self::Stopped("mingled is going down".into()),
+            StoreError::Closed => Self::Stopped("mingled is going down".into(), None),
             StoreError::Corrupt(told) | StoreError::Damaged(told) => Self::Internal(told),
             error @ (StoreError::Newer { .. } | StoreError::Place(_) | StoreError::Panicked | StoreError::Sql(_)) => {
                 Self::Internal(error.to_string())
