@@ -283,7 +283,7 @@ fn a_paused_sync_stays_paused_over_a_kill_and_others_run() {
     bench.server.next("GET", Fault::HangBefore);
     let cut = bench.app.run("things");
     bench.app.must("sync.pause", json!({ "sync": "things" }));
-    assert_eq!(bench.app.ended(&cut)["state"], "stopped");
+    assert_eq!(bench.app.ended(&cut), "stopped");
     assert_eq!(bench.app.status("things")["state"], "disabled", "who was told of the pause sees it");
     bench.kill_and_start();
     assert_eq!(bench.app.status("things")["state"], "disabled");
