@@ -282,6 +282,7 @@ fn a_paused_sync_stays_paused_over_a_kill_and_others_run() {
     let mut bench = scripted(Options::default(), second);
     bench.server.next("GET", Fault::HangBefore);
     let cut = bench.app.run("things");
+    until("the request that hangs", || (!bench.server.log().is_empty()).then_some(()));
     bench.app.must("sync.pause", json!({ "sync": "things" }));
     assert_eq!(bench.app.ended(&cut), "stopped");
     assert_eq!(bench.app.status("things")["state"], "disabled", "who was told of the pause sees it");
