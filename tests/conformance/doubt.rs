@@ -62,6 +62,7 @@ fn word(answer: &Answer) -> String {
         Answer::Stale(present) => format!("stale {}", row(present)),
         Answer::Gone => "gone".into(),
         Answer::Refused(words) => format!("refused {}", words.rsplit(": ").next().unwrap_or_default()),
+        Answer::Unknown(error) if matches!(error.kind, Failure::Throttled(_)) => "unknown Throttled".into(),
         Answer::Unknown(error) => format!("unknown {:?}", error.kind),
         Answer::Unsent(error) if matches!(error.kind, Failure::Throttled(_)) => "unsent Throttled".into(),
         Answer::Unsent(error) => format!("unsent {:?}", error.kind),
@@ -95,7 +96,9 @@ fn a_lost_answer_is_no_answer() {
     able(&[("PUT", Fault::CutAfter)], "unknown Broken", true);
     able(&[("PUT", Fault::StatusAfter(500))], "unknown Server", true);
     able(&[("PUT", Fault::StatusAfter(502))], "unknown Server", true);
-    able(&[("PUT", Fault::Status(503, vec![("retry-after", "1".into())]))], "unsent Throttled", false);
+    // Whoever says 429 has refused it; a 503 may come from something in front of who did it.
+    able(&[("PUT", Fault::Status(429, vec![("retry-after", "1".into())]))], "unsent Throttled", false);
+    able(&[("PUT", Fault::Status(503, vec![("retry-after", "1".into())]))], "unknown Throttled", false);
     able(&[("PUT", Fault::Status(401, vec![]))], "unsent NeedsLogin", false);
     able(&[("PUT", Fault::Body("{}".into()))], "unknown Nonsense", true);
     able(&[("PUT", Fault::Body(r#"{"row":{"id":"b","rev":9}}"#.into()))], "unknown Nonsense", true);
