@@ -178,11 +178,6 @@ impl RestServer {
         self.state().faults.push_back((method, fault));
     }
 
-    /// Forgets every fault that waits.
-    pub fn calm(&self) {
-        self.state().faults.clear();
-    }
-
     /// Puts a whole record, as another user of the service would.
     ///
     /// # Panics

@@ -179,7 +179,7 @@ impl Writer {
         let answer = if wish.value.is_null() {
             client.delete(Delete { collection, id, op, ..Delete::default() }).map(|_| ())
         } else if wish.property == "n" {
-            let data = raw(&json!({ "n": wish.value, "own": wish.id, "text": "x".repeat(100) }));
+            let data = raw(&json!({ "n": wish.value, "text": "x".repeat(100) }));
             client.put(Put { collection, id: Some(id), data, op, overwrite: true, ..Put::default() }).map(|_| ())
         } else {
             let patch = raw(&json!({ &wish.property: wish.value }));

@@ -5,18 +5,15 @@
 
 mod crew;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::time::Duration;
 
 use crew::Crew;
 use mingle_tests::{
     app::App,
     chance::Chance,
     daemon::{Daemon, Home},
-    rest_server::{Fault, Options, RestServer},
-    wait::{self, Times, Watch, until_within},
+    rest_server::{Options, RestServer},
+    wait::{self, Times, Watch, until, until_within},
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -65,40 +62,12 @@ fn config(url: &str) -> String {
     )
 }
 
-/// How it is killed.
-struct How {
-    kills: u64,
-    service: Options,
-    /// Requests get lost, answers get lost, errors that are none.
-    faults: bool,
-    planted: Option<&'static str>,
-}
-
-/// How often, where the environment does not say.
-fn kills(usual: u64) -> u64 {
-    std::env::var("MINGLE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
-
-fn fault(chance: &mut Chance) -> Fault {
-    match chance.below(8) {
-        0 => Fault::CutBefore,
-        1 | 2 => Fault::CutAfter,
-        3 => Fault::StatusAfter(500),
-        4 => Fault::StatusAfter(503),
-        5 => Fault::Status(502, Vec::new()),
-        6 => Fault::HangAfter,
-        _ => Fault::Lag(Duration::from_millis(10)),
-    }
-}
-
-/// Kills so often; where a bug is planted, only until something is lost.
-fn kill(how: How) -> (Report, RestServer, Daemon) {
-    let How { kills, service, faults, planted } = how;
-    let until_lost = planted.is_some();
+/// Kills so often, or until something is lost where that is what is looked for.
+fn kill(kills: u64, planted: Option<&str>, until_lost: bool) -> (Report, RestServer, Daemon) {
     let seed = Chance::seed(11);
     let mut chance = Chance::new(seed);
     eprintln!("killing: seed {seed}");
-    let server = RestServer::start(service, &["things"]);
+    let server = RestServer::start(Options::default(), &["things"]);
     let mut home = Home::new(Some(&config(&server.url)));
     server.write_profile(&home.config_dir());
     if let Some(bug) = planted {
@@ -129,10 +98,6 @@ fn kill(how: How) -> (Report, RestServer, Daemon) {
             server.put("things", &id, &json!({ "far": far }));
         } else {
             server.patch("things", &id, &json!({ "far": far }));
-        }
-        if faults {
-            let method = ["POST", "PUT", "PUT", "GET", "DELETE"][usize::try_from(chance.below(5)).expect("a place")];
-            server.next(method, fault(&mut chance));
         }
         // The moment of the kill is left to chance.
         wait::pass(chance.time(LIFE));
@@ -174,23 +139,31 @@ fn missing(app: &mut App, values: &[crew::Expected]) -> Vec<String> {
     missing
 }
 
-/// Runs until nothing is left to be sent and nothing left to come.
-fn settle(daemon: &Daemon, server: &RestServer) {
-    server.calm();
-    let mut app = daemon.app("looker");
-    let mut quiet = 0;
-    until_within("everything to be settled", Duration::from_secs(120), || {
-        let run = app.run("things");
-        let state = app.ended(&run);
-        let row = app.row("things", &run);
-        let idle = state == "done" && row["up"] == 0 && row["down"] == 0 && app.status("things")["pending"] == 0;
-        quiet = if idle { quiet + 1 } else { 0 };
-        (quiet == 2).then_some(())
-    });
-}
+#[test]
+fn an_acknowledged_write_survives_kill_9() {
+    let kills = std::env::var("MINGLE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
+    let (report, server, mut daemon) = kill(kills, None, false);
+    eprintln!("killing: {}", report.told());
+    assert!(report.lost.is_empty(), "{:#?}", report.lost);
+    assert!(report.hit * 2 >= report.kills, "too few kills hit anything: {}", report.told());
 
-fn assert_sound(daemon: &mut Daemon) {
-    let status = daemon.app("looker").must("status", json!({}));
+    // Both sides are equal in the end, and nothing is left to be said.
+    let mut app = daemon.app("looker");
+    until_within("everything to be sent", Duration::from_secs(120), || {
+        let status = app.status("things");
+        (status["state"] == "waiting" && status["pending"] == 0).then_some(())
+    });
+    let differing = || -> Vec<String> {
+        let (truth, theirs) = (daemon.app("looker").all("things"), server.rows("things"));
+        let ids: std::collections::BTreeSet<&String> = truth.keys().chain(theirs.keys()).collect();
+        let differ = ids.into_iter().filter(|id| truth.get(*id) != theirs.get(*id));
+        differ.map(|id| format!("{id}: truth {:?}, theirs {:?}", truth.get(id), theirs.get(id))).collect()
+    };
+    until("both sides to be equal, or to be quiet", || {
+        (differing().is_empty() || app.sync("things", "done")["up"] == 0).then_some(())
+    });
+    assert_eq!(differing(), Vec::<String>::new());
+    let status = app.must("status", json!({}));
     assert_eq!(status["attention"], json!([]), "{status}");
     assert_eq!(daemon.terminate().0.code(), Some(0));
     let conn = Connection::open(daemon.store()).expect("the store");
@@ -198,50 +171,11 @@ fn assert_sound(daemon: &mut Daemon) {
     assert_eq!(sound, "ok");
 }
 
-#[test]
-fn an_acknowledged_write_survives_kill_9() {
-    let how = How { kills: kills(30), service: Options::default(), faults: false, planted: None };
-    let (report, server, mut daemon) = kill(how);
-    eprintln!("killing: {}", report.told());
-    assert!(report.lost.is_empty(), "{:#?}", report.lost);
-    assert!(report.hit * 2 >= report.kills, "too few kills hit anything: {}", report.told());
-    settle(&daemon, &server);
-    let (truth, theirs) = (daemon.app("looker").all("things"), server.rows("things"));
-    let ids: BTreeSet<&String> = truth.keys().chain(theirs.keys()).collect();
-    for id in ids {
-        assert_eq!(truth.get(id), theirs.get(id), "{id}: truth, theirs");
-    }
-    assert_sound(&mut daemon);
-}
-
-/// A service without revisions, preconditions or ids of ours, that loses requests and answers besides: what is in doubt after a
-/// kill is looked up, never done twice.
-#[test]
-fn nothing_is_lost_or_doubled_at_a_careless_service_that_loses_answers() {
-    let how = How { kills: kills(30).div_ceil(2), service: Options::careless(), faults: true, planted: None };
-    let (report, server, mut daemon) = kill(how);
-    eprintln!("killing, careless: {}", report.told());
-    assert!(report.lost.is_empty(), "{:#?}", report.lost);
-    settle(&daemon, &server);
-    // The service makes its own ids: records are compared by what is in them.
-    let sorted = |rows: BTreeMap<String, Value>| {
-        let mut rows: Vec<String> = rows.into_values().map(|row| row.to_string()).collect();
-        rows.sort();
-        rows
-    };
-    let (truth, theirs) = (sorted(daemon.app("looker").all("things")), sorted(server.rows("things")));
-    let doubled: Vec<&String> = theirs.windows(2).filter(|two| two[0] == two[1]).map(|two| &two[0]).collect();
-    assert!(doubled.is_empty(), "twice at the service: {doubled:#?}");
-    assert_eq!(truth, theirs);
-    assert_sound(&mut daemon);
-}
-
 /// Whether the loop can see a loss at all: with answers before the commit it must, within a hundred kills.
 #[cfg(feature = "planted")]
 #[test]
 fn with_the_acknowledgement_before_the_commit_the_loop_sees_losses() {
-    let (report, _server, _daemon) =
-        kill(How { kills: 100, service: Options::default(), faults: false, planted: Some("ack before commit") });
+    let (report, _server, _daemon) = kill(100, Some("ack before commit"), true);
     eprintln!("killing, planted: {}", report.told());
     assert!(!report.lost.is_empty(), "the loop saw no loss: {}", report.told());
 }
