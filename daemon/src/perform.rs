@@ -250,6 +250,14 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
         }
         Effect::Apply { rows, asked, pass, resume, deletes_left } => {
             let ground = ground()?;
+            #[cfg(feature = "planted")]
+            if mingle_core::planted::is("checkpoint before batch") {
+                let (ground, resume) = (Arc::clone(&ground), resume.clone());
+                let none = Vec::new();
+                store.write(background, now, move |tx| sync::apply(tx, &ground, &none, asked, pass, resume.as_ref(), 0)).await?;
+                // A moment in which the process may die.
+                tokio::task::yield_now().await;
+            }
             let write = store
                 .write(background, now, move |tx| sync::apply(tx, &ground, &rows, asked, pass, resume.as_ref(), deletes_left));
             Event::Applied(write.await?)

@@ -166,7 +166,7 @@ pub async fn create(remote: &dyn Remote, id: Option<&str>, record: &str) -> Answ
 #[track_caller]
 pub fn taken(answer: Answer) -> Row {
     match answer {
-        Answer::Taken(Some(row)) => row,
+        Answer::Taken(Some(row)) | Answer::ReadBack { read: row, .. } => row,
         other => panic!("should be taken, with the row: {other:?}"),
     }
 }

@@ -59,6 +59,7 @@ fn word(answer: &Answer) -> String {
     };
     match answer {
         Answer::Taken(taken) => format!("taken {}", row(taken)),
+        Answer::ReadBack { read, .. } => format!("taken {}", row(&Some(read.clone()))),
         Answer::Stale(present) => format!("stale {}", row(present)),
         Answer::Gone => "gone".into(),
         Answer::Refused(words) => format!("refused {}", words.rsplit(": ").next().unwrap_or_default()),

@@ -60,7 +60,7 @@ async fn fall_into(trap: &Trap, remote: &dyn Remote) -> Result<Vec<RemoteError>,
         return Err(format!("a listing said {listed:?}, not {:?}: {errors:?}", trap.list));
     }
     let sent = match remote.send(&change()).await {
-        Answer::Taken(_) => Sent::Taken,
+        Answer::Taken(_) | Answer::ReadBack { .. } => Sent::Taken,
         Answer::Stale(_) => Sent::Stale,
         Answer::Gone => Sent::Gone,
         Answer::Refused(words) => {

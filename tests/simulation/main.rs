@@ -4,7 +4,8 @@
 //! The daemon's own engine, `perform` and SQL run in memory against fake services, on a virtual clock, with a crash, a stop or an
 //! edit between any two steps. Nothing of storing, mingling or runs is implemented here a second time. A seed alone:
 //! `MINGLE_SEED=n cargo test -p mingle-tests --test simulation one_seed -- --nocapture`; more of them:
-//! `MINGLE_SCHEDULES=100000 cargo test -p mingle-tests --test simulation schedules -- --nocapture`.
+//! `MINGLE_SCHEDULES=100000 cargo test -p mingle-tests --test simulation schedules -- --nocapture`. With the feature `planted`, whether
+//! it sees the bugs that are planted for it (one of them: `MINGLE_PLANTED=name`).
 
 mod chance;
 mod fake;
@@ -28,21 +29,23 @@ use std::{
 
 use setup::{Bias, Setup};
 
-/// What `cargo test` plays.
-const SCHEDULES: u64 = 3_000;
+/// What `cargo test` plays; a minute and a half on two processors, more when they are busy, because this is where the rules of
+/// meetings, runs and checkpoints are tried as a whole.
+const SCHEDULES: u64 = 20_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text:?}")))
 }
 
 /// Plays seeds from `first` on, on all processors; returns the failing ones, lowest first.
-fn search(first: u64, count: u64, most: usize) -> Vec<u64> {
+fn search(first: u64, count: u64, most: usize, planted: Option<&str>) -> Vec<u64> {
     let next = AtomicU64::new(first);
     let failed = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                plant(planted);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + count || failed.lock().expect("no panic").len() >= most {
@@ -67,7 +70,7 @@ fn schedules() {
     let first = number("MINGLE_FIRST").unwrap_or(0);
     let began = Instant::now();
     let most = number("MINGLE_FAILURES").unwrap_or(3);
-    let failed = search(first, count, usize::try_from(most).unwrap_or(3));
+    let failed = search(first, count, usize::try_from(most).unwrap_or(3), None);
     let seconds = began.elapsed().as_secs_f64();
     report(&format!("{count} schedules in {seconds:.1} s, {:.0} a second", count as f64 / seconds));
     if let Some(seed) = failed.first() {
@@ -77,6 +80,33 @@ fn schedules() {
             failed.iter().map(|seed| summary(*seed)).collect::<Vec<_>>().join("\n")
         );
     }
+}
+
+/// Plants a bug in this thread.
+fn plant(bug: Option<&str>) {
+    #[cfg(feature = "planted")]
+    mingle_core::planted::set_here(bug);
+    #[cfg(not(feature = "planted"))]
+    assert_eq!(bug, None, "bugs are planted with the feature of that name");
+}
+
+/// A simulation that finds nothing may be blind: it has to find each bug that is planted for it.
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    use mingle_core::planted::{Finder, found_by};
+    let wanted = std::env::var("MINGLE_PLANTED").ok();
+    let mut unseen = Vec::new();
+    for bug in found_by(Finder::Simulation).filter(|bug| wanted.as_deref().is_none_or(|wanted| wanted == *bug)) {
+        let began = Instant::now();
+        let found = search(0, 2_000, 1, Some(bug)).first().copied();
+        let told = found.map_or("NOT found".into(), |seed| format!("found by schedule {seed}"));
+        report(&format!("{bug}: {told}, {:.1} s", began.elapsed().as_secs_f64()));
+        if found.is_none() {
+            unseen.push(bug);
+        }
+    }
+    assert!(unseen.is_empty(), "2,000 schedules do not see {unseen:?}");
 }
 
 /// A failing seed in one line.

@@ -87,7 +87,8 @@ pub struct Terms {
     pub restored: bool,
     /// Merge bases were forgotten (refresh, another epoch): what differs goes to the policy, and what is gone there is made anew.
     pub forgot: bool,
-    /// A service that rewrites values, and lost answers: whether a value there is ours cannot always be told.
+    /// A service that rewrites values, and lost answers or answers without the record: whether a value there is ours cannot always
+    /// be told.
     pub blurred: bool,
     /// Answers are lost.
     pub loses_answers: bool,
@@ -165,6 +166,9 @@ impl History {
             for (key, times) in count(records) {
                 if times > 1 {
                     wrong.push(format!("doubled: {key} is {times} times at service {at}"));
+                }
+                if found.services[..at].iter().any(|before| count(before).contains_key(&key)) {
+                    wrong.push(format!("doubled: {key} is at service {at}, and at one before it"));
                 }
             }
         }
@@ -265,15 +269,18 @@ fn converged(found: &Found, terms: Terms, wrong: &mut Vec<String>) {
     let excused = |key: &str| found.rejected.iter().any(|(of, _)| of == key);
     // With two services each has its own records: together they are the truth.
     let mut everywhere = BTreeMap::new();
-    for records in &found.services {
-        everywhere.extend(by_key(records));
+    for (at, records) in found.services.iter().enumerate() {
+        everywhere.extend(by_key(records).into_iter().map(|(key, props)| (key, (at, props))));
     }
-    if terms.sends {
+    // What a service that only brings deleted while its merge bases were forgotten stays.
+    if terms.sends && !(terms.forgot && found.services.len() > 1) {
         for key in truth.keys().filter(|key| !everywhere.contains_key(*key) && !excused(key)) {
             wrong.push(format!("diverged: {key} is in the truth and at no service"));
         }
     }
-    for (key, theirs) in &everywhere {
+    for (key, (at, theirs)) in &everywhere {
+        // To a second service nothing is sent.
+        let sends = terms.sends && *at == 0;
         let Some(ours) = truth.get(key) else {
             if terms.brings && !excused(key) {
                 wrong.push(format!("diverged: {key} is at a service and not in the truth"));
@@ -291,7 +298,7 @@ fn converged(found: &Found, terms: Terms, wrong: &mut Vec<String>) {
             let own = !terms.brings && here.is_none();
             // Without a base absence clears nothing, and a sync that only brings does not put it back there.
             let told = |conflict: &Conflict| conflict.property.as_ref() == Some(name) && conflict.truth == here;
-            let kept = terms.forgot && !terms.sends && (there.is_none() || found.conflicts.iter().any(told));
+            let kept = terms.forgot && !sends && (there.is_none() || found.conflicts.iter().any(told));
             if here != there && !frozen && !own && !kept {
                 wrong.push(format!("diverged: {key}.{name} is {here:?} in the truth and {there:?} at the service"));
             }

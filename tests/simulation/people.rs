@@ -1,6 +1,6 @@
 //! Owns: what people do: apps in the truth, colleagues at a service; each deed is told to the history. Must never know: runs, faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::{
     ask::Write,
@@ -25,6 +25,8 @@ pub struct People {
     memory: BTreeMap<String, (u64, Props)>,
     /// What is deleted and known to be, for who makes it again: id and key.
     buried: Vec<(String, String)>,
+    /// The keys of records that a second service made: no app edits them, or the truth would differ from it for good.
+    elsewhere: BTreeSet<String>,
     /// The keys of records that were deleted, by id.
     pub keys: BTreeMap<String, String>,
     next_value: usize,
@@ -62,7 +64,8 @@ impl People {
         if !world.setup.sends() {
             return;
         }
-        let truth = world.truth();
+        let mut truth = world.truth();
+        truth.retain(|(_, _, props)| words::key(props).is_none_or(|key| !self.elsewhere.contains(&key)));
         if truth.is_empty() || (truth.len() < RECORDS_MAX && chance.one_in(5)) {
             return self.app_makes(world, chance);
         }
@@ -197,6 +200,19 @@ impl People {
         written.is_ok()
     }
 
+    /// Whoever waits for a write is told that a service has it only if the service has had each of its values.
+    pub fn ask_what_is_there(&mut self, world: &World) {
+        for (at, remote_id, props) in world.confirmed() {
+            let service = lock(&world.services[at]);
+            for (name, value) in PROPERTIES.iter().filter_map(|name| Some((*name, words::at(&props, name)?))) {
+                if service.had.contains(&(remote_id.clone(), name.to_owned(), value.clone())) {
+                    continue;
+                }
+                self.wrong.push(format!("said to be there: {remote_id}.{name}={value}, which service {at} never had"));
+            }
+        }
+    }
+
     /// A colleague does something at a service.
     pub fn colleague(&mut self, world: &mut World, chance: &mut Chance, at: usize) {
         let live: Vec<(String, Props)> = {
@@ -232,6 +248,9 @@ impl People {
         let props = service.props(&id).cloned().unwrap_or_default();
         drop(service);
         world.trace.line(|| format!("colleague {at}: makes {id} {}", trace::props(&props)));
+        if at > 0 {
+            self.elsewhere.extend(words::key(&props));
+        }
         self.history.makes(Who::Colleague(at), &props);
     }
 

@@ -110,7 +110,7 @@ pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Repo
         brings: world.setup.brings(),
         restored: false,
         forgot: false,
-        blurred: world.setup.tidies() && loses_answers,
+        blurred: world.setup.tidies() && (loses_answers || world.setup.keeps_silent()),
         loses_answers,
     };
     for (what, chance) in deeds {
@@ -133,6 +133,10 @@ fn one(world: &mut World, people: &mut People, terms: &mut Terms, what: Move, ch
         Move::Step => world.step(chance),
         Move::Settle => {
             world.drive(chance);
+            // A backup takes away what was there.
+            if !terms.restored {
+                people.ask_what_is_there(world);
+            }
         }
         Move::App => people.app(world, chance),
         Move::Colleague => people.colleague(world, chance, service),

@@ -1,7 +1,7 @@
 //! Owns: the fake service: what it holds, what its colleagues do to it, which faults it shows. Must never know: mingle's store
 //! and engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::record::{Props, Value};
 
@@ -92,6 +92,8 @@ pub struct Service {
     pub faults: Faults,
     /// Each record's states, oldest first.
     pub rows: BTreeMap<String, Vec<Version>>,
+    /// Every value that it ever had: id, property, canonical value.
+    pub had: BTreeSet<(String, String, String)>,
     pub rev: u64,
     pub instance: u32,
     /// Its time, in milliseconds.
@@ -112,11 +114,13 @@ pub struct Service {
 }
 
 impl Service {
-    pub fn new(character: Character, now: i64) -> Self {
+    /// The `number`th service: the ids it makes are its own.
+    pub fn new(character: Character, number: u64, now: i64) -> Self {
         Self {
             character,
             faults: Faults::default(),
             rows: BTreeMap::new(),
+            had: BTreeSet::new(),
             rev: 0,
             instance: 1,
             now,
@@ -126,7 +130,7 @@ impl Service {
             said: Vec::new(),
             tells: false,
             backup: None,
-            next_id: 100,
+            next_id: 100 + 500 * number,
             lose_next: false,
         }
     }
@@ -168,6 +172,10 @@ impl Service {
             props.retain(|_, value| *value != Value::Null);
             props
         });
+        let told = props.iter().flatten().filter_map(|(name, value)| {
+            Some((id.to_owned(), name.clone(), words::canonical(Some(value))?))
+        });
+        self.had.extend(told);
         versions.push(Version { rev: self.rev, stamp, created, shown_from, props, poison: false });
         let old = versions.len().saturating_sub(6);
         versions.drain(..old);

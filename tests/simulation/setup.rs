@@ -89,7 +89,7 @@ impl Setup {
             // A service that makes the ids, loses answers and leaves rows out of listings doubles records whatever one does.
             (faults.skips, faults.empty) = (0, 0);
         }
-        Self {
+        let mut setup = Self {
             services: vec![character],
             faults,
             syncs: vec![SyncSetup {
@@ -104,12 +104,30 @@ impl Setup {
             crashes: if chance.one_in(2) { 40 } else { 0 },
             bad_values: if chance.one_in(4) { 8 } else { 0 },
             epochs: chance.one_in(8),
+        };
+        if direction == Direction::Both && chance.one_in(8) {
+            setup.add_source(&mut chance);
         }
+        setup
+    }
+
+    /// A second service, whose records only come.
+    fn add_source(&mut self, chance: &mut Chance) {
+        self.services.push(character(Kind::Kinto, chance));
+        self.syncs.push(SyncSetup { name: "t", service: 1, direction: Direction::Down, on_change: None, every: None });
+        // The two histories are told apart by key, and a key of one service is not to be met at the other.
+        self.policy.identity.clear();
+        self.epochs = false;
     }
 
     /// Whether a service of the setup writes values its own way.
     pub fn tidies(&self) -> bool {
         self.services.iter().any(|character| character.tidies)
+    }
+
+    /// Whether answers may not show what became of what was sent.
+    pub fn keeps_silent(&self) -> bool {
+        self.services.iter().any(|character| character.silent > 0)
     }
 
     pub fn sends(&self) -> bool {

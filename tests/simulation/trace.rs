@@ -76,6 +76,7 @@ pub fn action(action: &Action) -> String {
 /// What came back, short.
 pub fn answer(answer: &Answer) -> String {
     match answer {
+        Answer::ReadBack { told, read } => format!("taken, told {told:?}, read back {read:?}"),
         Answer::Taken(Some(row)) => format!("taken {row:?}"),
         other => format!("{other:?}"),
     }

@@ -115,8 +115,9 @@ impl World {
         let services: Vec<Shared> = setup
             .services
             .iter()
-            .map(|character| {
-                let mut service = Service::new(character.clone(), BEGAN);
+            .zip(0..)
+            .map(|(character, number)| {
+                let mut service = Service::new(character.clone(), number, BEGAN);
                 service.faults = setup.faults;
                 service.tells = traced;
                 Arc::new(Mutex::new(service))
@@ -361,6 +362,25 @@ impl World {
     pub fn knows(&self, remote_id: &str) -> bool {
         let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE remote_id = ?1 AND base <> 2 UNION ALL SELECT 1 FROM m_former WHERE remote_id = ?1)";
         self.store.read(|reader| Ok(reader.query_row(sql, [remote_id], |row| row.get(0))?)).expect("the store reads")
+    }
+
+    /// Live records whose present state a service is said to have, by no rule or open question of the store's: service, remote id,
+    /// properties.
+    pub fn confirmed(&self) -> Vec<(usize, String, Props)> {
+        let sql = "SELECT p.remote, l.remote_id, r.data FROM m_link l JOIN m_record r ON r.record = l.record
+                   JOIN m_replica p ON p.replica = l.replica
+                   WHERE l.confirmed >= r.seq AND l.remote_id IS NOT NULL AND r.state = 0
+                     AND NOT EXISTS (SELECT 1 FROM m_conflict c WHERE c.record = r.record)
+                     AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.link = l.link)";
+        let read = self.store.read(|reader| {
+            let mut statement = reader.prepare_cached(sql)?;
+            let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            Ok(rows.collect::<Result<Vec<(String, String, String)>, _>>()?)
+        });
+        let place = |remote: &str| self.setup.syncs.iter().position(|sync| remote == format!("remote{}", sync.service));
+        let told = read.expect("the store reads").into_iter();
+        told.filter_map(|(remote, id, data)| Some((place(&remote)?, id, json::parse_object(&data).expect("what was stored"))))
+            .collect()
     }
 
     /// Every live record of the truth: id, seq, properties.

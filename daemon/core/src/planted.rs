@@ -2,55 +2,97 @@
 //! every question is answered no, and the compiler removes it.
 //! Must never know: what a bug breaks.
 
-/// Every bug that can be planted, by name.
-pub const ALL: &[&str] = &[
+/// What has to find a planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finder {
+    /// A table or a law beside the code.
+    Tables,
+    /// The simulation, within 2,000 schedules.
+    Simulation,
+    /// The kill loop, with real processes, within 100 kills.
+    Killing,
+}
+
+use Finder::{Killing, Simulation, Tables};
+
+/// Every bug that can be planted: its name, and what has to find it.
+pub const ALL: &[(&str, Finder)] = &[
     // mingle: with no base, what theirs lacks is taken from the truth.
-    "absence clears without a base",
+    ("absence clears without a base", Tables),
     // mingle: a union does not look at the base, so what was removed comes back.
-    "union is plain",
+    ("union is plain", Tables),
     // mingle: a property under an open conflict clashes again at each meeting.
-    "manual not frozen",
+    ("manual not frozen", Tables),
     // meeting: what was sent is not looked at again, as if it had been kept in memory and the process had died.
-    "sent in memory only",
+    ("sent in memory only", Simulation),
+    // meeting: what was sent goes as soon as the truth is what was agreed again.
+    ("sent dropped when the truth returns", Simulation),
+    // meeting: the base of an answer is the record as it is now, with what was edited while the request was under way.
+    ("base taken from the whole truth", Simulation),
+    // meeting: an answer settles the record as it is now, not as it was sent.
+    ("settle with the present truth", Simulation),
     // meeting: the same stamp is taken for the same content.
-    "echo by coarse stamp",
+    ("echo by coarse stamp", Simulation),
     // meeting: a row with a revision that the link has left is believed without asking.
-    "old revision believed",
+    ("old revision believed", Simulation),
     // meeting: a property under an open conflict is sent with the next upload.
-    "open manual conflict uploaded",
+    ("open manual conflict uploaded", Simulation),
     // meeting: the answer's own form of the record is not read.
-    "answer body ignored",
+    ("answer body ignored", Simulation),
+    // meeting: what a read after the answer shows is taken for the remote's own form of what was sent.
+    ("read-back taken for the answer", Tables),
     // run: the next listing starts at the watermark itself.
-    "overlap 0",
+    ("overlap 0", Simulation),
     // run: the server's clock alone is the watermark.
-    "Date as watermark",
+    ("Date as watermark", Simulation),
     // run: a batch saves the position after its page.
-    "stop saves the next page's cursor",
-    // store: who writes is answered before the commit (found by the kill loop, with real processes).
-    "ack before commit",
+    ("stop saves the next page's cursor", Simulation),
+    // run: a batch's position is committed before the batch.
+    ("checkpoint before batch", Simulation),
+    // run: another instance of the remote is taken for the one of the checkpoint.
+    ("epoch ignored", Simulation),
+    // run: what a whole listing does not show is deleted without asking for it.
+    ("ghost without asking", Simulation),
+    // run: a row that cannot be read is passed by.
+    ("poison row skipped", Simulation),
+    // run: ids that a record had at the remote are forgotten.
+    ("former remote ids dropped", Simulation),
+    // run: a new row is a new record, whatever creates are in doubt.
+    ("unlinked row not offered to unknown creates", Simulation),
+    // run: a refresh forgets which record is which.
+    ("refresh drops remote ids", Simulation),
+    // run: a record that came from another remote is made at this one too.
+    ("record linked elsewhere created", Simulation),
+    // store: who writes is answered before the commit.
+    ("ack before commit", Killing),
     // schedule: only a sync with itself does not overlap, not two that share a replica and a collection.
-    "overlap by name only",
+    ("overlap by name only", Tables),
     // schedule: who asks while a run is on is forgotten.
-    "request lost while running",
+    ("request lost while running", Tables),
     // schedule: a request skips a server's own wait.
-    "request passes retry-after",
+    ("request passes retry-after", Tables),
     // schedule: after the clock was set back, waits last until the old time comes again.
-    "clock set back is waited out",
+    ("clock set back is waited out", Tables),
     // store: a cursor of another instance is taken for one of this.
-    "cursor without instance",
+    ("cursor without instance", Tables),
     // store: a cursor from below the highest purged seq is taken for a good one.
-    "purge without horizon",
+    ("purge without horizon", Tables),
     // store: the cursors of a first reading are not told from cursors that missed tombstones.
-    "first reading unmarked",
+    ("first reading unmarked", Tables),
     // store: who had a record does not hear of its end if it came back in between.
-    "end hidden by a return",
+    ("end hidden by a return", Tables),
     // store: tombstones are thrown away before their time.
-    "tombstone purged at once",
+    ("tombstone purged at once", Tables),
     // store: the first change after "the same" leaves no agreed copy.
-    "agreed copy not left",
+    ("agreed copy not left", Tables),
     // store: an op's answer is not kept.
-    "op forgotten",
+    ("op forgotten", Tables),
 ];
+
+/// The names of those that this finder has to find.
+pub fn found_by(finder: Finder) -> impl Iterator<Item = &'static str> {
+    ALL.iter().filter(move |(_, by)| *by == finder).map(|(name, _)| *name)
+}
 
 /// Whether this bug is planted.
 #[cfg(not(feature = "planted"))]
@@ -101,6 +143,6 @@ mod on {
     }
 
     fn place(name: Option<&str>) -> usize {
-        name.map_or(0, |name| 1 + ALL.iter().position(|one| *one == name).expect("a planted bug stands in planted::ALL"))
+        name.map_or(0, |name| 1 + ALL.iter().position(|(one, _)| *one == name).expect("a planted bug stands in planted::ALL"))
     }
 }

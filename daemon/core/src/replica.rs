@@ -129,8 +129,17 @@ pub enum Precondition {
 /// How one errand ended, as far as we know.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// Done. The row as the remote now has it (its own form), where the answer or a read-back shows it; a delete has none.
+    /// Done. The row as the remote now has it (its own form), where the answer itself shows it; a delete has none.
     Taken(Option<Row>),
+    /// Done, and the answer did not show the record as it now is (no row, or no revision): this is what a read right after it shows.
+    /// Somebody may have written in between, so it is not the answer's own form of what was sent (a simulated colleague's edit was
+    /// lost that way).
+    ReadBack {
+        /// What the answer itself showed.
+        told: Option<Row>,
+        /// What the read showed; gone: somebody deleted it.
+        read: Row,
+    },
     /// Not done: the record moved (412, or the re-read differs). What the remote has, where it said so.
     Stale(Option<Row>),
     /// Not done: it is not there (404, 410), under credentials that were shown to work in this run.

@@ -35,7 +35,7 @@ pub async fn carry(remote: &dyn Remote, action: &Action) -> Answer {
         Answer::Taken(None) if matches!(*action, Action::Create { remote_id: None, .. }) => {
             Answer::Unknown(RemoteError::new(Failure::Nonsense, "the remote took a new record and did not say under which id"))
         }
-        Answer::Taken(row) => Answer::Taken(shown(remote, &action, row).await),
+        Answer::Taken(row) => shown(remote, &action, row).await,
         Answer::Stale(None) => told(remote, &action).await,
         other => other,
     }
@@ -62,22 +62,23 @@ fn lay_over(action: &mut Action, present: &Props) {
 }
 
 /// The record as it is after the change was taken.
-async fn shown(remote: &dyn Remote, action: &Action, row: Option<Row>) -> Option<Row> {
-    if matches!(action, Action::Delete { .. }) || row.as_ref().is_some_and(|row| row.revision.is_some()) {
-        return row;
+async fn shown(remote: &dyn Remote, action: &Action, told: Option<Row>) -> Answer {
+    if matches!(action, Action::Delete { .. }) || told.as_ref().is_some_and(|row| row.revision.is_some()) {
+        return Answer::Taken(told);
     }
-    let id = match (&row, action) {
-        (Some(row), _) => &row.remote_id,
-        (None, Action::Update { remote_id, .. } | Action::Create { remote_id: Some(remote_id), .. }) => remote_id,
-        (None, _) => return None,
+    let id = match (&told, action) {
+        (Some(row), _) => row.remote_id.clone(),
+        (None, Action::Update { remote_id, .. } | Action::Create { remote_id: Some(remote_id), .. }) => remote_id.clone(),
+        (None, _) => return Answer::Taken(None),
     };
-    match remote.get(id).await {
-        Ok(Asked::There(read)) => Some(read),
+    match remote.get(&id).await {
+        Ok(Asked::There(read)) => Answer::ReadBack { told, read },
         // Somebody deleted it between our change and our look.
         Ok(Asked::Gone) => {
-            Some(Row { remote_id: id.clone(), revision: None, modified: None, created: None, state: RowState::Gone })
+            let read = Row { remote_id: id, revision: None, modified: None, created: None, state: RowState::Gone };
+            Answer::ReadBack { told, read }
         }
-        Err(_) => row,
+        Err(_) => Answer::Taken(told),
     }
 }
 

@@ -61,8 +61,13 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
                 }
                 // Made under an id that nobody told: still an open create, to be found in a listing.
                 (_, None) if next.remote_id.is_none() => Settled::Doubt,
-                (what, row) => Settled::Met { met: taken(next, truth, what, row.as_ref(), stamps, rules), took },
+                (what, row) => Settled::Met { met: taken(next, truth, what, row.as_ref(), None, stamps, rules), took },
             }
+        }
+        Answer::ReadBack { told, read } => {
+            next.sent.clear();
+            let met = taken(next, truth, &last.what, told.as_ref(), Some(read), stamps, rules);
+            Settled::Met { met, took: Some(last.seq) }
         }
         // What cannot be read says nothing of the record: a look by id makes it a rejection, never a delete.
         Answer::Stale(Some(Row { state: RowState::Unreadable(_), .. })) => Settled::Look(next),
@@ -101,24 +106,40 @@ fn forget_new_id(link: &mut Link, what: &SentWhat) {
     }
 }
 
-fn taken(next: Link, truth: Option<&Props>, what: &SentWhat, row: Option<&Row>, stamps: &Stamps, rules: Rules<'_>) -> Met {
+/// The remote took it. `told`: the record as the answer shows it; `read`: as a read right after it does.
+fn taken(
+    next: Link,
+    truth: Option<&Props>,
+    what: &SentWhat,
+    told: Option<&Row>,
+    read: Option<&Row>,
+    stamps: &Stamps,
+    rules: Rules<'_>,
+) -> Met {
     let base = laid_over(&next, truth, what);
     let remote_id = next.remote_id.clone().unwrap_or_default();
     let assumed = Row { remote_id, revision: None, modified: None, created: None, state: RowState::Live(base.clone()) };
-    let mut row = row.cloned().unwrap_or_else(|| assumed.clone());
+    let mut row = read.or(told).cloned().unwrap_or_else(|| assumed.clone());
     if planted::is("answer body ignored") {
         row.state = assumed.state;
     }
-    let theirs = match &row.state {
+    let shown = |row: &Row| match &row.state {
         RowState::Live(props) => rules.abilities.carried.of(props),
         RowState::Gone | RowState::Unreadable(_) => base.clone(),
     };
-    // The remote's form of a value we sent is no news against an edit made meanwhile: it is the base of that property.
+    let theirs = shown(&row);
+    // The remote's form of a value we sent is no news against an edit made meanwhile: it is the base of that property. Only the
+    // answer itself tells the form; what a later read shows may be somebody's edit.
+    let form = match (told, read) {
+        (Some(told), _) => shown(told),
+        (None, Some(_)) if !planted::is("read-back taken for the answer") => base.clone(),
+        (None, _) => theirs.clone(),
+    };
     let mut base = base;
     for name in names_of(what) {
         let moved = truth.is_none_or(|truth| !same(truth.get(name), sent_value(what, name), rules.policy.likeness(name)));
         if moved {
-            match theirs.get(name) {
+            match form.get(name) {
                 Some(value) => base.insert(name.to_string(), value.clone()),
                 None => base.remove(name),
             };
@@ -160,6 +181,7 @@ fn sent_value<'a>(what: &'a SentWhat, name: &str) -> Option<&'a crate::record::V
 /// What was agreed, with what was sent laid over it.
 fn laid_over(link: &Link, truth: Option<&Props>, what: &SentWhat) -> Props {
     let mut base = match (&link.agreed, truth) {
+        (_, Some(truth)) if planted::is("base taken from the whole truth") => return truth.clone(),
         (Agreed::Own(props), _) => props.clone(),
         (Agreed::Same, Some(truth)) => truth.clone(),
         _ => Props::new(),

@@ -4,6 +4,10 @@
 //! H14: at once, 87 % removed a live record), and then both sides meet: so it need not be clean. One with an open conflict or a
 //! refusal is in no patch, and nobody else would notice that it went.
 
+use mingle_core::{
+    planted,
+    replica::{Row, RowState},
+};
 use rusqlite::params;
 
 use super::{Ground, Rejected, link, reject};
@@ -49,5 +53,17 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
         reject(tx, ground, &rejected)?;
     }
     let guarded = (found.len() - most) as u64;
+    if planted::is("ghost without asking") {
+        let row = |remote_id: &String| Row {
+            remote_id: remote_id.clone(),
+            revision: None,
+            modified: None,
+            created: None,
+            state: RowState::Gone,
+        };
+        let rows: Vec<Row> = found[..most].iter().map(|(_, _, remote_id)| row(remote_id)).collect();
+        super::apply::apply(tx, ground, &rows, true, None, None, u64::MAX)?;
+        return Ok((Vec::new(), guarded));
+    }
     Ok((found.into_iter().take(most).map(|(_, _, remote_id)| remote_id).collect(), guarded))
 }
