@@ -22,7 +22,7 @@ pub fn found(world: &World, keys: &BTreeMap<String, String>) -> Found {
         let mut conflicts = Vec::new();
         let mut open = Vec::new();
         let mut statement = reader.prepare_cached(
-            "SELECT c.property, c.truth, c.theirs, c.agreed, c.open, r.data FROM m_conflict c JOIN m_record r ON r.record = c.record",
+            "SELECT c.property, c.truth, c.theirs, c.agreed, c.open, r.data, c.link IS NULL FROM m_conflict c JOIN m_record r ON r.record = c.record",
         )?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
@@ -32,6 +32,7 @@ pub fn found(world: &World, keys: &BTreeMap<String, String>) -> Found {
                 theirs: side(property.is_some(), row.get(2)?),
                 agreed: side(property.is_some(), row.get(3)?),
                 open: row.get(4)?,
+                with_app: row.get(6)?,
                 property: property.clone(),
             };
             if let (true, Some(property), Some(key)) = (conflict.open, property, key_of(row.get(5)?)) {

@@ -59,6 +59,8 @@ pub struct Conflict {
     pub theirs: Option<String>,
     pub agreed: Option<String>,
     pub open: bool,
+    /// An app's own base clashed, not a service's.
+    pub with_app: bool,
 }
 
 /// What is found at the end.
@@ -90,6 +92,8 @@ pub struct Terms {
     /// A service that rewrites values, and lost answers or answers without the record: whether a value there is ours cannot always
     /// be told.
     pub blurred: bool,
+    /// A service rewrites values: to an app that read the record before, that is a change like any other.
+    pub tidies: bool,
     /// Answers are lost.
     pub loses_answers: bool,
 }
@@ -232,6 +236,9 @@ impl History {
             let (Some(property), Some(truth), Some(theirs)) = (&conflict.property, &conflict.truth, &conflict.theirs) else {
                 continue;
             };
+            if conflict.with_app && terms.tidies {
+                continue;
+            }
             // Where answers are lost, a colleague may have built on what we do not know to have arrived.
             if self.descends(truth, theirs) || (!terms.loses_answers && self.descends(theirs, truth)) {
                 wrong.push(format!(

@@ -111,6 +111,7 @@ pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Repo
         restored: false,
         forgot: false,
         blurred: world.setup.tidies() && (loses_answers || world.setup.keeps_silent()),
+        tidies: world.setup.tidies(),
         loses_answers,
     };
     for (what, chance) in deeds {
@@ -194,8 +195,9 @@ pub fn heal(world: &mut World, mut chance: Chance) -> Vec<String> {
     let mut last = (0, 0);
     for round in 0..7 {
         world.begin_move(&mut chance);
-        // Deletes that no tombstone tells, and what a clock hid, are found by a whole listing.
-        let mode = (round == 2 || (whole && round == 3)).then_some(RunMode::Slow);
+        // Deletes that no tombstone tells are found by a whole listing. Everything else has to come without one: it would hide what a
+        // checkpoint stepped over.
+        let mode = (whole && (round == 2 || round == 3)).then_some(RunMode::Slow);
         for sync in &syncs {
             world.ask_run(sync, mode, true);
             if !world.drive(&mut chance) {

@@ -35,6 +35,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("echo by coarse stamp", Simulation),
     // meeting: a row with a revision that the link has left is believed without asking.
     ("old revision believed", Simulation),
+    // meeting: other content under the stamp that the link knows is believed without asking.
+    ("same stamp believed", Simulation),
     // meeting: a property under an open conflict is sent with the next upload.
     ("open manual conflict uploaded", Simulation),
     // meeting: the answer's own form of the record is not read.

@@ -23,7 +23,7 @@ pub enum Arrival {
 /// Judges a row. `asked`: it was asked for by id just now, so it is believed.
 ///
 /// Only a revision that is unique per change makes an echo; a stamp does not: content is compared (holes.md H8). A revision the
-/// link has already left, or an older stamp, is old news (H7).
+/// link has already left, or an older stamp, is old news (H7), and other content under the same stamp may be.
 #[must_use]
 pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: Rules<'_>) -> Arrival {
     let strong = rules.abilities.strong_revision;
@@ -62,7 +62,13 @@ pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: 
             } else {
                 shows_agreed(link, truth, theirs, rules)
             };
-            if repeats && !link.in_doubt() { Arrival::Echo } else { Arrival::Meet }
+            // Two states of one second have the same stamp, and a late listing may show the first of them.
+            let same_stamp = !strong && row.modified.is_some() && row.modified == link.modified;
+            match (repeats, same_stamp) {
+                (true, _) if !link.in_doubt() => Arrival::Echo,
+                (false, true) if !(asked || planted::is("same stamp believed")) => Arrival::Ask,
+                _ => Arrival::Meet,
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Owns: the order of a run and where a stop takes hold. Must never know: how an effect is done.
 
 use super::{
-    Applied, Compared, Counts, Effect, Ended, Event, Mode, Order, Outcome, Progress, Resume, Terms, checkpoint,
+    Applied, Compared, Counts, Effect, Ended, Event, Mode, Order, Outcome, Progress, Resume, Terms, Watermark, checkpoint,
     down::Down,
     up::{Step, Up},
 };
@@ -41,10 +41,12 @@ enum Phase {
         found: Compared,
     },
     Down(Down),
-    Completing {
-        whole: bool,
+    /// What a whole listing did not show is looked for. The position it leaves is taken after that: it passes tombstones that only this
+    /// look finds.
+    Ghosts {
+        watermark: Option<Watermark>,
     },
-    Ghosts,
+    Completing,
     Up(Up),
     Finishing,
     Ended,
@@ -121,7 +123,7 @@ impl Run {
             Phase::Opening => ("opening", (0, None)),
             Phase::Comparing { down, .. } => ("comparing", down.progress()),
             Phase::Down(down) => ("down", down.progress()),
-            Phase::Completing { .. } | Phase::Ghosts => ("ghosts", (0, None)),
+            Phase::Ghosts { .. } | Phase::Completing => ("ghosts", (0, None)),
             Phase::Up(up) => ("up", up.progress()),
             Phase::Finishing | Phase::Ended => ("finishing", (0, None)),
         };
@@ -180,7 +182,7 @@ impl Run {
                     down.applied(at);
                 }
             }
-            Event::Applied(applied) => self.applied(applied),
+            Event::Applied(applied) => self.applied(applied, effects),
             Event::Asked(Ok(asked)) => {
                 // The checkpoint moves only once the last row that was in doubt has been asked for.
                 let resume = if self.ask.is_empty() { self.ask_then.clone() } else { None };
@@ -189,13 +191,13 @@ impl Run {
             Event::Asked(Err(error)) => self.fail(error, effects),
             Event::Completed { rejected } => {
                 self.counts.rejected += rejected;
-                self.completed();
+                self.phase = Phase::Up(Up::default());
             }
             Event::Ghosts { remote_ids, guarded } => {
                 self.counts.rejected += guarded;
                 self.ask = remote_ids;
                 if self.ask.is_empty() {
-                    self.turn_up();
+                    self.complete(effects);
                 }
             }
             Event::Planned(planned) => {
@@ -295,7 +297,7 @@ impl Run {
         }
     }
 
-    fn applied(&mut self, applied: Applied) {
+    fn applied(&mut self, applied: Applied, effects: &mut Vec<Effect>) {
         self.counts.down += applied.changed;
         self.counts.conflicts += applied.conflicts;
         self.counts.rejected += applied.rejected;
@@ -310,31 +312,26 @@ impl Run {
                     down.applied(after);
                 }
             }
-            Phase::Ghosts if self.ask.is_empty() => self.turn_up(),
+            Phase::Ghosts { .. } if self.ask.is_empty() => self.complete(effects),
             Phase::Up(up) => up.looked(),
             _ => {}
         }
     }
 
-    fn completed(&mut self) {
-        let Phase::Completing { whole } = self.phase else { return };
-        // By absence only where a whole listing was seen; a refresh deletes nothing.
-        let absence = whole && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
-        if absence {
-            self.phase = Phase::Ghosts;
-        } else {
-            self.turn_up();
+    /// The listing is over, and so is the look for what it did not show.
+    fn complete(&mut self, effects: &mut Vec<Effect>) {
+        let Phase::Ghosts { watermark } = &mut self.phase else { return };
+        let watermark = watermark.take();
+        self.phase = Phase::Completing;
+        if self.halt.is_none() {
+            effects.push(Effect::Complete { watermark });
         }
-    }
-
-    fn turn_up(&mut self) {
-        self.phase = Phase::Up(Up::default());
     }
 
     fn apply(&self, rows: Vec<Row>, asked: bool, resume: Option<Resume>) -> Effect {
         let pass = match &self.phase {
             Phase::Down(down) => (down.listing().from == From::Start).then_some(self.terms.pass),
-            Phase::Ghosts => Some(self.terms.pass),
+            Phase::Ghosts { .. } => Some(self.terms.pass),
             _ => None,
         };
         Effect::Apply { rows, asked, pass, resume, deletes_left: self.deletes_left() }
@@ -359,12 +356,7 @@ impl Run {
             Phase::Opening | Phase::Finishing | Phase::Ended => {}
             Phase::Comparing { .. } => self.compare(effects),
             Phase::Down(_) => self.list(effects),
-            Phase::Completing { .. } => {}
-            Phase::Ghosts => {
-                if !self.store_busy && !self.remote_busy {
-                    effects.push(Effect::Ghosts { pass: self.terms.pass, most: self.deletes_left() });
-                }
-            }
+            Phase::Ghosts { .. } | Phase::Completing => {}
             Phase::Up(_) => self.send(effects),
         }
     }
@@ -422,10 +414,16 @@ impl Run {
         }
         if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
             let listing = down.listing();
-            let whole = listing.from == From::Start;
+            // By absence only where a whole listing was seen; a refresh deletes nothing.
+            let absence =
+                listing.from == From::Start && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
             let watermark = checkpoint::watermark(listing, self.terms.cursor);
-            self.phase = Phase::Completing { whole };
-            effects.push(Effect::Complete { watermark });
+            self.phase = Phase::Ghosts { watermark };
+            if absence {
+                effects.push(Effect::Ghosts { pass: self.terms.pass, most: self.deletes_left() });
+            } else {
+                self.complete(effects);
+            }
         }
     }
 
