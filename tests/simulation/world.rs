@@ -358,9 +358,10 @@ impl World {
         written
     }
 
-    /// Whether the daemon knows a record of a service.
+    /// Whether the daemon knows a record of a service: has had an answer, or has seen it.
     pub fn knows(&self, remote_id: &str) -> bool {
-        let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE remote_id = ?1 AND base <> 2 UNION ALL SELECT 1 FROM m_former WHERE remote_id = ?1)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE remote_id = ?1 AND base <> 2 UNION ALL
+                   SELECT 1 FROM m_former f JOIN m_link l ON l.link = f.link WHERE f.remote_id = ?1 AND l.confirmed > 0)";
         self.store.read(|reader| Ok(reader.query_row(sql, [remote_id], |row| row.get(0))?)).expect("the store reads")
     }
 

@@ -19,6 +19,8 @@ use crate::{
 pub mod answer;
 pub mod arrival;
 pub mod errand;
+#[cfg(test)]
+mod tests;
 
 /// How many revisions that a link has left are remembered (design: "the last 8 are kept").
 pub const REVISIONS_LEFT_MAX: usize = 8;
@@ -244,7 +246,8 @@ impl Footing {
     }
 
     /// It has arrived if the replica shows one of its values, and that one was not there before. A change arrives as a whole, so what
-    /// of it shows otherwise was changed there since.
+    /// of it shows otherwise was changed there since. That something is absent is a weak sign: somebody else may have cleared it too.
+    /// Then only what is absent counts (a simulated edit was lost that way).
     fn lay<'a>(
         &mut self,
         sent: impl Iterator<Item = (&'a String, Option<&'a Value>)> + Clone,
@@ -255,22 +258,25 @@ impl Footing {
             Self::Known(base) => base.clone(),
             Self::Gone | Self::Unknown => Props::new(),
         };
-        let arrived = sent.clone().any(|(name, value)| {
-            let likeness = rules.policy.likeness(name);
-            same(theirs.get(name), value, likeness) && !same(before.get(name), value, likeness)
-        });
-        if !arrived {
+        let shows = |name: &str, value: Option<&Value>| same(theirs.get(name), value, rules.policy.likeness(name));
+        let was = |name: &str, value: Option<&Value>| same(before.get(name), value, rules.policy.likeness(name));
+        let came = |(name, value): &(&String, Option<&Value>)| shows(name, *value) && !was(name, *value);
+        let absent = |value: Option<&Value>| value.is_none_or(|value| *value == Value::Null);
+        if !sent.clone().any(|one| came(&one)) {
             return false;
         }
-        let mut base = before;
-        for (name, value) in sent {
+        let sure = sent.clone().any(|one| came(&one) && !absent(one.1));
+        let all = sent.clone().all(|(name, value)| shows(name, value));
+        let arrived = sure || all || planted::is("cleared by another taken for arrived");
+        let mut base = before.clone();
+        for (name, value) in sent.filter(|one| arrived || came(one)) {
             match value {
                 Some(value) => base.insert(name.clone(), value.clone()),
                 None => base.remove(name),
             };
         }
         *self = Self::Known(base);
-        true
+        arrived
     }
 }
 
@@ -360,8 +366,13 @@ pub fn alike(a: &Props, b: &Props, rules: Rules<'_>) -> bool {
     names(a, b).into_iter().all(|name| same(a.get(name), b.get(name), rules.policy.likeness(name)))
 }
 
+/// What is equal is open no longer; nor is anything of a record that is gone at the replica: there is nothing left to decide between.
 fn thawed(truth: Option<&Props>, theirs: Option<&Props>, rules: Rules<'_>) -> Vec<String> {
-    let (Some(truth), Some(theirs)) = (truth, theirs) else { return Vec::new() };
+    let (truth, theirs) = match (truth, theirs) {
+        (Some(truth), Some(theirs)) => (truth, theirs),
+        (_, None) => return rules.frozen.iter().cloned().collect(),
+        (None, Some(_)) => return Vec::new(),
+    };
     let equal = |name: &&String| same(at(truth, name), at(theirs, name), rules.policy.likeness(name));
     rules.frozen.iter().filter(equal).cloned().collect()
 }

@@ -25,6 +25,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("manual not frozen", Tables),
     // meeting: what was sent is not looked at again, as if it had been kept in memory and the process had died.
     ("sent in memory only", Simulation),
+    // meeting: what somebody else cleared is taken for our own clearing, and what was sent with it for arrived.
+    ("cleared by another taken for arrived", Tables),
     // meeting: what was sent goes as soon as the truth is what was agreed again.
     ("sent dropped when the truth returns", Simulation),
     // meeting: the base of an answer is the record as it is now, with what was edited while the request was under way.
@@ -36,7 +38,7 @@ pub const ALL: &[(&str, Finder)] = &[
     // meeting: a row with a revision that the link has left is believed without asking.
     ("old revision believed", Simulation),
     // meeting: other content under the stamp that the link knows is believed without asking.
-    ("same stamp believed", Simulation),
+    ("same stamp believed", Tables),
     // meeting: a property under an open conflict is sent with the next upload.
     ("open manual conflict uploaded", Simulation),
     // meeting: the answer's own form of the record is not read.

@@ -40,6 +40,9 @@ pub fn apply(
             if planted::is("poison row skipped") {
                 continue;
             }
+            if linked.is_none() && with_creates {
+                unlinked::unreadable(tx, ground, row)?;
+            }
             let rejected = Rejected {
                 side: "down",
                 link: linked.as_ref().map(|linked| linked.link),

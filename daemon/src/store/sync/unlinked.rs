@@ -96,13 +96,31 @@ fn adopt(tx: &mut Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<O
         linked.state.remote_id = Some(row.remote_id.clone());
         return Ok(Some(linked));
     }
-    for linked in &mut open {
+    met_a_stranger(tx, open)?;
+    Ok(None)
+}
+
+fn met_a_stranger(tx: &mut Tx<'_>, open: Vec<Linked>) -> Result<(), StoreError> {
+    for mut linked in open {
         if let Some(sent) = linked.state.sent.last_mut() {
             sent.strangers += 1;
         }
         link::save(tx, linked.link, &linked.state, true)?;
     }
-    Ok(None)
+    Ok(())
+}
+
+/// A new row that cannot be read may be what an open create made: to each of them it is a stranger.
+pub(super) fn unreadable(tx: &mut Tx<'_>, ground: &Ground, row: &Row) -> Result<(), StoreError> {
+    let known: bool = tx
+        .conn()
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM m_rejection WHERE replica = ?1 AND remote_id = ?2 AND link IS NULL)")?
+        .query_row(params![ground.replica, row.remote_id], |row| row.get(0))?;
+    if !known {
+        let open = link::open_creates(tx.conn(), ground.replica)?;
+        met_a_stranger(tx, open)?;
+    }
+    Ok(())
 }
 
 fn matches_create(state: &Link, props: &Props, rules: Rules<'_>) -> bool {
