@@ -174,7 +174,7 @@ fn an_acknowledged_write_survives_kill_9() {
 /// Whether the loop can see a loss at all: with answers before the commit it must, within a hundred kills.
 #[cfg(feature = "planted")]
 #[test]
-fn with_the_acknowledgement_before_the_commit_the_loop_sees_losses() {
+fn planted_acknowledgement_before_the_commit_loses_writes() {
     let (report, _server, _daemon) = kill(100, Some("ack before commit"), true);
     eprintln!("killing, planted: {}", report.told());
     assert!(!report.lost.is_empty(), "the loop saw no loss: {}", report.told());
