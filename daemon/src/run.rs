@@ -185,6 +185,12 @@ async fn listen_to_bells(mut bells: mpsc::Receiver<crate::alarm::Bell>, inbox: m
     }
 }
 
+/// A transaction of a run has been long enough after [`limits::BATCH_TIME_MAX`].
+fn batch_time() -> Box<dyn FnMut() -> bool + Send> {
+    let watch = clock::Stopwatch::start();
+    Box::new(move || watch.elapsed() >= limits::BATCH_TIME_MAX)
+}
+
 /// Where an answer goes.
 type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
 
@@ -287,7 +293,8 @@ impl Office {
             Effect::Begin { sync, order } => {
                 let Some(known) = self.syncs.get(&sync) else { return };
                 tracing::info!(sync = %sync, run = %order.run, trigger = %order.trigger, "a run begins");
-                let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener));
+                let pace = Arc::new(batch_time);
+                let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener), pace);
                 self.sites.insert(sync, Arc::new(site));
             }
             Effect::Run(sync, run::Effect::Hurry) => {

@@ -184,7 +184,7 @@ impl Run {
             Event::Asked(Ok(asked)) => {
                 // The checkpoint moves only once the last row that was in doubt has been asked for.
                 let resume = if self.ask.is_empty() { self.ask_then.clone() } else { None };
-                effects.push(self.apply(rows(asked), true, resume));
+                effects.push(self.apply(rows(asked), true, None, resume));
             }
             Event::Asked(Err(error)) => self.fail(error, effects),
             Event::Completed { rejected } => {
@@ -302,6 +302,9 @@ impl Run {
         self.deletes += applied.deletes;
         match &mut self.phase {
             Phase::Down(down) => {
+                if !applied.left.is_empty() {
+                    self.ask_then = Some(down.put_back(applied.left));
+                }
                 if !applied.ask.is_empty() {
                     self.ask = applied.ask;
                 } else if self.ask.is_empty()
@@ -331,13 +334,13 @@ impl Run {
         self.phase = Phase::Up(Up::default());
     }
 
-    fn apply(&self, rows: Vec<Row>, asked: bool, resume: Option<Resume>) -> Effect {
+    fn apply(&self, rows: Vec<Row>, asked: bool, at: Option<Resume>, resume: Option<Resume>) -> Effect {
         let pass = match &self.phase {
             Phase::Down(down) => (down.listing().from == From::Start).then_some(self.terms.pass),
             Phase::Ghosts => Some(self.terms.pass),
             _ => None,
         };
-        Effect::Apply { rows, asked, pass, resume, deletes_left: self.deletes_left() }
+        Effect::Apply { rows, asked, pass, at, resume, deletes_left: self.deletes_left() }
     }
 
     fn deletes_left(&self) -> u64 {
@@ -408,8 +411,9 @@ impl Run {
         if !self.store_busy
             && let Some((rows, after)) = down.batch()
         {
+            let at = down.listing().clone();
             self.ask_then = Some(after.clone());
-            let effect = self.apply(rows, false, Some(after));
+            let effect = self.apply(rows, false, Some(at), Some(after));
             effects.push(effect);
             return;
         }

@@ -18,23 +18,44 @@ use super::{
 };
 use crate::store::{error::StoreError, limits::RECORD_BYTES_MAX, tx::Tx};
 
-/// Applies rows. `asked`: they were asked for by id, so they are believed; `pass`: the whole listing that shows them;
-/// `deletes_left`: how many deletes may still be taken before the rest is guarded.
+/// How rows are applied.
+pub struct Batch<'a> {
+    /// They were asked for by id, so they are believed.
+    pub asked: bool,
+    /// The whole listing that shows them.
+    pub pass: Option<u64>,
+    /// Where the listing stood before them; none: they are applied in one piece.
+    pub at: Option<&'a Resume>,
+    /// Where it stands after all of them.
+    pub resume: Option<&'a Resume>,
+    /// How many deletes may still be taken before the rest is guarded.
+    pub deletes_left: u64,
+}
+
+/// Applies rows, at least one, until `enough` says that the transaction has been long enough; those it does not reach are returned in
+/// `left`, and the checkpoint is the one that is true before them.
 ///
 /// Rows that may be old news are returned in `ask`, and then the checkpoint stays where it was: if the process dies before they are
 /// asked for, this batch comes again.
+///
+/// # Errors
+/// What SQLite says.
 pub fn apply(
     tx: &mut Tx<'_>,
     ground: &Ground,
-    rows: &[Row],
-    asked: bool,
-    pass: Option<u64>,
-    resume: Option<&Resume>,
-    deletes_left: u64,
+    mut rows: Vec<Row>,
+    batch: &Batch<'_>,
+    mut enough: impl FnMut() -> bool,
 ) -> Result<Applied, StoreError> {
+    let Batch { asked, pass, deletes_left, .. } = *batch;
     let mut applied = Applied::default();
     let with_creates = ground.abilities.client_ids.is_none();
-    for row in rows {
+    let mut reached = 0;
+    for row in &rows {
+        if batch.at.is_some() && reached > 0 && enough() {
+            break;
+        }
+        reached += 1;
         let linked = link::by_remote_id(tx.conn(), ground.replica, &row.remote_id)?;
         if let Some(why) = unusable(row) {
             if planted::is("poison row skipped") {
@@ -62,8 +83,10 @@ pub fn apply(
             }
         }
     }
+    applied.left = rows.split_off(reached);
+    let partly = batch.at.filter(|_| !applied.left.is_empty()).map(|at| at.further(reached));
     if applied.ask.is_empty()
-        && let Some(resume) = resume
+        && let Some(resume) = partly.as_ref().or(batch.resume)
     {
         position::save_resume(tx, ground, Some(resume))?;
     }

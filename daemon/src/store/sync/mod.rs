@@ -33,10 +33,10 @@ mod position;
 mod settle;
 mod unlinked;
 
-pub use apply::apply;
+pub use apply::{Batch, apply};
 pub use begin::{begin, negotiate, recover};
 pub use compare::compare;
-pub use finish::{complete, finish};
+pub use finish::{complete, count, finish};
 pub use ghosts::ghosts;
 pub use plan::plan;
 pub use settle::settle;
