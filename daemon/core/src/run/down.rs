@@ -75,6 +75,13 @@ impl Down {
         !self.open && self.ahead.is_none() && self.failed.is_some()
     }
 
+    /// The same listing from its first page, with half as many rows a page: the place of one page in another's numbering is not
+    /// known. What was learnt stays, and rows that are met twice change nothing. None: a page has one row already.
+    pub(super) fn in_smaller_pages(&self) -> Option<Self> {
+        let rows = self.rows_per_page / 2;
+        (rows > 0).then(|| Self::new(Resume { page: None, ..self.at.clone() }, rows))
+    }
+
     /// The next fetch, if the remote is free: at most one page ahead.
     pub(super) fn fetch(&mut self) -> Option<Effect> {
         if self.failed.is_some() || self.ahead.is_some() {

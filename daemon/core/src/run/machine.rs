@@ -382,6 +382,10 @@ impl Run {
         {
             effects.push(Effect::Compare { rows });
         }
+        if let Some(smaller) = too_large(down) {
+            (*down, *found) = (smaller, Compared::default());
+            return effects.extend(down.fetch());
+        }
         let mut found = *found;
         if down.broken() {
             let error = down.failed.take();
@@ -416,6 +420,10 @@ impl Run {
             let effect = self.apply(rows, false, Some(at), Some(after));
             effects.push(effect);
             return;
+        }
+        if let Some(smaller) = too_large(down) {
+            *down = smaller;
+            return effects.extend(down.fetch());
         }
         if down.broken() {
             let error = down.failed.take();
@@ -472,6 +480,12 @@ impl Run {
             effects.push(Effect::Finish(self.outcome.clone()));
         }
     }
+}
+
+/// The listing that goes on in the place of one whose pages do not fit into memory, once everything that came is applied.
+fn too_large(down: &Down) -> Option<Down> {
+    let failed = down.failed.as_ref().filter(|error| error.kind == Failure::TooLarge && down.broken());
+    failed.and_then(|_| down.in_smaller_pages())
 }
 
 fn next_asked(ask: &mut Vec<String>) -> Vec<String> {

@@ -39,6 +39,7 @@ impl World {
             Failure::Nonsense,
             Failure::NeedsLogin,
             Failure::CheckpointRefused,
+            Failure::TooLarge,
         ];
         let kind = kinds[usize::try_from(self.chance.below(kinds.len() as u64)).unwrap()];
         RemoteError::new(kind, "planned")

@@ -8,13 +8,14 @@ use mingle_core::{
         meet,
     },
     planted,
+    record::Props,
     replica::{Row, RowState},
     run::{Applied, Resume},
 };
 use rusqlite::params;
 
 use super::{
-    Ground, Linked, Rejected, frozen, link, position, present, reject, rejection_of, stamps, unlinked, unreject, write_met,
+    Ground, Linked, Rejected, frozen, link, plan::wanted, position, present, reject, rejection_of, stamps, unlinked, unreject, write_met,
 };
 use crate::store::{error::StoreError, limits::RECORD_BYTES_MAX, tx::Tx};
 
@@ -149,6 +150,14 @@ fn known(
     let frozen = frozen(tx.conn(), linked.link)?;
     let rules = ground.rules(&frozen);
     let rejection = rejection_of(tx.conn(), linked.link)?;
+    // What a person let drop stays dropped until a side changes: the same delete again is no change.
+    if let Some(standing) = rejection.as_ref().filter(|standing| standing.dropped_delete())
+        && row.state == RowState::Gone
+        && row.revision == standing.revision
+        && standing.refused.as_deref() == Some(wanted(was.props.as_ref(), ground).as_str())
+    {
+        return Ok(());
+    }
     match judge(&state, was.props.as_ref(), row, asked, rules) {
         Arrival::Echo => {
             if rejection.is_some_and(|standing| standing.side == "down" || standing.side == "delete") {
@@ -167,7 +176,7 @@ fn known(
     let met = meet(&state, was.props.as_ref(), row, &stamps, rules);
     if met.changed && met.truth.is_none() {
         if applied.deletes >= deletes_left {
-            return guard(tx, ground, linked, row, applied);
+            return guard(tx, ground, linked, row, was.props.as_ref(), applied);
         }
         applied.deletes += 1;
     }
@@ -204,7 +213,14 @@ fn second(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied:
 }
 
 /// Keeps a record that the remote says is deleted, past the guard's limit: a person decides.
-fn guard(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied: &mut Applied) -> Result<(), StoreError> {
+fn guard(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    linked: &Linked,
+    row: &Row,
+    truth: Option<&Props>,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
     let what = format!(
         "the remote deleted it, but this run deletes more than {} records and 1 in {} of all; `mingle sync {} --accept-deletes` takes them",
         limits::DELETES_MIN,
@@ -219,18 +235,18 @@ fn guard(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied: 
         revision: row.revision.as_deref(),
         action: "delete",
         what: &what,
-        refused: None,
+        refused: Some(wanted(truth, ground)),
     };
     reject(tx, ground, &rejected)?;
     applied.rejected += 1;
     Ok(())
 }
 
-/// Takes deletes that were guarded: a person accepted them.
+/// Takes deletes that were guarded: a person accepted them. Those that a person let drop are not among them.
 pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground) -> Result<u64, StoreError> {
     let links: Vec<i64> = tx
         .conn()
-        .prepare("SELECT link FROM m_rejection WHERE sync = ?1 AND side = 'delete' AND link IS NOT NULL")?
+        .prepare("SELECT link FROM m_rejection WHERE sync = ?1 AND side = 'delete' AND link IS NOT NULL AND verdict IS NOT 'drop'")?
         .query_map(params![ground.spec.name], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut taken = 0;
