@@ -78,7 +78,7 @@ fn ledger(tx: &Tx<'_>) -> Result<usize, StoreError> {
            AND NOT EXISTS (SELECT 1 FROM m_link k WHERE k.record = l.record AND (k.base <> 0 OR k.sent IS NOT NULL))
            AND NOT EXISTS (SELECT 1 FROM m_conflict c WHERE c.record = l.record AND c.open = 1)
            AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.record = l.record)
-         RETURNING l.seq",
+         RETURNING seq",
     )?;
     let rows = statement.query_map((looked, old.last().copied().unwrap_or(0)), |row| row.get(0))?;
     let gone: Vec<u64> = rows.collect::<Result<_, _>>()?;

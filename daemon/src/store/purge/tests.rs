@@ -101,7 +101,7 @@ fn the_ledger_goes_but_for_the_newest_and_what_still_counts() {
     assert_eq!(number(&store, "SELECT ledger_horizon FROM m_store"), 3);
     // What was before is not known any more; what is, is.
     let merge = |if_seq| {
-        let put = mingle_core::ask::Write::Put {
+        let put = Write::Put {
             collection: "a".into(),
             id: Some("x".into()),
             data: r#"{"n":9}"#.into(),
