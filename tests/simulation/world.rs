@@ -204,7 +204,8 @@ impl World {
             Effect::Begin { sync, order } => {
                 let known = &self.syncs[&sync];
                 self.trace.line(|| format!("run {} of {sync} begins: {order:?}", order.run));
-                let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener), pace(self.seed));
+                let site =
+                    Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener), pace(self.seed));
                 self.sites.insert(sync, Arc::new(site));
             }
             Effect::Run(sync, run::Effect::Hurry) => {

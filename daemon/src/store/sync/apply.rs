@@ -15,7 +15,8 @@ use mingle_core::{
 use rusqlite::params;
 
 use super::{
-    Ground, Linked, Rejected, frozen, link, plan::wanted, position, present, reject, rejection_of, stamps, unlinked, unreject, write_met,
+    Ground, Linked, Rejected, frozen, link, plan::wanted, position, present, reject, rejection_of, stamps, unlinked, unreject,
+    write_met,
 };
 use crate::store::{error::StoreError, limits::RECORD_BYTES_MAX, tx::Tx};
 
@@ -246,7 +247,9 @@ fn guard(
 pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground) -> Result<u64, StoreError> {
     let links: Vec<i64> = tx
         .conn()
-        .prepare("SELECT link FROM m_rejection WHERE sync = ?1 AND side = 'delete' AND link IS NOT NULL AND verdict IS NOT 'drop'")?
+        .prepare(
+            "SELECT link FROM m_rejection WHERE sync = ?1 AND side = 'delete' AND link IS NOT NULL AND verdict IS NOT 'drop'",
+        )?
         .query_map(params![ground.spec.name], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut taken = 0;
