@@ -1,7 +1,7 @@
 //! Owns: JSON text to and from the core's values, numbers kept as they were written (but `1E5` as `1e+5`).
 //! Must never know: whose text it is (a remote's, an app's, the store's).
 
-use std::{borrow::Cow, fmt, ops::Range};
+use std::{borrow::Cow, cell::Cell, collections::btree_map::Entry, fmt, ops::Range};
 
 use mingle_core::record::{Number, Props, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -11,16 +11,39 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 #[error("{0}")]
 pub struct JsonError(String);
 
-/// Reads one JSON value. Of a name written twice the last counts; objects and lists may lie 127 deep (`serde_json`'s own bound, which
+/// Reads one JSON value. Of a name written twice in an object the last counts, as nearly everybody reads it; objects and lists may lie 127 deep (`serde_json`'s own bound, which
 /// keeps the stack).
 ///
 /// # Errors
 /// When the text is not one JSON value, or too deep.
 pub fn parse(text: &str) -> Result<Value, JsonError> {
+    read(text, None)
+}
+
+/// As [`parse`], for a text whose writer can still mend it: a name written twice in an object is an error, that names it.
+///
+/// # Errors
+/// As [`parse`], and for such a name.
+pub fn parse_once(text: &str) -> Result<Value, JsonError> {
+    let twice = Cell::new(None);
+    let value = read(text, Some(&twice));
+    match twice.take() {
+        None => value,
+        Some(name) => {
+            let name: String = name.chars().take(NAME_CHARS_SHOWN).collect();
+            Err(JsonError(format!("the name {name:?} is written twice in one object")))
+        }
+    }
+}
+
+/// Of a name that is written twice, so much is shown.
+const NAME_CHARS_SHOWN: usize = 64;
+
+fn read(text: &str, twice: Option<&Cell<Option<String>>>) -> Result<Value, JsonError> {
     let start = text.as_ptr() as usize;
     let within = start..start + text.len();
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Seed { within: &within }.deserialize(&mut reader).map_err(|error| told(&error))?;
+    let value = Seed { within: &within, twice }.deserialize(&mut reader).map_err(|error| told(&error))?;
     reader.end().map_err(|error| told(&error))?;
     Ok(value)
 }
@@ -30,7 +53,19 @@ pub fn parse(text: &str) -> Result<Value, JsonError> {
 /// # Errors
 /// As [`parse`], and when the value is not an object.
 pub fn parse_object(text: &str) -> Result<Props, JsonError> {
-    match parse(text)? {
+    object(parse(text)?)
+}
+
+/// Reads one JSON object, as [`parse_once`].
+///
+/// # Errors
+/// As [`parse_once`], and when the value is not an object.
+pub fn parse_object_once(text: &str) -> Result<Props, JsonError> {
+    object(parse_once(text)?)
+}
+
+fn object(value: Value) -> Result<Props, JsonError> {
+    match value {
         Value::Map(props) => Ok(props),
         other => Err(JsonError(format!("{} where an object was expected", kind(&other)))),
     }
@@ -139,9 +174,11 @@ fn put_text(out: &mut String, text: &str) {
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// Reads one value; `within` is where the text lies in memory. A document may hold [`NUMBER`] as an ordinary name: that one lies
-/// in the text, `serde_json`'s own does not.
+/// in the text, `serde_json`'s own does not. `twice`: a name written twice ends it, and goes there.
+#[derive(Clone, Copy)]
 struct Seed<'a> {
     within: &'a Range<usize>,
+    twice: Option<&'a Cell<Option<String>>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -178,7 +215,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(one) = seq.next_element_seed(Seed { within: self.within })? {
+        while let Some(one) = seq.next_element_seed(self)? {
             list.push(one);
         }
         Ok(Value::List(list))
@@ -195,8 +232,19 @@ impl<'de> Visitor<'de> for Seed<'_> {
                     Some(_) => Err(A::Error::custom("a number with a second half")),
                 };
             }
-            let value = map.next_value_seed(Seed { within: self.within })?;
-            props.insert(name.into_owned(), value);
+            let value = map.next_value_seed(self)?;
+            match (props.entry(name.into_owned()), self.twice) {
+                (Entry::Vacant(entry), _) => {
+                    entry.insert(value);
+                }
+                (Entry::Occupied(mut entry), None) => {
+                    entry.insert(value);
+                }
+                (Entry::Occupied(entry), Some(twice)) => {
+                    twice.set(Some(entry.key().clone()));
+                    return Err(A::Error::custom("a name written twice"));
+                }
+            }
         }
         Ok(Value::Map(props))
     }
@@ -241,6 +289,20 @@ mod tests {
         check(r#"{"b":1,"a":{"d":[],"c":{}}}"#, r#"{"a":{"c":{},"d":[]},"b":1}"#);
         check(r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#);
         check(r#""\u00e4\ud83d\ude00\/\b\f\n\r\t\\\"\u0000""#, "\"ä😀/\\u0008\\u000c\\n\\r\\t\\\\\\\"\\u0000\"");
+    }
+
+    #[test]
+    fn a_name_written_twice_is_named_where_it_can_be_mended() {
+        let check = |text: &str, twice: Option<&str>| {
+            let told = parse_once(text).err().map(|error| error.to_string());
+            let expected = twice.map(|name| format!("the name {name:?} is written twice in one object"));
+            assert_eq!(told, expected, "{text}");
+        };
+        check(r#"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":1}]}"#, None);
+        check(r#"{"a":1,"b":2,"a":1}"#, Some("a"));
+        check(r#"{"x":[{"n":{"b":1,"\u0062":2}}]}"#, Some("b"));
+        check(&format!(r#"{{"{0}":1,"{0}":2}}"#, "n".repeat(1_000)), Some(&"n".repeat(64)));
+        assert_eq!(parse_object_once("[]").unwrap_err().to_string(), "a list where an object was expected");
     }
 
     #[test]

@@ -4,7 +4,10 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -12,7 +15,7 @@ use mingle_core::{
     ask::{Refusal, Trouble},
     engine::Mark,
     replica::{Answer, Asked, Errand, Failure, RemoteError},
-    run::{Effect, Event, Order},
+    run::{Counts, Effect, Event, Order},
     time::Timestamp,
 };
 use tokio_util::sync::CancellationToken;
@@ -31,6 +34,9 @@ pub trait Opener: Send + Sync {
     fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>>;
 }
 
+/// Begins the measure of one transaction; what it returns says when that has been long enough.
+pub type Pace = dyn Fn() -> Box<dyn FnMut() -> bool + Send> + Send + Sync;
+
 /// What one run stands on while it goes.
 pub struct Site {
     store: Store,
@@ -40,6 +46,9 @@ pub struct Site {
     /// Cancelled: whatever is under way at the remote ends at once.
     hurry: CancellationToken,
     found: Mutex<FoundSoFar>,
+    pace: Arc<Pace>,
+    /// Received, and not yet in the history row.
+    bytes: AtomicU64,
 }
 
 #[derive(Default, Clone)]
@@ -50,10 +59,11 @@ struct FoundSoFar {
 }
 
 impl Site {
-    /// For one run.
+    /// For one run. `pace`: how long one of its transactions may be.
     #[must_use]
-    pub fn new(store: Store, spec: Arc<SyncSpec>, order: Order, opener: Arc<dyn Opener>) -> Self {
-        Self { store, spec, order, opener, hurry: CancellationToken::new(), found: Mutex::default() }
+    pub fn new(store: Store, spec: Arc<SyncSpec>, order: Order, opener: Arc<dyn Opener>, pace: Arc<Pace>) -> Self {
+        let (hurry, found) = (CancellationToken::new(), Mutex::default());
+        Self { store, spec, order, opener, hurry, found, pace, bytes: AtomicU64::new(0) }
     }
 
     /// Ends what is under way at the remote. The effect's own event tells how far it came.
@@ -143,6 +153,9 @@ async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
         Effect::Fetch { from, page, rows } => {
             let Some(remote) = site.found().remote else { return Event::Page(Err(stopped())) };
             let listed = until_hurried(site, remote.list(&from, page.as_deref(), rows)).await;
+            if let Some(Ok(page)) = &listed {
+                site.bytes.fetch_add(page.bytes, Ordering::Relaxed);
+            }
             Event::Page(listed.unwrap_or_else(|| Err(stopped())))
         }
         Effect::Ask { remote_ids } => Event::Asked(ask(site, remote_ids).await),
@@ -248,37 +261,66 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             let ground = ground()?;
             Event::Compared(store.write(background, now, move |tx| sync::compare(tx.conn(), &ground, &rows)).await?)
         }
-        Effect::Apply { rows, asked, pass, resume, deletes_left } => {
-            let ground = ground()?;
+        Effect::Apply { rows, asked, pass, at, resume, deletes_left } => {
+            let (ground, run, pace) = (ground()?, site.order.run.clone(), Arc::clone(&site.pace));
             #[cfg(feature = "planted")]
             if mingle_core::planted::is("checkpoint before batch") {
                 let (ground, resume) = (Arc::clone(&ground), resume.clone());
-                let none = Vec::new();
-                store.write(background, now, move |tx| sync::apply(tx, &ground, &none, asked, pass, resume.as_ref(), 0)).await?;
+                let write = store.write(background, now, move |tx| {
+                    let batch = sync::Batch { asked, pass, at: None, resume: resume.as_ref(), deletes_left: 0 };
+                    sync::apply(tx, &ground, Vec::new(), &batch, || false)
+                });
+                write.await?;
                 // A moment in which the process may die.
                 tokio::task::yield_now().await;
             }
-            let write = store
-                .write(background, now, move |tx| sync::apply(tx, &ground, &rows, asked, pass, resume.as_ref(), deletes_left));
+            let bytes = site.bytes.swap(0, Ordering::Relaxed);
+            let write = store.write(background, now, move |tx| {
+                let batch = sync::Batch { asked, pass, at: at.as_ref(), resume: resume.as_ref(), deletes_left };
+                let applied = sync::apply(tx, &ground, rows, &batch, pace())?;
+                let (down, conflicts, rejected) = (applied.changed, applied.conflicts, applied.rejected);
+                sync::count(tx, &run, &Counts { down, conflicts, rejected, bytes, ..Counts::default() })?;
+                Ok(applied)
+            });
             Event::Applied(write.await?)
         }
         Effect::Complete { watermark } => {
-            let ground = ground()?;
-            let rejected = store.write(background, now, move |tx| sync::complete(tx, &ground, watermark.as_ref())).await?;
-            Event::Completed { rejected }
+            let (ground, run) = (ground()?, site.order.run.clone());
+            let write = store.write(background, now, move |tx| {
+                let rejected = sync::complete(tx, &ground, watermark.as_ref())?;
+                sync::count(tx, &run, &Counts { rejected, ..Counts::default() })?;
+                Ok(rejected)
+            });
+            Event::Completed { rejected: write.await? }
         }
         Effect::Ghosts { pass, most } => {
-            let ground = ground()?;
-            let (remote_ids, guarded) = store.write(background, now, move |tx| sync::ghosts(tx, &ground, pass, most)).await?;
+            let (ground, run) = (ground()?, site.order.run.clone());
+            let write = store.write(background, now, move |tx| {
+                let (remote_ids, guarded) = sync::ghosts(tx, &ground, pass, most)?;
+                sync::count(tx, &run, &Counts { rejected: guarded, ..Counts::default() })?;
+                Ok((remote_ids, guarded))
+            });
+            let (remote_ids, guarded) = write.await?;
             Event::Ghosts { remote_ids, guarded }
         }
         Effect::Plan { after, except } => {
-            let ground = ground()?;
-            Event::Planned(store.write(background, now, move |tx| sync::plan(tx, &ground, after, &except)).await?)
+            let (ground, run) = (ground()?, site.order.run.clone());
+            let write = store.write(background, now, move |tx| {
+                let planned = sync::plan(tx, &ground, after, &except)?;
+                sync::count(tx, &run, &Counts { rejected: planned.rejected, ..Counts::default() })?;
+                Ok(planned)
+            });
+            Event::Planned(write.await?)
         }
         Effect::Settle { answers } => {
-            let ground = ground()?;
-            Event::Settled(store.write(background, now, move |tx| sync::settle(tx, &ground, &answers)).await?)
+            let (ground, run) = (ground()?, site.order.run.clone());
+            let write = store.write(background, now, move |tx| {
+                let settled = sync::settle(tx, &ground, &answers)?;
+                let (up, down, conflicts, rejected) = (settled.taken, settled.changed, settled.conflicts, settled.rejected);
+                sync::count(tx, &run, &Counts { up, down, conflicts, rejected, ..Counts::default() })?;
+                Ok(settled)
+            });
+            Event::Settled(write.await?)
         }
         Effect::Finish(outcome) => {
             let run = site.order.run.clone();

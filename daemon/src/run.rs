@@ -47,6 +47,8 @@ pub enum Letter {
     Ask(AskId, Ask, oneshot::Sender<Result<Answer, Refusal>>),
     /// The daemon shall end.
     Shutdown,
+    /// Write the board into the log.
+    Dump,
 }
 
 /// Runs the daemon until it is told to end.
@@ -141,9 +143,8 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let told = inbox.clone();
     let signalled = tokio::spawn(async move {
         while let Some(signal) = signals.recv().await {
-            if signal != Signal::Dump {
-                let _ = told.send(Letter::Shutdown).await;
-            }
+            let letter = if signal == Signal::Dump { Letter::Dump } else { Letter::Shutdown };
+            let _ = told.send(letter).await;
         }
     });
     office.work(letters).await;
@@ -183,6 +184,12 @@ async fn listen_to_bells(mut bells: mpsc::Receiver<crate::alarm::Bell>, inbox: m
             return;
         }
     }
+}
+
+/// A transaction of a run has been long enough after [`limits::BATCH_TIME_MAX`].
+fn batch_time() -> Box<dyn FnMut() -> bool + Send> {
+    let watch = clock::Stopwatch::start();
+    Box::new(move || watch.elapsed() >= limits::BATCH_TIME_MAX)
 }
 
 /// Where an answer goes.
@@ -226,6 +233,7 @@ impl Office {
                     self.answers.insert(id, answer);
                     self.handle(Event::Ask(id, ask));
                 }
+                Letter::Dump => self.dump(letters.len()),
                 Letter::Shutdown if ending => {
                     // Asked twice: what is under way is dropped after its transaction; what was sent stays in doubt, and is looked up.
                     tracing::info!("asked again: ending now");
@@ -287,7 +295,8 @@ impl Office {
             Effect::Begin { sync, order } => {
                 let Some(known) = self.syncs.get(&sync) else { return };
                 tracing::info!(sync = %sync, run = %order.run, trigger = %order.trigger, "a run begins");
-                let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener));
+                let pace = Arc::new(batch_time);
+                let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener), pace);
                 self.sites.insert(sync, Arc::new(site));
             }
             Effect::Run(sync, run::Effect::Hurry) => {
@@ -326,6 +335,19 @@ impl Office {
             }
             Effect::Tell(event) => self.news.publish(News { at: clock::now(), event }),
             Effect::Wake(at) => self.alarm.wake_at(at),
+        }
+    }
+
+    /// What an operator asks for with SIGUSR1: where every sync is, and what is under way.
+    fn dump(&self, letters: usize) {
+        let now = clock::now();
+        let board = self.engine.copy();
+        let (state, since, by) = &board.state;
+        tracing::info!(?state, ?since, ?by, tasks = self.tasks.len(), letters, answers = self.answers.len(), "the board");
+        for sync in board.shown(now) {
+            let run = sync.run.map(|run| format!("{} {} {}/{:?}", run.run, run.phase, run.done, run.total));
+            let holds: Vec<String> = sync.holds.into_iter().map(|hold| format!("{} ({})", hold.name, hold.has)).collect();
+            tracing::info!(sync = %sync.sync, state = ?sync.state, ?run, holds = holds.join(", "), next = ?sync.next, "on the board");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Owns: measuring: which figures, in which order, on what machine. Must never know: how one figure is measured; a daemon's inside.
 //!
-//! `cargo run --release -p mingle-tests --bin bench -- [W1 W2 W3 R1 S1] [--rounds N] [--seconds S]`
+//! `cargo run --release -p mingle-tests --bin bench -- [W1 W2 W3 R1 S1 T7] [--rounds N] [--seconds S]`
 //!
 //! Each figure stands beside its anchor, measured in the same run, in turns; ratios of medians are told, met or not. The rows of
 //! every round go to `target/bench/results.jsonl`. Never part of a test: a figure of a busy machine proves nothing.
@@ -9,6 +9,7 @@ mod calls;
 mod disk;
 mod down;
 mod place;
+mod stops;
 mod table;
 mod worker;
 mod writes;
@@ -38,8 +39,8 @@ impl Asked {
             match word.as_str() {
                 "--rounds" => asked.rounds = usize::try_from(number()?.max(1))?,
                 "--seconds" => asked.seconds = Duration::from_secs(number()?.max(1)),
-                "W1" | "W2" | "W3" | "R1" | "S1" => asked.figures.push(word),
-                other => bail!("{other}: figures are W1 W2 W3 R1 S1; settings are --rounds N and --seconds S"),
+                "W1" | "W2" | "W3" | "R1" | "S1" | "T7" => asked.figures.push(word),
+                other => bail!("{other}: figures are W1 W2 W3 R1 S1 T7; settings are --rounds N and --seconds S"),
             }
         }
         Ok(asked)
@@ -62,8 +63,8 @@ fn main() -> anyhow::Result<()> {
     let program = place::daemon()?;
     let mut table = Table::new(&program)?;
     type Measure = fn(&Path, &Asked, &mut Table) -> anyhow::Result<()>;
-    let all: [(&[&str], Measure); 3] =
-        [(&["W1", "W2", "W3"], writes::measure), (&["R1"], calls::measure), (&["S1"], down::measure)];
+    let all: [(&[&str], Measure); 4] =
+        [(&["W1", "W2", "W3"], writes::measure), (&["R1"], calls::measure), (&["S1"], down::measure), (&["T7"], stops::measure)];
     let mut failed = Ok(());
     for (figures, measure) in all {
         if asked.wants(figures)

@@ -74,10 +74,16 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one with this configuration, and waits until it answers.
     pub fn start(program: &Path, configuration: &str, core: Option<u32>) -> anyhow::Result<Self> {
+        Self::start_with(program, configuration, core, |_| {})
+    }
+
+    /// The same, with more in the folder of the configuration.
+    pub fn start_with(program: &Path, configuration: &str, core: Option<u32>, more: impl FnOnce(&Path)) -> anyhow::Result<Self> {
         let (home, data) = (tempfile::tempdir()?, disk_dir()?);
         let config = home.path().join("config/mingle");
         fs::create_dir_all(&config)?;
         fs::write(config.join("config.toml"), configuration)?;
+        more(&config);
         fs::DirBuilder::new().mode(0o700).create(home.path().join("run"))?;
         let mut command = on_core(program, core);
         command

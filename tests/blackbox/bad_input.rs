@@ -143,6 +143,47 @@ fn wrong_calls_are_refused_by_name_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_name_written_twice_in_a_record_is_refused_by_name() {
+    let daemon = Daemon::with(LOCAL);
+    let mut app = daemon.app("tester");
+    app.put("notes", "n1", &json!({ "a": 1 }));
+    let writes = [
+        r#""put","params":{"collection":"notes","id":"n2","data":{"a":1,"b":{"seats":1,"seats":2}}}"#,
+        r#""patch","params":{"collection":"notes","id":"n1","patch":{"seats":1,"a":2,"\u0073eats":2}}"#,
+        r#""transact","params":{"writes":[{"put":{"collection":"notes","data":{"seats":1,"seats":1}}}]}"#,
+    ];
+    for write in writes {
+        app.write(&format!(r#"{{"jsonrpc":"2.0","id":900,"method":{write}}}"#)).expect("a line");
+        let error = app.read().expect("an answer")["error"].take();
+        assert_eq!(error["data"]["name"], "invalid", "{write}: {error}");
+        assert!(error["message"].as_str().is_some_and(|said| said.contains("\"seats\"") && said.contains("twice")), "{error}");
+    }
+    assert_eq!(app.all("notes").into_values().collect::<Vec<_>>(), [json!({ "a": 1 })]);
+}
+
+#[test]
+fn a_mode_that_is_to_come_is_unsupported_and_any_other_word_invalid() {
+    let mut bench = scripted(Options::default(), "");
+    for mode in ["pull_truth", "push_truth", "bulk"] {
+        let error = bench.app.refused("unsupported", "sync.run", json!({ "sync": "things", "mode": mode }));
+        assert!(error.to_string().contains(mode), "{error}");
+    }
+    for mode in [json!("quick"), json!("Bulk"), json!(3)] {
+        bench.app.refused("invalid", "sync.run", json!({ "sync": "things", "mode": mode }));
+    }
+}
+
+#[test]
+fn an_operator_gets_the_board_into_the_log() {
+    let bench = scripted(Options::default(), "");
+    bench.daemon.signal(rustix::process::Signal::USR1);
+    mingle_tests::wait::until("the board in the log", || {
+        let said = bench.daemon.said();
+        (said.contains("the board") && said.contains("sync=things") && said.contains("trigger")).then_some(())
+    });
+}
+
+#[test]
 fn lines_that_are_no_calls_are_answered_and_the_connection_goes_on() {
     let daemon = Daemon::with("");
     let mut app = App::raw(&daemon.socket()).expect("a connection");

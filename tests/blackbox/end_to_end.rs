@@ -163,3 +163,27 @@ fn a_write_is_sent_by_itself_after_a_quiet_time() {
     let triggers: Vec<&Value> = history["runs"].as_array().expect("runs").iter().map(|run| &run["trigger"]).collect();
     assert_eq!(triggers.len(), 2, "{history}");
 }
+
+#[test]
+fn a_wrong_password_that_is_another_account_is_told_at_once() {
+    let bench = with_kinto("");
+    let home = mingle_tests::daemon::Home::new(Some(&crate::bench::kinto_config(&bench.kinto.url, &bench.resource, "notes", "")));
+    home.write("kinto.secret", "not the password");
+    let daemon = home.start();
+    let mut app = daemon.app("tester");
+    let run = app.run("notes");
+    assert_eq!(app.ended(&run), "failed");
+    let hint = app.row("notes", &run)["error"]["hint"].as_str().unwrap_or_default().to_owned();
+    let status = app.must("status", json!({}));
+    let attention = status["attention"].as_array().expect("a list").iter().find(|one| one["name"] == "denied");
+    let attention = attention.and_then(|one| one["hint"].as_str()).unwrap_or_default();
+    let explained = app.must("explain", json!({ "sync": "notes" }))["text"].as_str().expect("a text").to_owned();
+    for said in [hint.as_str(), attention, &explained] {
+        assert!(said.contains("takes us for") && said.contains("password is wrong"), "{said:?} of {status}");
+    }
+    // The right one ends it.
+    daemon.write("kinto.secret", "pw");
+    app.sync("notes", "done");
+    let status = app.must("status", json!({}));
+    assert!(!status["attention"].to_string().contains("denied"), "{status}");
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mingle_tests::{
-    rest_server::{Fault, Options},
+    rest_server::{Fault, Options, Paging},
     servers::JsonServer,
     trap::{self, Listed, Play, Sent, TrapServer},
     wait::{self, Watch, until},
@@ -205,6 +205,62 @@ fn many_tombstones_at_once_wait_for_a_person() {
 #[test]
 fn many_records_missing_at_once_wait_for_a_person() {
     check_mass_delete(Options::careless());
+}
+
+/// What a person let drop stays as it is until a side changes, whatever else is accepted later.
+fn check_dropped_delete(options: Options) {
+    let mut bench = scripted(options, "");
+    fill(&bench.server, 40);
+    bench.app.sync("things", "done");
+    for n in 0..35 {
+        bench.server.delete("things", &format!("r{n:02}"));
+    }
+    bench.app.sync("things", "done_with_errors");
+    let list = bench.app.must("rejection.list", json!({ "sync": "things" }));
+    let some: Vec<(String, String)> = list["rejections"].as_array().expect("a list")[..2]
+        .iter()
+        .map(|one| [&one["rejection"], &one["id"]].map(|text| text.as_str().expect("a text").to_owned()).into())
+        .collect();
+    for (rejection, _) in &some {
+        bench.app.must("rejection.resolve", json!({ "rejection": rejection, "with": "drop" }));
+    }
+    bench.daemon.says(0, &["sync", "things", "--accept-deletes"]);
+    assert_eq!(bench.app.all("things").len(), 5 + 2, "all but those that were let drop");
+    // Also where everything is shown again.
+    bench.daemon.says(0, &["sync", "things", "--mode", "slow", "--accept-deletes"]);
+    let (truth, theirs) = (bench.app.all("things"), bench.theirs());
+    assert_eq!((truth.len(), theirs.len()), (5 + 2, 5));
+    // A side changes: that one is sent again, the other stays.
+    bench.app.patch("things", &some[0].1, &json!({ "edited": true }));
+    bench.app.sync("things", "done");
+    let there = bench.theirs().into_values().filter(|record| record["edited"] == true).count();
+    assert_eq!((there, bench.theirs().len(), bench.app.all("things").len()), (1, 6, 7));
+}
+
+#[test]
+fn a_dropped_delete_outlasts_a_later_accept_with_tombstones() {
+    check_dropped_delete(Options::default());
+}
+
+#[test]
+fn a_dropped_delete_outlasts_a_later_accept_without() {
+    check_dropped_delete(Options::careless());
+}
+
+#[test]
+fn a_page_that_is_too_large_is_asked_for_with_fewer_rows() {
+    // 80 MB on one page, which is more than one answer may have; and pages that are counted, so that the place of one depends on
+    // how many rows all others have.
+    let mut bench = scripted(Options { paging: Paging::Number, ..Options::default() }, "");
+    for n in 0..90 {
+        bench.server.put("things", &format!("r{n:02}"), &json!({ "n": n, "text": "x".repeat(900_000) }));
+    }
+    bench.app.sync("things", "done");
+    let asked: Vec<String> = bench.server.log().into_iter().filter(|line| line.starts_with("GET things?")).collect();
+    assert!(asked.iter().any(|line| line.contains("rows=100")) && asked.iter().any(|line| line.contains("rows=50")), "{asked:?}");
+    assert!(asked.len() <= 6, "{asked:?}");
+    let brought = bench.app.must("history", json!({ "sync": "things", "limit": 1 }))["runs"][0]["down"].clone();
+    assert_eq!(brought, 90);
 }
 
 #[test]

@@ -192,6 +192,8 @@ fn s_test_cleanup_syncs_soup_if_needed() {
     bench.app = bench.daemon.app("tester");
     let row = bench.app.row("things", &run);
     assert_eq!((&row["status"], &row["stop_reason"]), (&json!("stopped"), &json!("crash")), "{row}");
+    // What it did was counted with each batch.
+    assert_eq!((&row["down"], row["bytes"].as_u64() > Some(0)), (&json!(5), true), "{row}");
     until("the run that goes on by itself", || (bench.app.all_or_none("things") == 10).then_some(()));
     bench.assert_same();
 }

@@ -1,8 +1,9 @@
 //! Owns: what only Kinto does, and what its profile must make of it.
 //! Must never know: the engine.
 
-use mingle_core::replica::From;
+use mingle_core::replica::{Failure, From};
 use mingle_tests::servers::Kinto;
+use mingled::remotes::settings::Auth;
 
 use crate::{
     bench::{self, Bench, all, plain, there},
@@ -64,5 +65,24 @@ fn a_record_that_changes_while_we_page_is_not_missed() {
         assert_eq!(ids, ["a", "d"], "the first page's token has all that changed since");
         let row = there(remote.as_ref(), "a").await;
         assert_eq!(rows.iter().find(|row| row.remote_id == "a"), Some(&row));
+    });
+}
+
+#[test]
+fn whom_it_takes_us_for_is_told_where_it_denies() {
+    on_kinto(|mut bench, kinto| async move {
+        let right = bench.settings.auth.clone();
+        bench.settings.auth = bench::login((Kinto::ACCOUNT.0, "not the password"));
+        let error = bench.open().await.greet().await.expect_err("another account");
+        assert_eq!(error.kind, Failure::Denied, "{error}");
+        let hint = error.hint.expect("a hint");
+        assert!(hint.contains("basicauth:") && hint.contains("password is wrong"), "{hint}");
+        // A login of a sort that it does not know makes us nobody.
+        bench.settings.auth = right;
+        let Auth::Basic { password, .. } = bench.settings.auth.clone() else { panic!("a login by password") };
+        bench.settings.auth = Auth::Bearer { token: password };
+        let error = bench.open().await.greet().await.expect_err("nobody");
+        assert_eq!(error.kind, Failure::NeedsLogin, "{error}");
+        drop(kinto);
     });
 }

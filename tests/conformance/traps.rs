@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use mingle_core::{
+    limits,
     replica::{Action, Answer, Asked, Failure, From, Precondition, RemoteError},
     time::Timestamp,
 };
@@ -22,8 +23,12 @@ use crate::bench::{now, props, settings};
 const SECRET: &str = "sesame-open-up";
 
 /// Waits so short that a trap which hangs costs a moment only, and long enough for a machine that runs every other test meanwhile.
-const HASTY: Patience =
-    Patience { connect: Duration::from_secs(2), silence: Duration::from_millis(1500), stretch: Duration::from_millis(1200) };
+const HASTY: Patience = Patience {
+    connect: Duration::from_secs(2),
+    silence: Duration::from_millis(1500),
+    stretch: Duration::from_millis(1200),
+    bytes: limits::BODY_BYTES_MAX,
+};
 
 async fn open(url: &str, dir: &std::path::Path, patience: Patience) -> Box<dyn Remote> {
     open_with(url, dir, Client::new(patience).expect("HTTP")).await

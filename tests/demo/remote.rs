@@ -115,7 +115,8 @@ impl State {
         let (list, rest) = match path {
             ["v1"] => {
                 let about = "a stand-in for Kinto that speaks what the profile `kinto` uses";
-                return (200, Vec::new(), json!({ "project_name": "kinto", "project_docs": about }));
+                let about = json!({ "project_name": "kinto", "project_docs": about, "user": { "id": "account:demo" } });
+                return (200, Vec::new(), about);
             }
             ["v1", "buckets", "demo", "collections", list, rest @ ..] if self.lists.contains_key(*list) => (*list, rest),
             _ => return refused(404, "not found"),

@@ -20,7 +20,7 @@ use mingle_core::{
 use mingled::{
     boot::{self, Known},
     config, json,
-    perform::{Site, perform, write_down},
+    perform::{Pace, Site, perform, write_down},
     store::{self, Class, CollectionDefinition, Commits, Ids, Origin, Store, marks, sync::SyncSpec},
 };
 
@@ -99,6 +99,18 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         policy: setup.policy.clone(),
     };
     Known { spec: Arc::new(spec), opener: Arc::new(FakeOpener(Arc::clone(&services[sync.service]))), definition }
+}
+
+/// Cuts batches after some rows, another number in each schedule: in the daemon time does that, wherever it falls.
+fn pace(seed: u64) -> Arc<Pace> {
+    let rows = 1 + seed % 6;
+    Arc::new(move || {
+        let mut reached = 0;
+        Box::new(move || {
+            reached += 1;
+            reached >= rows
+        })
+    })
 }
 
 impl World {
@@ -192,7 +204,8 @@ impl World {
             Effect::Begin { sync, order } => {
                 let known = &self.syncs[&sync];
                 self.trace.line(|| format!("run {} of {sync} begins: {order:?}", order.run));
-                let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener));
+                let site =
+                    Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener), pace(self.seed));
                 self.sites.insert(sync, Arc::new(site));
             }
             Effect::Run(sync, run::Effect::Hurry) => {

@@ -50,8 +50,12 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// a meeting runs inside a write transaction.
 pub const TEXT_MERGE_LINES_MAX: usize = 2_000;
 
-/// Rows of a page that one transaction applies. An interactive write waits for one batch at most (about 10 ms).
+/// Rows of a page that one transaction applies, at most; [`BATCH_TIME_MAX`] mostly ends it.
 pub const BATCH_ROWS_MAX: usize = 500;
+
+/// A transaction that applies rows ends with the first row after this time, whatever is left of its batch: an interactive write, and
+/// a stop, wait for one of them at most, on any machine. Shorter ones cost more commits than they save.
+pub const BATCH_TIME_MAX: Duration = Duration::from_millis(10);
 
 /// Pages of one listing. A listing that goes on past this is taken for one that never ends: the run fails, nothing is deleted.
 pub const PAGES_MAX: usize = 100_000;

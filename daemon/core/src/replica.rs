@@ -189,6 +189,8 @@ pub enum Failure {
     Denied,
     /// The answer is not what this remote's profile promises: wrong type, truncated, no JSON. Nothing of it is used.
     Nonsense,
+    /// The answer is larger than what fits into memory: a page of fewer rows may be smaller.
+    TooLarge,
     /// The remote refuses our checkpoint or page token (410 and the like): list from the start.
     CheckpointRefused,
     /// A stop dropped the request.
@@ -207,6 +209,7 @@ impl Failure {
             Self::NeedsLogin => "needs_login",
             Self::Denied => "denied",
             Self::Nonsense => "nonsense",
+            Self::TooLarge => "too_large",
             Self::CheckpointRefused => "checkpoint_refused",
             Self::Stopped => "stopped",
         }

@@ -120,7 +120,7 @@ pub struct Terms {
 }
 
 /// What applying a batch did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Applied {
     /// Records that changed here.
     pub changed: u64,
@@ -132,6 +132,8 @@ pub struct Applied {
     pub deletes: u64,
     /// Rows that may be old news: ask for them by id. Where there are any, the checkpoint was not moved.
     pub ask: Vec<String>,
+    /// Rows that were not reached: the transaction had been long enough. They make the next batch.
+    pub left: Vec<Row>,
 }
 
 /// What a look at the links found to send.
@@ -211,7 +213,10 @@ pub enum Effect {
         asked: bool,
         /// The whole listing that shows them, if it is whole.
         pass: Option<u64>,
-        /// Where the run goes on if it ends after this; none: as before.
+        /// Where the listing stood before these rows: where only some of them are applied, the position is so many further. None:
+        /// they are applied in one piece.
+        at: Option<Resume>,
+        /// Where the run goes on if it ends after all of them; none: as before.
         resume: Option<Resume>,
         /// How many more deletes may be inferred.
         deletes_left: u64,

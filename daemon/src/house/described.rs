@@ -47,6 +47,11 @@ pub(super) fn attention(
         let hint = hold.hint.clone().unwrap_or_else(|| hold.needs.clone());
         say(&hold.name, shown.failing_since.unwrap_or(now), hint);
     }
+    // It does not go away by itself, and a wrong password can look like it: nobody should have to wait for that to be told.
+    if let Some(trouble) = shown.trouble.as_ref().filter(|trouble| trouble.name == "denied") {
+        let hint = trouble.hint.as_ref().map_or(String::new(), |hint| format!(": {hint}"));
+        say("denied", shown.failing_since.unwrap_or(now), format!("{}{hint}", trouble.what));
+    }
     let alert_after = configured.map_or(Duration::from_secs(24 * 3600), |sync| sync.timing.alert_after);
     if let Some(since) = shown.failing_since
         && now.since(since) >= alert_after

@@ -29,11 +29,18 @@ pub struct Patience {
     pub silence: Duration,
     /// In each stretch of this length an answer must bring some (see [`limits::SLOW_STRETCH`]).
     pub stretch: Duration,
+    /// For so many bytes of one answer.
+    pub bytes: usize,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { connect: limits::CONNECT_TIME_MAX, silence: limits::SILENCE_MAX, stretch: limits::SLOW_STRETCH }
+        Self {
+            connect: limits::CONNECT_TIME_MAX,
+            silence: limits::SILENCE_MAX,
+            stretch: limits::SLOW_STRETCH,
+            bytes: limits::BODY_BYTES_MAX,
+        }
     }
 }
 
@@ -149,7 +156,7 @@ impl Client {
 
     async fn whole(&self, response: reqwest::Response, url: Url) -> Result<Reply, Lost> {
         let (status, headers) = (response.status(), response.headers().clone());
-        let bytes_max = if status.is_success() { limits::BODY_BYTES_MAX } else { limits::REFUSAL_BYTES_MAX };
+        let bytes_max = if status.is_success() { self.patience.bytes } else { limits::REFUSAL_BYTES_MAX };
         match self.read(response, bytes_max, &url).await {
             Ok(body) => Ok(Reply { status, headers, body, url }),
             // The status alone says what to do.
@@ -166,7 +173,8 @@ impl Client {
         while let Some(piece) = stream.next().await {
             let piece = piece.map_err(|error| lost(url, &error))?;
             if body.len() + piece.len() > bytes_max {
-                return Err(nonsense(url, &format!("answers with more than {bytes_max} bytes")));
+                let what = format!("{} answers with more than {bytes_max} bytes", place(url));
+                return Err(Lost { error: RemoteError::new(Failure::TooLarge, what), sent: true });
             }
             body.extend_from_slice(&piece);
             stretch.1 += piece.len() as u64;

@@ -61,7 +61,7 @@ pub fn set_paused(tx: &Tx<'_>, sync: &str, mark: Option<(Timestamp, Option<Strin
     let ended = [sync.to_owned()];
     let text = mark.map(|(since, by, ends)| text_of(since, by.as_deref(), if ends { &ended } else { &[] })).transpose()?;
     tx.conn().execute(
-        "INSERT INTO m_sync (name, pass, up_scanned, facts, paused) VALUES (?1, 0, 0, '{}', ?2)
+        "INSERT INTO m_sync (name, pass, up_scanned, paused) VALUES (?1, 0, 0, ?2)
          ON CONFLICT (name) DO UPDATE SET paused = ?2",
         params![sync, text],
     )?;

@@ -121,7 +121,7 @@ fn standing(conn: &Connection) -> Result<Option<Standing>, StoreError> {
 /// Writes down that the store is in use from now on, and whether its commits are synced.
 fn settle(conn: &Connection, instance: &str, seq: u64, options: Options) -> Result<(), StoreError> {
     conn.execute(
-        "INSERT INTO m_store (store, instance, seq, horizon, ledger_horizon, clean, durable) VALUES (1, ?1, ?2, 0, 0, 0, ?3)
+        "INSERT INTO m_store (store, instance, seq, horizon, ledger_horizon, ledger_looked, clean, durable) VALUES (1, ?1, ?2, 0, 0, 0, 0, ?3)
          ON CONFLICT (store) DO UPDATE SET instance = excluded.instance, clean = 0, durable = excluded.durable",
         (instance, seq, options.full_sync),
     )?;

@@ -57,27 +57,37 @@ fn tombstones(tx: &Tx<'_>) -> Result<usize, StoreError> {
     Ok(gone.len())
 }
 
-/// Ledger rows whose time is over, but for the newest of each record, those behind open conflicts and rejections, and those of
-/// records that a replica has not confirmed. (So of a long-quiet property the row may go: `newest` then says "unknown".)
+/// Ledger rows whose time is over, but for the last of each property (what `why` and `newest` ask for), those behind open conflicts
+/// and rejections, and those of records that a replica has not confirmed. Most rows stay for good, so each purge looks at the next
+/// few of them, from where the last one ended, and begins anew at the end.
 fn ledger(tx: &Tx<'_>) -> Result<usize, StoreError> {
     let until = tx.now.minus(limits::LEDGER_KEPT).unix_ms();
+    let looked: u64 = tx.conn.query_row("SELECT ledger_looked FROM m_store", (), |row| row.get(0))?;
+    let mut statement = tx.conn.prepare_cached("SELECT seq, at FROM m_ledger WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+    let rows = statement.query_map((looked, limits::PURGED_AT_ONCE), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let next: Vec<(u64, i64)> = rows.collect::<Result<_, _>>()?;
+    let old: Vec<u64> = next.iter().take_while(|(_, at)| *at < until).map(|(seq, _)| *seq).collect();
+    let end = old.len() < limits::PURGED_AT_ONCE;
+    let to = if end { 0 } else { old.last().copied().unwrap_or(0) };
     let mut statement = tx.conn.prepare_cached(
-        "SELECT l.seq FROM m_ledger l JOIN m_record r ON r.record = l.record
-         WHERE l.at < ?1 AND l.seq < r.seq
-           AND NOT EXISTS (SELECT 1 FROM m_link k WHERE k.record = r.record AND (k.base <> 0 OR k.sent IS NOT NULL))
-           AND NOT EXISTS (SELECT 1 FROM m_conflict c WHERE c.record = r.record AND c.open = 1)
-           AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.record = r.record)
-         ORDER BY l.seq LIMIT ?2",
+        "DELETE FROM m_ledger AS l WHERE l.seq > ?1 AND l.seq <= ?2
+           AND EXISTS (SELECT 1 FROM m_record r WHERE r.record = l.record AND l.seq < r.seq
+             AND NOT EXISTS (SELECT 1 FROM json_each(coalesce(l.before, r.data)) p
+               WHERE NOT EXISTS (SELECT 1 FROM m_ledger k WHERE k.record = l.record AND k.seq > l.seq
+                 AND (k.before IS NULL OR EXISTS (SELECT 1 FROM json_each(k.before) q WHERE q.key = p.key)))))
+           AND NOT EXISTS (SELECT 1 FROM m_link k WHERE k.record = l.record AND (k.base <> 0 OR k.sent IS NOT NULL))
+           AND NOT EXISTS (SELECT 1 FROM m_conflict c WHERE c.record = l.record AND c.open = 1)
+           AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.record = l.record)
+         RETURNING seq",
     )?;
-    let rows = statement.query_map((until, limits::PURGED_AT_ONCE), |row| row.get(0))?;
+    let rows = statement.query_map((looked, old.last().copied().unwrap_or(0)), |row| row.get(0))?;
     let gone: Vec<u64> = rows.collect::<Result<_, _>>()?;
-    for seq in &gone {
-        tx.conn.prepare_cached("DELETE FROM m_ledger WHERE seq = ?1")?.execute([seq])?;
-    }
-    if let Some(highest) = gone.last() {
-        tx.conn.execute("UPDATE m_store SET ledger_horizon = max(ledger_horizon, ?1)", [highest])?;
-    }
-    Ok(gone.len())
+    tx.conn.execute(
+        "UPDATE m_store SET ledger_looked = ?1, ledger_horizon = max(ledger_horizon, ?2)",
+        (to, gone.iter().max().copied().unwrap_or(0)),
+    )?;
+    // Where all of them stay, the next few can wait for the next purge.
+    Ok(if end || gone.is_empty() { 0 } else { old.len() })
 }
 
 #[cfg(test)]

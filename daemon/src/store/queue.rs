@@ -12,7 +12,8 @@ use super::{hand::Job, limits};
 pub enum Class {
     /// Somebody waits: an app, a person.
     Interactive,
-    /// A batch of a run, or housekeeping: at most one in a group, after the interactive ones.
+    /// A batch of a run, or housekeeping: at most one in a group, after the interactive ones, and none in the group after that while
+    /// somebody waits. So an interactive write waits for one batch at most: the one it finds under way.
     Background,
 }
 
@@ -27,6 +28,8 @@ pub(super) enum NotTaken {
 struct Waiting {
     interactive: VecDeque<Box<dyn Job>>,
     background: VecDeque<Box<dyn Job>>,
+    /// The last group had a background job.
+    batch_before: bool,
     closed: Option<End>,
 }
 
@@ -74,7 +77,13 @@ impl Queue {
         loop {
             let count = waiting.interactive.len().min(limits::GROUP_MAX);
             let mut group: Vec<_> = waiting.interactive.drain(..count).collect();
-            group.extend(waiting.background.pop_front());
+            let batch_before = std::mem::replace(&mut waiting.batch_before, false);
+            if (group.is_empty() || !batch_before)
+                && let Some(batch) = waiting.background.pop_front()
+            {
+                waiting.batch_before = true;
+                group.push(batch);
+            }
             if !group.is_empty() {
                 return Some(group);
             }

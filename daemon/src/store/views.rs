@@ -96,6 +96,12 @@ fn indexed(definition: &CollectionDefinition) -> Vec<String> {
     definition.index.iter().chain(identity).cloned().collect()
 }
 
+/// The index by which a record is found by the first of its identity properties; none: it has no identity.
+pub(super) fn identity_index(number: i64, definition: &CollectionDefinition) -> Option<String> {
+    let first = definition.policy.identity.first()?;
+    indexed(definition).iter().position(|name| name == first).map(|at| index_name(number, at))
+}
+
 fn publish(tx: &Tx<'_>, number: i64, definition: &CollectionDefinition) -> Result<(), StoreError> {
     let mut view = format!("CREATE VIEW {} AS SELECT id, seq, data", quoted(&definition.name));
     for column in columns(definition) {

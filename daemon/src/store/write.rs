@@ -130,7 +130,7 @@ fn object(what: &str, text: &str) -> Result<Props, Refusal> {
             limits::RECORD_BYTES_MAX
         )));
     }
-    json::parse_object(text).map_err(|error| Refusal::Invalid(format!("{what} is no JSON object: {error}"), None))
+    json::parse_object_once(text).map_err(|error| Refusal::Invalid(format!("{what} is no record: {error}"), None))
 }
 
 /// Over the canonical form of the whole request; lengths keep the parts apart.

@@ -100,7 +100,11 @@ impl BoardCopy {
             holds: looked.holds.iter().map(|hold| hold.holding(name, now)).collect(),
             next: looked.next,
             run: sync.run.clone(),
-            text: text(name, job, &looked, now),
+            text: [Some(text(name, job, &looked, now)), sync.trouble.as_ref().and_then(denied)]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("\n"),
             failing_since: sync.failing_since,
             trouble: sync.trouble.clone(),
         })
@@ -116,4 +120,10 @@ impl BoardCopy {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.syncs.keys().map(|name| &**name)
     }
+}
+
+/// What a person has to look at where the remote does not let us: it does not go away by itself.
+fn denied(trouble: &Trouble) -> Option<String> {
+    let hint = trouble.hint.as_ref().map_or(String::new(), |hint| format!(": {hint}"));
+    (trouble.name == "denied").then(|| format!("The last run was denied: {}{hint}", trouble.what))
 }

@@ -41,6 +41,14 @@ pub struct Resume {
     pub token: Option<String>,
 }
 
+impl Resume {
+    /// So many rows of the same page further.
+    #[must_use]
+    pub fn further(&self, rows: usize) -> Self {
+        Self { rows: self.rows + rows, ..self.clone() }
+    }
+}
+
 /// From where a listing starts.
 #[must_use]
 pub fn start(watermark: Option<&Watermark>, cursor: Cursor) -> From {

@@ -22,6 +22,8 @@ pub(super) struct Down {
     wanted: Option<Option<String>>,
     /// The page that is being applied, in batches.
     batches: VecDeque<Vec<Row>>,
+    /// How many rows are being applied.
+    given: usize,
     /// What follows the page that is being applied: its `next`.
     then: Option<String>,
     /// The page fetched ahead.
@@ -44,6 +46,7 @@ impl Down {
             rows_per_page,
             wanted,
             batches: VecDeque::new(),
+            given: 0,
             then: None,
             ahead: None,
             open: false,
@@ -70,6 +73,13 @@ impl Down {
     /// Everything that came is applied; the rest did not come.
     pub(super) fn broken(&self) -> bool {
         !self.open && self.ahead.is_none() && self.failed.is_some()
+    }
+
+    /// The same listing from its first page, with half as many rows a page: the place of one page in another's numbering is not
+    /// known. What was learnt stays, and rows that are met twice change nothing. None: a page has one row already.
+    pub(super) fn in_smaller_pages(&self) -> Option<Self> {
+        let rows = self.rows_per_page / 2;
+        (rows > 0).then(|| Self::new(Resume { page: None, ..self.at.clone() }, rows))
     }
 
     /// The next fetch, if the remote is free: at most one page ahead.
@@ -135,14 +145,21 @@ impl Down {
     pub(super) fn batch(&mut self) -> Option<(Vec<Row>, Resume)> {
         let batch = self.batches.pop_front()?;
         let last = self.batches.is_empty();
-        let mut after = self.at.clone();
-        after.rows += batch.len();
+        self.given = batch.len();
+        let mut after = self.at.further(batch.len());
         if last || planted::is("stop saves the next page's cursor") {
             after.done += after.rows as u64;
             after.rows = 0;
             after.page = self.then.clone().or(after.page);
         }
         Some((batch, after))
+    }
+
+    /// These rows of the batch were not applied: they are the next one. Returns the position that is true now.
+    pub(super) fn put_back(&mut self, left: Vec<Row>) -> Resume {
+        let after = self.at.further(self.given - left.len().min(self.given));
+        self.batches.push_front(left);
+        after
     }
 
     /// The batch is applied: `after` is where the listing is now.

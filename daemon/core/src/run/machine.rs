@@ -186,7 +186,7 @@ impl Run {
             Event::Asked(Ok(asked)) => {
                 // The checkpoint moves only once the last row that was in doubt has been asked for.
                 let resume = if self.ask.is_empty() { self.ask_then.clone() } else { None };
-                effects.push(self.apply(rows(asked), true, resume));
+                effects.push(self.apply(rows(asked), true, None, resume));
             }
             Event::Asked(Err(error)) => self.fail(error, effects),
             Event::Completed { rejected } => {
@@ -304,6 +304,9 @@ impl Run {
         self.deletes += applied.deletes;
         match &mut self.phase {
             Phase::Down(down) => {
+                if !applied.left.is_empty() {
+                    self.ask_then = Some(down.put_back(applied.left));
+                }
                 if !applied.ask.is_empty() {
                     self.ask = applied.ask;
                 } else if self.ask.is_empty()
@@ -328,13 +331,13 @@ impl Run {
         }
     }
 
-    fn apply(&self, rows: Vec<Row>, asked: bool, resume: Option<Resume>) -> Effect {
+    fn apply(&self, rows: Vec<Row>, asked: bool, at: Option<Resume>, resume: Option<Resume>) -> Effect {
         let pass = match &self.phase {
             Phase::Down(down) => (down.listing().from == From::Start).then_some(self.terms.pass),
             Phase::Ghosts { .. } => Some(self.terms.pass),
             _ => None,
         };
-        Effect::Apply { rows, asked, pass, resume, deletes_left: self.deletes_left() }
+        Effect::Apply { rows, asked, pass, at, resume, deletes_left: self.deletes_left() }
     }
 
     fn deletes_left(&self) -> u64 {
@@ -371,6 +374,10 @@ impl Run {
         {
             effects.push(Effect::Compare { rows });
         }
+        if let Some(smaller) = too_large(down) {
+            (*down, *found) = (smaller, Compared::default());
+            return effects.extend(down.fetch());
+        }
         let mut found = *found;
         if down.broken() {
             let error = down.failed.take();
@@ -400,10 +407,15 @@ impl Run {
         if !self.store_busy
             && let Some((rows, after)) = down.batch()
         {
+            let at = down.listing().clone();
             self.ask_then = Some(after.clone());
-            let effect = self.apply(rows, false, Some(after));
+            let effect = self.apply(rows, false, Some(at), Some(after));
             effects.push(effect);
             return;
+        }
+        if let Some(smaller) = too_large(down) {
+            *down = smaller;
+            return effects.extend(down.fetch());
         }
         if down.broken() {
             let error = down.failed.take();
@@ -466,6 +478,12 @@ impl Run {
             effects.push(Effect::Finish(self.outcome.clone()));
         }
     }
+}
+
+/// The listing that goes on in the place of one whose pages do not fit into memory, once everything that came is applied.
+fn too_large(down: &Down) -> Option<Down> {
+    let failed = down.failed.as_ref().filter(|error| error.kind == Failure::TooLarge && down.broken());
+    failed.and_then(|_| down.in_smaller_pages())
 }
 
 fn next_asked(ask: &mut Vec<String>) -> Vec<String> {

@@ -39,6 +39,7 @@ impl World {
             Failure::Nonsense,
             Failure::NeedsLogin,
             Failure::CheckpointRefused,
+            Failure::TooLarge,
         ];
         let kind = kinds[usize::try_from(self.chance.below(kinds.len() as u64)).unwrap()];
         RemoteError::new(kind, "planned")
@@ -79,10 +80,13 @@ impl World {
             }
             Effect::Compare { .. } => Event::Compared(Compared { differ: self.chance.below(2), known: 0 }),
             Effect::Apply { .. } if fault => broken(),
-            Effect::Apply { asked, rows, .. } => {
+            Effect::Apply { asked, rows, at, .. } => {
                 let ask =
                     if !asked && !rows.is_empty() && self.chance.one_in(4) { vec!["r1".into(), "r2".into()] } else { Vec::new() };
-                Event::Applied(Applied { changed: 1, ask, ..Applied::default() })
+                // Cut short by time, wherever it likes, but for its first row.
+                let cut = at.is_some() && rows.len() > 1 && self.chance.one_in(3);
+                let left = if cut { rows[rows.len() - 1..].to_vec() } else { Vec::new() };
+                Event::Applied(Applied { changed: 1, ask, left, ..Applied::default() })
             }
             Effect::Ask { .. } if hurried => Event::Asked(Err(stopped())),
             Effect::Ask { .. } if fault => Event::Asked(Err(self.error())),
@@ -249,4 +253,43 @@ fn another_history_that_lacks_most_of_ours_waits_for_a_person() {
     check_history(100, all_known, true, None);
     check_history(3, Compared { differ: 11, known: 3 }, false, Some(11));
     check_history(10, Compared { differ: 3, known: 0 }, false, Some(13));
+}
+
+#[test]
+fn a_batch_that_was_cut_short_goes_on_where_it_was_cut() {
+    #[track_caller]
+    fn check(cuts: &[usize], expected: &[(usize, Option<&str>, usize)]) {
+        let mut run = Run::new(Order { direction: Direction::Down, ..Order::default() });
+        let mut under_way = run.handle(Event::Start);
+        let (mut cuts, mut applied, mut positions) = (cuts.iter(), Vec::new(), Vec::new());
+        while let Some(effect) = under_way.pop() {
+            let event = match effect {
+                Effect::Begin => Event::Begun,
+                Effect::Open => Event::Opened(Ok(())),
+                Effect::Negotiate { .. } => Event::Negotiated(Terms { page_rows: 5, ..Terms::default() }),
+                Effect::Fetch { page: None, .. } => {
+                    Event::Page(Ok(Page { rows: (0..5).map(row).collect(), next: Some("2".into()), ..Page::default() }))
+                }
+                Effect::Fetch { .. } => Event::Page(Ok(Page { rows: vec![row(5)], ..Page::default() })),
+                Effect::Apply { mut rows, at: Some(at), resume: Some(resume), .. } => {
+                    let left = rows.split_off(cuts.next().copied().unwrap_or(rows.len()));
+                    let now = if left.is_empty() { resume } else { at.further(rows.len()) };
+                    positions.push((now.rows, now.page, rows.len()));
+                    applied.extend(rows.into_iter().map(|row| row.remote_id));
+                    Event::Applied(Applied { left, ..Applied::default() })
+                }
+                Effect::Complete { .. } => Event::Completed { rejected: 0 },
+                Effect::Ghosts { .. } => Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
+                Effect::Finish(_) => Event::Finished { standing: 0 },
+                other => unreachable!("this world has none of {other:?}"),
+            };
+            under_way.extend(run.handle(event));
+        }
+        assert_eq!(applied, ["r0", "r1", "r2", "r3", "r4", "r5"], "{cuts:?}: each row once, in order");
+        let positions: Vec<_> = positions.iter().map(|(rows, page, taken)| (*rows, page.as_deref(), *taken)).collect();
+        assert_eq!(positions, expected);
+    }
+    check(&[], &[(0, Some("2"), 5), (0, Some("2"), 1)]);
+    check(&[2], &[(2, None, 2), (0, Some("2"), 3), (0, Some("2"), 1)]);
+    check(&[1, 3], &[(1, None, 1), (4, None, 3), (0, Some("2"), 1), (0, Some("2"), 1)]);
 }

@@ -9,7 +9,7 @@ mod rows;
 mod send;
 mod template;
 
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 
 use mingle_core::{
     record::Value,
@@ -39,6 +39,9 @@ pub const KIND: Kind = Kind {
     open: |opening| Box::pin(open(opening)),
 };
 
+/// Of the name that a service gives us, so much is shown: it tells two accounts apart.
+const ACCOUNT_CHARS_SHOWN: usize = 24;
+
 /// One resource of one such service.
 struct Rest {
     profile: Profile,
@@ -47,6 +50,8 @@ struct Rest {
     resource: String,
     login: HeaderMap,
     means: Means,
+    /// Who the service says we are.
+    account: OnceLock<String>,
 }
 
 fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Profile, Url), Problem> {
@@ -72,7 +77,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let (profile, url) = found(&settings, &means.config_dir).map_err(unfit)?;
     let login = login(&settings.auth, &means.config_dir).await?;
     let resource = resource.trim_matches('/').to_owned();
-    Ok(Box::new(Rest { abilities: profile.abilities(), profile, url, resource, login, means }))
+    Ok(Box::new(Rest { abilities: profile.abilities(), profile, url, resource, login, means, account: OnceLock::new() }))
 }
 
 /// The header that shows who we are.
@@ -108,6 +113,7 @@ impl Remote for Rest {
                 let (reply, body) = self.identified(identify).await?;
                 greeting.server_time = reply.server_time();
                 greeting.instance = named(&body, identify.instance.as_ref());
+                self.known_as(named(&body, identify.account.as_ref()), identify)?;
             }
             let shown = match &self.profile.place {
                 Some(place) => self.shown(place, &mut greeting).await?,
@@ -174,6 +180,19 @@ impl Rest {
         }
     }
 
+    /// Notes who the service says we are. One that says nothing, though it would, does not take our login.
+    fn known_as(&self, account: String, identify: &profile::Identify) -> Result<(), RemoteError> {
+        if identify.account.is_none() || self.login.is_empty() {
+            return Ok(());
+        }
+        if account.is_empty() {
+            let what = format!("{} does not take our login: it says that we are nobody", http::place(&self.url));
+            return Err(RemoteError::new(Failure::NeedsLogin, what));
+        }
+        let _ = self.account.set(account);
+        Ok(())
+    }
+
     /// Asks for the resource itself; false where that is refused, which need not mean that its records are.
     async fn shown(&self, place: &profile::Place, greeting: &mut Greeting) -> Result<bool, RemoteError> {
         let reply = self.ask(self.below(&place.path, None)?).await?;
@@ -232,6 +251,12 @@ impl Rest {
         if let (Failure::Denied, Some(hint)) = (trouble.kind, &self.profile.denied_hint) {
             let url = self.url.as_str().trim_end_matches('/');
             trouble.hint = hint.fill(&[("url", url), ("resource", &self.resource)]);
+        }
+        if let (Failure::Denied, Some(account)) = (trouble.kind, self.account.get()) {
+            // To some services another password is another account, and all they can say is that it may not.
+            let account: String = http::words(account).chars().take(ACCOUNT_CHARS_SHOWN).collect();
+            let who = format!("the service takes us for {account:?}: if that is not you, the username or the password is wrong");
+            trouble.hint = Some(trouble.hint.map_or(who.clone(), |hint| format!("{who}; else {hint}")));
         }
         Some(trouble)
     }

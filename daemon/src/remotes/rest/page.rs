@@ -18,8 +18,15 @@ impl Rest {
     /// One page. `page` is a former page's `next`: an address below our own, or what stands for `{page}`.
     pub(super) async fn page(&self, from: &From, page: Option<&str>, page_rows: usize) -> Result<Page, RemoteError> {
         let url = self.page_url(from, page, page_rows)?;
-        let reply = self.ask(url.clone()).await?;
         let list = &self.profile.list;
+        let sized = list.query.values().any(|value| value.names().any(|name| name == "page_rows"));
+        let reply = self.ask(url.clone()).await.map_err(|error| match error.kind {
+            // Asked for fewer rows it would answer just the same.
+            Failure::TooLarge if !sized => RemoteError::new(Failure::Nonsense, error.what)
+                .hint("the profile's list.query has no {page_rows}: where the service takes a number of rows, say how"),
+            Failure::TooLarge => error.hint("a single row is larger than what fits; it has to be made smaller at the remote"),
+            _ => error,
+        })?;
         if let (From::Token(_), Some(token)) = (from, &list.token)
             && token.refused.contains(&reply.status.as_u16())
         {

@@ -130,6 +130,8 @@ pub struct Identify {
     pub hint: String,
     /// Where its answer names this instance, if it does.
     pub instance: Option<Pointer>,
+    /// Where its answer says who we are, and says nothing to somebody whose login it does not take.
+    pub account: Option<Pointer>,
 }
 
 /// A GET that shows the resource itself.

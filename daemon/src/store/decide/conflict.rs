@@ -100,7 +100,8 @@ impl Row {
             Keep::Theirs => stored(&self.theirs),
             Keep::Agreed => stored(&self.agreed),
             Keep::Value(text) => {
-                let value = json::parse(text).map_err(|error| Refusal::Invalid(format!("value is no JSON: {error}"), None))?;
+                let value =
+                    json::parse_once(text).map_err(|error| Refusal::Invalid(format!("value is no JSON: {error}"), None))?;
                 Ok(Some(value))
             }
         }

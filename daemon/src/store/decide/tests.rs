@@ -195,7 +195,7 @@ fn what_waits_is_listed_newest_first() {
                     ('c-3', 1, NULL, 'app:x', 'q', NULL, '1', '2', 'open', 1, 1, 9);
          INSERT INTO m_rejection (id, sync, replica, side, remote_id, action, what, at, tries, verdict)
              VALUES ('j-2', 'z', 1, 'down', 'zz', 'apply', 'no name', 3, 2, NULL), ('j-3', 'y', 1, 'down', 'zy', 'apply', 'no', 3, 2, 'drop');
-         INSERT INTO m_sync (name, replica, pass, up_scanned, facts) VALUES ('y', 1, 0, 0, '{}');
+         INSERT INTO m_sync (name, replica, pass, up_scanned) VALUES ('y', 1, 0, 0);
          INSERT INTO m_run (id, sync, status, mode, trigger, started, ended, error) VALUES
              ('r-1', 'y', 'failed', 'fast', 'timer', 1, 2, '{\"name\":\"n\",\"what\":\"w\",\"hint\":null}'),
              ('r-2', 'z', 'running', 'fast', 'timer', 3, NULL, NULL)",

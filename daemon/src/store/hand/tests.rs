@@ -168,6 +168,28 @@ async fn a_group_is_one_commit_and_one_that_fails_harms_no_other() {
 }
 
 #[tokio::test]
+async fn a_write_waits_for_one_batch_at_most_and_batches_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = file(&directory);
+    // Under way: a batch. While it is, two more come, and a write.
+    let (held, is_held) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    drop(store.write(Class::Background, NOW, move |_| {
+        let _ = held.send(());
+        let _ = may_go.recv();
+        Ok(())
+    }));
+    is_held.recv().unwrap();
+    let later = [Class::Background, Class::Background, Class::Interactive].map(|class| store.write(class, NOW, |_| Ok(())));
+    let before = *store.pulse().borrow();
+    go.send(()).unwrap();
+    for one in later {
+        one.await.unwrap();
+    }
+    assert_eq!(*store.pulse().borrow() - before, 4, "the held one, the write alone, a commit for each batch");
+}
+
+#[tokio::test]
 async fn a_full_queue_says_busy() {
     let directory = tempfile::tempdir().unwrap();
     let store = file(&directory);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use mingle_core::{ask::Refusal, time::Timestamp};
+use mingle_core::{
+    ask::{Refusal, Write},
+    time::Timestamp,
+};
 
 use crate::store::{Class, Store, limits, purge, testing::*};
 
@@ -98,7 +101,7 @@ fn the_ledger_goes_but_for_the_newest_and_what_still_counts() {
     assert_eq!(number(&store, "SELECT ledger_horizon FROM m_store"), 3);
     // What was before is not known any more; what is, is.
     let merge = |if_seq| {
-        let put = mingle_core::ask::Write::Put {
+        let put = Write::Put {
             collection: "a".into(),
             id: Some("x".into()),
             data: r#"{"n":9}"#.into(),
@@ -110,6 +113,35 @@ fn the_ledger_goes_but_for_the_newest_and_what_still_counts() {
     };
     assert!(matches!(merge(1), Err(Refusal::Stale(_, Some(5)))));
     assert!(merge(5).is_ok());
+}
+
+#[test]
+fn the_last_row_of_each_property_stays() {
+    let seqs = |store: &Store| {
+        let told = |reader: &crate::store::Reader<'_>| {
+            Ok(reader.query_row("SELECT coalesce(group_concat(seq), '') FROM m_ledger", (), |row| row.get::<_, String>(0))?)
+        };
+        store.read(told).unwrap()
+    };
+    #[track_caller]
+    fn check(writes: &[Write], seqs: impl Fn(&Store) -> String, left: &str) {
+        let store = memory();
+        for write in writes {
+            seq(&store, write.clone());
+        }
+        for _ in 0..2 {
+            purge_at(&store, NOW.plus(limits::LEDGER_KEPT + DAY));
+            assert_eq!(seqs(&store), left, "{writes:?}");
+        }
+    }
+    // Its making is the last word on a property that never changed.
+    check(&[put("x", r#"{"a":1,"b":1}"#), patch("x", r#"{"a":2}"#), patch("x", r#"{"a":3}"#)], seqs, "1,3");
+    check(&[put("x", r#"{"a":1,"b":1}"#), patch("x", r#"{"a":2}"#), patch("x", r#"{"b":3}"#)], seqs, "2,3");
+    check(&[put("x", r#"{"a":1}"#), patch("x", r#"{"b":2}"#), patch("x", r#"{"a":3,"b":null}"#)], seqs, "3");
+    // Taken away, and nothing said of it since.
+    check(&[put("x", r#"{"a":1,"b":1}"#), patch("x", r#"{"b":null}"#), patch("x", r#"{"a":3}"#)], seqs, "2,3");
+    // Deleted, and made anew: that is the last word on everything.
+    check(&[put("x", r#"{"a":1,"b":1}"#), delete("x"), put("x", r#"{"c":1}"#)], seqs, "3");
 }
 
 #[test]

@@ -8,6 +8,7 @@ CREATE TABLE m_store (
     seq        INTEGER NOT NULL,            -- the highest seq ever given
     horizon    INTEGER NOT NULL,            -- the highest purged seq
     ledger_horizon INTEGER NOT NULL,        -- the highest seq whose ledger row was purged
+    ledger_looked  INTEGER NOT NULL,        -- up to which seq the last purge looked at the ledger
     clean      INTEGER NOT NULL,            -- 1: closed in good order
     durable    INTEGER NOT NULL,            -- 1: every commit since the start was synced to the disk (FULL)
     stopped    TEXT                         -- a stop that holds: {"since": ms, "by": app}
@@ -81,8 +82,7 @@ CREATE TABLE m_sync (
     complete   TEXT,                        -- the epoch in which a complete down was done
     pass       INTEGER NOT NULL,            -- number of the present or last complete pass
     up_scanned INTEGER NOT NULL,            -- records up to this seq have their links for this sync
-    paused     TEXT,                        -- {"since": ms, "by": app, "ended": [sync] if it ended a run}
-    facts      TEXT    NOT NULL             -- what the schedule remembers: JSON
+    paused     TEXT                         -- {"since": ms, "by": app, "ended": [sync] if it ended a run}
 ) STRICT;
 
 CREATE TABLE m_run (

@@ -8,33 +8,56 @@ use mingle_core::{
         meet,
     },
     planted,
+    record::Props,
     replica::{Row, RowState},
     run::{Applied, Resume},
 };
 use rusqlite::params;
 
 use super::{
-    Ground, Linked, Rejected, frozen, link, position, present, reject, rejection_of, stamps, unlinked, unreject, write_met,
+    Ground, Linked, Rejected, frozen, link, plan::wanted, position, present, reject, rejection_of, stamps, unlinked, unreject,
+    write_met,
 };
 use crate::store::{error::StoreError, limits::RECORD_BYTES_MAX, tx::Tx};
 
-/// Applies rows. `asked`: they were asked for by id, so they are believed; `pass`: the whole listing that shows them;
-/// `deletes_left`: how many deletes may still be taken before the rest is guarded.
+/// How rows are applied.
+pub struct Batch<'a> {
+    /// They were asked for by id, so they are believed.
+    pub asked: bool,
+    /// The whole listing that shows them.
+    pub pass: Option<u64>,
+    /// Where the listing stood before them; none: they are applied in one piece.
+    pub at: Option<&'a Resume>,
+    /// Where it stands after all of them.
+    pub resume: Option<&'a Resume>,
+    /// How many deletes may still be taken before the rest is guarded.
+    pub deletes_left: u64,
+}
+
+/// Applies rows, at least one, until `enough` says that the transaction has been long enough; those it does not reach are returned in
+/// `left`, and the checkpoint is the one that is true before them.
 ///
 /// Rows that may be old news are returned in `ask`, and then the checkpoint stays where it was: if the process dies before they are
 /// asked for, this batch comes again.
+///
+/// # Errors
+/// What SQLite says.
 pub fn apply(
     tx: &mut Tx<'_>,
     ground: &Ground,
-    rows: &[Row],
-    asked: bool,
-    pass: Option<u64>,
-    resume: Option<&Resume>,
-    deletes_left: u64,
+    mut rows: Vec<Row>,
+    batch: &Batch<'_>,
+    mut enough: impl FnMut() -> bool,
 ) -> Result<Applied, StoreError> {
+    let Batch { asked, pass, deletes_left, .. } = *batch;
     let mut applied = Applied::default();
     let with_creates = ground.abilities.client_ids.is_none();
-    for row in rows {
+    let mut reached = 0;
+    for row in &rows {
+        if batch.at.is_some() && reached > 0 && enough() {
+            break;
+        }
+        reached += 1;
         let linked = link::by_remote_id(tx.conn(), ground.replica, &row.remote_id)?;
         if let Some(why) = unusable(row) {
             if planted::is("poison row skipped") {
@@ -65,8 +88,10 @@ pub fn apply(
             }
         }
     }
+    applied.left = rows.split_off(reached);
+    let partly = batch.at.filter(|_| !applied.left.is_empty()).map(|at| at.further(reached));
     if applied.ask.is_empty()
-        && let Some(resume) = resume
+        && let Some(resume) = partly.as_ref().or(batch.resume)
     {
         position::save_resume(tx, ground, Some(resume))?;
     }
@@ -129,6 +154,14 @@ fn known(
     let frozen = frozen(tx.conn(), linked.link)?;
     let rules = ground.rules(&frozen);
     let rejection = rejection_of(tx.conn(), linked.link)?;
+    // What a person let drop stays dropped until a side changes: the same delete again is no change.
+    if let Some(standing) = rejection.as_ref().filter(|standing| standing.dropped_delete())
+        && row.state == RowState::Gone
+        && row.revision == standing.revision
+        && standing.refused.as_deref() == Some(wanted(was.props.as_ref(), ground).as_str())
+    {
+        return Ok(());
+    }
     match judge(&state, was.props.as_ref(), row, asked, rules) {
         Arrival::Echo => {
             if rejection.is_some_and(|standing| standing.side == "down" || standing.side == "delete") {
@@ -147,7 +180,7 @@ fn known(
     let met = meet(&state, was.props.as_ref(), row, &stamps, rules);
     if met.changed && met.truth.is_none() {
         if applied.deletes >= deletes_left {
-            return guard(tx, ground, linked, row, applied);
+            return guard(tx, ground, linked, row, was.props.as_ref(), applied);
         }
         applied.deletes += 1;
     }
@@ -184,7 +217,14 @@ fn second(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied:
 }
 
 /// Keeps a record that the remote says is deleted, past the guard's limit: a person decides.
-fn guard(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied: &mut Applied) -> Result<(), StoreError> {
+fn guard(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    linked: &Linked,
+    row: &Row,
+    truth: Option<&Props>,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
     let what = format!(
         "the remote deleted it, but this run deletes more than {} records and 1 in {} of all; `mingle sync {} --accept-deletes` takes them",
         limits::DELETES_MIN,
@@ -199,18 +239,20 @@ fn guard(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied: 
         revision: row.revision.as_deref(),
         action: "delete",
         what: &what,
-        refused: None,
+        refused: Some(wanted(truth, ground)),
     };
     reject(tx, ground, &rejected)?;
     applied.rejected += 1;
     Ok(())
 }
 
-/// Takes deletes that were guarded: a person accepted them.
+/// Takes deletes that were guarded: a person accepted them. Those that a person let drop are not among them.
 pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground) -> Result<u64, StoreError> {
     let links: Vec<i64> = tx
         .conn()
-        .prepare("SELECT link FROM m_rejection WHERE sync = ?1 AND side = 'delete' AND link IS NOT NULL")?
+        .prepare(
+            "SELECT link FROM m_rejection WHERE sync = ?1 AND side = 'delete' AND link IS NOT NULL AND verdict IS NOT 'drop'",
+        )?
         .query_map(params![ground.spec.name], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut taken = 0;

@@ -51,7 +51,7 @@ pub fn negotiate(
     if at.replica != Some(replica) {
         tx.conn()
             .prepare_cached(
-                "INSERT INTO m_sync (name, replica, pass, up_scanned, facts) VALUES (?1, ?2, 0, 0, '{}')
+                "INSERT INTO m_sync (name, replica, pass, up_scanned) VALUES (?1, ?2, 0, 0)
                  ON CONFLICT (name) DO UPDATE SET replica = ?2, epoch = NULL, watermark = NULL, resume = NULL, complete = NULL, up_scanned = 0",
             )?
             .execute(params![spec.name, replica])?;

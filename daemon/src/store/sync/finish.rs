@@ -2,7 +2,7 @@
 
 use mingle_core::{
     ask::Trouble,
-    run::{Ended, Outcome, Watermark},
+    run::{Counts, Ended, Outcome, Watermark},
 };
 use rusqlite::params;
 
@@ -59,6 +59,31 @@ pub fn complete(tx: &mut Tx<'_>, ground: &Ground, watermark: Option<&Watermark>)
         }
     }
     Ok(rejected)
+}
+
+/// Adds to what the history row of a run says it did, in the transaction that did it: whatever ends the run, the row is true.
+///
+/// # Errors
+/// What SQLite says.
+pub fn count(tx: &Tx<'_>, run: &str, more: &Counts) -> Result<(), StoreError> {
+    if *more == Counts::default() {
+        return Ok(());
+    }
+    let Counts { down, up, rejected, conflicts, bytes } = *more;
+    tx.conn()
+        .prepare_cached(
+            "UPDATE m_run SET down = down + ?2, up = up + ?3, rejected = rejected + ?4, conflicts = conflicts + ?5, bytes = bytes + ?6
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            run,
+            link::signed(down),
+            link::signed(up),
+            link::signed(rejected),
+            link::signed(conflicts),
+            link::signed(bytes)
+        ])?;
+    Ok(())
 }
 
 /// Writes the history row of a run. Returns the rejections of the sync that stand.

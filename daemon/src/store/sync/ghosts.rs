@@ -10,7 +10,7 @@ use mingle_core::{
 };
 use rusqlite::params;
 
-use super::{Ground, Rejected, link, reject};
+use super::{Ground, Rejected, link, plan::wanted, present, reject};
 use crate::store::{error::StoreError, tx::Tx};
 
 /// The remote ids to ask for, at most `most`; the rest is guarded: rejections a person decides. Returns the ids and how many were
@@ -40,6 +40,7 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
         ground.spec.name
     );
     for (link, record, remote_id) in &found[most..] {
+        let truth = present(tx.conn(), *record)?.props;
         let rejected = Rejected {
             side: "delete",
             link: Some(*link),
@@ -48,7 +49,7 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
             revision: None,
             action: "delete",
             what: &what,
-            refused: None,
+            refused: Some(wanted(truth.as_ref(), ground)),
         };
         reject(tx, ground, &rejected)?;
     }
@@ -62,7 +63,8 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
             state: RowState::Gone,
         };
         let rows: Vec<Row> = found[..most].iter().map(|(_, _, remote_id)| row(remote_id)).collect();
-        super::apply::apply(tx, ground, &rows, true, None, None, u64::MAX)?;
+        let batch = super::Batch { asked: true, pass: None, at: None, resume: None, deletes_left: u64::MAX };
+        super::apply::apply(tx, ground, rows, &batch, || false)?;
         return Ok((Vec::new(), guarded));
     }
     Ok((found.into_iter().take(most).map(|(_, _, remote_id)| remote_id).collect(), guarded))

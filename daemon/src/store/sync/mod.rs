@@ -33,10 +33,10 @@ mod position;
 mod settle;
 mod unlinked;
 
-pub use apply::apply;
+pub use apply::{Batch, apply};
 pub use begin::{begin, negotiate, recover};
 pub use compare::compare;
-pub use finish::{complete, finish};
+pub use finish::{complete, count, finish};
 pub use ghosts::ghosts;
 pub use plan::plan;
 pub use settle::settle;
@@ -235,14 +235,23 @@ struct Standing {
     /// The carried values that were refused.
     refused: Option<String>,
     verdict: Option<String>,
+    /// What the remote showed.
+    revision: Option<String>,
+}
+
+impl Standing {
+    /// A person let a guarded delete drop.
+    fn dropped_delete(&self) -> bool {
+        self.side == "delete" && self.verdict.as_deref() == Some("drop")
+    }
 }
 
 /// The rejection of a link, if it has one.
 fn rejection_of(conn: &Connection, link: i64) -> Result<Option<Standing>, StoreError> {
-    let mut statement = conn.prepare_cached("SELECT side, refused, verdict FROM m_rejection WHERE link = ?1")?;
+    let mut statement = conn.prepare_cached("SELECT side, refused, verdict, revision FROM m_rejection WHERE link = ?1")?;
     let mut rows = statement.query([link])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(Standing { side: row.get(0)?, refused: row.get(1)?, verdict: row.get(2)? }))
+    Ok(Some(Standing { side: row.get(0)?, refused: row.get(1)?, verdict: row.get(2)?, revision: row.get(3)? }))
 }
 
 fn unreject(tx: &Tx<'_>, link: i64) -> Result<(), StoreError> {

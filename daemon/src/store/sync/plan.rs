@@ -55,10 +55,14 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, linked: Linked, planned: &mut
         }
         errand::Need::Send(action) => action,
     };
-    if let Some(Standing { side, refused, verdict }) = rejection_of(tx.conn(), linked.link)? {
+    if let Some(standing) = rejection_of(tx.conn(), linked.link)? {
+        let dropped_delete = standing.dropped_delete();
+        let Standing { side, refused, verdict, .. } = standing;
         let retry = verdict.as_deref() == Some("retry");
         let same = refused.as_deref() == Some(wanted(was.props.as_ref(), ground).as_str());
         match side.as_str() {
+            // Let drop, and then changed here: it is sent again.
+            "delete" if dropped_delete && !same => unreject(tx, linked.link)?,
             // A guarded delete is in no patch; a row that could not be read is met before anything is sent over it.
             "delete" | "down" => return Ok(()),
             // Refused, and still the same: it stays as it is until a side changes or someone decides.
