@@ -284,10 +284,10 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             });
             Event::Applied(write.await?)
         }
-        Effect::Complete { watermark } => {
+        Effect::Complete { watermark, began } => {
             let (ground, run) = (ground()?, site.order.run.clone());
             let write = store.write(background, now, move |tx| {
-                let rejected = sync::complete(tx, &ground, watermark.as_ref())?;
+                let rejected = sync::complete(tx, &ground, watermark.as_ref(), began)?;
                 sync::count(tx, &run, &Counts { rejected, ..Counts::default() })?;
                 Ok(rejected)
             });

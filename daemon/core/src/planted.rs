@@ -39,6 +39,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("old revision believed", Simulation),
     // meeting: other content under the stamp that the link knows is believed without asking.
     ("same stamp believed", Tables),
+    // meeting: a listing that shows the old state settles a request whose answer is outstanding.
+    ("late listing settles a doubt", Tables),
     // meeting: a property under an open conflict is sent with the next upload.
     ("open manual conflict uploaded", Simulation),
     // meeting: the answer's own form of the record is not read.
@@ -49,6 +51,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("overlap 0", Simulation),
     // run: the server's clock alone is the watermark.
     ("Date as watermark", Simulation),
+    // run: the watermark is what a listing had seen when it ended.
+    ("watermark of the listing's end", Tables),
     // run: a batch saves the position after its page.
     ("stop saves the next page's cursor", Simulation),
     // run: a batch's position is committed before the batch.

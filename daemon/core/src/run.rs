@@ -7,6 +7,7 @@
 use crate::{
     ask::Trouble,
     replica::{Answer, Asked, Cursor, Errand, From, Page, RemoteError, Row},
+    time::Timestamp,
 };
 
 pub mod checkpoint;
@@ -109,6 +110,8 @@ pub struct Terms {
     pub compare_first: bool,
     /// How many links were there, as far as we knew, when `compare_first` was negotiated: who is missing differs too.
     pub links_there: u64,
+    /// Our clock now.
+    pub began: Option<Timestamp>,
     /// How the remote continues listings.
     pub cursor: Cursor,
     /// The remote says what was deleted; without, a whole listing tells by absence.
@@ -228,8 +231,10 @@ pub enum Effect {
     },
     /// The listing is whole: take the watermark. -> `Completed`
     Complete {
-        /// From where the next run starts; none: from the beginning.
+        /// From where the next run starts, less the time that the listing took; none: from the beginning.
         watermark: Option<Watermark>,
+        /// Our clock when the listing began; none: not known.
+        began: Option<Timestamp>,
     },
     /// Find links that a whole listing did not show, guard what is over the limit. -> `Ghosts`
     Ghosts {

@@ -119,7 +119,9 @@ fn taken(
     let base = laid_over(&next, truth, what);
     let remote_id = next.remote_id.clone().unwrap_or_default();
     let assumed = Row { remote_id, revision: None, modified: None, created: None, state: RowState::Live(base.clone()) };
-    let mut row = read.or(told).cloned().unwrap_or_else(|| assumed.clone());
+    // What cannot be read says nothing, not even which revision we know: the next listing shows it again.
+    let readable = |row: &&Row| !matches!(row.state, RowState::Unreadable(_));
+    let mut row = read.or(told).filter(readable).cloned().unwrap_or_else(|| assumed.clone());
     if planted::is("answer body ignored") {
         row.state = assumed.state;
     }

@@ -28,7 +28,7 @@ pub enum Arrival {
 pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: Rules<'_>) -> Arrival {
     let strong = rules.abilities.strong_revision;
     let left = strong && row.revision.as_ref().is_some_and(|revision| link.left.contains(revision));
-    let older = !strong && row.modified.is_some() && row.modified < link.modified;
+    let older = row.modified.is_some() && row.modified < link.modified;
     let newer = row.modified.is_some_and(|at| link.modified.is_none_or(|known| at > known.plus(rules.abilities.lateness())));
     let believe_all = planted::is("old revision believed");
     if link.remote_id.as_ref().is_some_and(|present| *present != row.remote_id) {
@@ -63,9 +63,10 @@ pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: 
                 shows_agreed(link, truth, theirs, rules)
             };
             // Two states of one second have the same stamp, and a late listing may show the first of them.
-            let same_stamp = !strong && row.modified.is_some() && row.modified == link.modified;
+            let same_stamp = row.modified.is_some() && row.modified == link.modified;
             match (repeats, same_stamp) {
-                (true, _) if !link.in_doubt() => Arrival::Echo,
+                // What a listing still shows says nothing of a request whose answer is outstanding: it may be late. A look by id will tell.
+                (true, _) if !(link.in_doubt() && (asked || planted::is("late listing settles a doubt"))) => Arrival::Echo,
                 (false, true) if !(asked || planted::is("same stamp believed")) => Arrival::Ask,
                 _ => Arrival::Meet,
             }

@@ -5,6 +5,8 @@
 //! and the next run starts at `watermark - overlap`, re-read rows being no-ops (faults.md 4.4: `>` alone loses data in 94 % of
 //! schedules, `>=` never ends in 49 %, `Date` alone loses all once a proxy's clock leads by 30 s). Opaque tokens need no overlap.
 
+use std::time::Duration;
+
 use crate::{
     planted,
     replica::{Cursor, From},
@@ -33,6 +35,8 @@ pub struct Resume {
     pub done: u64,
     /// The number of the listing, where it is whole.
     pub pass: u64,
+    /// Our clock when the listing started.
+    pub began: Option<Timestamp>,
     /// The server's clock when the listing started.
     pub server_time: Option<Timestamp>,
     /// The newest stamp seen.
@@ -58,6 +62,20 @@ pub fn start(watermark: Option<&Watermark>, cursor: Cursor) -> From {
             From::Stamp(if planted::is("overlap 0") { *stamp } else { stamp.minus(overlap) })
         }
         _ => From::Start,
+    }
+}
+
+impl Watermark {
+    /// The same, less the time that the listing took. The clock of the stamps showed at least the newest stamp seen when the listing
+    /// ended, so it showed that much less when it began: whatever changed since then comes again, also where `Date` runs ahead of the
+    /// stamps and a row that changed meanwhile was the newest seen (a simulated edit was stepped over that way).
+    #[must_use]
+    pub fn before(&self, took: Duration) -> Self {
+        match self {
+            Self::Stamp(_) if planted::is("watermark of the listing's end") => self.clone(),
+            Self::Stamp(stamp) => Self::Stamp(stamp.minus(took)),
+            Self::Token(_) => self.clone(),
+        }
     }
 }
 

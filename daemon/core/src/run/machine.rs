@@ -8,6 +8,7 @@ use super::{
 use crate::{
     limits,
     replica::{Answer, Asked, Errand, Failure, From, Page, RemoteError, Row, RowState},
+    time::Timestamp,
 };
 
 /// One run.
@@ -45,6 +46,7 @@ enum Phase {
     /// look finds.
     Ghosts {
         watermark: Option<Watermark>,
+        began: Option<Timestamp>,
     },
     Completing,
     Up(Up),
@@ -269,7 +271,7 @@ impl Run {
     }
 
     fn negotiated(&mut self, terms: Terms) {
-        let start = Resume { from: terms.from.clone(), pass: terms.pass, ..Resume::default() };
+        let start = Resume { from: terms.from.clone(), pass: terms.pass, began: terms.began, ..Resume::default() };
         let at = terms.resume.clone().unwrap_or(start);
         let rows = terms.page_rows.max(1);
         self.phase = if terms.compare_first {
@@ -291,7 +293,10 @@ impl Run {
             Err(error) if error.kind == Failure::Stopped => {}
             Err(error) if error.kind == Failure::CheckpointRefused && down.listing().from != From::Start => {
                 // The remote lost our place: everything, compared.
-                *down = Down::new(Resume { pass: self.terms.pass, ..Resume::default() }, self.terms.page_rows.max(1));
+                *down = Down::new(
+                    Resume { pass: self.terms.pass, began: self.terms.began, ..Resume::default() },
+                    self.terms.page_rows.max(1),
+                );
             }
             Err(error) => down.came(Err(error)),
         }
@@ -323,11 +328,11 @@ impl Run {
 
     /// The listing is over, and so is the look for what it did not show.
     fn complete(&mut self, effects: &mut Vec<Effect>) {
-        let Phase::Ghosts { watermark } = &mut self.phase else { return };
-        let watermark = watermark.take();
+        let Phase::Ghosts { watermark, began } = &mut self.phase else { return };
+        let (watermark, began) = (watermark.take(), *began);
         self.phase = Phase::Completing;
         if self.halt.is_none() {
-            effects.push(Effect::Complete { watermark });
+            effects.push(Effect::Complete { watermark, began });
         }
     }
 
@@ -429,7 +434,7 @@ impl Run {
             // By absence only where a whole listing was seen; a refresh deletes nothing.
             let absence = listing.from == From::Start && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
             let watermark = checkpoint::watermark(listing, self.terms.cursor);
-            self.phase = Phase::Ghosts { watermark };
+            self.phase = Phase::Ghosts { watermark, began: listing.began };
             if absence {
                 effects.push(Effect::Ghosts { pass: self.terms.pass, most: self.deletes_left() });
             } else {

@@ -1,7 +1,15 @@
 //! Owns: the laws of a run, over thousands of scripted worlds. Must never know: the store, remotes.
 
-use super::{Applied, Compared, Direction, Effect, Ended, Event, Order, Planned, Run, Settled, StopReason, Terms};
-use crate::replica::{Action, Answer, Asked, Cursor, Errand, Failure, From, Page, Precondition, RemoteError, Row, RowState};
+use std::time::Duration;
+
+use super::{
+    Applied, Compared, Direction, Effect, Ended, Event, Order, Planned, Resume, Run, Settled, StopReason, Terms, Watermark,
+    checkpoint,
+};
+use crate::{
+    replica::{Action, Answer, Asked, Cursor, Errand, Failure, From, Page, Precondition, RemoteError, Row, RowState},
+    time::Timestamp,
+};
 
 /// A small generator of chance: the same seed gives the same world.
 struct Chance(u64);
@@ -292,4 +300,50 @@ fn a_batch_that_was_cut_short_goes_on_where_it_was_cut() {
     check(&[], &[(0, Some("2"), 5), (0, Some("2"), 1)]);
     check(&[2], &[(2, None, 2), (0, Some("2"), 3), (0, Some("2"), 1)]);
     check(&[1, 3], &[(1, None, 1), (4, None, 3), (0, Some("2"), 1), (0, Some("2"), 1)]);
+}
+
+/// `newest Date took => watermark`, in seconds of the stamps' clock.
+const WATERMARKS: &str = "
+    100 100 0 => 100
+    100 130 0 => 100
+    130 100 0 => 100
+    159 130 60 => 70
+    100 - 5 => 95
+    - 100 5 => none
+";
+
+fn watermark_failures() -> Vec<String> {
+    let at = |text: &str| text.parse::<i64>().ok().map(|seconds| Timestamp::from_unix_ms(seconds * 1_000));
+    let lines = WATERMARKS.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines
+        .filter_map(|line| {
+            let (listing, expected) = line.split_once("=>").expect("an outcome");
+            let [newest, date, took] = listing.split_whitespace().collect::<Vec<_>>()[..] else { panic!("three times: {line}") };
+            let listing = Resume { newest: at(newest), server_time: at(date), ..Resume::default() };
+            let cursor = Cursor::Stamp { overlap: Duration::from_secs(7) };
+            let took = Duration::from_secs(took.parse().expect("seconds"));
+            let watermark = checkpoint::watermark(&listing, cursor).map(|watermark| watermark.before(took));
+            let expected = at(expected.trim()).map(Watermark::Stamp);
+            (watermark != expected).then(|| format!("{line}, but {watermark:?}"))
+        })
+        .collect()
+}
+
+#[test]
+fn a_watermark_is_never_later_than_the_start_of_its_listing() {
+    assert_eq!(watermark_failures(), Vec::<String>::new());
+    let token = Watermark::Token("t".into());
+    assert_eq!(token.before(Duration::from_secs(5)), token);
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    use crate::planted;
+    for bug in ["watermark of the listing's end", "Date as watermark"] {
+        planted::set_here(Some(bug));
+        let found = !watermark_failures().is_empty();
+        planted::set_here(None);
+        assert!(found, "no watermark sees {bug:?}");
+    }
 }

@@ -66,6 +66,7 @@ pub fn negotiate(
         deletes_max,
         cursor: abilities.cursor,
         tombstones: abilities.tombstones,
+        began: Some(tx.now()),
         page_rows: abilities.page_rows,
         ..Terms::default()
     };

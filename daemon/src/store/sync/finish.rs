@@ -3,6 +3,7 @@
 use mingle_core::{
     ask::Trouble,
     run::{Counts, Ended, Outcome, Watermark},
+    time::Timestamp,
 };
 use rusqlite::params;
 
@@ -11,11 +12,17 @@ use crate::store::{error::StoreError, tx::Tx};
 
 /// The listing came to its end: the watermark is taken, nothing is left to resume, and creates whose answers are outstanding have
 /// been looked for. Returns the rejections made: creates whose outcome cannot be told.
-pub fn complete(tx: &mut Tx<'_>, ground: &Ground, watermark: Option<&Watermark>) -> Result<u64, StoreError> {
-    if let Some(watermark) = watermark {
+pub fn complete(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    watermark: Option<&Watermark>,
+    began: Option<Timestamp>,
+) -> Result<u64, StoreError> {
+    let took = began.map(|began| tx.now().since(began)).unwrap_or_default();
+    if let Some(watermark) = watermark.map(|watermark| watermark.before(took)) {
         tx.conn()
             .prepare_cached("UPDATE m_sync SET watermark = ?2 WHERE name = ?1")?
-            .execute(params![ground.spec.name, position::watermark_text(watermark)?])?;
+            .execute(params![ground.spec.name, position::watermark_text(&watermark)?])?;
     }
     tx.conn()
         .prepare_cached("UPDATE m_sync SET resume = NULL, complete = epoch WHERE name = ?1")?
