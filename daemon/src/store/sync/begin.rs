@@ -92,7 +92,9 @@ pub fn negotiate(
             .execute([replica])?;
         // Of what is gone there, revisions that were left say nothing any more: a backup brings them back.
         tx.conn()
-            .prepare_cached("UPDATE m_link SET revision = NULL, left_revs = NULL, modified = NULL WHERE replica = ?1 AND remote_id IS NULL")?
+            .prepare_cached(
+                "UPDATE m_link SET revision = NULL, left_revs = NULL, modified = NULL WHERE replica = ?1 AND remote_id IS NULL",
+            )?
             .execute([replica])?;
         if planted::is("refresh drops remote ids") {
             tx.conn().prepare_cached("DELETE FROM m_link WHERE replica = ?1")?.execute([replica])?;
