@@ -94,6 +94,11 @@ impl Client {
         self.ask(call, None)
     }
 
+    /// Waits for so long whether the connection ends; false: it has. What is heard meanwhile is passed over.
+    pub fn is_there(&mut self, within: Duration) -> bool {
+        self.line.is_there(within)
+    }
+
     fn ask<C: Ask>(&mut self, mut call: C, within: Option<Duration>) -> Result<Raw, CallError> {
         call.give_op();
         self.line.ask(&call, within)
@@ -269,6 +274,28 @@ impl Line {
             }
         }
         Ok(())
+    }
+
+    fn is_there(&mut self, within: Duration) -> bool {
+        let mut buffer = [0; 4 << 10];
+        while self.broken.is_none() {
+            if self.stream.set_recv_timeout(Some(within.max(Duration::from_millis(1)))).is_err() {
+                self.lost("it takes no deadline");
+                break;
+            }
+            self.timeout = Some(within);
+            match self.stream.read(&mut buffer) {
+                Ok(0) => drop(self.lost("it was closed")),
+                Ok(read) => {
+                    self.talk.read(&buffer[..read]);
+                    while matches!(self.talk.hear(), Ok(Some(_))) {}
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return true,
+                Err(error) => drop(self.lost(&error.to_string())),
+            }
+        }
+        false
     }
 
     fn lost(&mut self, why: &str) -> CallError {

@@ -4,8 +4,8 @@ use mingle_proto::{
     Call,
     call::{
         Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Get, Hello, History, List, Patch, Put, RejectionList,
-        RejectionResolve, RemoteCheck, RemoteList, Restart, Shutdown, Status, Stop, Subscribe, SyncList, SyncPause, SyncResume,
-        SyncRun, Transact, Wait,
+        RejectionResolve, Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, Shutdown, Status, Stop, Subscribe, SyncCancel,
+        SyncGet, SyncList, SyncPause, SyncResume, SyncRun, Transact, Wait,
     },
 };
 
@@ -39,7 +39,7 @@ macro_rules! write {
 }
 
 plain! {
-    Hello Get List Changes Subscribe Wait Cancel Status Stop Restart Shutdown SyncRun SyncPause SyncResume SyncList Explain History
+    Hello Get List Changes Subscribe Wait Cancel Status Stop Restart Reload RpcDiscover Shutdown SyncRun SyncPause SyncResume SyncCancel SyncGet SyncList Explain History
     ConflictList RejectionList RemoteList RemoteCheck
 }
 write! { Put Patch Delete Transact ConflictResolve RejectionResolve }
@@ -60,10 +60,14 @@ macro_rules! functions {
             status Status, "The daemon, every sync, and what needs a person.";
             stop Stop, "Suspends all runs and refuses new ones; apps go on.";
             restart Restart, "Accepts runs again.";
+            reload Reload, "Reads the configuration again and applies what changed.";
+            rpc_discover RpcDiscover, "The OpenRPC document.";
             shutdown Shutdown, "Ends the daemon.";
             sync_run SyncRun, "Runs a sync as soon as it may.";
             sync_pause SyncPause, "Suspends one sync.";
             sync_resume SyncResume, "Lets a paused sync run again.";
+            sync_cancel SyncCancel, "Ends the run of a sync for good.";
+            sync_get SyncGet, "One sync as it is defined.";
             sync_list SyncList, "The syncs that are defined.";
             explain Explain, "Every reason why a sync does not run now.";
             history History, "A page of past runs, the latest first.";

@@ -17,6 +17,7 @@ pub mod logs;
 pub mod notify;
 pub mod paths;
 pub mod perform;
+pub mod reload;
 pub mod remotes;
 pub mod run;
 pub mod signals;

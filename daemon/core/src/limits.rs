@@ -8,6 +8,9 @@ use std::time::Duration;
 pub const PAGE_RECORDS: usize = 100;
 /// Past this many connections the next is told `busy` and closed. Apps of one user are dozens; a thousand still fit into memory.
 pub const CONNECTIONS_MAX: usize = 1_024;
+/// The same for the socket that gives no data: a few status bars and one monitor. Those who may only look must not use up what apps
+/// need.
+pub const STATUS_CONNECTIONS_MAX: usize = 64;
 /// What the buffers of all connections hold together, in bytes, beyond what idle ones keep. Past it no call is taken and no line
 /// read until it is less again.
 pub const BUFFERS_BYTES_MAX: usize = 16 << 20;

@@ -100,12 +100,12 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
 }
 
 /// A run that was promised and never began: its history row, so that who asks for it later is told.
-pub fn never_began(tx: &Tx<'_>, run: &str, sync: &str, reason: StopReason) -> Result<(), StoreError> {
+pub fn never_began(tx: &Tx<'_>, run: &str, sync: &str, reason: Option<StopReason>) -> Result<(), StoreError> {
     let now = tx.now().unix_ms();
     tx.conn().execute(
         "INSERT OR IGNORE INTO m_run (id, sync, status, result, mode, trigger, stop_reason, started, ended)
-         VALUES (?1, ?2, 'stopped', 'failed', 'fast', 'request', ?3, ?4, ?4)",
-        params![run, sync, reason.name(), now],
+         VALUES (?1, ?2, iif(?3 IS NULL, 'cancelled', 'stopped'), 'failed', 'fast', 'request', ?3, ?4, ?4)",
+        params![run, sync, reason.map(StopReason::name), now],
     )?;
     Ok(())
 }

@@ -34,6 +34,9 @@ pub struct StatusAnswer {
     /// The app that stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The stop ends by itself, with the connection that holds it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lease: bool,
     /// The id of this store.
     pub instance: String,
     /// The present head of the feed.
@@ -173,6 +176,60 @@ pub struct StateAnswer {
     #[serde(default)]
     pub runs: Vec<String>,
 }
+
+/// `reload`: reads the configuration again and applies what changed. One that is not good changes nothing: `invalid`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {}
+
+/// What `reload` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadAnswer {
+    /// The sections that are in force now as the files have them; empty: nothing changed.
+    #[serde(default)]
+    pub applied: Vec<Applied>,
+    /// What the files say and holds only after a new start of mingled, by section and key.
+    #[serde(default)]
+    pub after_restart: Vec<String>,
+    /// Syncs that are gone while changes waited. What they know of the remote is kept: defined again, they go on.
+    #[serde(default)]
+    pub orphaned: Vec<Orphaned>,
+}
+
+/// One section of a `reload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// As it is headed: `sync.issues`.
+    pub section: String,
+    /// What became of it.
+    pub change: SectionChange,
+}
+
+words! {
+    /// What became of a section of the configuration.
+    pub enum SectionChange {
+        /// It was not there.
+        Added = "added",
+        /// It was there, and says something else.
+        Changed = "changed",
+        /// It is not there any more.
+        Removed = "removed",
+    }
+}
+
+/// A sync that is gone while changes waited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphaned {
+    /// Its name.
+    pub sync: String,
+    /// Records not sent.
+    pub pending: u64,
+}
+
+/// `rpc.discover`: the OpenRPC document: every method with the schema of its parameters and its answer.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RpcDiscover {}
 
 /// `shutdown`: runs end at safe points, then the daemon ends.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]

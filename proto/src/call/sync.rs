@@ -135,6 +135,31 @@ pub struct SyncStateAnswer {
     pub state: ScheduleState,
 }
 
+/// `sync.cancel`: its run ends at the next safe point, for good, and one that is asked for never begins. Changes and the schedule
+/// make it due again.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncCancel {
+    /// Which.
+    pub sync: String,
+}
+
+/// What `sync.cancel` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncCancelAnswer {
+    /// The runs that end, or never begin; empty: there was none.
+    #[serde(default)]
+    pub runs: Vec<String>,
+}
+
+/// `sync.get`: one definition.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncGet {
+    /// Which.
+    pub sync: String,
+}
+
 /// `sync.list`: the definitions.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
