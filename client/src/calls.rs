@@ -10,11 +10,19 @@ use mingle_proto::{
 };
 
 /// A call, and the operation id that it carries if it is a write.
-pub trait Ask: Call {
+pub trait Ask: Call + Clone {
     /// The operation id, where there is one.
     fn op(&self) -> Option<&str> {
         None
     }
+
+    /// Whether it may be made again when its answer was lost: not where it is about this very connection, or ends a daemon.
+    fn may_repeat(&self) -> bool {
+        true
+    }
+
+    /// Ties a write to the store that it was first sent to: another one refuses it.
+    fn tie(&mut self, _instance: &str) {}
 
     /// Makes an operation id (a UUIDv7) where a write has none: then a repeat of the same call is safe.
     fn give_op(&mut self) {}
@@ -22,6 +30,17 @@ pub trait Ask: Call {
 
 macro_rules! plain {
     ($($call:ident)+) => { $(impl Ask for $call {})+ };
+}
+
+/// Calls that are not made again.
+macro_rules! once {
+    ($($call:ident)+) => {
+        $(impl Ask for $call {
+            fn may_repeat(&self) -> bool {
+                false
+            }
+        })+
+    };
 }
 
 macro_rules! write {
@@ -34,14 +53,19 @@ macro_rules! write {
             fn give_op(&mut self) {
                 self.op.get_or_insert_with(|| uuid::Uuid::now_v7().to_string());
             }
+
+            fn tie(&mut self, instance: &str) {
+                self.instance.get_or_insert_with(|| instance.to_owned());
+            }
         })+
     };
 }
 
 plain! {
-    Hello Get List Changes Subscribe Wait Cancel Status Stop Restart Reload RpcDiscover Shutdown SyncRun SyncPause SyncResume SyncCancel SyncGet SyncList Explain History
+    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncGet SyncList Explain History
     ConflictList RejectionList RemoteList RemoteCheck
 }
+once! { Hello Subscribe Cancel Shutdown }
 write! { Put Patch Delete Transact ConflictResolve RejectionResolve }
 
 /// The functions of a driver. `hello` and `subscribe` are its own.

@@ -6,6 +6,7 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use interprocess::local_socket::PeerCreds;
@@ -27,6 +28,10 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// Says no `hello`. `status`, `stop` and `shutdown` work even with a daemon of another major.
     pub without_hello: bool,
+    /// How long a daemon that goes away is waited for, each time. Meanwhile calls and subscriptions wait, and then go on: a call whose
+    /// answer was lost is made again (a write with its operation id, so it happens once), a subscription goes on from its last seq.
+    /// None: the first loss ends them.
+    pub reconnect_within: Option<Duration>,
 }
 
 impl Options {

@@ -75,6 +75,7 @@ fn line(update: &Update) -> String {
             Body::Attention(attention) => attention.name.clone(),
             other => format!("{other:?}"),
         },
+        Update::Again => "again".into(),
     }
 }
 

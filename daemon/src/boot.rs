@@ -151,6 +151,25 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
     Ok(SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job })
 }
 
+/// Syncs that left the configuration while changes of records that they know were not sent, and how many those are.
+///
+/// # Errors
+/// What the store says.
+pub fn orphaned(store: &Store, syncs: &BTreeMap<Name, Known>) -> Result<Vec<(String, u64)>, StoreError> {
+    store.read(|reader| {
+        let gone = marks::names(reader)?.into_iter().filter(|name| !syncs.contains_key(name.as_str()));
+        let mut orphaned = Vec::new();
+        for name in gone {
+            // Of which collection they were is not known any more; what has a link is.
+            let pending = store::history::counts(reader, &name, Some(""))?.pending;
+            if pending > 0 {
+                orphaned.push((name, pending));
+            }
+        }
+        Ok(orphaned)
+    })
+}
+
 /// When a sync runs, out of its definition.
 pub fn plan(name: &Name, definition: &SyncDefinition, host: u64) -> Plan {
     let timing = &definition.timing;

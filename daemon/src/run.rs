@@ -146,6 +146,10 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         tasks: JoinSet::new(),
         inbox: inbox.clone(),
     };
+    match boot::orphaned(&office.store, &office.syncs) {
+        Ok(orphaned) => office.tell_orphaned(&orphaned),
+        Err(error) => tracing::warn!(%error, "whether syncs that are gone left changes behind is not known"),
+    }
     office.ring_for_crons();
     let keeping = tokio::spawn(keeper::keep(store.clone(), inbox.clone()));
     let listening = tokio::spawn(listen_to_commits(store.clone(), inbox.clone()));

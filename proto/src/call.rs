@@ -55,6 +55,9 @@ pub struct Method {
     pub params: fn(&RawValue) -> Result<Raw, Error>,
     /// The same for an answer.
     pub answer: fn(&RawValue) -> Result<Raw, Error>,
+    /// The schemas of both.
+    #[cfg(feature = "schema")]
+    pub schemas: fn(&mut schemars::SchemaGenerator) -> (schemars::Schema, schemars::Schema),
 }
 
 /// Reads the parameters of a method; None stands for `{}`.
@@ -124,6 +127,8 @@ macro_rules! methods {
             right: Right::$right,
             params: params_again::<$call>,
             answer: answer_again::<$call>,
+            #[cfg(feature = "schema")]
+            schemas: |generator| (<$call as schemars::JsonSchema>::json_schema(generator), generator.subschema_for::<$answer>()),
         },)+];
     };
 }

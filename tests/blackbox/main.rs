@@ -4,6 +4,7 @@
 mod acceptance;
 mod bad_input;
 mod bench;
+mod clients;
 mod crowd;
 mod end_to_end;
 mod freeze;

@@ -10,6 +10,7 @@ use mingle_core::{
 use super::{Letter, Office, ReloadAsked};
 use crate::{
     clock,
+    config::Config,
     house::Setup,
     reload::{self, Before, Prepared},
 };
@@ -90,8 +91,20 @@ impl Office {
         }
     }
 
+    /// People are told of syncs that are gone while changes waited.
+    pub(super) fn tell_orphaned(&self, orphaned: &[(String, u64)]) {
+        for (sync, pending) in orphaned {
+            let hint = format!(
+                "{pending} changes wait for a sync that is not in the configuration any more; defined again, it sends them"
+            );
+            self.house.notices().stands("orphaned", sync, hint);
+        }
+    }
+
     fn put_in_force(&mut self, prepared: Prepared) -> Reloaded {
         let Prepared { config, syncs, defined, remotes, reloaded } = prepared;
+        // What is read once stays as it was read: the next reload is held against what is in force.
+        let config = Config { store: self.config.store.clone(), status: self.config.status.clone(), ..config };
         self.config = Arc::new(config);
         self.syncs = syncs;
         let number = self.setup.borrow().number + 1;
@@ -103,12 +116,7 @@ impl Office {
         self.ring_for_crons();
         self.board.send_replace(Arc::new(self.engine.copy()));
         let notices = self.house.notices();
-        for (sync, pending) in &reloaded.orphaned {
-            let hint = format!(
-                "{pending} changes wait for a sync that is not in the configuration any more; defined again, it sends them"
-            );
-            notices.stands("orphaned", sync, hint);
-        }
+        self.tell_orphaned(&reloaded.orphaned);
         // What came back is no orphan.
         for sync in notices.about("orphaned").iter().filter(|sync| self.syncs.contains_key(sync.as_str())) {
             notices.is_over("orphaned", sync);

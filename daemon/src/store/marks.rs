@@ -125,6 +125,13 @@ pub fn unsent(conn: &Connection, sync: &str, collection: &str) -> Result<bool, S
     Ok(found)
 }
 
+/// Every sync that has ever run here, by name: also those that left the configuration.
+pub fn names(conn: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = conn.prepare("SELECT name FROM m_sync ORDER BY name")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
 /// The replica a sync last spoke to.
 pub fn replica(conn: &Connection, sync: &str) -> Result<Option<i64>, StoreError> {
     Ok(conn

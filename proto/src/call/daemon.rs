@@ -21,11 +21,13 @@ words! {
 
 /// `status`: everything at a glance.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Status {}
 
 /// What `status` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusAnswer {
     /// How the daemon stands.
     pub state: DaemonState,
@@ -60,6 +62,7 @@ pub struct StatusAnswer {
 
 /// The store's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoreStatus {
     /// The database.
     pub bytes: u64,
@@ -69,6 +72,7 @@ pub struct StoreStatus {
 
 /// The configuration that is in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigStatus {
     /// The file.
     pub path: String,
@@ -81,6 +85,7 @@ pub struct ConfigStatus {
 
 /// One sync of a `status`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyncStatus {
     /// Its name.
     pub sync: String,
@@ -108,6 +113,7 @@ pub struct SyncStatus {
 
 /// How far a run is. `done` only grows, never passes `total`, and equals it only at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Progress {
     /// `r-...`.
     pub run: String,
@@ -122,6 +128,7 @@ pub struct Progress {
 
 /// One connection of a `status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppStatus {
     /// Its name; None: it gave none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +145,7 @@ pub struct AppStatus {
 
 /// What a person should know or decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attention {
     /// Stable, for code: `conflict`, `rejection`, `needs_login`, `overdue`, ...
     pub name: String,
@@ -151,6 +159,7 @@ pub struct Attention {
 
 /// `stop`: suspends all runs resumably and refuses new ones. Written down unless it is a lease.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
     /// It ends with this connection.
@@ -160,6 +169,7 @@ pub struct Stop {
 
 /// `restart`: accepts runs again.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
     /// Runs that the stop ended are due at once.
@@ -169,6 +179,7 @@ pub struct Restart {
 
 /// What `stop` and `restart` answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StateAnswer {
     /// How the daemon stands now.
     pub state: DaemonState,
@@ -179,11 +190,13 @@ pub struct StateAnswer {
 
 /// `reload`: reads the configuration again and applies what changed. One that is not good changes nothing: `invalid`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Reload {}
 
 /// What `reload` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReloadAnswer {
     /// The sections that are in force now as the files have them; empty: nothing changed.
     #[serde(default)]
@@ -198,6 +211,7 @@ pub struct ReloadAnswer {
 
 /// One section of a `reload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Applied {
     /// As it is headed: `sync.issues`.
     pub section: String,
@@ -219,6 +233,7 @@ words! {
 
 /// A sync that is gone while changes waited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Orphaned {
     /// Its name.
     pub sync: String,
@@ -228,16 +243,19 @@ pub struct Orphaned {
 
 /// `rpc.discover`: the OpenRPC document: every method with the schema of its parameters and its answer.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RpcDiscover {}
 
 /// `shutdown`: runs end at safe points, then the daemon ends.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Shutdown {}
 
 /// What `shutdown` answers, before the connection closes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ShutdownAnswer {
     /// How the daemon stands now.
     pub state: DaemonState,
