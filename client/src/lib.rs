@@ -16,6 +16,8 @@ pub mod connect;
 mod error;
 #[cfg(feature = "async")]
 pub mod nonblocking;
+#[cfg(feature = "reader")]
+pub mod reader;
 pub mod subscribe;
 pub mod talk;
 

@@ -28,7 +28,7 @@ mod subscription;
 pub use self::subscription::Subscription;
 pub use crate::blocking::SubscribeError;
 use crate::{
-    Ask, CallError, ConnectError, Options, Update,
+    Ask, CallError, ConnectError, Options,
     again::{self, Next},
     calls, connect,
     talk::{CallId, Heard, Talk},

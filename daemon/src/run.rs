@@ -151,7 +151,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         Err(error) => tracing::warn!(%error, "whether syncs that are gone left changes behind is not known"),
     }
     office.ring_for_crons();
-    let keeping = tokio::spawn(keeper::keep(store.clone(), inbox.clone()));
+    let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
     let listening = tokio::spawn(listen_to_commits(store.clone(), inbox.clone()));
     let ringing = tokio::spawn(listen_to_bells(bells, inbox.clone()));
     let socket = match &started.inherited.apps {
@@ -159,8 +159,10 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
             .context("failed to take the socket over")?,
         None => Socket::bind(&started.paths.socket).map_err(|error| anyhow::anyhow!("{error}; {}", error.hint()))?,
     };
+    // Before anybody can connect: who was answered on one finds the other.
+    let status = status_socket(started, &house);
     let server = Server::start(socket, Arc::new(house.clone()), Settings::of(Purpose::Apps));
-    let status = serve_status(started, &server, &house);
+    let status = status.map(|socket| server.beside(socket, Arc::new(house.clone()), Settings::of(Purpose::Status)));
     tracing::info!(socket = %started.paths.socket.display(), store = %started.store_file.display(), syncs = office.syncs.len(), "started");
     notify::ready();
     let told = inbox.clone();
@@ -193,7 +195,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
 }
 
 /// The socket that gives no data. Nothing depends on it, so a daemon without it goes on, and says so.
-fn serve_status(started: &Started, server: &Server, house: &House) -> Option<Server> {
+fn status_socket(started: &Started, house: &House) -> Option<Socket> {
     let group = started.config.status.group;
     let access = group.map_or(Access::Owner, Access::Group);
     let path = started.paths.status_socket(group.is_some());
@@ -205,7 +207,7 @@ fn serve_status(started: &Started, server: &Server, house: &House) -> Option<Ser
         None => Socket::bind_for(path, access).map_err(|error| (error.to_string(), error.hint())),
     };
     match socket {
-        Ok(socket) => Some(server.beside(socket, Arc::new(house.clone()), Settings::of(Purpose::Status))),
+        Ok(socket) => Some(socket),
         Err((error, hint)) => {
             tracing::warn!(%error, %hint, "there is no status socket");
             house.notices().stands("status_socket", "status.sock", format!("{error}; {hint}"));

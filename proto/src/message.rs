@@ -20,7 +20,7 @@ pub struct Id<'a>(Cow<'a, RawValue>);
 
 #[cfg(feature = "schema")]
 impl schemars::JsonSchema for Id<'_> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
+    fn schema_name() -> Cow<'static, str> {
         "Id".into()
     }
 

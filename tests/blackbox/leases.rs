@@ -200,6 +200,12 @@ fn a_cancelled_run_ends_for_good_and_every_waiter_is_told() {
             (app, id)
         })
         .collect();
+    // Five that lag, and the one that is never answered.
+    let mut asked = 0;
+    until("the request that hangs", || {
+        asked += world.server.log().len();
+        (asked >= 6).then_some(())
+    });
     until("two pages to be there", || (world.app.status("things")["run"]["done"].as_u64() >= Some(2)).then_some(()));
     let watch = wait::Watch::start();
     assert_eq!(world.app.must("sync.cancel", json!({ "sync": "things" }))["runs"], json!([run, queued]));

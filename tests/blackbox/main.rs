@@ -5,6 +5,7 @@ mod acceptance;
 mod bad_input;
 mod bench;
 mod clients;
+mod copies;
 mod crowd;
 mod end_to_end;
 mod freeze;

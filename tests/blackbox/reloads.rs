@@ -141,7 +141,6 @@ fn a_remote_that_is_removed_while_edits_wait_keeps_what_it_knows() {
     world.daemon.configure(&config(&world, "[collection.things]\n"));
     world.app.must("reload", json!({}));
     assert!(!orphaned(&mut world));
-    world.server.forget();
     world.app.sync("things", "done");
     world.assert_same();
     let theirs = world.theirs();

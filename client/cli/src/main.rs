@@ -2,6 +2,7 @@
 //! does.
 
 mod at;
+mod backup;
 mod changes;
 mod clock;
 mod config;
@@ -29,6 +30,7 @@ mod restart;
 mod resume;
 mod shutdown;
 mod socket_path;
+mod sql;
 mod status;
 mod stop;
 mod sync;
@@ -95,6 +97,10 @@ enum Command {
     #[command(subcommand)]
     Config(config::Config),
     SocketPath(socket_path::SocketPath),
+    Sql(sql::Sql),
+    Export(sql::Export),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
 }
 
 fn main() -> ExitCode {
@@ -137,6 +143,10 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Profile(profile) => profile.run(at),
         Command::Config(config) => config.run(at),
         Command::SocketPath(socket_path) => socket_path.run(at),
+        Command::Sql(sql) => sql.run(at),
+        Command::Export(export) => export.run(at),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
     }
 }
 
