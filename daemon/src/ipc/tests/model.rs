@@ -145,8 +145,7 @@ impl Door for Model {
     fn grants(&self, app: &str) -> Grants {
         let only = |grant| Grants::Only(BTreeMap::from([("issues".to_owned(), grant)]));
         match app {
-            "fickle" if *self.granted.borrow() == 0 => Grants::Only(BTreeMap::new()),
-            "reader" | "fickle" => only(Grant::Read),
+            "reader" => only(Grant::Read),
             "writer" => only(Grant::Write),
             "nothing" => Grants::Only(BTreeMap::new()),
             _ => Grants::All(Grant::Write),
