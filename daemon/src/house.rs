@@ -13,11 +13,10 @@ use std::{
 use mingle_core::{
     ask::{
         About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, News, Page,
-        Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunState, RunWaited,
-        Since, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Which, Write, Writer, Written,
+        Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since,
+        Status, SyncRow, SyncState, SyncStatus, Waited, Which, Write, Writer, Written,
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
-    limits,
     record::Carried,
     time::Timestamp,
 };
@@ -25,7 +24,7 @@ use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 
 use self::notices::Notices;
 use crate::{
-    boot, clock,
+    clock,
     config::{Config, Repeat},
     ipc::{
         door::{Door, Later},
@@ -42,6 +41,7 @@ use crate::{
 
 mod described;
 pub mod notices;
+mod waits;
 
 /// Everything the socket may ask for. Clones are the same house.
 #[derive(Clone)]
@@ -413,45 +413,11 @@ impl Door for House {
     }
 
     fn wait_write(&self, token: String, timeout: Duration) -> Later<Waited> {
-        let first = self.waited(&token);
-        let house = self.clone();
-        Box::pin(async move {
-            let first = first?;
-            let settled = async {
-                let mut pulse = house.0.store.pulse();
-                loop {
-                    pulse.borrow_and_update();
-                    let now = house.waited(&token)?;
-                    // The store is gone: nothing will settle any more.
-                    if now.state != WaitState::Pending || pulse.changed().await.is_err() {
-                        return Ok(now);
-                    }
-                }
-            };
-            if first.state != WaitState::Pending {
-                return Ok(first);
-            }
-            match tokio::time::timeout(timeout, settled).await {
-                Ok(settled) => settled,
-                Err(_) => house.waited(&token),
-            }
-        })
+        self.until_settled(token, timeout)
     }
 
     fn wait_run(&self, run: String, timeout: Duration) -> Later<RunWaited> {
-        let answer = self.ask(Ask::WaitRun { run: run.clone() });
-        let house = self.clone();
-        Box::pin(async move {
-            match tokio::time::timeout(timeout, answer).await {
-                Err(_) => Ok(RunWaited { state: RunState::Pending, why: None, remote: None }),
-                Ok(Ok(Answer::Waited(waited))) => Ok(waited),
-                Ok(Ok(_)) => {
-                    let row = house.read(|reader| history::one_run(reader, &run))?;
-                    Ok(described::ended(&row, house.config().syncs.get(&row.sync)))
-                }
-                Ok(Err(refusal)) => Err(refusal),
-            }
-        })
+        self.until_ended(run, timeout)
     }
 
     fn run_sync(&self, request: RunRequest) -> Later<Accepted> {
@@ -521,25 +487,6 @@ impl Door for House {
     }
 
     fn check_remote(&self, remote: String) -> Later<RemoteChecked> {
-        let opening = boot::root(&self.config(), &self.0.means, &remote);
-        let config = self.config();
-        let known: Vec<&str> = config.remotes.keys().map(String::as_str).collect();
-        let missing = Refusal::NotFound(format!("no remote {remote:?}"), Some(format!("the remotes are {}", known.join(", "))));
-        let inbox = self.0.inbox.clone();
-        Box::pin(async move {
-            let opening = opening.ok_or(missing)?;
-            let watch = clock::Stopwatch::start();
-            let greeted = async { remotes::open(opening).await?.greet().await };
-            let deadline = Duration::from_millis(limits::CHECK_MS_MAX);
-            let trouble = match tokio::time::timeout(deadline, greeted).await {
-                Ok(Ok(_)) => None,
-                Ok(Err(error)) => Some(Trouble { name: error.kind.name().into(), what: error.what, hint: error.hint }),
-                Err(_) => Some(Trouble { name: "broken".into(), what: "it did not answer in time".into(), hint: None }),
-            };
-            if trouble.is_none() {
-                let _ = inbox.try_send(Letter::Event(Event::LoginChanged(remote.as_str().into())));
-            }
-            Ok(RemoteChecked { remote, took: watch.elapsed(), trouble })
-        })
+        self.checked(remote)
     }
 }

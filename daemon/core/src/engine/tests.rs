@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Answer, Ask, AskId, Effect, Engine, Event, SyncFacts};
+use super::{Answer, Ask, AskId, Defined, Effect, Engine, Event, SyncFacts};
 use crate::{
     ask::{self, DaemonState, Refusal, RunRequest, RunState, SyncState},
     replica::{Failure, Page, RemoteError},
@@ -339,4 +339,74 @@ fn a_lease_is_not_written_down_and_a_stop_beside_it_is() {
     world.drain();
     assert_eq!(world.begun - begun, 2, "what the lease ended comes back with the restart");
     assert!(matches!(&world.answered[&restart], Ok(Answer::Halted(halted)) if halted.runs.len() == 2));
+}
+
+/// What becomes of a run that is on, and of one that is asked for, when their sync is defined anew.
+#[test]
+fn a_sync_that_is_defined_anew_ends_its_run_only_where_it_must() {
+    let facts = || {
+        let plan = Plan { remote: "other".into(), resource: "a".into(), collection: "k".into(), ..Plan::default() };
+        let job = Job::new(plan, Last::Never, 0, Timestamp::from_unix_ms(1_790_000_000_000));
+        SyncFacts { collection: "k".into(), direction: Direction::Down, job }
+    };
+    let request = || RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, by: None };
+    #[track_caller]
+    fn check(world: &World, waits: AskId, expect: Option<RunState>) {
+        let got = match world.answered.get(&waits) {
+            Some(Ok(Answer::Waited(waited))) => Some(waited.state),
+            None => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(got, expect);
+    }
+    for (defined, first, second, remote) in [
+        (vec![Defined::Replanned(facts().job.plan)], RunState::Done, RunState::Done, Some("other")),
+        (vec![Defined::Replaced(facts())], RunState::Stopped, RunState::Done, Some("other")),
+        (vec![Defined::Removed], RunState::Stopped, RunState::Stopped, None),
+        (vec![Defined::Removed, Defined::Added(facts())], RunState::Stopped, RunState::Stopped, Some("other")),
+        (vec![Defined::Replaced(facts()), Defined::Removed], RunState::Stopped, RunState::Stopped, None),
+    ] {
+        let mut world = World::new(17);
+        world.handle(Event::Look);
+        assert!(world.on.contains("a"), "it never ran: it is due at once");
+        let on = world.engine.copy().one("a", world.now).and_then(|shown| shown.run).expect("a run").run;
+        let waits = world.ask(Ask::WaitRun { run: on });
+        let id = world.ask(Ask::RunSync(request()));
+        let Some(Ok(Answer::Accepted(queued))) = world.answered.get(&id).cloned() else { panic!("accepted") };
+        let waits_too = world.ask(Ask::WaitRun { run: queued.run });
+        let what = format!("{defined:?}");
+        for one in defined {
+            world.handle(Event::Defined(vec![("a".into(), one)]));
+        }
+        check(&world, waits, None);
+        world.drain();
+        check(&world, waits, Some(first));
+        check(&world, waits_too, Some(second));
+        let shown = world.engine.copy().one("a", world.now);
+        assert_eq!(shown.as_ref().map(|shown| &*shown.remote), remote, "{what}");
+        // The others never heard of it.
+        assert_eq!(world.engine.copy().names().collect::<Vec<_>>().len(), if remote.is_some() { 3 } else { 2 });
+        assert!(world.engine.quiet());
+    }
+}
+
+#[test]
+fn a_cancel_ends_a_run_for_good_also_one_on_its_way_to_a_stop() {
+    for stop_first in [false, true] {
+        let mut world = World::new(19);
+        world.handle(Event::Look);
+        let on = world.engine.copy().one("a", world.now).and_then(|shown| shown.run).expect("a run").run;
+        let waits = world.ask(Ask::WaitRun { run: on.clone() });
+        if stop_first {
+            world.ask(Ask::Stop { by: None, lease: None });
+        }
+        let cancelled = world.ask(Ask::Cancel { sync: "a".into(), by: None });
+        assert_eq!(world.answered[&cancelled], Ok(Answer::Cancelled(vec![on])));
+        world.drain();
+        assert!(matches!(&world.answered[&waits], Ok(Answer::Waited(waited)) if waited.state == RunState::Cancelled));
+        let restart = world.ask(Ask::Restart { resync_stopped: true, lease: None });
+        world.drain();
+        let Ok(Answer::Halted(halted)) = &world.answered[&restart] else { panic!("answered") };
+        assert_eq!(halted.runs.len(), usize::from(stop_first), "b alone comes back");
+    }
 }
