@@ -211,7 +211,9 @@ fn told(error: rusqlite::Error, within: Duration) -> ReadError {
     match error.sqlite_error_code() {
         Some(OperationInterrupted) => ReadError::TooLong(within),
         Some(AuthorizationForStatementDenied) => ReadError::NotPublished(error.to_string()),
-        _ if error.to_string().contains("prohibited") => ReadError::NotPublished(error.to_string()),
+        _ if ["prohibited", "not authorized"].iter().any(|words| error.to_string().contains(words)) => {
+            ReadError::NotPublished(error.to_string())
+        }
         _ => ReadError::Sql(error),
     }
 }

@@ -211,6 +211,8 @@ struct Sync {
     run_id: Option<String>,
     /// The id and the wishes of the run that is asked for.
     asked: Option<Wish>,
+    /// The run that is on was cancelled: nothing brings it back, however it comes to its end.
+    cancelled: bool,
     /// What takes its place once the run that is on has ended.
     then: Option<Then>,
     /// The state last told.
@@ -452,7 +454,11 @@ impl Engine {
         }
         sync.trouble.clone_from(&trouble);
         let stopped_by_stop = matches!(outcome.ended, Ended::Stopped(StopReason::User | StopReason::App));
-        if stopped_by_stop && let Some(stopped) = &mut self.stopped {
+        let cancelled = std::mem::take(&mut sync.cancelled);
+        if stopped_by_stop
+            && !cancelled
+            && let Some(stopped) = &mut self.stopped
+        {
             stopped.ended.insert(name.to_string());
         }
         effects.push(Effect::Over(name.clone()));

@@ -16,6 +16,9 @@ impl Engine {
         let wish = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take());
         if let Some(id) = self.syncs.get(&name).and_then(|sync| sync.run_id.clone()) {
             runs.push(id);
+            if let Some(sync) = self.syncs.get_mut(&name) {
+                sync.cancelled = true;
+            }
             if let Some(job) = self.board.jobs.get_mut(&name) {
                 job.stopping(StopReason::User);
             }

@@ -34,6 +34,7 @@ impl Sync {
             run: None,
             run_id: None,
             asked: None,
+            cancelled: false,
             then: None,
             told: None,
             failing_since: None,
