@@ -18,7 +18,9 @@ use mingle_proto::{
 };
 
 use crate::{
-    Ask, CallError, ConnectError, Options, Update, calls, connect,
+    Ask, CallError, ConnectError, Options, Update,
+    again::{self, Next},
+    calls, connect,
     subscribe::Follow,
     talk::{CallId, Heard, Talk},
 };
@@ -94,9 +96,55 @@ impl Client {
         self.ask(call, None)
     }
 
+    /// Waits for so long whether the connection ends; false: it has. What is heard meanwhile is passed over.
+    pub fn is_there(&mut self, within: Duration) -> bool {
+        self.line.is_there(within)
+    }
+
     fn ask<C: Ask>(&mut self, mut call: C, within: Option<Duration>) -> Result<Raw, CallError> {
         call.give_op();
-        self.line.ask(&call, within)
+        let until = within.and_then(|within| now().checked_add(within));
+        let left = || until.map(|until| until.saturating_duration_since(now()));
+        if self.line.broken.is_some() && self.options.reconnect_within.is_some() {
+            // It ended unheard since the last call: nothing of this one was sent.
+            self.connect_again(&CallError::Lost { why: "it was closed".into(), op: None }, left())?;
+        }
+        let mut since = None;
+        loop {
+            let error = match self.line.ask(&call, left()) {
+                Ok(raw) => return Ok(raw),
+                Err(error) => error,
+            };
+            let Some(patience) = self.options.reconnect_within else { return Err(error) };
+            match again::after(&call, &error) {
+                Next::Stays => return Err(error),
+                Next::Connect => {
+                    if let Some(hello) = &self.hello {
+                        call.tie(&hello.instance);
+                    }
+                    self.connect_again(&error, left())?;
+                    since = None;
+                }
+                Next::Repeat(pause) => {
+                    let began = *since.get_or_insert_with(now);
+                    if began.elapsed() + pause > patience || left().is_some_and(|left| left < pause) {
+                        return Err(error);
+                    }
+                    rest(pause);
+                }
+            }
+        }
+    }
+
+    /// Connects anew, within the time that the options and the call give.
+    fn connect_again(&mut self, lost: &CallError, left: Option<Duration>) -> Result<(), CallError> {
+        let patience = self.options.reconnect_within.unwrap_or_default();
+        let op = lost.outcome_unknown().map(str::to_owned);
+        let client = reopen(&self.options, left.map_or(patience, |left| left.min(patience))).map_err(|error| {
+            CallError::Lost { why: format!("{error}; it was looked for for {} ms", patience.as_millis()), op }
+        })?;
+        (self.line, self.hello) = (client.line, client.hello);
+        Ok(())
     }
 
     /// Subscribes, on a connection of its own.
@@ -107,7 +155,8 @@ impl Client {
         let mut client = Self::open(&self.options)?;
         let answer = client.call(ask.clone())?;
         let instance = client.hello.map(|hello| hello.instance);
-        Ok(Subscription { line: client.line, follow: Follow::new(ask, &answer, instance) })
+        let options = self.options.clone();
+        Ok(Subscription { line: client.line, follow: Follow::new(ask, &answer, instance), options })
     }
 
     calls::functions! { blocking }
@@ -133,6 +182,7 @@ fn read<C: Ask>(raw: &Raw) -> Result<C::Answer, CallError> {
 pub struct Subscription {
     line: Line,
     follow: Follow,
+    options: Options,
 }
 
 impl Subscription {
@@ -146,6 +196,27 @@ impl Subscription {
     #[must_use]
     pub fn again(&self) -> Subscribe {
         self.follow.again()
+    }
+
+    /// Goes on over a new connection.
+    fn go_on(&mut self, patience: Duration) -> Result<(), CallError> {
+        let lost = |why: String| CallError::Lost { why, op: None };
+        let until = now().checked_add(patience);
+        loop {
+            let left = until.map_or(patience, |until| until.saturating_duration_since(now()));
+            let mut client = reopen(&self.options, left).map_err(|error| lost(error.to_string()))?;
+            let instance = client.hello.as_ref().map(|hello| hello.instance.clone());
+            match client.line.ask(&self.follow.again(), Some(HELLO_WITHIN)) {
+                Ok(raw) => {
+                    self.follow.goes_on(&read::<Subscribe>(&raw)?, instance);
+                    self.line = client.line;
+                    return Ok(());
+                }
+                // It went away once more.
+                Err(CallError::Lost { .. }) if until.is_none_or(|until| now() < until) => rest(again::PAUSE),
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -163,10 +234,39 @@ impl Iterator for Subscription {
                         return Some(Ok(update));
                     }
                 }
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    let goes_on = match self.options.reconnect_within {
+                        Some(patience) if error.is_lost() => self.go_on(patience),
+                        _ => Err(error),
+                    };
+                    return Some(goes_on.map(|()| Update::Again));
+                }
             }
         }
     }
+}
+
+/// Looks for a daemon until there is one again, or the time is over.
+fn reopen(options: &Options, within: Duration) -> Result<Client, ConnectError> {
+    let until = now().checked_add(within);
+    loop {
+        match Client::open(options) {
+            Err(error) if again::may_come_back(&error) && until.is_none_or(|until| now() + again::PAUSE < until) => {
+                rest(again::PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an app has a clock of its own: how long it waits is its own affair")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "an app that waits for a daemon has nothing else to do on this thread")]
+fn rest(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// A socket and its conversation.
@@ -269,6 +369,28 @@ impl Line {
             }
         }
         Ok(())
+    }
+
+    fn is_there(&mut self, within: Duration) -> bool {
+        let mut buffer = [0; 4 << 10];
+        while self.broken.is_none() {
+            if self.stream.set_recv_timeout(Some(within.max(Duration::from_millis(1)))).is_err() {
+                self.lost("it takes no deadline");
+                break;
+            }
+            self.timeout = Some(within);
+            match self.stream.read(&mut buffer) {
+                Ok(0) => drop(self.lost("it was closed")),
+                Ok(read) => {
+                    self.talk.read(&buffer[..read]);
+                    while matches!(self.talk.hear(), Ok(Some(_))) {}
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return true,
+                Err(error) => drop(self.lost(&error.to_string())),
+            }
+        }
+        false
     }
 
     fn lost(&mut self, why: &str) -> CallError {

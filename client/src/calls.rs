@@ -4,17 +4,25 @@ use mingle_proto::{
     Call,
     call::{
         Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Get, Hello, History, List, Patch, Put, RejectionList,
-        RejectionResolve, RemoteCheck, RemoteList, Restart, Shutdown, Status, Stop, Subscribe, SyncList, SyncPause, SyncResume,
-        SyncRun, Transact, Wait,
+        RejectionResolve, Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, Shutdown, Status, Stop, Subscribe, SyncCancel,
+        SyncGet, SyncList, SyncPause, SyncResume, SyncRun, Transact, Wait,
     },
 };
 
 /// A call, and the operation id that it carries if it is a write.
-pub trait Ask: Call {
+pub trait Ask: Call + Clone {
     /// The operation id, where there is one.
     fn op(&self) -> Option<&str> {
         None
     }
+
+    /// Whether it may be made again when its answer was lost: not where it is about this very connection, or ends a daemon.
+    fn may_repeat(&self) -> bool {
+        true
+    }
+
+    /// Ties a write to the store that it was first sent to: another one refuses it.
+    fn tie(&mut self, _instance: &str) {}
 
     /// Makes an operation id (a UUIDv7) where a write has none: then a repeat of the same call is safe.
     fn give_op(&mut self) {}
@@ -22,6 +30,17 @@ pub trait Ask: Call {
 
 macro_rules! plain {
     ($($call:ident)+) => { $(impl Ask for $call {})+ };
+}
+
+/// Calls that are not made again.
+macro_rules! once {
+    ($($call:ident)+) => {
+        $(impl Ask for $call {
+            fn may_repeat(&self) -> bool {
+                false
+            }
+        })+
+    };
 }
 
 macro_rules! write {
@@ -34,14 +53,19 @@ macro_rules! write {
             fn give_op(&mut self) {
                 self.op.get_or_insert_with(|| uuid::Uuid::now_v7().to_string());
             }
+
+            fn tie(&mut self, instance: &str) {
+                self.instance.get_or_insert_with(|| instance.to_owned());
+            }
         })+
     };
 }
 
 plain! {
-    Hello Get List Changes Subscribe Wait Cancel Status Stop Restart Shutdown SyncRun SyncPause SyncResume SyncList Explain History
+    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncGet SyncList Explain History
     ConflictList RejectionList RemoteList RemoteCheck
 }
+once! { Hello Subscribe Cancel Shutdown }
 write! { Put Patch Delete Transact ConflictResolve RejectionResolve }
 
 /// The functions of a driver. `hello` and `subscribe` are its own.
@@ -60,10 +84,14 @@ macro_rules! functions {
             status Status, "The daemon, every sync, and what needs a person.";
             stop Stop, "Suspends all runs and refuses new ones; apps go on.";
             restart Restart, "Accepts runs again.";
+            reload Reload, "Reads the configuration again and applies what changed.";
+            rpc_discover RpcDiscover, "The OpenRPC document.";
             shutdown Shutdown, "Ends the daemon.";
             sync_run SyncRun, "Runs a sync as soon as it may.";
             sync_pause SyncPause, "Suspends one sync.";
             sync_resume SyncResume, "Lets a paused sync run again.";
+            sync_cancel SyncCancel, "Ends the run of a sync for good.";
+            sync_get SyncGet, "One sync as it is defined.";
             sync_list SyncList, "The syncs that are defined.";
             explain Explain, "Every reason why a sync does not run now.";
             history History, "A page of past runs, the latest first.";

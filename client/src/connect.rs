@@ -6,6 +6,7 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use interprocess::local_socket::PeerCreds;
@@ -27,6 +28,10 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// Says no `hello`. `status`, `stop` and `shutdown` work even with a daemon of another major.
     pub without_hello: bool,
+    /// How long a daemon that goes away is waited for, each time. Meanwhile calls and subscriptions wait, and then go on: a call whose
+    /// answer was lost is made again (a write with its operation id, so it happens once), a subscription goes on from its last seq.
+    /// None: the first loss ends them.
+    pub reconnect_within: Option<Duration>,
 }
 
 impl Options {
@@ -125,6 +130,7 @@ pub(crate) fn check_directory(place: &Place) -> Result<(), ConnectError> {
         |what: &str, remedy: String| Err(ConnectError::NoPermission { path: place.directory.clone(), what: what.into(), remedy });
     let directory = place.directory.display();
     let us = rustix::process::geteuid().as_raw();
+    let looks = only_looks(place);
     match fs::symlink_metadata(&place.directory) {
         // Nobody made it: then nobody listens in it, which the connection tells better.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -132,6 +138,11 @@ pub(crate) fn check_directory(place: &Place) -> Result<(), ConnectError> {
         Ok(meta) if !meta.is_dir() => {
             refuse("it is no directory", format!("remove it with `rm {directory}`, and start mingled again"))
         }
+        Ok(meta) if looks && meta.mode() & 0o022 == 0 => Ok(()),
+        Ok(meta) if looks => refuse(
+            &format!("others may put another socket there (mode {:o})", meta.mode() & 0o777),
+            format!("close it with `chmod go-w {directory}`"),
+        ),
         Ok(meta) if meta.uid() != us => refuse(
             &format!("it belongs to user {}, and this is user {us}", meta.uid()),
             "run this as the user who runs mingled, or set MINGLE_SOCKET".into(),
@@ -161,12 +172,22 @@ pub(crate) fn refused(place: &Place, error: io::Error) -> ConnectError {
     }
 }
 
+/// Whether it is the socket that gives no data: another user's daemon may serve it to us, and nothing is told to it but who we are.
+fn only_looks(place: &Place) -> bool {
+    place.socket.file_name() == Some(OsStr::new(place::STATUS_SOCKET_NAME))
+}
+
+/// Who else than we may listen there: whoever owns the directory, or a service manager of the system.
+fn may_listen(place: &Place, uid: u32) -> bool {
+    only_looks(place) && (uid == 0 || fs::metadata(&place.directory).is_ok_and(|meta| meta.uid() == uid))
+}
+
 /// Who listens must be us.
 pub(crate) fn check_peer(place: &Place, peer: io::Result<PeerCreds>) -> Result<(), ConnectError> {
     let us = rustix::process::geteuid().as_raw();
     let what = match peer {
         Ok(peer) => match peer.euid() {
-            Some(uid) if uid == us => return Ok(()),
+            Some(uid) if uid == us || may_listen(place, uid) => return Ok(()),
             Some(uid) => format!("user {uid} listens there, and this is user {us}"),
             None => "the system does not say who listens there".into(),
         },
@@ -277,6 +298,14 @@ mod tests {
         check(&open, Some("mode 755"));
         check(&link, Some("no directory"));
         check(&file, Some("no directory"));
+        // Where nothing is read, another user's directory will do, as long as nobody else writes in it.
+        let status = |directory: &Path| {
+            let place = Place { socket: directory.join("status.sock"), directory: directory.into(), rule: place::Rule::Told };
+            check_directory(&place).map_err(|error| error.to_string())
+        };
+        assert_eq!(status(&open), Ok(()));
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("set");
+        assert!(status(&open).is_err_and(|what| what.contains("another socket")));
     }
 
     #[test]

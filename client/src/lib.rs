@@ -9,12 +9,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod again;
 pub mod blocking;
 mod calls;
 pub mod connect;
 mod error;
 #[cfg(feature = "async")]
 pub mod nonblocking;
+#[cfg(feature = "reader")]
+pub mod reader;
 pub mod subscribe;
 pub mod talk;
 

@@ -2,14 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    future::poll_fn,
     io,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use futures_util::Stream as Updates;
 use interprocess::local_socket::{
     GenericFilePath, ToFsName,
     tokio::Stream,
@@ -21,15 +18,19 @@ use mingle_proto::{
     limits::CALLS_IN_FLIGHT_MAX,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
+    io::{AsyncReadExt, AsyncWriteExt},
     sync::{mpsc, oneshot},
     time::timeout,
 };
 
+mod subscription;
+
+pub use self::subscription::Subscription;
 pub use crate::blocking::SubscribeError;
 use crate::{
-    Ask, CallError, ConnectError, Options, Update, calls, connect,
-    subscribe::Follow,
+    Ask, CallError, ConnectError, Options,
+    again::{self, Next},
+    calls, connect,
     talk::{CallId, Heard, Talk},
 };
 
@@ -39,9 +40,26 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// A connection, shared by its clones; calls are pipelined. It ends with its last clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    orders: mpsc::Sender<Order>,
+    line: Arc<Line>,
     options: Options,
     hello: Option<HelloAnswer>,
+}
+
+/// The way to the daemon, which its clones share: where it is lost, one of them makes it anew for all.
+#[derive(Debug)]
+struct Line {
+    now: Mutex<Connection>,
+    /// Held by whoever connects anew.
+    anew: tokio::sync::Mutex<()>,
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+struct Connection {
+    number: u64,
+    orders: mpsc::Sender<Order>,
+    /// The store's, as its hello said.
+    instance: Option<String>,
 }
 
 /// Puts one call into the conversation; its type is known only to who made it.
@@ -67,18 +85,12 @@ impl Client {
     /// # Errors
     /// [`ConnectError`], which tells a person what to do.
     pub async fn open(options: &Options) -> Result<Self, ConnectError> {
-        let stream = stream(options).await?;
-        let (orders, inbox) = mpsc::channel(CALLS_IN_FLIGHT_MAX);
-        tokio::spawn(converse(stream, inbox));
-        let mut client = Self { orders, options: options.clone(), hello: None };
-        if !options.without_hello {
-            let answer = client.call_within(hello(options), HELLO_WITHIN).await;
-            client.hello = Some(connect::greeted(answer)?);
-        }
-        Ok(client)
+        let (connection, hello) = Connection::open(options, 1).await?;
+        let line = Line { now: Mutex::new(connection), anew: tokio::sync::Mutex::new(()) };
+        Ok(Self { line: Arc::new(line), options: options.clone(), hello })
     }
 
-    /// What `hello` answered; None where none was said.
+    /// What `hello` answered on the first connection; None where none was said.
     #[must_use]
     pub const fn hello(&self) -> Option<&HelloAnswer> {
         self.hello.as_ref()
@@ -108,6 +120,96 @@ impl Client {
     /// The same.
     pub async fn call_raw<C: Ask + Send + 'static>(&self, mut call: C) -> Result<Raw, CallError> {
         call.give_op();
+        let mut connection = self.connection();
+        if connection.orders.is_closed() && self.options.reconnect_within.is_some() {
+            // It ended since the last call: nothing of this one was sent.
+            connection = self.connect_again(&connection, &CallError::Lost { why: "it was closed".into(), op: None }).await?;
+        }
+        let mut since = None;
+        loop {
+            let error = match connection.once(call.clone()).await {
+                Ok(raw) => return Ok(raw),
+                Err(error) => error,
+            };
+            let Some(patience) = self.options.reconnect_within else { return Err(error) };
+            match again::after(&call, &error) {
+                Next::Stays => return Err(error),
+                Next::Connect => {
+                    if let Some(instance) = &connection.instance {
+                        call.tie(instance);
+                    }
+                    connection = self.connect_again(&connection, &error).await?;
+                    since = None;
+                }
+                Next::Repeat(pause) => {
+                    let began = *since.get_or_insert_with(now);
+                    if began.elapsed() + pause > patience {
+                        return Err(error);
+                    }
+                    rest(pause).await;
+                }
+            }
+        }
+    }
+
+    fn connection(&self) -> Connection {
+        self.line.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A connection after this one, which was lost.
+    async fn connect_again(&self, lost: &Connection, error: &CallError) -> Result<Connection, CallError> {
+        let _one_for_all = self.line.anew.lock().await;
+        let present = self.connection();
+        if present.number != lost.number {
+            return Ok(present);
+        }
+        let patience = self.options.reconnect_within.unwrap_or_default();
+        let until = now().checked_add(patience);
+        let connection = loop {
+            match Connection::open(&self.options, lost.number + 1).await {
+                Ok((connection, _)) => break connection,
+                Err(error) if again::may_come_back(&error) && until.is_none_or(|until| now() + again::PAUSE < until) => {
+                    rest(again::PAUSE).await;
+                }
+                Err(absent) => {
+                    let why = format!("{absent}; it was looked for for {} ms", patience.as_millis());
+                    return Err(CallError::Lost { why, op: error.outcome_unknown().map(str::to_owned) });
+                }
+            }
+        };
+        *self.line.now.lock().unwrap_or_else(PoisonError::into_inner) = connection.clone();
+        Ok(connection)
+    }
+
+    /// Subscribes, on a connection of its own.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: no second connection, or the call was refused.
+    pub async fn subscribe(&self, ask: Subscribe) -> Result<Subscription, SubscribeError> {
+        Subscription::open(&self.options, ask).await
+    }
+
+    calls::functions! { nonblocking }
+}
+
+impl Connection {
+    async fn open(options: &Options, number: u64) -> Result<(Self, Option<HelloAnswer>), ConnectError> {
+        let stream = stream(options).await?;
+        let (orders, inbox) = mpsc::channel(CALLS_IN_FLIGHT_MAX);
+        tokio::spawn(converse(stream, inbox));
+        let mut connection = Self { number, orders, instance: None };
+        if options.without_hello {
+            return Ok((connection, None));
+        }
+        let answered = timeout(HELLO_WITHIN, connection.once(hello(options))).await;
+        let answer = answered.unwrap_or(Err(CallError::Late { within: HELLO_WITHIN, op: None }));
+        let hello = connect::greeted(answer.and_then(|raw| read::<Hello>(&raw)))?;
+        connection.instance = Some(hello.instance.clone());
+        Ok((connection, Some(hello)))
+    }
+
+    /// Makes a call over this connection.
+    async fn once<C: Ask + Send + 'static>(&self, call: C) -> Result<Raw, CallError> {
         let op = call.op().map(str::to_owned);
         let (answer, answered) = oneshot::channel();
         let order = Order { ask: Box::new(move |talk| talk.ask(&call)), answer };
@@ -121,29 +223,6 @@ impl Client {
             Err(_) => Err(CallError::Lost { why: "it was closed".into(), op }),
         }
     }
-
-    /// Subscribes, on a connection of its own.
-    ///
-    /// # Errors
-    /// [`SubscribeError`]: no second connection, or the call was refused.
-    pub async fn subscribe(&self, ask: Subscribe) -> Result<Subscription, SubscribeError> {
-        let mut subscription = Subscription {
-            stream: stream(&self.options).await?,
-            talk: Talk::default(),
-            follow: Follow::new(ask.clone(), &mingle_proto::call::SubscribeAnswer::default(), None),
-            over: false,
-        };
-        let mut instance = None;
-        if !self.options.without_hello {
-            let answer = subscription.call(&hello(&self.options)).await;
-            instance = Some(connect::greeted(answer)?.instance);
-        }
-        let answer = subscription.call(&ask).await?;
-        subscription.follow = Follow::new(ask, &answer, instance);
-        Ok(subscription)
-    }
-
-    calls::functions! { nonblocking }
 }
 
 fn hello(options: &Options) -> Hello {
@@ -164,6 +243,16 @@ async fn stream(options: &Options) -> Result<Stream, ConnectError> {
 
 fn read<C: Ask>(raw: &Raw) -> Result<C::Answer, CallError> {
     serde_json::from_str(raw.get()).map_err(|why| CallError::Garbled(format!("{}: {why}", C::METHOD)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "an app has a clock of its own: how long it waits is its own affair")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "an app that waits for a daemon does other things meanwhile")]
+async fn rest(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 /// Owns the socket: sends what is asked, hands out what is answered, until nobody asks any more or the connection ends.
@@ -225,99 +314,4 @@ fn hand_out(talk: &mut Talk, waiting: &mut BTreeMap<CallId, oneshot::Sender<Resu
         }
     }
     Ok(())
-}
-
-/// What a subscription brings, as a stream. It ends with the first error; [`Subscription::again`] says how to go on.
-#[derive(Debug)]
-pub struct Subscription {
-    stream: Stream,
-    talk: Talk,
-    follow: Follow,
-    over: bool,
-}
-
-impl Subscription {
-    /// Where it stands.
-    #[must_use]
-    pub const fn follow(&self) -> &Follow {
-        &self.follow
-    }
-
-    /// What to give to [`Client::subscribe`] of a new connection, to go on from here.
-    #[must_use]
-    pub fn again(&self) -> Subscribe {
-        self.follow.again()
-    }
-
-    /// The next update; None after the end. May be dropped and asked again: nothing is lost.
-    pub async fn next(&mut self) -> Option<Result<Update, CallError>> {
-        poll_fn(|context| self.poll_update(context)).await
-    }
-
-    fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Update, CallError>>> {
-        if self.over {
-            return Poll::Ready(None);
-        }
-        loop {
-            match ready!(self.poll_heard(context)) {
-                Ok(heard) => {
-                    if let Some(update) = self.follow.hear(heard) {
-                        return Poll::Ready(Some(Ok(update)));
-                    }
-                }
-                Err(error) => {
-                    self.over = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
-            }
-        }
-    }
-
-    fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<Result<Heard, CallError>> {
-        let mut buffer = [0; 16 << 10];
-        loop {
-            match self.talk.hear() {
-                Ok(Some(heard)) => return Poll::Ready(Ok(heard)),
-                Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-            let mut read = ReadBuf::new(&mut buffer);
-            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut read)) {
-                Ok(()) if read.filled().is_empty() => {
-                    return Poll::Ready(Err(CallError::Lost { why: "it was closed".into(), op: None }));
-                }
-                Ok(()) => self.talk.read(read.filled()),
-                Err(error) => return Poll::Ready(Err(CallError::Lost { why: error.to_string(), op: None })),
-            }
-        }
-    }
-
-    /// A call before anything else is heard.
-    async fn call<C: Ask>(&mut self, call: &C) -> Result<C::Answer, CallError> {
-        let id = self.talk.ask(call)?;
-        let lost = |error: io::Error| CallError::Lost { why: error.to_string(), op: None };
-        while !self.talk.to_send().is_empty() {
-            let sent = self.stream.write(self.talk.to_send()).await.map_err(lost)?;
-            self.talk.sent(sent);
-        }
-        let heard = async {
-            loop {
-                if let Heard::Answer { call, answer } = poll_fn(|context| self.poll_heard(context)).await?
-                    && call == id
-                {
-                    return Ok(answer?);
-                }
-            }
-        };
-        let raw = timeout(HELLO_WITHIN, heard).await.unwrap_or(Err(CallError::Late { within: HELLO_WITHIN, op: None }))?;
-        read::<C>(&raw)
-    }
-}
-
-impl Updates for Subscription {
-    type Item = Result<Update, CallError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_update(context)
-    }
 }

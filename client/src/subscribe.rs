@@ -16,6 +16,9 @@ pub enum Update {
     Changed(Changed),
     /// An event of a topic.
     Event(Event),
+    /// The daemon went away and is back. Records go on from where they were (`Changed::fresh` says where they cannot); what happened
+    /// beside them meanwhile is not told, so look at `status`. Only with [`crate::Options::reconnect_within`].
+    Again,
 }
 
 impl Update {
@@ -77,6 +80,15 @@ impl Follow {
     #[must_use]
     pub const fn fresh(&self) -> bool {
         self.fresh
+    }
+
+    /// It goes on over a new connection, as [`Follow::again`] asked for.
+    pub(crate) fn goes_on(&mut self, answer: &SubscribeAnswer, instance: Option<String>) {
+        let SubscribeAnswer { subscription, seq, caught_up, fresh } = *answer;
+        // An answer that follows the feed says where it begins; one of topics alone knows no better than before.
+        self.seq = if fresh { 0 } else { seq.max(self.seq) };
+        (self.subscription, self.caught_up, self.fresh) = (subscription, caught_up, fresh);
+        self.instance = instance;
     }
 
     /// What to ask for on a new connection, to go on from here.

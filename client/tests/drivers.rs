@@ -3,7 +3,10 @@
 
 mod fake;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use fake::{Fake, Heard, Say};
 use mingle_client::{
@@ -75,6 +78,7 @@ fn line(update: &Update) -> String {
             Body::Attention(attention) => attention.name.clone(),
             other => format!("{other:?}"),
         },
+        Update::Again => "again".into(),
     }
 }
 
@@ -155,6 +159,57 @@ async fn a_stream_goes_on_from_where_it_was() {
     assert_eq!(subscription.again().since, Some(43));
     let denied = nonblocking::Client::open(&Options { socket: Some("/nonexistent/s".into()), ..Options::default() }).await;
     assert!(denied.is_err_and(|error| error.is_absence()));
+}
+
+/// A daemon that loses its answer once, does not know once, and is busy once; then answers.
+fn forgetful(heard: &Heard, calls: &AtomicUsize) -> Vec<Say> {
+    match (heard.method.as_str(), calls.fetch_add(usize::from(heard.method == "put"), Ordering::SeqCst)) {
+        ("put", 0) => vec![Say::Close],
+        ("put", 1) => vec![Say::Refuse("outcome_unknown", json!({"op": heard.params["op"]}))],
+        ("put", 2) => vec![Say::Refuse("busy", json!({"retry_after_ms": 1}))],
+        ("put", _) => vec![Say::Answer(json!({"id": "b", "seq": 42, "token": "w-42", "op": heard.params["op"]}))],
+        _ => script(heard),
+    }
+}
+
+#[track_caller]
+fn one_write(fake: &Fake) {
+    let puts: Vec<Heard> = fake.heard().into_iter().filter(|heard| heard.method == "put").collect();
+    assert_eq!(puts.len(), 4);
+    assert!(puts.iter().all(|put| put.params["op"] == puts[0].params["op"]), "one write, one op: {puts:?}");
+    assert_eq!(puts[0].params["instance"], Value::Null);
+    // Sent over another connection, it still means the store that it was made for.
+    assert!(puts[1..].iter().all(|put| put.params["instance"] == "5f0c" && put.connection > puts[0].connection), "{puts:?}");
+}
+
+#[test]
+fn a_patient_client_makes_a_write_again_until_it_is_answered() {
+    let calls = AtomicUsize::new(0);
+    let fake = Fake::start(move |heard| forgetful(heard, &calls));
+    let patient = Options { reconnect_within: Some(Duration::from_secs(20)), ..options(&fake) };
+    let mut client = blocking::Client::open(&patient).expect("connected");
+    assert_eq!(client.put(put()).map(|written| written.seq).map_err(|error| error.to_string()), Ok(42));
+    one_write(&fake);
+    let mut subscription = client.subscribe(Subscribe { data: true, ..Subscribe::default() }).expect("subscribed");
+    let lines: Vec<String> = subscription.by_ref().take(7).map(|update| line(&update.expect("goes on"))).collect();
+    // The script ends the connection after 43, and after 44 for whoever asks from 43; then it knows no more.
+    assert_eq!(lines[..6], ["42+", "overdue", "43.", "again", "44.", "again"]);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_patient_async_client_does_so_too() {
+    let calls = AtomicUsize::new(0);
+    let fake = Fake::start(move |heard| forgetful(heard, &calls));
+    let patient = Options { reconnect_within: Some(Duration::from_secs(20)), ..options(&fake) };
+    let client = nonblocking::Client::open(&patient).await.expect("connected");
+    assert_eq!(client.put(put()).await.map(|written| written.seq).map_err(|error| error.to_string()), Ok(42));
+    one_write(&fake);
+    let mut subscription = client.subscribe(Subscribe::default()).await.expect("subscribed");
+    let mut lines = Vec::new();
+    for _ in 0..6 {
+        lines.push(line(&subscription.next().await.expect("goes on").expect("an update")));
+    }
+    assert_eq!(lines, ["42+", "overdue", "43.", "again", "44.", "again"]);
 }
 
 #[test]

@@ -122,27 +122,56 @@ pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, host: u64, seed: u64
     store.write_blocking(Class::Interactive, now, store::sync::recover)?;
     let mut facts = BTreeMap::new();
     for (name, known) in syncs {
-        let (last, failures, paused, unsent) = store.read(|reader| {
-            let (last, failures) = marks::last(reader, name)?;
-            let paused = marks::paused(reader, name)?;
-            let unsent = marks::unsent(reader, name, &known.spec.collection)?;
-            Ok((last, failures, paused, unsent))
-        })?;
-        let mut job = Job::new(plan(name, &known.definition, host), last, failures, now);
-        job.paused = paused.is_some();
-        job.pause_ended = paused == Some(true);
-        job.started_up();
-        if unsent && known.spec.direction.sends() {
-            job.changed(now);
-        }
-        facts.insert(name.clone(), SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job });
+        let mut of_sync = sync_facts(store, name, known, host, now)?;
+        of_sync.job.started_up();
+        facts.insert(name.clone(), of_sync);
     }
     let stopped = store.read(|reader| marks::stopped(reader))?;
     let stopped = stopped.map(|mark| (mark.since, mark.by, mark.ended));
     Ok(Engine::new(facts, stopped, seed, now))
 }
 
-fn plan(name: &Name, definition: &SyncDefinition, host: u64) -> Plan {
+/// What the store remembers of a sync, and when it runs.
+///
+/// # Errors
+/// What the store says.
+pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Timestamp) -> Result<SyncFacts, StoreError> {
+    let (last, failures, paused, unsent) = store.read(|reader| {
+        let (last, failures) = marks::last(reader, name)?;
+        let paused = marks::paused(reader, name)?;
+        let unsent = marks::unsent(reader, name, &known.spec.collection)?;
+        Ok((last, failures, paused, unsent))
+    })?;
+    let mut job = Job::new(plan(name, &known.definition, host), last, failures, now);
+    job.paused = paused.is_some();
+    job.pause_ended = paused == Some(true);
+    if unsent && known.spec.direction.sends() {
+        job.changed(now);
+    }
+    Ok(SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job })
+}
+
+/// Syncs that left the configuration while changes of records that they know were not sent, and how many those are.
+///
+/// # Errors
+/// What the store says.
+pub fn orphaned(store: &Store, syncs: &BTreeMap<Name, Known>) -> Result<Vec<(String, u64)>, StoreError> {
+    store.read(|reader| {
+        let gone = marks::names(reader)?.into_iter().filter(|name| !syncs.contains_key(name.as_str()));
+        let mut orphaned = Vec::new();
+        for name in gone {
+            // Of which collection they were is not known any more; what has a link is.
+            let pending = store::history::counts(reader, &name, Some(""))?.pending;
+            if pending > 0 {
+                orphaned.push((name, pending));
+            }
+        }
+        Ok(orphaned)
+    })
+}
+
+/// When a sync runs, out of its definition.
+pub fn plan(name: &Name, definition: &SyncDefinition, host: u64) -> Plan {
     let timing = &definition.timing;
     let (interval, cron) = match &timing.repeat {
         Repeat::Never => (None, None),

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{self, Config, Known, Problem, Where},
+    copies::{self, CopyError},
     environment::Environment,
     paths::{Paths, Refusal},
     remotes::{self, rest::catalog},
@@ -30,6 +31,18 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Copy the store into a new file, also while the daemon runs.
+    Backup {
+        /// The new file.
+        file: PathBuf,
+    },
+    /// Put a backup in the place of the store, while no daemon runs. What was there is kept.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Print where the store is.
+    StorePath,
     /// Look at the profiles, each of which describes one service.
     #[command(subcommand)]
     Profile(ProfileCommand),
@@ -68,6 +81,13 @@ pub enum ConfigCommand {
 /// Where the places cannot be told, or `out` takes no more.
 pub fn run(command: &Command, env: &Environment, known: &dyn Known, out: &mut dyn Write) -> Result<u8, CliError> {
     match command {
+        Command::Backup { file } => copies::backup(env, known, file, out).map(|()| 0).map_err(CliError::Copy),
+        Command::Restore { file } => copies::restore(env, known, file, out).map(|()| 0).map_err(CliError::Copy),
+        Command::StorePath => {
+            let path = copies::store_file(env, known).map_err(CliError::Copy)?;
+            writeln!(out, "{}", path.display())?;
+            Ok(0)
+        }
         Command::Profile(ProfileCommand::List) => {
             let profiles = catalog::profiles(&Paths::find(env)?.config);
             let width = profiles.iter().map(|profile| profile.name.len()).max().unwrap_or(0);
@@ -110,6 +130,9 @@ pub enum CliError {
     /// There is no such profile, or it is not usable.
     #[error(transparent)]
     Profile(#[from] remotes::Problem),
+    /// The store was not copied.
+    #[error(transparent)]
+    Copy(CopyError),
     /// Nobody takes what we say.
     #[error(transparent)]
     Out(#[from] io::Error),

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,18 +13,18 @@ use std::{
 use mingle_core::{
     ask::{
         About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, News, Page,
-        Query, Refusal, RejectionRow, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunState, RunWaited, Since,
-        Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Which, Write, Writer, Written,
+        Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since,
+        Status, SyncRow, SyncState, SyncStatus, Waited, Which, Write, Writer, Written,
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
-    limits,
     record::Carried,
     time::Timestamp,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 
+use self::notices::Notices;
 use crate::{
-    boot, clock,
+    clock,
     config::{Config, Repeat},
     ipc::{
         door::{Door, Later},
@@ -41,6 +40,8 @@ use crate::{
 };
 
 mod described;
+pub mod notices;
+mod waits;
 
 /// Everything the socket may ask for. Clones are the same house.
 #[derive(Clone)]
@@ -52,15 +53,40 @@ struct Rooms {
     inbox: mpsc::Sender<Letter>,
     board: watch::Receiver<Arc<BoardCopy>>,
     news: Arc<Newsroom>,
-    config: Config,
+    setup: watch::Receiver<Arc<Setup>>,
+    granted: watch::Sender<u64>,
     means: Means,
-    moved_aside: Option<PathBuf>,
     began: Timestamp,
     asks: AtomicU64,
     /// The newest conflict and rejection that were told as news.
     told: Mutex<(i64, i64)>,
+    notices: Notices,
+}
+
+/// What the configuration in force comes to.
+pub struct Setup {
+    /// How many were in force before it since the start.
+    pub number: u64,
+    /// As the files had it.
+    pub config: Arc<Config>,
     /// What each remote that syncs send to carries.
     carried: BTreeMap<String, Carried>,
+}
+
+impl Setup {
+    /// Of a configuration.
+    #[must_use]
+    pub fn new(number: u64, config: Arc<Config>, means: &Means) -> Self {
+        let carried = config
+            .remotes
+            .iter()
+            .map(|(name, settings)| {
+                let seen = remotes::look(settings, &means.config_dir);
+                (name.clone(), seen.map(|seen| seen.abilities.carried).unwrap_or_default())
+            })
+            .collect();
+        Self { number, config, carried }
+    }
 }
 
 impl House {
@@ -71,36 +97,41 @@ impl House {
         inbox: mpsc::Sender<Letter>,
         board: watch::Receiver<Arc<BoardCopy>>,
         news: Arc<Newsroom>,
-        config: Config,
+        setup: watch::Receiver<Arc<Setup>>,
         means: Means,
-        moved_aside: Option<PathBuf>,
     ) -> Self {
-        let carried = config
-            .remotes
-            .iter()
-            .map(|(name, settings)| {
-                let seen = remotes::look(settings, &means.config_dir);
-                (name.clone(), seen.map(|seen| seen.abilities.carried).unwrap_or_default())
-            })
-            .collect();
         let told = store.read(|reader| gazette::newest(reader)).unwrap_or_default();
         Self(Arc::new(Rooms {
             store,
             inbox,
             board,
+            notices: Notices::new(Arc::clone(&news)),
             news,
-            config,
+            setup,
+            granted: watch::Sender::new(0),
             means,
-            moved_aside,
             began: clock::now(),
             asks: AtomicU64::new(1),
             told: Mutex::new(told),
-            carried,
         }))
     }
 
+    /// What a person should know and no sync tells.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        &self.0.notices
+    }
+
+    fn setup(&self) -> Arc<Setup> {
+        self.0.setup.borrow().clone()
+    }
+
+    fn config(&self) -> Arc<Config> {
+        self.0.setup.borrow().config.clone()
+    }
+
     fn collection_of_sync(&self, sync: &str) -> Option<String> {
-        self.0.config.syncs.get(sync).map(|sync| sync.collection.clone())
+        self.config().syncs.get(sync).map(|sync| sync.collection.clone())
     }
 
     fn read<T>(&self, work: impl FnOnce(&store::Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
@@ -163,12 +194,13 @@ impl House {
 
     /// The replicas that `up` and `both` syncs of a collection serve.
     fn up_replicas(&self, reader: &store::Reader<'_>, collection: &str) -> Vec<UpReplica> {
-        let syncs = self.0.config.syncs.iter().filter(|(_, sync)| sync.collection == collection && sync.direction.is_up());
+        let setup = self.setup();
+        let syncs = setup.config.syncs.iter().filter(|(_, sync)| sync.collection == collection && sync.direction.is_up());
         syncs
             .map(|(name, sync)| UpReplica {
                 replica: marks::replica(reader, name).ok().flatten(),
                 remote: sync.remote.clone(),
-                carried: self.0.carried.get(&sync.remote).cloned().unwrap_or_default(),
+                carried: setup.carried.get(&sync.remote).cloned().unwrap_or_default(),
                 creates: Creates::Unlinked,
             })
             .collect()
@@ -176,6 +208,11 @@ impl House {
 
     fn waited(&self, token: &str) -> Result<Waited, Refusal> {
         self.read(|reader| store::waited(reader, token, &|collection| self.up_replicas(reader, collection)))
+    }
+
+    /// The configuration in force is another one: apps may be granted other things.
+    pub fn granted_anew(&self) {
+        self.0.granted.send_modify(|number| *number += 1);
     }
 
     /// Publishes conflicts and rejections that came up since the last time.
@@ -199,7 +236,7 @@ impl House {
         let sends_from = shown.direction.sends().then_some(shown.collection.as_str());
         let (counts, last): (Counts, Option<RunRow>) =
             self.read(|reader| Ok((history::counts(reader, &name, sends_from)?, history::last_run(reader, &name)?)))?;
-        described::attention(&shown, counts, self.0.config.syncs.get(&name), now, attention);
+        described::attention(&shown, counts, self.config().syncs.get(&name), now, attention);
         Ok(SyncStatus {
             sync: name,
             state: shown.state,
@@ -249,7 +286,11 @@ impl Door for House {
     }
 
     fn grants(&self, app: &str) -> Grants {
-        self.0.config.grants(app)
+        self.config().grants(app)
+    }
+
+    fn granted(&self) -> watch::Receiver<u64> {
+        self.0.granted.subscribe()
     }
 
     fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal> {
@@ -274,9 +315,9 @@ impl Door for House {
 
     fn history(&self, sync: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<Page<RunRow>, Refusal> {
         if let Some(sync) = sync
-            && !self.0.config.syncs.contains_key(sync)
+            && !self.config().syncs.contains_key(sync)
         {
-            return Err(described::no_sync(sync, &self.0.config));
+            return Err(described::no_sync(sync, &self.config()));
         }
         self.read(|reader| history::runs(reader, sync, limit, cursor))
     }
@@ -288,41 +329,36 @@ impl Door for House {
     fn status(&self) -> Result<Status, Refusal> {
         let now = clock::now();
         let board = self.0.board.borrow().clone();
-        let mut attention = Vec::new();
-        if let Some(aside) = &self.0.moved_aside {
-            attention.push(Attention {
-                name: "store_damaged".into(),
-                about: "store".into(),
-                since: self.0.began,
-                hint: format!("the damaged store is kept as {}; it may hold writes that were never sent", aside.display()),
-            });
-        }
+        let mut attention = self.0.notices.all();
+        let setup = self.config();
         let (state, since, by) = board.state.clone();
+        let lease = board.leased;
         let mut syncs = Vec::new();
         for shown in board.shown(now) {
             syncs.push(self.sync_status(shown, now, &mut attention)?);
         }
         let (store_bytes, wal_bytes) = self.0.store.sizes();
         let config = Configured {
-            path: self.0.config.looked.first().map(|path| path.display().to_string()).unwrap_or_default(),
-            found: !self.0.config.files.is_empty(),
-            looked: self.0.config.looked.iter().map(|path| path.display().to_string()).collect(),
+            path: setup.looked.first().map(|path| path.display().to_string()).unwrap_or_default(),
+            found: !setup.files.is_empty(),
+            looked: setup.looked.iter().map(|path| path.display().to_string()).collect(),
         };
         let uptime = now.since(self.0.began);
-        Ok(Status { state, since, by, store_bytes, wal_bytes, uptime, syncs, attention, config: Some(config) })
+        Ok(Status { state, since, by, lease, store_bytes, wal_bytes, uptime, syncs, attention, config: Some(config) })
     }
 
     fn explain(&self, sync: &str) -> Result<Explained, Refusal> {
         let board = self.0.board.borrow().clone();
-        let shown = board.one(sync, clock::now()).ok_or_else(|| described::no_sync(sync, &self.0.config))?;
+        let shown = board.one(sync, clock::now()).ok_or_else(|| described::no_sync(sync, &self.config()))?;
         let last = self.read(|reader| history::runs(reader, Some(sync), 3, None))?.rows;
         Ok(Explained { sync: sync.into(), state: shown.state, holds: shown.holds, next: shown.next, last, text: shown.text })
     }
 
     fn syncs(&self) -> Result<Vec<SyncRow>, Refusal> {
         let board = self.0.board.borrow().clone();
+        let config = self.config();
         let row = |shown: SyncShown| {
-            let configured = self.0.config.syncs.get(&*shown.sync);
+            let configured = config.syncs.get(&*shown.sync);
             let (every, cron) = match configured.map(|sync| &sync.timing.repeat) {
                 Some(Repeat::Every { every, .. }) => (Some(*every), None),
                 Some(Repeat::Cron { expression, .. }) => (None, Some(expression.clone())),
@@ -343,13 +379,8 @@ impl Door for House {
     }
 
     fn remotes(&self) -> Result<Vec<RemoteRow>, Refusal> {
-        Ok(self
-            .0
-            .config
-            .remotes
-            .iter()
-            .map(|(name, settings)| described::remote(name, settings, &self.0.means.config_dir))
-            .collect())
+        let config = self.config();
+        Ok(config.remotes.iter().map(|(name, settings)| described::remote(name, settings, &self.0.means.config_dir)).collect())
     }
 
     fn write(&self, writer: Writer, writes: Vec<Write>) -> Later<Written> {
@@ -382,45 +413,11 @@ impl Door for House {
     }
 
     fn wait_write(&self, token: String, timeout: Duration) -> Later<Waited> {
-        let first = self.waited(&token);
-        let house = self.clone();
-        Box::pin(async move {
-            let first = first?;
-            let settled = async {
-                let mut pulse = house.0.store.pulse();
-                loop {
-                    pulse.borrow_and_update();
-                    let now = house.waited(&token)?;
-                    // The store is gone: nothing will settle any more.
-                    if now.state != WaitState::Pending || pulse.changed().await.is_err() {
-                        return Ok(now);
-                    }
-                }
-            };
-            if first.state != WaitState::Pending {
-                return Ok(first);
-            }
-            match tokio::time::timeout(timeout, settled).await {
-                Ok(settled) => settled,
-                Err(_) => house.waited(&token),
-            }
-        })
+        self.until_settled(token, timeout)
     }
 
     fn wait_run(&self, run: String, timeout: Duration) -> Later<RunWaited> {
-        let answer = self.ask(Ask::WaitRun { run: run.clone() });
-        let house = self.clone();
-        Box::pin(async move {
-            match tokio::time::timeout(timeout, answer).await {
-                Err(_) => Ok(RunWaited { state: RunState::Pending, why: None, remote: None }),
-                Ok(Ok(Answer::Waited(waited))) => Ok(waited),
-                Ok(Ok(_)) => {
-                    let row = house.read(|reader| history::one_run(reader, &run))?;
-                    Ok(described::ended(&row, house.0.config.syncs.get(&row.sync)))
-                }
-                Ok(Err(refusal)) => Err(refusal),
-            }
-        })
+        self.until_ended(run, timeout)
     }
 
     fn run_sync(&self, request: RunRequest) -> Later<Accepted> {
@@ -434,20 +431,22 @@ impl Door for House {
     }
 
     fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted> {
-        if lease.is_some() {
-            return Box::pin(async {
-                Err(Refusal::Unsupported(
-                    "a stop with a lease is not built yet; leave `lease` out, and `restart` ends the stop".into(),
-                ))
-            });
-        }
-        self.halted(Ask::Stop { by })
+        self.halted(Ask::Stop { by, lease })
     }
 
-    fn release(&self, _lease: u64) {}
+    fn release(&self, lease: u64) {
+        let letter = Letter::Event(Event::Released(lease));
+        // At once, so that whatever is asked after the connection is gone finds the lease gone too.
+        if let Err(TrySendError::Full(letter)) = self.0.inbox.try_send(letter) {
+            let inbox = self.0.inbox.clone();
+            tokio::spawn(async move {
+                let _ = inbox.send(letter).await;
+            });
+        }
+    }
 
-    fn restart(&self, _by: Option<String>, resync_stopped: bool) -> Later<Halted> {
-        self.halted(Ask::Restart { resync_stopped })
+    fn restart(&self, _by: Option<String>, resync_stopped: bool, lease: Option<u64>) -> Later<Halted> {
+        self.halted(Ask::Restart { resync_stopped, lease })
     }
 
     fn pause(&self, sync: String, by: Option<String>) -> Later<SyncState> {
@@ -456,6 +455,27 @@ impl Door for House {
 
     fn resume(&self, sync: String, _by: Option<String>) -> Later<SyncState> {
         self.state(Ask::Resume { sync })
+    }
+
+    fn cancel_sync(&self, sync: String, by: Option<String>) -> Later<Vec<String>> {
+        let answer = self.ask(Ask::Cancel { sync, by });
+        Box::pin(async move {
+            match answer.await? {
+                Answer::Cancelled(runs) => Ok(runs),
+                other => Err(Refusal::Internal(format!("{other:?}"))),
+            }
+        })
+    }
+
+    fn reload(&self, by: Option<String>) -> Later<Reloaded> {
+        let inbox = self.0.inbox.clone();
+        Box::pin(async move {
+            tracing::info!(by = by.as_deref().unwrap_or("an unnamed app"), "asked to read the configuration again");
+            let going = || Refusal::Stopped("mingled is going down".into(), None);
+            let (sender, answer) = oneshot::channel();
+            inbox.send(Letter::Reload(Some(sender))).await.map_err(|_| going())?;
+            answer.await.map_err(|_| going())?
+        })
     }
 
     fn shutdown(&self, by: Option<String>) -> Later<()> {
@@ -467,24 +487,6 @@ impl Door for House {
     }
 
     fn check_remote(&self, remote: String) -> Later<RemoteChecked> {
-        let opening = boot::root(&self.0.config, &self.0.means, &remote);
-        let known: Vec<&str> = self.0.config.remotes.keys().map(String::as_str).collect();
-        let missing = Refusal::NotFound(format!("no remote {remote:?}"), Some(format!("the remotes are {}", known.join(", "))));
-        let inbox = self.0.inbox.clone();
-        Box::pin(async move {
-            let opening = opening.ok_or(missing)?;
-            let watch = clock::Stopwatch::start();
-            let greeted = async { remotes::open(opening).await?.greet().await };
-            let deadline = Duration::from_millis(limits::CHECK_MS_MAX);
-            let trouble = match tokio::time::timeout(deadline, greeted).await {
-                Ok(Ok(_)) => None,
-                Ok(Err(error)) => Some(Trouble { name: error.kind.name().into(), what: error.what, hint: error.hint }),
-                Err(_) => Some(Trouble { name: "broken".into(), what: "it did not answer in time".into(), hint: None }),
-            };
-            if trouble.is_none() {
-                let _ = inbox.try_send(Letter::Event(Event::LoginChanged(remote.as_str().into())));
-            }
-            Ok(RemoteChecked { remote, took: watch.elapsed(), trouble })
-        })
+        self.checked(remote)
     }
 }

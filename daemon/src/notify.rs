@@ -39,20 +39,38 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-/// The listening socket that the service manager opened for us, where there is one. To be asked once.
+/// What the service manager listens on for us.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// The socket for apps.
+    pub apps: Option<OwnedFd>,
+    /// The socket that gives no data.
+    pub status: Option<OwnedFd>,
+}
+
+/// The name (`FileDescriptorName=`) by which the socket that gives no data is told from the one for apps.
+const STATUS_NAME: &str = "mingle-status";
+
+/// The listening sockets that the service manager opened for us, where there are any. To be asked once.
 ///
 /// # Errors
-/// When what was handed over is no listening Unix socket: then the unit file is wrong, and serving elsewhere would hide it.
-pub fn inherited_socket(env: &Environment) -> Result<Option<OwnedFd>, String> {
+/// When what was handed over are not our listening Unix sockets: then a unit file is wrong, and serving elsewhere would hide it.
+pub fn inherited_sockets(env: &Environment) -> Result<Inherited, String> {
+    let mut inherited = Inherited::default();
     if env.text("LISTEN_PID") != Some(&std::process::id().to_string()) {
-        return Ok(None);
+        return Ok(inherited);
     }
+    let names: Vec<&str> = env.text("LISTEN_FDNAMES").map(|names| names.split(':').collect()).unwrap_or_default();
     let mut handed = listenfd::ListenFd::from_env();
-    match (handed.len(), handed.take_unix_listener(0)) {
-        (0, _) => Ok(None),
-        (1, Ok(Some(listener))) => Ok(Some(listener.into())),
-        (1, Ok(None)) => Ok(None),
-        (1, Err(error)) => Err(format!("the inherited socket is no listening Unix socket: {error}")),
-        (n, _) => Err(format!("{n} sockets were handed over, and mingled takes one")),
+    for at in 0..handed.len() {
+        let name = names.get(at).copied().unwrap_or_default();
+        let (place, what) = if name == STATUS_NAME { (&mut inherited.status, name) } else { (&mut inherited.apps, "for apps") };
+        match handed.take_unix_listener(at) {
+            Ok(Some(listener)) if place.is_none() => *place = Some(listener.into()),
+            Ok(Some(_)) => return Err(format!("two sockets {what} were handed over, and mingled takes one")),
+            Ok(None) => {}
+            Err(error) => return Err(format!("an inherited socket ({what}) is no listening Unix socket: {error}")),
+        }
     }
+    Ok(inherited)
 }

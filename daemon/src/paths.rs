@@ -7,7 +7,7 @@ use std::{
     ffi::OsStr,
     fs::{self, DirBuilder},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Component, Path, PathBuf},
 };
 
@@ -42,6 +42,10 @@ pub struct Paths {
     pub state: PathBuf,
     /// The socket that apps connect to.
     pub socket: PathBuf,
+    /// The socket that gives no data, where its owner alone may use it.
+    pub status_socket: PathBuf,
+    /// The place that `MINGLE_STATUS_SOCKET` gives it.
+    pub status_told: Option<PathBuf>,
 }
 
 impl Paths {
@@ -66,6 +70,8 @@ impl Paths {
             config: base("XDG_CONFIG_HOME", ".config")?,
             data: base("XDG_DATA_HOME", ".local/share")?,
             state,
+            status_socket: mingle_proto::place::status(&place),
+            status_told: absolute(env.get("MINGLE_STATUS_SOCKET")),
             socket: place.socket,
         })
     }
@@ -88,6 +94,16 @@ impl Paths {
         self.state.join("mingled.lock")
     }
 
+    /// Where the socket that gives no data lies; for a group, outside of every place that is closed to it.
+    #[must_use]
+    pub fn status_socket(&self, for_a_group: bool) -> &Path {
+        match &self.status_told {
+            Some(told) => told,
+            None if for_a_group => Path::new("/run/mingle-status/status.sock"),
+            None => &self.status_socket,
+        }
+    }
+
     /// The directory of the socket.
     #[must_use]
     pub fn socket_dir(&self) -> &Path {
@@ -104,6 +120,8 @@ fn absolute(value: Option<&OsStr>) -> Option<PathBuf> {
 pub enum Privacy {
     /// Others may look in, never write.
     ReadByOthers,
+    /// One group may look in, others not, and neither may write: 0750.
+    ReadByGroup,
     /// Nobody else at all: 0700.
     Ours,
 }
@@ -118,6 +136,28 @@ pub fn prepare_dir(path: &Path, privacy: Privacy) -> Result<(), Refusal> {
         Refusal::new(format!("cannot make the directory {}: {error}", path.display()), "check who owns the directory above it")
     })?;
     check_dir(path, privacy)
+}
+
+/// [`prepare_dir`] for a group of this number: the directory is 0750 and belongs to it.
+///
+/// # Errors
+/// When it is not fit, with the remedy.
+pub fn prepare_dir_of(path: &Path, group: u32) -> Result<(), Refusal> {
+    if !path.exists() {
+        prepare_dir(path, Privacy::Ours)?;
+    }
+    check_dir(path, Privacy::ReadByGroup)?;
+    let shown = path.display();
+    std::os::unix::fs::chown(path, None, Some(group))
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o750)))
+        .map_err(|error| {
+            Refusal::new(
+                format!("cannot give {shown} to group {group}: {error}"),
+                format!(
+                    "make mingled's user a member of that group, or run once as root: chgrp {group} {shown} && chmod 750 {shown}"
+                ),
+            )
+        })
 }
 
 /// The checks of [`prepare_dir`], on a directory that is there.
@@ -146,10 +186,11 @@ pub fn check_dir(path: &Path, privacy: Privacy) -> Result<(), Refusal> {
     let mode = about.st_mode & 0o777;
     let (unwanted, remedy) = match privacy {
         Privacy::ReadByOthers => (0o022, "go-w"),
+        Privacy::ReadByGroup => (0o027, "750"),
         Privacy::Ours => (0o077, "700"),
     };
     if mode & unwanted != 0 {
-        let who = if privacy == Privacy::Ours { "open to other users" } else { "writable by other users" };
+        let who = if privacy == Privacy::ReadByOthers { "writable by other users" } else { "open to other users" };
         return Err(Refusal::new(format!("{shown} is {who} (mode {mode:03o})"), format!("chmod {remedy} {shown}")));
     }
     for above in path.ancestors().skip(1) {

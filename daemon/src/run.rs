@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use mingle_core::{
-    ask::{News, Refusal},
+    ask::{News, Refusal, Reloaded},
     engine::{Answer, Ask, AskId, BoardCopy, Effect, Engine, Event},
     limits, run,
     schedule::{Name, StopReason},
@@ -19,25 +19,29 @@ use tokio::{
     task::JoinSet,
 };
 
+use self::reloading::Reloads;
 use crate::{
     alarm::Alarm,
     boot::{self, Known},
     clock,
-    config::Synchronous,
-    house::House,
+    config::{Config, Synchronous},
+    house::{House, Setup},
     ipc::{
-        Purpose,
+        Access, Purpose,
         listen::Socket,
         news::Newsroom,
         server::{Server, Settings},
     },
     keeper, login, notify,
     perform::{Site, perform, write_down},
-    remotes::{Means, http, settings::RemoteSettings},
+    reload::Prepared,
+    remotes::{Means, http},
     signals::Signal,
     start::Started,
     store::{Class, Options, Origin, Store, marks},
 };
+
+mod reloading;
 
 /// What comes into the loop.
 pub enum Letter {
@@ -45,11 +49,18 @@ pub enum Letter {
     Event(Event),
     /// An app asks, and waits for the answer.
     Ask(AskId, Ask, oneshot::Sender<Result<Answer, Refusal>>),
+    /// The configuration shall be read again; who asked hears what came of it.
+    Reload(Option<ReloadAsked>),
+    /// It was read.
+    Reloaded(Box<Result<Prepared, Refusal>>),
     /// The daemon shall end.
     Shutdown,
     /// Write the board into the log.
     Dump,
 }
+
+/// Where the answer to a reload goes.
+pub type ReloadAsked = oneshot::Sender<Result<Reloaded, Refusal>>;
 
 /// Runs the daemon until it is told to end.
 ///
@@ -109,13 +120,20 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let (inbox, letters) = mpsc::channel(limits::LETTERS_MAX);
     let (board, shown) = watch::channel(Arc::new(engine.copy()));
     let news = Arc::new(Newsroom::new());
-    let house =
-        House::new(store.clone(), inbox.clone(), shown, Arc::clone(&news), started.config.clone(), means.clone(), moved_aside);
+    let config = Arc::new(started.config.clone());
+    let (setup, in_force) = watch::channel(Arc::new(Setup::new(0, Arc::clone(&config), &means)));
+    let house = House::new(store.clone(), inbox.clone(), shown, Arc::clone(&news), in_force, means.clone());
+    if let Some(aside) = moved_aside {
+        let hint = format!("the damaged store is kept as {}; it may hold writes that were never sent", aside.display());
+        house.notices().stands("store_damaged", "store", hint);
+    }
     let (alarm, bells) = Alarm::new();
     let mut office = Office {
         engine,
         syncs,
-        remotes: started.config.remotes.clone(),
+        config,
+        setup,
+        reloads: Reloads::default(),
         means,
         store: store.clone(),
         sites: BTreeMap::new(),
@@ -128,35 +146,74 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         tasks: JoinSet::new(),
         inbox: inbox.clone(),
     };
+    match boot::orphaned(&office.store, &office.syncs) {
+        Ok(orphaned) => office.tell_orphaned(&orphaned),
+        Err(error) => tracing::warn!(%error, "whether syncs that are gone left changes behind is not known"),
+    }
     office.ring_for_crons();
-    let keeping = tokio::spawn(keeper::keep(store.clone(), inbox.clone()));
+    let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
     let listening = tokio::spawn(listen_to_commits(store.clone(), inbox.clone()));
     let ringing = tokio::spawn(listen_to_bells(bells, inbox.clone()));
-    let socket = match &started.inherited {
-        Some(fd) => Socket::inherited(fd.try_clone().context("failed to take the socket over")?)
+    let socket = match &started.inherited.apps {
+        Some(fd) => Socket::inherited(fd.try_clone().context("failed to take the socket over")?, Access::Owner)
             .context("failed to take the socket over")?,
         None => Socket::bind(&started.paths.socket).map_err(|error| anyhow::anyhow!("{error}; {}", error.hint()))?,
     };
-    let server = Server::start(socket, Arc::new(house), Settings::of(Purpose::Apps));
+    // Before anybody can connect: who was answered on one finds the other.
+    let status = status_socket(started, &house);
+    let server = Server::start(socket, Arc::new(house.clone()), Settings::of(Purpose::Apps));
+    let status = status.map(|socket| server.beside(socket, Arc::new(house.clone()), Settings::of(Purpose::Status)));
     tracing::info!(socket = %started.paths.socket.display(), store = %started.store_file.display(), syncs = office.syncs.len(), "started");
     notify::ready();
     let told = inbox.clone();
     let signalled = tokio::spawn(async move {
         while let Some(signal) = signals.recv().await {
-            let letter = if signal == Signal::Dump { Letter::Dump } else { Letter::Shutdown };
+            let letter = match signal {
+                Signal::Dump => Letter::Dump,
+                Signal::Reload => Letter::Reload(None),
+                Signal::Stop | Signal::StopNow => Letter::Shutdown,
+            };
             let _ = told.send(letter).await;
         }
     });
     office.work(letters).await;
     notify::stopping();
     server.stop_accepting();
+    status.iter().for_each(Server::stop_accepting);
     office.leave().await;
-    server.close().await;
+    let close_status = async {
+        if let Some(status) = status {
+            status.close().await;
+        }
+    };
+    tokio::join!(server.close(), close_status);
     for task in [listening, ringing, signalled, keeping] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }
     Ok(())
+}
+
+/// The socket that gives no data. Nothing depends on it, so a daemon without it goes on, and says so.
+fn status_socket(started: &Started, house: &House) -> Option<Socket> {
+    let group = started.config.status.group;
+    let access = group.map_or(Access::Owner, Access::Group);
+    let path = started.paths.status_socket(group.is_some());
+    let socket = match &started.inherited.status {
+        Some(fd) => fd
+            .try_clone()
+            .and_then(|fd| Socket::inherited(fd, access))
+            .map_err(|error| (error.to_string(), "check the unit file of the status socket".to_owned())),
+        None => Socket::bind_for(path, access).map_err(|error| (error.to_string(), error.hint())),
+    };
+    match socket {
+        Ok(socket) => Some(socket),
+        Err((error, hint)) => {
+            tracing::warn!(%error, %hint, "there is no status socket");
+            house.notices().stands("status_socket", "status.sock", format!("{error}; {hint}"));
+            None
+        }
+    }
 }
 
 /// What commits changed, as events: syncs that send hear of every change that their own replica did not bring.
@@ -199,7 +256,10 @@ type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
 struct Office {
     engine: Engine,
     syncs: BTreeMap<Name, Known>,
-    remotes: BTreeMap<String, RemoteSettings>,
+    /// In force.
+    config: Arc<Config>,
+    setup: watch::Sender<Arc<Setup>>,
+    reloads: Reloads,
     means: Means,
     store: Store,
     sites: BTreeMap<Name, Arc<Site>>,
@@ -234,6 +294,8 @@ impl Office {
                     self.handle(Event::Ask(id, ask));
                 }
                 Letter::Dump => self.dump(letters.len()),
+                Letter::Reload(asked) => self.reload(asked),
+                Letter::Reloaded(prepared) => self.reloaded(*prepared),
                 Letter::Shutdown if ending => {
                     // Asked twice: what is under way is dropped after its transaction; what was sent stays in doubt, and is looked up.
                     tracing::info!("asked again: ending now");
@@ -323,7 +385,7 @@ impl Office {
                 });
             }
             Effect::WatchLogin(remote) => {
-                let Some(settings) = self.remotes.get(&*remote).cloned() else { return };
+                let Some(settings) = self.config.remotes.get(&*remote).cloned() else { return };
                 let (means, board, inbox) = (self.means.clone(), self.board.subscribe(), self.inbox.clone());
                 tokio::spawn(login::watch(remote, settings, means, board, inbox));
             }
@@ -351,7 +413,7 @@ impl Office {
         }
     }
 
-    fn never_began(&mut self, run: String, sync: String, reason: StopReason) {
+    fn never_began(&mut self, run: String, sync: String, reason: Option<StopReason>) {
         let store = self.store.clone();
         self.tasks.spawn(async move {
             let written =

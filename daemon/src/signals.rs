@@ -1,5 +1,5 @@
 //! Owns: what the signals of the system mean: the first TERM or INT asks, the second insists, the third exits; USR1 asks for the
-//! state; HUP is kept for reloading. Must never know: what is done about them.
+//! state; HUP asks for the configuration to be read again. Must never know: what is done about them.
 
 use std::{
     io,
@@ -22,9 +22,11 @@ pub enum Signal {
     StopNow,
     /// Write the state into the log.
     Dump,
+    /// Read the configuration again.
+    Reload,
 }
 
-/// Messages that wait to be read. The two stops always fit: a dump is dropped when less than this is free.
+/// Messages that wait to be read. The two stops always fit: others are dropped when less than this is free.
 const WAITING_MAX: usize = 8;
 const FREE_FOR_STOPS: usize = 2;
 
@@ -42,26 +44,21 @@ pub fn listen() -> io::Result<mpsc::Receiver<Signal>> {
     thread::Builder::new().name("signals".into()).spawn(move || {
         let mut stops = 0_u32;
         for signal in signals.forever() {
-            if let Some(message) = read(signal, &mut stops) {
-                send(&sender, message);
-            }
+            send(&sender, read(signal, &mut stops));
         }
     })?;
     Ok(receiver)
 }
 
-fn read(signal: i32, stops: &mut u32) -> Option<Signal> {
+fn read(signal: i32, stops: &mut u32) -> Signal {
     match signal {
-        SIGHUP => {
-            tracing::info!("SIGHUP: reloading the configuration is not built yet; restart mingled instead");
-            None
-        }
-        SIGUSR1 => Some(Signal::Dump),
+        SIGHUP => Signal::Reload,
+        SIGUSR1 => Signal::Dump,
         _ => {
             *stops += 1;
             match *stops {
-                1 => Some(Signal::Stop),
-                2 => Some(Signal::StopNow),
+                1 => Signal::Stop,
+                2 => Signal::StopNow,
                 _ => signal_hook::low_level::exit(128 + signal),
             }
         }
@@ -69,7 +66,7 @@ fn read(signal: i32, stops: &mut u32) -> Option<Signal> {
 }
 
 fn send(sender: &mpsc::Sender<Signal>, message: Signal) {
-    if message == Signal::Dump && sender.capacity() <= FREE_FOR_STOPS {
+    if matches!(message, Signal::Dump | Signal::Reload) && sender.capacity() <= FREE_FOR_STOPS {
         return;
     }
     // It fails when nobody listens any more: then the process is ending anyway.
@@ -84,7 +81,7 @@ mod tests {
     fn signals_become_messages() {
         let mut stops = 0;
         let heard: Vec<_> = [SIGHUP, SIGUSR1, SIGTERM, SIGHUP, SIGINT].iter().map(|signal| read(*signal, &mut stops)).collect();
-        assert_eq!(heard, [None, Some(Signal::Dump), Some(Signal::Stop), None, Some(Signal::StopNow)]);
+        assert_eq!(heard, [Signal::Reload, Signal::Dump, Signal::Stop, Signal::Reload, Signal::StopNow]);
     }
 
     #[test]

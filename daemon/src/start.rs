@@ -4,7 +4,7 @@
 //! Nothing is opened before the lock is held, and nothing is locked before the configuration is good: a daemon with a bad
 //! configuration must not keep a good one from running.
 
-use std::{os::fd::OwnedFd, path::PathBuf};
+use std::path::PathBuf;
 
 use crate::{
     config::{self, Config, Known, Problem, Where},
@@ -23,8 +23,8 @@ pub struct Started {
     pub store_file: PathBuf,
     /// What it is to do.
     pub config: Config,
-    /// A listening socket from the service manager; to be served instead of one of our own.
-    pub inherited: Option<OwnedFd>,
+    /// Listening sockets from the service manager; to be served instead of our own.
+    pub inherited: notify::Inherited,
     /// Held until the store is closed and the socket is gone: drop it last.
     pub lock: Lock,
 }
@@ -69,7 +69,7 @@ impl StartError {
             Self::Place(refusal) => refusal.hint.clone(),
             Self::Config(_) => "`mingled config check` says this without starting".into(),
             Self::Lock(error) => error.hint(),
-            Self::Handed(_) => "check [Socket] in the unit file: one ListenStream, a path".into(),
+            Self::Handed(_) => "check [Socket] in the unit files: one ListenStream, a path; FileDescriptorName=mingle-status for the status socket".into(),
         }
     }
 }
@@ -90,7 +90,7 @@ pub fn start(env: &Environment, known: &dyn Known) -> Result<Started, StartError
     prepare(&paths, &store_file)?;
     let lock = Lock::take(&paths.lock_file())?;
     paths::check_file(&store_file)?;
-    let inherited = notify::inherited_socket(env).map_err(StartError::Handed)?;
+    let inherited = notify::inherited_sockets(env).map_err(StartError::Handed)?;
     Ok(Started { paths, store_file, config, inherited, lock })
 }
 

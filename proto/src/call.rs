@@ -55,6 +55,9 @@ pub struct Method {
     pub params: fn(&RawValue) -> Result<Raw, Error>,
     /// The same for an answer.
     pub answer: fn(&RawValue) -> Result<Raw, Error>,
+    /// The schemas of both.
+    #[cfg(feature = "schema")]
+    pub schemas: fn(&mut schemars::SchemaGenerator) -> (schemars::Schema, schemars::Schema),
 }
 
 /// Reads the parameters of a method; None stands for `{}`.
@@ -124,6 +127,8 @@ macro_rules! methods {
             right: Right::$right,
             params: params_again::<$call>,
             answer: answer_again::<$call>,
+            #[cfg(feature = "schema")]
+            schemas: |generator| (<$call as schemars::JsonSchema>::json_schema(generator), generator.subschema_for::<$answer>()),
         },)+];
     };
 }
@@ -143,10 +148,14 @@ methods! {
     Status, "status", Operate, StatusAnswer, "the daemon, every sync, and what needs a person";
     Stop, "stop", Operate, StateAnswer, "suspends all runs and refuses new ones; apps go on";
     Restart, "restart", Operate, StateAnswer, "accepts runs again";
+    Reload, "reload", Operate, ReloadAnswer, "reads the configuration again and applies what changed";
+    RpcDiscover, "rpc.discover", Operate, Raw, "every method with its parameters and answer, as an OpenRPC document";
     Shutdown, "shutdown", Operate, ShutdownAnswer, "ends the daemon";
     SyncRun, "sync.run", Operate, SyncRunAnswer, "runs a sync as soon as it may";
     SyncPause, "sync.pause", Operate, SyncStateAnswer, "suspends one sync until it is resumed";
     SyncResume, "sync.resume", Operate, SyncStateAnswer, "lets a paused sync run again";
+    SyncCancel, "sync.cancel", Operate, SyncCancelAnswer, "ends the run of a sync for good";
+    SyncGet, "sync.get", Operate, SyncDefinition, "one sync as it is defined";
     SyncList, "sync.list", Operate, SyncListAnswer, "the syncs that are defined";
     Explain, "explain", Operate, ExplainAnswer, "every reason why a sync does not run now, and when it will";
     History, "history", Operate, HistoryAnswer, "past runs, the latest first, in pages";

@@ -73,6 +73,7 @@ impl Name {
 
 /// Why a call was refused: JSON-RPC's error object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Error {
     /// See [`Name::code`].
     pub code: i64,
@@ -85,6 +86,7 @@ pub struct Error {
 
 /// The `data` of an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Details {
     /// What an app switches on.
     pub name: Name,

@@ -13,6 +13,7 @@ pub const NOTIFICATIONS: &[&str] = &[Changed::METHOD, Event::METHOD];
 
 /// `changed`: one page of a subscription's feed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Changed {
     /// Of which.
     pub subscription: u64,
@@ -76,6 +77,7 @@ words! {
 
 /// A run began, goes on, or ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunEvent {
     /// Where it is.
     pub step: RunStep,
@@ -107,6 +109,7 @@ pub struct RunEvent {
 
 /// A sync is in another state, or (no `sync`) the daemon as a whole is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyncEvent {
     /// Which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,6 +130,7 @@ pub struct SyncEvent {
 
 /// A conflict came, or was resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConflictEvent {
     /// Its id: `c-...`.
     pub conflict: String,
@@ -143,6 +147,7 @@ pub struct ConflictEvent {
 
 /// A rejection came, or was resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RejectionEvent {
     /// Its id: `j-...`.
     pub rejection: String,
@@ -164,6 +169,7 @@ pub struct RejectionEvent {
 
 /// Something needs a person, or no longer does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AttentionEvent {
     /// Stable, for code.
     pub name: String,
@@ -191,6 +197,32 @@ impl Event {
             Body::Rejection(_) => Topic::Rejection,
             Body::Attention(_) => Topic::Attention,
         }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Event {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Event".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let body = |topic: Topic, schema: schemars::Schema| serde_json::json!({ "properties": { "topic": { "const": topic.word() } }, "allOf": [schema] });
+        let bodies = [
+            body(Topic::Run, generator.subschema_for::<RunEvent>()),
+            body(Topic::Sync, generator.subschema_for::<SyncEvent>()),
+            body(Topic::Conflict, generator.subschema_for::<ConflictEvent>()),
+            body(Topic::Rejection, generator.subschema_for::<RejectionEvent>()),
+            body(Topic::Attention, generator.subschema_for::<AttentionEvent>()),
+        ];
+        let topic = generator.subschema_for::<Topic>();
+        schemars::json_schema!({
+            "type": "object",
+            "description": "One event of a topic, flat.",
+            "properties": { "subscription": { "type": "integer" }, "topic": topic, "at": { "type": "string" } },
+            "required": ["subscription", "topic", "at"],
+            "oneOf": bodies
+        })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod event;
 pub mod frame;
 pub mod limits;
 pub mod message;
+pub mod openrpc;
 pub mod place;
 mod words;
 

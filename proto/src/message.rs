@@ -18,6 +18,17 @@ use crate::{
 #[derive(Clone)]
 pub struct Id<'a>(Cow<'a, RawValue>);
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Id<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["integer", "string"], "description": "The id of a call, as it was written." })
+    }
+}
+
 impl<'a> Id<'a> {
     /// The id a client counts with.
     #[must_use]

@@ -90,6 +90,12 @@ pub fn socket(environment: impl Fn(&str) -> Option<OsString>) -> Result<Place, N
     Ok(Place { socket, directory, rule })
 }
 
+/// Where the socket that gives no data is: beside the one for apps.
+#[must_use]
+pub fn status(place: &Place) -> PathBuf {
+    place.directory.join(STATUS_SOCKET_NAME)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ macro_rules! choice {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name { $($(#[$about])* #[serde(rename = $word)] $variant,)+ }
         $crate::words::common!($name { $($variant = $word,)+ });
+        $crate::words::schema!($name, "One of these words.", $($word,)+);
     };
 }
 
@@ -22,6 +23,7 @@ macro_rules! words {
             Unknown,
         }
         $crate::words::common!($name { $($variant = $word,)+ } Unknown);
+        $crate::words::schema!($name, "One of these words, or one of a newer daemon.", $($word,)+);
     };
 }
 
@@ -57,4 +59,20 @@ macro_rules! common {
     };
 }
 
-pub(crate) use {choice, common, words};
+/// The words as a schema: serde's `other` has no form there, and those that an answer may say can grow.
+macro_rules! schema {
+    ($name:ident, $about:literal, $($word:literal,)+) => {
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "description": $about, "enum": [$($word),+] })
+            }
+        }
+    };
+}
+
+pub(crate) use {choice, common, schema, words};

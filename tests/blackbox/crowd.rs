@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 const LOCAL: &str = "[collection.busy]\n[collection.shared]\n[collection.mine]\n[collection.counters]\n[collection.notes]\n";
 
 const RECORDS: usize = 200;
-const CHANGES: usize = 20_000;
+const CHANGES: usize = 200_000;
 /// What a socket and its writer may hold of changes that are told already.
 const AHEAD_BYTES: usize = 1 << 20;
 
 /// E3: a subscriber that sleeps through it all costs constant memory, and wakes to one state a record.
 #[test]
-fn a_subscriber_asleep_through_20_000_changes_gets_each_record_once() {
+fn a_subscriber_asleep_through_200_000_changes_gets_each_record_once() {
     let daemon = Daemon::with(LOCAL);
     let mut writer = daemon.app("writer");
-    let text = "x".repeat(1000);
+    let text = "x".repeat(300);
     let write = |writer: &mut App, round: usize| {
         let writes: Vec<Value> = (0..RECORDS)
             .map(|n| {
@@ -41,22 +41,32 @@ fn a_subscriber_asleep_through_20_000_changes_gets_each_record_once() {
     }
     let before = daemon.resident_bytes();
     let rounds = CHANGES / RECORDS;
+    let mut last: BTreeMap<String, Value> = BTreeMap::new();
+    let mut told = 0;
+    let mut hear = |sleeper: &mut App, last: &mut BTreeMap<String, Value>| {
+        let mut changed = sleeper.hear("changes", |message| message["method"] == "changed");
+        let params = changed["params"].take();
+        for change in params["changes"].as_array().expect("changes") {
+            told += 1;
+            last.insert(change["id"].as_str().expect("an id").to_owned(), change["data"]["round"].clone());
+        }
+        params
+    };
+    let mut looks = 0;
     for round in 20..20 + rounds {
         write(&mut writer, round);
+        // Who takes nothing for 30 s is closed: it turns over in its sleep.
+        if round % 100 == 0 {
+            hear(&mut sleeper, &mut last);
+            looks += 1;
+        }
     }
     let grown = daemon.resident_bytes().saturating_sub(before);
     assert!(grown < 24 << 20, "the daemon grew by {grown} bytes for one that sleeps");
 
     let seq = writer.must("status", json!({}))["seq"].as_u64().expect("a seq");
-    let mut last: BTreeMap<String, Value> = BTreeMap::new();
-    let mut told = 0;
     loop {
-        let changed = sleeper.hear("changes", |message| message["method"] == "changed");
-        let params = &changed["params"];
-        for change in params["changes"].as_array().expect("changes") {
-            told += 1;
-            last.insert(change["id"].as_str().expect("an id").to_owned(), change["data"]["round"].clone());
-        }
+        let params = hear(&mut sleeper, &mut last);
         if params["more"] == false && params["seq"].as_u64().is_some_and(|at| at >= seq) {
             break;
         }
@@ -66,9 +76,55 @@ fn a_subscriber_asleep_through_20_000_changes_gets_each_record_once() {
         CHANGES + 19 * RECORDS,
         grown >> 10
     );
-    assert!(told <= RECORDS + AHEAD_BYTES / 1000, "told {told} states of {RECORDS} records");
+    assert!(told <= RECORDS * (1 + looks) + AHEAD_BYTES / 300, "told {told} states of {RECORDS} records");
     assert_eq!(last.len(), RECORDS);
     assert!(last.values().all(|round| *round == json!(19 + rounds)), "the last state of each");
+}
+
+/// A thousand apps at once, each with a subscription: all are told of a change, and none keeps a call of another waiting.
+#[test]
+fn a_thousand_connections_are_all_served() {
+    const APPS: usize = 1_000;
+    // This process has an end of each.
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("descriptors");
+    let daemon = Daemon::with(LOCAL);
+    let mut writer = daemon.app("writer");
+    let before = daemon.resident_bytes();
+    let mut apps: Vec<App> = (0..APPS)
+        .map(|n| {
+            let mut app = daemon.app(&format!("app{n}"));
+            app.must("subscribe", json!({ "collections": ["shared"], "initial": false, "data": true }));
+            app
+        })
+        .collect();
+    assert_eq!(writer.must("status", json!({}))["apps"].as_array().map(Vec::len), Some(APPS + 1));
+    let watch = Watch::start();
+    writer.put("shared", "one", &json!({ "n": 1 }));
+    for app in &mut apps {
+        let changed = app.hear("the change", |message| message["method"] == "changed");
+        assert_eq!(changed["params"]["changes"][0]["data"], json!({ "n": 1 }));
+    }
+    let (told, each) = (watch.elapsed(), daemon.resident_bytes().saturating_sub(before) / APPS as u64);
+    for app in &mut apps {
+        assert_eq!(app.get("shared", "one"), Some(json!({ "n": 1 })));
+    }
+    eprintln!("{APPS} connections: a change told to all in {told:?}, {each} bytes each");
+    assert!(told < Duration::from_secs(10), "{told:?}");
+    assert!(each < 64 << 10, "a connection costs {each} bytes");
+    // The next ones are let in up to the limit, then told so; those that are in go on.
+    let mut more: Vec<App> = Vec::new();
+    let full = loop {
+        match App::try_connect(&daemon.socket(), "more") {
+            Ok(app) if more.len() < 100 => more.push(app),
+            Ok(_) => break false,
+            Err(_) => break true,
+        }
+    };
+    assert!(full, "the limit holds: {} more", more.len());
+    writer.put("shared", "one", &json!({ "n": 2 }));
+    apps[APPS - 1].hear("the change", |message| message["params"]["changes"][0]["data"]["n"] == 2);
 }
 
 #[test]

@@ -4,11 +4,16 @@
 mod acceptance;
 mod bad_input;
 mod bench;
+mod clients;
+mod copies;
 mod crowd;
 mod end_to_end;
 mod freeze;
 mod hostile;
+mod leases;
 mod real_tables;
+mod reloads;
 mod salesforce;
 mod shapes;
+mod status_socket;
 mod stop;

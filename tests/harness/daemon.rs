@@ -86,6 +86,12 @@ impl Home {
         self.dir.path().join("r/mingle/mingle.sock")
     }
 
+    /// The socket that gives no data.
+    #[must_use]
+    pub fn status_socket(&self) -> PathBuf {
+        self.dir.path().join("r/mingle/status.sock")
+    }
+
     /// The lock.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
@@ -144,9 +150,15 @@ impl Home {
     /// When it does not end in time, or cannot be started.
     #[must_use]
     pub fn mingle(&self, words: &[&str]) -> Output {
+        ends(self.command(words))
+    }
+
+    /// `mingle` with these words as a command in this home. It is killed when this process goes away.
+    #[must_use]
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = servers::tied(&Command::new(mingle()));
         command.env_clear().envs(self.environment()).current_dir(self.dir.path()).args(words);
-        ends(command)
+        command
     }
 
     /// Runs `mingle` with these words; it must end with this code. What it printed.

@@ -120,7 +120,7 @@ pub fn root() -> PathBuf {
 
 /// Starts a process. What [`tied`] uses kills it when the *thread* that started it ends, so all are started by one that lives as
 /// long as this process.
-pub(crate) fn spawn(command: Command) -> Result<Child, String> {
+pub fn spawn(command: Command) -> Result<Child, String> {
     type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
     static STARTER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
     let starter = STARTER.get_or_init(|| {

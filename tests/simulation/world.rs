@@ -340,11 +340,11 @@ impl World {
     }
 
     pub fn ask_stop(&mut self) {
-        self.ask(Ask::Stop { by: Some("tester".into()) });
+        self.ask(Ask::Stop { by: Some("tester".into()), lease: None });
     }
 
     pub fn ask_restart(&mut self, resync_stopped: bool) {
-        self.ask(Ask::Restart { resync_stopped });
+        self.ask(Ask::Restart { resync_stopped, lease: None });
     }
 
     pub fn ask_pause(&mut self, sync: &str) {

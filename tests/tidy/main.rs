@@ -7,6 +7,7 @@ mod files;
 mod house;
 mod knows;
 mod lawless;
+mod openrpc;
 mod places;
 mod reach;
 mod readme;

@@ -166,7 +166,7 @@ impl At {
 
     /// Says why the command failed, and what a person may do.
     pub fn complain(&mut self, failure: &Failure) {
-        if matches!(failure, Failure::Unread) {
+        if matches!(failure, Failure::Unread | Failure::Ended(_)) {
             return;
         }
         // What was printed before the failure is true, and comes first.

@@ -70,6 +70,9 @@ pub enum Failure {
         /// What a person may do; may be empty.
         hint: String,
     },
+    /// A command that we ran for somebody has ended, and said whatever it had to say.
+    #[error("the command ended with {0}")]
+    Ended(u8),
     /// Nobody reads our output any more: that is no failure (`mingle list issues | head`).
     #[error("nobody reads the output")]
     Unread,
@@ -104,7 +107,17 @@ impl Failure {
             Self::Connect(ConnectError::Hello(error)) | Self::Call(error) => of_call(error),
             Self::Connect(_) | Self::Gone { .. } => Exit::NoDaemon,
             Self::Said { exit, .. } => *exit,
-            Self::Unread => Exit::Done,
+            Self::Ended(0) | Self::Unread => Exit::Done,
+            Self::Ended(_) => Exit::Failed,
+        }
+    }
+
+    /// The code of the process: that of the command which ran, or our own.
+    #[must_use]
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Self::Ended(code) => ExitCode::from(*code),
+            other => other.exit().into(),
         }
     }
 
@@ -115,7 +128,7 @@ impl Failure {
             Self::Connect(error) => error.hint(),
             Self::Call(error) => of_call_hint(error),
             Self::Gone { hint, .. } | Self::Said { hint, .. } => hint.clone(),
-            Self::Unread => String::new(),
+            Self::Ended(_) | Self::Unread => String::new(),
         }
     }
 }

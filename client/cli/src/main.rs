@@ -2,6 +2,7 @@
 //! does.
 
 mod at;
+mod backup;
 mod changes;
 mod clock;
 mod config;
@@ -13,6 +14,7 @@ mod get;
 mod history;
 mod input;
 mod interrupt;
+mod lease;
 mod list;
 
 mod patch;
@@ -22,11 +24,13 @@ mod program;
 mod progress;
 mod put;
 mod rejection;
+mod reload;
 mod remote;
 mod restart;
 mod resume;
 mod shutdown;
 mod socket_path;
+mod sql;
 mod status;
 mod stop;
 mod sync;
@@ -71,6 +75,7 @@ enum Command {
     Wait(wait::Wait),
     Stop(stop::Stop),
     Restart(restart::Restart),
+    Reload(reload::Reload),
     Shutdown(shutdown::Shutdown),
     Pause(pause::Pause),
     Resume(resume::Resume),
@@ -92,6 +97,10 @@ enum Command {
     #[command(subcommand)]
     Config(config::Config),
     SocketPath(socket_path::SocketPath),
+    Sql(sql::Sql),
+    Export(sql::Export),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
 }
 
 fn main() -> ExitCode {
@@ -103,7 +112,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             at.complain(&failure);
-            failure.exit().into()
+            failure.code()
         }
     }
 }
@@ -117,6 +126,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Wait(wait) => wait.run(at),
         Command::Stop(stop) => stop.run(at),
         Command::Restart(restart) => restart.run(at),
+        Command::Reload(reload) => reload.run(at),
         Command::Shutdown(shutdown) => shutdown.run(at),
         Command::Pause(pause) => pause.run(at),
         Command::Resume(resume) => resume.run(at),
@@ -133,6 +143,10 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Profile(profile) => profile.run(at),
         Command::Config(config) => config.run(at),
         Command::SocketPath(socket_path) => socket_path.run(at),
+        Command::Sql(sql) => sql.run(at),
+        Command::Export(export) => export.run(at),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
     }
 }
 
@@ -164,6 +178,10 @@ mod tests {
         check("mingle sync a --wait", Ok(()));
         check("mingle wait w-1 --timeout 5s", Ok(()));
         check("mingle restart --resync-stopped", Ok(()));
+        check("mingle stop", Ok(()));
+        check("mingle stop --while rsync -a --json x -- y", Ok(()));
+        check("mingle stop --while", Err(2));
+        check("mingle reload", Ok(()));
         check("mingle put a {} --overwrite", Ok(()));
         check("mingle put a b {} --if-seq 3 --merge", Ok(()));
         check("mingle list a x=1 y>=2 --order=-x,id --limit 5", Ok(()));

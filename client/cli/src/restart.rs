@@ -1,6 +1,6 @@
 //! Owns: `mingle restart`. Must never know: which runs were stopped.
 
-use mingle_client::call::{self, StateAnswer};
+use mingle_client::call::{self, DaemonState, StateAnswer};
 
 use crate::{
     at::At,
@@ -18,12 +18,15 @@ pub struct Restart {
 
 impl Restart {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        at.show(call::Restart { resync_stopped: self.resync_stopped }, text)?;
-        Ok(Exit::Done)
+        let answer = at.show(call::Restart { resync_stopped: self.resync_stopped }, text)?;
+        Ok(if answer.state == DaemonState::Running { Exit::Done } else { Exit::Waits })
     }
 }
 
 fn text(answer: &StateAnswer) -> String {
+    if answer.state != DaemonState::Running {
+        return format!("{}: an app holds a stop until its connection ends; `mingle status` names it", answer.state);
+    }
     match answer.runs.as_slice() {
         [] => format!("{}: runs are accepted again", answer.state),
         runs => plain(&format!(

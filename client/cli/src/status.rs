@@ -58,7 +58,12 @@ fn daemon(status: &StatusAnswer, now: Timestamp) -> String {
         DaemonState::Running => format!("mingled is running ({facts})"),
         DaemonState::Stopping => format!("mingled is stopping since {since}{by}: runs come to a safe point ({facts})"),
         DaemonState::Stopped => {
-            format!("mingled has stopped all runs, since {since}{by} ({facts})\napps go on; `mingle restart` accepts runs again")
+            let ends = if status.lease {
+                "the stop ends with the connection that holds it"
+            } else {
+                "`mingle restart` accepts runs again"
+            };
+            format!("mingled has stopped all runs, since {since}{by} ({facts})\napps go on; {ends}")
         }
         DaemonState::Unknown => format!("mingled is in a state that this mingle does not know ({facts})"),
     }
@@ -184,6 +189,8 @@ mod tests {
     #[test]
     fn the_daemon() {
         check(&base(), &["mingled is running (build 0.1.0, up 3 h, store 4.0 MiB, 0 apps connected)", "no sync is defined"]);
+        let leased = StatusAnswer { state: DaemonState::Stopped, lease: true, by: Some("backup".into()), ..base() };
+        check(&leased, &["by backup", "ends with the connection"]);
         let stopped = StatusAnswer { state: DaemonState::Stopped, by: Some("mingle".into()), ..base() };
         check(&stopped, &["stopped all runs, since 2 h ago, by mingle", "`mingle restart`"]);
         let config = ConfigStatus { path: "/c".into(), found: false, looked: vec!["/c/config.toml".into()] };

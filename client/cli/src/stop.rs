@@ -1,24 +1,59 @@
 //! Owns: `mingle stop`. Must never know: how a run stops.
 
-use mingle_client::call::{self, DaemonState, StateAnswer};
+use std::{ffi::OsString, time::Duration};
+
+use mingle_client::{
+    blocking::Client,
+    call::{self, DaemonState, StateAnswer},
+};
 
 use crate::{
     at::At,
+    clock::{self, Deadline},
     exit::{Exit, Failure},
+    lease,
     words::{count, plain},
 };
 
 /// Suspend all runs and refuse new ones, until `mingle restart`. Apps go on.
 #[derive(Debug, clap::Args)]
-pub struct Stop {}
+pub struct Stop {
+    /// Only as long as this command runs: it begins when no run is on any more, and `mingle stop` ends with its exit code.
+    #[arg(long = "while", value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// How long runs may take to their safe point: a batch is a transaction of milliseconds, a request that is under way is dropped.
+const AT_REST_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether they have.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Stop {
-    #[expect(clippy::unused_self, reason = "every subcommand is run the same way")]
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        at.with_any_version()?;
-        at.show(call::Stop { lease: false }, text)?;
-        Ok(Exit::Done)
+        if self.command.is_empty() {
+            at.with_any_version()?;
+            at.show(call::Stop { lease: false }, text)?;
+            return Ok(Exit::Done);
+        }
+        let mut client = Client::open(at.options())?;
+        client.stop(call::Stop { lease: true })?;
+        at_rest(&mut client)?;
+        lease::run(at, client, &self.command)
     }
+}
+
+/// Waits until no run is on.
+pub fn at_rest(client: &mut Client) -> Result<(), Failure> {
+    let until = Deadline::after(Some(AT_REST_WITHIN));
+    while client.status(call::Status {})?.state == DaemonState::Stopping {
+        if until.passed() {
+            let what = format!("runs did not come to a safe point within {} s", AT_REST_WITHIN.as_secs());
+            return Err(Failure::said(Exit::Timeout, what, "`mingle status` shows them; nothing was started"));
+        }
+        clock::pause(LOOK_AGAIN);
+    }
+    Ok(())
 }
 
 fn text(answer: &StateAnswer) -> String {

@@ -19,6 +19,11 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| plain(&cell).replace('\n', " ")).collect());
     }
 
+    /// One more row, of as many cells as there are.
+    pub fn cells(&mut self, cells: Vec<String>) {
+        self.rows.push(cells.into_iter().map(|cell| plain(&cell).replace('\n', " ")).collect());
+    }
+
     /// A remark about the row above, set in.
     pub fn remark(&mut self, text: &str) {
         self.rows.push(vec![format!("  {}", plain(text).replace('\n', " "))]);

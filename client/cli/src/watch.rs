@@ -67,7 +67,7 @@ fn follow(at: &mut At, subscription: &mut Subscription) -> Result<CallError, Fai
     for update in subscription {
         match update {
             Ok(Update::Changed(changed)) => show(at, &changed)?,
-            Ok(Update::Event(_)) => {}
+            Ok(Update::Event(_) | Update::Again) => {}
             Err(lost @ CallError::Lost { .. }) => return Ok(lost),
             Err(error) => return Err(error.into()),
         }

@@ -14,8 +14,8 @@ mod operate;
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
 pub use operate::{
-    Ability, Accepted, Attention, Configured, DaemonState, Explained, Halted, Holding, Page, Progress, RemoteChecked, RemoteRow,
-    RunMode, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
+    Ability, Accepted, Attention, Configured, DaemonState, Explained, Halted, Holding, Page, Progress, Reloaded, RemoteChecked,
+    RemoteRow, RunMode, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
 };
 
 /// A record's data as JSON text (an object), as stored.

@@ -3,7 +3,7 @@
 //!
 //! One owner, one loop: `handle(now, event, effects)`. Each effect that is a piece of a run ends in exactly one [`Event::Run`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     ask::{self, Accepted, DaemonState, Halted, Refusal, RunMode, RunRequest, RunState, RunWaited, SyncState, Trouble},
@@ -15,11 +15,17 @@ use crate::{
 };
 
 mod asked;
+mod cancelled;
+mod defined;
+mod halted;
 mod ids;
 mod shown;
 #[cfg(test)]
 mod tests;
 
+pub use defined::Defined;
+use defined::Then;
+use halted::{Holder, Stopped};
 use ids::Ids;
 pub use shown::{BoardCopy, SyncShown};
 
@@ -55,6 +61,10 @@ pub enum Event {
     Ask(AskId, Ask),
     /// What was to be written down is, or why not.
     Written(AskId, Result<(), Refusal>),
+    /// The connection that held this lease is gone.
+    Released(u64),
+    /// Syncs are defined in another way now; those that are not named stay as they are.
+    Defined(Vec<(Name, Defined)>),
     /// The credentials of a remote are others now, or a check found them good.
     LoginChanged(Name),
     /// The daemon ends: runs stop, nothing new begins.
@@ -70,11 +80,15 @@ pub enum Ask {
     Stop {
         /// Who.
         by: Option<String>,
+        /// The connection that it ends with; none: it is written down, and holds until a restart.
+        lease: Option<u64>,
     },
     /// Accept runs again.
     Restart {
         /// Make due what the stop ended.
         resync_stopped: bool,
+        /// The lease that ends with it: that of the connection which asks.
+        lease: Option<u64>,
     },
     /// Suspend one sync.
     Pause {
@@ -87,6 +101,13 @@ pub enum Ask {
     Resume {
         /// Which.
         sync: String,
+    },
+    /// End the run of a sync for good, and the one that is asked for.
+    Cancel {
+        /// Which.
+        sync: String,
+        /// Who.
+        by: Option<String>,
     },
     /// Tell when this run has ended.
     WaitRun {
@@ -106,6 +127,8 @@ pub enum Answer {
     Halted(Halted),
     /// To `Pause` and `Resume`.
     State(SyncState),
+    /// To `Cancel`: the runs that end, or never begin.
+    Cancelled(Vec<String>),
     /// To `WaitRun`.
     Waited(RunWaited),
     /// To `WaitRun`: no such run is queued or on; history may know it.
@@ -168,8 +191,8 @@ pub enum Effect {
         run: String,
         /// Which sync.
         sync: String,
-        /// What ended it.
-        reason: StopReason,
+        /// What ended it; none: it was cancelled.
+        reason: Option<StopReason>,
     },
     /// Answer an app.
     Answer(AskId, Result<Answer, Refusal>),
@@ -188,6 +211,10 @@ struct Sync {
     run_id: Option<String>,
     /// The id and the wishes of the run that is asked for.
     asked: Option<Wish>,
+    /// The run that is on was cancelled: nothing brings it back, however it comes to its end.
+    cancelled: bool,
+    /// What takes its place once the run that is on has ended.
+    then: Option<Then>,
     /// The state last told.
     told: Option<SyncState>,
     /// Since when it has failed without a success between.
@@ -201,14 +228,6 @@ struct Wish {
     mode: Mode,
     force: bool,
     accept_deletes: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Stopped {
-    since: Timestamp,
-    by: Option<String>,
-    /// Syncs whose runs this stop ended.
-    ended: BTreeSet<String>,
 }
 
 /// The engine.
@@ -239,20 +258,10 @@ impl Engine {
         let mut board = Board::default();
         let mut known = BTreeMap::new();
         for (name, facts) in syncs {
-            board.jobs.insert(name.clone(), facts.job);
-            let sync = Sync {
-                collection: facts.collection,
-                direction: facts.direction,
-                run: None,
-                run_id: None,
-                asked: None,
-                told: None,
-                failing_since: None,
-                trouble: None,
-            };
-            known.insert(name, sync);
+            known.insert(name.clone(), Sync::of(&facts));
+            board.jobs.insert(name, facts.job);
         }
-        let stopped = stopped.map(|(since, by, ended)| Stopped { since, by, ended: ended.into_iter().collect() });
+        let stopped = stopped.map(|(since, by, ended)| Stopped::written(Holder { since, by }, ended));
         let conditions = Conditions { stopped: stopped.is_some().then_some(StopReason::User), ..Conditions::default() };
         Self {
             board,
@@ -284,6 +293,8 @@ impl Engine {
                 self.writing.remove(&id);
                 effects.push(Effect::Answer(id, Err(refusal)));
             }
+            Event::Released(lease) => self.released(lease, effects),
+            Event::Defined(syncs) => self.defined(now, syncs, effects),
             Event::LoginChanged(remote) => {
                 let known = self.board.remotes.entry(remote.clone()).or_default();
                 if std::mem::replace(&mut known.needs_login, false) {
@@ -321,7 +332,8 @@ impl Engine {
             None => (DaemonState::Running, self.began, None),
             Some(stopped) => {
                 let state = if self.quiet() { DaemonState::Stopped } else { DaemonState::Stopping };
-                (state, stopped.since, stopped.by.clone())
+                let Holder { since, by } = stopped.holder().cloned().unwrap_or(Holder { since: self.began, by: None });
+                (state, since, by)
             }
         }
     }
@@ -441,8 +453,12 @@ impl Engine {
             _ => {}
         }
         sync.trouble.clone_from(&trouble);
-        let stopped_by_stop = matches!(end, End::Stopped(StopReason::User | StopReason::App));
-        if stopped_by_stop && let Some(stopped) = &mut self.stopped {
+        let stopped_by_stop = matches!(outcome.ended, Ended::Stopped(StopReason::User | StopReason::App));
+        let cancelled = std::mem::take(&mut sync.cancelled);
+        if stopped_by_stop
+            && !cancelled
+            && let Some(stopped) = &mut self.stopped
+        {
             stopped.ended.insert(name.to_string());
         }
         effects.push(Effect::Over(name.clone()));
@@ -479,6 +495,7 @@ impl Engine {
         for id in self.waiting.remove(&run_id).unwrap_or_default() {
             effects.push(Effect::Answer(id, Ok(Answer::Waited(waited.clone()))));
         }
+        self.replaced(name, effects);
         // The last run that a stop waited for: stopping has become stopped.
         if self.stopped.is_some() && self.quiet() {
             self.tell_daemon(effects);

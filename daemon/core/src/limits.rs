@@ -6,8 +6,15 @@ use std::time::Duration;
 
 /// Without `limit`, a page has at most so many records.
 pub const PAGE_RECORDS: usize = 100;
+/// A log of the store this long is not folded back as it should be: it is looked for a reader who pins it, in bytes.
+pub const LOG_BYTES_PINNED: u64 = 32 << 20;
+/// How often it is looked, in milliseconds: somebody who is there twice in a row is named.
+pub const LOG_LOOK_MS: u64 = 2_000;
 /// Past this many connections the next is told `busy` and closed. Apps of one user are dozens; a thousand still fit into memory.
 pub const CONNECTIONS_MAX: usize = 1_024;
+/// The same for the socket that gives no data: a few status bars and one monitor. Those who may only look must not use up what apps
+/// need.
+pub const STATUS_CONNECTIONS_MAX: usize = 64;
 /// What the buffers of all connections hold together, in bytes, beyond what idle ones keep. Past it no call is taken and no line
 /// read until it is less again.
 pub const BUFFERS_BYTES_MAX: usize = 16 << 20;

@@ -65,6 +65,8 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// `[store]`.
     pub store: StoreConfig,
+    /// `[status]`.
+    pub status: StatusConfig,
     /// `[remote.NAME]`.
     pub remotes: BTreeMap<String, RemoteSettings>,
     /// `[sync.NAME]`.
@@ -73,6 +75,13 @@ pub struct Config {
     pub collections: BTreeMap<String, CollectionDefinition>,
     /// `[app.NAME]`: what an app that gives this name may do. A collection that is not in it: nothing.
     pub apps: BTreeMap<String, BTreeMap<String, Grant>>,
+}
+
+/// `[status]`: who may look without reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusConfig {
+    /// The number of the group whose members may use the status socket. None: our own user alone.
+    pub group: Option<u32>,
 }
 
 /// `[store]`.

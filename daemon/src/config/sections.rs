@@ -9,8 +9,8 @@ use mingle_core::{
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, RemoteSettings, Repeat, Source, StoreConfig,
-    SyncDefinition, Synchronous, Timing,
+    Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, RemoteSettings, Repeat, Source, StatusConfig,
+    StoreConfig, SyncDefinition, Synchronous, Timing,
     problem::did_you_mean,
     section::{Inner, Places, Section},
     source, words,
@@ -25,8 +25,8 @@ pub(super) struct Draft {
     pub problems: Vec<Problem>,
 }
 
-const SECTIONS: [&str; 5] = ["store", "remote", "sync", "collection", "app"];
-const SECTIONS_LATER: [&str; 2] = ["status", "blob"];
+const SECTIONS: [&str; 6] = ["store", "status", "remote", "sync", "collection", "app"];
+const SECTIONS_LATER: [&str; 1] = ["blob"];
 const SYNC_LATER: [&str; 11] =
     ["constraints", "demand", "freshness", "after", "mirror", "home", "mode", "priority", "initial_delay", "filter", "deep"];
 const COLLECTION_LATER: [&str; 2] = ["references", "scope"];
@@ -67,10 +67,11 @@ impl Draft {
         for (key, value) in table.get_ref() {
             let (name, line) = (key.get_ref().as_ref(), source.line_of(key.span().start));
             match (name, value.get_ref()) {
-                ("store", DeValue::Table(table)) => self.store(source, line, table),
+                ("store" | "status", DeValue::Table(table)) => self.single(source, name, line, table),
                 ("remote" | "sync" | "collection" | "app", DeValue::Table(table)) => self.named(source, name, table),
                 (name, _) if SECTIONS.contains(&name) => {
-                    let example = if name == "store" { "[store]".to_owned() } else { format!("[{name}.NAME]") };
+                    let example =
+                        if ["store", "status"].contains(&name) { format!("[{name}]") } else { format!("[{name}.NAME]") };
                     self.problems.push(source.problem(line, format!("`{name}` must be a table"), format!("write {example}")));
                 }
                 (name, _) if SECTIONS_LATER.contains(&name) => {
@@ -136,14 +137,19 @@ impl Draft {
         }
     }
 
-    fn store(&mut self, source: &Source, line: usize, table: &DeTable<'_>) {
-        let earlier = self.places.shown("store");
+    /// A section that has no name of its own.
+    fn single(&mut self, source: &Source, name: &str, line: usize, table: &DeTable<'_>) {
+        let earlier = self.places.shown(name);
         if !earlier.is_empty() {
-            let what = format!("[store] is there already: {earlier}");
+            let what = format!("[{name}] is there already: {earlier}");
             return self.problems.push(source.problem(line, what, "a section stands in one file, as a whole"));
         }
-        self.places.put_line("store", source, line);
-        let mut read = Section::new(source, "store".into(), table, &mut self.places, &mut self.problems);
+        self.places.put_line(name, source, line);
+        let mut read = Section::new(source, name.into(), table, &mut self.places, &mut self.problems);
+        if name == "status" {
+            self.config.status = status(&mut read);
+            return read.finish(&[]);
+        }
         let path = read.text("path");
         if path.as_ref().is_some_and(|path| !path.starts_with('/') && !path.starts_with("~/")) {
             read.complain("path", "`store.path` must start with / or ~/", "");
@@ -153,6 +159,17 @@ impl Draft {
         self.config.store = StoreConfig { path, synchronous };
         read.finish(&[]);
     }
+}
+
+fn status(read: &mut Section<'_>) -> StatusConfig {
+    let group = read.text("group").and_then(|name| match words::group(&name) {
+        Ok(number) => Some(number),
+        Err(what) => {
+            read.complain("group", what, "`getent group` lists them; the number of a group will do too");
+            None
+        }
+    });
+    StatusConfig { group }
 }
 
 fn sync(read: &mut Section<'_>) -> Option<SyncDefinition> {

@@ -65,7 +65,11 @@ fn problems_name_line_and_remedy() {
     check("[stor] | path = '/x'", "1 unknown section `stor`; did you mean `store`?");
     check("sync = 3", "1 `sync` must be a table; write [sync.NAME]");
     check("[sync] | x = 3", "2 `sync.x` must be a table; write [sync.NAME], then one key on each line");
-    check("[status] | group = 'x'", "1 [status] is not built yet; take it out; a later version will know it");
+    check("[blob] | x = 1", "1 [blob] is not built yet; take it out; a later version will know it");
+    check("[status] | group = '0'", "good");
+    let hint = "`getent group` lists them; the number of a group will do too";
+    check("[status] | group = 'no-such-group'", &format!("2 no group `no-such-group` in /etc/group; {hint}"));
+    check("[status] | grup = 'adm'", "2 unknown key `status.grup`; did you mean `group`?");
     check("[[app]] | x = 1", "1 `app` must be a table; write [app.NAME]");
     check("a = | [store]", "1 string values must be quoted, expected literal string");
     check("[remote.A] | x = 1", "1 [remote.A]: `A` is no name: a small letter, then small letters, digits and _, at most 63");

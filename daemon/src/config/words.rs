@@ -59,6 +59,24 @@ pub(super) fn shown(duration: Duration) -> String {
     if parts.is_empty() { "0s".into() } else { parts.join(" ") }
 }
 
+/// The number of a group of this machine.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(super) fn group(word: &str) -> Result<u32, String> {
+    if let Ok(number) = word.parse() {
+        return Ok(number);
+    }
+    let listed = std::fs::read_to_string("/etc/group").map_err(|error| format!("/etc/group cannot be read: {error}"))?;
+    group_in(&listed, word).ok_or_else(|| format!("no group `{word}` in /etc/group"))
+}
+
+/// `name:password:number:members`, one a line.
+fn group_in(listed: &str, word: &str) -> Option<u32> {
+    let fields = listed.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    fields.filter(|fields| fields.first() == Some(&word)).find_map(|fields| fields.get(2)?.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,5 +130,15 @@ mod tests {
             assert_eq!((name(word).is_ok(), app_name(word).is_ok()), (good, good_app), "{word}");
         }
         assert!(name(&"a".repeat(NAME_BYTES_MAX)).is_ok() && name(&"a".repeat(NAME_BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn groups_by_name_or_number() {
+        let listed = "root:x:0:\nadm:x:4:syslog\nadmin:x:110:\nodd\n";
+        assert_eq!(group_in(listed, "adm"), Some(4));
+        assert_eq!(group_in(listed, "ad"), None);
+        assert_eq!(group_in(listed, "odd"), None);
+        assert_eq!(group("77"), Ok(77));
+        assert!(group("no such group").is_err_and(|what| what.contains("no such group")));
     }
 }

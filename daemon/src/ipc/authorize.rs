@@ -19,7 +19,7 @@ pub enum Purpose {
 
 /// The methods of a socket that is for status alone; every other is denied there.
 const STATUS_METHODS: &[&str] =
-    &["hello", "status", "explain", "history", "sync.list", "subscribe", "stop", "restart", "cancel", "shutdown"];
+    &["hello", "status", "explain", "history", "sync.list", "subscribe", "stop", "restart", "rpc.discover"];
 
 /// The topics that say nothing of records.
 const STATUS_TOPICS: &[Topic] = &[Topic::Run, Topic::Sync];
@@ -53,6 +53,11 @@ impl Caller {
 
     pub(super) fn grants(&self) -> &Grants {
         &self.grants
+    }
+
+    /// Whether it came by the socket that gives no data: then nothing is said that may hold a piece of a record.
+    pub(super) fn only_looks(&self) -> bool {
+        self.purpose == Purpose::Status
     }
 
     /// Whether the method may be called at all: asked before its parameters are looked at.
@@ -106,6 +111,23 @@ impl Caller {
             Right::Write | Right::Operate => Err(self.denied("write", collection)),
             Right::Open | Right::Read => Err(without_a_rule(method)),
         }
+    }
+
+    /// What is left of what it once named, or of all, when its grants are others now.
+    pub(super) fn still_readable(&self, named: Option<&[String]>) -> Scope {
+        match named {
+            None => self.grants.readable(),
+            Some(named) => Scope::Only(named.iter().filter(|name| self.grants.of(name) >= Grant::Read).cloned().collect()),
+        }
+    }
+
+    /// Whether it may follow records at all.
+    pub(super) fn may_follow(&self) -> Result<(), Error> {
+        if self.purpose == Purpose::Apps {
+            return Ok(());
+        }
+        Err(Error::new(Name::Denied, "the status socket gives no records, only topics")
+            .hint(format!("topics here: {}", listed(["run", "sync"]))))
     }
 
     /// Whether it may listen to a topic; what it hears of it is another question ([`Grants::readable`]).

@@ -7,7 +7,9 @@ use std::{
 
 use mingle_core::time::Timestamp;
 
-/// Every connection of this socket, by a number that is never used again.
+use super::authorize::Purpose;
+
+/// Every connection of the sockets that share this, by a number that is never used again.
 #[derive(Debug, Default)]
 pub struct Connections(Mutex<Inside>);
 
@@ -28,18 +30,20 @@ pub struct Connected {
     pub since: Timestamp,
     /// How many subscriptions it has.
     pub subscriptions: usize,
+    /// Which socket it came by.
+    pub purpose: Purpose,
 }
 
 impl Connections {
-    /// Lets one in, unless there are `max` already.
-    pub fn enter(&self, pid: Option<u32>, since: Timestamp, max: usize) -> Option<u64> {
+    /// Lets one in, unless there are `max` already that came by the same socket: who may only look never keeps an app out.
+    pub fn enter(&self, purpose: Purpose, pid: Option<u32>, since: Timestamp, max: usize) -> Option<u64> {
         let mut inside = self.inside();
-        if inside.open.len() >= max {
+        if inside.open.values().filter(|one| one.purpose == purpose).count() >= max {
             return None;
         }
         inside.last += 1;
         let number = inside.last;
-        inside.open.insert(number, Connected { app: None, pid, since, subscriptions: 0 });
+        inside.open.insert(number, Connected { app: None, pid, since, subscriptions: 0, purpose });
         Some(number)
     }
 

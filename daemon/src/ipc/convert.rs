@@ -20,8 +20,8 @@ pub(super) use self::{
     },
     news::{event, topic},
     operate::{
-        conflict, explained, halted, keep, mode, rejection, remote, remote_checked, resolution, resolved, run, run_waited,
-        shutting_down, status, sync_definition, sync_state, waited,
+        conflict, explained, halted, keep, mode, rejection, reloaded, remote, remote_checked, resolution, resolved, run,
+        run_waited, shutting_down, status, sync_definition, sync_state, waited,
     },
     stored::{ChangedOut, ChangesOut, ListOut, RecordOut, Stored},
 };

@@ -8,8 +8,8 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use mingle_core::ask::{
     About, Accepted, Changes, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, Page, Query, Refusal, RejectionRow,
-    RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, Waited, Which, Write,
-    Writer, Written,
+    Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, Waited,
+    Which, Write, Writer, Written,
 };
 use mingle_core::time::Timestamp;
 use tokio::sync::watch;
@@ -40,6 +40,8 @@ pub trait Door: Send + Sync + 'static {
     fn news(&self) -> &Newsroom;
     /// What the configuration grants an app by its name. An app that it does not name may write everything.
     fn grants(&self, app: &str) -> Grants;
+    /// Changes whenever the grants may be others: after a reload.
+    fn granted(&self) -> watch::Receiver<u64>;
 
     /// One live record. Neither collection nor record there: [`Refusal::NotFound`].
     fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal>;
@@ -82,12 +84,17 @@ pub trait Door: Send + Sync + 'static {
     fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted>;
     /// The connection that held this lease is gone: where no other stop holds, runs are accepted again.
     fn release(&self, lease: u64);
-    /// Accepts runs again; with `resync_stopped` those that the stop ended are due at once.
-    fn restart(&self, by: Option<String>, resync_stopped: bool) -> Later<Halted>;
+    /// Accepts runs again, unless another holds a lease; with `resync_stopped` those that the stop ended are due at once. `lease`:
+    /// that of the connection that asks, which ends.
+    fn restart(&self, by: Option<String>, resync_stopped: bool, lease: Option<u64>) -> Later<Halted>;
     /// Suspends one sync, written down.
     fn pause(&self, sync: String, by: Option<String>) -> Later<SyncState>;
     /// Takes a pause back.
     fn resume(&self, sync: String, by: Option<String>) -> Later<SyncState>;
+    /// Ends the run of a sync for good, and the one that is asked for: their ids.
+    fn cancel_sync(&self, sync: String, by: Option<String>) -> Later<Vec<String>>;
+    /// Reads the configuration again and applies what changed; one that is not good changes nothing.
+    fn reload(&self, by: Option<String>) -> Later<Reloaded>;
     /// Ends the daemon in good order; answered before it goes.
     fn shutdown(&self, by: Option<String>) -> Later<()>;
     /// Asks a remote whether it is there and takes our login.

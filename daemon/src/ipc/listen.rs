@@ -9,7 +9,7 @@ use std::{
     fs, io,
     os::{
         fd::OwnedFd,
-        unix::fs::{FileTypeExt, MetadataExt},
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
     },
     path::{Path, PathBuf},
     time::Duration,
@@ -26,7 +26,7 @@ use mingle_core::limits::ACCEPT_PAUSE_MS;
 use mingle_proto::limits::SOCKET_PATH_BYTES_MAX;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::paths::{Privacy, prepare_dir};
+use crate::paths::{Privacy, prepare_dir, prepare_dir_of};
 
 /// Why no socket could be made, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -72,11 +72,21 @@ impl ListenError {
     }
 }
 
+/// Who may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Our own user: the socket is 0600, and whoever else comes is closed before a byte is read.
+    Owner,
+    /// Also the members of this group: the directory is 0750 and the socket 0660, of the group, and the system keeps others out.
+    Group(u32),
+}
+
 /// A socket that apps can connect to. Dropped, its file goes too, if it still is ours.
 #[derive(Debug)]
 pub struct Socket {
     listener: Listener,
     file: Option<File>,
+    access: Access,
 }
 
 /// The socket's file, as it was when we made it.
@@ -103,11 +113,24 @@ impl Socket {
     /// # Errors
     /// [`ListenError`], each with a remedy.
     pub fn bind(path: &Path) -> Result<Self, ListenError> {
+        Self::bind_for(path, Access::Owner)
+    }
+
+    /// [`Socket::bind`] for others too. With a group, the directory and the socket belong to it.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn bind_for(path: &Path, access: Access) -> Result<Self, ListenError> {
         let bytes = path.as_os_str().len();
         if bytes > SOCKET_PATH_BYTES_MAX {
             return Err(ListenError::TooLong { path: path.into(), bytes });
         }
-        prepare_dir(path.parent().unwrap_or(Path::new("/")), Privacy::Ours).map_err(ListenError::Directory)?;
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        match access {
+            Access::Owner => prepare_dir(directory, Privacy::Ours),
+            Access::Group(group) => prepare_dir_of(directory, group),
+        }
+        .map_err(ListenError::Directory)?;
         let failed = |source| ListenError::Failed { path: path.into(), source };
         match fs::symlink_metadata(path) {
             Ok(there) if !there.file_type().is_socket() => return Err(ListenError::NotASocket(path.into())),
@@ -124,17 +147,23 @@ impl Socket {
             other => other,
         };
         let listener = listener.map_err(failed)?;
+        if let Access::Group(group) = access {
+            // It is made closed, and opened only once it is the group's.
+            chown(path, None, Some(group))
+                .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o660)))
+                .map_err(failed)?;
+        }
         let made = fs::symlink_metadata(path).map_err(failed)?;
-        Ok(Self { listener, file: Some(File { path: path.into(), device: made.dev(), inode: made.ino() }) })
+        Ok(Self { listener, access, file: Some(File { path: path.into(), device: made.dev(), inode: made.ino() }) })
     }
 
     /// A socket that the service manager listens on for us; its file is not ours to take away.
     ///
     /// # Errors
     /// What the system says of the descriptor.
-    pub fn inherited(fd: OwnedFd) -> io::Result<Self> {
+    pub fn inherited(fd: OwnedFd, access: Access) -> io::Result<Self> {
         let listener = interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(fd)?;
-        Ok(Self { listener: Listener::from(listener), file: None })
+        Ok(Self { listener: Listener::from(listener), file: None, access })
     }
 
     /// The next connection of our own user. Others are closed before a byte is read; errors are logged and waited out.
@@ -151,7 +180,7 @@ impl Socket {
                 }
             };
             match stream.peer_creds() {
-                Ok(peer) if is_us(peer.euid(), us) => {
+                Ok(peer) if self.access != Access::Owner || is_us(peer.euid(), us) => {
                     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
                     return Incoming { stream, pid };
                 }
@@ -159,6 +188,12 @@ impl Socket {
                 Err(error) => tracing::warn!(%error, "a connection whose user cannot be told is closed"),
             }
         }
+    }
+
+    /// Who may connect.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
     }
 
     /// Whether the file is still the one we made; always, where it is not ours to look after.

@@ -4,6 +4,7 @@ mod authorize;
 mod budget;
 pub mod connections;
 mod convert;
+mod discreet;
 pub mod door;
 mod handle;
 pub mod listen;
@@ -15,3 +16,4 @@ mod subscribe;
 mod tests;
 
 pub use authorize::Purpose;
+pub use listen::Access;

@@ -232,6 +232,17 @@ impl Desk {
         }
     }
 
+    /// The configuration grants other things now, perhaps also to this app.
+    fn granted_anew(&mut self) {
+        let Some(name) = self.caller.name().map(str::to_owned) else { return };
+        let before = self.caller.grants().clone();
+        let grants = self.shared.door.grants(&name);
+        self.caller.is(&name, grants);
+        if *self.caller.grants() != before {
+            self.subscriptions.granted_anew(&self.caller);
+        }
+    }
+
     /// The app said who it is, or has more subscriptions.
     pub(super) fn note(&self) {
         self.shared.connections.note(self.number, self.caller.name(), self.subscriptions.len());
@@ -305,13 +316,18 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
     let mut frames = Frames::new(REQUEST_BYTES_MAX);
     let mut input = Input::Open;
     let mut closing = false;
-    let (mut head, mut news) = (shared.door.head(), shared.door.news().number());
+    let (mut head, mut news, mut granted) = (shared.door.head(), shared.door.news().number(), shared.door.granted());
     let mut closed = pin!(shared.closing.cancelled());
     // Set anew whenever a wait for the socket begins; asked only then, so that calls which never wait cost no timer.
     let mut patience = pin!(sleep(shared.takes_nothing));
     let mut waits = false;
 
     loop {
+        // Before a call is taken: who was answered that a reload is done may rely on it.
+        if granted.has_changed().unwrap_or_default() {
+            granted.mark_unchanged();
+            desk.granted_anew();
+        }
         desk.collect();
         let all_taken = desk.take_lines(&mut frames, &mut input);
         if !desk.feed() {
@@ -372,6 +388,7 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
             }
             Some(ended) = desk.running.next(), if !desk.in_flight.is_empty() => desk.end(ended),
             Ok(()) = head.changed(), if desk.subscriptions.follow_changes() => desk.subscriptions.head_moved(),
+            Ok(()) = granted.changed() => desk.granted_anew(),
             Ok(()) = news.changed(), if desk.subscriptions.follow_news() && !closing => desk.subscriptions.news_came(),
             () = &mut closed, if !closing => {
                 closing = true;

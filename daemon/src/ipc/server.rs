@@ -5,7 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use mingle_core::limits::{
-    BUFFERS_BYTES_MAX, CLOSING_MS_MAX, CONNECTIONS_MAX, HOLDS_LONG_MS_MAX, SOCKET_CHECK_MS, TAKES_NOTHING_MS_MAX,
+    BUFFERS_BYTES_MAX, CLOSING_MS_MAX, CONNECTIONS_MAX, HOLDS_LONG_MS_MAX, SOCKET_CHECK_MS, STATUS_CONNECTIONS_MAX,
+    TAKES_NOTHING_MS_MAX,
 };
 use mingle_proto::{Error, Name, message};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -49,7 +50,7 @@ impl Settings {
     pub fn of(purpose: Purpose) -> Self {
         Self {
             purpose,
-            connections_max: CONNECTIONS_MAX,
+            connections_max: if purpose == Purpose::Status { STATUS_CONNECTIONS_MAX } else { CONNECTIONS_MAX },
             takes_nothing: Duration::from_millis(TAKES_NOTHING_MS_MAX),
             buffers_bytes_max: BUFFERS_BYTES_MAX,
             holds_long: Duration::from_millis(HOLDS_LONG_MS_MAX),
@@ -69,18 +70,29 @@ pub struct Server {
     tasks: TaskTracker,
     budget: Arc<Budget>,
     closing_for: Duration,
+    connections: Arc<Connections>,
 }
 
 impl Server {
     /// Serves `socket` from now on. Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(socket: Socket, door: Arc<dyn Door>, settings: Settings) -> Self {
+        Self::with(socket, door, settings, Arc::default())
+    }
+
+    /// Serves another socket of the same daemon: its connections are numbered and shown together with those of this one.
+    #[must_use]
+    pub fn beside(&self, socket: Socket, door: Arc<dyn Door>, settings: Settings) -> Self {
+        Self::with(socket, door, settings, self.connections.clone())
+    }
+
+    fn with(socket: Socket, door: Arc<dyn Door>, settings: Settings, connections: Arc<Connections>) -> Self {
         descriptors(settings.connections_max);
         let (accepting, closing, cut) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let (tasks, budget) = (TaskTracker::new(), Budget::new(settings.buffers_bytes_max));
         let shared = Arc::new(Shared {
             door,
-            connections: Arc::new(Connections::default()),
+            connections: connections.clone(),
             purpose: settings.purpose,
             takes_nothing: settings.takes_nothing,
             budget: budget.clone(),
@@ -89,7 +101,7 @@ impl Server {
             cut: cut.clone(),
         });
         let listener = tokio::spawn(listen(socket, shared, settings, accepting.clone(), tasks.clone()));
-        Self { accepting, closing, cut, listener, tasks, budget, closing_for: settings.closing }
+        Self { accepting, closing, cut, listener, tasks, budget, closing_for: settings.closing, connections }
     }
 
     /// Bytes that the buffers of all connections hold, beyond what idle ones keep.
@@ -155,7 +167,7 @@ async fn listen(mut socket: Socket, shared: Arc<Shared>, settings: Settings, acc
 
 fn let_in(incoming: Incoming, shared: &Arc<Shared>, max: usize, tasks: &TaskTracker) {
     let Incoming { stream, pid } = incoming;
-    match shared.connections.enter(pid, shared.door.now(), max) {
+    match shared.connections.enter(shared.purpose, pid, shared.door.now(), max) {
         Some(number) => {
             tracing::debug!(number, pid, "a connection came");
             let desk = Desk::new(shared.clone(), number);
@@ -179,7 +191,7 @@ fn let_in(incoming: Incoming, shared: &Arc<Shared>, max: usize, tasks: &TaskTrac
 /// Something cleaned the file away: makes it anew, so that apps find us. What somebody else put there stays.
 fn look_after(socket: &mut Socket) {
     let Some(path) = socket.path().filter(|_| !socket.is_there()).map(std::path::Path::to_path_buf) else { return };
-    match Socket::bind(&path) {
+    match Socket::bind_for(&path, socket.access()) {
         Ok(anew) => {
             tracing::warn!(path = %path.display(), "the socket's file was gone; it is made anew");
             *socket = anew;

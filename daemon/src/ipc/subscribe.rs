@@ -15,7 +15,9 @@ use mingle_proto::{
 };
 
 use super::{
+    authorize::Caller,
     convert::{ChangedOut, event},
+    discreet,
     door::Door,
 };
 
@@ -45,6 +47,8 @@ pub(super) struct Feed {
     pub(super) seq: u64,
     /// Of another store, perhaps; the first page finds out.
     pub(super) instance: Option<String>,
+    /// The collections that were named; none: all.
+    pub(super) named: Option<Vec<String>>,
     /// Of these collections.
     pub(super) scope: Scope,
     /// With data.
@@ -62,6 +66,8 @@ pub(super) struct Topics {
     pub(super) wanted: Vec<Topic>,
     /// What it may hear of records.
     pub(super) grants: Grants,
+    /// It listens by the socket that gives no data.
+    pub(super) only_looks: bool,
     /// Everything up to here has been told.
     pub(super) number: u64,
     /// There may be more.
@@ -105,6 +111,19 @@ impl Subscriptions {
     pub(super) fn news_came(&mut self) {
         for topics in self.list.iter_mut().filter_map(|one| one.topics.as_mut()) {
             topics.due = true;
+        }
+    }
+
+    /// The grants are others now. What was told under the old ones cannot be told from what is missing: everything, anew.
+    pub(super) fn granted_anew(&mut self, caller: &Caller) {
+        for one in &mut self.list {
+            if let Some(feed) = &mut one.feed {
+                feed.scope = caller.still_readable(feed.named.as_deref());
+                (feed.seq, feed.instance, feed.due) = (0, Some(String::new()), true);
+            }
+            if let Some(topics) = &mut one.topics {
+                topics.grants = caller.grants().clone();
+            }
         }
     }
 
@@ -184,6 +203,8 @@ impl Topics {
         self.due = news.len() == NEWS_PER_TURN;
         self.number = upto;
         for one in news {
+            // Where the status socket has it, the words of services are left out.
+            let one = if self.only_looks { discreet::news(one) } else { one };
             message::notification(out, Event::METHOD, &event(number, one))
                 .map_err(|error| Refusal::Internal(error.to_string()))?;
         }

@@ -100,12 +100,12 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
 }
 
 /// A run that was promised and never began: its history row, so that who asks for it later is told.
-pub fn never_began(tx: &Tx<'_>, run: &str, sync: &str, reason: StopReason) -> Result<(), StoreError> {
+pub fn never_began(tx: &Tx<'_>, run: &str, sync: &str, reason: Option<StopReason>) -> Result<(), StoreError> {
     let now = tx.now().unix_ms();
     tx.conn().execute(
         "INSERT OR IGNORE INTO m_run (id, sync, status, result, mode, trigger, stop_reason, started, ended)
-         VALUES (?1, ?2, 'stopped', 'failed', 'fast', 'request', ?3, ?4, ?4)",
-        params![run, sync, reason.name(), now],
+         VALUES (?1, ?2, iif(?3 IS NULL, 'cancelled', 'stopped'), 'failed', 'fast', 'request', ?3, ?4, ?4)",
+        params![run, sync, reason.map(StopReason::name), now],
     )?;
     Ok(())
 }
@@ -123,6 +123,13 @@ pub fn unsent(conn: &Connection, sync: &str, collection: &str) -> Result<bool, S
         |row| row.get(0),
     )?;
     Ok(found)
+}
+
+/// Every sync that has ever run here, by name: also those that left the configuration.
+pub fn names(conn: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = conn.prepare("SELECT name FROM m_sync ORDER BY name")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
 }
 
 /// The replica a sync last spoke to.

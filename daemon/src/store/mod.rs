@@ -7,6 +7,7 @@
 
 mod app_meeting;
 pub mod conflicts;
+pub mod copies;
 mod cursor;
 mod decide;
 mod definitions;

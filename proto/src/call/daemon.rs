@@ -21,11 +21,13 @@ words! {
 
 /// `status`: everything at a glance.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Status {}
 
 /// What `status` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusAnswer {
     /// How the daemon stands.
     pub state: DaemonState,
@@ -34,6 +36,9 @@ pub struct StatusAnswer {
     /// The app that stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The stop ends by itself, with the connection that holds it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lease: bool,
     /// The id of this store.
     pub instance: String,
     /// The present head of the feed.
@@ -57,6 +62,7 @@ pub struct StatusAnswer {
 
 /// The store's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StoreStatus {
     /// The database.
     pub bytes: u64,
@@ -66,6 +72,7 @@ pub struct StoreStatus {
 
 /// The configuration that is in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigStatus {
     /// The file.
     pub path: String,
@@ -78,6 +85,7 @@ pub struct ConfigStatus {
 
 /// One sync of a `status`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyncStatus {
     /// Its name.
     pub sync: String,
@@ -105,6 +113,7 @@ pub struct SyncStatus {
 
 /// How far a run is. `done` only grows, never passes `total`, and equals it only at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Progress {
     /// `r-...`.
     pub run: String,
@@ -119,6 +128,7 @@ pub struct Progress {
 
 /// One connection of a `status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppStatus {
     /// Its name; None: it gave none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,6 +145,7 @@ pub struct AppStatus {
 
 /// What a person should know or decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attention {
     /// Stable, for code: `conflict`, `rejection`, `needs_login`, `overdue`, ...
     pub name: String,
@@ -148,6 +159,7 @@ pub struct Attention {
 
 /// `stop`: suspends all runs resumably and refuses new ones. Written down unless it is a lease.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
     /// It ends with this connection.
@@ -157,6 +169,7 @@ pub struct Stop {
 
 /// `restart`: accepts runs again.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Restart {
     /// Runs that the stop ended are due at once.
@@ -166,6 +179,7 @@ pub struct Restart {
 
 /// What `stop` and `restart` answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StateAnswer {
     /// How the daemon stands now.
     pub state: DaemonState,
@@ -174,13 +188,74 @@ pub struct StateAnswer {
     pub runs: Vec<String>,
 }
 
+/// `reload`: reads the configuration again and applies what changed. One that is not good changes nothing: `invalid`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Reload {}
+
+/// What `reload` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReloadAnswer {
+    /// The sections that are in force now as the files have them; empty: nothing changed.
+    #[serde(default)]
+    pub applied: Vec<Applied>,
+    /// What the files say and holds only after a new start of mingled, by section and key.
+    #[serde(default)]
+    pub after_restart: Vec<String>,
+    /// Syncs that are gone while changes waited. What they know of the remote is kept: defined again, they go on.
+    #[serde(default)]
+    pub orphaned: Vec<Orphaned>,
+}
+
+/// One section of a `reload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Applied {
+    /// As it is headed: `sync.issues`.
+    pub section: String,
+    /// What became of it.
+    pub change: SectionChange,
+}
+
+words! {
+    /// What became of a section of the configuration.
+    pub enum SectionChange {
+        /// It was not there.
+        Added = "added",
+        /// It was there, and says something else.
+        Changed = "changed",
+        /// It is not there any more.
+        Removed = "removed",
+    }
+}
+
+/// A sync that is gone while changes waited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Orphaned {
+    /// Its name.
+    pub sync: String,
+    /// Records not sent.
+    pub pending: u64,
+}
+
+/// `rpc.discover`: the OpenRPC document: every method with the schema of its parameters and its answer.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RpcDiscover {}
+
 /// `shutdown`: runs end at safe points, then the daemon ends.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Shutdown {}
 
 /// What `shutdown` answers, before the connection closes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ShutdownAnswer {
     /// How the daemon stands now.
     pub state: DaemonState,

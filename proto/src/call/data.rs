@@ -7,6 +7,7 @@ use crate::{Raw, words::words};
 
 /// `get`: one record; `not_found` where there is none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Get {
     /// The collection.
@@ -17,6 +18,7 @@ pub struct Get {
 
 /// One record as the truth has it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// Its id in the collection.
     pub id: String,
@@ -28,6 +30,7 @@ pub struct Record {
 
 /// `list`: records that fit `where`, in pages.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// The collection.
@@ -48,6 +51,7 @@ pub struct List {
 
 /// What `list` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListAnswer {
     /// One page.
     pub records: Vec<Record>,
@@ -58,6 +62,7 @@ pub struct ListAnswer {
 
 /// `put`: a whole record. Over one that exists it needs `if_seq` or `overwrite`, else `stale`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Put {
     /// The collection.
@@ -86,6 +91,7 @@ pub struct Put {
 
 /// `patch`: RFC 7396, a null takes a property away; `not_found` where there is no record.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Patch {
     /// The collection.
@@ -107,6 +113,7 @@ pub struct Patch {
 
 /// `delete`: the record is gone, here and then at its remotes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Delete {
     /// The collection.
@@ -126,6 +133,7 @@ pub struct Delete {
 
 /// What a write answers, after its commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Written {
     /// The record.
     pub id: String,
@@ -139,6 +147,7 @@ pub struct Written {
 
 /// `transact`: all writes in one commit, or none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Transact {
     /// In this order.
@@ -153,6 +162,7 @@ pub struct Transact {
 
 /// One write of a `transact`: `{"put": {...}}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Write {
     /// As `put`.
     #[serde(rename = "put", deserialize_with = "object")]
@@ -167,6 +177,7 @@ pub enum Write {
 
 /// A `put` inside a `transact`; its fields are those of [`Put`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields of Put say it")]
 pub struct PutOne {
@@ -184,6 +195,7 @@ pub struct PutOne {
 
 /// A `patch` inside a `transact`; its fields are those of [`Patch`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields of Patch say it")]
 pub struct PatchOne {
@@ -196,6 +208,7 @@ pub struct PatchOne {
 
 /// A `delete` inside a `transact`; its fields are those of [`Delete`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields of Delete say it")]
 pub struct DeleteOne {
@@ -207,6 +220,7 @@ pub struct DeleteOne {
 
 /// What `transact` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransactAnswer {
     /// One for each write, in their order.
     pub writes: Vec<WrittenOne>,
@@ -218,6 +232,7 @@ pub struct TransactAnswer {
 
 /// One write of a `transact`, done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WrittenOne {
     /// The record.
     pub id: String,
@@ -227,6 +242,7 @@ pub struct WrittenOne {
 
 /// `changes`: the feed from a position, grouped by record inside a page.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Changes {
     /// What is known already; 0 for nothing.
@@ -247,6 +263,7 @@ pub struct Changes {
 
 /// What `changes` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangesAnswer {
     /// One page.
     pub changes: Vec<Change>,
@@ -261,6 +278,7 @@ pub struct ChangesAnswer {
 
 /// One record that changed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
     /// Its collection.
     pub collection: String,

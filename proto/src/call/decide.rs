@@ -10,6 +10,7 @@ use crate::{
 
 /// `conflict.list`: open ones unless all are asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConflictList {
     /// Only of this one.
@@ -25,6 +26,7 @@ pub struct ConflictList {
 
 /// What `conflict.list` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConflictListAnswer {
     /// One page.
     pub conflicts: Vec<Conflict>,
@@ -35,6 +37,7 @@ pub struct ConflictListAnswer {
 
 /// One property that both sides changed differently, or a delete that met an edit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Conflict {
     /// Its id: `c-...`.
     pub conflict: String,
@@ -76,6 +79,7 @@ choice! {
 
 /// `conflict.resolve`: exactly one of `keep` and `value`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConflictResolve {
     /// Its id: `c-...`.
@@ -99,6 +103,7 @@ pub struct ConflictResolve {
 
 /// `rejection.list`: those that stand.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RejectionList {
     /// Only of this one.
@@ -111,6 +116,7 @@ pub struct RejectionList {
 
 /// What `rejection.list` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RejectionListAnswer {
     /// One page.
     pub rejections: Vec<Rejection>,
@@ -121,6 +127,7 @@ pub struct RejectionListAnswer {
 
 /// A record that one sync could not settle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rejection {
     /// Its id: `j-...`.
     pub rejection: String,
@@ -176,6 +183,7 @@ choice! {
 
 /// `rejection.resolve`: decides what becomes of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RejectionResolve {
     /// Its id: `j-...`.
@@ -192,6 +200,7 @@ pub struct RejectionResolve {
 
 /// What `rejection.resolve` answers. A rejected row that never became a record has neither id nor seq nor token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resolved {
     /// The record.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -48,6 +48,24 @@ pub struct Test {
 #[derive(Clone, Debug, Default)]
 pub struct Where(pub Vec<Test>);
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Where {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Where".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let operators = <Operator as schemars::JsonSchema>::json_schema(generator);
+        schemars::json_schema!({
+            "type": "object",
+            "description": "Tests that must all hold: by property a value (equal), or an object of operators and values.",
+            "additionalProperties": {
+                "anyOf": [{ "type": "object", "propertyNames": operators }, { "not": { "type": "object" } }]
+            }
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Where {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Properties;

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 /// `remote.list`: the remotes of the configuration.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RemoteList {}
 
 /// What `remote.list` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RemoteListAnswer {
     /// By name.
     pub remotes: Vec<RemoteStatus>,
@@ -18,6 +20,7 @@ pub struct RemoteListAnswer {
 
 /// One remote.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RemoteStatus {
     /// Its name.
     pub remote: String,
@@ -35,6 +38,7 @@ pub struct RemoteStatus {
 
 /// `remote.check`: one harmless request, with fresh credentials.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RemoteCheck {
     /// Which.
@@ -43,6 +47,7 @@ pub struct RemoteCheck {
 
 /// What `remote.check` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RemoteCheckAnswer {
     /// Which.
     pub remote: String,

@@ -88,6 +88,7 @@ choice! {
 
 /// `sync.run`: as soon as the holds that nothing passes are gone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SyncRun {
     /// Which.
@@ -105,6 +106,7 @@ pub struct SyncRun {
 
 /// What `sync.run` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyncRunAnswer {
     /// For `wait`: `r-...`. A run that begins after this request.
     pub run: String,
@@ -114,6 +116,7 @@ pub struct SyncRunAnswer {
 
 /// `sync.pause`: written down before it is answered.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SyncPause {
     /// Which.
@@ -122,6 +125,7 @@ pub struct SyncPause {
 
 /// `sync.resume`: what a stop ended is due at once.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SyncResume {
     /// Which.
@@ -130,18 +134,49 @@ pub struct SyncResume {
 
 /// What `sync.pause` and `sync.resume` answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyncStateAnswer {
     /// How it stands now.
     pub state: ScheduleState,
 }
 
+/// `sync.cancel`: its run ends at the next safe point, for good, and one that is asked for never begins. Changes and the schedule
+/// make it due again.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SyncCancel {
+    /// Which.
+    pub sync: String,
+}
+
+/// What `sync.cancel` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SyncCancelAnswer {
+    /// The runs that end, or never begin; empty: there was none.
+    #[serde(default)]
+    pub runs: Vec<String>,
+}
+
+/// `sync.get`: one definition.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SyncGet {
+    /// Which.
+    pub sync: String,
+}
+
 /// `sync.list`: the definitions.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SyncList {}
 
 /// What `sync.list` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyncListAnswer {
     /// By name.
     pub syncs: Vec<SyncDefinition>,
@@ -149,6 +184,7 @@ pub struct SyncListAnswer {
 
 /// One sync as it is defined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyncDefinition {
     /// Its name.
     pub sync: String,
@@ -173,6 +209,7 @@ pub struct SyncDefinition {
 
 /// `explain`: the decision of this moment, in words.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Explain {
     /// Which.
@@ -181,6 +218,7 @@ pub struct Explain {
 
 /// What `explain` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExplainAnswer {
     /// Which.
     pub sync: String,
@@ -199,6 +237,7 @@ pub struct ExplainAnswer {
 
 /// Why a sync does not run now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Hold {
     /// Stable, for code: `stopped`, `paused`, `needs_login`, `backoff`, `retry_after`, `network`, `battery_not_low`, ...
     pub name: String,
@@ -218,6 +257,7 @@ pub struct Hold {
 
 /// `history`: the latest first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct History {
     /// Only of this one.
@@ -233,6 +273,7 @@ pub struct History {
 
 /// What `history` answers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HistoryAnswer {
     /// One page.
     pub runs: Vec<Run>,
@@ -243,6 +284,7 @@ pub struct HistoryAnswer {
 
 /// One run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
     /// `r-...`.
     pub run: String,
@@ -281,6 +323,7 @@ pub struct Run {
 
 /// What went wrong in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Trouble {
     /// Stable, for code: `needs_login`, `unreachable`, ...
     pub name: String,

@@ -13,6 +13,7 @@ use crate::{
 
 /// `hello`: may be left out; then the app has no name, and may read and operate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
     /// A stable name: grants go by it, and the ledger says it.
@@ -35,6 +36,7 @@ impl Default for Hello {
 
 /// What `hello` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HelloAnswer {
     /// The major that the daemon speaks.
     pub protocol: u32,
@@ -54,6 +56,7 @@ pub struct HelloAnswer {
 
 /// The bounds of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Limits {
     /// The longest request line, in bytes.
     pub request_bytes: u64,
@@ -81,6 +84,7 @@ words! {
 
 /// `subscribe`: a cursor over the feed, and topics.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Subscribe {
     /// Changes of these; left out with topics: none, left out without topics: all.
@@ -121,6 +125,7 @@ choice! {
 
 /// What `subscribe` answers, before the first notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SubscribeAnswer {
     /// Its number in this connection.
     pub subscription: u64,
@@ -135,6 +140,7 @@ pub struct SubscribeAnswer {
 
 /// `wait`: for a write (token) or a run, exactly one of the two.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
     /// Of a write: `w-...`.
@@ -150,6 +156,7 @@ pub struct Wait {
 
 /// What `wait` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WaitAnswer {
     /// Of the whole.
     pub state: Settled,
@@ -163,6 +170,7 @@ pub struct WaitAnswer {
 
 /// One remote of a `wait`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RemoteSettled {
     /// Its name.
     pub remote: String,
@@ -199,6 +207,7 @@ words! {
 
 /// `cancel`: the call with that id answers `cancelled`, unless it is done already. A write that was queued may still happen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cancel {
     /// As that call wrote it.
@@ -207,6 +216,7 @@ pub struct Cancel {
 
 /// What `cancel` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CancelAnswer {
     /// Whether a call of that id was in flight.
     pub cancelled: bool,

@@ -35,6 +35,8 @@ pub struct Status {
     pub since: Timestamp,
     /// The app that stopped it.
     pub by: Option<String>,
+    /// The stop ends with the connections that hold it.
+    pub lease: bool,
     /// Bytes of the store's file.
     pub store_bytes: u64,
     /// Bytes of its log.
@@ -247,6 +249,17 @@ pub struct Halted {
     pub state: DaemonState,
     /// The runs stopped or made due.
     pub runs: Vec<String>,
+}
+
+/// What reading the configuration again came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The sections that are in force now, and what became of each: `added`, `changed`, `removed`.
+    pub applied: Vec<(String, String)>,
+    /// What is in the files and holds only after a new start.
+    pub after_restart: Vec<String>,
+    /// Syncs that are gone, and how many changes each had yet to send. They are kept.
+    pub orphaned: Vec<(String, u64)>,
 }
 
 /// A remote, for people.

@@ -1,8 +1,8 @@
-//! Owns: what apps ask of runs: run, stop, restart, pause, resume, wait. Must never know: how answers travel.
+//! Owns: what apps ask of runs: run, pause, resume, wait. Must never know: how answers travel.
 
 use super::{
-    Accepted, Answer, Ask, AskId, BTreeSet, DaemonState, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunMode,
-    RunRequest, RunState, RunWaited, StopReason, Stopped, SyncState, Timestamp, Trigger, Wish, ask, look,
+    Accepted, Answer, Ask, AskId, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunMode, RunRequest, RunState,
+    RunWaited, StopReason, SyncState, Timestamp, Trigger, Wish, ask, look,
 };
 
 impl Engine {
@@ -12,10 +12,14 @@ impl Engine {
                 let answer = self.run_sync(now, &request);
                 effects.push(Effect::Answer(id, answer));
             }
-            Ask::Stop { by } => self.stop(now, id, by, effects),
-            Ask::Restart { resync_stopped } => self.restart(id, resync_stopped, effects),
+            Ask::Stop { by, lease } => self.stop(now, id, by, lease, effects),
+            Ask::Restart { resync_stopped, lease } => self.restart(id, resync_stopped, lease, effects),
             Ask::Pause { sync, by } => self.pause(now, id, sync, by, effects),
             Ask::Resume { sync } => self.resume(now, id, sync, effects),
+            Ask::Cancel { sync, by: _ } => {
+                let answer = self.cancel(now, &sync, effects);
+                effects.push(Effect::Answer(id, answer));
+            }
             Ask::WaitRun { run } => {
                 let known = self
                     .syncs
@@ -34,7 +38,7 @@ impl Engine {
         }
     }
 
-    fn named(&self, sync: &str) -> Result<Name, Refusal> {
+    pub(super) fn named(&self, sync: &str) -> Result<Name, Refusal> {
         self.syncs.get_key_value(sync).map(|(name, _)| name.clone()).ok_or_else(|| {
             let names: Vec<&str> = self.syncs.keys().map(|name| &**name).take(20).collect();
             let known = if names.is_empty() {
@@ -76,69 +80,8 @@ impl Engine {
         Ok(Answer::Accepted(Accepted { run, queued: state != Some(SyncState::Ready) }))
     }
 
-    fn stop(&mut self, now: Timestamp, id: AskId, by: Option<String>, effects: &mut Vec<Effect>) {
-        let mut runs = Vec::new();
-        if self.stopped.is_none() {
-            self.stopped = Some(Stopped { since: now, by, ended: BTreeSet::new() });
-            if !self.shutting_down {
-                self.conditions.stopped = Some(StopReason::User);
-            }
-        }
-        let mut queued = Vec::new();
-        for (name, sync) in &mut self.syncs {
-            runs.extend(sync.run_id.clone());
-            let Some(stopped) = &mut self.stopped else { continue };
-            if sync.run.is_some() {
-                stopped.ended.insert(name.to_string());
-            }
-            // A queued run never begins, and who waits for it is told so.
-            if let Some(wish) = sync.asked.take() {
-                if let Some(job) = self.board.jobs.get_mut(name) {
-                    job.request = None;
-                }
-                stopped.ended.insert(name.to_string());
-                runs.push(wish.run.clone());
-                queued.push((name.clone(), wish.run));
-            }
-        }
-        for (name, run) in queued {
-            self.never_began(&name, run, "runs were stopped before it began".into(), effects);
-        }
-        effects.push(Effect::Write(id, self.mark()));
-        self.writing.insert(id, Answer::Halted(Halted { state: DaemonState::Stopping, runs }));
-        self.tell_daemon(effects);
-    }
-
-    fn mark(&self) -> Mark {
-        match &self.stopped {
-            None => Mark::Running,
-            Some(stopped) => {
-                Mark::Stopped { since: stopped.since, by: stopped.by.clone(), ended: stopped.ended.iter().cloned().collect() }
-            }
-        }
-    }
-
-    fn restart(&mut self, id: AskId, resync_stopped: bool, effects: &mut Vec<Effect>) {
-        let mut runs = Vec::new();
-        if let Some(stopped) = self.stopped.take() {
-            if !self.shutting_down {
-                self.conditions.stopped = None;
-            }
-            if resync_stopped {
-                for name in stopped.ended {
-                    let Some((key, _)) = self.syncs.get_key_value(name.as_str()) else { continue };
-                    let key = key.clone();
-                    runs.extend(self.make_due(&key));
-                }
-            }
-        }
-        effects.push(Effect::Write(id, Mark::Running));
-        self.writing.insert(id, Answer::Halted(Halted { state: DaemonState::Running, runs }));
-        self.tell_daemon(effects);
-    }
-
     /// Makes a sync due at once, under an id that can be waited for.
-    fn make_due(&mut self, name: &Name) -> Option<String> {
+    pub(super) fn make_due(&mut self, name: &Name) -> Option<String> {
         let job = self.board.jobs.get_mut(name)?;
         if job.paused {
             return None;
@@ -194,21 +137,33 @@ impl Engine {
     }
 
     /// A run that was promised does not begin: who waits is told, and it ends as every run does.
-    fn never_began(&mut self, name: &Name, run: String, why: String, effects: &mut Vec<Effect>) {
-        let waited = RunWaited { state: RunState::Stopped, why: Some(why), remote: None };
+    pub(super) fn never_began(&mut self, name: &Name, run: String, why: String, effects: &mut Vec<Effect>) {
+        self.never_begins(name, run, RunState::Stopped, why, Some(StopReason::User), effects);
+    }
+
+    pub(super) fn never_begins(
+        &mut self,
+        name: &Name,
+        run: String,
+        state: RunState,
+        why: String,
+        reason: Option<StopReason>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let waited = RunWaited { state, why: Some(why), remote: None };
         for waiting in self.waiting.remove(&run).unwrap_or_default() {
             effects.push(Effect::Answer(waiting, Ok(Answer::Waited(waited.clone()))));
         }
         effects.push(Effect::Tell(ask::Event::Run {
             sync: name.to_string(),
             run: run.clone(),
-            status: "stopped".into(),
+            status: if state == RunState::Cancelled { "cancelled" } else { "stopped" }.into(),
             progress: None,
             result: Some("failed".into()),
-            stop_reason: Some(StopReason::User.name().into()),
+            stop_reason: reason.map(|reason| reason.name().into()),
             error: None,
         }));
-        effects.push(Effect::NeverBegan { run, sync: name.to_string(), reason: StopReason::User });
+        effects.push(Effect::NeverBegan { run, sync: name.to_string(), reason });
     }
 
     /// An answer that waited for a write, with what is so now.

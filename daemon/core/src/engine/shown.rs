@@ -12,6 +12,8 @@ pub struct BoardCopy {
     conditions: Conditions,
     /// The daemon's state, since when, by whom.
     pub state: (DaemonState, Timestamp, Option<String>),
+    /// The stop ends by itself, with the connections that hold it.
+    pub leased: bool,
     syncs: BTreeMap<Name, Copied>,
 }
 
@@ -73,6 +75,7 @@ impl Engine {
             board: self.board.clone(),
             conditions: self.conditions.clone(),
             state: self.state(),
+            leased: self.stopped.as_ref().is_some_and(super::Stopped::leased),
             syncs: self.syncs.iter().map(|(name, sync)| copied(name, sync)).collect(),
         }
     }

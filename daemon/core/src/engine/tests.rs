@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Answer, Ask, AskId, Effect, Engine, Event, SyncFacts};
+use super::{Answer, Ask, AskId, Defined, Effect, Engine, Event, SyncFacts};
 use crate::{
     ask::{self, DaemonState, Refusal, RunRequest, RunState, SyncState},
     replica::{Failure, Page, RemoteError},
@@ -150,17 +150,25 @@ impl World {
                 }
             }
             1 if self.chance.below(3) == 0 => {
-                self.ask(Ask::Stop { by: None });
+                self.ask(Ask::Stop { by: None, lease: None });
             }
             2 | 3 => {
                 let resync_stopped = self.chance.below(2) == 0;
-                self.ask(Ask::Restart { resync_stopped });
+                self.ask(Ask::Restart { resync_stopped, lease: None });
             }
             4 if self.chance.below(3) == 0 => {
                 self.ask(Ask::Pause { sync, by: None });
             }
             5 => {
                 self.ask(Ask::Resume { sync });
+            }
+            8 if self.chance.below(2) == 0 => {
+                let lease = Some(self.chance.below(2));
+                self.ask(Ask::Stop { by: None, lease });
+            }
+            8 => {
+                let lease = self.chance.below(2);
+                self.handle(Event::Released(lease));
             }
             6 => self.handle(Event::Changed { collection: "k".into(), brought_by: None }),
             7 => {
@@ -216,7 +224,7 @@ fn a_stop_ends_runs_and_queued_ones_and_a_restart_brings_them_back_if_told() {
         let Some(Ok(Answer::Accepted(queued))) = world.answered.get(&id).cloned() else { panic!("accepted") };
         assert!(queued.queued, "one is on");
         let waits = world.ask(Ask::WaitRun { run: queued.run });
-        world.ask(Ask::Stop { by: Some("mingle".into()) });
+        world.ask(Ask::Stop { by: Some("mingle".into()), lease: None });
         let Some(Ok(Answer::Waited(waited))) = world.answered.get(&waits) else { panic!("who waits for a queued run is told") };
         assert_eq!(waited.state, RunState::Stopped);
         world.drain();
@@ -225,7 +233,7 @@ fn a_stop_ends_runs_and_queued_ones_and_a_restart_brings_them_back_if_told() {
             world.ask(Ask::RunSync(RunRequest { sync: "c".into(), mode: None, force: true, accept_deletes: false, by: None }));
         assert!(matches!(world.answered[&refused], Err(Refusal::Stopped(..))));
         let begun = world.begun;
-        let restart = world.ask(Ask::Restart { resync_stopped });
+        let restart = world.ask(Ask::Restart { resync_stopped, lease: None });
         world.drain();
         assert_eq!(world.begun - begun, back, "resync_stopped: {resync_stopped}");
         let Ok(Answer::Halted(halted)) = &world.answered[&restart] else { panic!("answered") };
@@ -236,14 +244,14 @@ fn a_stop_ends_runs_and_queued_ones_and_a_restart_brings_them_back_if_told() {
 #[test]
 fn stop_when_idle_and_twice_and_a_restart_while_stopping_are_all_fine() {
     let mut world = World::new(9);
-    let idle = world.ask(Ask::Stop { by: None });
-    world.ask(Ask::Stop { by: None });
+    let idle = world.ask(Ask::Stop { by: None, lease: None });
+    world.ask(Ask::Stop { by: None, lease: None });
     world.drain();
     assert!(matches!(&world.answered[&idle], Ok(Answer::Halted(halted)) if halted.state == DaemonState::Stopped));
-    world.ask(Ask::Restart { resync_stopped: false });
+    world.ask(Ask::Restart { resync_stopped: false, lease: None });
     world.drain();
-    world.ask(Ask::Stop { by: None });
-    let while_stopping = world.ask(Ask::Restart { resync_stopped: true });
+    world.ask(Ask::Stop { by: None, lease: None });
+    let while_stopping = world.ask(Ask::Restart { resync_stopped: true, lease: None });
     world.drain();
     assert!(matches!(&world.answered[&while_stopping], Ok(Answer::Halted(halted)) if halted.state == DaemonState::Running));
     assert!(world.engine.quiet());
@@ -275,5 +283,130 @@ fn a_resume_brings_back_the_run_that_the_pause_ended_and_no_other() {
         assert_eq!(world.begun - begun, back, "asked first: {ask_first}, {pauses} pauses");
         let state = if back == 1 { SyncState::Ready } else { SyncState::Waiting };
         assert_eq!(world.answered[&resumed], Ok(Answer::State(state)));
+    }
+}
+
+#[test]
+fn a_lease_ends_with_its_connection_and_not_before() {
+    /// Stops and ends of stops in order, and whether runs are accepted after each: `w` written, `1` a lease, `-1` its end, `r` a
+    /// restart by nobody who holds a lease, `r1` one by the connection that does.
+    #[track_caller]
+    fn check(steps: &str) {
+        let mut world = World::new(13);
+        for step in steps.split_whitespace() {
+            let (what, accepted) = step.split_once('=').expect("what=state");
+            let number = what.trim_start_matches(['r', '-']).parse::<u64>().ok();
+            match what {
+                "w" => drop(world.ask(Ask::Stop { by: Some("w".into()), lease: None })),
+                _ if what.starts_with('r') => drop(world.ask(Ask::Restart { resync_stopped: false, lease: number })),
+                _ if what.starts_with('-') => world.handle(Event::Released(number.expect("a lease"))),
+                _ => drop(world.ask(Ask::Stop { by: Some(format!("l{what}")), lease: number })),
+            }
+            world.drain();
+            let (state, _, by) = world.engine.state();
+            let is = match state {
+                DaemonState::Running => "on".to_owned(),
+                _ => by.expect("who stopped it"),
+            };
+            assert_eq!(is, accepted, "{steps}: after {step}");
+        }
+    }
+    check("1=l1 -1=on");
+    check("1=l1 1=l1 -1=on -1=on");
+    check("1=l1 2=l1 -1=l2 -2=on");
+    check("1=l1 w=w -1=w r=on");
+    check("w=w 1=w r=l1 -1=on");
+    check("w=w 1=w r1=on");
+    check("1=l1 r=l1 r1=on");
+    check("1=l1 2=l1 r1=l2 -1=l2 -2=on");
+    check("-7=on w=w -7=w");
+}
+
+#[test]
+fn a_lease_is_not_written_down_and_a_stop_beside_it_is() {
+    let mut world = World::new(15);
+    world.handle(Event::Look);
+    let lease = world.ask(Ask::Stop { by: None, lease: Some(1) });
+    assert!(world.writing.is_empty(), "a lease does not outlive its connection");
+    assert!(matches!(&world.answered[&lease], Ok(Answer::Halted(halted)) if halted.runs.len() == 2));
+    world.ask(Ask::Stop { by: None, lease: None });
+    assert_eq!(world.writing.len(), 1);
+    world.drain();
+    assert_eq!(world.engine.state().0, DaemonState::Stopped);
+    world.handle(Event::Released(1));
+    let begun = world.begun;
+    let restart = world.ask(Ask::Restart { resync_stopped: true, lease: None });
+    world.drain();
+    assert_eq!(world.begun - begun, 2, "what the lease ended comes back with the restart");
+    assert!(matches!(&world.answered[&restart], Ok(Answer::Halted(halted)) if halted.runs.len() == 2));
+}
+
+/// What becomes of a run that is on, and of one that is asked for, when their sync is defined anew.
+#[test]
+fn a_sync_that_is_defined_anew_ends_its_run_only_where_it_must() {
+    let facts = || {
+        let plan = Plan { remote: "other".into(), resource: "a".into(), collection: "k".into(), ..Plan::default() };
+        let job = Job::new(plan, Last::Never, 0, Timestamp::from_unix_ms(1_790_000_000_000));
+        SyncFacts { collection: "k".into(), direction: Direction::Down, job }
+    };
+    let request = || RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, by: None };
+    #[track_caller]
+    fn check(world: &World, waits: AskId, expect: Option<RunState>) {
+        let got = match world.answered.get(&waits) {
+            Some(Ok(Answer::Waited(waited))) => Some(waited.state),
+            None => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(got, expect);
+    }
+    for (defined, first, second, remote) in [
+        (vec![Defined::Replanned(facts().job.plan)], RunState::Done, RunState::Done, Some("other")),
+        (vec![Defined::Replaced(facts())], RunState::Stopped, RunState::Done, Some("other")),
+        (vec![Defined::Removed], RunState::Stopped, RunState::Stopped, None),
+        (vec![Defined::Removed, Defined::Added(facts())], RunState::Stopped, RunState::Stopped, Some("other")),
+        (vec![Defined::Replaced(facts()), Defined::Removed], RunState::Stopped, RunState::Stopped, None),
+    ] {
+        let mut world = World::new(17);
+        world.handle(Event::Look);
+        assert!(world.on.contains("a"), "it never ran: it is due at once");
+        let on = world.engine.copy().one("a", world.now).and_then(|shown| shown.run).expect("a run").run;
+        let waits = world.ask(Ask::WaitRun { run: on });
+        let id = world.ask(Ask::RunSync(request()));
+        let Some(Ok(Answer::Accepted(queued))) = world.answered.get(&id).cloned() else { panic!("accepted") };
+        let waits_too = world.ask(Ask::WaitRun { run: queued.run });
+        let what = format!("{defined:?}");
+        for one in defined {
+            world.handle(Event::Defined(vec![("a".into(), one)]));
+        }
+        check(&world, waits, None);
+        world.drain();
+        check(&world, waits, Some(first));
+        check(&world, waits_too, Some(second));
+        let shown = world.engine.copy().one("a", world.now);
+        assert_eq!(shown.as_ref().map(|shown| &*shown.remote), remote, "{what}");
+        // The others never heard of it.
+        assert_eq!(world.engine.copy().names().collect::<Vec<_>>().len(), if remote.is_some() { 3 } else { 2 });
+        assert!(world.engine.quiet());
+    }
+}
+
+#[test]
+fn a_cancel_ends_a_run_for_good_also_one_on_its_way_to_a_stop() {
+    for stop_first in [false, true] {
+        let mut world = World::new(19);
+        world.handle(Event::Look);
+        let on = world.engine.copy().one("a", world.now).and_then(|shown| shown.run).expect("a run").run;
+        let waits = world.ask(Ask::WaitRun { run: on.clone() });
+        if stop_first {
+            world.ask(Ask::Stop { by: None, lease: None });
+        }
+        let cancelled = world.ask(Ask::Cancel { sync: "a".into(), by: None });
+        assert_eq!(world.answered[&cancelled], Ok(Answer::Cancelled(vec![on])));
+        world.drain();
+        assert!(matches!(&world.answered[&waits], Ok(Answer::Waited(waited)) if waited.state == RunState::Cancelled));
+        let restart = world.ask(Ask::Restart { resync_stopped: true, lease: None });
+        world.drain();
+        let Ok(Answer::Halted(halted)) = &world.answered[&restart] else { panic!("answered") };
+        assert_eq!(halted.runs.len(), usize::from(stop_first), "b alone comes back");
     }
 }

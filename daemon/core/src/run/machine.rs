@@ -262,7 +262,10 @@ impl Run {
             }
             return;
         }
-        if self.halt.is_none() && !self.ended() {
+        // A run on its way to a resumable end can still be ended for good.
+        if ended == Ended::Cancelled && matches!(self.halt, Some(Ended::Stopped(_))) {
+            self.halt = Some(ended);
+        } else if self.halt.is_none() && !self.ended() {
             self.halt = Some(ended);
             if self.remote_busy {
                 effects.push(Effect::Hurry);

@@ -326,6 +326,13 @@ impl Job {
         }
     }
 
+    /// What was asked for, or was to come back, is not wanted any more; changes and the schedule make it due again.
+    pub fn cancelled(&mut self) {
+        self.request = None;
+        self.call = None;
+        self.pause_ended = false;
+    }
+
     /// The run was asked to stop.
     pub fn stopping(&mut self, reason: StopReason) {
         if let Some(running) = &mut self.running {

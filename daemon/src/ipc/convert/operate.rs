@@ -2,9 +2,9 @@
 //! the schedule decides.
 
 use mingle_core::ask::{
-    Ability, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Progress, RejectionRow, RemoteChecked,
-    RemoteRow, Resolution, RunMode, RunRow, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState,
-    Waited, Written,
+    Ability, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Progress, RejectionRow, Reloaded,
+    RemoteChecked, RemoteRow, Resolution, RunMode, RunRow, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble,
+    WaitState, Waited, Written,
 };
 use mingle_proto::{Error, call};
 use serde_json::Value;
@@ -42,6 +42,7 @@ pub(in crate::ipc) fn status(
         state: daemon_state(status.state),
         since_at: time(status.since),
         by: status.by,
+        lease: status.lease,
         instance,
         seq,
         build,
@@ -57,6 +58,16 @@ pub(in crate::ipc) fn status(
 fn app(app: Connected) -> call::AppStatus {
     let subscriptions = app.subscriptions as u64;
     call::AppStatus { app: app.app, pid: app.pid, since_at: time(app.since), subscriptions }
+}
+
+pub(in crate::ipc) fn reloaded(reloaded: Reloaded) -> call::ReloadAnswer {
+    let applied =
+        |(section, change): (String, String)| call::Applied { section, change: word(&change, call::SectionChange::Unknown) };
+    call::ReloadAnswer {
+        applied: reloaded.applied.into_iter().map(applied).collect(),
+        after_restart: reloaded.after_restart,
+        orphaned: reloaded.orphaned.into_iter().map(|(sync, pending)| call::Orphaned { sync, pending }).collect(),
+    }
 }
 
 fn attention(attention: Attention) -> call::Attention {

@@ -2,19 +2,23 @@
 
 use mingle_proto::{
     Error,
-    call::{Restart, Shutdown, Status, Stop},
+    call::{Reload, Restart, RpcDiscover, Shutdown, Status, Stop},
 };
 
 use super::{Asked, later};
 use crate::ipc::{
     convert::{self, refusal},
+    discreet,
     serve::Served,
 };
 
 pub(super) fn status(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let Status {} = asked.params()?;
     let door = asked.operate()?;
-    let status = door.status().map_err(refusal)?;
+    let mut status = door.status().map_err(refusal)?;
+    if asked.desk.caller.only_looks() {
+        status = discreet::status(status);
+    }
     let (instance, seq, build) = (door.instance(), *door.head().borrow(), door.build());
     let apps = asked.desk.shared.connections.list();
     asked.answer(&convert::status(status, instance, seq, build, apps))
@@ -31,7 +35,19 @@ pub(super) fn stop(asked: &mut Asked<'_>) -> Result<Served, Error> {
 
 pub(super) fn restart(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let Restart { resync_stopped } = asked.params()?;
-    later(asked.operate()?.restart(asked.by(), resync_stopped), convert::halted, false)
+    let lease = std::mem::take(&mut asked.desk.leased).then_some(asked.desk.number);
+    later(asked.operate()?.restart(asked.by(), resync_stopped, lease), convert::halted, false)
+}
+
+pub(super) fn reload(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Reload {} = asked.params()?;
+    later(asked.operate()?.reload(asked.by()), convert::reloaded, false)
+}
+
+pub(super) fn discover(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let RpcDiscover {} = asked.params()?;
+    asked.operate()?;
+    asked.answer(&mingle_proto::openrpc::document())
 }
 
 pub(super) fn shutdown(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use mingle_core::ask::{About, RunRequest};
+use mingle_core::ask::{About, Refusal, RunRequest};
 use mingle_proto::{
     Error, Name,
     call::{
-        Explain, History, HistoryAnswer, SyncList, SyncListAnswer, SyncPause, SyncResume, SyncRun, SyncRunAnswer, SyncStateAnswer,
+        Explain, History, HistoryAnswer, SyncCancel, SyncCancelAnswer, SyncGet, SyncList, SyncListAnswer, SyncPause, SyncResume,
+        SyncRun, SyncRunAnswer, SyncStateAnswer,
     },
 };
 
@@ -16,6 +17,7 @@ use serde_json::value::RawValue;
 use super::{Asked, later};
 use crate::ipc::{
     convert::{self, refusal},
+    discreet,
     serve::Served,
 };
 
@@ -57,6 +59,20 @@ pub(super) fn resume(asked: &mut Asked<'_>) -> Result<Served, Error> {
     later(asked.operate()?.resume(sync, asked.by()), |state| SyncStateAnswer { state: convert::sync_state(state) }, false)
 }
 
+pub(super) fn cancel(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncCancel { sync } = asked.params()?;
+    later(asked.operate()?.cancel_sync(sync, asked.by()), |runs| SyncCancelAnswer { runs }, false)
+}
+
+pub(super) fn get(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncGet { sync } = asked.params()?;
+    let syncs = asked.operate()?.syncs().map_err(refusal)?;
+    let Some(row) = syncs.into_iter().find(|row| row.sync == sync) else {
+        return Err(refusal(Refusal::NotFound(format!("no sync {sync:?}"), Some("`sync.list` names them".into()))));
+    };
+    asked.answer(&convert::sync_definition(row))
+}
+
 pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let SyncList {} = asked.params()?;
     let syncs = asked.operate()?.syncs().map_err(refusal)?;
@@ -65,13 +81,19 @@ pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
 
 pub(super) fn explain(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let Explain { sync } = asked.params()?;
-    let explained = asked.operate()?.explain(&sync).map_err(refusal)?;
+    let mut explained = asked.operate()?.explain(&sync).map_err(refusal)?;
+    if asked.desk.caller.only_looks() {
+        explained = discreet::explained(explained);
+    }
     asked.answer(&convert::explained(explained))
 }
 
 pub(super) fn history(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let History { sync, limit, cursor } = asked.params()?;
     let limit = convert::history_limit(limit)?;
-    let page = asked.operate()?.history(sync.as_deref(), limit, cursor.as_deref()).map_err(refusal)?;
+    let mut page = asked.operate()?.history(sync.as_deref(), limit, cursor.as_deref()).map_err(refusal)?;
+    if asked.desk.caller.only_looks() {
+        page = discreet::runs(page);
+    }
     asked.answer(&HistoryAnswer { runs: page.rows.into_iter().map(convert::run).collect(), cursor: page.cursor })
 }

@@ -84,8 +84,11 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let named = convert::collections(collections)?;
     let (door, mut answer, mut feed) = (asked.desk.shared.door.clone(), SubscribeAnswer::default(), None);
     let head = *door.head().borrow();
+    // With topics, an empty list says that no records are wanted.
+    let named = named.filter(|named| topics.is_none() || !named.is_empty());
     if named.is_some() || topics.is_none() {
-        let (_, scope) = asked.read_any(named)?;
+        asked.desk.caller.may_follow()?;
+        let (_, scope) = asked.read_any(named.clone())?;
         let seq = match (since, initial) {
             (Some(since), _) => since,
             (None, Some(false)) => head,
@@ -103,14 +106,20 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
         };
         let cursor = if answer.caught_up { first.seq } else { seq };
         // Where a store is empty and the position another's, `fresh` alone still has to be told.
-        feed = Some(Feed { seq: cursor, instance, scope, data, due: !answer.caught_up, told_more: !answer.caught_up });
+        feed = Some(Feed { seq: cursor, instance, named, scope, data, due: !answer.caught_up, told_more: !answer.caught_up });
     } else {
         answer.caught_up = true;
         answer.seq = head;
     }
     let topics = topics.map(|wanted| {
         let number = *door.news().number().borrow();
-        Topics { wanted, grants: asked.desk.caller.grants().clone(), number, due: false }
+        Topics {
+            wanted,
+            grants: asked.desk.caller.grants().clone(),
+            only_looks: asked.desk.caller.only_looks(),
+            number,
+            due: false,
+        }
     });
     answer.subscription = asked.desk.subscriptions.add(feed, topics)?;
     asked.desk.note();

@@ -13,8 +13,8 @@ use std::{
 use mingle_core::{
     ask::{
         Ability, About, Accepted, Change, ChangeKind, Changes, ConflictRow, DaemonState, Explained, Found, Grant, Grants, Halted,
-        Keep, Listed, Page, Query, Refusal, RejectionRow, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunState,
-        RunWaited, Since, Status, SyncRow, SyncState, WaitState, Waited, Which, Write, Writer, Written, WrittenOne,
+        Keep, Listed, Page, Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow,
+        RunState, RunWaited, Since, Status, SyncRow, SyncState, WaitState, Waited, Which, Write, Writer, Written, WrittenOne,
     },
     time::Timestamp,
 };
@@ -37,6 +37,7 @@ pub(super) struct Model {
     records: Mutex<BTreeMap<(String, String), Record>>,
     head: watch::Sender<u64>,
     pub(super) news: Newsroom,
+    pub(super) granted: watch::Sender<u64>,
     settled: watch::Sender<BTreeSet<String>>,
     pub(super) leases: Mutex<Vec<String>>,
     /// Most records that one answer ever held.
@@ -49,6 +50,7 @@ impl Default for Model {
             records: Mutex::default(),
             head: watch::Sender::new(0),
             news: Newsroom::new(),
+            granted: watch::Sender::new(0),
             settled: watch::Sender::new(BTreeSet::new()),
             leases: Mutex::default(),
             page_max: AtomicU64::new(0),
@@ -133,6 +135,9 @@ impl Door for Model {
     }
     fn head(&self) -> watch::Receiver<u64> {
         self.head.subscribe()
+    }
+    fn granted(&self) -> watch::Receiver<u64> {
+        self.granted.subscribe()
     }
     fn news(&self) -> &Newsroom {
         &self.news
@@ -237,6 +242,7 @@ impl Door for Model {
             state: DaemonState::Running,
             since: Timestamp::from_unix_ms(0),
             by: None,
+            lease: false,
             store_bytes: 1,
             wal_bytes: 2,
             uptime: Duration::from_secs(1),
@@ -317,7 +323,7 @@ impl Door for Model {
     fn release(&self, lease: u64) {
         self.leases.lock().unwrap().push(format!("release {lease}"));
     }
-    fn restart(&self, _: Option<String>, _: bool) -> Later<Halted> {
+    fn restart(&self, _: Option<String>, _: bool, _: Option<u64>) -> Later<Halted> {
         halted()
     }
     fn pause(&self, _: String, _: Option<String>) -> Later<SyncState> {
@@ -325,6 +331,12 @@ impl Door for Model {
     }
     fn resume(&self, _: String, _: Option<String>) -> Later<SyncState> {
         Box::pin(ready(Ok(SyncState::Waiting)))
+    }
+    fn cancel_sync(&self, _: String, _: Option<String>) -> Later<Vec<String>> {
+        Box::pin(ready(Ok(vec!["r-1".into()])))
+    }
+    fn reload(&self, _: Option<String>) -> Later<Reloaded> {
+        Box::pin(ready(Ok(Reloaded::default())))
     }
     fn shutdown(&self, _: Option<String>) -> Later<()> {
         Box::pin(ready(Ok(())))

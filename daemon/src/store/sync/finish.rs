@@ -128,6 +128,10 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
             }),
         ),
     };
+    if outcome.ended == Ended::Cancelled {
+        // For good: the next run begins its listing anew.
+        tx.conn().prepare_cached("UPDATE m_sync SET resume = NULL WHERE name = ?1")?.execute([sync])?;
+    }
     let error =
         error.map(|trouble| serde_json::json!({"name": trouble.name, "what": trouble.what, "hint": trouble.hint}).to_string());
     let counts = outcome.counts;

@@ -1,0 +1,128 @@
+//! Owns: syncs that are defined anew while the engine runs: what stays, what is stopped first, what goes. Must never know: where a
+//! definition is written, what the store keeps of a sync that is gone.
+
+use super::{Effect, Engine, Name, RunState, StopReason, Sync, SyncFacts, Timestamp, ask, run};
+use crate::schedule::Plan;
+
+/// What has become of a sync.
+#[derive(Clone, Debug)]
+pub enum Defined {
+    /// It is new.
+    Added(SyncFacts),
+    /// It runs at other times; a run that is on goes on.
+    Replanned(Plan),
+    /// It speaks with another place or in another way; a run that is on is stopped first.
+    Replaced(SyncFacts),
+    /// It is gone.
+    Removed,
+}
+
+/// What happens to a sync at the end of the run that was stopped for it.
+#[derive(Clone, Debug)]
+pub(super) enum Then {
+    /// These facts take its place.
+    Becomes(Box<SyncFacts>),
+    /// It goes.
+    Goes,
+}
+
+impl Sync {
+    pub(super) fn of(facts: &SyncFacts) -> Self {
+        Self {
+            collection: facts.collection.clone(),
+            direction: facts.direction,
+            run: None,
+            run_id: None,
+            asked: None,
+            cancelled: false,
+            then: None,
+            told: None,
+            failing_since: None,
+            trouble: None,
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn defined(&mut self, now: Timestamp, syncs: Vec<(Name, Defined)>, effects: &mut Vec<Effect>) {
+        for (name, defined) in syncs {
+            match defined {
+                Defined::Replanned(plan) => {
+                    match self.syncs.get_mut(&name).and_then(|sync| sync.then.as_mut()) {
+                        Some(Then::Becomes(facts)) => facts.job.replan(plan, now),
+                        Some(Then::Goes) => {}
+                        None => {
+                            if let Some(job) = self.board.jobs.get_mut(&name) {
+                                job.replan(plan, now);
+                            }
+                        }
+                    };
+                }
+                Defined::Added(facts) | Defined::Replaced(facts) => {
+                    self.then(now, &name, Then::Becomes(Box::new(facts)), effects);
+                }
+                Defined::Removed => {
+                    if let Some(wish) = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take()) {
+                        let why = format!("{name} is not in the configuration any more");
+                        self.never_begins(&name, wish.run, RunState::Stopped, why, Some(StopReason::Replaced), effects);
+                    }
+                    self.then(now, &name, Then::Goes, effects);
+                }
+            }
+        }
+    }
+
+    /// At once, or at the end of the run that is on.
+    fn then(&mut self, now: Timestamp, name: &Name, then: Then, effects: &mut Vec<Effect>) {
+        let runs = self.syncs.get(name).is_some_and(|sync| sync.run.is_some());
+        match self.syncs.get_mut(name) {
+            Some(sync) => sync.then = Some(then),
+            None => {
+                if let Then::Becomes(facts) = then {
+                    self.syncs.insert(name.clone(), Sync::of(&facts));
+                    self.board.jobs.insert(name.clone(), facts.job);
+                }
+                return;
+            }
+        }
+        if runs {
+            if let Some(job) = self.board.jobs.get_mut(name) {
+                job.stopping(StopReason::Replaced);
+            }
+            self.went_on(now, name, run::Event::Stop(StopReason::Replaced), effects);
+        } else {
+            self.replaced(name, effects);
+        }
+    }
+
+    /// The run that stood in the way has ended.
+    pub(super) fn replaced(&mut self, name: &Name, effects: &mut Vec<Effect>) {
+        match self.syncs.get_mut(name).and_then(|sync| sync.then.take()) {
+            None => {}
+            Some(Then::Becomes(mut facts)) => {
+                let before = self.board.jobs.get(name);
+                // Whoever asked for a run of that name still wants one.
+                if let Some(request) = before.and_then(|job| job.request) {
+                    facts.job.ask(request);
+                }
+                let asked = self.syncs.get_mut(name).and_then(|sync| sync.asked.take());
+                self.syncs.insert(name.clone(), Sync { asked, ..Sync::of(&facts) });
+                self.board.jobs.insert(name.clone(), facts.job);
+            }
+            Some(Then::Goes) => {
+                self.syncs.remove(name);
+                self.board.jobs.remove(name);
+                if let Some(stopped) = &mut self.stopped {
+                    stopped.ended.remove(&**name);
+                }
+                effects.push(Effect::Tell(ask::Event::Sync {
+                    sync: Some(name.to_string()),
+                    state: Some(ask::SyncState::Disabled),
+                    daemon: None,
+                    hold: None,
+                    next: None,
+                }));
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Owns: putting a configuration in force that was read again, one at a time. Must never know: what changed in it.
+
+use std::sync::Arc;
+
+use mingle_core::{
+    ask::{Refusal, Reloaded},
+    engine::Event,
+};
+
+use super::{Letter, Office, ReloadAsked};
+use crate::{
+    clock,
+    config::Config,
+    house::Setup,
+    reload::{self, Before, Prepared},
+};
+
+/// Reloads that are asked for: one is under way, and all that come meanwhile are one more.
+#[derive(Default)]
+pub(super) struct Reloads {
+    under_way: Option<Vec<ReloadAsked>>,
+    next: Option<Vec<ReloadAsked>>,
+}
+
+/// Past this many that wait for a reload the next is told `busy`.
+const ASKED_MAX: usize = 64;
+
+impl Office {
+    /// Somebody asks for a reload.
+    pub(super) fn reload(&mut self, asked: Option<ReloadAsked>) {
+        let place = if self.reloads.under_way.is_some() { &mut self.reloads.next } else { &mut self.reloads.under_way };
+        let begins = place.is_none();
+        let waiting = place.get_or_insert_default();
+        match asked {
+            Some(asked) if waiting.len() >= ASKED_MAX => {
+                let _ = asked.send(Err(Refusal::Busy(std::time::Duration::from_secs(1))));
+            }
+            Some(asked) => waiting.push(asked),
+            None => {}
+        }
+        if begins && self.reloads.next.is_none() {
+            self.read_again();
+        }
+    }
+
+    /// Reads the files beside the loop: a slow disk must not hold up a run.
+    fn read_again(&mut self) {
+        let before = Before {
+            config: Arc::clone(&self.config),
+            syncs: self.syncs.clone(),
+            means: self.means.clone(),
+            store: self.store.clone(),
+            host: clock::host(),
+        };
+        let inbox = self.inbox.clone();
+        self.tasks.spawn(async move {
+            let reading = tokio::task::spawn_blocking(move || reload::prepare(&before, clock::now()));
+            let prepared = match reading.await {
+                Ok(prepared) => prepared,
+                Err(error) => Err(Refusal::Internal(format!("reading the configuration again: {error}"))),
+            };
+            let _ = inbox.send(Letter::Reloaded(Box::new(prepared))).await;
+        });
+    }
+
+    /// The files were read: what is good is put in force, what is not leaves everything as it was.
+    pub(super) fn reloaded(&mut self, prepared: Result<Prepared, Refusal>) {
+        let answer = prepared.map(|prepared| self.put_in_force(prepared));
+        match &answer {
+            Ok(reloaded) => {
+                self.house.notices().is_over("config", "config.toml");
+                tracing::info!(applied = ?reloaded.applied, after_restart = ?reloaded.after_restart, "the configuration was read again");
+                for (sync, pending) in &reloaded.orphaned {
+                    tracing::warn!(sync, pending, "a sync is gone while changes waited; what it knows of the remote is kept");
+                }
+            }
+            Err(Refusal::Invalid(what, hint)) => {
+                let hint = format!("{what}: {}", hint.as_deref().unwrap_or_default());
+                tracing::warn!("{hint}");
+                self.house.notices().stands("config", "config.toml", hint);
+            }
+            Err(refusal) => tracing::error!(?refusal, "the configuration was not read again"),
+        }
+        for asked in self.reloads.under_way.take().into_iter().flatten() {
+            // Whoever asked may be gone.
+            let _ = asked.send(answer.clone());
+        }
+        if let Some(next) = self.reloads.next.take() {
+            self.reloads.under_way = Some(next);
+            self.read_again();
+        }
+    }
+
+    /// People are told of syncs that are gone while changes waited.
+    pub(super) fn tell_orphaned(&self, orphaned: &[(String, u64)]) {
+        for (sync, pending) in orphaned {
+            let hint = format!(
+                "{pending} changes wait for a sync that is not in the configuration any more; defined again, it sends them"
+            );
+            self.house.notices().stands("orphaned", sync, hint);
+        }
+    }
+
+    fn put_in_force(&mut self, prepared: Prepared) -> Reloaded {
+        let Prepared { config, syncs, defined, remotes, reloaded } = prepared;
+        // What is read once stays as it was read: the next reload is held against what is in force.
+        let config = Config { store: self.config.store.clone(), status: self.config.status.clone(), ..config };
+        self.config = Arc::new(config);
+        self.syncs = syncs;
+        let number = self.setup.borrow().number + 1;
+        self.setup.send_replace(Arc::new(Setup::new(number, Arc::clone(&self.config), &self.means)));
+        self.handle(Event::Defined(defined));
+        for remote in remotes {
+            self.handle(Event::LoginChanged(remote));
+        }
+        self.ring_for_crons();
+        self.board.send_replace(Arc::new(self.engine.copy()));
+        let notices = self.house.notices();
+        self.tell_orphaned(&reloaded.orphaned);
+        // What came back is no orphan.
+        for sync in notices.about("orphaned").iter().filter(|sync| self.syncs.contains_key(sync.as_str())) {
+            notices.is_over("orphaned", sync);
+        }
+        notices.only("restart_needed", &reloaded.after_restart.iter().map(String::as_str).collect::<Vec<_>>());
+        for key in &reloaded.after_restart {
+            notices.stands(
+                "restart_needed",
+                key,
+                format!("{key} is another in the configuration, and holds after a new start of mingled"),
+            );
+        }
+        self.house.granted_anew();
+        reloaded
+    }
+}

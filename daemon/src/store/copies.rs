@@ -1,0 +1,164 @@
+//! Owns: copies of the store: one taken while it is in use, and one put in its place. Must never know: who asks, whether a daemon runs
+//! (the caller holds the lock for what needs it).
+//!
+//! Pages are copied by SQLite itself: it knows what the log holds, and nothing else may open a store's file.
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use mingle_core::time::Timestamp;
+use rusqlite::{
+    Connection, OpenFlags,
+    backup::{Backup, StepResult},
+};
+
+use super::{
+    error::StoreError,
+    ids::{Ids, Maker},
+    open::{self, Options},
+    place, schema,
+};
+
+/// What a copy has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Records that are there.
+    pub records: u64,
+    /// The highest seq.
+    pub seq: u64,
+    /// The store that it is of.
+    pub instance: String,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Copies a store, also one in use, into a new file: one state of it, checked, on the disk.
+///
+/// # Errors
+/// [`StoreError::Place`] where there is no store, or something in the place of the copy; what SQLite and the disk say.
+pub fn backup(store: &Path, to: &Path) -> Result<Copied, StoreError> {
+    if !place::check(store)? {
+        return Err(StoreError::Place(format!("there is no store at {}", store.display())));
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(StoreError::Place(format!("{} is there already; a backup never replaces a file", to.display())));
+    }
+    let source = open::read_only(store)?;
+    schema::check(&source)?;
+    let part = part(to)?;
+    let copied = copy(&source, &part.0).and_then(|conn| finish(conn, &part.0))?;
+    publish(&part.0, to)?;
+    Ok(copied)
+}
+
+/// Puts a backup in the place of the store. What was there is kept under another name, which is returned: it may hold writes that were
+/// never sent. The restored store is a new instance, so that apps read anew. The caller holds the daemon's lock.
+///
+/// # Errors
+/// [`StoreError::Place`] and [`StoreError::Newer`] where the file is no backup that this mingle can use; the store is untouched then.
+pub fn restore(store: &Path, from: &Path, ids: Ids, now: Timestamp) -> Result<(Copied, Option<PathBuf>), StoreError> {
+    if !place::check(from)? {
+        return Err(StoreError::Place(format!("there is no file {}", from.display())));
+    }
+    let source = open::read_only(from)?;
+    schema::check(&source)?;
+    open::sound(&source)?;
+    let part = part(&with(store, ".restoring"))?;
+    let conn = copy(&source, &part.0)?;
+    drop(source);
+    let instance = Maker::new(ids).instance();
+    // Closed in good order, as another store: whatever was in doubt in it is looked up, whatever an app has of it is void.
+    conn.execute("UPDATE m_store SET instance = ?1, clean = 1, durable = 1", [&instance])?;
+    let copied = finish(conn, &part.0)?;
+    let kept = if place::check(store)? || place::left_over(store) { Some(set_aside(store, now)?) } else { None };
+    publish(&part.0, store)?;
+    Ok((copied, kept))
+}
+
+/// A file that is being made; it goes away where it does not come to its end.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Renamed: then there is nothing to take away.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// An empty file of our own beside the place where it is to be.
+fn part(to: &Path) -> Result<Part, StoreError> {
+    let path = with(to, ".part");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&path, &error)),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|error| failed(&path, &error))?;
+    Ok(Part(path))
+}
+
+fn copy(source: &Connection, to: &Path) -> Result<Connection, StoreError> {
+    let mut conn = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let backup = Backup::new(source, &mut conn)?;
+    // All in one step is one state: in several, each commit meanwhile would begin it anew.
+    let step = backup.step(-1)?;
+    drop(backup);
+    if step != StepResult::Done {
+        return Err(StoreError::Busy);
+    }
+    // One file, which anybody may move and copy.
+    let _: String = conn.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0))?;
+    Ok(conn)
+}
+
+/// Looks at the copy as a whole, and presses it onto the disk.
+fn finish(conn: Connection, path: &Path) -> Result<Copied, StoreError> {
+    open::sound(&conn)?;
+    let (instance, seq) = conn.query_row("SELECT instance, seq FROM m_store", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let records = conn.query_row("SELECT count(*) FROM m_record WHERE state = 0", [], |row| row.get(0))?;
+    conn.close().map_err(|(_, error)| StoreError::from(error))?;
+    let file = fs::File::open(path).and_then(|file| file.sync_all().map(|()| file)).map_err(|error| failed(path, &error))?;
+    let bytes = file.metadata().map_err(|error| failed(path, &error))?.len();
+    Ok(Copied { records, seq, instance, bytes })
+}
+
+/// Gives a finished file its name, and presses that onto the disk too.
+fn publish(part: &Path, to: &Path) -> Result<(), StoreError> {
+    let directory = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::rename(part, to).and_then(|()| fs::File::open(directory)?.sync_all()).map_err(|error| failed(to, &error))
+}
+
+/// The present store under another name. Where it can be, its log is folded back first, and it keeps its own name until the very moment in
+/// which the other takes it: a start in between finds one of the two, never none.
+fn set_aside(store: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let folded = open::connect(store, Options::default(), false).and_then(|conn| {
+        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map_err(StoreError::from)
+    });
+    let aside = with(store, &format!(".before-restore-{}", now.unix_ms()));
+    let one_file = matches!(folded, Ok(0)) && fs::symlink_metadata(with(store, "-wal")).map_or(true, |log| log.len() == 0);
+    if !one_file {
+        // Damaged, or pinned by a reader: it is kept with its log.
+        return place::move_aside(store, now);
+    }
+    for end in ["-wal", "-shm"] {
+        match fs::remove_file(with(store, end)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(store, &error)),
+            _ => {}
+        }
+    }
+    fs::hard_link(store, &aside).map_err(|error| failed(&aside, &error))?;
+    Ok(aside)
+}
+
+fn failed(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Place(format!("{}: {error}", path.display()))
+}
+
+fn with(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
