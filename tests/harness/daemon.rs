@@ -102,8 +102,9 @@ impl Home {
         self.dir.path().join("said")
     }
 
-    /// Nothing of the caller's environment but PATH.
-    fn environment(&self) -> Vec<(String, String)> {
+    /// What every program of this home is started with: nothing of the caller's environment but PATH.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
         let under = |name: &str| self.dir.path().join(name).display().to_string();
         let mut all: Vec<(String, String)> = [
             ("HOME", under("h")),
