@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{self, Config, Known, Problem, Where},
+    doctor,
     environment::Environment,
     paths::{Paths, Refusal},
     remotes::{self, rest::catalog},
@@ -30,6 +31,12 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at everything that a daemon needs, without one: places, configuration, lock, store, clock.
+    Doctor {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look at the profiles, each of which describes one service.
     #[command(subcommand)]
     Profile(ProfileCommand),
@@ -68,6 +75,15 @@ pub enum ConfigCommand {
 /// Where the places cannot be told, or `out` takes no more.
 pub fn run(command: &Command, env: &Environment, known: &dyn Known, out: &mut dyn Write) -> Result<u8, CliError> {
     match command {
+        Command::Doctor { json } => {
+            let report = doctor::look(env, known);
+            if *json {
+                writeln!(out, "{}", report.json())?;
+            } else {
+                report.findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))?;
+            }
+            Ok(u8::from(report.is_bad()))
+        }
         Command::Profile(ProfileCommand::List) => {
             let profiles = catalog::profiles(&Paths::find(env)?.config);
             let width = profiles.iter().map(|profile| profile.name.len()).max().unwrap_or(0);

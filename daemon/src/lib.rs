@@ -5,6 +5,7 @@ pub mod boot;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod environment;
 pub mod house;
 pub mod ipc;

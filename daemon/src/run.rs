@@ -31,7 +31,7 @@ use crate::{
         news::Newsroom,
         server::{Server, Settings},
     },
-    keeper, login, notify,
+    keeper, login, logs, notify,
     perform::{Site, perform, write_down},
     remotes::{Means, http, settings::RemoteSettings},
     signals::Signal,
@@ -143,7 +143,14 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let told = inbox.clone();
     let signalled = tokio::spawn(async move {
         while let Some(signal) = signals.recv().await {
-            let letter = if signal == Signal::Dump { Letter::Dump } else { Letter::Shutdown };
+            let letter = match signal {
+                Signal::Stop | Signal::StopNow => Letter::Shutdown,
+                Signal::Dump => Letter::Dump,
+                Signal::Louder => {
+                    logs::louder();
+                    continue;
+                }
+            };
             let _ = told.send(letter).await;
         }
     });

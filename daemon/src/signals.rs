@@ -1,5 +1,5 @@
 //! Owns: what the signals of the system mean: the first TERM or INT asks, the second insists, the third exits; USR1 asks for the
-//! state; HUP is kept for reloading. Must never know: what is done about them.
+//! state, USR2 for more of the log; HUP is kept for reloading. Must never know: what is done about them.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1, SIGXFSZ},
+    consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ},
     iterator::Signals,
 };
 use tokio::sync::mpsc;
@@ -22,6 +22,8 @@ pub enum Signal {
     StopNow,
     /// Write the state into the log.
     Dump,
+    /// Log everything, or no longer.
+    Louder,
 }
 
 /// Messages that wait to be read. The two stops always fit: a dump is dropped when less than this is free.
@@ -37,7 +39,7 @@ pub fn listen() -> io::Result<mpsc::Receiver<Signal>> {
     for signal in [SIGXFSZ, SIGPIPE] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     thread::Builder::new().name("signals".into()).spawn(move || {
         let mut stops = 0_u32;
@@ -57,6 +59,7 @@ fn read(signal: i32, stops: &mut u32) -> Option<Signal> {
             None
         }
         SIGUSR1 => Some(Signal::Dump),
+        SIGUSR2 => Some(Signal::Louder),
         _ => {
             *stops += 1;
             match *stops {
@@ -69,7 +72,7 @@ fn read(signal: i32, stops: &mut u32) -> Option<Signal> {
 }
 
 fn send(sender: &mpsc::Sender<Signal>, message: Signal) {
-    if message == Signal::Dump && sender.capacity() <= FREE_FOR_STOPS {
+    if matches!(message, Signal::Dump | Signal::Louder) && sender.capacity() <= FREE_FOR_STOPS {
         return;
     }
     // It fails when nobody listens any more: then the process is ending anyway.
@@ -83,8 +86,9 @@ mod tests {
     #[test]
     fn signals_become_messages() {
         let mut stops = 0;
-        let heard: Vec<_> = [SIGHUP, SIGUSR1, SIGTERM, SIGHUP, SIGINT].iter().map(|signal| read(*signal, &mut stops)).collect();
-        assert_eq!(heard, [None, Some(Signal::Dump), Some(Signal::Stop), None, Some(Signal::StopNow)]);
+        let heard: Vec<_> =
+            [SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGHUP, SIGINT].iter().map(|signal| read(*signal, &mut stops)).collect();
+        assert_eq!(heard, [None, Some(Signal::Dump), Some(Signal::Louder), Some(Signal::Stop), None, Some(Signal::StopNow)]);
     }
 
     #[test]

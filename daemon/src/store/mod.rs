@@ -19,6 +19,7 @@ mod ids;
 pub mod ledger;
 pub mod limits;
 mod list;
+mod look;
 pub mod marks;
 mod news;
 mod op;
@@ -55,6 +56,7 @@ pub use self::{
     feed::changes,
     ids::Ids,
     list::{get, list},
+    look::{Look, look},
     news::Commits,
     open::{Options, Renewed},
     purge::purge,
