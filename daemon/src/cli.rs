@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     config::{self, Config, Known, Problem, Where},
@@ -31,6 +31,15 @@ pub enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print where everything lies, as one JSON object.
+    #[command(hide = true)]
+    Places,
+    /// Write man pages into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder; it must be there.
+        dir: PathBuf,
+    },
     /// Look at everything that a daemon needs, without one: places, configuration, lock, store, clock.
     Doctor {
         /// One JSON object.
@@ -75,6 +84,14 @@ pub enum ConfigCommand {
 /// Where the places cannot be told, or `out` takes no more.
 pub fn run(command: &Command, env: &Environment, known: &dyn Known, out: &mut dyn Write) -> Result<u8, CliError> {
     match command {
+        Command::Places => {
+            writeln!(out, "{}", doctor::places_json(&doctor::places(env, known)?))?;
+            Ok(0)
+        }
+        Command::Man { dir } => {
+            clap_mangen::generate_to(Cli::command(), dir)?;
+            Ok(0)
+        }
         Command::Doctor { json } => {
             let report = doctor::look(env, known);
             if *json {
@@ -177,7 +194,6 @@ mod tests {
 
     #[test]
     fn the_definition_holds() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 

@@ -86,12 +86,10 @@ impl Report {
             .iter()
             .map(|one| json!({"about": one.about, "state": one.state.word(), "what": one.what, "hint": one.hint}))
             .collect();
-        let places: serde_json::Map<String, Value> =
-            self.places.iter().map(|(name, path)| ((*name).to_owned(), json!(path.display().to_string()))).collect();
         let secrets: Vec<Value> =
             self.environment.iter().map(|(remote, variable)| json!({"remote": remote, "variable": variable})).collect();
         json!({
-            "build": env!("CARGO_PKG_VERSION"), "good": !self.is_bad(), "places": places, "findings": findings,
+            "build": env!("CARGO_PKG_VERSION"), "good": !self.is_bad(), "places": places_json(&self.places), "findings": findings,
             "environment_secrets": secrets,
         })
     }
@@ -108,6 +106,43 @@ impl Report {
     }
 }
 
+/// Where everything lies, by name. Where the configuration cannot be read, the store is taken to be in its usual place.
+///
+/// # Errors
+/// When there is no home directory to go by.
+pub fn places(env: &Environment, known: &dyn Known) -> Result<Vec<(&'static str, PathBuf)>, Refusal> {
+    let paths = Paths::find(env)?;
+    let config = config::load(&Where::Directory(paths.config.clone()), known).ok();
+    Ok(places_of(&paths, &store_file(&paths, config.as_ref(), env)))
+}
+
+/// The same, for programs.
+#[must_use]
+pub fn places_json(places: &[(&'static str, PathBuf)]) -> Value {
+    places
+        .iter()
+        .map(|(name, path)| ((*name).to_owned(), json!(path.display().to_string())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn store_file(paths: &Paths, config: Option<&Config>, env: &Environment) -> PathBuf {
+    let written = config.and_then(|config| config.store.path.as_deref());
+    written.map_or_else(|| paths.store_file(), |written| paths::expand_home(written, env))
+}
+
+fn places_of(paths: &Paths, store_file: &Path) -> Vec<(&'static str, PathBuf)> {
+    vec![
+        ("config", paths.config.clone()),
+        ("data", store_file.parent().unwrap_or(&paths.data).to_path_buf()),
+        ("state", paths.state.clone()),
+        ("store", store_file.to_path_buf()),
+        ("lock", paths.lock_file()),
+        ("log", paths.log_file()),
+        ("socket", paths.socket.clone()),
+    ]
+}
+
 /// Looks.
 #[must_use]
 pub fn look(env: &Environment, known: &dyn Known) -> Report {
@@ -121,17 +156,8 @@ pub fn look(env: &Environment, known: &dyn Known) -> Report {
         }
     };
     let config = configuration(&mut report, &paths, known);
-    let written = config.as_ref().and_then(|config| config.store.path.as_deref());
-    let store_file = written.map_or_else(|| paths.store_file(), |written| paths::expand_home(written, env));
-    report.places = vec![
-        ("config", paths.config.clone()),
-        ("data", store_file.parent().unwrap_or(&paths.data).to_path_buf()),
-        ("state", paths.state.clone()),
-        ("store", store_file.clone()),
-        ("lock", paths.lock_file()),
-        ("log", paths.log_file()),
-        ("socket", paths.socket.clone()),
-    ];
+    let store_file = store_file(&paths, config.as_ref(), env);
+    report.places = places_of(&paths, &store_file);
     directories(&mut report, &paths, &store_file);
     socket(&mut report, &paths.socket);
     holder(&mut report, &paths.lock_file());

@@ -140,6 +140,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let server = Server::start(socket, Arc::new(house), Settings::of(Purpose::Apps));
     tracing::info!(socket = %started.paths.socket.display(), store = %started.store_file.display(), syncs = office.syncs.len(), "started");
     notify::ready();
+    notify::status(&format!("{} syncs", office.syncs.len()));
     let told = inbox.clone();
     let signalled = tokio::spawn(async move {
         while let Some(signal) = signals.recv().await {

@@ -11,5 +11,6 @@ mod hostile;
 mod python;
 mod real_tables;
 mod salesforce;
+mod service;
 mod shapes;
 mod stop;

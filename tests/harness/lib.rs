@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod python;
 pub mod rest_server;
 pub mod servers;
+pub mod systemd;
 pub mod trap;
 pub mod wait;
 pub mod wire;

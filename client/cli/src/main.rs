@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod conflict;
 mod delete;
+mod doctor;
 mod exit;
 mod explain;
 mod get;
@@ -14,7 +15,8 @@ mod history;
 mod input;
 mod interrupt;
 mod list;
-
+mod logs;
+mod manual;
 mod patch;
 mod pause;
 mod profile;
@@ -25,6 +27,7 @@ mod rejection;
 mod remote;
 mod restart;
 mod resume;
+mod service;
 mod shutdown;
 mod socket_path;
 mod status;
@@ -37,7 +40,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     at::At,
@@ -92,6 +95,12 @@ enum Command {
     #[command(subcommand)]
     Config(config::Config),
     SocketPath(socket_path::SocketPath),
+    #[command(subcommand)]
+    Service(service::Service),
+    Doctor(doctor::Doctor),
+    Logs(logs::Logs),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 fn main() -> ExitCode {
@@ -133,13 +142,16 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Profile(profile) => profile.run(at),
         Command::Config(config) => config.run(at),
         Command::SocketPath(socket_path) => socket_path.run(at),
+        Command::Service(service) => service.run(at),
+        Command::Doctor(doctor) => doctor.run(at),
+        Command::Logs(logs) => logs.run(at),
+        Command::Completions(completions) => completions.run(Cli::command(), at),
+        Command::Man(man) => man.run(Cli::command(), at),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -172,6 +184,12 @@ mod tests {
         check("mingle rejection resolve j-1 --with retry", Ok(()));
         check("mingle profile example x", Ok(()));
         check("mingle config check /x", Ok(()));
+        check("mingle service install --no-sandbox", Ok(()));
+        check("mingle service uninstall --purge --yes", Ok(()));
+        check("mingle logs -f -n 20", Ok(()));
+        check("mingle completions fish", Ok(()));
+        check("mingle service uninstall --yes", Err(2));
+        check("mingle completions cmd", Err(2));
         check("mingle --help", Err(0));
         check("mingle --version", Err(0));
         check("mingle", Err(2));
