@@ -259,7 +259,7 @@ fn holder(report: &mut Report, path: &Path) {
         }
         Ok(Holder::Unknown) => report.note("lock", State::Odd, format!("the system does not say who holds {shown}"), ""),
         Err(error) => {
-            report.note("lock", State::Bad, format!("{shown} cannot be read: {error}"), format!("check `ls -l {shown}`"))
+            report.note("lock", State::Bad, format!("{shown} cannot be read: {error}"), format!("check `ls -l {shown}`"));
         }
     }
 }

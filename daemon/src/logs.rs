@@ -9,7 +9,9 @@ mod file;
 mod journal;
 
 use std::{
+    fs::File,
     io::{self, IsTerminal, Write},
+    os::{fd::AsFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -145,13 +147,8 @@ pub fn begin(env: &Environment) -> io::Result<Logs> {
 
 /// The file that standard error is: device and inode.
 fn stderr() -> Option<(u64, u64)> {
-    let about = rustix::fs::fstat(io::stderr()).ok()?;
-    #[expect(
-        clippy::useless_conversion,
-        clippy::unnecessary_fallible_conversions,
-        reason = "the field has another width on other systems"
-    )]
-    Some((u64::try_from(about.st_dev).ok()?, u64::try_from(about.st_ino).ok()?))
+    let about = File::from(io::stderr().as_fd().try_clone_to_owned().ok()?).metadata().ok()?;
+    Some((about.dev(), about.ino()))
 }
 
 enum Line {
