@@ -5,11 +5,12 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     config::{self, Config, Known, Problem, Where},
     copies::{self, CopyError},
+    doctor,
     environment::Environment,
     paths::{Paths, Refusal},
     remotes::{self, rest::catalog},
@@ -43,6 +44,21 @@ pub enum Command {
     },
     /// Print where the store is.
     StorePath,
+    /// Print where everything lies, as one JSON object.
+    #[command(hide = true)]
+    Places,
+    /// Write man pages into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder; it must be there.
+        dir: PathBuf,
+    },
+    /// Look at everything that a daemon needs, without one: places, configuration, lock, store, clock.
+    Doctor {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look at the profiles, each of which describes one service.
     #[command(subcommand)]
     Profile(ProfileCommand),
@@ -87,6 +103,23 @@ pub fn run(command: &Command, env: &Environment, known: &dyn Known, out: &mut dy
             let path = copies::store_file(env, known).map_err(CliError::Copy)?;
             writeln!(out, "{}", path.display())?;
             Ok(0)
+        }
+        Command::Places => {
+            writeln!(out, "{}", doctor::places_json(&doctor::places(env, known)?))?;
+            Ok(0)
+        }
+        Command::Man { dir } => {
+            clap_mangen::generate_to(Cli::command(), dir)?;
+            Ok(0)
+        }
+        Command::Doctor { json } => {
+            let report = doctor::look(env, known);
+            if *json {
+                writeln!(out, "{}", report.json())?;
+            } else {
+                report.findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))?;
+            }
+            Ok(u8::from(report.is_bad()))
         }
         Command::Profile(ProfileCommand::List) => {
             let profiles = catalog::profiles(&Paths::find(env)?.config);
@@ -184,7 +217,6 @@ mod tests {
 
     #[test]
     fn the_definition_holds() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 

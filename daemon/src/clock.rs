@@ -22,6 +22,12 @@ pub fn now() -> Timestamp {
     })
 }
 
+/// A moment for people and programs: RFC 3339 in UTC.
+#[must_use]
+pub fn told(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.unix_ms()).map_or_else(|_| format!("{} ms", at.unix_ms()), |at| at.to_string())
+}
+
 /// Measures how long something takes, whatever happens to the wall clock. Sleep of the machine does not count.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);

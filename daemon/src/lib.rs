@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod copies;
+pub mod doctor;
 pub mod environment;
 pub mod house;
 pub mod ipc;

@@ -119,6 +119,50 @@ impl Lock {
     }
 }
 
+/// Who holds a lock, as somebody sees it who does not want it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody.
+    Nobody,
+    /// This process, of this version, as it wrote.
+    Process {
+        /// The process.
+        pid: Option<u32>,
+        /// Its version.
+        version: Option<String>,
+    },
+    /// The system does not say.
+    Unknown,
+}
+
+/// Looks who holds it, without taking it for a moment: a daemon that starts just then would find it held.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn holder_of(path: &Path) -> io::Result<Holder> {
+    let mut file = match OpenOptions::new().read(true).custom_flags(no_follow()).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Holder::Nobody),
+        other => other?,
+    };
+    let about = file.metadata()?;
+    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Ok(Holder::Unknown) };
+    if !is_locked(&locks, about.ino()) {
+        return Ok(Holder::Nobody);
+    }
+    let (pid, version) = read_holder(&mut file);
+    Ok(Holder::Process { pid, version })
+}
+
+/// Whether the system's list of locks (proc(5)) has one of our kind on this file. Devices are not compared: some file systems show
+/// another there than `stat` does.
+fn is_locked(locks: &str, inode: u64) -> bool {
+    locks.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.contains(&"FLOCK")
+            && words.iter().any(|word| word.rsplit(':').next() == Some(&inode.to_string()) && word.contains(':'))
+    })
+}
+
 fn no_follow() -> i32 {
     i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0)
 }
@@ -173,6 +217,21 @@ mod tests {
         drop(first);
         assert!(path.exists(), "the file is never deleted");
         Lock::take(&path).expect("free again");
+    }
+
+    #[test]
+    fn the_holder_is_seen_without_taking_the_lock() {
+        let (_room, path) = room();
+        assert_eq!(holder_of(&path).expect("seen"), Holder::Nobody);
+        let lock = Lock::take(&path).expect("free");
+        let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        assert_eq!(holder_of(&path).expect("seen"), Holder::Process { pid: Some(std::process::id()), version });
+        drop(lock);
+        assert_eq!(holder_of(&path).expect("seen"), Holder::Nobody);
+        let line = "1: FLOCK  ADVISORY  WRITE 4711 fe:00:131 0 EOF\n2: POSIX  ADVISORY  WRITE 4711 fe:00:132 0 EOF\n";
+        for (inode, held) in [(131, true), (132, false), (31, false)] {
+            assert_eq!(is_locked(line, inode), held, "{inode}");
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn daemon(env: &Environment, known: &BuiltIn) -> ExitCode {
     #[cfg(feature = "planted")]
     mingle_core::planted::set(env.text("MINGLE_PLANTED"));
     // Kept to the end: dropping it writes the last lines out.
-    let _logs = match logs::begin(env) {
+    let logs = match logs::begin(env) {
         Ok(logs) => logs,
         Err(error) => return failed(&error.to_string(), "", 1),
     };
@@ -46,7 +46,10 @@ fn daemon(env: &Environment, known: &BuiltIn) -> ExitCode {
         Err(error) => return failed(&error.to_string(), "", 1),
     };
     match start::start(env, known) {
-        Ok(started) => serve(started, signals),
+        Ok(started) => {
+            logs.keep_in(&started.paths.log_file());
+            serve(started, signals)
+        }
         Err(error) => refused(&error),
     }
 }

@@ -104,6 +104,12 @@ impl Paths {
         }
     }
 
+    /// The log, where no service manager keeps one.
+    #[must_use]
+    pub fn log_file(&self) -> PathBuf {
+        self.state.join("mingled.log")
+    }
+
     /// The directory of the socket.
     #[must_use]
     pub fn socket_dir(&self) -> &Path {

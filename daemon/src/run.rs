@@ -32,7 +32,7 @@ use crate::{
         news::Newsroom,
         server::{Server, Settings},
     },
-    keeper, login, notify,
+    keeper, login, logs, notify,
     perform::{Site, perform, write_down},
     reload::Prepared,
     remotes::{Means, http},
@@ -165,6 +165,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let status = status.map(|socket| server.beside(socket, Arc::new(house.clone()), Settings::of(Purpose::Status)));
     tracing::info!(socket = %started.paths.socket.display(), store = %started.store_file.display(), syncs = office.syncs.len(), "started");
     notify::ready();
+    notify::status(&format!("{} syncs", office.syncs.len()));
     let told = inbox.clone();
     let signalled = tokio::spawn(async move {
         while let Some(signal) = signals.recv().await {
@@ -172,6 +173,10 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
                 Signal::Dump => Letter::Dump,
                 Signal::Reload => Letter::Reload(None),
                 Signal::Stop | Signal::StopNow => Letter::Shutdown,
+                Signal::Louder => {
+                    logs::louder();
+                    continue;
+                }
             };
             let _ = told.send(letter).await;
         }

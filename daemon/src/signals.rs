@@ -1,5 +1,5 @@
 //! Owns: what the signals of the system mean: the first TERM or INT asks, the second insists, the third exits; USR1 asks for the
-//! state; HUP asks for the configuration to be read again. Must never know: what is done about them.
+//! state, USR2 for more of the log; HUP asks for the configuration to be read again. Must never know: what is done about them.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1, SIGXFSZ},
+    consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ},
     iterator::Signals,
 };
 use tokio::sync::mpsc;
@@ -24,6 +24,8 @@ pub enum Signal {
     Dump,
     /// Read the configuration again.
     Reload,
+    /// Log everything, or no longer.
+    Louder,
 }
 
 /// Messages that wait to be read. The two stops always fit: others are dropped when less than this is free.
@@ -39,7 +41,7 @@ pub fn listen() -> io::Result<mpsc::Receiver<Signal>> {
     for signal in [SIGXFSZ, SIGPIPE] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     thread::Builder::new().name("signals".into()).spawn(move || {
         let mut stops = 0_u32;
@@ -54,6 +56,7 @@ fn read(signal: i32, stops: &mut u32) -> Signal {
     match signal {
         SIGHUP => Signal::Reload,
         SIGUSR1 => Signal::Dump,
+        SIGUSR2 => Signal::Louder,
         _ => {
             *stops += 1;
             match *stops {
@@ -66,7 +69,7 @@ fn read(signal: i32, stops: &mut u32) -> Signal {
 }
 
 fn send(sender: &mpsc::Sender<Signal>, message: Signal) {
-    if matches!(message, Signal::Dump | Signal::Reload) && sender.capacity() <= FREE_FOR_STOPS {
+    if matches!(message, Signal::Dump | Signal::Reload | Signal::Louder) && sender.capacity() <= FREE_FOR_STOPS {
         return;
     }
     // It fails when nobody listens any more: then the process is ending anyway.
@@ -80,8 +83,10 @@ mod tests {
     #[test]
     fn signals_become_messages() {
         let mut stops = 0;
-        let heard: Vec<_> = [SIGHUP, SIGUSR1, SIGTERM, SIGHUP, SIGINT].iter().map(|signal| read(*signal, &mut stops)).collect();
-        assert_eq!(heard, [Signal::Reload, Signal::Dump, Signal::Stop, Signal::Reload, Signal::StopNow]);
+        let heard: Vec<_> =
+            [SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGHUP, SIGINT].iter().map(|signal| read(*signal, &mut stops)).collect();
+        let expected = [Signal::Reload, Signal::Dump, Signal::Louder, Signal::Stop, Signal::Reload, Signal::StopNow];
+        assert_eq!(heard, expected);
     }
 
     #[test]

@@ -34,7 +34,16 @@ impl Home {
     /// When it cannot be made.
     #[must_use]
     pub fn new(config: Option<&str>) -> Self {
-        let dir = tempfile::Builder::new().prefix("mgl").rand_bytes(6).tempdir_in("/tmp").expect("a home for a daemon");
+        Self::new_in(Path::new("/tmp"), config)
+    }
+
+    /// The same, in a folder that is there.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new_in(folder: &Path, config: Option<&str>) -> Self {
+        let dir = tempfile::Builder::new().prefix("mgl").rand_bytes(6).tempdir_in(folder).expect("a home for a daemon");
         let home = Self { dir, more: Vec::new() };
         for name in ["r", "c/mingle", "d", "s", "h"] {
             DirBuilder::new().recursive(true).mode(0o700).create(home.dir.path().join(name)).expect("a folder of a home");
@@ -66,6 +75,12 @@ impl Home {
     /// Sets a variable of the environment for all programs started from now on.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.more.push((name.to_owned(), value.into()));
+    }
+
+    /// The whole of it.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Where the configuration lies.
@@ -108,8 +123,9 @@ impl Home {
         self.dir.path().join("said")
     }
 
-    /// Nothing of the caller's environment but PATH.
-    fn environment(&self) -> Vec<(String, String)> {
+    /// What every program of this home is started with: nothing of the caller's environment but PATH.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
         let under = |name: &str| self.dir.path().join(name).display().to_string();
         let mut all: Vec<(String, String)> = [
             ("HOME", under("h")),

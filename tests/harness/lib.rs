@@ -4,8 +4,10 @@
 pub mod app;
 pub mod chance;
 pub mod daemon;
+pub mod python;
 pub mod rest_server;
 pub mod servers;
+pub mod systemd;
 pub mod trap;
 pub mod wait;
 pub mod wire;

@@ -17,7 +17,8 @@ const PLACEHOLDERS: [(&str, &str); 6] =
 fn run(words: &[String]) -> Output {
     let room = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(mingle());
-    command.args(words).env_clear().env("HOME", room.path()).current_dir(room.path());
+    // No other program is found: a command that asks the machine's own systemd must not find that one here.
+    command.args(words).env_clear().env("HOME", room.path()).env("PATH", room.path()).current_dir(room.path());
     command.output().expect("mingle starts")
 }
 

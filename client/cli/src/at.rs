@@ -10,7 +10,7 @@ use mingle_client::{Ask, CallError, ConnectError, Options, Raw, blocking::Client
 
 use crate::{
     clock::{self, Deadline},
-    exit::Failure,
+    exit::{Exit, Failure},
 };
 
 /// How long a daemon that goes away is waited for: a restart takes less.
@@ -27,6 +27,7 @@ pub struct At {
     client: Option<Client>,
     out: BufWriter<io::Stdout>,
     color: bool,
+    told_of_build: bool,
 }
 
 impl At {
@@ -34,7 +35,7 @@ impl At {
     pub fn new(json: bool, app: String) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let color = !json && wanted && io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { json, options: Options::app(app), client: None, out: BufWriter::new(io::stdout()), color }
+        Self { json, options: Options::app(app), client: None, out: BufWriter::new(io::stdout()), color, told_of_build: false }
     }
 
     /// How to connect once more: for progress, which has a connection of its own.
@@ -55,15 +56,33 @@ impl At {
                 self.options.without_hello = true;
                 self.client = Some(Client::open(&self.options)?);
             }
-            other => self.client = Some(other?),
+            other => {
+                let client = other?;
+                self.look_at_build(&client);
+                self.client = Some(client);
+            }
         }
         Ok(())
     }
 
     fn client(&mut self) -> Result<&mut Client, Failure> {
-        match &mut self.client {
-            Some(client) => Ok(client),
-            client => Ok(client.insert(Client::open(&self.options)?)),
+        if self.client.is_none() {
+            let client = Client::open(&self.options)?;
+            self.look_at_build(&client);
+            self.client = Some(client);
+        }
+        self.client.as_mut().ok_or_else(|| Failure::said(Exit::NoDaemon, "there is no connection", ""))
+    }
+
+    /// After an upgrade the old daemon goes on until somebody restarts it: said once.
+    fn look_at_build(&mut self, client: &Client) {
+        let Some(build) = client.hello().map(|hello| hello.build.as_str()) else { return };
+        if !self.told_of_build && is_older(build, env!("CARGO_PKG_VERSION")) {
+            self.told_of_build = true;
+            let ours = env!("CARGO_PKG_VERSION");
+            self.note(&format!(
+                "mingled {build} still runs, and this is mingle {ours}: `mingle service restart` starts the new one"
+            ));
         }
     }
 
@@ -179,6 +198,35 @@ impl At {
     }
 }
 
+/// Whether a version comes before another; what is no version comes before none.
+fn is_older(build: &str, than: &str) -> bool {
+    let numbers = |text: &str| -> Option<Vec<u64>> {
+        let text = text.split(['-', '+']).next().unwrap_or_default();
+        text.split('.').map(|number| number.parse().ok()).collect()
+    };
+    matches!((numbers(build), numbers(than)), (Some(build), Some(than)) if build < than)
+}
+
 fn read<C: Ask>(raw: &Raw) -> Result<C::Answer, Failure> {
     serde_json::from_str(raw.get()).map_err(|why| CallError::Garbled(format!("{}: {why}", C::METHOD)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        for (build, than, older) in [
+            ("0.1.0", "0.2.0", true),
+            ("0.9.0", "0.10.0", true),
+            ("0.2.0", "0.2.0", false),
+            ("1.0.0", "0.2.0", false),
+            ("0.1.9-rc.1", "0.2.0", true),
+            ("fake", "0.2.0", false),
+            ("", "0.2.0", false),
+        ] {
+            assert_eq!(is_older(build, than), older, "{build} {than}");
+        }
+    }
 }

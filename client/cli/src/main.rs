@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod conflict;
 mod delete;
+mod doctor;
 mod exit;
 mod explain;
 mod get;
@@ -16,7 +17,8 @@ mod input;
 mod interrupt;
 mod lease;
 mod list;
-
+mod logs;
+mod manual;
 mod patch;
 mod pause;
 mod profile;
@@ -28,6 +30,7 @@ mod reload;
 mod remote;
 mod restart;
 mod resume;
+mod service;
 mod shutdown;
 mod socket_path;
 mod sql;
@@ -41,7 +44,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     at::At,
@@ -101,6 +104,12 @@ enum Command {
     Export(sql::Export),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    #[command(subcommand)]
+    Service(service::Service),
+    Doctor(doctor::Doctor),
+    Logs(logs::Logs),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 fn main() -> ExitCode {
@@ -147,13 +156,16 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Export(export) => export.run(at),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
+        Command::Service(service) => service.run(at),
+        Command::Doctor(doctor) => doctor.run(at),
+        Command::Logs(logs) => logs.run(at),
+        Command::Completions(completions) => completions.run(Cli::command(), at),
+        Command::Man(man) => man.run(Cli::command(), at),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -190,6 +202,12 @@ mod tests {
         check("mingle rejection resolve j-1 --with retry", Ok(()));
         check("mingle profile example x", Ok(()));
         check("mingle config check /x", Ok(()));
+        check("mingle service install --no-sandbox", Ok(()));
+        check("mingle service uninstall --purge --yes", Ok(()));
+        check("mingle logs -f -n 20", Ok(()));
+        check("mingle completions fish", Ok(()));
+        check("mingle service uninstall --yes", Err(2));
+        check("mingle completions cmd", Err(2));
         check("mingle --help", Err(0));
         check("mingle --version", Err(0));
         check("mingle", Err(2));

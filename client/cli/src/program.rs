@@ -7,6 +7,7 @@ use std::{
 };
 
 use mingle_client::{ConnectError, connect};
+use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
 
@@ -21,6 +22,20 @@ fn command(arguments: &[OsString]) -> Result<Command, Failure> {
 pub fn become_it(arguments: &[OsString]) -> Result<Exit, Failure> {
     let error = command(arguments)?.exec();
     Err(Failure::said(Exit::NoDaemon, format!("mingled cannot be run: {error}"), "install it again"))
+}
+
+/// The one JSON object that `mingled` prints with these arguments, however it ends.
+pub fn facts(arguments: &[OsString]) -> Result<Value, Failure> {
+    let output = command(arguments)?.output()?;
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let what = said.lines().next().unwrap_or("it says nothing").trim_start_matches("mingled: ").to_owned();
+        Failure::said(
+            Exit::Failed,
+            format!("mingled {}: {what}", arguments[0].display()),
+            "install mingle and mingled of one release",
+        )
+    })
 }
 
 /// What `mingled` prints with these arguments. Where it fails, it has said why.

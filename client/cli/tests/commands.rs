@@ -460,3 +460,37 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// The shell itself reads what is printed; every command is in it.
+#[test]
+fn completions_and_man_pages_come_from_the_definitions() {
+    let room = tempfile::tempdir().expect("a folder");
+    let none = room.path().join("none.sock");
+    for (shell, check) in [("bash", Some(["bash", "-n"])), ("zsh", None), ("fish", None)] {
+        let out = mingle(&none, &["completions", shell]).output().expect("run");
+        assert!(out.status.success());
+        for word in ["status", "service", "conflict", "completions"] {
+            assert!(text(&out.stdout).contains(word), "{shell}: {word}");
+        }
+        if let Some(check) = check {
+            let file = room.path().join(shell);
+            fs::write(&file, &out.stdout).expect("written");
+            let read = Command::new(check[0]).args(&check[1..]).arg(&file).output().expect("a shell");
+            assert!(read.status.success(), "{}", text(&read.stderr));
+        }
+    }
+    let bin = room.path().join("bin");
+    fs::create_dir(&bin).expect("a folder");
+    // It stands for the daemon's program, which adds a page of its own.
+    fs::write(bin.join("mingled"), "#!/bin/sh\necho page > \"$2/mingled.1\"\n").expect("written");
+    fs::set_permissions(bin.join("mingled"), fs::Permissions::from_mode(0o755)).expect("set");
+    fs::copy(env!("CARGO_BIN_EXE_mingle"), bin.join("mingle")).expect("copied");
+    let man = room.path().join("man");
+    let out = Command::new(bin.join("mingle")).arg("man").arg(&man).env("MINGLE_SOCKET", &none).output().expect("run");
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    for page in ["mingle.1", "mingle-status.1", "mingle-service-install.1", "mingle-conflict-resolve.1", "mingled.1"] {
+        assert!(man.join(page).exists(), "{page} is not there");
+    }
+    let page = fs::read_to_string(man.join("mingle-sync.1")).expect("a page");
+    assert!(page.contains(".TH mingle-sync 1") && page.contains("accept\\-deletes"), "{page}");
+}

@@ -27,7 +27,7 @@ mod words;
 pub use problem::Problem;
 pub use source::Source;
 
-pub use crate::remotes::settings::RemoteSettings;
+pub use crate::remotes::settings::{RemoteSettings, Secret};
 
 /// Where the configuration is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

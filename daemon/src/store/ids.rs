@@ -56,10 +56,11 @@ impl Maker {
     }
 }
 
-/// The moment inside a UUIDv7; none for any other text.
+/// The moment inside a UUIDv7, as it is usually written; none for any other text. One of 64 random texts of 32 hex digits has its
+/// version and variant by chance, and nobody meant a moment with it.
 pub(super) fn moment_of(id: &str) -> Option<Timestamp> {
-    let uuid = Uuid::try_parse(id).ok()?;
-    if uuid.get_version_num() != 7 {
+    let uuid = Uuid::try_parse(id).ok().filter(|_| id.len() == uuid::fmt::Hyphenated::LENGTH)?;
+    if uuid.get_version_num() != 7 || uuid.get_variant() != uuid::Variant::RFC4122 {
         return None;
     }
     let ms = u128::from_be_bytes(*uuid.as_bytes()) >> 80;
@@ -80,6 +81,8 @@ mod tests {
         assert_ne!(id, a.uuid7(now));
         assert_eq!(moment_of(&id), Some(now));
         assert_eq!(moment_of(&Uuid::new_v4().to_string()), None);
+        assert_eq!(moment_of(&id.replace('-', "")), None, "32 digits may be anything");
+        assert_eq!(moment_of("00c52c00-2d72-7000-0567-c0397da9af6e"), None, "of another variant");
         assert_eq!(moment_of("mine"), None);
         assert_eq!(a.short('c').len(), 10);
     }

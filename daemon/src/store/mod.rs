@@ -20,6 +20,7 @@ mod ids;
 pub mod ledger;
 pub mod limits;
 mod list;
+mod look;
 pub mod marks;
 mod news;
 mod op;
@@ -56,6 +57,7 @@ pub use self::{
     feed::changes,
     ids::Ids,
     list::{get, list},
+    look::{Look, look},
     news::Commits,
     open::{Options, Renewed},
     purge::purge,

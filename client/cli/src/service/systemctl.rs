@@ -1,0 +1,60 @@
+//! Owns: asking the user's own systemd. Must never know: what the units say.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    process::{Command, Output, Stdio},
+};
+
+use crate::exit::{Exit, Failure};
+
+const WITHOUT: &str = "start mingled by hand with `mingled`, or from whatever starts your session";
+
+fn run(words: &[&str]) -> io::Result<Output> {
+    Command::new("systemctl").args(["--user", "--no-pager"]).args(words).stdin(Stdio::null()).output()
+}
+
+/// Whether systemd runs for this user; else what keeps it from that.
+pub fn available() -> Result<(), Failure> {
+    match run(&["show", "--property=Version"]) {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(Failure::said(Exit::Failed, format!("systemd does not run for this user: {}", said(&output)), WITHOUT)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let hint = if cfg!(target_os = "macos") { "launchd/org.mingle.mingled.plist says how, at its head" } else { WITHOUT };
+            Err(Failure::said(Exit::Failed, "this machine has no systemctl, and so no systemd to run a service", hint))
+        }
+        Err(error) => Err(Failure::said(Exit::Failed, format!("systemctl cannot be run: {error}"), WITHOUT)),
+    }
+}
+
+/// Does it, or says what systemctl said.
+pub fn must(words: &[&str]) -> Result<(), Failure> {
+    let output = run(words)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let what = format!("`systemctl --user {}` ended with {}: {}", words.join(" "), output.status, said(&output));
+    Err(Failure::said(Exit::Failed, what, ""))
+}
+
+fn said(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing").trim().to_owned()
+}
+
+const PROPERTIES: &str =
+    "--property=LoadState,ActiveState,SubState,MainPID,UnitFileState,FragmentPath,Result,NRestarts,StatusText";
+
+/// What systemd knows of a unit; empty where it cannot be asked.
+pub fn shown(unit: &str) -> BTreeMap<String, String> {
+    let Ok(output) = run(&["show", PROPERTIES, unit]) else { return BTreeMap::new() };
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Whether the journal has anything of ours.
+pub fn has_entries() -> bool {
+    let mut command = Command::new("journalctl");
+    command.args(["--user", "--unit=mingled.service", "--lines=1", "--output=cat", "--quiet"]);
+    command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success() && !output.stdout.is_empty())
+}

@@ -1,0 +1,169 @@
+//! Owns: what the unit files of one user say: the files of `systemd/user`, with the places of this user. Must never know: systemctl.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+const SERVICE: &str = include_str!("../../../../systemd/user/mingled.service");
+const SOCKET: &str = include_str!("../../../../systemd/user/mingled.socket");
+const HARDENING: &str = include_str!("../../../../systemd/user/mingled.service.d/hardening.conf");
+
+/// Every file that an install may write, by its name in the folder of units.
+pub const NAMES: [&str; 4] =
+    ["mingled.service", "mingled.socket", "mingled.service.d/environment.conf", "mingled.service.d/hardening.conf"];
+
+/// Variables that say where things are, or how it logs; the service gets those that this shell has.
+const KEPT: [&str; 7] =
+    ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "MINGLE_SOCKET", "MINGLE_LOG", "MINGLE_LOG_FORMAT", "SSL_CERT_FILE"];
+
+/// One file to write.
+#[derive(Debug, PartialEq, Eq)]
+pub struct File {
+    /// One of [`NAMES`].
+    pub name: &'static str,
+    /// The whole of it.
+    pub text: String,
+}
+
+/// Where everything of this user lies.
+pub struct Place {
+    mingled: String,
+    socket: String,
+    environment: Vec<(&'static str, String)>,
+    /// Where the store lies.
+    pub data: PathBuf,
+    /// Where the lock lies.
+    pub state: PathBuf,
+}
+
+impl Place {
+    /// By what `mingled places` says, and this environment.
+    ///
+    /// # Errors
+    /// What cannot be written into a unit file, in words.
+    pub fn of(mingled: &Path, places: &Value, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let path = |name: &str| fit(places[name].as_str().unwrap_or_default());
+        let mut kept = Vec::new();
+        for name in KEPT {
+            if let Some(value) = environment(name) {
+                kept.push((name, fit(&value)?));
+            }
+        }
+        Ok(Self {
+            mingled: fit(&mingled.to_string_lossy())?,
+            socket: path("socket")?,
+            environment: kept,
+            data: PathBuf::from(path("data")?),
+            state: PathBuf::from(path("state")?),
+        })
+    }
+
+    /// The files to write. `packaged`: the units of a package are there, and serve this mingled already.
+    #[must_use]
+    pub fn files(&self, packaged: bool, sandbox: bool) -> Vec<File> {
+        let mut files = Vec::new();
+        if !packaged {
+            let service = SERVICE.replace("ExecStart=/usr/bin/mingled", &format!("ExecStart={}", quoted(&self.mingled)));
+            let socket = SOCKET.replace("ListenStream=%t/mingle/mingle.sock", &format!("ListenStream={}", escaped(&self.socket)));
+            files.push(File { name: NAMES[0], text: service });
+            files.push(File { name: NAMES[1], text: socket });
+        }
+        if !self.environment.is_empty() {
+            let lines =
+                self.environment.iter().map(|(name, value)| format!("Environment={}\n", quoted(&format!("{name}={value}"))));
+            files.push(File { name: NAMES[2], text: format!("[Service]\n{}", lines.collect::<String>()) });
+        }
+        if sandbox {
+            let socket = Path::new(&self.socket).parent().unwrap_or(Path::new("/"));
+            let paths = [self.data.as_path(), self.state.as_path(), socket].map(|path| quoted(&format!("-{}", path.display())));
+            let usual = "ReadWritePaths=-%h/.local/share/mingle -%h/.local/state/mingle -%t/mingle";
+            files.push(File { name: NAMES[3], text: HARDENING.replace(usual, &format!("ReadWritePaths={}", paths.join(" "))) });
+        }
+        files
+    }
+}
+
+/// Where the units of a user lie.
+#[must_use]
+pub fn folder(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let absolute = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let config = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
+    Some(config.join("systemd/user"))
+}
+
+/// Whether a package brought both this mingled and units for it.
+#[must_use]
+pub fn is_packaged(mingled: &Path) -> bool {
+    mingled == Path::new("/usr/bin/mingled") && Path::new("/usr/lib/systemd/user/mingled.service").exists()
+}
+
+fn fit(text: &str) -> Result<String, String> {
+    if text.chars().any(|c| c.is_control() || matches!(c, '"' | '\'' | '\\')) {
+        return Err(format!("{text:?} cannot stand in a unit file"));
+    }
+    Ok(text.to_owned())
+}
+
+/// `%` and `$` mean something in a unit file.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%%")
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", escaped(text).replace('$', "$$"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn place(mingled: &str, environment: &[(&str, &str)]) -> Result<Place, String> {
+        let places = json!({"socket": "/run/user/7/mingle/mingle.sock", "data": "/h/a b/mingle", "state": "/h/s%/mingle"});
+        let find = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Place::of(Path::new(mingled), &places, &find)
+    }
+
+    #[test]
+    fn the_files_have_this_users_places() {
+        let files = place("/h/my bin/mingled", &[("XDG_DATA_HOME", "/h/a b"), ("OTHER", "x")]).expect("fit").files(false, true);
+        let text = |name: &str| &files.iter().find(|file| file.name == name).expect(name).text;
+        assert!(text("mingled.service").contains("\nExecStart=\"/h/my bin/mingled\"\n"));
+        assert!(text("mingled.socket").contains("\nListenStream=/run/user/7/mingle/mingle.sock\n"));
+        assert_eq!(text("mingled.service.d/environment.conf"), "[Service]\nEnvironment=\"XDG_DATA_HOME=/h/a b\"\n");
+        let paths = "\nReadWritePaths=\"-/h/a b/mingle\" \"-/h/s%%/mingle\" \"-/run/user/7/mingle\"\n";
+        assert!(text("mingled.service.d/hardening.conf").contains(paths), "{}", text("mingled.service.d/hardening.conf"));
+        assert_eq!(files.len(), NAMES.len());
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_written() {
+        let names = |packaged, sandbox| {
+            let files = place("/usr/bin/mingled", &[]).expect("fit").files(packaged, sandbox);
+            files.iter().map(|file| file.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(true, true), ["mingled.service.d/hardening.conf"]);
+        assert_eq!(names(true, false), [""; 0]);
+        assert_eq!(names(false, false), ["mingled.service", "mingled.socket"]);
+    }
+
+    #[test]
+    fn what_a_unit_file_would_misread_is_refused() {
+        for bad in ["/a\nExecStart=/bin/sh", "/a\"b", "/a\\b"] {
+            assert!(place(bad, &[]).is_err(), "{bad:?}");
+            assert!(place("/m", &[("MINGLE_LOG", bad)]).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn units_lie_where_systemd_looks() {
+        let find = |pairs: &'static [(&str, &str)]| {
+            move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        assert_eq!(folder(&find(&[("HOME", "/h")])), Some("/h/.config/systemd/user".into()));
+        assert_eq!(folder(&find(&[("XDG_CONFIG_HOME", "/c"), ("HOME", "/h")])), Some("/c/systemd/user".into()));
+        assert_eq!(folder(&find(&[("XDG_CONFIG_HOME", "rel"), ("HOME", "/h")])), Some("/h/.config/systemd/user".into()));
+        assert_eq!(folder(&find(&[])), None);
+    }
+}

@@ -1,0 +1,746 @@
+"""mingle for Python: what an app needs to talk with mingled. One file, the standard library alone, Python 3.8 or newer.
+
+    import mingle
+    tasks = mingle.Client("tracker")                       # the app's name: grants go by it
+    written = tasks.put("tasks", {"title": "Buy bread"})
+    print(tasks.wait(written["token"], timeout=60)["state"])
+    for update in tasks.subscribe(["tasks"], data=True):   # state first, then every change
+        print(update)
+
+Each method of the socket (proto/PROTOCOL.md) is a function of `Client` under its own name, `sync.run` as `sync_run`; parameters
+and answers are those of that page. A call that is refused raises the exception named after the error. Where the daemon goes away,
+a call waits `patience` seconds for it and is repeated: a write carries an operation id, so it is done once at most.
+
+Owns: one conversation, going on over lost connections. Must never know: tables, and what the daemon does with a call.
+"""
+from __future__ import annotations
+
+import decimal
+import errno
+import json
+import math
+import os
+import select
+import shutil
+import socket
+import stat
+import struct
+import sys
+import threading
+import time
+
+PROTOCOL = 1
+_LINE_BYTES_MAX = 16 << 20
+_SOCKET_PATH_BYTES_MAX = 100
+_HELLO_WITHIN = 10.0
+_LOOK_AGAIN = 0.05
+_WAIT_SLICE = 30.0
+_WRITES = frozenset({"put", "patch", "delete", "transact", "conflict.resolve", "rejection.resolve"})
+
+
+class MingleError(Exception):
+    """Whatever goes wrong. `message` and `hint` are for people."""
+
+    def __init__(self, message, hint=""):
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+    def __str__(self):
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+class ConnectError(MingleError):
+    """There is no connection."""
+
+
+class NoPlace(ConnectError):
+    """The environment gives no place for a socket."""
+
+
+class NotInstalled(ConnectError):
+    """Nobody listens, and there is no mingled on this machine."""
+
+
+class NotRunning(ConnectError):
+    """Nobody listens, and there is a mingled to start."""
+
+
+class NoPermission(ConnectError):
+    """The socket, or its directory, is somebody else's or open to others."""
+
+
+class Lost(MingleError):
+    """The connection ended before the answer. `op`: of a write that may have happened; repeat it with this `op`."""
+
+    def __init__(self, message, hint="", op=None):
+        super().__init__(message, hint)
+        self.op = op
+
+
+class Late(Lost):
+    """No answer in time. The call may still happen."""
+
+
+class Garbled(MingleError):
+    """What came cannot be read: the other end speaks another protocol."""
+
+
+class Refused(MingleError):
+    """The daemon said no. A class for each name follows; a name that this file does not know is this class itself.
+
+    `name`: stable. `retryable`: the very same call may succeed later, not before `retry_after` seconds (None: any time).
+    `seq`: the present one (`Stale`). `op`: of a write. `about`: the one word that it is about."""
+
+    def __init__(self, error):
+        data = error.get("data") or {}
+        super().__init__(error.get("message") or "refused", data.get("hint") or "")
+        self.name, self.retryable = data.get("name", "unknown"), bool(data.get("retryable"))
+        self.seq, self.op, self.about = data.get("seq"), data.get("op"), data.get("about")
+        after = data.get("retry_after_ms")
+        self.retry_after = None if after is None else after / 1000
+
+
+class Stopped(Refused):
+    """Runs are stopped, and this call would begin one."""
+
+
+class NotFound(Refused):
+    """No such collection, record, sync, remote, conflict or rejection."""
+
+
+class Denied(Refused):
+    """The app's grants do not go so far, or a write came without a name."""
+
+
+class Stale(Refused):
+    """What the caller knew is no longer so. `seq` is the present one; another store than before has none."""
+
+
+class OpReused(Refused):
+    """Other content under an `op` that was used before."""
+
+
+class Invalid(Refused):
+    """Parameters that cannot be meant."""
+
+
+class TooLarge(Refused):
+    """A line or a record over a limit."""
+
+
+class Busy(Refused):
+    """No room at the moment: ask again."""
+
+
+class Deadline(Refused):
+    """It took longer than it may."""
+
+
+class Cancelled(Refused):
+    """The call was ended before it was done."""
+
+
+class OutcomeUnknown(Refused):
+    """Whether it happened is not known: repeat it with the same `op`."""
+
+
+class NeedsLogin(Refused):
+    """The remote does not take the credentials."""
+
+
+class Unsupported(Refused):
+    """This daemon, or this remote, does not do it."""
+
+
+class Version(Refused):
+    """The two ends speak different majors."""
+
+
+class ReadOnly(Refused):
+    """The store may not be written."""
+
+
+class DiskFull(Refused):
+    """The disk is full."""
+
+
+class Internal(Refused):
+    """A fault of the daemon."""
+
+
+class Parse(Refused):
+    """Not JSON."""
+
+
+class Request(Refused):
+    """JSON, but no request."""
+
+
+class Method(Refused):
+    """No such method."""
+
+
+_REFUSALS = {"".join("_" + c.lower() if c.isupper() else c for c in kind.__name__)[1:]: kind for kind in Refused.__subclasses__()}
+
+
+def _refused(error):
+    name = (error.get("data") or {}).get("name")
+    return _REFUSALS.get(name, Refused)(error)
+
+
+def _refusal(name, message, hint=""):
+    return _refused({"message": message, "data": {"name": name, "hint": hint}})
+
+
+def socket_path(environ=None):
+    """Where the socket lies, by the rule of both ends. An empty variable counts as unset, a relative XDG directory too."""
+    told = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
+    absolute = {name: value for name, value in told.items() if os.path.isabs(value)}
+    if "MINGLE_SOCKET" in told:
+        path = told["MINGLE_SOCKET"]
+        if not os.path.isabs(path):
+            raise NoPlace(f"the socket needs an absolute path, and MINGLE_SOCKET is {path}",
+                          "give MINGLE_SOCKET a path that begins with /")
+    elif "XDG_RUNTIME_DIR" in absolute:
+        path = os.path.join(absolute["XDG_RUNTIME_DIR"], "mingle", "mingle.sock")
+    elif "XDG_STATE_HOME" in absolute or "HOME" in absolute:
+        state = absolute.get("XDG_STATE_HOME") or os.path.join(absolute["HOME"], ".local/state")
+        path = os.path.join(state, "mingle", "run", "mingle.sock")
+    else:
+        raise NoPlace("no place for the socket: MINGLE_SOCKET, XDG_RUNTIME_DIR, XDG_STATE_HOME and HOME are all unset",
+                      "set HOME, or MINGLE_SOCKET to the path of the socket")
+    if len(os.fsencode(path)) > _SOCKET_PATH_BYTES_MAX:
+        raise NoPlace(f"the path of the socket is longer than {_SOCKET_PATH_BYTES_MAX} bytes: {path}",
+                      "set MINGLE_SOCKET to a shorter path, in a directory of its own with mode 0700")
+    return path
+
+
+def _check_directory(path, us):
+    """The directory must be ours alone: who can write there can put another socket in its place."""
+    directory = os.path.dirname(path.rstrip("/")) or "/"
+    try:
+        about = os.lstat(directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise NoPermission(f"no permission for {directory}: {error.strerror}", f"look at it with `ls -ld {directory}`") from None
+    if not stat.S_ISDIR(about.st_mode):
+        what, remedy = "it is no directory", f"remove it with `rm {directory}`, and start mingled again"
+    elif about.st_uid != us:
+        what = f"it belongs to user {about.st_uid}, and this is user {us}"
+        remedy = "run this as the user who runs mingled, or set MINGLE_SOCKET"
+    elif about.st_mode & 0o077:
+        what, remedy = f"others may enter it (mode {about.st_mode & 0o777:o})", f"close it with `chmod 700 {directory}`"
+    else:
+        return
+    raise NoPermission(f"no permission for {directory}: {what}", remedy)
+
+
+def _check_peer(connection, path, us):
+    """Who listens must be us."""
+    what = "the system does not say who listens there"
+    try:
+        if sys.platform == "darwin":
+            _version, uid = struct.unpack_from("2I", connection.getsockopt(0, 1, 76))
+        else:
+            _pid, uid, _gid = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid == us:
+            return
+        what = f"user {uid} listens there, and this is user {us}"
+    except (OSError, AttributeError, struct.error):
+        pass
+    raise NoPermission(f"no permission for {path}: {what}", "run this as the user who runs mingled, or set MINGLE_SOCKET")
+
+
+def _absent(path):
+    mingled = shutil.which("mingled") or shutil.which("mingled", path=os.path.expanduser("~/.cargo/bin"))
+    if mingled:
+        return NotRunning(f"mingled is not running (nobody listens at {path})", f"start it with `{mingled}`")
+    return NotInstalled("mingled is not installed: it is neither in PATH nor in ~/.cargo/bin",
+                        "install it from its sources with `cargo install --path daemon`")
+
+
+def _number(text):
+    """A float where that is what is written, else a Decimal: no digit of a record is lost by reading it."""
+    near = float(text)
+    return near if math.isfinite(near) and decimal.Decimal(repr(near)) == decimal.Decimal(text) else decimal.Decimal(text)
+
+
+class _Foreign(TypeError):
+    """Not for the encoder of the standard library."""
+
+
+def _foreign(value):
+    raise _Foreign(f"a {type(value).__name__} is no JSON")
+
+
+def _encode(value):
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_foreign)
+    except _Foreign:
+        if isinstance(value, decimal.Decimal) and value.is_finite():
+            return str(value)
+        if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+            return "{" + ",".join(f"{_encode(key)}:{_encode(one)}" for key, one in value.items()) + "}"
+        if isinstance(value, (list, tuple)):
+            return "[" + ",".join(map(_encode, value)) + "]"
+        raise
+
+
+def _message(line):
+    try:
+        try:
+            message = json.loads(line, parse_float=_number)
+        except ValueError:
+            # Python reads no whole number of more than some thousand digits; mingled keeps them all.
+            message = json.loads(line, parse_float=_number, parse_int=decimal.Decimal)
+    except ValueError as error:
+        raise Garbled(f"what mingled sent cannot be read: {error}") from None
+    if not isinstance(message, dict):
+        raise Garbled("what mingled sent is no message")
+    return message
+
+
+class _Line:
+    """One connection: lines out, messages in."""
+
+    def __init__(self, path, until):
+        us = os.geteuid()
+        _check_directory(path, us)
+        self.socket, self.bytes, self.seen, self.last = socket.socket(socket.AF_UNIX), bytearray(), 0, 0
+        try:
+            self._connect(path, until)
+            _check_peer(self.socket, path, us)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, path, until):
+        while True:
+            try:
+                self.socket.settimeout(max(_LOOK_AGAIN, until - time.monotonic()))
+                return self.socket.connect(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                raise _absent(path) from None
+            except PermissionError as error:
+                raise NoPermission(f"no permission for {path}: {error.strerror}",
+                                   f"look at it with `ls -l {path}`; it belongs to the user who runs mingled") from None
+            except OSError as error:
+                # So many wait to be taken that there is no room for us: it may be busy, or stand still.
+                if error.errno == errno.EAGAIN and time.monotonic() > until:
+                    raise Late(f"mingled does not take a connection at {path} in time") from None
+                if error.errno != errno.EAGAIN:
+                    raise ConnectError(f"no connection at {path}: {error}",
+                                       "`mingle socket-path` prints where it is looked for") from None
+                time.sleep(_LOOK_AGAIN)
+
+    def close(self):
+        self.socket.close()
+
+    def is_over(self):
+        """Whether the other end is gone already: then nothing more is said here, and no outcome is unknown."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+
+    def ask(self, method, params, until):
+        """Sends a call and waits for its answer, which is given; or raises."""
+        try:
+            line = _encode({"jsonrpc": "2.0", "id": self.last + 1, "method": method, "params": params}).encode()
+        except (TypeError, ValueError) as error:
+            raise _refusal("invalid", f"{method} cannot be written as JSON: {error}") from None
+        if len(line) > 1 << 20:
+            raise _refusal("too_large", f"a {method} of {len(line)} bytes, and a line may have {1 << 20}",
+                           "keep large values outside the record, and their place in it")
+        self.last += 1
+        try:
+            self._patient(until, 0.001)
+            self.socket.sendall(line + b"\n")
+        except socket.timeout:
+            raise Late(f"mingled does not take {method} in time") from None
+        except OSError:
+            # What was refused may have been said already: a `too_large` comes before the end.
+            pass
+        while True:
+            message = self.hear(until)
+            if message is None:
+                raise Late(f"no answer from mingled to {method} in time")
+            if "method" not in message and message.get("id") in (None, self.last):
+                if "error" in message:
+                    raise _refused(message["error"])
+                return message.get("result")
+
+    def _patient(self, until, least=0.0):
+        self.socket.settimeout(None if until is None else max(least, until - time.monotonic()))
+
+    def hear(self, until):
+        """The next message; None: not in time. The connection goes on then."""
+        while True:
+            end = self.bytes.find(b"\n", self.seen)
+            if end >= 0:
+                line, self.seen = bytes(self.bytes[:end]), 0
+                del self.bytes[:end + 1]
+                if not line.strip():
+                    continue
+                return _message(line)
+            self.seen = len(self.bytes)
+            if self.seen > _LINE_BYTES_MAX:
+                raise Garbled(f"what mingled sent is a line of more than {_LINE_BYTES_MAX} bytes")
+            try:
+                self._patient(until)
+                read = self.socket.recv(1 << 16)
+            except (socket.timeout, BlockingIOError):
+                return None
+            except OSError as error:
+                raise Lost(f"the connection to mingled ended before the answer: {error.strerror or error}") from None
+            if not read:
+                raise Lost("the connection to mingled ended before the answer: it was closed")
+            self.bytes += read
+
+
+def _greeted(path, app, end=math.inf):
+    """A connection on which `hello` is said, and its answer."""
+    until = min(end, time.monotonic() + _HELLO_WITHIN)
+    line = _Line(path, until)
+    try:
+        params = {"protocol": PROTOCOL} if app is None else {"app": app, "protocol": PROTOCOL}
+        try:
+            hello = line.ask("hello", params, until)
+        except (Garbled, Method) as error:
+            raise _refusal("version", error.message, "use the mingle.py that came with this mingled") from None
+        if hello.get("protocol") != PROTOCOL:
+            what = f"this is protocol {PROTOCOL}, mingled ({hello.get('build')}) speaks {hello.get('protocol')}"
+            raise _refusal("version", what, "use the mingle.py that came with this mingled")
+        return line, hello
+    except BaseException:
+        line.close()
+        raise
+
+
+def _waits(what, error, until, op=None):
+    """Lets a moment pass where there is still time for a daemon that went away; else raises what a person needs to know."""
+    left = until - time.monotonic()
+    if left > 0:
+        return time.sleep(min(_LOOK_AGAIN, left))
+    if op is None:
+        raise error
+    hint = f"when mingled is back, repeat it with op={op!r}, which writes it once at most"
+    raise Lost(f"{what}: whether it was written is not known ({error.message})", hint, op) from error
+
+
+class Client:
+    """A connection under the app's name (None: may read and operate, not write); for one call at a time.
+
+    `patience`: how many seconds a call waits for a daemon that went away, before it gives up (0: not at all, math.inf: for ever).
+    `timeout`: how many seconds a call may take (None: as long as it takes). Threads take turns: who waits long, takes a client of
+    its own. `hello` is what the daemon said of itself; `instance` the store's id: seqs of another store mean nothing in it."""
+
+    def __init__(self, app=None, *, path=None, patience=5.0, timeout=None):
+        self.app, self.path = app, socket_path() if path is None else os.fspath(path)
+        self.patience, self.timeout = patience, timeout
+        self._turn, self._line, self.hello, self._known = threading.RLock(), None, {}, None
+        self._connect()
+        self._known = self.instance
+
+    def _connect(self, end=math.inf):
+        if self._line is not None and self._line.is_over():
+            self.close()
+        if self._line is None:
+            self._line, self.hello = _greeted(self.path, self.app, end)
+        return self._line
+
+    @property
+    def instance(self):
+        return self.hello.get("instance")
+
+    def close(self):
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def call(self, method, params=None, *, timeout=None):
+        """Any method, also one that this file has no function for. A write gets an `op` if it has none."""
+        params = dict(params or {})
+        with self._turn:
+            timeout = self.timeout if timeout is None else timeout
+            end = math.inf if timeout is None else time.monotonic() + timeout
+            op = None
+            if method in _WRITES:
+                op = params.get("op") or _new_op()
+                params["op"] = op
+                # A seq belongs to the store that it was read from.
+                if params.get("instance") is None and _has_seq(params):
+                    params["instance"] = self._known
+            return self._repeat(method, params, op, end)
+
+    def _repeat(self, method, params, op, end):
+        sent, until = False, None
+        while True:
+            try:
+                line = self._connect(end)
+                if op is not None and params.get("instance") is None:
+                    params["instance"] = self.instance
+                sent = True
+                answer = self._once(line, method, params, end)
+                self._known = self.instance
+                return answer
+            except (Late, OutcomeUnknown, Lost, NotRunning, NotInstalled) as error:
+                unsure = op if sent else None
+                if isinstance(error, Late):
+                    raise Late(error.message, error.hint, unsure) from None
+                # Ended twice, the next daemon would end too.
+                if method == "shutdown" and sent or isinstance(error, OutcomeUnknown) and op is None:
+                    raise
+                until = min(end, time.monotonic() + self.patience) if until is None else until
+                _waits(method, error, until, unsure)
+            except Refused:
+                # That something is not there is something that was read.
+                self._known = self.instance if op is None else self._known
+                raise
+
+    def _once(self, line, method, params, end):
+        try:
+            return line.ask(method, params, None if end == math.inf else end)
+        except Refused as error:
+            if isinstance(error, (TooLarge, Parse)):
+                self.close()
+            raise
+        except BaseException:
+            # Also an interrupt of a person: an answer that is still to come must not meet the next call.
+            self.close()
+            raise
+
+    def _call(self, method, **params):
+        return self.call(method, {key: value for key, value in params.items() if value is not None and value is not False})
+
+    def get(self, collection, id):
+        return self._call("get", collection=collection, id=id)
+
+    def list(self, collection, where=None, *, order=None, limit=None, cursor=None):
+        return self._call("list", collection=collection, where=where, order=order, limit=limit, cursor=cursor)
+
+    def records(self, collection, where=None, *, order=None):
+        """Every record of `list`, page after page."""
+        page = {"cursor": None}
+        while page is not None:
+            page = self.list(collection, where, order=order, cursor=page["cursor"])
+            yield from page["records"]
+            page = page if page.get("cursor") else None
+
+    def put(self, collection, data, id=None, *, if_seq=None, overwrite=False, merge=False, op=None, instance=None):
+        return self._call("put", collection=collection, data=data, id=id, if_seq=if_seq, overwrite=overwrite, merge=merge, op=op,
+                          instance=instance)
+
+    def patch(self, collection, id, patch, *, if_seq=None, op=None, instance=None):
+        return self._call("patch", collection=collection, id=id, patch=patch, if_seq=if_seq, op=op, instance=instance)
+
+    def delete(self, collection, id, *, if_seq=None, op=None, instance=None):
+        return self._call("delete", collection=collection, id=id, if_seq=if_seq, op=op, instance=instance)
+
+    def transact(self, writes, *, op=None, instance=None):
+        """`writes`: like [{"put": {"collection": .., "data": ..}}, {"delete": {..}}], all or nothing."""
+        return self._call("transact", writes=writes, op=op, instance=instance)
+
+    def changes(self, since, *, instance=None, collections=None, limit=None, data=False):
+        return self._call("changes", since=since, instance=instance, collections=collections, limit=limit, data=data)
+
+    def subscribe(self, collections=None, topics=None, *, since=None, instance=None, initial=None, data=False, patience=None):
+        """A `Subscription`, on a connection of its own. `patience`: as the client's, for each time the daemon goes away."""
+        ask = {"collections": collections, "topics": topics, "since": since, "instance": instance, "data": data or None}
+        ask = {key: value for key, value in ask.items() if value is not None}
+        if initial is not None:
+            ask["initial"] = initial
+        return Subscription(self.path, self.app, ask, self.patience if patience is None else patience)
+
+    def wait(self, what, timeout=None):
+        """Until the remotes have a write (its token) or a run has ended (its id), or `timeout` seconds are over: then `pending`."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        kind = "run" if what.startswith("r-") else "token"
+        while True:
+            # In slices, so that a daemon that went away is noticed.
+            within = max(0.0, min(_WAIT_SLICE, end - time.monotonic()))
+            timeout = None if self.timeout is None else self.timeout + within
+            answer = self.call("wait", {kind: what, "timeout_ms": int(1000 * within)}, timeout=timeout)
+            if answer["state"] != "pending" or time.monotonic() >= end:
+                return answer
+
+    def status(self):
+        return self._call("status")
+
+    def stop(self, *, lease=False):
+        """`lease`: the stop ends with this connection, also where that is lost."""
+        return self._call("stop", lease=lease)
+
+    def restart(self, *, resync_stopped=False):
+        return self._call("restart", resync_stopped=resync_stopped)
+
+    def shutdown(self):
+        return self._call("shutdown")
+
+    def sync_run(self, sync, *, mode=None, force=False, accept_deletes=False):
+        return self._call("sync.run", sync=sync, mode=mode, force=force, accept_deletes=accept_deletes)
+
+    def sync_pause(self, sync):
+        return self._call("sync.pause", sync=sync)
+
+    def sync_resume(self, sync):
+        return self._call("sync.resume", sync=sync)
+
+    def sync_list(self):
+        return self._call("sync.list")
+
+    def explain(self, sync):
+        return self._call("explain", sync=sync)
+
+    def history(self, sync=None, *, limit=None, cursor=None):
+        return self._call("history", sync=sync, limit=limit, cursor=cursor)
+
+    def conflict_list(self, collection=None, *, all=False, cursor=None):
+        return self._call("conflict.list", collection=collection, all=all, cursor=cursor)
+
+    def conflict_resolve(self, conflict, *, keep=None, value=..., if_seq=None, op=None, instance=None):
+        """Either `keep` ("truth", "theirs", "agreed") or `value`, for which None counts."""
+        params = {"conflict": conflict, "keep": keep, "if_seq": if_seq, "op": op, "instance": instance}
+        params = {key: one for key, one in params.items() if one is not None}
+        return self.call("conflict.resolve", params if value is ... else {**params, "value": value})
+
+    def rejection_list(self, sync=None, *, cursor=None):
+        return self._call("rejection.list", sync=sync, cursor=cursor)
+
+    def rejection_resolve(self, rejection, with_, *, op=None, instance=None):
+        """`with_`: "retry", "drop", "recreate" or "rollback"."""
+        return self._call("rejection.resolve", rejection=rejection, op=op, instance=instance, **{"with": with_})
+
+    def remote_list(self):
+        return self._call("remote.list")
+
+    def remote_check(self, remote):
+        return self._call("remote.check", remote=remote)
+
+
+def _new_op():
+    """A UUIDv7: the daemon tells from its time whether a repeat comes too late to be known."""
+    bits = int(time.time() * 1000) << 80 | 7 << 76 | 2 << 62 | int.from_bytes(os.urandom(10), "big") & ~(15 << 76 | 3 << 62)
+    text = f"{bits:032x}"
+    return "-".join([text[:8], text[8:12], text[12:16], text[16:20], text[20:]])
+
+
+def _has_seq(params):
+    inner = [one for write in params.get("writes") or () if isinstance(write, dict) for one in write.values()]
+    return any(isinstance(one, dict) and one.get("if_seq") is not None for one in [params, *inner])
+
+
+class Changed(dict):
+    """A page of changes: `changes`, `seq`, `more` (while it is true, the view is not whole), and `fresh`: what the app had is
+    void, and everything follows."""
+
+
+class Event(dict):
+    """An event of a topic: `topic`, `at`, and what the topic has."""
+
+
+class Subscription:
+    """An iterator over `Changed` and `Event`. Over a lost connection it goes on from its last `seq`: events in between are lost,
+    no change is. `seq` and `instance` are the position behind what was given; `caught_up`: the view is whole."""
+
+    def __init__(self, path, app, ask, patience):
+        self._path, self._app, self._ask, self._patience = path, app, ask, patience
+        self._line, self._void, self._over, self._until = None, False, False, math.inf
+        self.seq, self.instance, self.caught_up = None, None, False
+        self._begin()
+
+    def _begin(self):
+        line, hello = _greeted(self._path, self._app)
+        try:
+            answer = line.ask("subscribe", self._ask, time.monotonic() + _HELLO_WITHIN)
+        except BaseException:
+            line.close()
+            raise
+        self._line, self._number = line, answer["subscription"]
+        self.seq, self.instance, self.caught_up = answer["seq"], hello.get("instance"), answer["caught_up"]
+        self._void = bool(answer.get("fresh"))
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        update = self.next()
+        if update is None:
+            raise StopIteration
+        return update
+
+    def next(self, timeout=None):
+        """The next update; None: not within `timeout` seconds (0: looks only), or closed."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self._over:
+            try:
+                if self._line is None:
+                    self._begin()
+                self._until = math.inf
+                if self._void and self.caught_up:
+                    # An empty store sends nothing, and still what the app had is void.
+                    self._void = False
+                    return Changed(subscription=self._number, changes=[], seq=self.seq, more=False, fresh=True)
+                message = self._line.hear(end)
+                if message is None:
+                    return None
+                update = self._read(message)
+                if update is not None:
+                    return update
+            except (Lost, NotRunning, NotInstalled) as error:
+                self._again()
+                if self._over or end is not None and time.monotonic() >= end:
+                    return None
+                if self._until == math.inf:
+                    self._until = time.monotonic() + self._patience
+                _waits("subscribe", error, self._until)
+        return None
+
+    def _again(self):
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        self._ask = {key: value for key, value in self._ask.items() if key != "initial"}
+        self._ask.update(since=self.seq, instance=self.instance)
+
+    def _read(self, message):
+        params = message.get("params") or {}
+        if message.get("method") not in ("changed", "event") or params.get("subscription") != self._number:
+            if message.get("id", 0) is None and "error" in message:
+                raise _refused(message["error"])
+            return None
+        if message["method"] == "event":
+            return Event(params)
+        self.seq, self.caught_up = params["seq"], not params["more"]
+        changed = Changed(params)
+        changed["fresh"] = bool(params.get("fresh")) or self._void
+        self._void = False
+        return changed
+
+    def fileno(self):
+        """For select, after `next(0)` gave None: readable where there may be an update. Another one after a lost connection."""
+        return -1 if self._line is None else self._line.socket.fileno()
+
+    def close(self):
+        """Ends the iteration, also from another thread."""
+        self._over = True
+        line = self._line
+        if line is not None:
+            try:
+                line.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+        if self._line is not None:
+            self._line.close()

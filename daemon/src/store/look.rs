@@ -1,0 +1,35 @@
+//! Owns: a look at a store from outside, for a person who asks what is wrong: reading alone, with or without a daemon beside it.
+//! Must never know: how it is opened for work, or put right.
+
+use std::path::Path;
+
+use super::{
+    error::StoreError,
+    open::{read_only, sound},
+    place, schema,
+};
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The id of this store.
+    pub instance: String,
+    /// The number of its last change.
+    pub seq: u64,
+}
+
+/// Reads every page of the store, and looks for contradictions. None: there is no store yet.
+///
+/// # Errors
+/// The place is not fit, the file is damaged, another program's, or a newer mingle's.
+pub fn look(path: &Path) -> Result<Option<Look>, StoreError> {
+    if !place::check(path)? {
+        return Ok(None);
+    }
+    let conn = read_only(path)?;
+    schema::check(&conn)?;
+    sound(&conn)?;
+    let found =
+        conn.query_row("SELECT instance, seq FROM m_store", (), |row| Ok(Look { instance: row.get(0)?, seq: row.get(1)? }))?;
+    Ok(Some(found))
+}
