@@ -26,7 +26,7 @@ use rusqlite::{
     Connection, OpenFlags, Params, Row,
     config::DbConfig,
     hooks::{AuthAction, AuthContext, Authorization},
-    types::FromSql,
+    types::{FromSql, ValueRef},
 };
 
 /// The oldest SQLite without the bug that damages a log under two checkpointers.
@@ -158,6 +158,25 @@ impl Snapshot<'_> {
         Ok(self.conn.prepare(sql)?.query_row(params, |row| row.get(0))?)
     }
 
+    /// Every row, one after the other, whatever its columns are. Their names.
+    ///
+    /// # Errors
+    /// What SQLite says, and what `each` returns.
+    pub fn cells(
+        &self,
+        sql: &str,
+        mut each: impl FnMut(&[String], Vec<Cell>) -> Result<(), ReadError>,
+    ) -> Result<Vec<String>, ReadError> {
+        let mut statement = self.conn.prepare(sql)?;
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let cells: Result<Vec<Cell>, ReadError> = (0..names.len()).map(|at| Cell::read(row, at)).collect();
+            each(&names, cells?)?;
+        }
+        Ok(names)
+    }
+
     /// Every row, one after the other. The names of the columns.
     ///
     /// # Errors
@@ -175,6 +194,33 @@ impl Snapshot<'_> {
             each(row)?;
         }
         Ok(names)
+    }
+}
+
+/// A value as SQL has it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// Nothing.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// Another number.
+    Real(f64),
+    /// A text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl Cell {
+    fn read(row: &Row<'_>, at: usize) -> Result<Self, ReadError> {
+        Ok(match row.get_ref(at)? {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Integer(number),
+            ValueRef::Real(number) => Self::Real(number),
+            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
+        })
     }
 }
 

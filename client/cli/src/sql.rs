@@ -2,10 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use mingle_client::reader::{
-    ReadError, Reader,
-    rusqlite::{Row, types::ValueRef},
-};
+use mingle_client::reader::{Cell, ReadError, Reader};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -62,11 +59,11 @@ impl Sql {
         let (mut rows, mut lines) = (Vec::new(), Vec::new());
         let names = reader
             .snapshot(|now| {
-                now.rows(&query, [], |row| {
+                now.cells(&query, |names, row| {
                     if json {
-                        lines.push(object(row)?);
+                        lines.push(object(names, row));
                     } else {
-                        rows.push(cells(row)?);
+                        rows.push(row.into_iter().map(shown).collect());
                     }
                     Ok(())
                 })
@@ -115,8 +112,8 @@ impl Export {
         let done = reader.snapshot(|now| {
             for name in &wanted {
                 let view = format!("\"{}\"", name.replace('"', "\"\""));
-                now.rows(&format!("SELECT id, seq, data FROM {view} ORDER BY id"), [], |row| {
-                    let (id, seq, data): (String, u64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                now.cells(&format!("SELECT id, seq, data FROM {view} ORDER BY id"), |_, row| {
+                    let [Cell::Text(id), Cell::Integer(seq), Cell::Text(data)] = row.as_slice() else { return Ok(()) };
                     // The record's text goes out as it is: numbers keep their written form.
                     let line = format!("{{\"collection\":{},\"id\":{},\"seq\":{seq},\"data\":{data}}}", json!(name), json!(id));
                     at.line(&line).map_err(|failure| {
@@ -135,33 +132,25 @@ impl Export {
     }
 }
 
-fn cells(row: &Row<'_>) -> Result<Vec<String>, ReadError> {
-    (0..row.as_ref().column_count())
-        .map(|at| {
-            Ok(match row.get_ref(at)? {
-                ValueRef::Null => String::new(),
-                ValueRef::Integer(number) => number.to_string(),
-                ValueRef::Real(number) => number.to_string(),
-                ValueRef::Text(text) => plain(&String::from_utf8_lossy(text)),
-                ValueRef::Blob(bytes) => hex(bytes),
-            })
-        })
-        .collect()
+fn shown(cell: Cell) -> String {
+    match cell {
+        Cell::Null => String::new(),
+        Cell::Integer(number) => number.to_string(),
+        Cell::Real(number) => number.to_string(),
+        Cell::Text(text) => plain(&text),
+        Cell::Blob(bytes) => hex(&bytes),
+    }
 }
 
-fn object(row: &Row<'_>) -> Result<String, ReadError> {
-    let mut object = Map::new();
-    for at in 0..row.as_ref().column_count() {
-        let value = match row.get_ref(at)? {
-            ValueRef::Null => Value::Null,
-            ValueRef::Integer(number) => json!(number),
-            ValueRef::Real(number) => json!(number),
-            ValueRef::Text(text) => json!(String::from_utf8_lossy(text)),
-            ValueRef::Blob(bytes) => json!(hex(bytes)),
-        };
-        object.insert(row.as_ref().column_name(at)?.to_owned(), value);
-    }
-    Ok(Value::Object(object).to_string())
+fn object(names: &[String], row: Vec<Cell>) -> String {
+    let value = |cell| match cell {
+        Cell::Null => Value::Null,
+        Cell::Integer(number) => json!(number),
+        Cell::Real(number) => json!(number),
+        Cell::Text(text) => Value::String(text),
+        Cell::Blob(bytes) => Value::String(hex(&bytes)),
+    };
+    Value::Object(names.iter().cloned().zip(row.into_iter().map(value)).collect::<Map<_, _>>()).to_string()
 }
 
 fn hex(bytes: &[u8]) -> String {
