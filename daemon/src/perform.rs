@@ -255,7 +255,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             let (ground, terms) =
                 store.write(background, now, move |tx| sync::negotiate(tx, &spec, &abilities, &epoch, &order, accept)).await?;
             site.note(|found| found.ground = Some(Arc::new(ground)));
-            Event::Negotiated(terms)
+            Event::Negotiated(Box::new(terms))
         }
         Effect::Compare { rows } => {
             let ground = ground()?;
@@ -267,7 +267,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             if mingle_core::planted::is("checkpoint before batch") {
                 let (ground, resume) = (Arc::clone(&ground), resume.clone());
                 let write = store.write(background, now, move |tx| {
-                    let batch = sync::Batch { asked, pass, at: None, resume: resume.as_ref(), deletes_left: 0 };
+                    let batch = sync::Batch { asked, pass, at: None, resume: resume.as_deref(), deletes_left: 0 };
                     sync::apply(tx, &ground, Vec::new(), &batch, || false)
                 });
                 write.await?;
@@ -276,7 +276,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             }
             let bytes = site.bytes.swap(0, Ordering::Relaxed);
             let write = store.write(background, now, move |tx| {
-                let batch = sync::Batch { asked, pass, at: at.as_ref(), resume: resume.as_ref(), deletes_left };
+                let batch = sync::Batch { asked, pass, at: at.as_deref(), resume: resume.as_deref(), deletes_left };
                 let applied = sync::apply(tx, &ground, rows, &batch, pace())?;
                 let (down, conflicts, rejected) = (applied.changed, applied.conflicts, applied.rejected);
                 sync::count(tx, &run, &Counts { down, conflicts, rejected, bytes, ..Counts::default() })?;

@@ -218,9 +218,9 @@ pub enum Effect {
         pass: Option<u64>,
         /// Where the listing stood before these rows: where only some of them are applied, the position is so many further. None:
         /// they are applied in one piece.
-        at: Option<Resume>,
+        at: Option<Box<Resume>>,
         /// Where the run goes on if it ends after all of them; none: as before.
-        resume: Option<Resume>,
+        resume: Option<Box<Resume>>,
         /// How many more deletes may be inferred.
         deletes_left: u64,
     },
@@ -276,7 +276,7 @@ pub enum Event {
     /// The remote is open, or why not.
     Opened(Result<(), RemoteError>),
     /// From where, and how.
-    Negotiated(Terms),
+    Negotiated(Box<Terms>),
     /// A page, or why not.
     Page(Result<Page, RemoteError>),
     /// Rows were compared.

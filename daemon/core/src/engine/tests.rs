@@ -126,7 +126,7 @@ impl World {
             run::Effect::Begin => run::Event::Begun,
             run::Effect::Open if fault => run::Event::Opened(Err(error())),
             run::Effect::Open => run::Event::Opened(Ok(())),
-            run::Effect::Negotiate { .. } => run::Event::Negotiated(Terms { page_rows: 1, ..Terms::default() }),
+            run::Effect::Negotiate { .. } => run::Event::Negotiated(Box::new(Terms { page_rows: 1, ..Terms::default() })),
             run::Effect::Fetch { .. } if fault => run::Event::Page(Err(error())),
             run::Effect::Fetch { .. } => run::Event::Page(Ok(Page::default())),
             run::Effect::Apply { .. } => run::Event::Applied(run::Applied::default()),

@@ -174,7 +174,7 @@ impl Run {
                 }
             }
             Event::Opened(Err(error)) => self.fail(error, effects),
-            Event::Negotiated(terms) => self.negotiated(terms),
+            Event::Negotiated(terms) => self.negotiated(*terms),
             Event::Page(page) => self.came(page),
             Event::Compared(compared) => {
                 if let Phase::Comparing { down, found } = &mut self.phase {
@@ -345,6 +345,7 @@ impl Run {
             Phase::Ghosts { .. } => Some(self.terms.pass),
             _ => None,
         };
+        let (at, resume) = (at.map(Box::new), resume.map(Box::new));
         Effect::Apply { rows, asked, pass, at, resume, deletes_left: self.deletes_left() }
     }
 

@@ -63,7 +63,7 @@ impl World {
             Effect::Open if hurried => Event::Opened(Err(stopped())),
             Effect::Open if fault => Event::Opened(Err(self.error())),
             Effect::Open => Event::Opened(Ok(())),
-            Effect::Negotiate { accept } => Event::Negotiated(Terms {
+            Effect::Negotiate { accept } => Event::Negotiated(Box::new(Terms {
                 from: if self.chance.one_in(2) { From::Start } else { From::Token("t".into()) },
                 pass: 3,
                 deletes_max: 10,
@@ -72,7 +72,7 @@ impl World {
                 page_rows: 2,
                 ask: if self.chance.one_in(5) { vec!["r9".into()] } else { Vec::new() },
                 ..Terms::default()
-            }),
+            })),
             Effect::Fetch { .. } if hurried => Event::Page(Err(stopped())),
             Effect::Fetch { .. } if fault => Event::Page(Err(self.error())),
             Effect::Fetch { page, .. } => {
@@ -227,13 +227,13 @@ fn check_history(links_there: u64, found: Compared, force: bool, held: Option<u6
         let event = match &effect {
             Effect::Begin => Event::Begun,
             Effect::Open => Event::Opened(Ok(())),
-            Effect::Negotiate { accept } => Event::Negotiated(Terms {
+            Effect::Negotiate { accept } => Event::Negotiated(Box::new(Terms {
                 deletes_max: 10,
                 compare_first: !accept,
                 links_there,
                 page_rows: 10,
                 ..Terms::default()
-            }),
+            })),
             Effect::Fetch { .. } => Event::Page(Ok(Page { rows: (0..3).map(row).collect(), ..Page::default() })),
             Effect::Compare { .. } => Event::Compared(found),
             Effect::Finish(outcome) => {
@@ -274,7 +274,7 @@ fn a_batch_that_was_cut_short_goes_on_where_it_was_cut() {
             let event = match effect {
                 Effect::Begin => Event::Begun,
                 Effect::Open => Event::Opened(Ok(())),
-                Effect::Negotiate { .. } => Event::Negotiated(Terms { page_rows: 5, ..Terms::default() }),
+                Effect::Negotiate { .. } => Event::Negotiated(Box::new(Terms { page_rows: 5, ..Terms::default() })),
                 Effect::Fetch { page: None, .. } => {
                     Event::Page(Ok(Page { rows: (0..5).map(row).collect(), next: Some("2".into()), ..Page::default() }))
                 }
