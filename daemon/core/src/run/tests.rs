@@ -281,7 +281,7 @@ fn a_batch_that_was_cut_short_goes_on_where_it_was_cut() {
                 Effect::Fetch { .. } => Event::Page(Ok(Page { rows: vec![row(5)], ..Page::default() })),
                 Effect::Apply { mut rows, at: Some(at), resume: Some(resume), .. } => {
                     let left = rows.split_off(cuts.next().copied().unwrap_or(rows.len()));
-                    let now = if left.is_empty() { resume } else { at.further(rows.len()) };
+                    let now = if left.is_empty() { *resume } else { at.further(rows.len()) };
                     positions.push((now.rows, now.page, rows.len()));
                     applied.extend(rows.into_iter().map(|row| row.remote_id));
                     Event::Applied(Applied { left, ..Applied::default() })
