@@ -14,6 +14,8 @@ const LOCAL: &str = "[collection.busy]\n[collection.shared]\n[collection.mine]\n
 
 const RECORDS: usize = 200;
 const CHANGES: usize = 200_000;
+/// Long before the daemon takes it for dead (30 s), and far apart: it sleeps through thousands of changes between.
+const TURNS_OVER: Duration = Duration::from_secs(8);
 /// What a socket and its writer may hold of changes that are told already.
 const AHEAD_BYTES: usize = 1 << 20;
 
@@ -52,13 +54,14 @@ fn a_subscriber_asleep_through_200_000_changes_gets_each_record_once() {
         }
         params
     };
-    let mut looks = 0;
+    let (mut looks, mut slept) = (0, Watch::start());
     for round in 20..20 + rounds {
         write(&mut writer, round);
         // Who takes nothing for 30 s is closed: it turns over in its sleep.
-        if round % 100 == 0 {
+        if slept.elapsed() > TURNS_OVER {
             hear(&mut sleeper, &mut last);
             looks += 1;
+            slept = Watch::start();
         }
     }
     let grown = daemon.resident_bytes().saturating_sub(before);
