@@ -8,6 +8,7 @@ mod crowd;
 mod end_to_end;
 mod freeze;
 mod hostile;
+mod package;
 mod python;
 mod real_tables;
 mod salesforce;

@@ -234,7 +234,7 @@ fn kill(pid: i32, signal: Signal) {
 fn sandboxed(pid: i32, home: &Home) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
     let has = |line: &str| {
-        assert!(status.lines().any(|found| found.split_whitespace().collect::<Vec<_>>().join(" ") == line), "{line}: {status}")
+        assert!(status.lines().any(|found| found.split_whitespace().collect::<Vec<_>>().join(" ") == line), "{line}: {status}");
     };
     has("NoNewPrivs: 1");
     has("Seccomp: 2");
