@@ -11,6 +11,7 @@ mod end_to_end;
 mod freeze;
 mod hostile;
 mod leases;
+mod package;
 mod python;
 mod real_tables;
 mod reloads;
