@@ -592,8 +592,23 @@ class Client:
     def sync_resume(self, sync):
         return self._call("sync.resume", sync=sync)
 
+    def sync_cancel(self, sync):
+        """Ends its run for good, and the one that waits behind it."""
+        return self._call("sync.cancel", sync=sync)
+
     def sync_list(self):
         return self._call("sync.list")
+
+    def sync_get(self, sync):
+        return self._call("sync.get", sync=sync)
+
+    def reload(self):
+        """The configuration is read again: what was applied, what needs a new start, what was left behind."""
+        return self._call("reload")
+
+    def rpc_discover(self):
+        """Every method and message, as an OpenRPC document."""
+        return self._call("rpc.discover")
 
     def explain(self, sync):
         return self._call("explain", sync=sync)
