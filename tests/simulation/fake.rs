@@ -117,7 +117,7 @@ impl Fake {
             }
             let done = work(&mut service);
             let odds = service.faults.lost;
-            let lost = service.chance.one_in(odds) || std::mem::take(&mut service.lose_next);
+            let lost = service.chance.one_in(odds) || (name == "send" && std::mem::take(&mut service.lose_next));
             if lost {
                 service.say(|| format!("  {name}: done, and the answer is lost"));
                 Err(Lost { error: RemoteError::new(Failure::Broken, "the answer was lost"), done: true })

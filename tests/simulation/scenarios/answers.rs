@@ -11,7 +11,7 @@ use super::{
     script::{Script, play, props},
     with,
 };
-use crate::world::COLLECTION;
+use crate::{words, world::COLLECTION};
 
 named!(
     h01_a_lost_answer_makes_us_nobodys_enemy,
@@ -79,7 +79,7 @@ fn h02_what_a_service_does_not_have_is_no_absence() {
             script.colleague_sets("k1", "a=a2");
             script.syncs();
             script.truth_is("k1", "a=a2 own=o1");
-            script.app_sets("k1", "own=o2");
+            script.app_gives("k1", "own", words::text("o2"));
             script.sends(0, Script::syncs);
             script.heals();
             script.truth_is("k1", "a=a2 own=o2");
@@ -149,8 +149,7 @@ fn h08_nor_does_it_let_us_overwrite_anybody() {
         script.syncs();
         script.app_sets("k1", "a=a4");
         // After the listing, before the upload: only a guarded write sees it.
-        script.asks("s", None);
-        script.goes_on_until("the listing is over", |script| script.world.trace.text().contains("s: Plan"));
+        script.syncs_until_planned();
         script.colleague_sets("k1", "a=a3");
         script.rests();
         script.heals();

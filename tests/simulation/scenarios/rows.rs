@@ -136,7 +136,7 @@ fn h13_two_rows_of_one_identity_are_two_records() {
                 script.syncs();
                 script.runs("s", Some(RunMode::Slow));
             });
-            script.heals();
+            script.comes_to_rest();
             script.both_are("k1", "a=a1");
             script.counts_are(1, 1);
         });

@@ -5,11 +5,7 @@ use std::time::Duration;
 use mingle_core::ask::RunMode;
 use mingled::config::OnChange;
 
-use super::{
-    able, careless, named, plain,
-    script::play,
-    with,
-};
+use super::{able, careless, named, plain, script::play, with};
 
 named!(
     h09_a_clock_that_leads_steps_over_nothing,
@@ -59,7 +55,7 @@ fn h35_what_another_remote_brought_makes_a_sync_due() {
         script.passes(3_000);
         script.rests();
         let (now, trigger) = (script.history("s").len(), script.history("s")[0].trigger.clone());
-        script.holds(now == runs + 1 && trigger == "on_change", || format!("{now} runs after {runs}, by {trigger}"));
+        script.holds(now == runs + 1 && trigger == "change", || format!("{now} runs after {runs}, by {trigger}"));
         script.heals();
     });
 }
@@ -112,8 +108,9 @@ fn h38_a_run_that_a_crash_stopped_is_due_at_once() {
 #[test]
 fn h38_and_steps_over_nothing() {
     for (setup, crash) in [able(), plain(), careless()].into_iter().flat_map(|setup| [(setup.clone(), true), (setup, false)]) {
-        for steps in 1..40 {
+        for more in [1, 3, 5] {
             play(&with(setup.clone(), |setup| setup.services[0].page_rows = 3), |script| {
+                let steps = 6 * script.seed as usize + more;
                 let seven = ["k1", "k2", "k3", "k4", "k5", "k6", "k7"];
                 for key in seven {
                     script.colleague_makes(key, "a=a1");

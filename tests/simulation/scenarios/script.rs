@@ -37,7 +37,7 @@ pub struct Script {
     pub terms: Terms,
     people: People,
     chance: Chance,
-    seed: u64,
+    pub seed: u64,
     /// What an app read a while ago, by key: id, seq and properties.
     read: BTreeMap<String, (String, u64, Props)>,
     healed: bool,
@@ -141,15 +141,6 @@ impl Script {
     #[track_caller]
     pub fn app_makes(&mut self, key: &str, text: &str) -> String {
         self.app_makes_as(Some(&format!("app-{key}")), key, text)
-    }
-
-    /// Makes a record again that was deleted, knowing that it was.
-    #[track_caller]
-    pub fn app_makes_again(&mut self, id: &str, key: &str, text: &str) {
-        let new = keyed(key, text);
-        let (id, data) = (Some(id.to_owned()), json::write(&new));
-        self.app_does(Write::Put { collection: COLLECTION.into(), id, data, if_seq: Some(0), overwrite: false, merge: false });
-        self.people.history.revives(Who::App, &new);
     }
 
     /// The patch that gives properties of the present record these values; `a=` clears. The oracle hears of it.
@@ -347,6 +338,15 @@ impl Script {
         let before = self.writes();
         self.asks("s", None);
         self.goes_on_until("the service took it", |script| script.writes() >= before + writes);
+    }
+
+    /// Asks for a run, and goes on until its listing is over and what to send is planned.
+    #[track_caller]
+    pub fn syncs_until_planned(&mut self) {
+        let plans = |script: &Self| script.world.trace.text().matches("s: Plan").count();
+        let before = plans(self);
+        self.asks("s", None);
+        self.goes_on_until("what to send is planned", |script| plans(script) > before);
     }
 
     /// Goes on by so many steps, or until nothing is under way.
