@@ -65,7 +65,7 @@ pub fn abilities(character: &Character) -> Abilities {
         strong_revision: character.conditional,
         conditional: character.conditional,
         client_ids: character.client_ids.then(|| ClientIds { besides: "-_".into(), min: 1, max: 64 }),
-        carried: Carried::All,
+        carried: character.lacks.map_or(Carried::All, |lacks| Carried::AllBut([lacks.to_owned()].into())),
         modified_grain: Some(Duration::from_millis(u64::try_from(character.grain).unwrap_or(0))),
         writes: true,
         errands_max: character.errands_max,
@@ -117,7 +117,7 @@ impl Fake {
             }
             let done = work(&mut service);
             let odds = service.faults.lost;
-            let lost = service.chance.one_in(odds) || std::mem::take(&mut service.lose_next);
+            let lost = service.chance.one_in(odds) || (name == "send" && std::mem::take(&mut service.lose_next));
             if lost {
                 service.say(|| format!("  {name}: done, and the answer is lost"));
                 Err(Lost { error: RemoteError::new(Failure::Broken, "the answer was lost"), done: true })
@@ -176,7 +176,8 @@ impl Remote for Fake {
     fn get<'a>(&'a self, remote_id: &'a str) -> Pending<'a, Result<Asked, RemoteError>> {
         Box::pin(async move {
             let asked = self.request("get", |service| {
-                let row = service.present(remote_id).map(|version| row(service, remote_id, version));
+                let found = service.present(remote_id).filter(|_| !service.blind);
+                let row = found.map(|version| row(service, remote_id, version));
                 service.say(|| format!("  get {remote_id}: {}", row.as_ref().map_or("gone".into(), shown)));
                 Ok(row.map_or(Asked::Gone, Asked::There))
             });
@@ -229,6 +230,9 @@ fn shown(row: &Row) -> String {
 
 fn list(service: &mut Service, from: &From, page: Option<&str>, rows: usize) -> Result<Page, RemoteError> {
     let faults = service.faults;
+    if service.blind {
+        return Err(RemoteError::new(Failure::Denied, "404"));
+    }
     let not_first = page.is_some() || *from != From::Start;
     if not_first && service.chance.one_in(faults.refuses_cursor) {
         service.say(|| "  list: cursor refused".into());

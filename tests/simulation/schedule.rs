@@ -103,17 +103,7 @@ pub fn play(seed: u64, bias: Bias, traced: bool) -> Report {
 pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Report {
     let mut world = World::new(setup, seed, traced);
     let mut people = People::default();
-    let loses_answers = world.setup.faults.lost > 0 || world.setup.crashes > 0;
-    let mut terms = Terms {
-        colleagues_count: world.setup.brings(),
-        sends: world.setup.sends(),
-        brings: world.setup.brings(),
-        restored: false,
-        forgot: false,
-        blurred: world.setup.tidies() && (loses_answers || world.setup.keeps_silent()),
-        tidies: world.setup.tidies(),
-        loses_answers,
-    };
+    let mut terms = terms(&world.setup);
     for (what, chance) in deeds {
         one(&mut world, &mut people, &mut terms, WEIGHTS[*what].0, &mut Chance::new(*chance));
     }
@@ -124,6 +114,21 @@ pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Repo
         world.trace.line(|| format!("WRONG: {line}"));
     }
     Report { wrong, trace: world.trace.text(), hash: world.trace.hash() }
+}
+
+/// What a world of this setup is like before anything has happened.
+pub fn terms(setup: &Setup) -> Terms {
+    let loses_answers = setup.faults.lost > 0 || setup.crashes > 0;
+    Terms {
+        colleagues_count: setup.brings(),
+        sends: setup.sends(),
+        brings: setup.brings(),
+        restored: false,
+        forgot: false,
+        blurred: setup.tidies() && (loses_answers || setup.keeps_silent()),
+        tidies: setup.tidies(),
+        loses_answers,
+    }
 }
 
 fn one(world: &mut World, people: &mut People, terms: &mut Terms, what: Move, chance: &mut Chance) {

@@ -46,6 +46,8 @@ pub struct Character {
     pub tells_created: bool,
     pub page_rows: usize,
     pub errands_max: usize,
+    /// A property that it does not have: its records come without, and it is never sent.
+    pub lacks: Option<&'static str>,
 }
 
 /// How badly it behaves, each once in so many requests; 0: never.
@@ -100,6 +102,8 @@ pub struct Service {
     pub now: i64,
     /// Credentials are refused.
     pub locked: bool,
+    /// Credentials are taken, and show nothing: no listing, and each record by itself is not there.
+    pub blind: bool,
     /// Writes of ours that changed something.
     pub writes: u64,
     /// The chance of the present step.
@@ -125,6 +129,7 @@ impl Service {
             instance: 1,
             now,
             locked: false,
+            blind: false,
             writes: 0,
             chance: Chance::new(0),
             said: Vec::new(),
@@ -193,6 +198,14 @@ impl Service {
     pub fn poison(&mut self, id: &str) {
         if let Some(last) = self.rows.get_mut(id).and_then(|versions| versions.last_mut()) {
             last.poison = true;
+        }
+    }
+
+    /// Listings show the present state of a record (or its end) only so many milliseconds from now.
+    pub fn shows_late(&mut self, id: &str, ms: i64) {
+        let until = self.now + ms;
+        if let Some(last) = self.rows.get_mut(id).and_then(|versions| versions.last_mut()) {
+            last.shown_from = until;
         }
     }
 

@@ -114,6 +114,16 @@ impl Setup {
     /// A second service, whose records only come.
     fn add_source(&mut self, chance: &mut Chance) {
         self.services.push(character(Kind::Kinto, chance));
+        self.links_source();
+    }
+
+    /// A second service like the first, whose records only come.
+    pub fn adds_source(&mut self) {
+        self.services.push(self.services[0].clone());
+        self.links_source();
+    }
+
+    fn links_source(&mut self) {
         self.syncs.push(SyncSetup { name: "t", service: 1, direction: Direction::Down, on_change: None, every: None });
         // The two histories are told apart by key, and a key of one service is not to be met at the other.
         self.policy.identity.clear();
@@ -160,6 +170,7 @@ fn character(kind: Kind, chance: &mut Chance) -> Character {
         tells_created: true,
         page_rows,
         errands_max,
+        lacks: None,
     };
     match kind {
         Kind::Kinto => common,

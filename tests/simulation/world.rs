@@ -21,7 +21,7 @@ use mingled::{
     boot::{self, Known},
     config, json,
     perform::{Pace, Site, perform, write_down},
-    store::{self, Class, CollectionDefinition, Commits, Ids, Origin, Store, marks, sync::SyncSpec},
+    store::{self, Class, CollectionDefinition, Commits, Ids, Origin, Store, StoreError, Tx, marks, sync::SyncSpec},
 };
 
 use crate::{
@@ -364,11 +364,26 @@ impl World {
     pub fn write(&mut self, op: Option<String>, writes: Vec<Write>) -> Result<ask::Written, ask::Refusal> {
         let writer = Writer { app: "tester".into(), op, instance: None };
         let prepared = store::prepare(writer, writes)?;
-        let now = self.timestamp();
-        let written =
-            self.store.write_blocking(Class::Interactive, now, move |tx| store::apply(tx, &prepared)).map_err(ask::Refusal::from);
+        self.commit(move |tx| store::apply(tx, &prepared))
+    }
+
+    /// Something is written in the store, and the engine hears of it.
+    pub fn commit<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ask::Refusal> {
+        let done = self.store.write_blocking(Class::Interactive, self.timestamp(), work).map_err(ask::Refusal::from);
         self.listen();
-        written
+        done
+    }
+
+    /// The configuration has another address for a sync, and the daemon starts anew with it.
+    pub fn points_at(&mut self, sync: &str, service: usize) {
+        let Some(edited) = self.setup.syncs.iter_mut().find(|one| one.name == sync) else { return };
+        edited.service = service;
+        let edited = edited.clone();
+        self.syncs.insert(Name::from(sync), known(&self.setup, &edited, &self.services));
+        self.crash();
     }
 
     /// Whether the daemon knows a record of a service: has had an answer, or has seen it.

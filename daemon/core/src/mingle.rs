@@ -207,7 +207,7 @@ impl Meeting<'_> {
         let mut merged = Props::new();
         for name in record::names(truth, theirs) {
             let at = at(sides.policy, around, name);
-            let carried = around.is_some() || sides.carried.has(name);
+            let carried = around.is_some() || sides.carried.has(name) || planted::is("thin answer clears");
             let frozen = sides.frozen.contains(&*at) && !planted::is("manual not frozen");
             let value = if carried && !frozen {
                 let before = agreed.map_or(Before::Untold, |agreed| Before::Was(agreed.get(name)));

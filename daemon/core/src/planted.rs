@@ -23,6 +23,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("union is plain", Tables),
     // mingle: a property under an open conflict clashes again at each meeting.
     ("manual not frozen", Tables),
+    // mingle: what a service does not have is taken for absent there.
+    ("thin answer clears", Simulation),
     // meeting: what was sent is not looked at again, as if it had been kept in memory and the process had died.
     ("sent in memory only", Simulation),
     // meeting: what somebody else cleared is taken for our own clearing, and what was sent with it for arrived.
@@ -61,6 +63,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("epoch ignored", Simulation),
     // run: what a whole listing does not show is deleted without asking for it.
     ("ghost without asking", Simulation),
+    // run: rows are asked for by id before a listing has shown that we may see anything.
+    ("404 as gone", Simulation),
     // run: a row that cannot be read is passed by.
     ("poison row skipped", Simulation),
     // run: ids that a record had at the remote are forgotten.

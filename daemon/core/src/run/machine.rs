@@ -6,7 +6,7 @@ use super::{
     up::{Step, Up},
 };
 use crate::{
-    limits,
+    limits, planted,
     replica::{Answer, Asked, Errand, Failure, From, Page, RemoteError, Row, RowState},
     time::Timestamp,
 };
@@ -282,8 +282,10 @@ impl Run {
         } else {
             Phase::Down(Down::new(at, rows))
         };
-        self.ask.clone_from(&terms.ask);
         self.terms = terms;
+        if planted::is("404 as gone") {
+            self.ask = std::mem::take(&mut self.terms.ask);
+        }
     }
 
     fn came(&mut self, page: Result<Page, RemoteError>) {
@@ -434,6 +436,11 @@ impl Run {
             return self.end(effects);
         }
         if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
+            // Only now: "not there" is believed of who has shown us a listing under the same credentials.
+            if !self.terms.ask.is_empty() {
+                self.ask = std::mem::take(&mut self.terms.ask);
+                return self.go_on(effects);
+            }
             let listing = down.listing();
             // By absence only where a whole listing was seen; a refresh deletes nothing.
             let absence = listing.from == From::Start && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;

@@ -1,0 +1,175 @@
+//! Owns: the traces that broke drafts of the design (holes.md, H1 to H41), each as a scenario or with the place that tries it. Must
+//! never know: how a world is made.
+//!
+//! A scenario drives the same world, people and oracle as the schedules from seeds, with a fixed service and a short script. What is
+//! tried beside the code, and what is not built, stands in the lists below; none of the traces can be forgotten.
+
+mod answers;
+mod decisions;
+mod rows;
+mod runs;
+mod script;
+
+use std::collections::BTreeSet;
+
+use mingle_core::{policy::Policy, run::Direction};
+
+use crate::{
+    service::{Character, Cursor, Faults},
+    setup::{Setup, SyncSetup},
+};
+
+/// A scenario, by its name; the name begins with its trace.
+pub type Named = (&'static str, fn());
+
+/// The scenarios of a file, by their names.
+macro_rules! named {
+    ($($name:ident),* $(,)?) => {
+        pub const ALL: &[super::Named] = &[$((stringify!($name), $name)),*];
+    };
+}
+use named;
+
+/// Every scenario.
+pub fn all() -> impl Iterator<Item = Named> {
+    [answers::ALL, decisions::ALL, rows::ALL, runs::ALL].into_iter().flatten().copied()
+}
+
+/// How many traces holes.md has.
+const TRACES: u32 = 41;
+
+/// Traces that are tried beside the code: number, file, test.
+const BESIDE: &[(u32, &str, &str)] = &[
+    // An error is never a no.
+    (10, "tests/conformance/laws.rs", "says_that_a_resource_is_not_there"),
+    // Positions, tokens, ops belong to an instance of the store, and another one is told.
+    (11, "daemon/src/store/write/tests.rs", "a_write_for_another_instance_is_stale"),
+    (11, "daemon/src/store/cursor.rs", "a_cursor_reads_as_it_was_written_and_only_where_it_belongs"),
+    (11, "daemon/src/store/hand/tests.rs", "what_was_acknowledged_is_there_after_any_end"),
+    // Tombstones stay until all have passed.
+    (15, "daemon/src/store/purge/tests.rs", "a_tombstone_stays_until_all_have_passed_and_its_time_is_over"),
+    // Inferred deletes pass a guard.
+    (19, "tests/blackbox/hostile.rs", "many_records_missing_at_once_wait_for_a_person"),
+    (22, "daemon/src/store/wait/tests.rs", "a_token_is_answered_from_the_link"),
+    (25, "daemon/core/src/mingle/tests.rs", "without_a_base_absence_clears_nothing"),
+    (27, "daemon/core/src/mingle/tests.rs", "policies_decide_what_both_changed"),
+    (28, "daemon/core/src/mingle/tests.rs", "policies_decide_what_both_changed"),
+    (29, "daemon/src/store/write/tests.rs", "an_op_is_done_once"),
+    (29, "daemon/src/store/write/tests.rs", "an_op_of_long_ago_is_not_done"),
+    (30, "daemon/src/store/write/tests.rs", "several_writes_are_all_done_or_none"),
+    (32, "daemon/src/store/decide/tests.rs", "a_decision_on_something_that_moved_is_stale"),
+    // What leaves an app's view is told as left.
+    (33, "daemon/src/store/feed/tests.rs", "what_is_forgotten_has_left"),
+    // Each change is a request of its own, so each answer is the answer of one.
+    (36, "tests/conformance/doubt.rs", "a_lost_answer_is_no_answer"),
+    (39, "daemon/src/store/purge/tests.rs", "planted_bugs_are_found"),
+    (39, "daemon/src/store/feed/tests.rs", "every_copy_becomes_the_truth"),
+    (40, "daemon/src/store/purge/tests.rs", "the_ledger_goes_but_for_the_newest_and_what_still_counts"),
+];
+
+/// Traces, or parts of them, of what is not built.
+const NOT_BUILT: &[(u32, &str)] = &[
+    (3, "mirror, home: two places for new records are refused by the configuration"),
+    (4, "recover: links of a renamed remote"),
+    (11, "restore"),
+    (13, "aliases of two records that prove to be one"),
+    (19, "slow push, push_truth, pull_truth: sessions"),
+    (21, "references between records"),
+    (23, "bulk"),
+    (26, "undo"),
+    (31, "sessions"),
+    (32, "review"),
+    (33, "filters of apps and remotes"),
+    (36, "batches of a remote"),
+    (41, "recover_or_discard"),
+];
+
+/// A service that does all that one can wish for.
+fn able() -> Setup {
+    setup(Character {
+        cursor: Cursor::Token,
+        tombstones: true,
+        conditional: true,
+        client_ids: true,
+        grain: 1,
+        skew: 0,
+        lag: 0,
+        date_ahead: 0,
+        tidies: false,
+        adds: false,
+        silent: 0,
+        tells_created: true,
+        page_rows: 2,
+        errands_max: 2,
+        lacks: None,
+    })
+}
+
+/// One with coarse stamps, which makes the ids, and takes every write.
+fn plain() -> Setup {
+    with(able(), |setup| {
+        let character = &mut setup.services[0];
+        (character.cursor, character.grain) = (Cursor::Stamp, 1_000);
+        (character.conditional, character.client_ids) = (false, false);
+    })
+}
+
+/// One that has nothing but whole listings.
+fn careless() -> Setup {
+    with(plain(), |setup| {
+        let character = &mut setup.services[0];
+        (character.cursor, character.tombstones) = (Cursor::Whole, false);
+        character.tells_created = false;
+    })
+}
+
+fn setup(character: Character) -> Setup {
+    let both = SyncSetup { name: "s", service: 0, direction: Direction::Both, on_change: None, every: None };
+    Setup {
+        services: vec![character],
+        faults: Faults::default(),
+        syncs: vec![both],
+        policy: Policy::default(),
+        moves: 0,
+        crashes: 0,
+        bad_values: 0,
+        epochs: false,
+    }
+}
+
+/// The same, but for this.
+fn with<T>(mut setup: Setup, change: impl FnOnce(&mut Setup) -> T) -> Setup {
+    change(&mut setup);
+    setup
+}
+
+/// The files of scenarios, as they are written.
+const FILES: &[&str] = &[
+    include_str!("scenarios/answers.rs"),
+    include_str!("scenarios/decisions.rs"),
+    include_str!("scenarios/rows.rs"),
+    include_str!("scenarios/runs.rs"),
+];
+
+#[test]
+fn no_trace_is_forgotten() {
+    let number = |name: &str| name.strip_prefix('h').and_then(|rest| rest.split('_').next()?.parse::<u32>().ok());
+    let played: BTreeSet<u32> = all().filter_map(|(name, _)| number(name)).collect();
+    let beside: BTreeSet<u32> = BESIDE.iter().map(|(trace, ..)| *trace).collect();
+    let not_built: BTreeSet<u32> = NOT_BUILT.iter().map(|(trace, _)| *trace).collect();
+    let told: BTreeSet<u32> = played.iter().chain(&beside).chain(&not_built).copied().collect();
+    assert_eq!(told, (1..=TRACES).collect(), "each trace is a scenario, or tried beside the code, or not built");
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (trace, file, test) in BESIDE {
+        let text = std::fs::read_to_string(top.join(file)).unwrap_or_default();
+        assert!(text.contains(&format!("fn {test}(")), "H{trace}: no {test} in {file}");
+    }
+    let tests: usize = FILES.iter().map(|text| text.matches("#[test]").count()).sum();
+    assert_eq!(tests, all().count(), "every scenario stands in the list of its file");
+}
+
+/// The first scenario that fails here.
+#[cfg(feature = "planted")]
+pub fn first_failing() -> Option<&'static str> {
+    all().find(|(_, scenario)| std::panic::catch_unwind(scenario).is_err()).map(|(name, _)| name)
+}
