@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mingle_tests::{
     rest_server::{Options, Paging, RestServer},
-    servers::{JsonServer, Kinto},
+    servers::{JsonServer, Kinto, PocketBase},
 };
 use mingled::remotes::settings::{Auth, Secret};
 use serde_json::Value;
 
-use crate::bench::{Bench, Other, login, settings};
+use crate::bench::{Bench, Other, as_it_is, login, settings};
 
 /// Kinto.
 pub fn kinto() -> Bench {
@@ -35,6 +35,8 @@ pub fn kinto() -> Bench {
         wrong_resource: "buckets/main/collections/nowhere".into(),
         asks_for_credentials: true,
         tells_kinds_apart: true,
+        fit: as_it_is,
+        shows: &[],
         folder: tempfile::tempdir().expect("a folder"),
         other: Box::new(Me(kinto, resource.clone())),
         resource,
@@ -63,6 +65,48 @@ pub fn json_server() -> Bench {
         wrong_resource: "nowhere".into(),
         asks_for_credentials: false,
         tells_kinds_apart: false,
+        fit: as_it_is,
+        shows: &[],
+        folder: tempfile::tempdir().expect("a folder"),
+        other: Box::new(Me(server, resource)),
+    }
+}
+
+/// PocketBase, with fields that take any JSON.
+pub fn pocketbase() -> Bench {
+    struct Me(Arc<PocketBase>, String);
+    impl Other for Me {
+        fn id(&self, name: &str) -> String {
+            // It takes ids of 15 characters and no others.
+            format!("{name:0<15}")
+        }
+        fn put(&self, name: &str, record: &Value) {
+            self.0.put(&self.1, &self.id(name), record);
+        }
+        fn delete(&self, name: &str) {
+            self.0.delete(&self.1, &self.id(name));
+        }
+        fn rows(&self) -> BTreeMap<String, Value> {
+            self.0.list(&self.1)
+        }
+    }
+    /// What is no field of the collection is dropped by it, and an empty text is null there.
+    fn fit(mut record: Value) -> Value {
+        record.as_object_mut().expect("an object").retain(|name, value| PocketBase::FIELDS.contains(&name.as_str()) && value != "");
+        record
+    }
+    let server = PocketBase::shared();
+    let resource = server.collection(&PocketBase::any_json());
+    let mut settings = settings("pocketbase", &server.url);
+    settings.auth = Auth::Bearer { token: Secret::Plain(server.token.clone()) };
+    Bench {
+        settings,
+        resource: resource.clone(),
+        wrong_resource: "nowhere".into(),
+        asks_for_credentials: true,
+        tells_kinds_apart: true,
+        fit,
+        shows: &[],
         folder: tempfile::tempdir().expect("a folder"),
         other: Box::new(Me(server, resource)),
     }
@@ -93,6 +137,8 @@ fn scripted(mut options: Options) -> Bench {
         wrong_resource: "nowhere".into(),
         asks_for_credentials: true,
         tells_kinds_apart: true,
+        fit: as_it_is,
+        shows: &[],
         folder,
         other: Box::new(Me(server)),
     }

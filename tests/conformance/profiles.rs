@@ -14,6 +14,8 @@ fn check(dir: &Path, good: &str, piece: &str, by: &str, expect: &str) {
     std::fs::write(dir.join("profiles/mine.toml"), good.replacen(piece, by, 1)).expect("a profile");
     let said = remotes::look(&settings("mine", "http://localhost/"), dir).expect_err(by).to_string();
     assert!(said.contains(expect) && said.contains("mine"), "{piece} by {by} said: {said}");
+    let line = 1 + good.split(piece).next().expect("what is before it").matches('\n').count();
+    let _ = line;
 }
 
 #[test]

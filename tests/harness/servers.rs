@@ -4,6 +4,7 @@
 mod install;
 mod json_server;
 mod kinto;
+mod pocketbase;
 
 use std::{
     fs::File,
@@ -16,6 +17,7 @@ use std::{
 
 pub use json_server::JsonServer;
 pub use kinto::Kinto;
+pub use pocketbase::PocketBase;
 
 use crate::wire;
 

@@ -255,7 +255,8 @@ impl Reply {
 
     /// When it may be asked again, if it said so: `Retry-After` in seconds, or a date by its own clock. Never before now, never
     /// later than [`limits::PATIENCE_MAX`] from now.
-    fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
+    #[must_use]
+    pub fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
         let text = self.header("retry-after")?.trim();
         let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
         let wait = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {

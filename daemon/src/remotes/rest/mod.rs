@@ -1,6 +1,7 @@
 //! Owns: the kind `rest`: any service that lists, gets, makes, changes and deletes JSON records over HTTP, as a profile describes it.
 //! Must never know: any service by name.
 
+mod answers;
 pub mod catalog;
 mod page;
 mod pointer;
@@ -130,7 +131,7 @@ impl Remote for Rest {
             let one = &self.profile.get;
             let url = self.below(&one.path, Some(remote_id))?;
             let reply = self.ask(url).await?;
-            if self.profile.answers.gone.contains(&reply.status.as_u16()) {
+            if self.gone(&reply).await? {
                 return Ok(Asked::Gone);
             }
             if let Some(trouble) = self.trouble(&reply) {
@@ -178,7 +179,7 @@ impl Rest {
     async fn shown(&self, place: &profile::Place, greeting: &mut Greeting) -> Result<bool, RemoteError> {
         let reply = self.ask(self.below(&place.path, None)?).await?;
         if let Some(trouble) = self.trouble(&reply) {
-            return if trouble.kind == Failure::Denied { Ok(false) } else { Err(trouble) };
+            return if trouble.kind == Failure::Denied && !place.must_show { Ok(false) } else { Err(trouble) };
         }
         let body = self.json(&reply)?;
         greeting.server_time = reply.server_time();
@@ -224,16 +225,6 @@ impl Rest {
         }
         drop(segments);
         Ok(url)
-    }
-
-    /// What is wrong with an answer by its status, with the profile's hint where the resource is refused.
-    fn trouble(&self, reply: &Reply) -> Option<RemoteError> {
-        let mut trouble = reply.trouble((self.means.now)())?;
-        if let (Failure::Denied, Some(hint)) = (trouble.kind, &self.profile.denied_hint) {
-            let url = self.url.as_str().trim_end_matches('/');
-            trouble.hint = hint.fill(&[("url", url), ("resource", &self.resource)]);
-        }
-        Some(trouble)
     }
 
     fn json(&self, reply: &Reply) -> Result<Value, RemoteError> {

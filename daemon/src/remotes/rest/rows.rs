@@ -46,24 +46,41 @@ pub fn row(shape: &RowShape, mut value: Value) -> Result<Row, Unusable> {
     Ok(Row { remote_id, revision, modified, created, state })
 }
 
-/// Reads the rows of a page. Of a row that comes twice the newer counts (the later one, where that cannot be told).
+/// The rows of a page, and where it ends.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// The rows. Of one that came twice the newer (the later one, where that cannot be told).
+    pub rows: Vec<Row>,
+    /// How many came.
+    pub count: usize,
+    /// Stamp and id of the last one; none where it has no stamp.
+    pub last: Option<(Timestamp, String)>,
+    /// Each stamp is that of the row before it, or later.
+    pub by_stamp: bool,
+}
+
+/// Reads the rows of a page.
 ///
 /// # Errors
 /// When there is no list, or a row without an id in it.
-pub fn rows(shape: &RowShape, list: Value) -> Result<Vec<Row>, Unusable> {
+pub fn rows(shape: &RowShape, list: Value) -> Result<Listing, Unusable> {
     let Value::List(list) = list else {
         return Err(format!("{} stands where the rows should be", json::kind(&list)));
     };
-    let mut out: Vec<Row> = Vec::with_capacity(list.len());
+    let count = list.len();
+    let mut out = Listing { rows: Vec::with_capacity(count), count, last: None, by_stamp: true };
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for value in list {
         let row = row(shape, value)?;
+        let stamp = row.modified.map(|at| (at, row.remote_id.clone()));
+        out.by_stamp &= stamp.as_ref().map(|(at, _)| *at) >= out.last.as_ref().map(|(at, _)| *at);
+        out.last = stamp;
         match places.get(&row.remote_id) {
             None => {
-                places.insert(row.remote_id.clone(), out.len());
-                out.push(row);
+                places.insert(row.remote_id.clone(), out.rows.len());
+                out.rows.push(row);
             }
-            Some(at) if row.modified >= out[*at].modified => out[*at] = row,
+            Some(at) if row.modified >= out.rows[*at].modified => out.rows[*at] = row,
             Some(_) => {}
         }
     }
@@ -71,7 +88,7 @@ pub fn rows(shape: &RowShape, list: Value) -> Result<Vec<Row>, Unusable> {
 }
 
 /// A text, or a number as it is written: what ids and revisions may be.
-fn word(value: &Value) -> Option<String> {
+pub fn word(value: &Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.clone()),
         Value::Number(number) => Some(number.text().to_owned()),
@@ -83,7 +100,7 @@ fn moment(value: &Value, form: StampForm) -> Option<Timestamp> {
     let ms = match (form, value) {
         (StampForm::UnixMs, Value::Number(number)) => number.text().parse::<i64>().ok()?,
         (StampForm::UnixS, Value::Number(number)) => number.text().parse::<i64>().ok()?.checked_mul(1000)?,
-        (StampForm::Rfc3339, Value::Text(text)) => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
+        (StampForm::Rfc3339 | StampForm::Spaced, Value::Text(text)) => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
         _ => return None,
     };
     Some(Timestamp::from_unix_ms(ms))
@@ -92,11 +109,13 @@ fn moment(value: &Value, form: StampForm) -> Option<Timestamp> {
 /// A moment as the service writes it.
 #[must_use]
 pub fn written(at: Timestamp, form: StampForm) -> String {
+    // A moment that no calendar holds is as good as the beginning: more is read, nothing is missed.
+    let calendar = || jiff::Timestamp::from_millisecond(at.unix_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     match form {
         StampForm::UnixMs => at.unix_ms().to_string(),
         StampForm::UnixS => at.unix_ms().div_euclid(1000).to_string(),
-        // A moment that no calendar holds is as good as the beginning: more is read, nothing is missed.
-        StampForm::Rfc3339 => jiff::Timestamp::from_millisecond(at.unix_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string(),
+        StampForm::Rfc3339 => calendar().to_string(),
+        StampForm::Spaced => calendar().strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
     }
 }
 
@@ -133,7 +152,7 @@ mod tests {
         let shape: RowShape = toml::from_str(SHAPE).unwrap();
         let shown = match rows(&shape, json::parse(list).unwrap()) {
             Err(why) => format!("! {why}"),
-            Ok(rows) => {
+            Ok(Listing { rows, .. }) => {
                 let show = |row: &Row| {
                     let state = match &row.state {
                         RowState::Live(props) => json::write(props),

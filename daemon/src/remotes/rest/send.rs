@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 
 use mingle_core::{
     record::{Props, Value},
-    replica::{Action, Answer, Failure, Precondition, RemoteError, Row},
+    replica::{Action, Answer, Failure, Precondition, RemoteError},
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     Rest, nonsense,
-    profile::{One, Sends},
+    profile::{Means, One, Sends},
     rows,
     template::Template,
 };
 use crate::{
     json,
-    remotes::http::{self, Lost, Reply},
+    remotes::http::{Lost, Reply},
 };
 
 impl Rest {
@@ -32,8 +32,8 @@ impl Rest {
             // What cannot be written as a request will not be sent, however often we try.
             Err(error) => return Answer::Refused(error.what),
         };
-        match self.tell(one.method.clone(), url, headers, self.body(one, action)).await {
-            Ok(reply) => self.answer(one, action, id, &reply),
+        match self.tell(one.method.clone(), url, headers, self.body(one, action, id)).await {
+            Ok(reply) => self.answer(one, action, id, &reply).await,
             Err(Lost { error, sent: true }) => Answer::Unknown(error),
             Err(Lost { error, sent: false }) => Answer::Unsent(error),
         }
@@ -54,7 +54,7 @@ impl Rest {
         Ok((one, id, unless_moved))
     }
 
-    fn body(&self, one: &One, action: &Action) -> Option<String> {
+    fn body(&self, one: &One, action: &Action, id: Option<&str>) -> Option<String> {
         let shape = &self.profile.row;
         let record = match (one.sends, action) {
             (Sends::Nothing, _) | (_, Action::Delete { .. }) => return None,
@@ -64,13 +64,17 @@ impl Rest {
             }
             (_, Action::Create { whole, .. } | Action::Update { whole, .. }) => rows::data(shape, whole),
         };
-        Some(json::write_value(&one.body.wrap(Value::Map(record))))
+        let mut record = Value::Map(record);
+        if let (Some(at), Some(id)) = (&one.id, id) {
+            at.put(&mut record, Value::Text(id.to_owned()));
+        }
+        Some(json::write_value(&one.body.wrap(record)))
     }
 
-    fn answer(&self, one: &One, action: &Action, id: Option<&str>, reply: &Reply) -> Answer {
-        let (answers, status) = (&self.profile.answers, reply.status.as_u16());
+    async fn answer(&self, one: &One, action: &Action, id: Option<&str>, reply: &Reply) -> Answer {
+        let (answers, status, means) = (&self.profile.answers, reply.status.as_u16(), self.means(reply));
         let creates = matches!(action, Action::Create { .. });
-        if reply.status.is_success() {
+        if reply.status.is_success() && means.is_none() {
             return match self.row_of(one, reply) {
                 Ok(Some(row)) if id.is_some_and(|id| id != row.remote_id) => {
                     Answer::Unknown(nonsense(reply, "answers with a record of another id"))
@@ -79,13 +83,25 @@ impl Rest {
                 Err(error) => Answer::Unknown(error),
             };
         }
-        if answers.stale.contains(&status) || (creates && answers.exists.contains(&status)) {
+        let (stale, exists) = match means {
+            Some(means) => (means == Means::Stale, means == Means::Exists),
+            None => (answers.stale.contains(&status), answers.exists.contains(&status)),
+        };
+        if stale || (creates && exists) {
             return Answer::Stale(self.present(reply, id));
         }
-        if !creates && answers.gone.contains(&status) {
-            return Answer::Gone;
+        if !creates {
+            match self.gone(reply).await {
+                Ok(true) => return Answer::Gone,
+                Ok(false) => {}
+                // It may be gone, and it may be hidden from us like all others: nothing was done.
+                Err(error) => return Answer::Unsent(error),
+            }
         }
         match self.trouble(reply) {
+            _ if means == Some(Means::Refused) => Answer::Refused(self.words(reply)),
+            // The profile knows that nothing was done.
+            Some(error) if matches!(means, Some(Means::Throttled | Means::NeedsLogin | Means::Denied)) => Answer::Unsent(error),
             // An account that may read may still not change this very record, and a create finds no place where the resource
             // is gone: the one concerns a record, the other everything.
             Some(error) if error.kind == Failure::Denied && status != 403 => Answer::Unsent(error),
@@ -95,23 +111,6 @@ impl Rest {
             Some(error) if error.kind == Failure::Server || status == 408 || status < 400 => Answer::Unknown(error),
             _ => Answer::Refused(self.words(reply)),
         }
-    }
-
-    /// The record as a refusal shows it.
-    fn present(&self, reply: &Reply, id: Option<&str>) -> Option<Row> {
-        let mut body = self.json(reply).ok()?;
-        let value = self.profile.answers.present.as_ref()?.take(&mut body)?;
-        rows::row(&self.profile.row, value).ok().filter(|row| id.is_none_or(|id| id == row.remote_id))
-    }
-
-    /// The remote's words for why it refuses.
-    fn words(&self, reply: &Reply) -> String {
-        let said = self.json(reply).ok().and_then(|body| match self.profile.answers.words.as_ref()?.find(&body) {
-            Some(Value::Text(text)) => Some(http::words(text)),
-            _ => None,
-        });
-        let said = said.map(|said| format!(": {said}")).unwrap_or_default();
-        format!("{} refuses it (HTTP {}){said}", http::place(&reply.url), reply.status.as_u16())
     }
 }
 
