@@ -26,6 +26,10 @@ pub struct Bench {
     pub resource: String,
     /// A resource that is not there.
     pub wrong_resource: String,
+    /// Or, where a resource always is, an address where none is.
+    pub wrong_url: Option<String>,
+    /// Who is nobody there.
+    pub stranger: Auth,
     /// Whether it asks for credentials at all.
     pub asks_for_credentials: bool,
     /// Whether it can tell that another server is none of its kind.
@@ -141,6 +145,15 @@ impl Bench {
     /// Opens the resource.
     pub async fn open(&self) -> Box<dyn Remote> {
         self.open_as(&self.settings, &self.resource).await
+    }
+
+    /// Opens the resource that is not there.
+    pub async fn open_wrong(&self) -> Box<dyn Remote> {
+        let mut settings = self.settings.clone();
+        if let Some(url) = &self.wrong_url {
+            settings.url.clone_from(url);
+        }
+        self.open_as(&settings, &self.wrong_resource).await
     }
 
     /// Opens a resource with these settings.

@@ -1,14 +1,18 @@
 //! Owns: the services that the suite runs against, one function each.
 //! Must never know: the laws.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use mingle_tests::{
     rest_server::{Options, Paging, RestServer},
     servers::{JsonServer, Kinto, PocketBase},
+    trackers::{self, GitHub, GitLab},
 };
-use mingled::remotes::settings::{Auth, Secret};
-use serde_json::Value;
+use mingled::remotes::settings::{Auth, RemoteSettings, Secret};
+use serde_json::{Value, json};
 
 use crate::bench::{Bench, Other, as_it_is, login, settings};
 
@@ -33,6 +37,8 @@ pub fn kinto() -> Bench {
     Bench {
         settings,
         wrong_resource: "buckets/main/collections/nowhere".into(),
+        wrong_url: None,
+        stranger: Auth::None,
         asks_for_credentials: true,
         tells_kinds_apart: true,
         fit: as_it_is,
@@ -63,6 +69,8 @@ pub fn json_server() -> Bench {
         settings: settings("json-server", &server.url),
         resource: resource.clone(),
         wrong_resource: "nowhere".into(),
+        wrong_url: None,
+        stranger: Auth::None,
         asks_for_credentials: false,
         tells_kinds_apart: false,
         fit: as_it_is,
@@ -103,6 +111,8 @@ pub fn pocketbase() -> Bench {
         settings,
         resource: resource.clone(),
         wrong_resource: "nowhere".into(),
+        wrong_url: None,
+        stranger: Auth::None,
         asks_for_credentials: true,
         tells_kinds_apart: true,
         fit,
@@ -110,6 +120,115 @@ pub fn pocketbase() -> Bench {
         folder: tempfile::tempdir().expect("a folder"),
         other: Box::new(Me(server, resource)),
     }
+}
+
+/// An issue with a title; the rest of a law's record is the text of it.
+fn issue(mut record: Value, text: &str) -> Value {
+    let name = record.as_object_mut().expect("an object").remove("name");
+    let mut issue = json!({ "title": name.unwrap_or_else(|| "untitled".into()) });
+    if record.as_object().is_some_and(|rest| !rest.is_empty()) {
+        issue[text] = record.to_string().into();
+    }
+    issue
+}
+
+/// What another user does at a tracker, which numbers its issues itself.
+trait Tracker {
+    fn open(&self, issue: &Value) -> u64;
+    fn edit(&self, number: u64, changes: &Value);
+    fn delete(&self, number: u64);
+    fn issues(&self) -> BTreeMap<u64, Value>;
+}
+
+macro_rules! tracker {
+    ($($kind:ty),+) => {
+        $(impl Tracker for $kind {
+            fn open(&self, issue: &Value) -> u64 {
+                self.open(issue)
+            }
+            fn edit(&self, number: u64, changes: &Value) {
+                self.edit(number, changes);
+            }
+            fn delete(&self, number: u64) {
+                self.delete(number);
+            }
+            fn issues(&self) -> BTreeMap<u64, Value> {
+                self.issues()
+            }
+        })+
+    };
+}
+tracker!(GitHub, GitLab);
+
+fn tracked(server: impl Tracker + 'static, settings: RemoteSettings, text: &'static str, bench: Laws) -> Bench {
+    struct Me<T>(T, Mutex<BTreeMap<String, u64>>, &'static str);
+    impl<T> Me<T> {
+        fn number(&self, name: &str) -> Option<u64> {
+            self.1.lock().expect("no panic").get(name).copied()
+        }
+    }
+    impl<T: Tracker> Other for Me<T> {
+        fn id(&self, name: &str) -> String {
+            self.number(name).map_or_else(|| name.to_owned(), |number| number.to_string())
+        }
+        fn put(&self, name: &str, record: &Value) {
+            match self.number(name).filter(|number| self.0.issues().contains_key(number)) {
+                Some(number) => {
+                    let mut whole = json!({ self.2: null });
+                    whole.as_object_mut().expect("an object").extend(record.as_object().expect("an object").clone());
+                    self.0.edit(number, &whole);
+                }
+                None => {
+                    let number = self.0.open(record);
+                    self.1.lock().expect("no panic").insert(name.to_owned(), number);
+                }
+            }
+        }
+        fn delete(&self, name: &str) {
+            self.0.delete(self.number(name).expect("an issue"));
+        }
+        fn rows(&self) -> BTreeMap<String, Value> {
+            let plain = |row: Value| {
+                let kept = row.as_object().expect("an object").iter().filter(|(name, value)| {
+                    (*name == "title" || *name == self.2) && !value.is_null()
+                });
+                Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+            };
+            self.0.issues().into_iter().map(|(number, row)| (number.to_string(), plain(row))).collect()
+        }
+    }
+    Bench {
+        wrong_resource: "issues".into(),
+        wrong_url: Some(settings.url.replace("project", "elsewhere")),
+        stranger: Auth::Bearer { token: Secret::Plain("wrong".into()) },
+        settings: RemoteSettings { auth: Auth::Bearer { token: Secret::Plain(trackers::TOKEN.into()) }, ..settings },
+        resource: "issues".into(),
+        asks_for_credentials: true,
+        tells_kinds_apart: false,
+        fit: bench.0,
+        shows: bench.1,
+        folder: tempfile::tempdir().expect("a folder"),
+        other: Box::new(Me(server, Mutex::default(), text)),
+    }
+}
+
+/// What a law's record is at a tracker, and what issues show besides.
+type Laws = (fn(Value) -> Value, &'static [&'static str]);
+
+/// GitHub's issues, simulated.
+pub fn github_issues() -> Bench {
+    const SHOWS: &[&str] = &["number", "state", "state_reason", "labels", "assignees", "author", "closed_at", "comments", "url"];
+    let server = GitHub::start();
+    let settings = settings("github-issues", &server.url);
+    tracked(server, settings, "body", (|record| issue(record, "body"), SHOWS))
+}
+
+/// GitLab's issues, simulated.
+pub fn gitlab_issues() -> Bench {
+    const SHOWS: &[&str] = &["number", "state", "labels", "assignees", "author", "closed_at", "url", "confidential"];
+    let server = GitLab::start();
+    let settings = settings("gitlab-issues", &server.url);
+    tracked(server, settings, "description", (|record| issue(record, "description"), SHOWS))
 }
 
 fn scripted(mut options: Options) -> Bench {
@@ -135,6 +254,8 @@ fn scripted(mut options: Options) -> Bench {
         settings,
         resource: "things".into(),
         wrong_resource: "nowhere".into(),
+        wrong_url: None,
+        stranger: Auth::None,
         asks_for_credentials: true,
         tells_kinds_apart: true,
         fit: as_it_is,

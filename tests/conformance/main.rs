@@ -9,6 +9,7 @@ mod laws;
 mod pocketbase_only;
 mod profiles;
 mod tls;
+mod trackers_only;
 mod traps;
 
 /// Runs every law on every bench, each as a test of its own.
@@ -59,4 +60,5 @@ macro_rules! every_law_on {
     };
 }
 
-every_law_on!(kinto, json_server, pocketbase, able, careless, patching, silent, stamped, linked, headed, addressed, numbered, offset);
+every_law_on!(
+    kinto, json_server, pocketbase, github_issues, gitlab_issues, able, careless, patching, silent, stamped, linked, headed, addressed, numbered, offset);

@@ -6,6 +6,7 @@ pub mod chance;
 pub mod daemon;
 pub mod rest_server;
 pub mod servers;
+pub mod trackers;
 pub mod trap;
 pub mod wait;
 pub mod wire;

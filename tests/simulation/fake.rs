@@ -68,6 +68,7 @@ pub fn abilities(character: &Character) -> Abilities {
         carried: Carried::All,
         modified_grain: Some(Duration::from_millis(u64::try_from(character.grain).unwrap_or(0))),
         writes: true,
+        deletes: true,
         errands_max: character.errands_max,
         page_rows: character.page_rows,
     }

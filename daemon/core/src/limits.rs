@@ -106,6 +106,11 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Of an answer that refuses, this much is read; what is longer counts as having no body.
 pub const REFUSAL_BYTES_MAX: usize = 1024 * 1024;
+/// So many answers are kept for whoever asks the same again; the one that was not asked for longest goes. Without it, the service
+/// answers in full.
+pub const KEPT_ANSWERS_MAX: usize = 64;
+/// An answer larger than this is not kept: what changed seldom is short.
+pub const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// So many redirects of one request are followed, all within the same scheme, host and port. More are nonsense.
 pub const REDIRECTS_MAX: usize = 5;

@@ -255,6 +255,8 @@ pub struct Abilities {
     pub modified_grain: Option<Duration>,
     /// Records can be written at all.
     pub writes: bool,
+    /// Records can be deleted. Without: a delete is refused, and a person decides.
+    pub deletes: bool,
     /// How many errands may be under way at once.
     pub errands_max: usize,
     /// How many rows a page is asked for.

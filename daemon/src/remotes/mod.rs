@@ -4,6 +4,7 @@
 //! A new kind is one file here and one line in [`KINDS`].
 
 pub mod http;
+pub mod kept;
 pub mod rest;
 pub mod secret;
 pub mod settings;

@@ -37,7 +37,8 @@ impl Rest {
 
     /// What is wrong with an answer, with the profile's hint where the resource is refused.
     pub(super) fn trouble(&self, reply: &Reply) -> Option<RemoteError> {
-        let by_status = reply.trouble((self.means.now)());
+        let now = (self.means.now)();
+        let by_status = reply.trouble(now);
         let place = http::place(&reply.url);
         let told = |kind: Failure, what: &str| {
             Some(RemoteError::new(kind, format!("{place} {what} (HTTP {})", reply.status.as_u16())))
@@ -45,11 +46,14 @@ impl Rest {
         let mut trouble = match self.means(reply) {
             Some(Means::NeedsLogin) => told(Failure::NeedsLogin, "refuses the credentials"),
             Some(Means::Denied) => told(Failure::Denied, "does not allow this"),
-            Some(Means::Throttled) => told(Failure::Throttled(reply.not_before((self.means.now)())), "asks for patience"),
+            Some(Means::Throttled) => told(Failure::Throttled(reply.not_before(now)), "asks for patience"),
             Some(Means::Trouble) => told(Failure::Server, "is in trouble"),
             Some(Means::TokenRefused) => told(Failure::CheckpointRefused, "no longer knows where we were"),
             Some(Means::Gone | Means::Stale | Means::Exists | Means::Refused) | None => by_status,
         }?;
+        if let Failure::Throttled(until) = &mut trouble.kind {
+            *until = until.or_else(|| self.quiet.until(now));
+        }
         if let (Failure::Denied, Some(hint)) = (trouble.kind, &self.profile.denied_hint) {
             let url = self.url.as_str().trim_end_matches('/');
             trouble.hint = hint.fill(&[("url", url), ("resource", &self.resource)]);

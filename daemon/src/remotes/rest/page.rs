@@ -12,6 +12,7 @@ use super::{
     Rest, nonsense,
     profile::{Means, More, Next, Token},
     rows::{self, Listing},
+    walk::{self, Step},
 };
 use crate::remotes::http::Reply;
 
@@ -19,8 +20,8 @@ impl Rest {
     /// One page. `page` is a former page's `next`: an address below our own, or what stands for `{page}`.
     pub(super) async fn page(&self, from: &From, page: Option<&str>, page_rows: usize) -> Result<Page, RemoteError> {
         let url = self.page_url(from, page, page_rows)?;
-        let reply = self.ask(url.clone()).await?;
         let list = &self.profile.list;
+        let reply = if list.validates { self.asked_again(url.clone()).await? } else { self.ask(url.clone()).await? };
         if let (From::Token(_), Some(token)) = (from, &list.token)
             && self.means(&reply).map_or(token.refused.contains(&reply.status.as_u16()), |means| means == Means::TokenRefused)
         {
@@ -40,7 +41,7 @@ impl Rest {
             Forward::End => None,
         };
         // Whoever follows it would never come to an end.
-        if next.is_some() && (next.as_deref() == page || next.as_deref() == Some(key_of(&url).as_str())) {
+        if next.is_some() && (next.as_deref() == page || next.as_deref() == Some(self.key_of(&url).as_str())) {
             return Err(nonsense(&reply, "says that its next page is the same page again"));
         }
         Ok(Page {
@@ -63,7 +64,7 @@ impl Rest {
         let mut since = match from {
             From::Start => None,
             From::Token(token) => Some(token.clone()),
-            From::Stamp(at) => self.written(*at),
+            From::Stamp(at) => self.since(*at),
         };
         let mut page = page.map(str::to_owned);
         let mut after = None;
@@ -72,8 +73,8 @@ impl Rest {
             Some(Next::Stamp(first)) => match page.take() {
                 None => page = Some(first.to_string()),
                 Some(key) => {
-                    let (at, count) = place(&key)?;
-                    (since, page) = (self.written(at), Some(count.to_owned()));
+                    let step = step(&key)?;
+                    (since, page) = (self.since(step.at), Some(step.page.to_string()));
                 }
             },
             Some(Next::StampAndId) => match page.take() {
@@ -115,7 +116,7 @@ impl Rest {
         };
         let Some(address) = address else { return Ok(Forward::End) };
         let url = self.ours(&reply.url, &address).map_err(|why| nonsense(reply, &why))?;
-        Ok(Forward::Told(key_of(&url)))
+        Ok(Forward::Told(self.key_of(&url)))
     }
 
     /// What follows a page where the answer does not say it.
@@ -134,28 +135,24 @@ impl Rest {
             Some(More::Link(relation)) => reply.header("link").and_then(|links| link(links, relation)).is_some(),
             Some(More::Header(name)) => reply.header(name).is_some(),
         };
-        if !more || listing.count == 0 {
+        let more = more && listing.count > 0;
+        if let Some(Next::Stamp(first)) = list.next {
+            let last = if more { Some(self.last(reply, listing)?.0) } else { None };
+            let here = match (page, from) {
+                (Some(key), _) => Some(step(key)?),
+                (None, From::Stamp(at)) => Some(Step::from(*at, first)),
+                (None, _) => None,
+            };
+            let same = |a, b| self.written(a) == self.written(b);
+            return Ok(walk::after(here, first, last, same).map(|step| step.key()));
+        }
+        if !more {
             return Ok(None);
         }
         let number = |text: &str| text.parse::<u64>().map_err(|_| refused("the page kept from before is no number"));
         Ok(Some(match list.next {
             Some(Next::Number(first)) => page.map_or(Ok(first), number)?.saturating_add(1).to_string(),
             Some(Next::Offset(first)) => page.map_or(Ok(first), number)?.saturating_add(listing.count as u64).to_string(),
-            Some(Next::Stamp(first)) => {
-                let (last, _) = self.last(reply, listing)?;
-                let here = match (page, from) {
-                    (Some(key), _) => Some(place(key).and_then(|(at, count)| Ok((at, number(count)?)))?),
-                    (None, From::Stamp(at)) => Some((*at, first)),
-                    (None, _) => None,
-                };
-                match here {
-                    // The whole page has the stamp that it began with: the next one begins there as well.
-                    Some((at, count)) if self.written(at) == self.written(last) => {
-                        format!("{}/{}", at.unix_ms(), count.saturating_add(1))
-                    }
-                    _ => format!("{}/{first}", last.unix_ms()),
-                }
-            }
             Some(Next::StampAndId) => {
                 let (last, id) = self.last(reply, listing)?;
                 if !id.chars().all(|one| one.is_ascii_alphanumeric() || "-_.:".contains(one)) {
@@ -165,6 +162,12 @@ impl Rest {
             }
             _ => return Ok(None),
         }))
+    }
+
+    /// What stands for "at this stamp and later".
+    fn since(&self, at: Timestamp) -> Option<String> {
+        let grain = self.abilities.modified_grain.unwrap_or_default();
+        self.written(if self.profile.list.exclusive { at.minus(grain) } else { at })
     }
 
     /// A stamp as the service writes it.
@@ -179,6 +182,22 @@ impl Rest {
             None => wrong("has a row without a stamp, after which nothing can be asked for"),
             Some(_) if !listing.by_stamp => wrong("does not list its rows by stamp, the oldest first"),
             Some((at, id)) => Ok((*at, id)),
+        }
+    }
+
+    /// What is kept of an address: nothing that the settings say already, and no secret.
+    fn key_of(&self, url: &Url) -> String {
+        let mut url = url.clone();
+        if let Some((name, _)) = &self.login.query {
+            let rest: Vec<_> = url.query_pairs().filter(|(key, _)| key != name).map(|(a, b)| (a.into_owned(), b.into_owned())).collect();
+            url.set_query(None);
+            if !rest.is_empty() {
+                url.query_pairs_mut().extend_pairs(rest);
+            }
+        }
+        match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
         }
     }
 
@@ -222,16 +241,12 @@ fn place(key: &str) -> Result<(Timestamp, &str), RemoteError> {
     parts.ok_or_else(|| refused("the page kept from before is no place by stamp"))
 }
 
-fn refused(why: &str) -> RemoteError {
-    RemoteError::new(Failure::CheckpointRefused, why)
+fn step(key: &str) -> Result<Step, RemoteError> {
+    Step::read(key).ok_or_else(|| refused("the page kept from before is no place by stamp"))
 }
 
-/// What is kept of an address: nothing that the settings say already.
-fn key_of(url: &Url) -> String {
-    match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    }
+fn refused(why: &str) -> RemoteError {
+    RemoteError::new(Failure::CheckpointRefused, why)
 }
 
 /// The address under a relation in a `Link` header (RFC 8288).

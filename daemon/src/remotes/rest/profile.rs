@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-pub use answers::{Answers, Means, Meaning};
+pub use answers::{Answers, Limits, Means, Meaning, ResetForm};
 pub use check::{Wrong, wrongs};
 use mingle_core::{
     record::Carried,
@@ -19,7 +19,7 @@ use mingle_core::{
 };
 pub use requests::{Identify, List, More, Next, One, Place, Sends, Token, Types};
 use serde::Deserialize;
-pub use shape::{RowShape, Stamp, StampForm};
+pub use shape::{Field, RowShape, Stamp, StampForm};
 
 use super::template::Template;
 use crate::remotes::Problem;
@@ -63,6 +63,12 @@ pub struct Profile {
     /// What answers mean whose status does not tell alone; the first that fits counts.
     #[serde(default)]
     pub meaning: Vec<Meaning>,
+    /// Headers of every request: templates of `origin` (of the url) and `url`.
+    #[serde(default)]
+    pub headers: Templates,
+    /// What it says of how much it may be asked.
+    #[serde(default)]
+    pub limits: Limits,
     /// What a person can do where the resource is refused or not there; a template of `url` and `resource`.
     pub denied_hint: Option<Template>,
 }
@@ -148,10 +154,12 @@ impl Profile {
             }),
             carried: match &table.carried {
                 Some(names) => Carried::Only(names.difference(&self.not_data()).cloned().collect()),
+                None if !self.row.fields.is_empty() => Carried::Only(self.row.fields.keys().cloned().collect()),
                 None => Carried::AllBut(self.not_data()),
             },
             modified_grain: grain,
             writes: self.update.is_some(),
+            deletes: self.delete.is_some(),
             errands_max: table.errands_max,
             page_rows: table.page_rows,
         }
@@ -189,7 +197,8 @@ impl Profile {
             let names = if matches!(at, "create" | "create_named") && one.id.is_some() || at == "create" { PLACE } else { RECORD };
             (format!("{at}.path"), &one.path, names)
         });
-        of_place.chain(of_ones)
+        let of_revision = self.get.revision.iter().map(|one| ("get.revision.path".to_owned(), &one.path, RECORD));
+        of_place.chain(of_ones).chain(of_revision)
     }
 }
 

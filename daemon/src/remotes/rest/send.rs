@@ -10,10 +10,8 @@ use mingle_core::{
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    Rest, nonsense,
-    profile::{Means, One, Sends},
-    rows,
-    template::Template,
+    Rest, fields, nonsense,
+    profile::{Means, One, Sends, Templates},
 };
 use crate::{
     json,
@@ -25,21 +23,52 @@ impl Rest {
     pub(super) async fn sent(&self, action: &Action) -> Answer {
         let (one, id, unless_moved) = match self.way(action) {
             Ok(way) => way,
-            Err(error) => return Answer::Unsent(error),
+            Err(answer) => return *answer,
         };
-        let (url, headers) = match self.below(&one.path, id).and_then(|url| Ok((url, headers(&one.headers, unless_moved)?))) {
+        let Some((now, later)) = self.bodies(one, action, id) else {
+            // Nothing of it can be set here: what the service has stands.
+            return Answer::Taken(None);
+        };
+        let answer = self.sent_once(one, action, id, unless_moved, now).await;
+        match (&answer, later, &self.profile.update) {
+            (Answer::Taken(Some(row)), Some(later), Some(update)) => {
+                let id = row.remote_id.clone();
+                match self.sent_once(update, action, Some(&id), None, Some(later)).await {
+                    Answer::Taken(Some(row)) => Answer::Taken(Some(row)),
+                    // It is made; what is missing of it shows in the row, and is the service's word.
+                    _ => answer,
+                }
+            }
+            _ => answer,
+        }
+    }
+
+    async fn sent_once(
+        &self,
+        one: &One,
+        action: &Action,
+        id: Option<&str>,
+        unless_moved: Option<&Precondition>,
+        body: Option<String>,
+    ) -> Answer {
+        let values: Vec<(&str, &str)> = match unless_moved {
+            Some(Precondition::Revision(revision)) => vec![("revision", revision)],
+            Some(Precondition::Reread(_) | Precondition::Shows(_)) | None => Vec::new(),
+        };
+        let request = self.address(one, id).and_then(|url| Ok((url, headers(&one.headers, &values)?)));
+        let (url, headers) = match request {
             Ok(both) => both,
             // What cannot be written as a request will not be sent, however often we try.
             Err(error) => return Answer::Refused(error.what),
         };
-        match self.tell(one.method.clone(), url, headers, self.body(one, action, id)).await {
+        match self.tell(one.method.clone(), url, headers, body).await {
             Ok(reply) => self.answer(one, action, id, &reply).await,
             Err(Lost { error, sent: true }) => Answer::Unknown(error),
             Err(Lost { error, sent: false }) => Answer::Unsent(error),
         }
     }
 
-    fn way<'a>(&'a self, action: &'a Action) -> Result<(&'a One, Option<&'a str>, Option<&'a Precondition>), RemoteError> {
+    fn way<'a>(&'a self, action: &'a Action) -> Result<(&'a One, Option<&'a str>, Option<&'a Precondition>), Box<Answer>> {
         let profile = &self.profile;
         let (one, id, unless_moved) = match action {
             Action::Create { remote_id: None, .. } => (&profile.create, None, None),
@@ -48,27 +77,40 @@ impl Rest {
             Action::Delete { remote_id, unless_moved } => (&profile.delete, Some(remote_id.as_str()), Some(unless_moved)),
         };
         let one = one.as_ref().ok_or_else(|| {
-            RemoteError::new(Failure::Denied, format!("the profile of this remote has no way to {}", action.name()))
-                .hint("use direction = \"down\", or another profile")
+            let what = format!("the profile of this remote has no way to {}", action.name());
+            Box::new(match action {
+                // Such a service has records that stay: that concerns this one, not all.
+                Action::Delete { .. } if profile.update.is_some() => Answer::Refused(what),
+                _ => Answer::Unsent(
+                    RemoteError::new(Failure::Denied, what).hint("use direction = \"down\", or another profile"),
+                ),
+            })
         })?;
         Ok((one, id, unless_moved))
     }
 
-    fn body(&self, one: &One, action: &Action, id: Option<&str>) -> Option<String> {
+    /// What is sent, and what is sent with an update right after it. None: there is nothing to send.
+    fn bodies(&self, one: &One, action: &Action, id: Option<&str>) -> Option<(Option<String>, Option<String>)> {
         let shape = &self.profile.row;
-        let record = match (one.sends, action) {
-            (Sends::Nothing, _) | (_, Action::Delete { .. }) => return None,
-            (Sends::Patch, Action::Update { patch, .. }) => {
-                let patch = patch.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or(Value::Null)));
-                rows::data(shape, &patch.collect::<Props>())
+        let some = |props: &Props| props.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+        let (mut props, clears): (BTreeMap<String, Option<Value>>, bool) = match (one.sends, action) {
+            (Sends::Nothing, _) | (_, Action::Delete { .. }) => {
+                return Some((one.says.as_ref().map(json::write_value), None));
             }
-            (_, Action::Create { whole, .. } | Action::Update { whole, .. }) => rows::data(shape, whole),
+            (Sends::Patch, Action::Update { patch, .. }) => (patch.clone(), true),
+            (_, Action::Create { whole, .. } | Action::Update { whole, .. }) => (some(whole), false),
         };
-        let mut record = Value::Map(record);
+        let update = self.profile.update.as_ref();
+        let (later, now) = std::mem::take(&mut props).into_iter().partition(|(name, _)| one.later.contains(name));
+        let mut record = fields::sent(shape, &now, clears);
+        if clears && record == Value::Map(Props::new()) {
+            return None;
+        }
         if let (Some(at), Some(id)) = (&one.id, id) {
             at.put(&mut record, Value::Text(id.to_owned()));
         }
-        Some(json::write_value(&one.body.wrap(record)))
+        let later = update.filter(|_| !later.is_empty()).map(|update| written(update, fields::sent(shape, &later, false)));
+        Some((Some(written(one, record)), later))
     }
 
     async fn answer(&self, one: &One, action: &Action, id: Option<&str>, reply: &Reply) -> Answer {
@@ -114,14 +156,19 @@ impl Rest {
     }
 }
 
-fn headers(templates: &BTreeMap<String, Template>, unless_moved: Option<&Precondition>) -> Result<HeaderMap, RemoteError> {
-    let values: Vec<(&str, &str)> = match unless_moved {
-        Some(Precondition::Revision(revision)) => vec![("revision", revision)],
-        Some(Precondition::Reread(_) | Precondition::Shows(_)) | None => Vec::new(),
-    };
+/// A record as a request carries it.
+fn written(one: &One, mut record: Value) -> String {
+    if let (Value::Map(record), Some(Value::Map(says))) = (&mut record, &one.says) {
+        record.extend(says.clone());
+    }
+    json::write_value(&one.body.wrap(record))
+}
+
+/// Templates of headers, filled; one without a value is left out.
+pub(super) fn headers(templates: &Templates, values: &[(&str, &str)]) -> Result<HeaderMap, RemoteError> {
     let mut headers = HeaderMap::new();
     for (name, template) in templates {
-        let Some(value) = template.fill(&values) else { continue };
+        let Some(value) = template.fill(values) else { continue };
         let cannot = || RemoteError::new(Failure::Nonsense, format!("what {name} should hold does not fit into a header"));
         headers.insert(
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| cannot())?,

@@ -55,6 +55,12 @@ impl Template {
         })
     }
 
+    /// Whether it is nothing at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this name is in it.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

@@ -66,3 +66,33 @@ pub enum Means {
     /// It does not know our token any more.
     TokenRefused,
 }
+
+/// What a service says of how much it may be asked.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The header that says how many requests are left; at 0 nothing is asked before the reset.
+    pub remaining: Option<String>,
+    /// When there are more again.
+    pub reset: Option<Reset>,
+}
+
+/// A header with a moment, or a time to wait.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// The header.
+    pub header: String,
+    /// How it says it.
+    pub form: ResetForm,
+}
+
+/// How the reset is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetForm {
+    /// Seconds since 1970, by the server's clock.
+    UnixS,
+    /// Seconds from now.
+    Seconds,
+}

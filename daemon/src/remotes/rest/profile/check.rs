@@ -147,11 +147,18 @@ impl Profile {
             "conditional needs {revision} in a header of update and of delete",
             "update.headers = { if-match = \"{revision}\" }, and the same for delete",
         );
+        let looked_up = self.get.revision.is_some() || (self.row.revision.is_some() && !table.strong_revision);
         hold(
-            table.conditional || !half_guarded,
+            table.conditional || looked_up || !half_guarded,
             "abilities.conditional",
             "a header with {revision} is for conditional services",
             "conditional = true where the service refuses a stale revision; else leave the header out",
+        );
+        hold(
+            table.conditional || !looked_up || guarded || !half_guarded,
+            "update.headers",
+            "{revision} stands in a header of update or of delete, and not of the other",
+            "what one of them needs, the other does too",
         );
         hold(
             table.modified_grain_ms.is_some() == self.row.modified.is_some(),
@@ -181,11 +188,17 @@ impl Profile {
         let by_stamp = matches!(list.next, Some(Next::Stamp(_) | Next::StampAndId));
         let counts = by_stamp || matches!(list.next, Some(Next::Number(_) | Next::Offset(_)));
         let mut hold = |holds: bool, at: &str, what: &str, hint: &str| complain(out, holds, at, what, hint);
+        let makes = self.create.is_some() || self.create_named.is_some();
         hold(
-            self.update.is_some() == self.delete.is_some()
-                && self.update.is_some() == (self.create.is_some() || self.create_named.is_some()),
+            self.update.is_some() || !(makes || self.delete.is_some()),
             "update",
-            "create (or create_named), update and delete belong together: all of them or none",
+            "create and delete are for a service that takes updates too: all of them or none",
+            "none of them makes a profile that only reads",
+        );
+        hold(
+            self.update.is_none() || makes,
+            "update",
+            "update needs create (or create_named) beside it: all of them or none",
             "none of them makes a profile that only reads",
         );
         hold(
@@ -215,6 +228,12 @@ impl Profile {
             );
         }
         hold(
+            !list.exclusive || self.abilities.cursor == CursorWord::Stamp,
+            "list.exclusive",
+            "list.exclusive is for a cursor \"stamp\"",
+            "leave it out",
+        );
+        hold(
             list.more.is_none() || counts,
             "list.more",
             "list.more is for pages that are counted, or found by stamp",
@@ -234,8 +253,22 @@ impl Profile {
                 "put {id} into its path, or create_named.id = \"/id\" for one in the body",
             );
         }
-        for (at, one) in self.ones().filter(|(at, _)| *at != "create_named") {
-            hold(one.id.is_none(), &format!("{at}.id"), &format!("{at}.id is for create_named"), "leave it out");
+        for (at, one) in self.ones() {
+            let only = |has: bool, key: &str, of: &str| (has && at != of, format!("{at}.{key}"), format!("{at}.{key} is for {of}"));
+            for (wrong, key, what) in [
+                only(one.id.is_some(), "id", "create_named"),
+                only(one.rows.is_some(), "rows", "get"),
+                only(one.revision.is_some(), "revision", "get"),
+                only(!one.later.is_empty() && at != "create_named", "later", "create"),
+            ] {
+                hold(!wrong, &key, &what, "leave it out");
+            }
+            hold(
+                one.rows.is_none() || one.row.is_none(),
+                &format!("{at}.rows"),
+                &format!("{at} has both row and rows"),
+                "row is for an answer that shows one record, rows for one that lists it",
+            );
         }
         for meaning in &self.meaning {
             hold(
@@ -265,6 +298,9 @@ impl Profile {
         for (at, template, known) in self.paths() {
             check(&at, template, known);
         }
+        for (name, template) in &self.headers {
+            check(&format!("headers.{name}"), template, &["url", "origin"]);
+        }
         if let Some(hint) = &self.denied_hint {
             check("denied_hint", hint, &["url", "resource"]);
         }
@@ -274,6 +310,9 @@ impl Profile {
         for (at, one) in self.ones() {
             for (name, template) in &one.headers {
                 check(&format!("{at}.headers.{name}"), template, &["revision"]);
+            }
+            for (name, template) in &one.query {
+                check(&format!("{at}.query.{name}"), template, &["resource", "id"]);
             }
         }
     }
@@ -289,6 +328,10 @@ impl Profile {
         named.extend(self.list.token.iter().map(|token| ("list.token".into(), &token.header)));
         named.extend(self.list.total_header.iter().map(|name| ("list.total_header".into(), name)));
         named.extend(self.meaning.iter().filter_map(|one| Some(("meaning".into(), one.header.as_ref()?))));
+        named.extend(self.limits.remaining.iter().map(|name| ("limits.remaining".into(), name)));
+        named.extend(self.limits.reset.iter().map(|reset| ("limits.reset".into(), &reset.header)));
+        named.extend(self.get.revision.iter().map(|one| ("get.revision".into(), &one.header)));
+        named.extend(self.headers.keys().map(|name| ("headers".into(), name)));
         named.extend(self.ones().flat_map(|(at, one)| one.headers.keys().map(move |name| (format!("{at}.headers"), name))));
         for (at, name) in named {
             let good = HeaderName::from_bytes(name.as_bytes()).is_ok();

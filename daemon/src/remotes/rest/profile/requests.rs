@@ -1,9 +1,12 @@
 //! Owns: how requests are made: addresses, pages, bodies. Must never know: what answers mean.
 
+use std::collections::BTreeSet;
+
+use mingle_core::record::Value;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::Templates;
+use super::{Templates, shape::constant};
 use crate::remotes::rest::{pointer::Pointer, template::Template};
 
 /// The types of bodies.
@@ -30,8 +33,8 @@ pub struct Identify {
     pub path: Template,
     /// Where its answer names itself.
     pub pointer: Pointer,
-    /// What must stand there.
-    pub equals: String,
+    /// What must stand there; without: anything.
+    pub equals: Option<String>,
     /// What such a server is called: "a ... server".
     pub name: String,
     /// What a person can do where it is none.
@@ -76,6 +79,13 @@ pub struct List {
     pub token: Option<Token>,
     /// The header that says how many rows there are in all.
     pub total_header: Option<String>,
+    /// `{since}` means "later than", not "at and later": so listings begin one grain before it.
+    #[serde(default)]
+    pub exclusive: bool,
+    /// A listing that was asked for before is asked for with its `ETag`: the service answers with 304 where nothing changed, which
+    /// costs less there, and often counts less against its limits.
+    #[serde(default)]
+    pub validates: bool,
 }
 
 /// How the next page is found.
@@ -136,12 +146,21 @@ pub struct One {
     pub method: Method,
     /// Below the url: a template of `resource` and `id`.
     pub path: Template,
-    /// Templates of `revision`; one without a value is left out.
+    /// Parameters: templates of `resource` and `id`.
+    #[serde(default)]
+    pub query: Templates,
+    /// Templates of `revision`, and of `key` in `create`; one without a value is left out.
     #[serde(default)]
     pub headers: Templates,
     /// What is sent.
     #[serde(default)]
     pub sends: Sends,
+    /// What is sent in any case, laid over the record.
+    #[serde(default, deserialize_with = "constant")]
+    pub says: Option<Value>,
+    /// Properties that a create does not take: they are sent with an update right after it.
+    #[serde(default)]
+    pub later: BTreeSet<String>,
     /// Where in the body the record is put.
     #[serde(default)]
     pub body: Pointer,
@@ -149,9 +168,23 @@ pub struct One {
     pub id: Option<Pointer>,
     /// Where the record is in the answer; without, the answer shows none.
     pub row: Option<Pointer>,
+    /// The answer lists what has this id: none, and the record is not there. For services that still show what they deleted.
+    pub rows: Option<Pointer>,
+    /// What is asked for first: it shows the revision that a write after this look needs.
+    pub revision: Option<Revision>,
     /// An answer without a body is fine, and shows nothing.
     #[serde(default)]
     pub may_be_empty: bool,
+}
+
+/// Where a revision is shown that rows do not have.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revision {
+    /// Below the url: a template of `resource` and `id`.
+    pub path: Template,
+    /// The header of its answer.
+    pub header: String,
 }
 
 fn method<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Method, D::Error> {
