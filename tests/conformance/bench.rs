@@ -137,8 +137,7 @@ impl Bench {
     /// Checks that the other user sees these records and no others.
     #[track_caller]
     pub fn has(&self, expect: &[(&str, &str)]) {
-        let expect: BTreeMap<_, _> =
-            expect.iter().map(|(name, text)| (self.id(name), (self.fit)(plain(text)))).collect();
+        let expect: BTreeMap<_, _> = expect.iter().map(|(name, text)| (self.id(name), (self.fit)(plain(text)))).collect();
         assert_eq!(self.other.rows(), expect);
     }
 

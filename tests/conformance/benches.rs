@@ -100,7 +100,10 @@ pub fn pocketbase() -> Bench {
     }
     /// What is no field of the collection is dropped by it, and an empty text is null there.
     fn fit(mut record: Value) -> Value {
-        record.as_object_mut().expect("an object").retain(|name, value| PocketBase::FIELDS.contains(&name.as_str()) && value != "");
+        record
+            .as_object_mut()
+            .expect("an object")
+            .retain(|name, value| PocketBase::FIELDS.contains(&name.as_str()) && value != "");
         record
     }
     let server = PocketBase::shared();
@@ -189,9 +192,11 @@ fn tracked(server: impl Tracker + 'static, settings: RemoteSettings, text: &'sta
         }
         fn rows(&self) -> BTreeMap<String, Value> {
             let plain = |row: Value| {
-                let kept = row.as_object().expect("an object").iter().filter(|(name, value)| {
-                    (*name == "title" || *name == self.2) && !value.is_null()
-                });
+                let kept = row
+                    .as_object()
+                    .expect("an object")
+                    .iter()
+                    .filter(|(name, value)| (*name == "title" || *name == self.2) && !value.is_null());
                 Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
             };
             self.0.issues().into_iter().map(|(number, row)| (number.to_string(), plain(row))).collect()

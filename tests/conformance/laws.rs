@@ -103,7 +103,12 @@ pub async fn goes_on_from_a_stamp(bench: Bench) {
             let last = |name: &str| rows.iter().rfind(|row| row.remote_id == bench.id(name));
             bench.holds(last("b").expect("b changed"), OTHERS);
             bench.holds(last("d").expect("d is new"), RECORD);
-            assert!(rows.iter().any(|row| row.modified == Some(newest)) || from != newest || last("c").is_none_or(|row| row.modified > Some(newest)), "the stamp itself is in it");
+            assert!(
+                rows.iter().any(|row| row.modified == Some(newest))
+                    || from != newest
+                    || last("c").is_none_or(|row| row.modified > Some(newest)),
+                "the stamp itself is in it"
+            );
             assert!(rows.iter().all(|row| row.modified.is_some_and(|at| at.plus(GRAIN_MAX) >= from)), "nothing older comes");
         }
     }
@@ -346,7 +351,10 @@ pub async fn says_that_a_resource_is_not_there(bench: Bench) {
     let error = remote.greet().await.expect_err("a refusal");
     assert_eq!(error.kind, Failure::Denied, "{error}");
     assert!(
-        error.hint.as_deref().is_some_and(|hint| hint.contains("resource") || hint.contains("url") || hint.contains(&bench.wrong_resource)),
+        error
+            .hint
+            .as_deref()
+            .is_some_and(|hint| hint.contains("resource") || hint.contains("url") || hint.contains(&bench.wrong_resource)),
         "{error:?}"
     );
     let listed = remote.list(&From::Start, None, 10).await.map(|page: Page| page.rows.len());

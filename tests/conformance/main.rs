@@ -61,4 +61,19 @@ macro_rules! every_law_on {
 }
 
 every_law_on!(
-    kinto, json_server, pocketbase, github_issues, gitlab_issues, able, careless, patching, silent, stamped, linked, headed, addressed, numbered, offset);
+    kinto,
+    json_server,
+    pocketbase,
+    github_issues,
+    gitlab_issues,
+    able,
+    careless,
+    patching,
+    silent,
+    stamped,
+    linked,
+    headed,
+    addressed,
+    numbered,
+    offset
+);

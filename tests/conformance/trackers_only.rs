@@ -108,7 +108,11 @@ fn what_is_listed_with_the_issues_and_is_none_is_left_out() {
         let server = GitHub::start();
         for at in 0..9 {
             let title = format!("t{at}");
-            if at % 3 == 0 { server.open(&json!({ "title": title })) } else { server.open_pull(&title) };
+            if at % 3 == 0 {
+                server.open(&json!({ "title": title }))
+            } else {
+                server.open_pull(&title)
+            };
         }
         let remote = on_github(&server).await;
         for page_rows in [1, 2, 3, 100] {

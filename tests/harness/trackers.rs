@@ -63,7 +63,7 @@ impl Said {
         Self { status, headers: Vec::new(), body }
     }
 
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &'static str, value: &impl ToString) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }

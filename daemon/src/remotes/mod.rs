@@ -116,6 +116,8 @@ pub struct Seen {
     pub abilities: Abilities,
     /// The version of how its rows are read: where it changes, agreed copies no longer mean the same.
     pub mapping: String,
+    /// How it does what it can, for people: a stable word each.
+    pub ways: Vec<(&'static str, String)>,
 }
 
 /// What is wrong with settings or a profile.

@@ -157,7 +157,8 @@ impl PocketBase {
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let body = body.map(Value::to_string);
         let login = ("authorization", self.token.as_str());
-        wire::ask(method, &format!("{}/api/{path}", self.url), &[login], body.as_deref()).unwrap_or_else(|error| panic!("{error}"))
+        wire::ask(method, &format!("{}/api/{path}", self.url), &[login], body.as_deref())
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn must(&self, method: &str, path: &str, body: Option<&Value>) -> Value {

@@ -185,7 +185,7 @@ impl State {
         let limited = self.desk.left == 0;
         let said = if let Some((status, seconds)) = self.desk.patience.pop_front() {
             let what = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-            told(status, what).with("retry-after", seconds)
+            told(status, what).with("retry-after", &seconds)
         } else if limited {
             told(403, "API rate limit exceeded for user ID 1.")
         } else {
@@ -194,11 +194,11 @@ impl State {
         let counts = !limited && request.header("if-none-match").is_none();
         let left = self.desk.left.saturating_sub(u64::from(counts));
         let said = said
-            .with("x-ratelimit-limit", 5000)
-            .with("x-ratelimit-remaining", left)
-            .with("x-ratelimit-used", 5000_u64.saturating_sub(left))
-            .with("x-ratelimit-resource", "core")
-            .with("x-ratelimit-reset", self.desk.reset_s);
+            .with("x-ratelimit-limit", &5000)
+            .with("x-ratelimit-remaining", &left)
+            .with("x-ratelimit-used", &5000_u64.saturating_sub(left))
+            .with("x-ratelimit-resource", &"core")
+            .with("x-ratelimit-reset", &self.desk.reset_s);
         let (shown, bytes) = said.bytes(request);
         // What did not change is not counted.
         if !limited && shown != 304 {
@@ -229,7 +229,8 @@ impl State {
                 _ => told(400, "Problems parsing JSON"),
             },
             (method, ["issues", number]) => {
-                let Some((number, issue)) = number.parse().ok().and_then(|number| Some((number, self.issues.get(&number)?))) else {
+                let Some((number, issue)) = number.parse().ok().and_then(|number| Some((number, self.issues.get(&number)?)))
+                else {
                     return told(404, "Not Found");
                 };
                 match method {
@@ -271,7 +272,7 @@ impl State {
         let rows = found.into_iter().map(|(number, issue)| row(*number, issue)).collect();
         let (rows, _, links) = paged(rows, request, 30);
         let said = Said::new(200, rows.into());
-        if links.is_empty() { said } else { said.with("link", links) }
+        if links.is_empty() { said } else { said.with("link", &links) }
     }
 
     fn create(&mut self, sent: &Map<String, Value>, author: &'static str) -> Said {
@@ -324,9 +325,8 @@ impl State {
 }
 
 fn set(issue: &mut Issue, sent: &Map<String, Value>) -> Result<(), Said> {
-    let texts = |value: &Value| -> Option<Vec<String>> {
-        value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect()
-    };
+    let texts =
+        |value: &Value| -> Option<Vec<String>> { value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect() };
     for (name, value) in sent {
         let wrong = || invalid(name, "invalid");
         match name.as_str() {

@@ -153,15 +153,15 @@ impl State {
         self.desk.left = self.desk.left.saturating_sub(1);
         let said = if limited {
             Said::new(429, json!({ "message": "This endpoint has been requested too many times. Try again later." }))
-                .with("retry-after", self.desk.reset_s - now_s)
+                .with("retry-after", &self.desk.reset_s - now_s)
         } else {
             self.routed(request)
         };
         let said = said
-            .with("ratelimit-limit", 2000)
-            .with("ratelimit-remaining", self.desk.left)
-            .with("ratelimit-reset", self.desk.reset_s)
-            .with("x-request-id", self.desk.log.len());
+            .with("ratelimit-limit", &2000)
+            .with("ratelimit-remaining", &self.desk.left)
+            .with("ratelimit-reset", &self.desk.reset_s)
+            .with("x-request-id", &self.desk.log.len());
         let (status, bytes) = said.bytes(request);
         self.desk.note(request, status);
         bytes
@@ -220,8 +220,8 @@ impl State {
         let total = found.len();
         let rows = found.into_iter().map(|(iid, issue)| row(*iid, issue)).collect();
         let (rows, last, links) = paged(rows, request, 20);
-        let said = Said::new(200, rows.into()).with("x-total", total).with("x-total-pages", last);
-        if links.is_empty() { said } else { said.with("link", links) }
+        let said = Said::new(200, rows.into()).with("x-total", &total).with("x-total-pages", &last);
+        if links.is_empty() { said } else { said.with("link", &links) }
     }
 
     fn create(&mut self, sent: &Map<String, Value>, author: u64) -> Said {
@@ -276,7 +276,9 @@ fn set(issue: &mut Issue, sent: &Map<String, Value>) -> Result<(), Said> {
             },
             "description" => issue.description = set(text()?),
             // "Comma-separated label names."
-            "labels" => issue.labels = text()?.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect(),
+            "labels" => {
+                issue.labels = text()?.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+            }
             "assignee_ids" => {
                 let ids = value.as_array().ok_or_else(bad)?.iter().map(Value::as_u64).collect::<Option<Vec<_>>>();
                 issue.assignees = ids.ok_or_else(bad)?.into_iter().filter(|id| *id > 0).collect();

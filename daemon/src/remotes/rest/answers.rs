@@ -40,9 +40,8 @@ impl Rest {
         let now = (self.means.now)();
         let by_status = reply.trouble(now);
         let place = http::place(&reply.url);
-        let told = |kind: Failure, what: &str| {
-            Some(RemoteError::new(kind, format!("{place} {what} (HTTP {})", reply.status.as_u16())))
-        };
+        let told =
+            |kind: Failure, what: &str| Some(RemoteError::new(kind, format!("{place} {what} (HTTP {})", reply.status.as_u16())));
         let mut trouble = match self.means(reply) {
             Some(Means::NeedsLogin) => told(Failure::NeedsLogin, "refuses the credentials"),
             Some(Means::Denied) => told(Failure::Denied, "does not allow this"),

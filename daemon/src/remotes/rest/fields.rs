@@ -138,7 +138,11 @@ mod tests {
         };
         check(r#"{"title":"a","labels":["x","y"],"author":"you","more":1}"#, false, r#"{"labels":"x,y","title":"a"}"#);
         check(r#"{"state":"closed","milestone":3}"#, true, r#"{"event":"close","milestone_id":3}"#);
-        check(r#"{"state":"open","labels":null,"milestone":null,"title":null}"#, true, r#"{"event":"open","labels":"","milestone_id":0,"title":null}"#);
+        check(
+            r#"{"state":"open","labels":null,"milestone":null,"title":null}"#,
+            true,
+            r#"{"event":"open","labels":"","milestone_id":0,"title":null}"#,
+        );
         check(r#"{"labels":null,"title":"a"}"#, false, r#"{"title":"a"}"#);
     }
 }

@@ -77,7 +77,7 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Profile, Url),
 
 fn look(settings: &RemoteSettings, config_dir: &Path) -> Result<Seen, Problem> {
     let (profile, _) = found(settings, config_dir)?;
-    Ok(Seen { abilities: profile.abilities(), mapping: profile.version.to_string() })
+    Ok(Seen { abilities: profile.abilities(), mapping: profile.version.to_string(), ways: profile.ways() })
 }
 
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
@@ -156,9 +156,7 @@ impl Remote for Rest {
     }
 
     fn get<'a>(&'a self, remote_id: &'a str) -> Pending<'a, Result<Asked, RemoteError>> {
-        Box::pin(async move {
-            self.looked_up(remote_id).await
-        })
+        Box::pin(async move { self.looked_up(remote_id).await })
     }
 
     fn send<'a>(&'a self, action: &'a Action) -> Pending<'a, Answer> {

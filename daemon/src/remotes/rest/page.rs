@@ -33,8 +33,7 @@ impl Rest {
         let mut body = self.json(&reply)?;
         let next = self.next(&reply, &body)?;
         let value = list.rows.take(&mut body).ok_or_else(|| nonsense(&reply, &format!("has no rows at {}", list.rows)))?;
-        let listing =
-            rows::rows(&self.profile.row, value).map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
+        let listing = rows::rows(&self.profile.row, value).map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
         let next = match next {
             Forward::Told(key) => Some(key),
             Forward::Counted => self.counted(&reply, from, page, page_rows, &listing)?,
@@ -86,7 +85,8 @@ impl Rest {
             },
             _ => {}
         }
-        let values = [("page_rows", Some(&page_rows)), ("since", since.as_ref()), ("page", page.as_ref()), ("after", after.as_ref())];
+        let values =
+            [("page_rows", Some(&page_rows)), ("since", since.as_ref()), ("page", page.as_ref()), ("after", after.as_ref())];
         let values: Vec<(&str, &str)> = values.into_iter().filter_map(|(name, value)| Some((name, value?.as_str()))).collect();
         let filled: Vec<_> = list.query.iter().filter_map(|(name, value)| Some((name, value.fill(&values)?))).collect();
         if !filled.is_empty() {
@@ -189,7 +189,8 @@ impl Rest {
     fn key_of(&self, url: &Url) -> String {
         let mut url = url.clone();
         if let Some((name, _)) = &self.login.query {
-            let rest: Vec<_> = url.query_pairs().filter(|(key, _)| key != name).map(|(a, b)| (a.into_owned(), b.into_owned())).collect();
+            let rest: Vec<_> =
+                url.query_pairs().filter(|(key, _)| key != name).map(|(a, b)| (a.into_owned(), b.into_owned())).collect();
             url.set_query(None);
             if !rest.is_empty() {
                 url.query_pairs_mut().extend_pairs(rest);

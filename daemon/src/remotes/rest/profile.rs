@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-pub use answers::{Answers, Limits, Means, Meaning, ResetForm};
+pub use answers::{Answers, Limits, Meaning, Means, ResetForm};
 pub use check::{Wrong, wrongs};
 use mingle_core::{
     record::Carried,
@@ -172,6 +172,39 @@ impl Profile {
         named.chain(self.row.besides.iter().cloned()).collect()
     }
 
+    /// How it does what it can, for people.
+    #[must_use]
+    pub fn ways(&self) -> Vec<(&'static str, String)> {
+        let list = &self.list;
+        let pages = match &list.next {
+            None => "all in one answer".into(),
+            Some(Next::Header(name)) => format!("the next one's address in the header {name}"),
+            Some(Next::Link(_)) => "the next one's address in the header link".into(),
+            Some(Next::Address(at)) => format!("the next one's address at {at}"),
+            Some(Next::Cursor(at)) => format!("the next one's key at {at}"),
+            Some(Next::Number(_)) => "by number".into(),
+            Some(Next::Offset(_)) => "by how many rows came before".into(),
+            Some(Next::Stamp(_)) => "by stamp".into(),
+            Some(Next::StampAndId) => "by stamp and id".into(),
+        };
+        let mut ways = vec![("pages", pages)];
+        if let Some(update) = &self.update {
+            ways.push(("updates", if update.sends == Sends::Patch { "what differs".into() } else { "whole records".into() }));
+        }
+        if let (false, Some(update)) = (self.abilities.conditional, &self.update)
+            && update.headers.values().any(|one| one.has("revision"))
+        {
+            ways.push(("conditional_writes", "with the revision that a look right before it shows".into()));
+        }
+        if let Some(name) = &self.limits.remaining {
+            ways.push(("limits", format!("the header {name}")));
+        }
+        if list.validates {
+            ways.push(("validators", "a listing of what did not change costs little".into()));
+        }
+        ways
+    }
+
     fn ones(&self) -> impl Iterator<Item = (&'static str, &One)> {
         let all = [
             ("get", Some(&self.get)),
@@ -194,7 +227,8 @@ impl Profile {
         ];
         let of_place = of_place.into_iter().filter_map(|(at, path)| Some((at.to_owned(), path?, PLACE)));
         let of_ones = self.ones().map(|(at, one)| {
-            let names = if matches!(at, "create" | "create_named") && one.id.is_some() || at == "create" { PLACE } else { RECORD };
+            let names =
+                if matches!(at, "create" | "create_named") && one.id.is_some() || at == "create" { PLACE } else { RECORD };
             (format!("{at}.path"), &one.path, names)
         });
         let of_revision = self.get.revision.iter().map(|one| ("get.revision.path".to_owned(), &one.path, RECORD));

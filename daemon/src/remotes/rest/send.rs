@@ -18,6 +18,9 @@ use crate::{
     remotes::http::{Lost, Reply},
 };
 
+/// How a change is asked for, of which record, and what must still be so.
+type Way<'a> = (&'a One, Option<&'a str>, Option<&'a Precondition>);
+
 impl Rest {
     /// Sends a change once. A re-read that it asks for was done by [`crate::remotes::wrap::carry`].
     pub(super) async fn sent(&self, action: &Action) -> Answer {
@@ -68,7 +71,7 @@ impl Rest {
         }
     }
 
-    fn way<'a>(&'a self, action: &'a Action) -> Result<(&'a One, Option<&'a str>, Option<&'a Precondition>), Box<Answer>> {
+    fn way<'a>(&'a self, action: &'a Action) -> Result<Way<'a>, Box<Answer>> {
         let profile = &self.profile;
         let (one, id, unless_moved) = match action {
             Action::Create { remote_id: None, .. } => (&profile.create, None, None),
@@ -81,9 +84,7 @@ impl Rest {
             Box::new(match action {
                 // Such a service has records that stay: that concerns this one, not all.
                 Action::Delete { .. } if profile.update.is_some() => Answer::Refused(what),
-                _ => Answer::Unsent(
-                    RemoteError::new(Failure::Denied, what).hint("use direction = \"down\", or another profile"),
-                ),
+                _ => Answer::Unsent(RemoteError::new(Failure::Denied, what).hint("use direction = \"down\", or another profile")),
             })
         })?;
         Ok((one, id, unless_moved))

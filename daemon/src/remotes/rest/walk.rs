@@ -54,7 +54,12 @@ impl Step {
 /// What follows a page. `here`: that page, none for the first of a listing from the start. `last`: the stamp of its last row, none
 /// where nothing is behind it. `same`: whether the service tells two stamps apart.
 #[must_use]
-pub fn after(here: Option<Step>, first: u64, last: Option<Timestamp>, same: impl Fn(Timestamp, Timestamp) -> bool) -> Option<Step> {
+pub fn after(
+    here: Option<Step>,
+    first: u64,
+    last: Option<Timestamp>,
+    same: impl Fn(Timestamp, Timestamp) -> bool,
+) -> Option<Step> {
     let onward = |then: Option<Timestamp>| then.map(|at| Step::from(at, first));
     let Some(here) = here else { return onward(last) };
     let back = match (here.back, last) {

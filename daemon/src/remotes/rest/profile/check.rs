@@ -254,7 +254,8 @@ impl Profile {
             );
         }
         for (at, one) in self.ones() {
-            let only = |has: bool, key: &str, of: &str| (has && at != of, format!("{at}.{key}"), format!("{at}.{key} is for {of}"));
+            let only =
+                |has: bool, key: &str, of: &str| (has && at != of, format!("{at}.{key}"), format!("{at}.{key} is for {of}"));
             for (wrong, key, what) in [
                 only(one.id.is_some(), "id", "create_named"),
                 only(one.rows.is_some(), "rows", "get"),
