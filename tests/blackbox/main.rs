@@ -10,5 +10,6 @@ mod freeze;
 mod hostile;
 mod real_tables;
 mod salesforce;
+mod services;
 mod shapes;
 mod stop;

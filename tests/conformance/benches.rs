@@ -8,7 +8,7 @@ use std::{
 
 use mingle_tests::{
     rest_server::{Options, Paging, RestServer},
-    servers::{JsonServer, Kinto, PocketBase},
+    servers::{JsonServer, Kinto, PocketBase, Roundup},
     trackers::{self, GitHub, GitLab},
 };
 use mingled::remotes::settings::{Auth, RemoteSettings, Secret};
@@ -122,6 +122,61 @@ pub fn pocketbase() -> Bench {
         shows: &[],
         folder: tempfile::tempdir().expect("a folder"),
         other: Box::new(Me(server, resource)),
+    }
+}
+
+/// Roundup, with the tracker that it calls classic.
+pub fn roundup() -> Bench {
+    struct Me(Roundup, Mutex<BTreeMap<String, String>>);
+    impl Other for Me {
+        fn id(&self, name: &str) -> String {
+            self.1.lock().expect("no panic").get(name).cloned().unwrap_or_else(|| name.to_owned())
+        }
+        fn put(&self, name: &str, record: &Value) {
+            let id = self.id(name);
+            if self.0.issues().contains_key(&id) {
+                self.0.edit(&id, record);
+            } else {
+                let made = self.0.open(record);
+                self.1.lock().expect("no panic").insert(name.to_owned(), made);
+            }
+        }
+        fn delete(&self, name: &str) {
+            self.0.retire(&self.id(name));
+        }
+        fn rows(&self) -> BTreeMap<String, Value> {
+            self.0.issues()
+        }
+    }
+    /// Its issues have a title, and names of other things: a priority, a person.
+    fn fit(mut record: Value) -> Value {
+        let whole = record.to_string();
+        let props = record.as_object_mut().expect("an object");
+        let (since, old) = (props.remove("since").and_then(|year| year.as_u64()), props.remove("old"));
+        let mut issue = json!({ "title": props.remove("name").filter(|_| props.is_empty()).unwrap_or_else(|| whole.into()) });
+        if let Some(since) = since {
+            issue["priority"] = (since % 5 + 1).to_string().into();
+        }
+        if old.is_some() {
+            issue["assignedto"] = "1".into();
+        }
+        issue
+    }
+    let server = Roundup::start();
+    let mut settings = settings("roundup", &server.url);
+    settings.auth = login(Roundup::ACCOUNT);
+    Bench {
+        settings,
+        resource: "issue".into(),
+        wrong_resource: "nowhere".into(),
+        wrong_url: None,
+        stranger: Auth::None,
+        asks_for_credentials: true,
+        tells_kinds_apart: false,
+        fit,
+        shows: &["status", "nosy", "keyword", "superseder"],
+        folder: tempfile::tempdir().expect("a folder"),
+        other: Box::new(Me(server, Mutex::default())),
     }
 }
 

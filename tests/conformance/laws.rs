@@ -301,7 +301,8 @@ pub async fn shows_a_new_revision_for_each_change(bench: Bench) {
         for id in ["a", "b"] {
             bench.put(id, &format!(r#"{{"round":{round}}}"#));
             let row = bench.there(remote.as_ref(), id).await;
-            assert_eq!(row.revision.is_some(), remote.abilities().strong_revision);
+            // A look may show one that listings do not have.
+            assert!(row.revision.is_some() || !remote.abilities().strong_revision);
             assert!(row.revision.is_none_or(|revision| seen.insert((id, revision))), "a revision twice");
         }
     }

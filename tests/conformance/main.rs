@@ -11,6 +11,7 @@ mod profiles;
 mod tls;
 mod trackers_only;
 mod traps;
+mod words;
 
 /// Runs every law on every bench, each as a test of its own.
 macro_rules! suite {
@@ -66,6 +67,7 @@ every_law_on!(
     pocketbase,
     github_issues,
     gitlab_issues,
+    roundup,
     able,
     careless,
     patching,

@@ -5,6 +5,7 @@ mod install;
 mod json_server;
 mod kinto;
 mod pocketbase;
+mod roundup;
 
 use std::{
     fs::File,
@@ -18,6 +19,7 @@ use std::{
 pub use json_server::JsonServer;
 pub use kinto::Kinto;
 pub use pocketbase::PocketBase;
+pub use roundup::Roundup;
 
 use crate::wire;
 

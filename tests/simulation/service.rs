@@ -172,9 +172,10 @@ impl Service {
             props.retain(|_, value| *value != Value::Null);
             props
         });
-        let told = props.iter().flatten().filter_map(|(name, value)| {
-            Some((id.to_owned(), name.clone(), words::canonical(Some(value))?))
-        });
+        let told = props
+            .iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((id.to_owned(), name.clone(), words::canonical(Some(value))?)));
         self.had.extend(told);
         versions.push(Version { rev: self.rev, stamp, created, shown_from, props, poison: false });
         let old = versions.len().saturating_sub(6);

@@ -81,6 +81,10 @@ pub const DELETES_MIN: u64 = 10;
 /// See [`DELETES_MIN`]: one in this many.
 pub const DELETES_SHARE: u64 = 5;
 
+/// A remote that lists what changed and does not tell what was deleted is listed whole again after so long: what it does not show
+/// then is asked for, and was deleted where it is not there.
+pub const WHOLE_LISTING_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 // What a remote may cost us.
 
 /// Connecting (name, route, handshake) may take this long; then the remote counts as offline. Nothing was sent.

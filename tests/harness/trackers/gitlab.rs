@@ -153,7 +153,7 @@ impl State {
         self.desk.left = self.desk.left.saturating_sub(1);
         let said = if limited {
             Said::new(429, json!({ "message": "This endpoint has been requested too many times. Try again later." }))
-                .with("retry-after", &self.desk.reset_s - now_s)
+                .with("retry-after", &(self.desk.reset_s - now_s))
         } else {
             self.routed(request)
         };
@@ -277,7 +277,7 @@ fn set(issue: &mut Issue, sent: &Map<String, Value>) -> Result<(), Said> {
             "description" => issue.description = set(text()?),
             // "Comma-separated label names."
             "labels" => {
-                issue.labels = text()?.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+                issue.labels = text()?.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
             }
             "assignee_ids" => {
                 let ids = value.as_array().ok_or_else(bad)?.iter().map(Value::as_u64).collect::<Option<Vec<_>>>();

@@ -49,9 +49,7 @@ fn told(met: &Met, rules: Rules<'_>) -> String {
     };
     let mut text = match &met.truth {
         None => "gone".into(),
-        Some(truth) => {
-            truth.iter().map(|(name, of)| format!("{name}={}", value(of))).collect::<Vec<_>>().join(" ")
-        }
+        Some(truth) => truth.iter().map(|(name, of)| format!("{name}={}", value(of))).collect::<Vec<_>>().join(" "),
     };
     for clash in &met.clashes {
         text += &format!("; {}", clash.property.as_deref().unwrap_or("*"));

@@ -415,8 +415,7 @@ impl Run {
         if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
             let listing = down.listing();
             // By absence only where a whole listing was seen; a refresh deletes nothing.
-            let absence =
-                listing.from == From::Start && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
+            let absence = listing.from == From::Start && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
             let watermark = checkpoint::watermark(listing, self.terms.cursor);
             self.phase = Phase::Ghosts { watermark };
             if absence {

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 
 use mingle_core::{
     record::{Props, Value},
-    replica::{Action, Answer, Failure, Precondition, RemoteError},
+    replica::{Action, Answer, Asked, Failure, Precondition, RemoteError},
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     Rest, fields, nonsense,
+    pointer::Pointer,
     profile::{Means, One, Sends, Templates},
+    rows,
 };
 use crate::{
     json,
@@ -114,10 +116,28 @@ impl Rest {
         Some((Some(written(one, record)), later))
     }
 
+    /// The record that was made, whose id is all that the answer shows.
+    async fn made(&self, at: &Pointer, reply: &Reply) -> Answer {
+        let id = match self.json(reply).map(|body| at.find(&body).and_then(rows::word)) {
+            Ok(Some(id)) => id,
+            Ok(None) => return Answer::Unknown(nonsense(reply, &format!("shows no id at {at}"))),
+            Err(error) => return Answer::Unknown(error),
+        };
+        match self.looked_up(&id).await {
+            Ok(Asked::There(row)) => Answer::Taken(Some(row)),
+            Ok(Asked::Gone) => Answer::Unknown(nonsense(reply, "shows the id of a record that is not there")),
+            // It is made, and a listing has to find it: what it holds is not known.
+            Err(error) => Answer::Unknown(error),
+        }
+    }
+
     async fn answer(&self, one: &One, action: &Action, id: Option<&str>, reply: &Reply) -> Answer {
         let (answers, status, means) = (&self.profile.answers, reply.status.as_u16(), self.means(reply));
         let creates = matches!(action, Action::Create { .. });
         if reply.status.is_success() && means.is_none() {
+            if let Some(made) = &one.made {
+                return self.made(made, reply).await;
+            }
             return match self.row_of(one, reply) {
                 Ok(Some(row)) if id.is_some_and(|id| id != row.remote_id) => {
                     Answer::Unknown(nonsense(reply, "answers with a record of another id"))

@@ -260,6 +260,7 @@ impl Profile {
                 only(one.id.is_some(), "id", "create_named"),
                 only(one.rows.is_some(), "rows", "get"),
                 only(one.revision.is_some(), "revision", "get"),
+                only(one.made.is_some(), "made", "create"),
                 only(!one.later.is_empty() && at != "create_named", "later", "create"),
             ] {
                 hold(!wrong, &key, &what, "leave it out");

@@ -168,6 +168,8 @@ pub struct One {
     pub id: Option<Pointer>,
     /// Where the record is in the answer; without, the answer shows none.
     pub row: Option<Pointer>,
+    /// Where the answer to a create shows the id of what it made, and nothing else of it: it is looked at then.
+    pub made: Option<Pointer>,
     /// The answer lists what has this id: none, and the record is not there. For services that still show what they deleted.
     pub rows: Option<Pointer>,
     /// What is asked for first: it shows the revision that a write after this look needs.
