@@ -74,6 +74,19 @@ pub enum ProfileCommand {
         /// Its name.
         name: String,
     },
+    /// Print a profile as it was written.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Say everything that is wrong with a profile in a file; ends with 78 where something is.
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Look at the configuration.
@@ -133,6 +146,35 @@ pub fn run(command: &Command, env: &Environment, known: &dyn Known, out: &mut dy
             let example = catalog::example(name, &Paths::find(env)?.config)?;
             writeln!(out, "{}", example.trim())?;
             Ok(0)
+        }
+        Command::Profile(ProfileCommand::Show { name }) => {
+            write!(out, "{}", catalog::text(name, &Paths::find(env)?.config)?)?;
+            Ok(0)
+        }
+        Command::Profile(ProfileCommand::Check { file, json }) => {
+            let wrongs = catalog::check(file)?;
+            let shown = file.display().to_string();
+            if *json {
+                let problems: Vec<_> = wrongs
+                    .iter()
+                    .map(|wrong| serde_json::json!({"file": shown, "line": wrong.line, "what": wrong.what, "hint": wrong.hint}))
+                    .collect();
+                writeln!(out, "{}", serde_json::json!({"good": wrongs.is_empty(), "problems": problems}))?;
+            } else if wrongs.is_empty() {
+                writeln!(
+                    out,
+                    "good: as a file in {}, its name is that of the profile",
+                    Paths::find(env)?.config.join("profiles").display()
+                )?;
+            }
+            for wrong in wrongs.iter().filter(|_| !*json) {
+                let line = if wrong.line > 0 { format!(":{}", wrong.line) } else { String::new() };
+                writeln!(out, "{shown}{line}: {}", wrong.what)?;
+                if let Some(hint) = &wrong.hint {
+                    writeln!(out, "  hint: {hint}")?;
+                }
+            }
+            Ok(if wrongs.is_empty() { 0 } else { EXIT_CONFIG })
         }
         Command::Config(ConfigCommand::Path) => {
             writeln!(out, "{}", Paths::find(env)?.config_file().display())?;
@@ -247,12 +289,17 @@ mod tests {
         };
         let (good, bad) = (file("good.toml", "[collection.a]\n"), file("bad.toml", "\n[collection.a]\nindx = []\n"));
         let env: Environment = [("HOME", room.path().as_os_str())].into_iter().collect();
-        let check = |args: &[&str], code: u8, expected: &str| {
+        let said = |args: &[&str], code: u8| {
             let cli = Cli::try_parse_from(std::iter::once("mingled").chain(args.iter().copied())).expect("parsed");
             let mut out = Vec::new();
             let ended = run(&cli.command.expect("a command"), &env, &Anything, &mut out).expect("said");
-            let said = String::from_utf8(out).expect("text").replace(&format!("{}/", room.path().display()), "");
-            assert_eq!((ended, said.as_str()), (code, expected), "{args:?}");
+            assert_eq!(ended, code, "{args:?}");
+            String::from_utf8(out).expect("text").replace(&format!("{}/", room.path().display()), "")
+        };
+        let check = |args: &[&str], code: u8, expected: &str| assert_eq!(said(args, code), expected, "{args:?}");
+        let check_begin = |args: &[&str], code: u8, begin: &str, end: &str| {
+            let said = said(args, code);
+            assert!(said.starts_with(begin) && said.ends_with(end), "{args:?}: {said}");
         };
         check(&["config", "path"], 0, ".config/mingle/config.toml\n");
         check(
@@ -264,6 +311,19 @@ mod tests {
             &["profile", "example", "json-server"],
             0,
             &format!("{}\n", catalog::example("json-server", room.path()).expect("built in").trim()),
+        );
+        let whole = catalog::text("json-server", room.path()).expect("built in");
+        check(&["profile", "show", "json-server"], 0, &whole);
+        let (fine, wrong) = (file("fine.toml", &whole), file("wrong.toml", &whole.replace("cursor =", "curser =")));
+        check(&["profile", "check", &fine], 0, "good: as a file in .config/mingle/profiles, its name is that of the profile\n");
+        let line = 1 + whole.lines().position(|line| line.starts_with("cursor")).expect("a cursor");
+        let first = format!("wrong.toml:{line}: unknown field `curser`, expected one of ");
+        check_begin(&["profile", "check", &wrong], 78, &first, "hint: did you mean \"cursor\"?\n");
+        check_begin(
+            &["profile", "check", "--json", &wrong],
+            78,
+            "{\"good\":false,\"problems\":[{\"file\":\"wrong.toml\"",
+            "}]}\n",
         );
         check(&["config", "check", &good], 0, "good: 0 syncs, 0 remotes\n");
         check(&["config", "check", &bad], 78, "bad.toml:3: unknown key `collection.a.indx`\n  hint: did you mean `index`?\n");

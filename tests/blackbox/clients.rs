@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -39,6 +39,8 @@ struct Seen {
     records: BTreeMap<String, u64>,
     away: u64,
     fresh: u64,
+    /// How many pages of changes came; shared with who waits for some.
+    heard: Arc<AtomicU64>,
 }
 
 impl Seen {
@@ -47,6 +49,7 @@ impl Seen {
             Update::Again => self.away += 1,
             Update::Event(_) => {}
             Update::Changed(changed) => {
+                self.heard.fetch_add(1, Ordering::AcqRel);
                 if changed.fresh {
                     self.fresh += 1;
                     self.records.clear();
@@ -62,11 +65,13 @@ impl Seen {
     }
 }
 
-/// Kills the daemon again and again while it is written to; `written` counts what was acknowledged.
-fn kill_under(daemon: &mut Daemon, written: &std::sync::atomic::AtomicU64) {
+/// Kills the daemon again and again while it is written to; `written` counts what was acknowledged, `heard` what came to a follower:
+/// each of them is there before the next end.
+fn kill_under(daemon: &mut Daemon, written: &AtomicU64, heard: &AtomicU64) {
     for round in 1..=ROUNDS {
-        let before = written.load(Ordering::Acquire);
-        until("some writes", || (written.load(Ordering::Acquire) > before + 5).then_some(()));
+        let before = (written.load(Ordering::Acquire), heard.load(Ordering::Acquire));
+        until("some writes", || (written.load(Ordering::Acquire) > before.0 + 5).then_some(()));
+        until("some changes", || (heard.load(Ordering::Acquire) > before.1).then_some(()));
         if round % 2 == 0 {
             daemon.kill();
         } else {
@@ -83,7 +88,7 @@ fn kill_under(daemon: &mut Daemon, written: &std::sync::atomic::AtomicU64) {
 fn blocking_calls_and_subscriptions_outlive_the_daemon() {
     let mut daemon = Daemon::with(CONFIG);
     let patient = options(&daemon, "writer", Some(Duration::from_secs(30)));
-    let (over, written) = (Arc::new(AtomicBool::new(false)), Arc::new(std::sync::atomic::AtomicU64::new(0)));
+    let (over, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writer = std::thread::spawn({
         let (over, written, options) = (over.clone(), written.clone(), patient.clone());
         move || {
@@ -98,11 +103,12 @@ fn blocking_calls_and_subscriptions_outlive_the_daemon() {
             n
         }
     });
+    let heard = Arc::new(AtomicU64::new(0));
     let follower = std::thread::spawn({
-        let options = Options { app: Some("follower".into()), ..patient.clone() };
+        let (options, heard) = (Options { app: Some("follower".into()), ..patient.clone() }, heard.clone());
         move || {
             let client = blocking::Client::open(&options).expect("connected");
-            let mut seen = Seen::default();
+            let mut seen = Seen { heard, ..Seen::default() };
             for update in client
                 .subscribe(Subscribe { collections: Some(vec!["notes".into()]), ..Subscribe::default() })
                 .expect("subscribed")
@@ -115,7 +121,7 @@ fn blocking_calls_and_subscriptions_outlive_the_daemon() {
             seen
         }
     });
-    kill_under(&mut daemon, &written);
+    kill_under(&mut daemon, &written, &heard);
     over.store(true, Ordering::Release);
     let count = writer.join().expect("the writer ends");
     daemon.app("tester").put("notes", "the-end", &serde_json::json!({}));
@@ -131,7 +137,7 @@ async fn async_calls_and_subscriptions_outlive_the_daemon() {
     let patient = options(&daemon, "writer", Some(Duration::from_secs(30)));
     let client = nonblocking::Client::open(&patient).await.expect("connected");
     let mut subscription = client.subscribe(Subscribe::default()).await.expect("subscribed");
-    let (over, written) = (Arc::new(AtomicBool::new(false)), Arc::new(std::sync::atomic::AtomicU64::new(0)));
+    let (over, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writers: Vec<_> = (0..8)
         .map(|writer| {
             let (client, over, written) = (client.clone(), over.clone(), written.clone());
@@ -147,8 +153,9 @@ async fn async_calls_and_subscriptions_outlive_the_daemon() {
             })
         })
         .collect();
+    let heard = Arc::new(AtomicU64::new(0));
+    let mut seen = Seen { heard: heard.clone(), ..Seen::default() };
     let follower = tokio::spawn(async move {
-        let mut seen = Seen::default();
         while let Some(update) = subscription.next().await {
             seen.take(update.expect("an update"));
             if seen.records.contains_key("the-end") {
@@ -160,7 +167,7 @@ async fn async_calls_and_subscriptions_outlive_the_daemon() {
     let daemon = tokio::task::spawn_blocking({
         let written = written.clone();
         move || {
-            kill_under(&mut daemon, &written);
+            kill_under(&mut daemon, &written, &heard);
             daemon
         }
     })

@@ -17,6 +17,7 @@ mod real_tables;
 mod reloads;
 mod salesforce;
 mod service;
+mod services;
 mod shapes;
 mod status_socket;
 mod stop;

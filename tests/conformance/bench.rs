@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use mingle_core::{
-    record::{Props, Value},
+    record::{Likeness, Props, Value, same_props},
     replica::{Abilities, Action, Answer, From, Page, Precondition, Row, RowState},
     time::Timestamp,
 };
@@ -26,10 +26,18 @@ pub struct Bench {
     pub resource: String,
     /// A resource that is not there.
     pub wrong_resource: String,
+    /// Or, where a resource always is, an address where none is.
+    pub wrong_url: Option<String>,
+    /// Who is nobody there.
+    pub stranger: Auth,
     /// Whether it asks for credentials at all.
     pub asks_for_credentials: bool,
     /// Whether it can tell that another server is none of its kind.
     pub tells_kinds_apart: bool,
+    /// What a law's record is here: a service may have names and types of its own.
+    pub fit: fn(serde_json::Value) -> serde_json::Value,
+    /// What the service shows in a record besides what was put into it.
+    pub shows: &'static [&'static str],
     /// The folder of its configuration.
     pub folder: tempfile::TempDir,
     /// Another user of the service.
@@ -38,12 +46,21 @@ pub struct Bench {
 
 /// Another user of the service: what it does and sees does not pass through the remote.
 pub trait Other {
+    /// The id of the record that a law calls so.
+    fn id(&self, name: &str) -> String {
+        name.to_owned()
+    }
     /// Puts a whole record.
-    fn put(&self, id: &str, record: &serde_json::Value);
+    fn put(&self, name: &str, record: &serde_json::Value);
     /// Deletes one.
-    fn delete(&self, id: &str);
-    /// Every record.
+    fn delete(&self, name: &str);
+    /// Every record by its id, without what the service shows besides, and without nulls.
     fn rows(&self) -> BTreeMap<String, serde_json::Value>;
+}
+
+/// A service that takes records as they are.
+pub fn as_it_is(record: serde_json::Value) -> serde_json::Value {
+    record
 }
 
 /// The account of a bench that has one.
@@ -76,9 +93,66 @@ pub fn run<F: Future<Output = ()>>(bench: fn() -> Bench, law: fn(Bench) -> F) {
 }
 
 impl Bench {
+    /// A law's record as this service has it.
+    pub fn fits(&self, text: &str) -> String {
+        (self.fit)(plain(text)).to_string()
+    }
+
+    /// The other user puts a law's record.
+    pub fn put(&self, name: &str, text: &str) {
+        self.other.put(name, &(self.fit)(plain(text)));
+    }
+
+    /// The id of the record that a law calls so.
+    pub fn id(&self, name: &str) -> String {
+        self.other.id(name)
+    }
+
+    /// The row of the record that a law calls so.
+    pub async fn there(&self, remote: &dyn Remote, name: &str) -> Row {
+        there(remote, &self.id(name)).await
+    }
+
+    /// Makes a law's record.
+    pub async fn create(&self, remote: &dyn Remote, id: Option<&str>, text: &str) -> Answer {
+        create(remote, id, &self.fits(text)).await
+    }
+
+    /// Changes a record, that was as `row` shows, to a law's.
+    pub async fn update(&self, remote: &dyn Remote, row: &Row, text: &str) -> Answer {
+        let mut whole = held(row).clone();
+        whole.retain(|name, _| self.shows.contains(&name.as_str()));
+        whole.extend(props(&self.fits(text)));
+        update(remote, row, &json::write(&whole)).await
+    }
+
+    /// Checks that a row holds a law's record.
+    #[track_caller]
+    pub fn holds(&self, row: &Row, text: &str) {
+        let (mut shown, wanted) = (held(row).clone(), props(&self.fits(text)));
+        shown.retain(|name, _| !self.shows.contains(&name.as_str()));
+        assert!(same_props(&shown, &wanted, Likeness::default()), "{shown:?} is not {wanted:?}");
+    }
+
+    /// Checks that the other user sees these records and no others.
+    #[track_caller]
+    pub fn has(&self, expect: &[(&str, &str)]) {
+        let expect: BTreeMap<_, _> = expect.iter().map(|(name, text)| (self.id(name), (self.fit)(plain(text)))).collect();
+        assert_eq!(self.other.rows(), expect);
+    }
+
     /// Opens the resource.
     pub async fn open(&self) -> Box<dyn Remote> {
         self.open_as(&self.settings, &self.resource).await
+    }
+
+    /// Opens the resource that is not there.
+    pub async fn open_wrong(&self) -> Box<dyn Remote> {
+        let mut settings = self.settings.clone();
+        if let Some(url) = &self.wrong_url {
+            settings.url.clone_from(url);
+        }
+        self.open_as(&settings, &self.wrong_resource).await
     }
 
     /// Opens a resource with these settings.

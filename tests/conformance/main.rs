@@ -6,9 +6,12 @@ mod benches;
 mod doubt;
 mod kinto_only;
 mod laws;
+mod pocketbase_only;
 mod profiles;
 mod tls;
+mod trackers_only;
 mod traps;
+mod words;
 
 /// Runs every law on every bench, each as a test of its own.
 macro_rules! suite {
@@ -31,6 +34,8 @@ macro_rules! every_law_on {
                 lists_every_page,
                 lists_nothing_where_nothing_is,
                 goes_on_from_a_token,
+                goes_on_from_a_stamp,
+                misses_nothing_that_moves_while_it_pages,
                 refuses_a_token_that_it_never_gave,
                 gets_by_id,
                 creates_under_our_id_once,
@@ -56,4 +61,21 @@ macro_rules! every_law_on {
     };
 }
 
-every_law_on!(kinto, json_server, able, careless, patching, silent, stamped, linked, headed, addressed, numbered, offset);
+every_law_on!(
+    kinto,
+    json_server,
+    pocketbase,
+    github_issues,
+    gitlab_issues,
+    roundup,
+    able,
+    careless,
+    patching,
+    silent,
+    stamped,
+    linked,
+    headed,
+    addressed,
+    numbered,
+    offset
+);

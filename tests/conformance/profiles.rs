@@ -40,7 +40,7 @@ fn a_profile_that_contradicts_itself_is_refused() {
     check("min = 1, max = 64", "min = 9, max = 8", "min > max");
     check("modified_grain_ms = 1\n", "", "belong together");
     check("method = \"PUT\"", "method = \"FETCH\"", "FETCH");
-    check("errands_max = 4", "errands_max = 0", "begin at 1");
+    check("errands_max = 4", "errands_max = 0", "begins at 1");
     check("x-token", "x token", "no name of a header");
     check("form = \"unix_ms\"", "form = \"swatch\"", "swatch");
 }

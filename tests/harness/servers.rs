@@ -4,6 +4,8 @@
 mod install;
 mod json_server;
 mod kinto;
+mod pocketbase;
+mod roundup;
 
 use std::{
     fs::File,
@@ -16,6 +18,8 @@ use std::{
 
 pub use json_server::JsonServer;
 pub use kinto::Kinto;
+pub use pocketbase::PocketBase;
+pub use roundup::Roundup;
 
 use crate::wire;
 

@@ -134,3 +134,39 @@ fn the_defaults_are_those_that_are_told() {
         assert!(text.contains(told), "config.md should say {told}");
     }
 }
+
+/// The fields of the structs that a profile is read into, by their names.
+fn profile_words() -> BTreeSet<String> {
+    let folder = root().join("daemon/src/remotes/rest/profile");
+    let mut sources = vec![fs::read_to_string(folder.with_extension("rs")).expect("the profile")];
+    for name in ["answers", "requests", "shape"] {
+        sources.push(fs::read_to_string(folder.join(format!("{name}.rs"))).expect("a part of the profile"));
+    }
+    let mut words = BTreeSet::new();
+    for source in sources {
+        for part in source.split("#[serde(deny_unknown_fields").skip(1) {
+            let body = part.split("\n}").next().unwrap_or_default();
+            let fields = body.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| !line.starts_with("//"));
+            let fields =
+                fields.filter_map(|line| line.strip_prefix("pub ").unwrap_or(line).split_once(": ")?.0.split(' ').next_back());
+            words.extend(fields.filter(|word| word.chars().all(|one| one.is_ascii_lowercase() || one == '_')).map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[test]
+fn every_word_of_a_profile_is_told() {
+    let words = profile_words();
+    assert!(words.len() > 60, "the words were not found: {words:?}");
+    let text = page("daemon/docs/profiles.md").text;
+    let told = |word: &String| {
+        text.match_indices(word.as_str()).any(|(at, _)| {
+            let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
+            matches!(before, Some('`' | '[' | ' ')) && matches!(after, Some('`' | ']' | ',' | ' '))
+        })
+    };
+    let untold: Vec<_> =
+        words.iter().filter(|word| !told(word)).map(|word| format!("profiles.md says nothing of `{word}`")).collect();
+    crate::none(&untold);
+}

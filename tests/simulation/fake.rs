@@ -64,10 +64,11 @@ pub fn abilities(character: &Character) -> Abilities {
         tombstones: character.tombstones,
         strong_revision: character.conditional,
         conditional: character.conditional,
-        client_ids: character.client_ids.then(|| ClientIds { besides: "-_".into(), min: 1, max: 64 }),
+        client_ids: character.client_ids.then(|| ClientIds { besides: "-_".into(), lower_case: false, min: 1, max: 64 }),
         carried: character.lacks.map_or(Carried::All, |lacks| Carried::AllBut([lacks.to_owned()].into())),
         modified_grain: Some(Duration::from_millis(u64::try_from(character.grain).unwrap_or(0))),
         writes: true,
+        deletes: true,
         errands_max: character.errands_max,
         page_rows: character.page_rows,
     }

@@ -201,6 +201,8 @@ mod tests {
         check("mingle conflict resolve c-1 --value null", Ok(()));
         check("mingle rejection resolve j-1 --with retry", Ok(()));
         check("mingle profile example x", Ok(()));
+        check("mingle profile check x.toml", Ok(()));
+        check("mingle remote show x", Ok(()));
         check("mingle config check /x", Ok(()));
         check("mingle service install --no-sandbox", Ok(()));
         check("mingle service uninstall --purge --yes", Ok(()));

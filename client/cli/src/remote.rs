@@ -16,7 +16,16 @@ use crate::{
 #[derive(Debug, clap::Subcommand)]
 pub enum Remote {
     List(List),
+    Show(Show),
     Check(Check),
+}
+
+/// Show what a remote can do, and how: what every sync with it is built on.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// The remote.
+    #[arg(value_name = "REMOTE")]
+    remote: String,
 }
 
 /// Show the remotes and what each can do.
@@ -38,8 +47,27 @@ impl Remote {
                 at.show(call::RemoteList {}, |answer| list(&answer.remotes))?;
                 Ok(Exit::Done)
             }
+            Self::Show(show) => show.run(at),
             Self::Check(check) => check.run(at),
         }
+    }
+}
+
+impl Show {
+    fn run(self, at: &mut At) -> Result<Exit, Failure> {
+        let remotes = at.call(call::RemoteList {})?.remotes;
+        let names: Vec<&str> = remotes.iter().map(|remote| remote.remote.as_str()).collect();
+        let Some(remote) = remotes.iter().find(|remote| remote.remote == self.remote) else {
+            let hint =
+                if names.is_empty() { "none is configured".into() } else { format!("the remotes are {}", names.join(", ")) };
+            return Err(Failure::said(Exit::Failed, format!("no remote {:?}", self.remote), &hint));
+        };
+        if at.json {
+            at.line(&serde_json::to_string(remote).map_err(std::io::Error::from)?)?;
+        } else {
+            at.line(&shown(remote))?;
+        }
+        Ok(Exit::Done)
     }
 }
 
@@ -61,6 +89,24 @@ impl Check {
         }
         Ok(exit)
     }
+}
+
+/// A line for each thing that is known of it.
+fn shown(remote: &RemoteStatus) -> String {
+    let mut lines = vec![("kind".to_owned(), remote.kind.clone())];
+    lines.extend(remote.profile.iter().map(|profile| ("profile".to_owned(), profile.clone())));
+    lines.push(("url".into(), remote.url.clone()));
+    lines.extend(remote.abilities.iter().map(|(name, how)| {
+        let how = match how {
+            Value::Bool(can) => if *can { "yes" } else { "no" }.to_owned(),
+            Value::String(how) => how.clone(),
+            other => other.to_string(),
+        };
+        (name.clone(), how)
+    }));
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines = lines.iter().map(|(name, how)| plain(&format!("{name:width$}  {how}")));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn list(remotes: &[RemoteStatus]) -> String {
@@ -115,11 +161,13 @@ mod tests {
             url: "https://x".into(),
             abilities: abilities.into_iter().map(|(name, how)| (name.to_owned(), how)).collect(),
         };
-        let text = list(&[remote]);
+        let text = list(std::slice::from_ref(&remote));
         assert!(
             text.contains("github  rest  -        https://x  batch, cursor=since\n  writes here are not conditional"),
             "{text}"
         );
+        let shown = shown(&remote);
+        assert!(shown.contains("url                 https://x\n") && shown.contains("patch               no"), "{shown}");
         let answer = RemoteCheckAnswer { remote: "a".into(), ok: false, what: "401".into(), hint: Some("h".into()), took_ms: 80 };
         assert_eq!(checked(&answer), "a: failed (80 ms): 401\n  hint: h");
     }

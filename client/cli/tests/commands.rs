@@ -163,6 +163,8 @@ fn what_is_printed_and_how_it_ends() {
     check(&fake, "rejection list", 0, &["j-5", "422", "mingle rejection resolve"]);
     check(&fake, "rejection resolve j-5 --with retry", 0, &["j-5 is resolved with retry"]);
     check(&fake, "remote list", 0, &["github  rest"]);
+    check(&fake, "remote show github", 0, &["kind", "rest"]);
+    check(&fake, "remote show nowhere", 1, &["!the remotes are github"]);
     check(&fake, "remote check", 0, &["github: ok (8 ms): said"]);
     check(&fake, "remote check other", 1, &["other: failed"]);
     check(&fake, "socket-path", 0, &[&fake.socket().to_string_lossy()]);
@@ -245,6 +247,7 @@ fn json_is_what_the_daemon_said() {
         "conflict list",
         "rejection list",
         "remote list",
+        "remote show github",
         "remote check",
         "wait w-good",
         "sync good",

@@ -92,6 +92,10 @@ pub const DELETES_MIN: u64 = 10;
 /// See [`DELETES_MIN`]: one in this many.
 pub const DELETES_SHARE: u64 = 5;
 
+/// A remote that lists what changed and does not tell what was deleted is listed whole again after so long: what it does not show
+/// then is asked for, and was deleted where it is not there.
+pub const WHOLE_LISTING_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 // What a remote may cost us.
 
 /// Connecting (name, route, handshake) may take this long; then the remote counts as offline. Nothing was sent.
@@ -117,6 +121,11 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Of an answer that refuses, this much is read; what is longer counts as having no body.
 pub const REFUSAL_BYTES_MAX: usize = 1024 * 1024;
+/// So many answers are kept for whoever asks the same again; the one that was not asked for longest goes. Without it, the service
+/// answers in full.
+pub const KEPT_ANSWERS_MAX: usize = 64;
+/// An answer larger than this is not kept: what changed seldom is short.
+pub const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// So many redirects of one request are followed, all within the same scheme, host and port. More are nonsense.
 pub const REDIRECTS_MAX: usize = 5;

@@ -258,6 +258,8 @@ pub struct Abilities {
     pub modified_grain: Option<Duration>,
     /// Records can be written at all.
     pub writes: bool,
+    /// Records can be deleted. Without: a delete is refused, and a person decides.
+    pub deletes: bool,
     /// How many errands may be under way at once.
     pub errands_max: usize,
     /// How many rows a page is asked for.
@@ -295,6 +297,8 @@ pub enum Cursor {
 pub struct ClientIds {
     /// Characters allowed besides ASCII letters and digits.
     pub besides: String,
+    /// Letters are small ones only.
+    pub lower_case: bool,
     /// Fewest characters.
     pub min: usize,
     /// Most characters.
@@ -305,8 +309,9 @@ impl ClientIds {
     /// Whether the remote takes this id.
     #[must_use]
     pub fn takes(&self, id: &str) -> bool {
+        let plain = |one: char| one.is_ascii_alphanumeric() && !(self.lower_case && one.is_ascii_uppercase());
         (self.min..=self.max).contains(&id.len())
-            && id.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && id.chars().all(|one| one.is_ascii_alphanumeric() || self.besides.contains(one))
+            && id.starts_with(plain)
+            && id.chars().all(|one| plain(one) || self.besides.contains(one))
     }
 }

@@ -74,10 +74,24 @@ pub(super) fn remote(name: &str, settings: &RemoteSettings, config_dir: &Path) -
         abilities = vec![
             ("cursor".into(), Ability::How(cursor.into())),
             ("tombstones".into(), Ability::Can(can.tombstones)),
+            ("revisions".into(), Ability::Can(can.strong_revision)),
             ("conditional_writes".into(), Ability::Can(can.conditional)),
             ("client_ids".into(), Ability::Can(can.client_ids.is_some())),
             ("writes".into(), Ability::Can(can.writes)),
+            ("deletes".into(), Ability::Can(can.writes && can.deletes)),
+            ("page_rows".into(), Ability::How(can.page_rows.to_string())),
+            ("writes_at_once".into(), Ability::How(can.errands_max.to_string())),
         ];
+        if let Some(grain) = can.modified_grain {
+            abilities.push(("stamp_grain".into(), Ability::How(format!("{} ms", grain.as_millis()))));
+        }
+        if let Cursor::Stamp { overlap } = can.cursor {
+            abilities.push(("overlap".into(), Ability::How(format!("{} ms", overlap.as_millis()))));
+        }
+        for (name, how) in seen.ways {
+            abilities.retain(|(known, _)| known != name);
+            abilities.push((name.into(), Ability::How(how)));
+        }
     }
     RemoteRow {
         remote: name.into(),

@@ -18,7 +18,7 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
-use super::Problem;
+use super::{Problem, kept::Kept};
 
 /// How long we wait for a remote; what tests shorten.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,8 @@ pub struct Client {
     /// For all others: through the system's proxy where there is one.
     far: Arc<Hand>,
     patience: Patience,
+    /// Answers kept for whoever asks the same again.
+    pub kept: Arc<Kept>,
 }
 
 /// Made when it is first used: reading the system's certificates takes longer than all the rest of a start.
@@ -98,7 +100,7 @@ impl Client {
     /// # Errors
     /// None at present: TLS is set up with the first request.
     pub fn new(patience: Patience) -> Result<Self, Problem> {
-        Ok(Self { near: Arc::default(), far: Arc::default(), patience })
+        Ok(Self { near: Arc::default(), far: Arc::default(), patience, kept: Arc::default() })
     }
 
     /// The client for this address, made now where it was not needed before.
@@ -263,7 +265,8 @@ impl Reply {
 
     /// When it may be asked again, if it said so: `Retry-After` in seconds, or a date by its own clock. Never before now, never
     /// later than [`limits::PATIENCE_MAX`] from now.
-    fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
+    #[must_use]
+    pub fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
         let text = self.header("retry-after")?.trim();
         let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
         let wait = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -339,7 +342,8 @@ fn nonsense(url: &Url, what: &str) -> Lost {
 
 /// What a failed request means. A connection that never stood has carried nothing.
 fn lost(url: &Url, error: &reqwest::Error) -> Lost {
-    let (place, why) = (place(url), deepest(error));
+    // An error that has no cause names the whole address, and a parameter may be a secret.
+    let (place, why) = (place(url), deepest(error).replace(url.as_str(), &place(url)));
     if error.is_builder() {
         return Lost { error: RemoteError::new(Failure::Nonsense, format!("{place} cannot be asked: {why}")), sent: false };
     }

@@ -4,6 +4,7 @@
 //! A new kind is one file here and one line in [`KINDS`].
 
 pub mod http;
+pub mod kept;
 pub mod rest;
 pub mod secret;
 pub mod settings;
@@ -115,6 +116,8 @@ pub struct Seen {
     pub abilities: Abilities,
     /// The version of how its rows are read: where it changes, agreed copies no longer mean the same.
     pub mapping: String,
+    /// How it does what it can, for people: a stable word each.
+    pub ways: Vec<(&'static str, String)>,
 }
 
 /// What is wrong with settings or a profile.

@@ -53,6 +53,13 @@ pub enum Auth {
         /// What stands in it.
         secret: Secret,
     },
+    /// A key in a parameter of the address. Such a key ends up in logs of servers: any other way is better.
+    Query {
+        /// The parameter.
+        name: String,
+        /// What stands in it.
+        secret: Secret,
+    },
 }
 
 impl Auth {
@@ -61,7 +68,7 @@ impl Auth {
     pub fn account(&self) -> &str {
         match self {
             Self::Basic { username, .. } => username,
-            Self::None | Self::Bearer { .. } | Self::Header { .. } => "",
+            Self::None | Self::Bearer { .. } | Self::Header { .. } | Self::Query { .. } => "",
         }
     }
 
@@ -70,7 +77,8 @@ impl Auth {
     pub fn secret(&self) -> Option<&Secret> {
         match self {
             Self::None => None,
-            Self::Basic { password: secret, .. } | Self::Bearer { token: secret } | Self::Header { secret, .. } => Some(secret),
+            Self::Basic { password: secret, .. } | Self::Bearer { token: secret } => Some(secret),
+            Self::Header { secret, .. } | Self::Query { secret, .. } => Some(secret),
         }
     }
 }
@@ -176,6 +184,10 @@ mod tests {
         check(
             "auth = { type = \"header\", name = \"x-key\", secret = { env = \"KEY\" } }",
             Ok(Auth::Header { name: "x-key".into(), secret: Secret::Env("KEY".into()) }),
+        );
+        check(
+            "auth = { type = \"query\", name = \"key\", secret = { env = \"KEY\" } }",
+            Ok(Auth::Query { name: "key".into(), secret: Secret::Env("KEY".into()) }),
         );
         check("auht = 1", Err("unknown field `auht`"));
         check("auth = { type = \"bearer\", token = { env = \"A\" }, user = \"b\" }", Err("unknown field `user`"));

@@ -24,7 +24,7 @@ pub async fn carry(remote: &dyn Remote, action: &Action) -> Answer {
         match remote.get(remote_id).await {
             Ok(Asked::Gone) => return Answer::Gone,
             Ok(Asked::There(row)) => match still(&row, expected, exactly, remote.abilities()) {
-                Some(props) => lay_over(action.to_mut(), props),
+                Some(props) => lay_over(action.to_mut(), props, row.revision.as_deref()),
                 None => return Answer::Stale(Some(row)),
             },
             Err(error) => return Answer::Unsent(error),
@@ -49,15 +49,29 @@ fn still<'a>(row: &'a Row, expected: &Props, exactly: bool, abilities: &Abilitie
     names(props, expected).into_iter().filter(counts).all(same).then_some(props)
 }
 
-/// A whole record keeps what the remote has besides what we know of.
-fn lay_over(action: &mut Action, present: &Props) {
-    let Action::Update { patch, whole, .. } = action else { return };
-    *whole = present.clone();
-    for (name, value) in patch {
-        match value {
-            Some(value) => whole.insert(name.clone(), value.clone()),
-            None => whole.remove(name),
-        };
+/// A whole record keeps what the remote has besides what we know of. Where the look showed a revision, the remote can refuse a
+/// change that comes after it.
+fn lay_over(action: &mut Action, present: &Props, revision: Option<&str>) {
+    let revision = revision.map(|revision| Precondition::Revision(revision.to_owned()));
+    match action {
+        Action::Update { patch, whole, unless_moved, .. } => {
+            *whole = present.clone();
+            for (name, value) in patch {
+                match value {
+                    Some(value) => whole.insert(name.clone(), value.clone()),
+                    None => whole.remove(name),
+                };
+            }
+            if let Some(revision) = revision {
+                *unless_moved = revision;
+            }
+        }
+        Action::Delete { unless_moved, .. } => {
+            if let Some(revision) = revision {
+                *unless_moved = revision;
+            }
+        }
+        Action::Create { .. } => {}
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn npm() -> &'static Path {
 }
 
 /// The folder of this name, with what is wanted in it; made anew where something else is.
-fn installed(name: &str, wanted: &str, install: impl FnOnce(&Path)) -> PathBuf {
+pub(super) fn installed(name: &str, wanted: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let root = super::root();
     fs::create_dir_all(&root).expect("a folder for servers");
     let root = root.canonicalize().expect("a folder for servers");

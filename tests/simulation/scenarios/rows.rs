@@ -8,7 +8,7 @@ use super::{
     script::{Script, play},
     with,
 };
-use crate::{fake::lock, service::Faults, words::KEY};
+use crate::{fake::lock, service::Faults, setup::Setup, words::KEY};
 
 named!(
     h03_a_record_of_another_remote_is_not_made_here,
@@ -29,7 +29,7 @@ named!(
 
 #[test]
 fn h03_a_record_of_another_remote_is_not_made_here() {
-    play(&with(able(), |setup| setup.adds_source()), |script| {
+    play(&with(able(), Setup::adds_source), |script| {
         for key in ["k1", "k2", "k3"] {
             script.colleague_makes_as(1, None, key, "a=a1");
         }

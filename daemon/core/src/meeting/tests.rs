@@ -85,10 +85,11 @@ fn outcome(line: &str) -> String {
         tombstones: true,
         strong_revision: !weak,
         conditional: !weak,
-        client_ids: Some(ClientIds { besides: String::new(), min: 1, max: 64 }),
+        client_ids: Some(ClientIds { besides: String::new(), lower_case: false, min: 1, max: 64 }),
         carried: Carried::All,
         modified_grain: None,
         writes: true,
+        deletes: true,
         errands_max: 1,
         page_rows: 1,
     };

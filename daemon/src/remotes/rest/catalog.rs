@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use super::profile::Profile;
+pub use super::profile::Wrong;
+use super::profile::{Profile, wrongs};
 use crate::remotes::{Problem, nearest};
 
 /// Name and text of each profile that is built in, by name. `build.rs` makes the list from the folder.
@@ -80,6 +81,16 @@ pub fn text(name: &str, config_dir: &Path) -> Result<String, Problem> {
         }
         Err(error) => Err(Problem::new(format!("the profile {} cannot be read: {error}", path.display()))),
     }
+}
+
+/// Everything that is wrong with the profile in a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn check(file: &Path) -> Result<Vec<Wrong>, Problem> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Problem::new(format!("the profile {} cannot be read: {error}", file.display())))?;
+    Ok(wrongs(&text))
 }
 
 /// The profile of this name: the user's own, else the one built in.

@@ -1,19 +1,23 @@
 //! Owns: the kind `rest`: any service that lists, gets, makes, changes and deletes JSON records over HTTP, as a profile describes it.
 //! Must never know: any service by name.
 
+mod answers;
 pub mod catalog;
+mod fields;
+mod limits;
 mod page;
 mod pointer;
 mod profile;
 mod rows;
 mod send;
 mod template;
+mod walk;
 
 use std::{path::Path, sync::OnceLock};
 
 use mingle_core::{
     record::Value,
-    replica::{Abilities, Action, Answer, Asked, Failure, From, Page, RemoteError},
+    replica::{Abilities, Action, Answer, Asked, Failure, From, Page, RemoteError, RowState},
 };
 use profile::{One, Profile};
 use reqwest::{
@@ -39,19 +43,31 @@ pub const KIND: Kind = Kind {
     open: |opening| Box::pin(open(opening)),
 };
 
-/// Of the name that a service gives us, so much is shown: it tells two accounts apart.
-const ACCOUNT_CHARS_SHOWN: usize = 24;
-
 /// One resource of one such service.
 struct Rest {
     profile: Profile,
     abilities: Abilities,
     url: Url,
     resource: String,
-    login: HeaderMap,
+    login: Login,
+    headers: HeaderMap,
+    quiet: limits::Quiet,
     means: Means,
     /// Who the service says we are.
     account: OnceLock<String>,
+}
+
+/// What shows who we are: headers, or a parameter of every address.
+#[derive(Default)]
+struct Login {
+    headers: HeaderMap,
+    query: Option<(String, secret::Fetched)>,
+}
+
+impl Login {
+    fn is_none(&self) -> bool {
+        self.headers.is_empty() && self.query.is_none()
+    }
 }
 
 fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Profile, Url), Problem> {
@@ -69,7 +85,7 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Profile, Url),
 
 fn look(settings: &RemoteSettings, config_dir: &Path) -> Result<Seen, Problem> {
     let (profile, _) = found(settings, config_dir)?;
-    Ok(Seen { abilities: profile.abilities(), mapping: profile.version.to_string() })
+    Ok(Seen { abilities: profile.abilities(), mapping: profile.version.to_string(), ways: profile.ways() })
 }
 
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
@@ -77,16 +93,23 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let (profile, url) = found(&settings, &means.config_dir).map_err(unfit)?;
     let login = login(&settings.auth, &means.config_dir).await?;
     let resource = resource.trim_matches('/').to_owned();
-    Ok(Box::new(Rest { abilities: profile.abilities(), profile, url, resource, login, means, account: OnceLock::new() }))
+    let headers = constant(&profile, &url)?;
+    let quiet = limits::Quiet::default();
+    let account = OnceLock::new();
+    Ok(Box::new(Rest { abilities: profile.abilities(), profile, url, resource, login, headers, quiet, means, account }))
 }
 
-/// The header that shows who we are.
-async fn login(auth: &Auth, config_dir: &Path) -> Result<HeaderMap, RemoteError> {
+/// What shows who we are.
+async fn login(auth: &Auth, config_dir: &Path) -> Result<Login, RemoteError> {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
-    let mut headers = HeaderMap::new();
-    let Some(from) = auth.secret() else { return Ok(headers) };
+    let mut login = Login::default();
+    let Some(from) = auth.secret() else { return Ok(login) };
     let secret = secret::fetch(from, config_dir).await?;
     let (name, value) = match auth {
+        Auth::Query { name, .. } => {
+            login.query = Some((name.clone(), secret));
+            return Ok(login);
+        }
         Auth::Basic { username, .. } => {
             ("authorization", format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{}", secret.reveal()))))
         }
@@ -97,7 +120,18 @@ async fn login(auth: &Auth, config_dir: &Path) -> Result<HeaderMap, RemoteError>
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| no())?;
     let mut value = HeaderValue::from_str(&value).map_err(|_| no())?;
     value.set_sensitive(true);
-    headers.insert(name, value);
+    login.headers.insert(name, value);
+    Ok(login)
+}
+
+/// The headers of every request.
+fn constant(profile: &Profile, url: &Url) -> Result<HeaderMap, RemoteError> {
+    let (origin, whole) = (url.origin().ascii_serialization(), url.as_str());
+    let mut headers = HeaderMap::new();
+    if let Ok(types) = HeaderValue::from_str(&profile.types.take.join(", ")) {
+        headers.insert("accept", types);
+    }
+    headers.extend(send::headers(&profile.headers, &[("origin", &origin), ("url", whole)])?);
     Ok(headers)
 }
 
@@ -132,22 +166,7 @@ impl Remote for Rest {
     }
 
     fn get<'a>(&'a self, remote_id: &'a str) -> Pending<'a, Result<Asked, RemoteError>> {
-        Box::pin(async move {
-            let one = &self.profile.get;
-            let url = self.below(&one.path, Some(remote_id))?;
-            let reply = self.ask(url).await?;
-            if self.profile.answers.gone.contains(&reply.status.as_u16()) {
-                return Ok(Asked::Gone);
-            }
-            if let Some(trouble) = self.trouble(&reply) {
-                return Err(trouble);
-            }
-            let row = self.row_of(one, &reply)?.ok_or_else(|| nonsense(&reply, "shows no record"))?;
-            if row.remote_id != remote_id {
-                return Err(nonsense(&reply, "answers with a record of another id"));
-            }
-            Ok(if row.state == mingle_core::replica::RowState::Gone { Asked::Gone } else { Asked::There(row) })
-        })
+        Box::pin(async move { self.looked_up(remote_id).await })
     }
 
     fn send<'a>(&'a self, action: &'a Action) -> Pending<'a, Answer> {
@@ -173,16 +192,17 @@ impl Rest {
             });
         }
         let body = self.json(&reply).map_err(|error| not(error.what))?;
-        match identify.pointer.find(&body) {
-            Some(Value::Text(text)) if *text == identify.equals => Ok((reply, body)),
-            Some(Value::Text(text)) => Err(not(format!("it says that it is {:?}", http::words(text)))),
+        match (identify.pointer.find(&body), &identify.equals) {
+            (Some(found), None) if *found != Value::Null => Ok((reply, body)),
+            (Some(Value::Text(text)), Some(equals)) if text == equals => Ok((reply, body)),
+            (Some(Value::Text(text)), _) => Err(not(format!("it says that it is {:?}", http::words(text)))),
             _ => Err(not(format!("{} is missing in what it says of itself", identify.pointer))),
         }
     }
 
     /// Notes who the service says we are. One that says nothing, though it would, does not take our login.
     fn known_as(&self, account: String, identify: &profile::Identify) -> Result<(), RemoteError> {
-        if identify.account.is_none() || self.login.is_empty() {
+        if identify.account.is_none() || self.login.is_none() {
             return Ok(());
         }
         if account.is_empty() {
@@ -197,7 +217,7 @@ impl Rest {
     async fn shown(&self, place: &profile::Place, greeting: &mut Greeting) -> Result<bool, RemoteError> {
         let reply = self.ask(self.below(&place.path, None)?).await?;
         if let Some(trouble) = self.trouble(&reply) {
-            return if trouble.kind == Failure::Denied { Ok(false) } else { Err(trouble) };
+            return if trouble.kind == Failure::Denied && !place.must_show { Ok(false) } else { Err(trouble) };
         }
         let body = self.json(&reply)?;
         greeting.server_time = reply.server_time();
@@ -208,19 +228,76 @@ impl Rest {
         Ok(true)
     }
 
+    async fn looked_up(&self, remote_id: &str) -> Result<Asked, RemoteError> {
+        let one = &self.profile.get;
+        // Before the record itself: what changes in between is then refused, not overwritten.
+        let revision = match &one.revision {
+            Some(revision) => {
+                let reply = self.ask(self.below(&revision.path, Some(remote_id))?).await?;
+                if self.gone(&reply).await? {
+                    return Ok(Asked::Gone);
+                }
+                if let Some(trouble) = self.trouble(&reply) {
+                    return Err(trouble);
+                }
+                let shown = reply.header(&revision.header).map(str::to_owned);
+                Some(shown.ok_or_else(|| nonsense(&reply, &format!("has no {} header", revision.header)))?)
+            }
+            None => None,
+        };
+        let reply = self.ask(self.address(one, Some(remote_id))?).await?;
+        if self.gone(&reply).await? {
+            return Ok(Asked::Gone);
+        }
+        if let Some(trouble) = self.trouble(&reply) {
+            return Err(trouble);
+        }
+        let row = match &one.rows {
+            Some(at) => {
+                let value = at.take(&mut self.json(&reply)?);
+                let value = value.ok_or_else(|| nonsense(&reply, &format!("has no rows at {at}")))?;
+                let listing = rows::rows(&self.profile.row, value);
+                let mut rows = listing.map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?.rows;
+                match (rows.pop(), rows.is_empty()) {
+                    (None, _) => return Ok(Asked::Gone),
+                    (row, true) => row,
+                    (Some(_), false) => return Err(nonsense(&reply, "lists several records under one id")),
+                }
+            }
+            None => self.row_of(one, &reply)?,
+        };
+        let mut row = row.ok_or_else(|| nonsense(&reply, "shows no record"))?;
+        if row.remote_id != remote_id {
+            return Err(nonsense(&reply, "answers with a record of another id"));
+        }
+        row.revision = row.revision.or(revision);
+        Ok(if row.state == RowState::Gone { Asked::Gone } else { Asked::There(row) })
+    }
+
     async fn ask(&self, url: Url) -> Result<Reply, RemoteError> {
         let request = self.request(Method::GET, url, HeaderMap::new(), None);
-        self.means.http.exchange(request).await.map_err(|lost| lost.error)
+        self.exchange(request).await.map_err(|lost| lost.error)
     }
 
     async fn tell(&self, method: Method, url: Url, headers: HeaderMap, body: Option<String>) -> Result<Reply, Lost> {
-        self.means.http.exchange(self.request(method, url, headers, body)).await
+        self.exchange(self.request(method, url, headers, body)).await
     }
 
-    fn request(&self, method: Method, url: Url, mut headers: HeaderMap, body: Option<String>) -> http::Request {
-        headers.extend(self.login.clone());
-        if let Ok(types) = HeaderValue::from_str(&self.profile.types.take.join(", ")) {
-            headers.insert("accept", types);
+    async fn exchange(&self, request: http::Request) -> Result<Reply, Lost> {
+        if let Some(until) = self.quiet.until((self.means.now)()) {
+            let what = format!("{} has no requests left for us", http::place(&self.url));
+            return Err(Lost { error: RemoteError::new(Failure::Throttled(Some(until)), what), sent: false });
+        }
+        let reply = self.means.http.exchange(request).await?;
+        self.quiet.heed(&self.profile.limits, &reply, (self.means.now)());
+        Ok(reply)
+    }
+
+    fn request(&self, method: Method, mut url: Url, mut headers: HeaderMap, body: Option<String>) -> http::Request {
+        headers.extend(self.headers.clone());
+        headers.extend(self.login.headers.clone());
+        if let Some((name, secret)) = &self.login.query {
+            url.query_pairs_mut().append_pair(name, secret.reveal());
         }
         if let (Some(_), Ok(of)) = (&body, HeaderValue::from_str(&self.profile.types.send)) {
             headers.insert("content-type", of);
@@ -228,10 +305,25 @@ impl Rest {
         http::Request { method, url, headers, body }
     }
 
+    /// The address of a request about one record, or of one that makes it.
+    fn address(&self, one: &One, id: Option<&str>) -> Result<Url, RemoteError> {
+        let mut url = self.below(&one.path, id)?;
+        let mut values = vec![("resource", self.resource.as_str())];
+        values.extend(id.map(|id| ("id", id)));
+        let filled: Vec<_> = one.query.iter().filter_map(|(name, value)| Some((name, value.fill(&values)?))).collect();
+        if !filled.is_empty() {
+            url.query_pairs_mut().extend_pairs(filled);
+        }
+        Ok(url)
+    }
+
     /// The address of a path below ours. Every value becomes whole segments: none can leave its place.
     fn below(&self, path: &Template, id: Option<&str>) -> Result<Url, RemoteError> {
         let cannot = |what: String| RemoteError::new(Failure::Nonsense, what);
         let mut url = self.url.clone();
+        if path.is_empty() {
+            return Ok(url);
+        }
         let mut segments = url.path_segments_mut().map_err(|()| cannot("the url has no path".into()))?;
         segments.pop_if_empty();
         for part in path.parts_of_path(&self.resource, id) {
@@ -243,22 +335,6 @@ impl Rest {
         }
         drop(segments);
         Ok(url)
-    }
-
-    /// What is wrong with an answer by its status, with the profile's hint where the resource is refused.
-    fn trouble(&self, reply: &Reply) -> Option<RemoteError> {
-        let mut trouble = reply.trouble((self.means.now)())?;
-        if let (Failure::Denied, Some(hint)) = (trouble.kind, &self.profile.denied_hint) {
-            let url = self.url.as_str().trim_end_matches('/');
-            trouble.hint = hint.fill(&[("url", url), ("resource", &self.resource)]);
-        }
-        if let (Failure::Denied, Some(account)) = (trouble.kind, self.account.get()) {
-            // To some services another password is another account, and all they can say is that it may not.
-            let account: String = http::words(account).chars().take(ACCOUNT_CHARS_SHOWN).collect();
-            let who = format!("the service takes us for {account:?}: if that is not you, the username or the password is wrong");
-            trouble.hint = Some(trouble.hint.map_or(who.clone(), |hint| format!("{who}; else {hint}")));
-        }
-        Some(trouble)
     }
 
     fn json(&self, reply: &Reply) -> Result<Value, RemoteError> {

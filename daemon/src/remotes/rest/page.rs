@@ -4,13 +4,15 @@
 use mingle_core::{
     record::Value,
     replica::{Failure, From, Page, RemoteError},
+    time::Timestamp,
 };
 use reqwest::Url;
 
 use super::{
     Rest, nonsense,
-    profile::{Next, Token},
-    rows,
+    profile::{Means, More, Next, Token},
+    rows::{self, Listing},
+    walk::{self, Step},
 };
 use crate::remotes::http::Reply;
 
@@ -20,7 +22,8 @@ impl Rest {
         let url = self.page_url(from, page, page_rows)?;
         let list = &self.profile.list;
         let sized = list.query.values().any(|value| value.names().any(|name| name == "page_rows"));
-        let reply = self.ask(url.clone()).await.map_err(|error| match error.kind {
+        let asked = if list.validates { self.asked_again(url.clone()).await } else { self.ask(url.clone()).await };
+        let reply = asked.map_err(|error| match error.kind {
             // Asked for fewer rows it would answer just the same.
             Failure::TooLarge if !sized => RemoteError::new(Failure::Nonsense, error.what)
                 .hint("the profile's list.query has no {page_rows}: where the service takes a number of rows, say how"),
@@ -28,29 +31,28 @@ impl Rest {
             _ => error,
         })?;
         if let (From::Token(_), Some(token)) = (from, &list.token)
-            && token.refused.contains(&reply.status.as_u16())
+            && self.means(&reply).map_or(token.refused.contains(&reply.status.as_u16()), |means| means == Means::TokenRefused)
         {
-            return Err(RemoteError::new(Failure::CheckpointRefused, "the remote no longer knows where we were"));
+            return Err(refused("the remote no longer knows where we were"));
         }
         if let Some(trouble) = self.trouble(&reply) {
             return Err(trouble);
         }
         let mut body = self.json(&reply)?;
-        let next = self.next(&reply, &body, page)?;
+        let next = self.next(&reply, &body)?;
         let value = list.rows.take(&mut body).ok_or_else(|| nonsense(&reply, &format!("has no rows at {}", list.rows)))?;
-        let rows = rows::rows(&self.profile.row, value).map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
+        let listing = rows::rows(&self.profile.row, value).map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
         let next = match next {
-            Forward::Key(key) => Some(key),
-            Forward::Count(_) if rows.is_empty() => None,
-            Forward::Count(count) => Some(count.after(rows.len()).to_string()),
+            Forward::Told(key) => Some(key),
+            Forward::Counted => self.counted(&reply, from, page, page_rows, &listing)?,
             Forward::End => None,
         };
         // Whoever follows it would never come to an end.
-        if next.is_some() && (next.as_deref() == page || next.as_deref() == Some(key_of(&url).as_str())) {
+        if next.is_some() && (next.as_deref() == page || next.as_deref() == Some(self.key_of(&url).as_str())) {
             return Err(nonsense(&reply, "says that its next page is the same page again"));
         }
         Ok(Page {
-            rows,
+            rows: listing.rows,
             next,
             token: list.token.as_ref().map(|token| self.token(token, from, &reply)).transpose()?.flatten(),
             server_time: reply.server_time(),
@@ -66,18 +68,34 @@ impl Rest {
         }
         let mut url = self.below(&list.path, None)?;
         let page_rows = page_rows.max(1).to_string();
-        let since = match from {
+        let mut since = match from {
             From::Start => None,
             From::Token(token) => Some(token.clone()),
-            From::Stamp(at) => self.profile.row.modified.as_ref().map(|stamp| rows::written(*at, stamp.form)),
+            From::Stamp(at) => self.since(*at),
         };
-        let first = match list.next {
-            Some(Next::Number(first) | Next::Offset(first)) => Some(first.to_string()),
-            _ => None,
-        };
-        let mut values = vec![("page_rows", page_rows.as_str())];
-        values.extend(since.as_deref().map(|since| ("since", since)));
-        values.extend(page.or(first.as_deref()).map(|page| ("page", page)));
+        let mut page = page.map(str::to_owned);
+        let mut after = None;
+        match list.next {
+            Some(Next::Number(first) | Next::Offset(first)) => page = page.or_else(|| Some(first.to_string())),
+            Some(Next::Stamp(first)) => match page.take() {
+                None => page = Some(first.to_string()),
+                Some(key) => {
+                    let step = step(&key)?;
+                    (since, page) = (self.since(step.at), Some(step.page.to_string()));
+                }
+            },
+            Some(Next::StampAndId) => match page.take() {
+                None => after = Some(String::new()),
+                Some(key) => {
+                    let (at, id) = place(&key)?;
+                    (since, after) = (self.written(at), Some(id.to_owned()));
+                }
+            },
+            _ => {}
+        }
+        let values =
+            [("page_rows", Some(&page_rows)), ("since", since.as_ref()), ("page", page.as_ref()), ("after", after.as_ref())];
+        let values: Vec<(&str, &str)> = values.into_iter().filter_map(|(name, value)| Some((name, value?.as_str()))).collect();
         let filled: Vec<_> = list.query.iter().filter_map(|(name, value)| Some((name, value.fill(&values)?))).collect();
         if !filled.is_empty() {
             url.query_pairs_mut().extend_pairs(filled);
@@ -86,20 +104,14 @@ impl Rest {
     }
 
     /// What an answer says of the next page.
-    fn next(&self, reply: &Reply, body: &Value, page: Option<&str>) -> Result<Forward, RemoteError> {
-        let count = |first: u64, by_rows: bool| {
-            let here = page.map_or(Some(first), |page| page.parse().ok());
-            here.map(|here| Forward::Count(Count { here, by_rows }))
-                .ok_or_else(|| RemoteError::new(Failure::CheckpointRefused, "the page kept from before is no number"))
-        };
+    fn next(&self, reply: &Reply, body: &Value) -> Result<Forward, RemoteError> {
         let address = match &self.profile.list.next {
             None => None,
-            Some(Next::Number(first)) => return count(*first, false),
-            Some(Next::Offset(first)) => return count(*first, true),
+            Some(Next::Number(_) | Next::Offset(_) | Next::Stamp(_) | Next::StampAndId) => return Ok(Forward::Counted),
             Some(Next::Cursor(at)) => {
                 return Ok(match at.find(body) {
-                    Some(Value::Text(key)) if !key.is_empty() => Forward::Key(key.clone()),
-                    Some(Value::Number(key)) => Forward::Key(key.text().to_owned()),
+                    Some(Value::Text(key)) if !key.is_empty() => Forward::Told(key.clone()),
+                    Some(Value::Number(key)) => Forward::Told(key.text().to_owned()),
                     _ => Forward::End,
                 });
             }
@@ -112,7 +124,90 @@ impl Rest {
         };
         let Some(address) = address else { return Ok(Forward::End) };
         let url = self.ours(&reply.url, &address).map_err(|why| nonsense(reply, &why))?;
-        Ok(Forward::Key(key_of(&url)))
+        Ok(Forward::Told(self.key_of(&url)))
+    }
+
+    /// What follows a page where the answer does not say it.
+    fn counted(
+        &self,
+        reply: &Reply,
+        from: &From,
+        page: Option<&str>,
+        page_rows: usize,
+        listing: &Listing,
+    ) -> Result<Option<String>, RemoteError> {
+        let list = &self.profile.list;
+        let more = match &list.more {
+            None => listing.count > 0,
+            Some(More::FullPage) => listing.count >= page_rows.max(1),
+            Some(More::Link(relation)) => reply.header("link").and_then(|links| link(links, relation)).is_some(),
+            Some(More::Header(name)) => reply.header(name).is_some(),
+        };
+        let more = more && listing.count > 0;
+        if let Some(Next::Stamp(first)) = list.next {
+            let last = if more { Some(self.last(reply, listing)?.0) } else { None };
+            let here = match (page, from) {
+                (Some(key), _) => Some(step(key)?),
+                (None, From::Stamp(at)) => Some(Step::from(*at, first)),
+                (None, _) => None,
+            };
+            let same = |a, b| self.written(a) == self.written(b);
+            return Ok(walk::after(here, first, last, same).map(|step| step.key()));
+        }
+        if !more {
+            return Ok(None);
+        }
+        let number = |text: &str| text.parse::<u64>().map_err(|_| refused("the page kept from before is no number"));
+        Ok(Some(match list.next {
+            Some(Next::Number(first)) => page.map_or(Ok(first), number)?.saturating_add(1).to_string(),
+            Some(Next::Offset(first)) => page.map_or(Ok(first), number)?.saturating_add(listing.count as u64).to_string(),
+            Some(Next::StampAndId) => {
+                let (last, id) = self.last(reply, listing)?;
+                if !id.chars().all(|one| one.is_ascii_alphanumeric() || "-_.:".contains(one)) {
+                    return Err(nonsense(reply, "has a row whose id cannot be asked after"));
+                }
+                format!("{}/{id}", last.unix_ms())
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// What stands for "at this stamp and later".
+    fn since(&self, at: Timestamp) -> Option<String> {
+        let grain = self.abilities.modified_grain.unwrap_or_default();
+        self.written(if self.profile.list.exclusive { at.minus(grain) } else { at })
+    }
+
+    /// A stamp as the service writes it.
+    fn written(&self, at: Timestamp) -> Option<String> {
+        self.profile.row.modified.as_ref().map(|stamp| rows::written(at, stamp.form))
+    }
+
+    /// Stamp and id of the last row, if rows come by stamp: only then does what follows it hold all that is left.
+    fn last<'a>(&self, reply: &Reply, listing: &'a Listing) -> Result<(Timestamp, &'a str), RemoteError> {
+        let wrong = |what: &str| Err(nonsense(reply, what));
+        match &listing.last {
+            None => wrong("has a row without a stamp, after which nothing can be asked for"),
+            Some(_) if !listing.by_stamp => wrong("does not list its rows by stamp, the oldest first"),
+            Some((at, id)) => Ok((*at, id)),
+        }
+    }
+
+    /// What is kept of an address: nothing that the settings say already, and no secret.
+    fn key_of(&self, url: &Url) -> String {
+        let mut url = url.clone();
+        if let Some((name, _)) = &self.login.query {
+            let rest: Vec<_> =
+                url.query_pairs().filter(|(key, _)| key != name).map(|(a, b)| (a.into_owned(), b.into_owned())).collect();
+            url.set_query(None);
+            if !rest.is_empty() {
+                url.query_pairs_mut().extend_pairs(rest);
+            }
+        }
+        match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        }
     }
 
     /// An address that a server gave us, if it is below our own: credentials go nowhere else.
@@ -139,29 +234,28 @@ impl Rest {
     }
 }
 
+/// What an answer says of what follows it.
 enum Forward {
+    /// Nothing does.
     End,
-    Key(String),
-    Count(Count),
+    /// This does.
+    Told(String),
+    /// Nothing: it is counted.
+    Counted,
 }
 
-struct Count {
-    here: u64,
-    by_rows: bool,
+/// A stamp, and what stands behind it, of a page kept from before.
+fn place(key: &str) -> Result<(Timestamp, &str), RemoteError> {
+    let parts = key.split_once('/').and_then(|(at, rest)| Some((Timestamp::from_unix_ms(at.parse().ok()?), rest)));
+    parts.ok_or_else(|| refused("the page kept from before is no place by stamp"))
 }
 
-impl Count {
-    fn after(&self, rows: usize) -> u64 {
-        self.here.saturating_add(if self.by_rows { rows as u64 } else { 1 })
-    }
+fn step(key: &str) -> Result<Step, RemoteError> {
+    Step::read(key).ok_or_else(|| refused("the page kept from before is no place by stamp"))
 }
 
-/// What is kept of an address: nothing that the settings say already.
-fn key_of(url: &Url) -> String {
-    match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    }
+fn refused(why: &str) -> RemoteError {
+    RemoteError::new(Failure::CheckpointRefused, why)
 }
 
 /// The address under a relation in a `Link` header (RFC 8288).

@@ -76,6 +76,19 @@ impl Pointer {
         }
     }
 
+    /// Puts a value there; objects that lead to it are made, and what stands in their place goes.
+    pub fn put(&self, value: &mut Value, what: Value) {
+        let mut here = value;
+        for token in &self.0 {
+            if !matches!(here, Value::Map(_)) {
+                *here = Value::Map(Props::new());
+            }
+            let Value::Map(props) = here else { return };
+            here = props.entry(token.clone()).or_insert(Value::Null);
+        }
+        *here = what;
+    }
+
     /// The value inside objects that lead to it.
     #[must_use]
     pub fn wrap(&self, value: Value) -> Value {
@@ -128,6 +141,11 @@ mod tests {
         check("/foo/bar/baz", None);
         for wrong in ["foo", "/~2", "/a~"] {
             assert!(Pointer::try_from(wrong.to_owned()).is_err(), "{wrong}");
+        }
+        let mut value = json::parse(r#"{"a":1,"b":{"c":2}}"#).unwrap();
+        for (at, expect) in [("/b/d", r#"{"a":1,"b":{"c":2,"d":true}}"#), ("/a/x", r#"{"a":{"x":true},"b":{"c":2,"d":true}}"#)] {
+            Pointer::try_from(at.to_owned()).unwrap().put(&mut value, Value::Bool(true));
+            assert_eq!(json::write_value(&value), expect, "{at}");
         }
         let wrapped = Pointer::try_from("/a/b".to_owned()).unwrap().wrap(Value::Bool(true));
         assert_eq!(json::write_value(&wrapped), r#"{"a":{"b":true}}"#);

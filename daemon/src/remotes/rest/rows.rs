@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 
 use mingle_core::{
-    record::{Props, Value},
+    record::Value,
     replica::{Row, RowState},
     time::Timestamp,
 };
 
-use super::profile::{RowShape, StampForm};
+use super::{
+    fields,
+    profile::{RowShape, StampForm},
+};
 use crate::json;
 
 /// Why a whole page is not usable, for a person: no content of it.
@@ -20,50 +23,81 @@ pub type Unusable = String;
 /// # Errors
 /// When it has no usable id: then nothing can be said of it, not even that it is bad.
 pub fn row(shape: &RowShape, mut value: Value) -> Result<Row, Unusable> {
+    if let Some(inner) = shape.spread.as_ref().and_then(|at| at.take(&mut value))
+        && let (Value::Map(inner), Value::Map(outer)) = (inner, &mut value)
+    {
+        outer.extend(inner);
+    }
     let id = shape.id.find(&value).and_then(word).filter(|id| !id.is_empty());
     let remote_id = id.ok_or_else(|| format!("a row has no id at {}", shape.id))?;
-    let deleted = shape.deleted.as_ref().and_then(|at| at.find(&value)) == Some(&Value::Bool(true));
+    let deleted = shape.deleted.as_ref().and_then(|at| at.find(&value)).is_some_and(|mark| is_deleted(shape, mark));
     let revision = shape.revision.as_ref().and_then(|at| at.find(&value)).and_then(word);
     let stamp = |stamp: &Option<super::profile::Stamp>| {
         let stamp = stamp.as_ref()?;
         moment(stamp.at.find(&value)?, stamp.form)
     };
     let (modified, created) = (stamp(&shape.modified), stamp(&shape.created));
-    for pointer in shape.pointers() {
-        pointer.take(&mut value);
-    }
     let state = match value {
         _ if deleted => RowState::Gone,
-        Value::Map(mut props) => {
-            props.retain(|name, _| !shape.besides.contains(name));
-            match shape.revision {
-                Some(ref at) if revision.is_none() => RowState::Unreadable(format!("it has no revision at {at}")),
-                _ => RowState::Live(props),
-            }
-        }
+        Value::Map(_) => match (&shape.revision, &revision) {
+            (Some(at), None) => RowState::Unreadable(format!("it has no revision at {at}")),
+            _ => match fields::read(shape, value) {
+                Ok(props) => RowState::Live(props),
+                Err(why) => RowState::Unreadable(why),
+            },
+        },
         other => RowState::Unreadable(format!("it is {}, not an object", json::kind(&other))),
     };
     Ok(Row { remote_id, revision, modified, created, state })
 }
 
-/// Reads the rows of a page. Of a row that comes twice the newer counts (the later one, where that cannot be told).
+fn is_deleted(shape: &RowShape, mark: &Value) -> bool {
+    match &shape.deleted_is {
+        None => *mark == Value::Bool(true),
+        Some(words) if words.is_empty() => !matches!(mark, Value::Null | Value::Bool(false)),
+        Some(words) => word(mark).is_some_and(|mark| words.contains(&mark)),
+    }
+}
+
+/// The rows of a page, and where it ends.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// The rows. Of one that came twice the newer (the later one, where that cannot be told).
+    pub rows: Vec<Row>,
+    /// How many came.
+    pub count: usize,
+    /// Stamp and id of the last one; none where it has no stamp.
+    pub last: Option<(Timestamp, String)>,
+    /// Each stamp is that of the row before it, or later.
+    pub by_stamp: bool,
+}
+
+/// Reads the rows of a page.
 ///
 /// # Errors
 /// When there is no list, or a row without an id in it.
-pub fn rows(shape: &RowShape, list: Value) -> Result<Vec<Row>, Unusable> {
+pub fn rows(shape: &RowShape, list: Value) -> Result<Listing, Unusable> {
     let Value::List(list) = list else {
         return Err(format!("{} stands where the rows should be", json::kind(&list)));
     };
-    let mut out: Vec<Row> = Vec::with_capacity(list.len());
+    let count = list.len();
+    let mut out = Listing { rows: Vec::with_capacity(count), count, last: None, by_stamp: true };
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for value in list {
+        let skipped = shape.skip.as_ref().and_then(|at| at.find(&value)).is_some_and(|there| *there != Value::Null);
         let row = row(shape, value)?;
+        let stamp = row.modified.map(|at| (at, row.remote_id.clone()));
+        out.by_stamp &= stamp.as_ref().map(|(at, _)| *at) >= out.last.as_ref().map(|(at, _)| *at);
+        out.last = stamp;
+        if skipped {
+            continue;
+        }
         match places.get(&row.remote_id) {
             None => {
-                places.insert(row.remote_id.clone(), out.len());
-                out.push(row);
+                places.insert(row.remote_id.clone(), out.rows.len());
+                out.rows.push(row);
             }
-            Some(at) if row.modified >= out[*at].modified => out[*at] = row,
+            Some(at) if row.modified >= out.rows[*at].modified => out.rows[*at] = row,
             Some(_) => {}
         }
     }
@@ -71,7 +105,7 @@ pub fn rows(shape: &RowShape, list: Value) -> Result<Vec<Row>, Unusable> {
 }
 
 /// A text, or a number as it is written: what ids and revisions may be.
-fn word(value: &Value) -> Option<String> {
+pub fn word(value: &Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.clone()),
         Value::Number(number) => Some(number.text().to_owned()),
@@ -83,7 +117,10 @@ fn moment(value: &Value, form: StampForm) -> Option<Timestamp> {
     let ms = match (form, value) {
         (StampForm::UnixMs, Value::Number(number)) => number.text().parse::<i64>().ok()?,
         (StampForm::UnixS, Value::Number(number)) => number.text().parse::<i64>().ok()?.checked_mul(1000)?,
-        (StampForm::Rfc3339, Value::Text(text)) => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
+        (StampForm::Dotted, Value::Text(text)) => {
+            format!("{}Z", text.replacen('.', "T", 1)).parse::<jiff::Timestamp>().ok()?.as_millisecond()
+        }
+        (StampForm::Rfc3339 | StampForm::Spaced, Value::Text(text)) => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
         _ => return None,
     };
     Some(Timestamp::from_unix_ms(ms))
@@ -92,27 +129,14 @@ fn moment(value: &Value, form: StampForm) -> Option<Timestamp> {
 /// A moment as the service writes it.
 #[must_use]
 pub fn written(at: Timestamp, form: StampForm) -> String {
+    // A moment that no calendar holds is as good as the beginning: more is read, nothing is missed.
+    let calendar = || jiff::Timestamp::from_millisecond(at.unix_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     match form {
         StampForm::UnixMs => at.unix_ms().to_string(),
         StampForm::UnixS => at.unix_ms().div_euclid(1000).to_string(),
-        // A moment that no calendar holds is as good as the beginning: more is read, nothing is missed.
-        StampForm::Rfc3339 => jiff::Timestamp::from_millisecond(at.unix_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string(),
-    }
-}
-
-/// The part of a record that is the service's business: what the profile names as its own never leaves us as data.
-#[must_use]
-pub fn data(shape: &RowShape, props: &Props) -> Props {
-    let mut value = Value::Map(props.clone());
-    for pointer in shape.pointers() {
-        pointer.take(&mut value);
-    }
-    match value {
-        Value::Map(mut props) => {
-            props.retain(|name, _| !shape.besides.contains(name));
-            props
-        }
-        _ => Props::new(),
+        StampForm::Rfc3339 => calendar().to_string(),
+        StampForm::Dotted => calendar().strftime("%Y-%m-%d.%H:%M:%S").to_string(),
+        StampForm::Spaced => calendar().strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
     }
 }
 
@@ -133,7 +157,7 @@ mod tests {
         let shape: RowShape = toml::from_str(SHAPE).unwrap();
         let shown = match rows(&shape, json::parse(list).unwrap()) {
             Err(why) => format!("! {why}"),
-            Ok(rows) => {
+            Ok(Listing { rows, .. }) => {
                 let show = |row: &Row| {
                     let state = match &row.state {
                         RowState::Live(props) => json::write(props),
@@ -181,6 +205,7 @@ mod tests {
     fn what_is_the_services_own_is_never_sent() {
         let shape: RowShape = toml::from_str(SHAPE).unwrap();
         let props = json::parse_object(r#"{"id":"x","n":1,"gone":true,"schema":2,"meta":{"rev":1,"by":"y"}}"#).unwrap();
-        assert_eq!(json::write(&data(&shape, &props)), r#"{"meta":{"by":"y"},"n":1}"#);
+        let props = props.into_iter().map(|(name, value)| (name, Some(value))).collect();
+        assert_eq!(json::write_value(&fields::sent(&shape, &props, false)), r#"{"meta":{"by":"y"},"n":1}"#);
     }
 }

@@ -5,41 +5,75 @@ use std::collections::BTreeMap;
 
 use mingle_core::{
     record::{Props, Value},
-    replica::{Action, Answer, Failure, Precondition, RemoteError, Row},
+    replica::{Action, Answer, Asked, Failure, Precondition, RemoteError},
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    Rest, nonsense,
-    profile::{One, Sends},
+    Rest, fields, nonsense,
+    pointer::Pointer,
+    profile::{Means, One, Sends, Templates},
     rows,
-    template::Template,
 };
 use crate::{
     json,
-    remotes::http::{self, Lost, Reply},
+    remotes::http::{Lost, Reply},
 };
+
+/// How a change is asked for, of which record, and what must still be so.
+type Way<'a> = (&'a One, Option<&'a str>, Option<&'a Precondition>);
 
 impl Rest {
     /// Sends a change once. A re-read that it asks for was done by [`crate::remotes::wrap::carry`].
     pub(super) async fn sent(&self, action: &Action) -> Answer {
         let (one, id, unless_moved) = match self.way(action) {
             Ok(way) => way,
-            Err(error) => return Answer::Unsent(error),
+            Err(answer) => return *answer,
         };
-        let (url, headers) = match self.below(&one.path, id).and_then(|url| Ok((url, headers(&one.headers, unless_moved)?))) {
+        let Some((now, later)) = self.bodies(one, action, id) else {
+            // Nothing of it can be set here: what the service has stands.
+            return Answer::Taken(None);
+        };
+        let answer = self.sent_once(one, action, id, unless_moved, now).await;
+        match (&answer, later, &self.profile.update) {
+            (Answer::Taken(Some(row)), Some(later), Some(update)) => {
+                let id = row.remote_id.clone();
+                match self.sent_once(update, action, Some(&id), None, Some(later)).await {
+                    Answer::Taken(Some(row)) => Answer::Taken(Some(row)),
+                    // It is made; what is missing of it shows in the row, and is the service's word.
+                    _ => answer,
+                }
+            }
+            _ => answer,
+        }
+    }
+
+    async fn sent_once(
+        &self,
+        one: &One,
+        action: &Action,
+        id: Option<&str>,
+        unless_moved: Option<&Precondition>,
+        body: Option<String>,
+    ) -> Answer {
+        let values: Vec<(&str, &str)> = match unless_moved {
+            Some(Precondition::Revision(revision)) => vec![("revision", revision)],
+            Some(Precondition::Reread(_) | Precondition::Shows(_)) | None => Vec::new(),
+        };
+        let request = self.address(one, id).and_then(|url| Ok((url, headers(&one.headers, &values)?)));
+        let (url, headers) = match request {
             Ok(both) => both,
             // What cannot be written as a request will not be sent, however often we try.
             Err(error) => return Answer::Refused(error.what),
         };
-        match self.tell(one.method.clone(), url, headers, self.body(one, action)).await {
-            Ok(reply) => self.answer(one, action, id, &reply),
+        match self.tell(one.method.clone(), url, headers, body).await {
+            Ok(reply) => self.answer(one, action, id, &reply).await,
             Err(Lost { error, sent: true }) => Answer::Unknown(error),
             Err(Lost { error, sent: false }) => Answer::Unsent(error),
         }
     }
 
-    fn way<'a>(&'a self, action: &'a Action) -> Result<(&'a One, Option<&'a str>, Option<&'a Precondition>), RemoteError> {
+    fn way<'a>(&'a self, action: &'a Action) -> Result<Way<'a>, Box<Answer>> {
         let profile = &self.profile;
         let (one, id, unless_moved) = match action {
             Action::Create { remote_id: None, .. } => (&profile.create, None, None),
@@ -48,29 +82,62 @@ impl Rest {
             Action::Delete { remote_id, unless_moved } => (&profile.delete, Some(remote_id.as_str()), Some(unless_moved)),
         };
         let one = one.as_ref().ok_or_else(|| {
-            RemoteError::new(Failure::Denied, format!("the profile of this remote has no way to {}", action.name()))
-                .hint("use direction = \"down\", or another profile")
+            let what = format!("the profile of this remote has no way to {}", action.name());
+            Box::new(match action {
+                // Such a service has records that stay: that concerns this one, not all.
+                Action::Delete { .. } if profile.update.is_some() => Answer::Refused(what),
+                _ => Answer::Unsent(RemoteError::new(Failure::Denied, what).hint("use direction = \"down\", or another profile")),
+            })
         })?;
         Ok((one, id, unless_moved))
     }
 
-    fn body(&self, one: &One, action: &Action) -> Option<String> {
+    /// What is sent, and what is sent with an update right after it. None: there is nothing to send.
+    fn bodies(&self, one: &One, action: &Action, id: Option<&str>) -> Option<(Option<String>, Option<String>)> {
         let shape = &self.profile.row;
-        let record = match (one.sends, action) {
-            (Sends::Nothing, _) | (_, Action::Delete { .. }) => return None,
-            (Sends::Patch, Action::Update { patch, .. }) => {
-                let patch = patch.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or(Value::Null)));
-                rows::data(shape, &patch.collect::<Props>())
+        let some = |props: &Props| props.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+        let (mut props, clears): (BTreeMap<String, Option<Value>>, bool) = match (one.sends, action) {
+            (Sends::Nothing, _) | (_, Action::Delete { .. }) => {
+                return Some((one.says.as_ref().map(json::write_value), None));
             }
-            (_, Action::Create { whole, .. } | Action::Update { whole, .. }) => rows::data(shape, whole),
+            (Sends::Patch, Action::Update { patch, .. }) => (patch.clone(), true),
+            (_, Action::Create { whole, .. } | Action::Update { whole, .. }) => (some(whole), false),
         };
-        Some(json::write_value(&one.body.wrap(Value::Map(record))))
+        let update = self.profile.update.as_ref();
+        let (later, now) = std::mem::take(&mut props).into_iter().partition(|(name, _)| one.later.contains(name));
+        let mut record = fields::sent(shape, &now, clears);
+        if clears && record == Value::Map(Props::new()) {
+            return None;
+        }
+        if let (Some(at), Some(id)) = (&one.id, id) {
+            at.put(&mut record, Value::Text(id.to_owned()));
+        }
+        let later = update.filter(|_| !later.is_empty()).map(|update| written(update, fields::sent(shape, &later, false)));
+        Some((Some(written(one, record)), later))
     }
 
-    fn answer(&self, one: &One, action: &Action, id: Option<&str>, reply: &Reply) -> Answer {
-        let (answers, status) = (&self.profile.answers, reply.status.as_u16());
+    /// The record that was made, whose id is all that the answer shows.
+    async fn made(&self, at: &Pointer, reply: &Reply) -> Answer {
+        let id = match self.json(reply).map(|body| at.find(&body).and_then(rows::word)) {
+            Ok(Some(id)) => id,
+            Ok(None) => return Answer::Unknown(nonsense(reply, &format!("shows no id at {at}"))),
+            Err(error) => return Answer::Unknown(error),
+        };
+        match self.looked_up(&id).await {
+            Ok(Asked::There(row)) => Answer::Taken(Some(row)),
+            Ok(Asked::Gone) => Answer::Unknown(nonsense(reply, "shows the id of a record that is not there")),
+            // It is made, and a listing has to find it: what it holds is not known.
+            Err(error) => Answer::Unknown(error),
+        }
+    }
+
+    async fn answer(&self, one: &One, action: &Action, id: Option<&str>, reply: &Reply) -> Answer {
+        let (answers, status, means) = (&self.profile.answers, reply.status.as_u16(), self.means(reply));
         let creates = matches!(action, Action::Create { .. });
-        if reply.status.is_success() {
+        if reply.status.is_success() && means.is_none() {
+            if let Some(made) = &one.made {
+                return self.made(made, reply).await;
+            }
             return match self.row_of(one, reply) {
                 Ok(Some(row)) if id.is_some_and(|id| id != row.remote_id) => {
                     Answer::Unknown(nonsense(reply, "answers with a record of another id"))
@@ -79,13 +146,25 @@ impl Rest {
                 Err(error) => Answer::Unknown(error),
             };
         }
-        if answers.stale.contains(&status) || (creates && answers.exists.contains(&status)) {
+        let (stale, exists) = match means {
+            Some(means) => (means == Means::Stale, means == Means::Exists),
+            None => (answers.stale.contains(&status), answers.exists.contains(&status)),
+        };
+        if stale || (creates && exists) {
             return Answer::Stale(self.present(reply, id));
         }
-        if !creates && answers.gone.contains(&status) {
-            return Answer::Gone;
+        if !creates {
+            match self.gone(reply).await {
+                Ok(true) => return Answer::Gone,
+                Ok(false) => {}
+                // It may be gone, and it may be hidden from us like all others: nothing was done.
+                Err(error) => return Answer::Unsent(error),
+            }
         }
         match self.trouble(reply) {
+            _ if means == Some(Means::Refused) => Answer::Refused(self.words(reply)),
+            // The profile knows that nothing was done.
+            Some(error) if matches!(means, Some(Means::Throttled | Means::NeedsLogin | Means::Denied)) => Answer::Unsent(error),
             // An account that may read may still not change this very record, and a create finds no place where the resource
             // is gone: the one concerns a record, the other everything.
             Some(error) if error.kind == Failure::Denied && status != 403 => Answer::Unsent(error),
@@ -96,33 +175,21 @@ impl Rest {
             _ => Answer::Refused(self.words(reply)),
         }
     }
-
-    /// The record as a refusal shows it.
-    fn present(&self, reply: &Reply, id: Option<&str>) -> Option<Row> {
-        let mut body = self.json(reply).ok()?;
-        let value = self.profile.answers.present.as_ref()?.take(&mut body)?;
-        rows::row(&self.profile.row, value).ok().filter(|row| id.is_none_or(|id| id == row.remote_id))
-    }
-
-    /// The remote's words for why it refuses.
-    fn words(&self, reply: &Reply) -> String {
-        let said = self.json(reply).ok().and_then(|body| match self.profile.answers.words.as_ref()?.find(&body) {
-            Some(Value::Text(text)) => Some(http::words(text)),
-            _ => None,
-        });
-        let said = said.map(|said| format!(": {said}")).unwrap_or_default();
-        format!("{} refuses it (HTTP {}){said}", http::place(&reply.url), reply.status.as_u16())
-    }
 }
 
-fn headers(templates: &BTreeMap<String, Template>, unless_moved: Option<&Precondition>) -> Result<HeaderMap, RemoteError> {
-    let values: Vec<(&str, &str)> = match unless_moved {
-        Some(Precondition::Revision(revision)) => vec![("revision", revision)],
-        Some(Precondition::Reread(_) | Precondition::Shows(_)) | None => Vec::new(),
-    };
+/// A record as a request carries it.
+fn written(one: &One, mut record: Value) -> String {
+    if let (Value::Map(record), Some(Value::Map(says))) = (&mut record, &one.says) {
+        record.extend(says.clone());
+    }
+    json::write_value(&one.body.wrap(record))
+}
+
+/// Templates of headers, filled; one without a value is left out.
+pub(super) fn headers(templates: &Templates, values: &[(&str, &str)]) -> Result<HeaderMap, RemoteError> {
     let mut headers = HeaderMap::new();
     for (name, template) in templates {
-        let Some(value) = template.fill(&values) else { continue };
+        let Some(value) = template.fill(values) else { continue };
         let cannot = || RemoteError::new(Failure::Nonsense, format!("what {name} should hold does not fit into a header"));
         headers.insert(
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| cannot())?,

@@ -55,6 +55,18 @@ impl Template {
         })
     }
 
+    /// Whether it is nothing at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this name is in it.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.names().any(|known| known == name)
+    }
+
     /// The text with values in place of names; none where one of them has no value.
     #[must_use]
     pub fn fill(&self, values: &[(&str, &str)]) -> Option<String> {

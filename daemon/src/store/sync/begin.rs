@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use mingle_core::{
     limits, planted,
-    replica::{Abilities, From as ListFrom},
+    replica::{Abilities, Cursor, From as ListFrom},
     run::{Mode, Order, Terms, checkpoint},
+    time::Timestamp,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -101,7 +102,8 @@ pub fn negotiate(
             tx.conn().prepare_cached("DELETE FROM m_link WHERE replica = ?1")?.execute([replica])?;
         }
     }
-    let slow = forget || order.mode != Mode::Fast || at.complete.as_deref() != Some(epoch);
+    let slow =
+        forget || order.mode != Mode::Fast || at.complete.as_deref() != Some(epoch) || whole_is_due(tx, &spec.name, abilities)?;
     terms.from = if slow { ListFrom::Start } else { checkpoint::start(at.watermark.as_ref(), abilities.cursor) };
     // A stopped run goes on where it was, unless something else is asked for now.
     let goes_on = |resume: &mingle_core::run::Resume| resume.from == terms.from || (!slow && resume.from == ListFrom::Start);
@@ -130,6 +132,24 @@ pub fn negotiate(
     }
     terms.ask = asked_again(tx, &ground)?;
     Ok((ground, terms))
+}
+
+/// Whether a remote that does not tell of deletes has to be listed whole again, to see what is missing.
+fn whole_is_due(tx: &Tx<'_>, sync: &str, abilities: &Abilities) -> Result<bool, StoreError> {
+    if abilities.tombstones || abilities.cursor == Cursor::None {
+        return Ok(false);
+    }
+    let last: Option<i64> = tx
+        .conn()
+        .prepare_cached(
+            "SELECT started FROM m_run WHERE sync = ?1 AND mode <> 'fast' AND status IN ('done', 'done_with_errors')
+             ORDER BY run DESC LIMIT 1",
+        )?
+        .query_row([sync], |row| row.get(0))
+        .optional()?;
+    let now = tx.now();
+    // One that lies ahead of us shows that the clock was set back: how long ago it was cannot be told.
+    Ok(last.map(Timestamp::from_unix_ms).is_none_or(|last| last > now || now.since(last) >= limits::WHOLE_LISTING_AFTER))
 }
 
 /// Rows that could not be applied are fetched by id in later runs, as are guarded deletes that someone wants asked for anew.
@@ -167,4 +187,58 @@ pub fn recover(tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
     syncs.sort();
     syncs.dedup();
     Ok(syncs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mingle_core::{limits::WHOLE_LISTING_AFTER, record::Carried};
+
+    use super::*;
+    use crate::store::{Class, testing::*};
+
+    #[test]
+    fn a_remote_that_tells_of_no_deletes_is_listed_whole_now_and_then() {
+        let stamp = Cursor::Stamp { overlap: Duration::from_secs(5) };
+        #[track_caller]
+        fn check(cursor: Cursor, tombstones: bool, runs: &[(&'static str, &'static str, Timestamp)], due: bool) {
+            let store = memory();
+            for (mode, status, started) in runs {
+                let row = format!(
+                    "INSERT INTO m_run (id, sync, status, mode, trigger, started) VALUES ('r-{}', 's', '{status}', '{mode}', 'every', {})",
+                    started.unix_ms(),
+                    started.unix_ms()
+                );
+                sql(&store, row.leak()).unwrap();
+            }
+            let abilities = Abilities {
+                cursor,
+                tombstones,
+                strong_revision: false,
+                conditional: false,
+                client_ids: None,
+                carried: Carried::All,
+                modified_grain: None,
+                writes: true,
+                deletes: true,
+                errands_max: 1,
+                page_rows: 1,
+            };
+            let said = store.write_blocking(Class::Background, NOW, move |tx| whole_is_due(tx, "s", &abilities)).unwrap();
+            assert_eq!(said, due, "{cursor:?} {runs:?}");
+        }
+        let long_ago = NOW.minus(WHOLE_LISTING_AFTER);
+        let lately = long_ago.plus(Duration::from_secs(1));
+        check(stamp, false, &[], true);
+        check(stamp, false, &[("slow", "done", lately)], false);
+        check(stamp, false, &[("slow", "done", long_ago)], true);
+        check(stamp, false, &[("slow", "done", long_ago), ("fast", "done", lately)], true);
+        check(stamp, false, &[("slow", "done", long_ago), ("slow", "failed", lately)], true);
+        check(stamp, false, &[("slow", "done", long_ago), ("refresh", "done_with_errors", lately)], false);
+        check(stamp, false, &[("slow", "done", NOW.plus(Duration::from_secs(1)))], true);
+        check(stamp, true, &[("slow", "done", long_ago)], false);
+        check(Cursor::Token, false, &[("slow", "done", long_ago)], true);
+        check(Cursor::None, false, &[("slow", "done", long_ago)], false);
+    }
 }

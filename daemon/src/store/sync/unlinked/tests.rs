@@ -21,6 +21,7 @@ fn abilities() -> Abilities {
         carried: Carried::AllBut(BTreeSet::new()),
         modified_grain: None,
         writes: true,
+        deletes: true,
         errands_max: 1,
         page_rows: 100,
     }

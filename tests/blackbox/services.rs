@@ -1,0 +1,119 @@
+//! Owns: the same thin line as in `end_to_end.rs`, with services that promise less: both ways, merged, deletes found by absence.
+//! Must never know: how a profile describes them.
+
+use std::collections::BTreeMap;
+
+use mingle_tests::{
+    app::App,
+    daemon::{Daemon, Home},
+    servers::PocketBase,
+    trackers::{self, GitHub},
+};
+use serde_json::{Value, json};
+
+/// A daemon with a sync `notes` of a remote with a token.
+fn with(profile: &str, url: &str, token: &str, resource: &str) -> (Daemon, App) {
+    let config = format!(
+        "[remote.far]\nkind = \"rest\"\nprofile = \"{profile}\"\nurl = \"{url}\"\n\
+         auth = {{ type = \"bearer\", token = {{ file = \"far.secret\" }} }}\n\n\
+         [sync.notes]\ncollection = \"notes\"\nremote = \"far\"\nresource = \"{resource}\"\ndirection = \"both\"\n\
+         on_start = false\non_change = false\n"
+    );
+    let home = Home::new(Some(&config));
+    home.write("far.secret", token);
+    let daemon = home.start();
+    let app = daemon.app("tester");
+    (daemon, app)
+}
+
+/// The record with this value at `at`, and its id.
+#[track_caller]
+fn found(app: &mut App, at: &str, value: &str) -> (String, Value) {
+    let all = app.all("notes");
+    let found = all.iter().find(|(_, record)| record[at] == value);
+    let (id, record) = found.unwrap_or_else(|| panic!("no record with {at} = {value}: {all:?}"));
+    (id.clone(), record.clone())
+}
+
+#[test]
+fn pocketbase_syncs_both_ways_and_its_deletes_are_found() {
+    let server = PocketBase::shared();
+    let fields =
+        json!([{ "name": "title", "type": "text" }, { "name": "count", "type": "number" }, { "name": "done", "type": "bool" }]);
+    let resource = server.collection(&fields);
+    let (daemon, mut app) = with("pocketbase", &server.url, &server.token, &resource);
+    for n in 0..5 {
+        app.put("notes", &format!("n{n}"), &json!({ "title": format!("ours {n}"), "count": n }));
+        server.put(&resource, &format!("theirs{n:0>9}"), &json!({ "title": format!("theirs {n}"), "done": true }));
+    }
+    app.sync("notes", "done");
+    let titles = |records: BTreeMap<String, Value>| {
+        let mut all: Vec<_> = records.into_values().map(|record| record.to_string()).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(titles(app.all("notes")), titles(server.list(&resource)));
+    assert_eq!(app.all("notes").len(), 10);
+    // The service's own form of our value came back.
+    assert_eq!(found(&mut app, "title", "ours 3").1, json!({ "title": "ours 3", "count": 3, "done": false }));
+
+    // Both sides edit the same record, each its own property.
+    let (ours, _) = found(&mut app, "title", "theirs 1");
+    server.put(&resource, "theirs000000001", &json!({ "title": "theirs 1", "done": true, "count": 7 }));
+    app.patch("notes", &ours, &json!({ "title": "both 1" }));
+    app.sync("notes", "done");
+    assert_eq!(server.list(&resource)["theirs000000001"], json!({ "title": "both 1", "done": true, "count": 7 }));
+    assert_eq!(found(&mut app, "title", "both 1").1["count"], 7);
+
+    // Deletes: ours at once, theirs with the next whole listing.
+    let (gone, _) = found(&mut app, "title", "ours 0");
+    app.delete("notes", &gone);
+    server.delete(&resource, "theirs000000002");
+    app.sync("notes", "done");
+    assert_eq!(server.list(&resource).len(), 8);
+    daemon.says(0, &["sync", "notes", "--mode", "slow"]);
+    assert_eq!(titles(app.all("notes")), titles(server.list(&resource)));
+    let row = app.sync("notes", "done");
+    assert_eq!((&row["up"], &row["down"], &row["result"]), (&json!(0), &json!(0), &json!("no_new_data")), "{row}");
+    let shown = daemon.says(0, &["remote", "show", "far"]);
+    assert!(shown.contains("client_ids") && shown.contains("by stamp and id"), "{shown}");
+}
+
+#[test]
+fn issues_are_edited_on_a_train_and_nothing_is_asked_twice() {
+    let server = GitHub::start();
+    for n in 0..3 {
+        server.open(&json!({ "title": format!("issue {n}"), "labels": ["bug"] }));
+    }
+    server.open_pull("not an issue");
+    let (daemon, mut app) = with("github-issues", &server.url, trackers::TOKEN, "issues");
+    app.sync("notes", "done");
+    assert_eq!(app.all("notes").len(), 3);
+    let (id, record) = found(&mut app, "title", "issue 1");
+    assert_eq!((&record["labels"], &record["state"], &record["author"]), (&json!(["bug"]), &json!("open"), &json!("you")));
+
+    // Without a network: close one, open one that is closed already, delete one.
+    app.patch("notes", &id, &json!({ "state": "closed", "labels": ["bug", "fixed"] }));
+    app.put("notes", "new", &json!({ "title": "from the train", "state": "closed", "state_reason": "not_planned" }));
+    let (unwanted, _) = found(&mut app, "title", "issue 2");
+    server.edit(2, &json!({ "body": "seen in the wild" }));
+    app.delete("notes", &unwanted);
+    app.sync("notes", "done_with_errors");
+    let issues = server.issues();
+    assert_eq!((&issues[&2]["state"], &issues[&2]["body"]), (&json!("closed"), &json!("seen in the wild")));
+    assert_eq!(issues[&2]["labels"].as_array().map(Vec::len), Some(2));
+    assert_eq!((&issues[&5]["title"], &issues[&5]["state_reason"]), (&json!("from the train"), &json!("not_planned")));
+    assert_eq!(found(&mut app, "title", "from the train").1["number"], 5);
+    assert_eq!(app.get("notes", &id).expect("an issue")["body"], "seen in the wild");
+    // It has no way to delete: that is kept for a person, and the issue stays.
+    assert_eq!(issues.len(), 4);
+    let said = daemon.says(0, &["rejection", "list"]);
+    assert!(said.contains("no way to delete"), "{said}");
+
+    // Nothing changed: the repository is looked at, the listing is answered with 304.
+    app.sync("notes", "done_with_errors");
+    let _ = server.log();
+    app.sync("notes", "done_with_errors");
+    let log = server.log();
+    assert!(log.iter().any(|line| line.ends_with(" 304")) && log.len() <= 3, "{log:?}");
+}
