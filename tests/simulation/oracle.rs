@@ -158,6 +158,17 @@ impl History {
         wrong
     }
 
+    /// What must not be even on the way: a record that an app deleted is back, or one of the truth is there twice.
+    pub fn check_meanwhile(&self, found: &Found, terms: Terms) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let truth = Found { truth: found.truth.clone(), rejected: found.rejected.clone(), ..Found::default() };
+        self.doubles(&truth, &mut wrong);
+        let apps = Self { ends: self.ends.iter().filter(|end| end.who == Who::App).cloned().collect(), ..Self::default() };
+        let apps = Self { revived: self.revived.clone(), ..apps };
+        apps.resurrected(found, terms, &mut wrong);
+        wrong
+    }
+
     fn doubles(&self, found: &Found, wrong: &mut Vec<String>) {
         let count = |records: &[Props]| {
             let mut counts = BTreeMap::<String, usize>::new();

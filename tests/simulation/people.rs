@@ -11,7 +11,8 @@ use mingled::json;
 use crate::{
     chance::Chance,
     fake::lock,
-    oracle::{History, Who},
+    found,
+    oracle::{History, Terms, Who},
     trace,
     words::{self, KEY, PROPERTIES},
     world::{COLLECTION, World},
@@ -211,6 +212,14 @@ impl People {
                 self.wrong.push(format!("said to be there: {remote_id}.{name}={value}, which service {at} never had"));
             }
         }
+    }
+
+    /// Looks whether a record is there that must not be, while everything is still going on.
+    pub fn look_around(&mut self, world: &World, terms: Terms) {
+        if world.looks_for_creates() {
+            return;
+        }
+        self.wrong.extend(self.history.check_meanwhile(&found::found(world, &self.keys), terms));
     }
 
     /// A colleague does something at a service.

@@ -6,6 +6,7 @@
 
 mod answers;
 mod decisions;
+mod outcome;
 mod rows;
 mod runs;
 mod script;

@@ -143,6 +143,7 @@ fn one(world: &mut World, people: &mut People, terms: &mut Terms, what: Move, ch
             if !terms.restored {
                 people.ask_what_is_there(world);
             }
+            people.look_around(world, *terms);
         }
         Move::App => people.app(world, chance),
         Move::Colleague => people.colleague(world, chance, service),

@@ -393,6 +393,12 @@ impl World {
         self.store.read(|reader| Ok(reader.query_row(sql, [remote_id], |row| row.get(0))?)).expect("the store reads")
     }
 
+    /// Whether a create is in doubt that any new row may be: until it is found or told as a rejection, the row may stand beside it.
+    pub fn looks_for_creates(&self) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE base = 2 AND sent IS NOT NULL AND remote_id IS NULL)";
+        self.store.read(|reader| Ok(reader.query_row(sql, (), |row| row.get(0))?)).expect("the store reads")
+    }
+
     /// Live records whose present state a service is said to have, by no rule or open question of the store's: service, remote id,
     /// properties.
     pub fn confirmed(&self) -> Vec<(usize, String, Props)> {

@@ -55,7 +55,7 @@ pub const ALL: &[(&str, Finder)] = &[
     ("Date as watermark", Simulation),
     // run: the watermark is what a listing had seen when it ended.
     ("watermark of the listing's end", Tables),
-    // run: a batch saves the position after its page.
+    // run: a batch that was cut short saves the position after its page.
     ("stop saves the next page's cursor", Simulation),
     // run: a batch's position is committed before the batch.
     ("checkpoint before batch", Simulation),
