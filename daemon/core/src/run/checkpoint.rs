@@ -65,15 +65,29 @@ pub fn start(watermark: Option<&Watermark>, cursor: Cursor) -> From {
     }
 }
 
+/// A step of what is taken off a watermark: where nothing changed, the next question has to be the same to the letter, or no service
+/// could say "not modified".
+const STEP: Duration = Duration::from_secs(10);
+
+/// Shorter listings are within the slack of every overlap.
+const SHORT: Duration = Duration::from_secs(1);
+
+fn whole_steps(took: Duration) -> Duration {
+    if took < SHORT {
+        return Duration::ZERO;
+    }
+    STEP * u32::try_from(took.as_millis().div_ceil(STEP.as_millis())).unwrap_or(u32::MAX)
+}
+
 impl Watermark {
-    /// The same, less the time that the listing took. The clock of the stamps showed at least the newest stamp seen when the listing
+    /// The same, less the time that the listing took, in whole steps. The clock of the stamps showed at least the newest stamp seen when the listing
     /// ended, so it showed that much less when it began: whatever changed since then comes again, also where `Date` runs ahead of the
     /// stamps and a row that changed meanwhile was the newest seen (a simulated edit was stepped over that way).
     #[must_use]
     pub fn before(&self, took: Duration) -> Self {
         match self {
             Self::Stamp(_) if planted::is("watermark of the listing's end") => self.clone(),
-            Self::Stamp(stamp) => Self::Stamp(stamp.minus(took)),
+            Self::Stamp(stamp) => Self::Stamp(stamp.minus(whole_steps(took))),
             Self::Token(_) => self.clone(),
         }
     }
