@@ -102,6 +102,9 @@ impl PocketBase {
         let mut fields = fields.as_array().expect("a list of fields").clone();
         fields.push(json!({ "name": "created", "type": "autodate", "onCreate": true }));
         fields.push(json!({ "name": "updated", "type": "autodate", "onCreate": true, "onUpdate": true }));
+        // Collections that are made at the same time hide each other from its cache.
+        static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
         self.must("POST", "collections", Some(&json!({ "name": name, "type": "base", "fields": fields })));
     }
 
