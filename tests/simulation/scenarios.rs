@@ -47,6 +47,7 @@ const BESIDE: &[(u32, &str, &str)] = &[
     (11, "daemon/src/store/write/tests.rs", "a_write_for_another_instance_is_stale"),
     (11, "daemon/src/store/cursor.rs", "a_cursor_reads_as_it_was_written_and_only_where_it_belongs"),
     (11, "daemon/src/store/hand/tests.rs", "what_was_acknowledged_is_there_after_any_end"),
+    (11, "tests/blackbox/copies.rs", "a_backup_under_load_restores_to_a_whole_store"),
     // Tombstones stay until all have passed.
     (15, "daemon/src/store/purge/tests.rs", "a_tombstone_stays_until_all_have_passed_and_its_time_is_over"),
     // Inferred deletes pass a guard.
@@ -72,7 +73,6 @@ const BESIDE: &[(u32, &str, &str)] = &[
 const NOT_BUILT: &[(u32, &str)] = &[
     (3, "mirror, home: two places for new records are refused by the configuration"),
     (4, "recover: links of a renamed remote"),
-    (11, "restore"),
     (13, "aliases of two records that prove to be one"),
     (19, "slow push, push_truth, pull_truth: sessions"),
     (21, "references between records"),

@@ -1,7 +1,7 @@
 //! Owns: traces in which an answer is lost, late, thin or of the service's own form. Must never know: rules between two people.
 
 use mingle_core::{
-    ask::{Refusal, RunMode, Write},
+    ask::{Refusal, RunMode, WaitState, Write},
     record::Props,
 };
 use mingled::json;
@@ -18,6 +18,7 @@ named!(
     h01_nor_does_one_after_the_truth_returned_to_what_it_was,
     h02_what_a_service_does_not_have_is_no_absence,
     h02_nor_is_what_an_answer_does_not_show,
+    h02_nor_is_an_edit_made_while_an_upload_is_under_way_there_with_it,
     h07_a_stale_listing_does_not_undo_our_own_write,
     h08_the_same_stamp_is_not_the_same_content,
     h08_nor_does_it_let_us_overwrite_anybody,
@@ -105,10 +106,35 @@ fn h02_nor_is_what_an_answer_does_not_show() {
 }
 
 #[test]
+fn h02_nor_is_an_edit_made_while_an_upload_is_under_way_there_with_it() {
+    everywhere(|script| {
+        script.colleague_makes("k1", "a=a1 b=b1");
+        script.syncs();
+        script.passes(2_000);
+        script.app_sets("k1", "a=a2");
+        script.syncs_until_taken(1);
+        let token = script.app_sets("k1", "b=b2 c=c2");
+        script.goes_on_until("the rest is there", |script| {
+            let there = script.at_service(0, "k1").1.contains_key("c");
+            if !there {
+                script.wait_says(&token, WaitState::Pending);
+            }
+            there
+        });
+        script.rests();
+        script.both_are("k1", "a=a2 b=b2 c=c2");
+        script.wait_says(&token, WaitState::Done);
+        script.heals();
+        script.conflicts_are(&[]);
+    });
+}
+
+#[test]
 fn h07_a_stale_listing_does_not_undo_our_own_write() {
     everywhere(|script| {
         let id = script.colleague_makes("k1", "a=a1");
         script.syncs();
+        script.passes(2_000);
         script.app_sets("k1", "a=a2");
         script.syncs();
         script.shows_late(&id, 20_000);

@@ -9,6 +9,7 @@ use super::{able, careless, named, plain, script::play, with};
 
 named!(
     h09_a_clock_that_leads_steps_over_nothing,
+    h09_nor_does_one_over_what_shows_late,
     h35_what_another_remote_brought_makes_a_sync_due,
     h35_and_what_it_brought_itself_does_not,
     h38_a_run_that_a_crash_stopped_is_due_at_once,
@@ -35,6 +36,25 @@ fn h09_a_clock_that_leads_steps_over_nothing() {
             script.heals();
         });
     }
+}
+
+#[test]
+fn h09_nor_does_one_over_what_shows_late() {
+    play(&plain(), |script| {
+        script.colleague_makes("k1", "a=a1");
+        script.syncs();
+        script.passes(20_000);
+        let late = script.colleague_makes("k2", "a=a1");
+        script.shows_late(&late, 3_000);
+        script.passes(2_000);
+        script.colleague_makes("k3", "a=a1");
+        script.syncs();
+        script.counts_are(2, 3);
+        script.passes(2_000);
+        script.syncs();
+        script.both_are("k2", "a=a1");
+        script.heals();
+    });
 }
 
 fn on_change() -> Option<OnChange> {
