@@ -8,6 +8,7 @@ pub mod python;
 pub mod rest_server;
 pub mod servers;
 pub mod systemd;
+pub mod tally;
 pub mod trackers;
 pub mod trap;
 pub mod wait;

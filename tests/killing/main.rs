@@ -13,6 +13,7 @@ use mingle_tests::{
     chance::Chance,
     daemon::{Daemon, Home},
     rest_server::{Options, RestServer},
+    tally,
     wait::{self, Times, Watch, until, until_within},
 };
 use rusqlite::Connection;
@@ -144,6 +145,7 @@ fn an_acknowledged_write_survives_kill_9() {
     let kills = std::env::var("MINGLE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
     let (report, server, mut daemon) = kill(kills, None, false);
     eprintln!("killing: {}", report.told());
+    tally::tell("kills", report.kills, u64::try_from(report.lost.len()).unwrap_or(u64::MAX));
     assert!(report.lost.is_empty(), "{:#?}", report.lost);
     assert!(report.hit * 2 >= report.kills, "too few kills hit anything: {}", report.told());
 
