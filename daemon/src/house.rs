@@ -148,15 +148,7 @@ impl House {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let written = self.0.store.write(Class::Interactive, clock::now(), work);
-        Box::pin(async move {
-            written.await.map_err(|error| {
-                if !matches!(error, StoreError::Refused(_)) {
-                    tracing::warn!(%error, "a write failed");
-                }
-                Refusal::from(error)
-            })
-        })
+        told(self.0.store.write(Class::Interactive, clock::now(), work))
     }
 
     fn ask(&self, ask: Ask) -> Later<Answer> {
@@ -249,6 +241,18 @@ impl House {
             rejections: counts.rejections,
         })
     }
+}
+
+/// The outcome of a write, as apps are told.
+fn told<T: Send + 'static>(written: impl Future<Output = Result<T, StoreError>> + Send + 'static) -> Later<T> {
+    Box::pin(async move {
+        written.await.map_err(|error| {
+            if !matches!(error, StoreError::Refused(_)) {
+                tracing::warn!(%error, "a write failed");
+            }
+            Refusal::from(error)
+        })
+    })
 }
 
 /// Tells the loop that nobody waits any more, when the waiting ends in whatever way.
@@ -385,6 +389,9 @@ impl Door for House {
 
     fn write(&self, writer: Writer, writes: Vec<Write>) -> Later<Written> {
         match store::prepare(writer, writes) {
+            Ok(prepared) if prepared.is_small() => {
+                told(self.0.store.write_small(clock::now(), move |tx| store::apply(tx, &prepared)))
+            }
             Ok(prepared) => self.decide(move |tx| store::apply(tx, &prepared)),
             Err(refusal) => Box::pin(async move { Err(refusal) }),
         }

@@ -38,7 +38,7 @@ use crate::{
     remotes::{Means, http},
     signals::Signal,
     start::Started,
-    store::{Class, Options, Origin, Store, marks},
+    store::{Class, Commits, Options, Origin, Store, marks},
 };
 
 mod reloading;
@@ -150,9 +150,10 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         Ok(orphaned) => office.tell_orphaned(&orphaned),
         Err(error) => tracing::warn!(%error, "whether syncs that are gone left changes behind is not known"),
     }
+    office.listen_for_what_is_sent();
     office.ring_for_crons();
     let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
-    let listening = tokio::spawn(listen_to_commits(store.clone(), inbox.clone()));
+    let listening = tokio::spawn(listen_to_commits(store.commits(), inbox.clone()));
     let ringing = tokio::spawn(listen_to_bells(bells, inbox.clone()));
     let socket = match &started.inherited.apps {
         Some(fd) => Socket::inherited(fd.try_clone().context("failed to take the socket over")?, Access::Owner)
@@ -222,8 +223,7 @@ fn status_socket(started: &Started, house: &House) -> Option<Socket> {
 }
 
 /// What commits changed, as events: syncs that send hear of every change that their own replica did not bring.
-async fn listen_to_commits(store: Store, inbox: mpsc::Sender<Letter>) {
-    let commits = store.commits();
+async fn listen_to_commits(commits: Commits, inbox: mpsc::Sender<Letter>) {
     loop {
         for (collection, origins) in commits.next().await {
             for origin in origins {
@@ -427,6 +427,12 @@ impl Office {
                 tracing::warn!(%error, "the history row of a run that never began was not written");
             }
         });
+    }
+
+    /// Commits to collections that no sync sends wake nobody.
+    fn listen_for_what_is_sent(&self) {
+        let sent = self.config.syncs.values().filter(|sync| sync.direction.is_up()).map(|sync| sync.collection.clone());
+        self.store.commits().listen_for(sent.collect());
     }
 
     fn ring_for_crons(&mut self) {

@@ -266,7 +266,7 @@ fn a_store_of_a_newer_mingle_is_refused_and_left_alone() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("newer"), "{:?}: {said}", output.status);
     assert_eq!(fs::read(daemon.store()).expect("the store"), before);
-    in_store(&daemon.store(), "PRAGMA user_version = 1");
+    in_store(&daemon.store(), "PRAGMA user_version = 2");
 }
 
 #[test]

@@ -109,6 +109,7 @@ impl Office {
         self.syncs = syncs;
         let number = self.setup.borrow().number + 1;
         self.setup.send_replace(Arc::new(Setup::new(number, Arc::clone(&self.config), &self.means)));
+        self.listen_for_what_is_sent();
         self.handle(Event::Defined(defined));
         for remote in remotes {
             self.handle(Event::LoginChanged(remote));

@@ -19,6 +19,7 @@ use rusqlite::{
 use super::{
     error::StoreError,
     ids::{Ids, Maker},
+    ledger::HEAD,
     open::{self, Options},
     place, schema,
 };
@@ -117,7 +118,8 @@ fn copy(source: &Connection, to: &Path) -> Result<Connection, StoreError> {
 /// Looks at the copy as a whole, and presses it onto the disk.
 fn finish(conn: Connection, path: &Path) -> Result<Copied, StoreError> {
     open::sound(&conn)?;
-    let (instance, seq) = conn.query_row("SELECT instance, seq FROM m_store", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (instance, seq) =
+        conn.query_row(&format!("SELECT instance, {HEAD} FROM m_store"), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let records = conn.query_row("SELECT count(*) FROM m_record WHERE state = 0", [], |row| row.get(0))?;
     conn.close().map_err(|(_, error)| StoreError::from(error))?;
     let file = fs::File::open(path).and_then(|file| file.sync_all().map(|()| file)).map_err(|error| failed(path, &error))?;

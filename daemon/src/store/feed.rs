@@ -10,7 +10,7 @@ use mingle_core::{
 };
 use rusqlite::{Rows, fallible_streaming_iterator::FallibleStreamingIterator as _, types::ValueRef};
 
-use super::{error::StoreError, limits, reader::Reader, record::State};
+use super::{error::StoreError, ledger::HEAD, limits, reader::Reader, record::State};
 
 /// Marks a cursor of a first reading below the horizon. Numbers stay below 2^53, so that JSON readers keep them exact.
 const FIRST_READING: u64 = 1 << 52;
@@ -23,8 +23,9 @@ const SEQ_BITS: u64 = 40;
 /// # Errors
 /// [`mingle_core::ask::Refusal::NotFound`] for a collection that is not there.
 pub fn changes(reader: &Reader<'_>, since: &Since) -> Result<Changes, StoreError> {
-    let (head, horizon): (u64, u64) =
-        reader.prepare_cached("SELECT seq, horizon FROM m_store")?.query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (head, horizon): (u64, u64) = reader
+        .prepare_cached(&format!("SELECT {HEAD}, horizon FROM m_store"))?
+        .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let position = position(since, reader.instance(), head, horizon);
     let collections = scope(reader, &since.scope)?;
     let sql = if since.data { WITH_DATA } else { WITHOUT_DATA };

@@ -1,4 +1,4 @@
-//! Owns: the one hand that writes: a group of jobs as one transaction, a savepoint each, one commit, answers after it; and what
+//! Owns: the one hand that writes: a group of jobs as one transaction, a savepoint where one may fail half done, one commit, answers after it; and what
 //! happens when the disk fails. Must never know: which thread it is on, what the jobs do.
 
 use std::{
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::{
     error::StoreError,
+    ledger::HEAD,
     limits,
     news::News,
     open::{self, Options},
@@ -28,6 +29,8 @@ use super::{
 pub(super) trait Job: Send {
     /// When it was given.
     fn now(&self) -> Timestamp;
+    /// Whether it may fail after its first change: then it has a savepoint of its own.
+    fn is_guarded(&self) -> bool;
     /// Does it, and keeps what it returns; what went wrong, where its savepoint is not to be kept.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Failed>;
     /// Tells who waits: what it returned, or why its transaction did not come to be.
@@ -47,6 +50,7 @@ pub(super) enum Failed {
 /// A job made of a closure.
 pub(super) struct Task<T, F> {
     pub now: Timestamp,
+    pub guarded: bool,
     pub work: Option<F>,
     pub result: Option<Result<T, StoreError>>,
     pub reply: oneshot::Sender<Result<T, StoreError>>,
@@ -59,6 +63,10 @@ where
 {
     fn now(&self) -> Timestamp {
         self.now
+    }
+
+    fn is_guarded(&self) -> bool {
+        self.guarded
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Failed> {
@@ -96,6 +104,10 @@ struct Answered;
 impl Job for Answered {
     fn now(&self) -> Timestamp {
         Timestamp::default()
+    }
+
+    fn is_guarded(&self) -> bool {
+        true
     }
 
     fn run(&mut self, _: &mut Tx<'_>) -> Result<(), Failed> {
@@ -210,9 +222,13 @@ impl Hand {
         let run = |sql: &str| -> Result<(), StoreError> { Ok(conn.prepare_cached(sql)?.execute(()).map(|_| ())?) };
         run("BEGIN IMMEDIATE")?;
         let done = (|| {
-            let seq = books.seq;
             for job in jobs {
-                run("SAVEPOINT job")?;
+                // A savepoint keeps what every page was: it costs as much as a small write itself.
+                let guarded = job.is_guarded();
+                let changes = conn.total_changes();
+                if guarded {
+                    run("SAVEPOINT job")?;
+                }
                 let mark = books.mark();
                 let done = job.run(&mut Tx { conn, now: job.now(), books });
                 if let Err(Failed::Spoiled(told)) = done {
@@ -222,20 +238,24 @@ impl Hand {
                 match (conn.is_autocommit(), &done) {
                     (true, Err(Failed::Full)) => return Err(StoreError::Full),
                     (true, _) => return Err(StoreError::Unknown("the transaction was rolled back".into())),
-                    (false, Err(_)) => {
+                    (false, Err(_)) if guarded => {
                         run("ROLLBACK TO job")?;
                         books.back_to(mark);
                     }
+                    (false, Err(_)) if conn.total_changes() == changes => books.back_to(mark),
+                    (false, Err(Failed::Full)) => return Err(StoreError::Full),
+                    (false, Err(_)) => {
+                        return Err(StoreError::Unknown("a write failed half done, and took its group along".into()));
+                    }
                     (false, Ok(())) => {}
                 }
-                run("RELEASE job")?;
+                if guarded {
+                    run("RELEASE job")?;
+                }
                 #[cfg(feature = "planted")]
                 if mingle_core::planted::is("ack before commit") {
                     std::mem::replace(job, Box::new(Answered)).answer(None);
                 }
-            }
-            if books.seq != seq {
-                conn.prepare_cached("UPDATE m_store SET seq = ?1")?.execute([books.seq])?;
             }
             run("COMMIT")
         })();
@@ -266,7 +286,7 @@ impl Hand {
         drop(self.conn.take());
         let opened = open::connect(&path, options, false).and_then(|conn| {
             let (seq, instance): (u64, String) =
-                conn.query_row("SELECT seq, instance FROM m_store", (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+                conn.query_row(&format!("SELECT {HEAD}, instance FROM m_store"), (), |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok((conn, seq, instance))
         });
         let taken = opened.and_then(|(conn, seq, instance)| {
@@ -315,6 +335,11 @@ impl Hand {
         }
     }
 
+    /// Whether the log is so long that it is time to fold it back.
+    pub(super) fn is_untidy(&self) -> bool {
+        self.log_pages.load(Ordering::Relaxed) >= self.fold_at
+    }
+
     /// Folds the log back once it is long: after the answers, and where somebody waits already only when it is very long.
     pub(super) fn tidy(&mut self, somebody_waits: bool) {
         let pages = self.log_pages.load(Ordering::Relaxed);
@@ -340,6 +365,12 @@ impl Hand {
                 pages.saturating_add(limits::CHECKPOINT_PAGES)
             }
         };
+    }
+
+    /// The end without order: nothing more is written.
+    pub(super) fn let_go(&mut self) -> Result<(), StoreError> {
+        drop(self.conn.take());
+        Ok(())
     }
 
     /// The end in good order: marks it, folds the log back whole, closes.

@@ -15,6 +15,10 @@ use super::{
 };
 use crate::json;
 
+/// The highest seq ever given, as SQL over `m_store`: each has its row here, until it is purged; and the newest row of a record goes
+/// only with the record, which raises the horizon.
+pub(super) const HEAD: &str = "max(horizon, coalesce((SELECT max(seq) FROM m_ledger), 0))";
+
 /// Adds a row. `before` is what [`before`] wrote; none: there was no record.
 pub(super) fn append(tx: &Tx<'_>, seq: u64, record: i64, origin: &Origin, before: Option<&str>) -> Result<(), StoreError> {
     let mut statement =
@@ -68,7 +72,7 @@ pub enum Past {
 /// What SQLite says.
 pub fn at(conn: &Connection, held: &Held, seq: u64) -> Result<Past, StoreError> {
     let horizon: u64 = conn.prepare_cached("SELECT ledger_horizon FROM m_store")?.query_row((), |row| row.get(0))?;
-    let head: u64 = conn.prepare_cached("SELECT seq FROM m_store")?.query_row((), |row| row.get(0))?;
+    let head: u64 = conn.prepare_cached(&format!("SELECT {HEAD} FROM m_store"))?.query_row((), |row| row.get(0))?;
     if seq > head.max(held.seq) || (seq < horizon && seq < held.seq) {
         return Ok(Past::Unknown);
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{
     error::StoreError,
+    ledger::HEAD,
     open::{read_only, sound},
     place, schema,
 };
@@ -29,7 +30,8 @@ pub fn look(path: &Path) -> Result<Option<Look>, StoreError> {
     let conn = read_only(path)?;
     schema::check(&conn)?;
     sound(&conn)?;
-    let found =
-        conn.query_row("SELECT instance, seq FROM m_store", (), |row| Ok(Look { instance: row.get(0)?, seq: row.get(1)? }))?;
+    let found = conn.query_row(&format!("SELECT instance, {HEAD} FROM m_store"), (), |row| {
+        Ok(Look { instance: row.get(0)?, seq: row.get(1)? })
+    })?;
     Ok(Some(found))
 }

@@ -1,7 +1,7 @@
 //! Owns: the truth: all SQL, the one writer, the readers, and what may be asked of both. Must never know: sockets, HTTP, the
 //! clock (a moment is an argument everywhere).
 //!
-//! A [`Store`] is opened once and cloned freely. What writes is a closure over a [`Tx`], done by the one writer thread together
+//! A [`Store`] is opened once and cloned freely. What writes is a closure over a [`Tx`], done by one thread at a time together
 //! with whatever else waits, and answered after the commit. What reads is a closure over a [`Reader`], done at once on the
 //! caller's own thread, on a connection of that thread.
 
@@ -35,6 +35,7 @@ pub mod sync;
 #[cfg(test)]
 mod testing;
 mod token;
+mod turn;
 mod tx;
 mod views;
 pub mod wait;
@@ -76,7 +77,8 @@ use self::{
     ids::Maker,
     news::News,
     open::Found,
-    queue::{NotTaken, Queue},
+    queue::NotTaken,
+    turn::{Turn, Turns},
     tx::Books,
 };
 
@@ -91,9 +93,29 @@ struct Inner {
 
 enum Kind {
     /// A file, with the one writer thread.
-    File { path: PathBuf, queue: Arc<Queue>, writer: Mutex<Option<JoinHandle<Result<(), StoreError>>>>, number: u64 },
+    File { path: PathBuf, turns: Arc<Turns>, writer: Mutex<Option<JoinHandle<Result<(), StoreError>>>>, number: u64 },
     /// In memory: everything is done where it is asked, one after the other.
     Memory { hand: Box<Mutex<Hand>> },
+}
+
+/// Where the answer to a write arrives, and the right to do the write oneself.
+type Queued<T> = (oneshot::Receiver<Result<T, StoreError>>, Option<Turn>);
+
+/// How a job is done.
+#[derive(Clone, Copy)]
+struct How {
+    /// Whoever waits for it may do it.
+    own: bool,
+    /// It may fail half done.
+    guarded: bool,
+}
+
+async fn done<T>(queued: Result<Queued<T>, StoreError>) -> Result<T, StoreError> {
+    let (answer, turn) = queued?;
+    if let Some(turn) = turn {
+        turn.take().await;
+    }
+    answer.await.unwrap_or(Err(StoreError::Closed))
 }
 
 /// A store, and what opening it brought to light.
@@ -116,20 +138,13 @@ impl Store {
         let Found { conn, instance, seq, renewed, moved_aside } = open::find(path, options, &mut maker, now)?;
         let books = books(instance, seq, maker);
         let news = Arc::new(News::new(&books));
-        let mut hand = Hand::new(conn, Some((path.to_owned(), options)), books, Arc::clone(&news))?;
-        let queue = Arc::new(Queue::default());
-        let line = Arc::clone(&queue);
+        let turns = Arc::new(Turns::new(Hand::new(conn, Some((path.to_owned(), options)), books, Arc::clone(&news))?));
+        let work = Arc::clone(&turns);
         let writer = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || {
-                while let Some(group) = line.take() {
-                    hand.group(group);
-                    hand.tidy(!line.is_empty());
-                }
-                if line.ends_well() { hand.end() } else { Ok(()) }
-            })
+            .spawn(move || work.work())
             .map_err(|error| StoreError::Place(format!("the writer's thread cannot be started: {error}")))?;
-        let kind = Kind::File { path: path.to_owned(), queue, writer: Mutex::new(Some(writer)), number: reader::next_number() };
+        let kind = Kind::File { path: path.to_owned(), turns, writer: Mutex::new(Some(writer)), number: reader::next_number() };
         Ok(Opened { store: Self(Arc::new(Inner { news, kind })), renewed, moved_aside })
     }
 
@@ -162,8 +177,21 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let queued = self.queue(class, now, work);
-        async move { queued?.await.unwrap_or(Err(StoreError::Closed)) }
+        done(self.queue(class, now, work, How { own: true, guarded: true }))
+    }
+
+    /// As [`Store::write`] of an interactive write that refuses before its first change or not at all: it needs no savepoint. Where
+    /// it fails half done all the same, the writes that share its commit are undone with it, and answered
+    /// [`StoreError::Unknown`].
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_small<T, F>(&self, now: Timestamp, work: F) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        done(self.queue(Class::Interactive, now, work, How { own: true, guarded: false }))
     }
 
     /// As [`Store::write`], for start-up and tests: blocks the thread.
@@ -175,24 +203,33 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        wait_here(self.queue(class, now, work)?).unwrap_or(Err(StoreError::Closed))
+        wait_here(self.queue(class, now, work, How { own: false, guarded: true })?.0).unwrap_or(Err(StoreError::Closed))
     }
 
-    fn queue<T, F>(&self, class: Class, now: Timestamp, work: F) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError>
+    fn queue<T, F>(&self, class: Class, now: Timestamp, work: F, how: How) -> Result<Queued<T>, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Task { now, work: Some(work), result: None, reply });
-        match &self.0.kind {
-            Kind::File { queue, .. } => queue.put(class, job).map_err(|not| match not {
-                NotTaken::Full => StoreError::Busy,
-                NotTaken::Closed => StoreError::Closed,
-            })?,
-            Kind::Memory { hand } => hand.lock().unwrap_or_else(PoisonError::into_inner).group(vec![job]),
-        }
-        Ok(answer)
+        let job = Box::new(Task { now, guarded: how.guarded, work: Some(work), result: None, reply });
+        let turn = match &self.0.kind {
+            Kind::File { turns, .. } => {
+                let put = match class {
+                    Class::Interactive if how.own => turns.put_own(job).map(Some),
+                    _ => turns.put(class, job).map(|()| None),
+                };
+                put.map_err(|not| match not {
+                    NotTaken::Full => StoreError::Busy,
+                    NotTaken::Closed => StoreError::Closed,
+                })?
+            }
+            Kind::Memory { hand } => {
+                hand.lock().unwrap_or_else(PoisonError::into_inner).group(vec![job]);
+                None
+            }
+        };
+        Ok((answer, turn))
     }
 
     /// Reads at once, on this thread, from one unmoving state that has everything acknowledged before.
@@ -263,8 +300,8 @@ impl Store {
     pub fn close(&self) -> Result<(), StoreError> {
         match &self.0.kind {
             Kind::Memory { .. } => Ok(()),
-            Kind::File { queue, writer, .. } => {
-                queue.close(true);
+            Kind::File { turns, writer, .. } => {
+                turns.close(true);
                 let writer = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
                 writer.map_or(Ok(()), |writer| writer.join().unwrap_or(Err(StoreError::Panicked)))
             }
@@ -274,11 +311,11 @@ impl Store {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let Kind::File { queue, writer, .. } = &self.kind else { return };
-        queue.close(false);
-        // The last clone may have been inside a job: the writer does not wait for itself.
+        let Kind::File { turns, writer, .. } = &self.kind else { return };
+        turns.close(false);
+        // The last clone may have been inside a job: who writes does not wait for the writer.
         if let Some(writer) = writer.lock().unwrap_or_else(PoisonError::into_inner).take()
-            && writer.thread().id() != std::thread::current().id()
+            && !turn::is_writing()
         {
             let _ = writer.join();
         }

@@ -31,6 +31,8 @@ struct Standing {
 #[derive(Default)]
 struct Shared {
     touched: Mutex<BTreeMap<String, BTreeSet<Origin>>>,
+    /// The collections that are listened for; none: all.
+    only: RwLock<Option<BTreeSet<String>>>,
     notify: Notify,
 }
 
@@ -60,14 +62,21 @@ impl News {
             standing.definitions = Arc::clone(&books.definitions);
         }
         if !touched.is_empty() {
+            let only = self.commits.only.read().unwrap_or_else(PoisonError::into_inner);
             let mut map = self.commits.touched.lock().unwrap_or_else(PoisonError::into_inner);
             for (number, origin) in touched {
-                if let Some(collection) = books.definitions.numbered(number) {
+                if let Some(collection) = books.definitions.numbered(number)
+                    && only.as_ref().is_none_or(|only| only.contains(&collection.definition.name))
+                {
                     map.entry(collection.definition.name.clone()).or_default().insert(origin);
                 }
             }
+            let told = !map.is_empty();
             drop(map);
-            self.commits.notify.notify_one();
+            // Who wakes for nothing takes the processor from an app that waits.
+            if told {
+                self.commits.notify.notify_one();
+            }
         }
         self.head.send_if_modified(|head| std::mem::replace(head, books.seq) != books.seq);
         self.pulse.send_modify(|count| *count += 1);
@@ -112,6 +121,11 @@ impl News {
 pub struct Commits(Arc<Shared>);
 
 impl Commits {
+    /// From now on only what changes these collections is told.
+    pub fn listen_for(&self, collections: BTreeSet<String>) {
+        *self.0.only.write().unwrap_or_else(PoisonError::into_inner) = Some(collections);
+    }
+
     /// Waits until something changed, and takes it: each collection with those who changed it.
     pub async fn next(&self) -> Vec<(String, Vec<Origin>)> {
         loop {

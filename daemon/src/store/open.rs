@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig, limits::Limit};
 use super::{
     error::StoreError,
     ids::{Ids, Maker},
+    ledger::HEAD,
     limits, place, schema,
 };
 
@@ -99,7 +100,7 @@ fn look(path: &Path, options: Options, maker: &mut Maker, suspect: bool) -> Resu
         Some(standing) if !standing.clean && !standing.durable => (maker.instance(), standing.seq, Some(Renewed::Unclean)),
         Some(standing) => (standing.instance, standing.seq, None),
     };
-    settle(&conn, &instance, seq, options)?;
+    settle(&conn, &instance, options)?;
     Ok(Found { conn, instance, seq, renewed, moved_aside: None })
 }
 
@@ -111,7 +112,7 @@ struct Standing {
 }
 
 fn standing(conn: &Connection) -> Result<Option<Standing>, StoreError> {
-    let mut rows = conn.prepare("SELECT instance, seq, clean, durable FROM m_store")?;
+    let mut rows = conn.prepare(&format!("SELECT instance, {HEAD}, clean, durable FROM m_store"))?;
     let mut rows = rows.query_map((), |row| {
         Ok(Standing { instance: row.get(0)?, seq: row.get(1)?, clean: row.get(2)?, durable: row.get(3)? })
     })?;
@@ -119,11 +120,11 @@ fn standing(conn: &Connection) -> Result<Option<Standing>, StoreError> {
 }
 
 /// Writes down that the store is in use from now on, and whether its commits are synced.
-fn settle(conn: &Connection, instance: &str, seq: u64, options: Options) -> Result<(), StoreError> {
+fn settle(conn: &Connection, instance: &str, options: Options) -> Result<(), StoreError> {
     conn.execute(
-        "INSERT INTO m_store (store, instance, seq, horizon, ledger_horizon, ledger_looked, clean, durable) VALUES (1, ?1, ?2, 0, 0, 0, 0, ?3)
+        "INSERT INTO m_store (store, instance, horizon, ledger_horizon, ledger_looked, clean, durable) VALUES (1, ?1, 0, 0, 0, 0, ?2)
          ON CONFLICT (store) DO UPDATE SET instance = excluded.instance, clean = 0, durable = excluded.durable",
-        (instance, seq, options.full_sync),
+        (instance, options.full_sync),
     )?;
     Ok(())
 }
@@ -167,7 +168,7 @@ pub(super) fn in_memory(maker: &mut Maker) -> Result<Found, StoreError> {
     harden(&conn)?;
     schema::upgrade(&mut conn)?;
     let instance = maker.instance();
-    settle(&conn, &instance, 0, Options::default())?;
+    settle(&conn, &instance, Options::default())?;
     Ok(Found { conn, instance, seq: 0, renewed: Some(Renewed::New), moved_aside: None })
 }
 

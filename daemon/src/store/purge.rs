@@ -15,12 +15,15 @@ pub fn purge(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     Ok(counts.iter().any(|count| *count >= limits::PURGED_AT_ONCE))
 }
 
-/// Answers of ops older than they are kept. Those of a clock that was set back go later.
+/// Answers of ops older than they are kept, from the oldest on. Those of a clock that was set back count from now, so that they
+/// do not hold up the others for ever.
 fn ops(tx: &Tx<'_>) -> Result<usize, StoreError> {
+    const OLDEST: &str = "SELECT rowid FROM m_op ORDER BY rowid LIMIT ?2";
+    let mut ahead = tx.conn.prepare_cached(&format!("UPDATE m_op SET at = ?1 WHERE at > ?1 AND rowid IN ({OLDEST})"))?;
+    ahead.execute((tx.now.unix_ms(), limits::PURGED_AT_ONCE))?;
     let until = tx.now.minus(limits::OP_KEPT).unix_ms();
-    let mut statement =
-        tx.conn.prepare_cached("DELETE FROM m_op WHERE rowid IN (SELECT rowid FROM m_op WHERE at < ?1 ORDER BY at LIMIT ?2)")?;
-    Ok(statement.execute((until, limits::PURGED_AT_ONCE))?)
+    let mut old = tx.conn.prepare_cached(&format!("DELETE FROM m_op WHERE at < ?1 AND rowid IN ({OLDEST})"))?;
+    Ok(old.execute((until, limits::PURGED_AT_ONCE))?)
 }
 
 /// Tombstones whose every link has passed and whose time is over, with their links. The horizon rises over them, so that a

@@ -30,7 +30,20 @@ struct Waiting {
     background: VecDeque<Box<dyn Job>>,
     /// The last group had a background job.
     batch_before: bool,
+    /// The writer's thread has something to do.
+    called: bool,
     closed: Option<End>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.interactive.is_empty() && self.background.is_empty()
+    }
+
+    fn group(&mut self) -> Vec<Box<dyn Job>> {
+        let count = self.interactive.len().min(limits::GROUP_MAX);
+        self.interactive.drain(..count).collect()
+    }
 }
 
 /// How it ends.
@@ -44,7 +57,7 @@ enum End {
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
-    filled: Condvar,
+    call: Condvar,
 }
 
 impl Queue {
@@ -66,44 +79,61 @@ impl Queue {
             return Err(NotTaken::Full);
         }
         line.push_back(job);
-        drop(waiting);
-        self.filled.notify_one();
         Ok(())
     }
 
-    /// The next group: whatever is there, at once; waits only where nothing is. None: closed, and everything was taken.
+    /// Calls the writer's thread: there is something to do that nobody else does.
+    pub(super) fn call(&self) {
+        self.lock().called = true;
+        self.call.notify_one();
+    }
+
+    /// Waits until the writer's thread is called, or the queue closed; false: it is closed, and everything was taken.
+    pub(super) fn called(&self) -> bool {
+        let mut waiting = self.lock();
+        while !std::mem::take(&mut waiting.called) {
+            if waiting.closed.is_some() {
+                return !waiting.is_empty();
+            }
+            waiting = self.call.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+
+    /// The next group: whatever is there. None: nothing is.
     pub(super) fn take(&self) -> Option<Vec<Box<dyn Job>>> {
         let mut waiting = self.lock();
-        loop {
-            let count = waiting.interactive.len().min(limits::GROUP_MAX);
-            let mut group: Vec<_> = waiting.interactive.drain(..count).collect();
-            let batch_before = std::mem::replace(&mut waiting.batch_before, false);
-            if (group.is_empty() || !batch_before)
-                && let Some(batch) = waiting.background.pop_front()
-            {
-                waiting.batch_before = true;
-                group.push(batch);
-            }
-            if !group.is_empty() {
-                return Some(group);
-            }
-            if waiting.closed.is_some() {
-                return None;
-            }
-            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        let mut group = waiting.group();
+        let batch_before = std::mem::replace(&mut waiting.batch_before, false);
+        if (group.is_empty() || !batch_before)
+            && let Some(batch) = waiting.background.pop_front()
+        {
+            waiting.batch_before = true;
+            group.push(batch);
         }
+        (!group.is_empty()).then_some(group)
+    }
+
+    /// As [`Queue::take`], of what somebody waits for alone.
+    pub(super) fn take_interactive(&self) -> Option<Vec<Box<dyn Job>>> {
+        let group = self.lock().group();
+        (!group.is_empty()).then_some(group)
+    }
+
+    /// Whether somebody waits, not only a run.
+    pub(super) fn has_interactive(&self) -> bool {
+        !self.lock().interactive.is_empty()
     }
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        let waiting = self.lock();
-        waiting.interactive.is_empty() && waiting.background.is_empty()
+        self.lock().is_empty()
     }
 
     /// Takes no more; what is there is still done.
     pub(super) fn close(&self, well: bool) {
         self.lock().closed.get_or_insert(if well { End::Well } else { End::Abandoned });
-        self.filled.notify_all();
+        self.call.notify_all();
     }
 
     /// Whether it was closed in good order, not merely forgotten.

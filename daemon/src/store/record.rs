@@ -207,7 +207,8 @@ fn end(tx: &mut Tx<'_>, held: &Held, state: State, origin: &Origin) -> Result<u6
         seq,
         state as i64,
     ))?;
-    ledger::append(tx, seq, held.record, origin, Some(&ledger::before(&props(old_text)?, &Props::new())))?;
+    let before = ledger::before(&props(old_text)?, &Props::new());
+    ledger::append(tx, seq, held.record, origin, Some(&before))?;
     leave_agreed(tx, held.record, Some(old_text))?;
     tx.touch(held.collection, origin);
     Ok(seq)

@@ -53,6 +53,14 @@ enum Over {
     Meet(u64),
 }
 
+impl Prepared {
+    /// Whether it is one write, which refuses before its first change or not at all. (A meeting may write more than one row.)
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        self.steps.len() == 1 && !matches!(self.steps[0], Step::Put { over: Over::Meet(_), .. })
+    }
+}
+
 /// Checks and reads what an app asks to write.
 ///
 /// # Errors

@@ -85,6 +85,22 @@ fn answers_of_ops_go_after_a_day() {
 }
 
 #[test]
+fn answers_made_under_a_clock_that_was_ahead_hold_nothing_up() {
+    let store = memory();
+    let year = 365 * DAY;
+    write_at(&store, NOW.plus(year), writer(Some("ahead")), vec![put("x", "{}")]).unwrap();
+    write_at(&store, NOW, writer(Some("then")), vec![put("y", "{}")]).unwrap();
+    // Now the first counts from here, and the second is not old yet.
+    purge_at(&store, NOW.plus(limits::OP_KEPT));
+    assert_eq!(number(&store, "SELECT count(*) FROM m_op"), 2);
+    purge_at(&store, NOW.plus(limits::OP_KEPT + DAY));
+    assert_eq!(number(&store, "SELECT count(*) FROM m_op WHERE op = 'ahead'"), 1);
+    assert_eq!(number(&store, "SELECT count(*) FROM m_op"), 1);
+    purge_at(&store, NOW.plus(2 * limits::OP_KEPT + DAY));
+    assert_eq!(number(&store, "SELECT count(*) FROM m_op"), 0);
+}
+
+#[test]
 fn the_ledger_goes_but_for_the_newest_and_what_still_counts() {
     let store = memory();
     for n in 1..=3 {

@@ -1,0 +1,162 @@
+//! Owns: whose turn it is to write: the one hand, taken by whoever waits for a write or by the writer's thread, one at a time.
+//! Must never know: what is written, and how.
+//!
+//! A write that goes to another thread and back costs two wake-ups, which together take longer than the disk does. So a task that
+//! waits for its write does it itself, with whatever else has queued, when nobody is writing; whoever finds the hand taken waits
+//! for its answer: who holds the hand looks at the queue again after letting go.
+
+use std::{
+    cell::Cell,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::{
+    error::StoreError,
+    hand::{Hand, Job},
+    queue::{Class, NotTaken, Queue},
+};
+
+/// The queue, and the hand that empties it.
+pub(super) struct Turns {
+    queue: Queue,
+    hand: Mutex<Hand>,
+}
+
+thread_local! {
+    /// This thread holds the hand.
+    static WRITES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is writing just now.
+pub(super) fn is_writing() -> bool {
+    WRITES.get()
+}
+
+impl Turns {
+    pub(super) fn new(hand: Hand) -> Self {
+        Self { queue: Queue::default(), hand: Mutex::new(hand) }
+    }
+
+    /// Queues a job that the writer's thread does.
+    pub(super) fn put(&self, class: Class, job: Box<dyn Job>) -> Result<(), NotTaken> {
+        self.queue.put(class, job)?;
+        self.queue.call();
+        Ok(())
+    }
+
+    /// Queues an interactive job that the caller does itself, by [`Turn::take`], or leaves to the writer's thread.
+    pub(super) fn put_own(self: &Arc<Self>, job: Box<dyn Job>) -> Result<Turn, NotTaken> {
+        self.queue.put(Class::Interactive, job)?;
+        Ok(Turn(Some(Arc::clone(self))))
+    }
+
+    /// What the writer's thread does, until the queue is closed and empty.
+    pub(super) fn work(&self) -> Result<(), StoreError> {
+        while self.queue.called() {
+            loop {
+                let mut hand = self.held();
+                while let Some(group) = self.queue.take() {
+                    write(&mut hand, group);
+                    hand.tidy(!self.queue.is_empty());
+                }
+                hand.tidy(false);
+                drop(hand);
+                // What came meanwhile found the hand taken.
+                if self.queue.is_empty() {
+                    break;
+                }
+            }
+        }
+        let mut hand = self.held();
+        if self.queue.ends_well() { hand.end() } else { hand.let_go() }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Hand> {
+        // Jobs that panic are caught inside; were it otherwise, the hand makes its connection anew.
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what waits, if nobody else is at it; whether more came meanwhile.
+    fn help(&self) -> bool {
+        let mut hand = match self.hand.try_lock() {
+            Ok(hand) => hand,
+            Err(TryLockError::Poisoned(hand)) => hand.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        if let Some(group) = self.queue.take_interactive() {
+            write(&mut hand, group);
+        }
+        let untidy = hand.is_untidy();
+        drop(hand);
+        // Folding the log back takes long: not here.
+        if untidy {
+            self.queue.call();
+        }
+        !untidy && self.queue.has_interactive()
+    }
+
+    /// Takes no more; what is there is still done.
+    pub(super) fn close(&self, well: bool) {
+        self.queue.close(well);
+    }
+}
+
+fn write(hand: &mut Hand, group: Vec<Box<dyn Job>>) {
+    WRITES.set(true);
+    hand.group(group);
+    WRITES.set(false);
+}
+
+/// The right to do a queued job oneself. Dropped, the writer's thread does it.
+pub(super) struct Turn(Option<Arc<Turns>>);
+
+impl Turn {
+    /// Does the job, and what else waits; or it is under way already.
+    pub(super) async fn take(mut self) {
+        // The sockets must be looked after while the disk is waited for: only where another thread can step in.
+        let steps_in = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if !steps_in {
+            return;
+        }
+        // What has arrived already is read first, and shares the commit: no wait, only an order.
+        tokio::task::yield_now().await;
+        if let Some(turns) = self.0.take() {
+            look_after_the_sockets();
+            if turns.help() {
+                tokio::spawn(go_on(Turn(Some(turns))));
+            }
+        }
+    }
+}
+
+/// Does what came while the hand was taken: who brought it waits for somebody else's doing, and one's own answer leaves first.
+async fn go_on(mut turn: Turn) {
+    loop {
+        tokio::task::yield_now().await;
+        look_after_the_sockets();
+        if !turn.0.as_ref().is_some_and(|turns| turns.help()) {
+            turn.0 = None;
+            return;
+        }
+    }
+}
+
+/// Gets another thread of the runtime up: it looks after the sockets while this one waits for the disk. One task would stay with
+/// this thread, to be done next; of two, the first is there to be taken, and somebody is woken to take it.
+fn look_after_the_sockets() {
+    tokio::spawn(async {});
+    tokio::spawn(async {});
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(turns) = self.0.take() {
+            turns.queue.call();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
