@@ -1,16 +1,9 @@
-//! Owns: R1: what a call costs, one at a time, beside the smallest server of the same kind (tokio, interprocess, serde_json) and a
-//! read in redis where there is one. Must never know: how the daemon reads.
+//! Owns: R1 and R2: what a call costs, one at a time and 64 in flight, beside the smallest server of the same kind (tokio,
+//! interprocess, serde_json) and a read in redis. Must never know: how the daemon reads.
 //!
 //! Server and client share one core: across cores a call waits for the other core to wake, whatever the code costs.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
 use anyhow::{Context, bail};
 use interprocess::local_socket::{
@@ -27,7 +20,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader as AsyncRead
 
 use crate::{
     Asked,
-    place::{self, Daemon},
+    line::{self, Line},
+    place::Daemon,
+    redis::{Keeps, Redis, Talk},
     table::{Goal, Table},
     worker::{self, Worker},
 };
@@ -48,14 +43,23 @@ pub fn measure(program: &Path, asked: &Asked, table: &mut Table) -> anyhow::Resu
     let put = Put { collection: "notes".into(), id: Some(ID.into()), data, ..Put::default() };
     daemon.client("bench")?.put(put).context("failed to put the record that is read")?;
     let daemon_path = daemon.socket.to_str().context("a path that is no text")?;
-    let redis = Redis::start(home.path())?;
-    let redis_path = redis.as_ref().map(|redis| redis.socket.to_str().unwrap_or_default());
+    let redis = Redis::start(home.path(), home.path(), Keeps::Nothing, CORE)?;
+    Talk::to(&redis.socket)?.ask(&["SET", ID, &note()])?;
+    let redis_path = redis.socket.to_str().context("a path that is no text")?;
 
-    let kinds = [("echo", Some(echo_path)), ("empty", Some(daemon_path)), ("get", Some(daemon_path)), ("redis", redis_path)];
+    if asked.wants(&["R1"]) {
+        one_by_one(asked, table, [("echo", echo_path), ("empty", daemon_path), ("get", daemon_path), ("redis", redis_path)])?;
+    }
+    if asked.wants(&["R2"]) {
+        in_flight(asked, table, [("echo", echo_path), ("get", daemon_path), ("redis", redis_path)])?;
+    }
+    Ok(())
+}
+
+fn one_by_one(asked: &Asked, table: &mut Table, kinds: [(&str, &str); 4]) -> anyhow::Result<()> {
     let mut all: [Vec<f64>; 4] = Default::default();
     for round in 0..asked.rounds {
         for ((kind, socket), took) in kinds.iter().zip(&mut all) {
-            let Some(socket) = socket else { continue };
             let mut worker = Worker::start(&["ask", kind, socket, CALLS], CORE)?;
             worker.go()?;
             let said = worker.hear()?;
@@ -68,12 +72,26 @@ pub fn measure(program: &Path, asked: &Asked, table: &mut Table) -> anyhow::Resu
     let [echo, empty, get, redis] = all;
     let what = "empty call (sync.list, no syncs) p50 on one core, over echo";
     table.figure("R1", what, " us", &echo, &empty, Goal::AtMost(1.15));
-    if redis.is_empty() {
-        table.plain("R1", "get p50 over redis GET: not measured, redis not installed", "-", "-", "<= 2 x", None);
-        table.figure("R1", "get of one record p50 on one core, over echo (no goal)", " us", &echo, &get, Goal::None);
-    } else {
-        table.figure("R1", "get of one record p50 on one core, over redis GET", " us", &redis, &get, Goal::AtMost(2.0));
+    table.figure("R1", "get of one record p50 on one core, over redis GET", " us", &redis, &get, Goal::AtMost(2.0));
+    Ok(())
+}
+
+/// Many askers are one that does not wait for each answer.
+fn in_flight(asked: &Asked, table: &mut Table, kinds: [(&str, &str); 3]) -> anyhow::Result<()> {
+    let mut all: [Vec<f64>; 3] = Default::default();
+    for round in 0..asked.rounds {
+        for ((kind, socket), rates) in kinds.iter().zip(&mut all) {
+            let mut worker = Worker::start(&["heap", kind, socket], CORE)?;
+            worker.go()?;
+            let said = worker.hear()?;
+            rates.push(said["per_second"].as_f64().unwrap_or(f64::NAN));
+            table.row(json!({ "figure": "R2", "call": kind, "round": round, "per_second": said["per_second"] }));
+        }
     }
+    let [echo, get, redis] = all;
+    table.figure("R2", "get, 64 in flight, on one core, over echo", "/s", &echo, &get, Goal::AtLeast(0.4));
+    table.figure("R2", "the same, over redis GET (no goal)", "/s", &redis, &get, Goal::None);
+    table.plain("R2", "the same, over gRPC: not measured", "-", "-", ">= 3 x", None);
     Ok(())
 }
 
@@ -119,21 +137,24 @@ async fn answer_all(stream: Stream) -> anyhow::Result<()> {
             return Ok(());
         }
         let asking = read(&line)?;
-        out.clear();
         serde_json::to_writer(
             &mut out,
             &json!({ "jsonrpc": "2.0", "id": asking.id, "result": { "syncs": [], "echo": asking.params } }),
         )?;
         out.push(b'\n');
-        write_half.write_all(&out).await?;
+        // What came together is answered together.
+        if !lines.buffer().contains(&b'\n') {
+            write_half.write_all(&out).await?;
+            out.clear();
+        }
     }
 }
 
 /// An app that calls, one call at a time. From within a worker.
 pub fn ask_worker(which: &str, socket: &str, count: usize) -> anyhow::Result<()> {
     if which == "redis" {
-        let mut stream = UnixStream::connect(socket)?;
-        return one_at_a_time(count, || redis_get(&mut stream));
+        let mut talk = Talk::to(Path::new(socket))?;
+        return one_at_a_time(count, || if talk.ask(&["GET", ID])?.len() < 478 { bail!("not the record") } else { Ok(()) });
     }
     // The echo knows no hello; all else is the same client.
     let options = Options { socket: Some(socket.into()), without_hello: which == "echo", ..Options::app("bench") };
@@ -165,54 +186,38 @@ fn one_at_a_time(count: usize, mut call: impl FnMut() -> anyhow::Result<()>) -> 
     worker::tell(&json!({ "p50_us": took[count / 2], "p99_us": took[count * 99 / 100] }))
 }
 
-fn redis_get(stream: &mut UnixStream) -> anyhow::Result<()> {
-    stream.write_all(format!("*2\r\n$3\r\nGET\r\n${}\r\n{ID}\r\n", ID.len()).as_bytes())?;
-    let (mut buffer, mut got) = ([0; 4096], 0);
-    while got < 2 || !buffer[..got].ends_with(b"\r\n") || got < 478 {
-        match stream.read(&mut buffer[got..])? {
-            0 => bail!("redis went away"),
-            more => got += more,
-        }
-    }
-    Ok(())
-}
+/// How many are asked before the first answer is read.
+const IN_FLIGHT: usize = 64;
 
-/// A redis in memory, where it is installed. It ends with its value.
-struct Redis {
-    child: Child,
-    socket: std::path::PathBuf,
-}
-
-impl Redis {
-    fn start(dir: &Path) -> anyhow::Result<Option<Self>> {
-        let socket = dir.join("redis.sock");
-        let mut command = place::on_core(Path::new("redis-server"), CORE);
-        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--dir"]).arg(dir).arg("--unixsocket").arg(&socket);
-        let there =
-            Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
-        if !there {
-            return Ok(None);
-        }
-        let redis = Self { child: command.stdout(Stdio::null()).spawn()?, socket };
-        let until = Instant::now() + Duration::from_secs(10);
-        let mut stream = loop {
-            match UnixStream::connect(&redis.socket) {
-                Ok(stream) => break stream,
-                Err(error) if Instant::now() > until => return Err(error).context("redis does not answer"),
-                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+/// An app that asks in heaps. From within a worker.
+pub fn heap_worker(which: &str, socket: &str) -> anyhow::Result<()> {
+    const HEAPS: u32 = 2_000;
+    let socket = Path::new(socket);
+    let mut heap: Box<dyn FnMut() -> anyhow::Result<()>> = if which == "redis" {
+        let mut talk = Talk::to(socket)?;
+        Box::new(move || {
+            talk.say(&["GET", ID], IN_FLIGHT)?;
+            (0..IN_FLIGHT).try_for_each(|_| talk.hear().map(|_| ()))
+        })
+    } else {
+        let mut line = Line::open(socket, (which != "echo").then_some("bench"))?;
+        let text = line::ask(7, "get", &json!({ "collection": "notes", "id": ID })).repeat(IN_FLIGHT);
+        let least = if which == "echo" { 40 } else { 478 };
+        Box::new(move || {
+            line.say(&text)?;
+            for _ in 0..IN_FLIGHT {
+                let heard = line.hear()?;
+                if heard.len() < least {
+                    bail!("not an answer: {}", String::from_utf8_lossy(heard));
+                }
             }
-        };
-        let note = note();
-        write!(stream, "*3\r\n$3\r\nSET\r\n${}\r\n{ID}\r\n${}\r\n{note}\r\n", ID.len(), note.len())?;
-        let mut said = String::new();
-        BufReader::new(&stream).read_line(&mut said)?;
-        if said.trim() == "+OK" { Ok(Some(redis)) } else { bail!("redis said {said}") }
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+            Ok(())
+        })
+    };
+    worker::ready()?;
+    (0..HEAPS / 10).try_for_each(|_| heap())?;
+    let began = Instant::now();
+    (0..HEAPS).try_for_each(|_| heap())?;
+    let answers = f64::from(HEAPS) * f64::from(u32::try_from(IN_FLIGHT)?);
+    worker::tell(&json!({ "per_second": answers / began.elapsed().as_secs_f64() }))
 }

@@ -1,14 +1,27 @@
 //! Owns: measuring: which figures, in which order, on what machine. Must never know: how one figure is measured; a daemon's inside.
 //!
-//! `cargo run --release -p mingle-tests --bin bench -- [W1 W2 W3 R1 S1 T7] [--rounds N] [--seconds S]`
+//! `cargo run --release -p mingle-tests --bin bench -- [FIGURE..] [--rounds N] [--seconds S]`
+//!
+//! FIGURE: one of those in [`MEASURES`]; none: all. Needs `redis-server`, `curl` and `taskset` besides.
 //!
 //! Each figure stands beside its anchor, measured in the same run, in turns; ratios of medians are told, met or not. The rows of
 //! every round go to `target/bench/results.jsonl`. Never part of a test: a figure of a busy machine proves nothing.
 
+mod beside;
 mod calls;
+mod crowd;
 mod disk;
 mod down;
+mod events;
+mod flood;
+mod growth;
+mod idle;
+mod line;
+mod lists;
+mod meanwhile;
 mod place;
+mod process;
+mod redis;
 mod stops;
 mod table;
 mod worker;
@@ -19,6 +32,29 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, bail};
 
 use table::Table;
+
+type Measure = fn(&Path, &Asked, &mut Table) -> anyhow::Result<()>;
+
+/// What is measured together, in the order in which it is.
+const MEASURES: &[(&[&str], Measure)] = &[
+    (&["W1", "W2", "W3"], writes::measure),
+    (&["W4"], beside::paced),
+    (&["W5"], beside::redis),
+    (&["W6", "R4"], meanwhile::measure),
+    (&["R1", "R2"], calls::measure),
+    (&["R3"], lists::measure),
+    (&["E1", "E2"], events::measure),
+    (&["S1"], down::measure),
+    (&["S2", "D3"], growth::bulk),
+    (&["S7", "S8"], growth::sizes),
+    (&["D1"], idle::asleep),
+    (&["D2", "D4"], idle::memory),
+    (&["T7"], stops::measure),
+];
+
+fn known() -> impl Iterator<Item = &'static str> {
+    MEASURES.iter().flat_map(|(figures, _)| figures.iter().copied())
+}
 
 /// What was asked for.
 struct Asked {
@@ -39,8 +75,11 @@ impl Asked {
             match word.as_str() {
                 "--rounds" => asked.rounds = usize::try_from(number()?.max(1))?,
                 "--seconds" => asked.seconds = Duration::from_secs(number()?.max(1)),
-                "W1" | "W2" | "W3" | "R1" | "S1" | "T7" => asked.figures.push(word),
-                other => bail!("{other}: figures are W1 W2 W3 R1 S1 T7; settings are --rounds N and --seconds S"),
+                _ if known().any(|figure| figure == word) => asked.figures.push(word),
+                other => {
+                    let known = known().collect::<Vec<_>>().join(" ");
+                    bail!("{other}: figures are {known}; settings are --rounds N and --seconds S");
+                }
             }
         }
         Ok(asked)
@@ -62,11 +101,8 @@ fn main() -> anyhow::Result<()> {
     let asked = Asked::read(words)?;
     let program = place::daemon()?;
     let mut table = Table::new(&program)?;
-    type Measure = fn(&Path, &Asked, &mut Table) -> anyhow::Result<()>;
-    let all: [(&[&str], Measure); 4] =
-        [(&["W1", "W2", "W3"], writes::measure), (&["R1"], calls::measure), (&["S1"], down::measure), (&["T7"], stops::measure)];
     let mut failed = Ok(());
-    for (figures, measure) in all {
+    for (figures, measure) in MEASURES {
         if asked.wants(figures)
             && let Err(error) = measure(&program, &asked, &mut table)
         {

@@ -66,9 +66,10 @@ pub fn on_core(program: &Path, core: Option<u32>) -> Command {
 pub struct Daemon {
     child: Child,
     pub socket: PathBuf,
+    /// From exec to the first answer.
+    pub started_in: Duration,
     // The socket's path must be short; the store's disk must be the one that is measured.
-    _home: TempDir,
-    _data: TempDir,
+    dirs: Option<(TempDir, TempDir)>,
 }
 
 impl Daemon {
@@ -85,32 +86,55 @@ impl Daemon {
         fs::write(config.join("config.toml"), configuration)?;
         more(&config);
         fs::DirBuilder::new().mode(0o700).create(home.path().join("run"))?;
+        Self::start_in(program, core, (home, data))
+    }
+
+    fn start_in(program: &Path, core: Option<u32>, dirs: (TempDir, TempDir)) -> anyhow::Result<Self> {
+        let (home, data) = (dirs.0.path(), dirs.1.path());
+        let log = home.join("log");
         let mut command = on_core(program, core);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", home.path())
-            .env("XDG_RUNTIME_DIR", home.path().join("run"))
-            .env("XDG_CONFIG_HOME", home.path().join("config"))
-            .env("XDG_STATE_HOME", home.path().join("state"))
-            .env("XDG_DATA_HOME", data.path())
+            .env("HOME", home)
+            .env("XDG_RUNTIME_DIR", home.join("run"))
+            .env("XDG_CONFIG_HOME", home.join("config"))
+            .env("XDG_STATE_HOME", home.join("state"))
+            .env("XDG_DATA_HOME", data)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(fs::File::create(home.path().join("log"))?);
-        let socket = home.path().join("run/mingle/mingle.sock");
-        let mut daemon = Self { child: command.spawn()?, socket, _home: home, _data: data };
-        let until = Instant::now() + START_MAX;
+            .stderr(fs::File::create(&log)?);
+        let socket = home.join("run/mingle/mingle.sock");
+        let began = Instant::now();
+        let mut daemon = Self { child: command.spawn()?, socket, started_in: Duration::ZERO, dirs: Some(dirs) };
         while let Err(error) = daemon.client("bench") {
-            let log = || fs::read_to_string(daemon._home.path().join("log")).unwrap_or_default();
-            if Instant::now() > until {
+            let log = || fs::read_to_string(&log).unwrap_or_default();
+            if began.elapsed() > START_MAX {
                 bail!("the daemon does not answer: {error}; it said:\n{}", log());
             }
             if let Some(status) = daemon.child.try_wait()? {
                 bail!("the daemon ended with {status}; it said:\n{}", log());
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_micros(200));
         }
+        daemon.started_in = began.elapsed();
         Ok(daemon)
+    }
+
+    /// Ends it, and starts it again where it was.
+    pub fn again(mut self, program: &Path) -> anyhow::Result<Self> {
+        let dirs = self.dirs.take().context("a daemon without a place")?;
+        drop(self);
+        Self::start_in(program, None, dirs)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its store lies.
+    pub fn store(&self) -> PathBuf {
+        self.dirs.as_ref().map(|(_, data)| data.path().join("mingle/store.db")).unwrap_or_default()
     }
 
     /// A connection to it.
@@ -124,6 +148,11 @@ impl Drop for Daemon {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
+}
+
+/// How large a file is, in bytes.
+pub fn size(path: &Path) -> anyhow::Result<u64> {
+    Ok(fs::metadata(path)?.len())
 }
 
 /// A connection to a daemon at this socket.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use crate::{calls, place, writes};
+use crate::{calls, crowd, events, lists, place};
 
 /// The first word that makes this program a worker.
 pub const HIDDEN: &str = "--worker";
@@ -19,10 +19,15 @@ pub const HIDDEN: &str = "--worker";
 pub fn main(words: &[String]) -> anyhow::Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["file", path, name, seconds] => writes::file_worker(path, name, time(seconds)?),
-        ["put", socket, name, seconds] => writes::put_worker(socket, name, time(seconds)?),
+        ["file", path, name, length, pace] => crowd::file_worker(path, name, time(length)?, time(pace)?),
+        ["put", socket, name, length, pace] => crowd::put_worker(socket, name, time(length)?, time(pace)?),
+        ["redis", socket, name, length, pace] => crowd::redis_worker(socket, name, time(length)?, time(pace)?),
         ["echo", socket] => calls::echo(socket),
         ["ask", which, socket, count] => calls::ask_worker(which, socket, count.parse()?),
+        ["heap", which, socket] => calls::heap_worker(which, socket),
+        ["rows", path, socket] => lists::bare(path, socket),
+        ["list", which, socket] => lists::list_worker(which, socket),
+        ["events", which, socket, listeners] => events::worker(which, socket, listeners.parse()?),
         _ => bail!("no such worker: {words:?}"),
     }
 }

@@ -163,9 +163,7 @@ impl RestServer {
     /// # Panics
     /// When the file cannot be written.
     pub fn write_profile(&self, config_dir: &Path) {
-        let dir = config_dir.join("profiles");
-        std::fs::create_dir_all(&dir).expect("a folder for profiles");
-        std::fs::write(dir.join(format!("{}.toml", Self::PROFILE)), profile(&self.state().options)).expect("a profile");
+        write_profile(&self.state().options, config_dir);
     }
 
     /// Makes it otherwise from now on.
@@ -234,6 +232,16 @@ impl RestServer {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes the profile of such a service into the folder of a configuration.
+///
+/// # Panics
+/// When the file cannot be written.
+pub fn write_profile(options: &Options, config_dir: &Path) {
+    let dir = config_dir.join("profiles");
+    std::fs::create_dir_all(&dir).expect("a folder for profiles");
+    std::fs::write(dir.join(format!("{}.toml", RestServer::PROFILE)), profile(options)).expect("a profile");
 }
 
 /// Properties that some services rewrite: texts trimmed and in lower case, and one of the service's own added.
