@@ -45,6 +45,7 @@ pub fn asleep(program: &Path, _: &Asked, table: &mut Table) -> anyhow::Result<()
     let mut ear = Line::open(&daemon.socket, Some("ear"))?;
     ear.call("subscribe", &json!({ "collections": ["things"] }))?;
     growth::run(&mut daemon.client("bench")?)?;
+    // Nothing happens: that is what is measured.
     std::thread::sleep(SETTLE);
     let before = process::done(daemon.pid())?;
     std::thread::sleep(MINUTE);
@@ -74,6 +75,7 @@ pub fn memory(program: &Path, _: &Asked, table: &mut Table) -> anyhow::Result<()
         growth::run(&mut daemon.client("bench")?)?;
         let daemon = daemon.again(program)?;
         daemon.client("bench")?.call(SyncList {})?;
+        // What the start itself took is given back meanwhile.
         std::thread::sleep(SETTLE);
         let share = mb(process::share_bytes(daemon.pid())?)?;
         table.plain(

@@ -6,6 +6,7 @@ pub mod chance;
 pub mod daemon;
 pub mod python;
 pub mod rest_server;
+pub mod results;
 pub mod servers;
 pub mod systemd;
 pub mod tally;

@@ -6,6 +6,7 @@ mod configuration;
 mod demo;
 mod pages;
 mod places;
+mod results;
 
 /// No breaches, or all of them at once.
 #[track_caller]

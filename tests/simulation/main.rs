@@ -73,6 +73,7 @@ fn schedules() {
     let most = number("MINGLE_FAILURES").unwrap_or(3);
     let failed = search(first, count, usize::try_from(most).unwrap_or(3), None);
     let seconds = began.elapsed().as_secs_f64();
+    mingle_tests::tally::tell("schedules", count, failed.len() as u64);
     report(&format!("{count} schedules in {seconds:.1} s, {:.0} a second", count as f64 / seconds));
     if let Some(seed) = failed.first() {
         panic!(
