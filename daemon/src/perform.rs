@@ -267,7 +267,13 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             if mingle_core::planted::is("checkpoint before batch") {
                 let (ground, resume) = (Arc::clone(&ground), resume.clone());
                 let write = store.write(background, now, move |tx| {
-                    let batch = sync::Batch { asked, pass, at: None, resume: resume.as_deref(), deletes_left: 0 };
+                    let batch = sync::Batch {
+                        asked,
+                        pass,
+                        at: None,
+                        resume: resume.as_deref(),
+                        deletes_left: mingle_core::run::DeletesLeft::Counted(0),
+                    };
                     sync::apply(tx, &ground, Vec::new(), &batch, || false)
                 });
                 write.await?;

@@ -23,19 +23,25 @@ impl Flood {
     pub fn start(records: usize) -> Self {
         let mut chance = Chance::new(3);
         let mut pages = Vec::new();
+        let mut first_row = String::new();
         for first in (0..records.max(1)).step_by(PAGE) {
             let last = records.min(first + PAGE);
-            let rows = (first..last).map(|number| row(&mut chance, number));
-            let mut body = format!("{{\"rows\":[{}]", rows.collect::<Vec<_>>().join(","));
+            let rows: Vec<String> = (first..last).map(|number| row(&mut chance, number)).collect();
+            if first == 0 {
+                first_row = rows.first().cloned().unwrap_or_default();
+            }
+            let mut body = format!("{{\"rows\":[{}]", rows.join(","));
             if last < records {
                 body += &format!(",\"next\":\"{}\"", pages.len() + 1);
             }
             body.push('}');
             pages.push(answer(&body));
         }
+        let one_row = answer(&format!("{{\"rows\":[{first_row}],\"next\":\"0\"}}"));
         let handler = move |request: &wire::Request, line: &mut wire::Line| match request.path.first().map(String::as_str) {
             Some("about") => line.send(&answer(r#"{"service":"scripted","instance":"flood"}"#)),
             _ if request.parameter("since").is_some() => line.send(&answer(r#"{"rows":[]}"#)),
+            _ if request.parameter("rows") == Some("1") => line.send(&one_row),
             _ => {
                 let page = request.parameter("page").and_then(|page| page.parse::<usize>().ok()).unwrap_or(0);
                 line.send(pages.get(page).map_or(&[][..], Vec::as_slice))

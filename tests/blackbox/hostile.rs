@@ -207,6 +207,21 @@ fn many_records_missing_at_once_wait_for_a_person() {
     check_mass_delete(Options::careless());
 }
 
+/// The limit is a share of what was there when the run began, however many pages the deletes come on.
+#[test]
+fn a_fifth_of_many_records_may_go_and_no_more() {
+    let mut bench = scripted(Options { page_rows: 8, ..Options::default() }, "");
+    fill(&bench.server, 100);
+    bench.app.sync("things", "done");
+    for n in 0..35 {
+        bench.server.delete("things", &format!("r{n:02}"));
+    }
+    bench.app.sync("things", "done_with_errors");
+    assert_eq!(bench.app.all("things").len(), 80);
+    bench.daemon.says(0, &["sync", "things", "--accept-deletes"]);
+    bench.assert_same();
+}
+
 /// What a person let drop stays as it is until a side changes, whatever else is accepted later.
 fn check_dropped_delete(options: Options) {
     let mut bench = scripted(options, "");

@@ -104,8 +104,9 @@ pub struct Terms {
     pub mode: Mode,
     /// The number of this listing, where it is whole.
     pub pass: u64,
-    /// How many deletes it may infer before the rest is guarded.
-    pub deletes_max: u64,
+    /// How many deletes it may infer before the rest is guarded; none: not counted, since a run that only hears what changed costs
+    /// the same however many links there are. Where it counts, the links are counted then ([`DeletesLeft`]).
+    pub deletes_max: Option<u64>,
     /// Another history than the checkpoint's, with links to lose: compare and count before anything is applied.
     pub compare_first: bool,
     /// How many links were there, as far as we knew, when `compare_first` was negotiated: who is missing differs too.
@@ -120,6 +121,15 @@ pub struct Terms {
     pub page_rows: usize,
     /// Rows that could not be applied before: to be asked for by id first.
     pub ask: Vec<String>,
+}
+
+/// How many deletes a batch may still take before the rest is guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletesLeft {
+    /// So many.
+    Counted(u64),
+    /// As many as the limit allows a run that has taken so many; to be counted once more than [`limits::DELETES_MIN`] come.
+    AfterTaken(u64),
 }
 
 /// What applying a batch did.
@@ -222,7 +232,7 @@ pub enum Effect {
         /// Where the run goes on if it ends after all of them; none: as before.
         resume: Option<Box<Resume>>,
         /// How many more deletes may be inferred.
-        deletes_left: u64,
+        deletes_left: DeletesLeft,
     },
     /// Ask the remote for records by id. -> `Asked`
     Ask {

@@ -1,7 +1,8 @@
 //! Owns: the order of a run and where a stop takes hold. Must never know: how an effect is done.
 
 use super::{
-    Applied, Compared, Counts, Effect, Ended, Event, Mode, Order, Outcome, Progress, Resume, Terms, Watermark, checkpoint,
+    Applied, Compared, Counts, DeletesLeft, Effect, Ended, Event, Mode, Order, Outcome, Progress, Resume, Terms, Watermark,
+    checkpoint,
     down::Down,
     up::{Step, Up},
 };
@@ -351,8 +352,20 @@ impl Run {
         Effect::Apply { rows, asked, pass, at, resume, deletes_left: self.deletes_left() }
     }
 
-    fn deletes_left(&self) -> u64 {
-        if self.order.accept_deletes { u64::MAX } else { self.terms.deletes_max.saturating_sub(self.deletes) }
+    fn deletes_left(&self) -> DeletesLeft {
+        match self.terms.deletes_max {
+            _ if self.order.accept_deletes => DeletesLeft::Counted(u64::MAX),
+            Some(most) => DeletesLeft::Counted(most.saturating_sub(self.deletes)),
+            None => DeletesLeft::AfterTaken(self.deletes),
+        }
+    }
+
+    /// The same, of what a whole listing did not show: before one the links were counted.
+    fn ghosts_left(&self) -> u64 {
+        match self.deletes_left() {
+            DeletesLeft::Counted(left) => left,
+            DeletesLeft::AfterTaken(taken) => limits::DELETES_MIN.saturating_sub(taken),
+        }
     }
 
     /// What the phase wants next, of what is free.
@@ -400,7 +413,7 @@ impl Run {
         if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
             // What the other history does not show at all differs most: an emptied remote is not filled again unasked.
             found.differ += self.terms.links_there.saturating_sub(found.known);
-            if found.differ > self.terms.deletes_max && !self.order.force {
+            if found.differ > self.terms.deletes_max.unwrap_or(limits::DELETES_MIN) && !self.order.force {
                 self.halt = Some(Ended::Held(found));
                 return self.end(effects);
             }
@@ -447,7 +460,7 @@ impl Run {
             let watermark = checkpoint::watermark(listing, self.terms.cursor);
             self.phase = Phase::Ghosts { watermark, began: listing.began };
             if absence {
-                effects.push(Effect::Ghosts { pass: self.terms.pass, most: self.deletes_left() });
+                effects.push(Effect::Ghosts { pass: self.terms.pass, most: self.ghosts_left() });
             } else {
                 self.complete(effects);
             }

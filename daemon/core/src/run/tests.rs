@@ -66,7 +66,7 @@ impl World {
             Effect::Negotiate { accept } => Event::Negotiated(Box::new(Terms {
                 from: if self.chance.one_in(2) { From::Start } else { From::Token("t".into()) },
                 pass: 3,
-                deletes_max: 10,
+                deletes_max: Some(10),
                 compare_first: !accept && self.chance.one_in(3),
                 cursor: Cursor::Token,
                 page_rows: 2,
@@ -228,7 +228,7 @@ fn check_history(links_there: u64, found: Compared, force: bool, held: Option<u6
             Effect::Begin => Event::Begun,
             Effect::Open => Event::Opened(Ok(())),
             Effect::Negotiate { accept } => Event::Negotiated(Box::new(Terms {
-                deletes_max: 10,
+                deletes_max: Some(10),
                 compare_first: !accept,
                 links_there,
                 page_rows: 10,

@@ -10,7 +10,7 @@ use mingle_core::{
     planted,
     record::Props,
     replica::{Row, RowState},
-    run::{Applied, Resume},
+    run::{Applied, DeletesLeft, Resume},
 };
 use rusqlite::params;
 
@@ -31,7 +31,7 @@ pub struct Batch<'a> {
     /// Where it stands after all of them.
     pub resume: Option<&'a Resume>,
     /// How many deletes may still be taken before the rest is guarded.
-    pub deletes_left: u64,
+    pub deletes_left: DeletesLeft,
 }
 
 /// Applies rows, at least one, until `enough` says that the transaction has been long enough; those it does not reach are returned in
@@ -49,8 +49,8 @@ pub fn apply(
     batch: &Batch<'_>,
     mut enough: impl FnMut() -> bool,
 ) -> Result<Applied, StoreError> {
-    let Batch { asked, pass, deletes_left, .. } = *batch;
-    let mut applied = Applied::default();
+    let Batch { asked, pass, .. } = *batch;
+    let (mut applied, mut guard) = (Applied::default(), Guard(batch.deletes_left));
     let with_creates = ground.abilities.client_ids.is_none();
     let mut reached = 0;
     for row in &rows {
@@ -82,7 +82,7 @@ pub fn apply(
         }
         settled(tx, ground, &row.remote_id)?;
         match linked {
-            Some(linked) => known(tx, ground, &linked, row, asked, pass, deletes_left, &mut applied)?,
+            Some(linked) => known(tx, ground, &linked, row, asked, pass, &mut guard, &mut applied)?,
             None => {
                 unlinked::row(tx, ground, row, pass, with_creates, &mut applied)?;
             }
@@ -127,7 +127,7 @@ fn known(
     row: &Row,
     asked: bool,
     pass: Option<u64>,
-    deletes_left: u64,
+    guard: &mut Guard,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
     if let Some(pass) = pass
@@ -180,8 +180,8 @@ fn known(
     let stamps = stamps(tx.conn(), ground, &was.held, row.modified)?;
     let met = meet(&state, was.props.as_ref(), row, &stamps, rules);
     if met.changed && met.truth.is_none() {
-        if applied.deletes >= deletes_left {
-            return guard(tx, ground, linked, row, was.props.as_ref(), applied);
+        if !guard.lets(tx, ground, applied.deletes)? {
+            return guarded(tx, ground, linked, row, was.props.as_ref(), applied);
         }
         applied.deletes += 1;
     }
@@ -217,8 +217,28 @@ fn second(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied:
     Ok(())
 }
 
+/// Counts the deletes of a batch against what it may take.
+struct Guard(DeletesLeft);
+
+impl Guard {
+    /// Whether one more may be taken, after so many of this batch.
+    fn lets(&mut self, tx: &Tx<'_>, ground: &Ground, taken: u64) -> Result<bool, StoreError> {
+        if let DeletesLeft::AfterTaken(before) = self.0
+            && before + taken >= limits::DELETES_MIN
+        {
+            // Who was deleted in this run has no id there any more, and counts all the same.
+            let links = link::count(tx.conn(), ground.replica)? + before + taken;
+            self.0 = DeletesLeft::Counted(limits::DELETES_MIN.max(links / limits::DELETES_SHARE).saturating_sub(before));
+        }
+        Ok(match self.0 {
+            DeletesLeft::Counted(left) => taken < left,
+            DeletesLeft::AfterTaken(_) => true,
+        })
+    }
+}
+
 /// Keeps a record that the remote says is deleted, past the guard's limit: a person decides.
-fn guard(
+fn guarded(
     tx: &mut Tx<'_>,
     ground: &Ground,
     linked: &Linked,

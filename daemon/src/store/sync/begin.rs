@@ -58,13 +58,7 @@ pub fn negotiate(
             .execute(params![spec.name, replica])?;
         at = position::Position { replica: Some(replica), ..position::Position::default() };
     }
-    let links: i64 = tx
-        .conn()
-        .prepare_cached("SELECT count(*) FROM m_link WHERE replica = ?1 AND remote_id IS NOT NULL")?
-        .query_row([replica], |row| row.get(0))?;
-    let deletes_max = limits::DELETES_MIN.max(link::unsigned(links) / limits::DELETES_SHARE);
     let mut terms = Terms {
-        deletes_max,
         cursor: abilities.cursor,
         tombstones: abilities.tombstones,
         began: Some(tx.now()),
@@ -72,6 +66,12 @@ pub fn negotiate(
         ..Terms::default()
     };
     let moved = at.epoch.as_deref().is_some_and(|known| known != epoch) && !planted::is("epoch ignored");
+    let slow =
+        moved || order.mode != Mode::Fast || at.complete.as_deref() != Some(epoch) || whole_is_due(tx, &spec.name, abilities)?;
+    // A run that only hears what changed costs the same however many links there are.
+    let counts = slow || at.resume.as_ref().is_some_and(|resume| resume.from == ListFrom::Start);
+    let links = if counts { link::count(tx.conn(), replica)? } else { 0 };
+    terms.deletes_max = counts.then(|| limits::DELETES_MIN.max(links / limits::DELETES_SHARE));
     if moved && links > 0 && !accept && !order.force {
         terms.compare_first = true;
         terms.links_there = tx
@@ -102,8 +102,6 @@ pub fn negotiate(
             tx.conn().prepare_cached("DELETE FROM m_link WHERE replica = ?1")?.execute([replica])?;
         }
     }
-    let slow =
-        forget || order.mode != Mode::Fast || at.complete.as_deref() != Some(epoch) || whole_is_due(tx, &spec.name, abilities)?;
     terms.from = if slow { ListFrom::Start } else { checkpoint::start(at.watermark.as_ref(), abilities.cursor) };
     // A stopped run goes on where it was, unless something else is asked for now.
     let goes_on = |resume: &mingle_core::run::Resume| resume.from == terms.from || (!slow && resume.from == ListFrom::Start);

@@ -7,6 +7,7 @@
 use mingle_core::{
     planted,
     replica::{Row, RowState},
+    run::DeletesLeft,
 };
 use rusqlite::params;
 
@@ -63,7 +64,8 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
             state: RowState::Gone,
         };
         let rows: Vec<Row> = found[..most].iter().map(|(_, _, remote_id)| row(remote_id)).collect();
-        let batch = super::Batch { asked: true, pass: None, at: None, resume: None, deletes_left: u64::MAX };
+        let batch =
+            super::Batch { asked: true, pass: None, at: None, resume: None, deletes_left: DeletesLeft::Counted(u64::MAX) };
         super::apply::apply(tx, ground, rows, &batch, || false)?;
         return Ok((Vec::new(), guarded));
     }

@@ -70,6 +70,12 @@ pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("a link does not read: {error}"))
 }
 
+/// How many links of this replica have a record there.
+pub(super) fn count(conn: &Connection, replica: i64) -> Result<u64, StoreError> {
+    let mut count = conn.prepare_cached("SELECT count(*) FROM m_link WHERE replica = ?1 AND remote_id IS NOT NULL")?;
+    Ok(unsigned(count.query_row([replica], |row| row.get(0))?))
+}
+
 pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
