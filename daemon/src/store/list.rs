@@ -55,14 +55,17 @@ pub fn list(reader: &Reader<'_>, query: &Query) -> Result<Listed, StoreError> {
     let mut listed = Listed::default();
     let (mut last, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
-        if listed.records.len() == rows_max || bytes >= limits::PAGE_BYTES_MAX {
+        if !last.is_empty() {
             listed.cursor = Some(Cursor { keys: last }.text(reader.instance(), question.as_bytes()));
             break;
         }
         let found = Found { id: row.get(0)?, data: row.get(1)?, seq: row.get(2)? };
         bytes += found.id.len() + found.data.len();
         listed.records.push(found);
-        last = (0..order.len()).map(|at| row.get(3 + at)).collect::<Result<_, _>>()?;
+        // The page is full: where it ends, should there be more.
+        if listed.records.len() == rows_max || bytes >= limits::PAGE_BYTES_MAX {
+            last = (0..order.len()).map(|at| row.get(3 + at)).collect::<Result<_, _>>()?;
+        }
     }
     Ok(listed)
 }
@@ -156,8 +159,10 @@ impl Build<'_> {
             _ if property == "id" => return Err(invalid("an id is compared with a text".into())),
             Value::Bool(truth) => format!("{} = '{truth}'", self.kind(property)),
             Value::Number(number) => {
-                let equal = format!("{left} = {}", self.bind(bound(number.text())));
-                format!("{equal} AND {} IN ('integer', 'real')", self.kind(property))
+                let number = bound(number.text());
+                let may_be_truth = is_truth(&number);
+                let equal = format!("{left} = {}", self.bind(number));
+                if may_be_truth { format!("{equal} AND {} IN ('integer', 'real')", self.kind(property)) } else { equal }
             }
             Value::List(_) | Value::Map(_) => {
                 return Err(Refusal::Invalid(
@@ -173,11 +178,16 @@ impl Build<'_> {
         Ok(match value {
             Value::Text(text) => {
                 let compared = format!("{left} {sign} {}", self.bind(Bound::Text(text.clone())));
-                if property == "id" { compared } else { format!("{compared} AND {} = 'text'", self.kind(property)) }
+                if property == "id" {
+                    return Ok(compared);
+                }
+                let text = format!("typeof({left}) = 'text'");
+                format!("{compared} AND {text} AND (substr({left}, 1, 1) NOT IN ('{{', '[') OR {} = 'text')", self.kind(property))
             }
             Value::Number(number) if property != "id" => {
                 let compared = format!("{left} {sign} {}", self.bind(bound(number.text())));
-                format!("{compared} AND {} IN ('integer', 'real')", self.kind(property))
+                let number = format!("typeof({left}) IN ('integer', 'real')");
+                format!("{compared} AND {number} AND ({left} NOT IN (0, 1) OR {} IN ('integer', 'real'))", self.kind(property))
             }
             _ => return Err(invalid(format!("{property:?}: only numbers and texts are less or greater (an id is a text)"))),
         })
@@ -223,6 +233,15 @@ impl Build<'_> {
         }
         self.sql.push_str(&format!(" AND {condition}"));
         Ok(())
+    }
+}
+
+/// SQLite shows true and false as 1 and 0. What tells them apart reads the whole record, so it is asked only where it can matter.
+fn is_truth(number: &Bound) -> bool {
+    match number {
+        Bound::Integer(whole) => [0, 1].contains(whole),
+        Bound::Real(real) => [0.0, 1.0].contains(real),
+        _ => false,
     }
 }
 

@@ -111,6 +111,13 @@ fn conditions() {
         check(r#"{"s":{"lt":"y"}}"#, "a c d");
         check(r#"{"t":true}"#, "a");
         check(r#"{"t":1}"#, "d");
+        check(r#"{"t":0}"#, "");
+        check(r#"{"t":{"gt":0.5}}"#, "d");
+        check(r#"{"t":{"lte":7}}"#, "d");
+        check(r#"{"n":{"lt":"2"}}"#, "e");
+        check(r#"{"l":{"gt":"A"}}"#, "c");
+        check(r#"{"o":{"gt":"A"}}"#, "");
+        check(r#"{"s":{"gt":"y"}}"#, "e");
         check(r#"{"t":{"ne":false}}"#, "a c d e f g");
         check(r#"{"o":"{\"k\":1}"}"#, "");
         check(r#"{"s":"{\"k\":1}"}"#, "e");
