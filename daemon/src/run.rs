@@ -248,10 +248,13 @@ async fn listen_to_bells(mut bells: mpsc::Receiver<crate::alarm::Bell>, inbox: m
     }
 }
 
-/// A transaction of a run has been long enough after [`limits::BATCH_TIME_MAX`].
-fn batch_time() -> Box<dyn FnMut() -> bool + Send> {
+/// A transaction of a run has been long enough after [`limits::BATCH_TIME_MAX`], or sooner where an app waits to write.
+fn batch_time(store: Store) -> Box<dyn FnMut() -> bool + Send> {
     let watch = clock::Stopwatch::start();
-    Box::new(move || watch.elapsed() >= limits::BATCH_TIME_MAX)
+    Box::new(move || {
+        let took = watch.elapsed();
+        took >= limits::BATCH_TIME_MAX || (took >= limits::BATCH_TIME_WAITED_FOR && store.somebody_waits())
+    })
 }
 
 /// Where an answer goes.
@@ -362,7 +365,8 @@ impl Office {
             Effect::Begin { sync, order } => {
                 let Some(known) = self.syncs.get(&sync) else { return };
                 tracing::info!(sync = %sync, run = %order.run, trigger = %order.trigger, "a run begins");
-                let pace = Arc::new(batch_time);
+                let store = self.store.clone();
+                let pace = Arc::new(move || batch_time(store.clone()));
                 let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener), pace);
                 self.sites.insert(sync, Arc::new(site));
             }

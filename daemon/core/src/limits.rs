@@ -64,6 +64,9 @@ pub const BATCH_ROWS_MAX: usize = 500;
 /// a stop, wait for one of them at most, on any machine. Shorter ones cost more commits than they save.
 pub const BATCH_TIME_MAX: Duration = Duration::from_millis(10);
 
+/// The same, while an app waits to write: it ends sooner, but not with every row, so that a sync goes on under apps that never rest.
+pub const BATCH_TIME_WAITED_FOR: Duration = Duration::from_millis(2);
+
 /// Pages of one listing. A listing that goes on past this is taken for one that never ends: the run fails, nothing is deleted.
 pub const PAGES_MAX: usize = 100_000;
 

@@ -232,6 +232,15 @@ impl Store {
         Ok((answer, turn))
     }
 
+    /// Whether an interactive write waits for its turn.
+    #[must_use]
+    pub fn somebody_waits(&self) -> bool {
+        match &self.0.kind {
+            Kind::File { turns, .. } => turns.has_interactive(),
+            Kind::Memory { .. } => false,
+        }
+    }
+
     /// Reads at once, on this thread, from one unmoving state that has everything acknowledged before.
     ///
     /// # Errors

@@ -97,6 +97,11 @@ impl Turns {
         !untidy && self.queue.has_interactive()
     }
 
+    /// Whether somebody waits, not only a run.
+    pub(super) fn has_interactive(&self) -> bool {
+        self.queue.has_interactive()
+    }
+
     /// Takes no more; what is there is still done.
     pub(super) fn close(&self, well: bool) {
         self.queue.close(well);
