@@ -134,12 +134,12 @@ impl House {
         self.config().syncs.get(sync).map(|sync| sync.collection.clone())
     }
 
-    fn read<T>(&self, work: impl FnOnce(&store::Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
+    fn read<T>(&self, work: impl Fn(&store::Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
         self.0.store.read(work).map_err(|error| {
             if !matches!(error, StoreError::Refused(_)) {
                 tracing::warn!(%error, "a read failed");
             }
-            error.into()
+            error.of_a_read()
         })
     }
 

@@ -83,7 +83,20 @@ pub(super) fn on_this_thread<T>(
     store: u64,
     path: &Path,
     news: &News,
-    work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>,
+    work: impl Fn(&Reader<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    match once(store, path, news, &work) {
+        // A disk that failed once may not the next time, and what a failed read leaves behind can look like damage.
+        Err(error) if error.spoils_connection() => once(store, path, news, &work),
+        answer => answer,
+    }
+}
+
+fn once<T>(
+    store: u64,
+    path: &Path,
+    news: &News,
+    work: impl Fn(&Reader<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let mine = OWN.with_borrow_mut(|all| all.iter().rposition(|own| own.store == store).map(|at| all.swap_remove(at)));
     let own = match mine {
