@@ -10,6 +10,7 @@ use super::{
     ids::{Ids, Maker},
     ledger::HEAD,
     limits, place, schema,
+    trouble::Trouble,
 };
 
 /// How a store is opened.
@@ -86,7 +87,11 @@ pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timest
 fn look(path: &Path, options: Options, maker: &mut Maker, suspect: bool) -> Result<Found, StoreError> {
     if place::check(path)? {
         // Reading alone, so that the file of a newer mingle stays as it is: a writer's last close would fold the log into it.
-        schema::check(&read_only(path)?)?;
+        match read_only(path).and_then(|conn| schema::check(&conn)) {
+            // A crash cut its very first commit off, before it had a log: only a writer can take that back.
+            Err(StoreError::Shut(Trouble::ReadOnly)) => {}
+            looked => looked?,
+        }
     }
     let mut conn = connect(path, options, true)?;
     schema::upgrade(&mut conn)?;

@@ -1,6 +1,10 @@
 //! Owns: disks that fail, fill up, lie, are cut off or taken away under the real daemon. Must never know: how the store keeps its word.
 
+mod cuts;
 mod errors;
+mod images;
 mod kills;
+mod mount;
 mod play;
+mod replay;
 mod shim;

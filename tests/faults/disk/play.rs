@@ -30,8 +30,10 @@ pub enum Told {
 }
 
 /// The writes of one app, in order, and what it was told of each.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Play {
+    /// Its records begin so.
+    name: String,
     /// The first is number 0.
     pub told: Vec<Told>,
     /// The slowest answer.
@@ -39,32 +41,48 @@ pub struct Play {
 }
 
 /// A write: the call and its parameters. Every fourth is large, changes three records at once, or patches the one before.
-fn write(number: usize) -> (&'static str, Value) {
-    let id = format!("w{number}");
+fn write(name: &str, number: usize) -> (&'static str, Value) {
+    let id = format!("{name}{number}");
     let op = format!("op-{number}");
     let data = json!({ "n": number, "text": "x".repeat(if number % 4 == 1 { 20_000 } else { 200 }) });
     let put = |id: &str, data: Value| json!({ "put": { "collection": "things", "id": id, "data": data, "overwrite": true } });
     match number % 4 {
         2 => {
             let pair = json!({ "n": number });
-            ("transact", json!({ "writes": [put(&id, data), put("left", pair.clone()), put("right", pair)], "op": op }))
+            ("transact", json!({ "writes": [put(&id, data), put(&format!("{name}left"), pair.clone()), put(&format!("{name}right"), pair)], "op": op }))
         }
         3 => {
-            let before = format!("w{}", number - 1);
+            let before = format!("{name}{}", number - 1);
             ("patch", json!({ "collection": "things", "id": before, "patch": { "patched": number }, "op": op }))
         }
         _ => ("put", json!({ "collection": "things", "id": id, "data": data, "op": op, "overwrite": true })),
     }
 }
 
+impl Default for Play {
+    fn default() -> Self {
+        Self::new("w")
+    }
+}
+
 impl Play {
+    /// Of an app of this name.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), told: Vec::new(), slowest: Duration::ZERO }
+    }
+
+    /// The app's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Writes on until there are so many, or the connection ends: then the last one is unknown.
     ///
     /// # Errors
     /// When the connection ends.
     pub fn go_on(&mut self, app: &mut App, until: usize) -> io::Result<()> {
         while self.told.len() < until {
-            let (method, params) = write(self.told.len());
+            let (method, params) = write(&self.name, self.told.len());
             let watch = Watch::start();
             let answer = app.ask(method, &params);
             self.slowest = self.slowest.max(watch.elapsed());
@@ -86,7 +104,7 @@ impl Play {
             if self.told[number] != Told::Unknown {
                 continue;
             }
-            let (method, params) = write(number);
+            let (method, params) = write(&self.name, number);
             match app.ask(method, &params) {
                 Ok(Ok(_)) => self.told[number] = Told::Acknowledged,
                 // It patches what was refused.
@@ -126,9 +144,9 @@ impl Play {
         let mut wrong = Vec::new();
         for (number, told) in self.told.iter().enumerate() {
             let is_there = match number % 4 {
-                3 => records.get(&format!("w{}", number - 1)).is_some_and(|data| data["patched"] == number),
+                3 => records.get(&format!("{}{}", self.name, number - 1)).is_some_and(|data| data["patched"] == number),
                 // A later repetition of the record's own write takes the patch off it, and nothing else does.
-                _ => records.get(&format!("w{number}")).is_some_and(|data| data["n"] == number),
+                _ => records.get(&format!("{}{number}", self.name)).is_some_and(|data| data["n"] == number),
             };
             match told {
                 Told::Acknowledged if !is_there => wrong.push(format!("write {number} was acknowledged, and is not there")),
@@ -136,7 +154,7 @@ impl Play {
                 _ => {}
             }
         }
-        let side = |id: &str| records.get(id).map(|data| data["n"].clone());
+        let side = |id: &str| records.get(&format!("{}{id}", self.name)).map(|data| data["n"].clone());
         if side("left") != side("right") {
             wrong.push(format!("half a transaction: left {:?}, right {:?}", side("left"), side("right")));
         }
