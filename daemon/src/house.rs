@@ -334,6 +334,7 @@ impl Door for House {
         let now = clock::now();
         let board = self.0.board.borrow().clone();
         let mut attention = self.0.notices.all();
+        described::disk(self.0.store.trouble().borrow().as_ref(), now, &mut attention);
         let setup = self.config();
         let (state, since, by) = board.state.clone();
         let lease = board.leased;

@@ -17,8 +17,6 @@ use crate::{
     store::{self, Class, Store, StoreError, Trouble},
 };
 
-/// What the notices about the store's disk are about.
-const DISK: &str = "disk";
 /// A store that takes no writes is tried after this, then after twice as long each time, up to the last.
 const PROBE_FIRST: Duration = Duration::from_millis(200);
 const PROBE_LAST: Duration = Duration::from_secs(10);
@@ -48,7 +46,7 @@ async fn mends(store: &Store, house: &House) {
         for name in Trouble::NAMES {
             // What is there from the start, such as an older store that was moved aside, is about something else.
             if trouble.as_ref().is_none_or(|trouble| trouble.name() != name) {
-                house.notices().is_over(name, DISK);
+                house.notices().is_over(name, Trouble::ABOUT);
             }
         }
         let Some(trouble) = trouble else {
@@ -57,7 +55,7 @@ async fn mends(store: &Store, house: &House) {
             }
             continue;
         };
-        house.notices().stands(trouble.name(), DISK, format!("{}; {}", trouble.what(), trouble.remedy()));
+        house.notices().stands(trouble.name(), Trouble::ABOUT, trouble.hint());
         let mut wait = PROBE_FIRST;
         while troubles.borrow().as_ref() == Some(&trouble) {
             pause(wait).await;

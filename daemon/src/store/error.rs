@@ -91,7 +91,19 @@ impl StoreError {
         match self {
             Self::Disk(_) => Refusal::Unreadable("the disk failed where this was read".into()),
             Self::Damaged(_) => Refusal::Unreadable("the store is damaged where this was read".into()),
+            Self::Shut(_) => Refusal::Unreadable("the store's files were removed or replaced: this was not read".into()),
             other => other.into(),
+        }
+    }
+
+    /// What to do about a store that does not open.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Full => Trouble::Full.remedy_at_start(),
+            Self::Shut(trouble) => trouble.remedy_at_start(),
+            Self::Disk(_) => Trouble::Failed(String::new()).remedy_at_start(),
+            _ => "`mingle doctor` looks at it; the log says more",
         }
     }
 

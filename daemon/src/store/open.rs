@@ -80,6 +80,11 @@ pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timest
             found.moved_aside = Some(aside);
             Ok(found)
         }
+        // SQLite has one word for most of what a disk does; the system has more.
+        Some(StoreError::Disk(told)) => match place::takes_writes(path) {
+            Err(why) => Err(StoreError::Shut(Trouble::of(&why))),
+            Ok(()) => Err(StoreError::Disk(told)),
+        },
         other => Err(other.unwrap_or(StoreError::Closed)),
     }
 }

@@ -20,6 +20,7 @@ use super::{
     limits,
     news::News,
     open,
+    trouble::Trouble,
 };
 
 /// What a question reads from: one state of the store.
@@ -101,7 +102,7 @@ fn once<T>(
     let mine = OWN.with_borrow_mut(|all| all.iter().rposition(|own| own.store == store).map(|at| all.swap_remove(at)));
     let own = match mine {
         Some(own) => own,
-        None => open_one(store, path)?,
+        None => open_one(store, path, news)?,
     };
     own.steps.store(0, Ordering::Relaxed);
     // One state for the whole question: its pages and the head it names belong together.
@@ -121,7 +122,11 @@ fn once<T>(
     answer
 }
 
-fn open_one(store: u64, path: &Path) -> Result<Own, StoreError> {
+fn open_one(store: u64, path: &Path, news: &News) -> Result<Own, StoreError> {
+    // By its path one would find another store, or none.
+    if news.troubled() == Some(Trouble::Moved) {
+        return Err(StoreError::Shut(Trouble::Moved));
+    }
     let mut conn = open::read_only(path)?;
     let steps = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&steps);

@@ -20,6 +20,9 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// What `attention` says it is about.
+    pub const ABOUT: &str = "disk";
+
     /// Every name there is.
     pub const NAMES: [&str; 5] = ["disk_full", "disk_read_only", "disk_failed", "store_damaged", "store_moved"];
 
@@ -47,6 +50,12 @@ impl Trouble {
         }
     }
 
+    /// Both, as `attention` says it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        format!("{}; {}", self.what(), self.remedy())
+    }
+
     /// What to do.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
@@ -56,6 +65,15 @@ impl Trouble {
             Self::Failed(_) => "look at the disk (`dmesg`); reads go on, and writes by themselves once it works",
             Self::Damaged(_) => "copy the store's files, then restart mingled: a store that is damaged is moved aside and kept",
             Self::Moved => "put back what was there, or restart mingled to work on what is there now",
+        }
+    }
+
+    /// What to do where the daemon does not start for it.
+    pub(super) fn remedy_at_start(&self) -> &'static str {
+        match self {
+            Self::Full => "free some space, and start mingled again",
+            Self::ReadOnly => "make the store's folder writable (`mount`, `lsattr`), and start mingled again",
+            _ => "look at the disk (`dmesg`), and at the store (`mingle doctor`)",
         }
     }
 

@@ -2,9 +2,11 @@
 
 mod cuts;
 mod errors;
+mod full;
 mod images;
 mod kills;
 mod mount;
 mod play;
 mod replay;
 mod shim;
+mod taken;

@@ -4,7 +4,8 @@
  *
  * MINGLE_SHIM_ROOT     only files whose path begins so are counted.
  * MINGLE_SHIM_CONTROL  a file of 32 numbers (64 bits, this machine's order) that a test writes and we map: see the enum.
- * MINGLE_SHIM_RECORD   where every change is written down, in the order in which it happened. */
+ * MINGLE_SHIM_RECORD   where every change is written down, in the order in which it happened.
+ * MINGLE_SHIM_OPENS    where every open is written down: its flags, its path. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -29,11 +30,20 @@ enum { PWRITE, WRITE, FSYNC, FTRUNCATE, OPEN, MMAP, UNLINK, PREAD, READ, RENAME 
 static volatile uint64_t *control;
 static const char *root;
 static size_t root_length;
-static int record = -1;
+static int record = -1, opens = -1;
 static unsigned char ours[1 << 16];
 static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 
 #define REAL(name) ({ static __typeof__(&name) real; if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name); real; })
+
+static int appended(const char *path) {
+  if (!path) return -1;
+  int fd = REAL(open)(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  /* Out of the way: a program may expect low numbers. */
+  int far = fcntl(fd, F_DUPFD_CLOEXEC, 900);
+  REAL(close)(fd);
+  return far;
+}
 
 __attribute__((constructor)) static void begin(void) {
   const char *path = getenv("MINGLE_SHIM_CONTROL");
@@ -47,13 +57,8 @@ __attribute__((constructor)) static void begin(void) {
       REAL(close)(fd);
     }
   }
-  path = getenv("MINGLE_SHIM_RECORD");
-  if (path) {
-    int fd = REAL(open)(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    /* Out of the way: a program may expect low numbers. */
-    record = fcntl(fd, F_DUPFD_CLOEXEC, 900);
-    REAL(close)(fd);
-  }
+  record = appended(getenv("MINGLE_SHIM_RECORD"));
+  opens = appended(getenv("MINGLE_SHIM_OPENS"));
 }
 
 static int below(const char *path) { return root && path && !strncmp(path, root, root_length); }
@@ -117,6 +122,7 @@ static int opened(int fd, const char *path, int flags, int was_there) {
   mode_t mode = 0; \
   if (flags & (O_CREAT | O_TMPFILE)) { va_list more; va_start(more, flags); mode = va_arg(more, mode_t); va_end(more); } \
   if (!below(path)) return real_call; \
+  if (opens >= 0) dprintf(opens, "%o %s\n", (unsigned)flags, path); \
   if (verdict(OPEN)) return -1; \
   int was_there = access(path, F_OK) == 0; \
   return opened(real_call, path, flags, was_there);

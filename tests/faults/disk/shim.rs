@@ -23,8 +23,8 @@ pub enum Op {
     Mmap,
     Unlink,
     Pread,
-    Read,
-    Rename,
+    /// Kept in step with `shim.c`, which has the call of plain reading before it.
+    Rename = 9,
 }
 
 /// Every call that changes what is on the disk.
@@ -69,6 +69,11 @@ impl Shim {
     /// What changes is written down there.
     pub fn record(home: &mut Home, file: &Path) {
         home.set("MINGLE_SHIM_RECORD", file.display().to_string());
+    }
+
+    /// Every open is written down there: its flags in octal, its path.
+    pub fn opens(home: &mut Home, file: &Path) {
+        home.set("MINGLE_SHIM_OPENS", file.display().to_string());
     }
 
     fn number(&self, at: u64) -> u64 {
