@@ -21,7 +21,7 @@ use crate::{
 const PROBE_FIRST: Duration = Duration::from_millis(200);
 const PROBE_LAST: Duration = Duration::from_secs(10);
 /// How often it is looked whether the store's files were taken away.
-const LOOK_EVERY: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Tells people who reads the store's file for so long that its log only grows.
 fn name_them<'a>(house: &House, holders: impl Iterator<Item = &'a Holder>, log_bytes: u64) {

@@ -21,6 +21,7 @@ use super::{
     news::News,
     open::Options,
     place::Files,
+    trouble::Trouble,
     tx::{Books, Tx},
 };
 pub(super) use disk::Probe;
@@ -328,8 +329,12 @@ impl Hand {
         Ok(())
     }
 
-    /// The end in good order: marks it, folds the log back whole, closes.
+    /// The end in good order: marks it, folds the log back whole, closes. Of a store that is not in order the next start has to make
+    /// sure, so it is not marked.
     pub(super) fn end(&mut self) -> Result<(), StoreError> {
+        if matches!(self.news.troubled(), Some(Trouble::Damaged(_) | Trouble::Moved)) {
+            return self.let_go();
+        }
         let Some(conn) = self.conn.take() else { return Ok(()) };
         if self.place.is_none() {
             return Ok(());

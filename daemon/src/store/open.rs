@@ -102,7 +102,7 @@ fn look(path: &Path, options: Options, maker: &mut Maker, suspect: bool) -> Resu
     schema::upgrade(&mut conn)?;
     let standing = standing(&conn)?;
     let unclean = matches!(&standing, Some(standing) if !standing.clean);
-    if suspect || (unclean && bytes(&conn)? <= limits::CHECKED_BYTES_MAX) {
+    if suspect || (unclean && is_small(&conn).is_ok()) {
         sound(&conn)?;
     }
     let (instance, seq, renewed) = match standing {
@@ -139,10 +139,11 @@ fn settle(conn: &Connection, instance: &str, options: Options) -> Result<(), Sto
     Ok(())
 }
 
-fn bytes(conn: &Connection) -> Result<i64, StoreError> {
+/// Whether it can be checked as a whole.
+pub(super) fn is_small(conn: &Connection) -> Result<(), StoreError> {
     let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
     let size: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-    Ok(pages.saturating_mul(size))
+    if pages.saturating_mul(size) <= limits::CHECKED_BYTES_MAX { Ok(()) } else { Err(StoreError::Deadline) }
 }
 
 /// Reads every page and looks for contradictions.

@@ -88,7 +88,13 @@ pub(super) fn on_this_thread<T>(
 ) -> Result<T, StoreError> {
     match once(store, path, news, &work) {
         // A disk that failed once may not the next time, and what a failed read leaves behind can look like damage.
-        Err(error) if error.spoils_connection() => once(store, path, news, &work),
+        Err(error) if error.spoils_connection() => {
+            let answer = once(store, path, news, &work);
+            if let Err(StoreError::Damaged(told)) = &answer {
+                news.trouble(Some(Trouble::Damaged(told.clone())));
+            }
+            answer
+        }
         answer => answer,
     }
 }

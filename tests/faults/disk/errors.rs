@@ -46,6 +46,8 @@ enum When {
     Again,
     /// An app writes.
     Running,
+    /// Apps read what nobody has in memory.
+    Reading,
     /// The daemon ends.
     Ending,
 }
@@ -97,6 +99,10 @@ fn cases() -> Vec<Case> {
     let before = calls(&shim);
     daemon.terminate();
     note(&mut counts, When::Ending, &shim, &before);
+    daemon.start();
+    let before = calls(&shim);
+    (0..3).for_each(|_| drop(play.read(&mut daemon.app("reader"))));
+    note(&mut counts, When::Reading, &shim, &before);
     eprintln!("disk errors: calls {counts:?}");
     let mut cases = Vec::new();
     for (when, op, count) in counts {
@@ -130,6 +136,7 @@ impl Case {
         match self.when {
             When::First | When::Again => self.starting(),
             When::Running => self.running(),
+            When::Reading => self.reading(),
             When::Ending => self.ending(),
         }
     }
@@ -230,6 +237,30 @@ impl Case {
                 wrong.push(format!("status tells {told:?}, not {word}"));
             }
         }
+        wrong
+    }
+
+    fn reading(&self) -> Vec<String> {
+        let (mut daemon, shim, play) = begun();
+        daemon.terminate();
+        daemon.start();
+        self.arm(&shim);
+        let mut wrong = Vec::new();
+        for _ in 0..3 {
+            let mut app = daemon.app("reader");
+            match app.ask("list", &json!({ "collection": "things", "limit": 1000 })) {
+                Ok(Ok(page)) => {
+                    let records = page["records"].as_array().into_iter().flatten();
+                    let records = records.map(|one| (one["id"].as_str().unwrap_or_default().to_owned(), one["data"].clone()));
+                    wrong.extend(play.held(&records.collect()));
+                }
+                // Once it is asked again, and nobody hears of it.
+                Ok(Err(error)) if self.sticky && error["data"]["name"] == "internal" => {}
+                other => wrong.push(format!("a read: {other:?}")),
+            }
+        }
+        shim.heal();
+        wrong.extend(self.resumes(&mut daemon, play));
         wrong
     }
 

@@ -9,4 +9,5 @@ mod mount;
 mod play;
 mod replay;
 mod shim;
+mod slow;
 mod taken;

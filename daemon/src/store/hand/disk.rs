@@ -196,8 +196,13 @@ impl Hand {
 
     /// A probe reached the disk.
     pub(super) fn is_well(&mut self) {
-        let full = self.news.troubled() == Some(Trouble::Full);
-        if full && self.place.as_ref().is_some_and(|(path, _)| place::room(path) < limits::ROOM_BYTES) {
+        let still = match self.news.troubled() {
+            Some(Trouble::Full) => self.place.as_ref().is_some_and(|(path, _)| place::room(path) < limits::ROOM_BYTES),
+            // One page that can be written says nothing about the others.
+            Some(Trouble::Damaged(_)) => self.conn.as_ref().is_none_or(|conn| open::is_small(conn).is_err() || open::sound(conn).is_err()),
+            _ => false,
+        };
+        if still {
             return;
         }
         if self.news.trouble(None) {
