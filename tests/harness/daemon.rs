@@ -303,6 +303,20 @@ impl Daemon {
         self.child = Some(servers::spawn(command).unwrap_or_else(|error| panic!("mingled does not start: {error}")));
     }
 
+    /// Starts it by a shell: the script has the program as `$0`, and becomes it (`exec`).
+    ///
+    /// # Panics
+    /// When it runs already, or cannot be started.
+    pub fn launch_by(&mut self, script: &str) {
+        assert!(self.child.is_none(), "mingled runs already");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(mingled());
+        let mut command = servers::tied(&shell);
+        command.env_clear().envs(self.home.environment()).current_dir(self.home.dir());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(servers::spawn(command).unwrap_or_else(|error| panic!("mingled does not start: {error}")));
+    }
+
     /// Waits until it answers (none), or ends: how.
     ///
     /// # Panics

@@ -208,3 +208,6 @@ fn harden(conn: &Connection) -> Result<(), StoreError> {
     conn.set_prepared_statement_cache_capacity(256);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

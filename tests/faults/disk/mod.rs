@@ -8,6 +8,7 @@ mod kills;
 mod mount;
 mod play;
 mod replay;
+mod rules;
 mod shim;
 mod slow;
 mod taken;

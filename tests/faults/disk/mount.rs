@@ -3,7 +3,6 @@
 
 use std::{
     fs::File,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
@@ -143,9 +142,4 @@ pub fn fill(folder: &Path, but: u64) -> PathBuf {
     let bytes = (room.f_bavail * room.f_frsize).saturating_sub(but);
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes).expect("the rest of a disk");
     path
-}
-
-/// The number of the file behind a path: another one is another file.
-pub fn inode(path: &Path) -> Option<u64> {
-    std::fs::symlink_metadata(path).ok().map(|found| found.ino())
 }
