@@ -59,7 +59,8 @@ fn serve(started: Started, signals: tokio::sync::mpsc::Receiver<signals::Signal>
     match run::main(started, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let hint = error.downcast_ref::<StoreError>().map_or("the log says more; MINGLE_LOG=debug says all", StoreError::remedy);
+            let hint =
+                error.downcast_ref::<StoreError>().map_or("the log says more; MINGLE_LOG=debug says all", StoreError::remedy);
             failed(&format!("{error:#}"), hint, 1)
         }
     }

@@ -24,8 +24,8 @@ use super::{
     trouble::Trouble,
     tx::{Books, Tx},
 };
-pub(super) use disk::Probe;
 use disk::Disk;
+pub(super) use disk::Probe;
 
 mod disk;
 

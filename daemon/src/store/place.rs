@@ -140,7 +140,8 @@ impl Files {
 
     /// Whether the three are behind their paths again.
     pub(super) fn are_back(&self, path: &Path) -> bool {
-        Self::of(path).is_some_and(|now| (now.store, now.log, now.index) == (self.store, self.log, self.index) && now.bytes >= self.bytes)
+        Self::of(path)
+            .is_some_and(|now| (now.store, now.log, now.index) == (self.store, self.log, self.index) && now.bytes >= self.bytes)
     }
 }
 

@@ -99,12 +99,7 @@ pub(super) fn on_this_thread<T>(
     }
 }
 
-fn once<T>(
-    store: u64,
-    path: &Path,
-    news: &News,
-    work: impl Fn(&Reader<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+fn once<T>(store: u64, path: &Path, news: &News, work: impl Fn(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
     let mine = OWN.with_borrow_mut(|all| all.iter().rposition(|own| own.store == store).map(|at| all.swap_remove(at)));
     let own = match mine {
         Some(own) => own,

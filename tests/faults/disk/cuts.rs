@@ -103,7 +103,11 @@ fn try_kind(kind: &str) {
     let watch = Watch::start();
     let report = cut(kind, CONFIG, cuts, false);
     let (cuts, seconds) = (report.cuts, watch.elapsed().as_secs_f64());
-    eprintln!("power cuts on {kind}: {cuts} in {seconds:.1} s, {} writes acknowledged, {} wrong", report.acknowledged, report.wrong.len());
+    eprintln!(
+        "power cuts on {kind}: {cuts} in {seconds:.1} s, {} writes acknowledged, {} wrong",
+        report.acknowledged,
+        report.wrong.len()
+    );
     tally::tell(&what, cuts, report.wrong.len() as u64);
     assert!(report.wrong.is_empty(), "{:#?}", report.wrong);
     assert!(report.acknowledged as u64 > cuts, "hardly anything was written: {}", report.acknowledged);

@@ -232,7 +232,9 @@ fn a_limit_on_the_size_of_files_is_an_error_like_any_other() {
 #[test]
 fn what_is_kept_is_its_owners_alone() {
     let daemon = super::shim::home(CONFIG).start();
-    let mode = |path: &Path| fs::symlink_metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode();
+    let mode = |path: &Path| {
+        fs::symlink_metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode()
+    };
     for name in ["store.db", "store.db-wal", "store.db-shm"] {
         let path = daemon.dir().join("d/mingle").join(name);
         assert_eq!(mode(&path) & 0o7777, 0o600, "{name}");

@@ -99,7 +99,8 @@ fn cut_everywhere(life: &[Change], stride: usize, seed: u64) -> Outcome {
         for worker in 0..2_usize {
             let outcome = &outcome;
             scope.spawn(move || {
-                let room = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).expect("a folder");
+                let room =
+                    tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).expect("a folder");
                 let (mut disk, mut told) = (Disk::default(), 0);
                 for (at, change) in life.iter().enumerate() {
                     disk.take(change);
@@ -126,7 +127,11 @@ fn cut_everywhere(life: &[Change], stride: usize, seed: u64) -> Outcome {
                         outcome.images += 1;
                         outcome.lost += u64::from(wrong.iter().any(|why| why.contains("was acknowledged")));
                         if !wrong.is_empty() {
-                            outcome.wrong.push(format!("change {at} of {}, {kept:?}, {told} told: {}", life.len(), wrong.join("; ")));
+                            outcome.wrong.push(format!(
+                                "change {at} of {}, {kept:?}, {told} told: {}",
+                                life.len(),
+                                wrong.join("; ")
+                            ));
                         }
                     }
                 }

@@ -8,11 +8,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use mingle_tests::{
-    chance::Chance,
-    tally,
-    wait::Watch,
-};
+use mingle_tests::{chance::Chance, tally, wait::Watch};
 
 use super::{
     play::{CONFIG, Play},

@@ -30,7 +30,8 @@ pub fn why_not(makers: &[&str]) -> Option<String> {
     if makers.iter().any(|maker| maker.starts_with("mkfs")) && !Path::new("/dev/loop-control").exists() {
         return Some("there are no loop devices".to_owned());
     }
-    let missing = |maker: &&&str| !["/usr/sbin", "/sbin", "/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join(maker).exists());
+    let missing =
+        |maker: &&&str| !["/usr/sbin", "/sbin", "/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join(maker).exists());
     makers.iter().find(missing).map(|maker| format!("{maker} is not installed"))
 }
 

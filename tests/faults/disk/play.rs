@@ -1,12 +1,7 @@
 //! Owns: an app that writes one thing after the other, and what has to be in the store then, answer by answer. Must never know: what
 //! the disk does meanwhile.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, path::Path, time::Duration};
 
 use mingle_tests::{app::App, wait::Watch};
 use rusqlite::{Connection, OpenFlags};
@@ -49,7 +44,10 @@ fn write(name: &str, number: usize) -> (&'static str, Value) {
     match number % 4 {
         2 => {
             let pair = json!({ "n": number });
-            ("transact", json!({ "writes": [put(&id, data), put(&format!("{name}left"), pair.clone()), put(&format!("{name}right"), pair)], "op": op }))
+            (
+                "transact",
+                json!({ "writes": [put(&id, data), put(&format!("{name}left"), pair.clone()), put(&format!("{name}right"), pair)], "op": op }),
+            )
         }
         3 => {
             let before = format!("{name}{}", number - 1);

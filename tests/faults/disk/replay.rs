@@ -217,7 +217,8 @@ fn a_cut_keeps_what_was_synced_and_any_part_of_the_rest() {
     disk.take(&Change::Written(file.clone(), 0, vec![2; 1_024]));
     assert_eq!(disk.cut(Kept::Nothing)[&file], vec![1; 1_024]);
     assert_eq!(disk.cut(Kept::Everything)[&file], vec![2; 1_024]);
-    let mut seen: Vec<(u8, u8)> = (0..200).map(|seed| disk.cut(Kept::Some(seed))[&file].clone()).map(|b| (b[0], b[512])).collect();
+    let mut seen: Vec<(u8, u8)> =
+        (0..200).map(|seed| disk.cut(Kept::Some(seed))[&file].clone()).map(|b| (b[0], b[512])).collect();
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen, [(1, 1), (1, 2), (2, 1), (2, 2)], "whole, not at all, and torn either way");

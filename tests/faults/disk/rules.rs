@@ -39,7 +39,14 @@ fn nothing_but_sqlite_opens_the_store() {
     let mut play = Play::default();
     play.go_on(&mut daemon.app("player"), 8).expect("a good disk");
     let copy = daemon.dir().join("copy.db").display().to_string();
-    for words in [&["status"][..], &["list", "things"], &["doctor"], &["sql", "SELECT count(*) FROM things"], &["export"], &["backup", &copy]] {
+    for words in [
+        &["status"][..],
+        &["list", "things"],
+        &["doctor"],
+        &["sql", "SELECT count(*) FROM things"],
+        &["export"],
+        &["backup", &copy],
+    ] {
         daemon.says(0, words);
     }
     daemon.kill();
@@ -63,7 +70,8 @@ fn nothing_but_sqlite_opens_the_store() {
 fn a_child_of_the_daemon_gets_none_of_its_files() {
     let home = Home::new(None);
     let seen = home.dir().join("seen");
-    let listing = format!("ls -l /proc/self/fd > {}.part; mv {}.part {}; echo secret", seen.display(), seen.display(), seen.display());
+    let listing =
+        format!("ls -l /proc/self/fd > {}.part; mv {}.part {}; echo secret", seen.display(), seen.display(), seen.display());
     home.configure(&format!(
         "[remote.far]\nkind = \"rest\"\nprofile = \"json-server\"\nurl = \"http://127.0.0.1:1\"\n\
          auth = {{ type = \"bearer\", token = {{ command = [\"sh\", \"-c\", \"{listing}\"] }} }}\n\

@@ -198,7 +198,8 @@ fn bits_that_turn_over_never_cost_the_file() {
         let path = folder.join("store.db");
         fs::write(&path, &store).expect("a store");
         fs::write(beside(&path, "-wal"), &log).expect("a log");
-        let opened = std::panic::catch_unwind(|| Store::open(&path, Options::default(), Timestamp::from_unix_ms(1_790_000_000_000)));
+        let opened =
+            std::panic::catch_unwind(|| Store::open(&path, Options::default(), Timestamp::from_unix_ms(1_790_000_000_000)));
         match opened {
             Ok(Ok(opened)) => match opened.moved_aside {
                 Some(kept) => {

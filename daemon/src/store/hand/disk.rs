@@ -199,7 +199,9 @@ impl Hand {
         let still = match self.news.troubled() {
             Some(Trouble::Full) => self.place.as_ref().is_some_and(|(path, _)| place::room(path) < limits::ROOM_BYTES),
             // One page that can be written says nothing about the others.
-            Some(Trouble::Damaged(_)) => self.conn.as_ref().is_none_or(|conn| open::is_small(conn).is_err() || open::sound(conn).is_err()),
+            Some(Trouble::Damaged(_)) => {
+                self.conn.as_ref().is_none_or(|conn| open::is_small(conn).is_err() || open::sound(conn).is_err())
+            }
             _ => false,
         };
         if still {

@@ -4,7 +4,9 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::mpsc, time::Durati
 
 use mingle_core::{ask::Refusal, time::Timestamp};
 
-use crate::store::{Class, Ids, Opened, Options, Origin, Renewed, Store, StoreError, Trouble, apply, limits, prepare, record, testing::*};
+use crate::store::{
+    Class, Ids, Opened, Options, Origin, Renewed, Store, StoreError, Trouble, apply, limits, prepare, record, testing::*,
+};
 
 fn open(path: &Path, options: Options) -> Opened {
     let opened = Store::open(path, options, NOW).unwrap();
