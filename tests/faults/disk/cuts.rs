@@ -35,7 +35,7 @@ struct Report {
 fn cut(kind: &str, config: &str, cuts: u64, until_lost: bool) -> Report {
     let mut chance = Chance::new(Chance::seed(31));
     let mut report = Report::default();
-    while report.cuts < cuts && !(until_lost && !report.wrong.is_empty()) {
+    while report.cuts < cuts && (!until_lost || report.wrong.is_empty()) {
         let home = Home::new(Some(config));
         let disk = Mount::new(kind, 400, &home);
         let mut daemon = home.start();

@@ -155,10 +155,9 @@ impl Case {
         let mut wrong = Vec::new();
         match daemon.answers_or_ends() {
             None => {}
-            Some(status) if status.code() == Some(1) || status.code() == Some(78) => {
-                if !daemon.said().contains("mingled: ") {
-                    wrong.push("it does not say why it does not start".to_owned());
-                }
+            Some(status) if matches!(status.code(), Some(1 | 78)) && daemon.said().contains("mingled: ") => {}
+            Some(status) if matches!(status.code(), Some(1 | 78)) => {
+                wrong.push("it does not say why it does not start".to_owned());
             }
             Some(status) => wrong.push(format!("it ended with {status} at its start")),
         }
