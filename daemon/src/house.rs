@@ -134,12 +134,12 @@ impl House {
         self.config().syncs.get(sync).map(|sync| sync.collection.clone())
     }
 
-    fn read<T>(&self, work: impl FnOnce(&store::Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
+    fn read<T>(&self, work: impl Fn(&store::Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
         self.0.store.read(work).map_err(|error| {
             if !matches!(error, StoreError::Refused(_)) {
                 tracing::warn!(%error, "a read failed");
             }
-            error.into()
+            error.of_a_read()
         })
     }
 
@@ -334,6 +334,7 @@ impl Door for House {
         let now = clock::now();
         let board = self.0.board.borrow().clone();
         let mut attention = self.0.notices.all();
+        described::disk(self.0.store.trouble().borrow().as_ref(), now, &mut attention);
         let setup = self.config();
         let (state, since, by) = board.state.clone();
         let lease = board.leased;

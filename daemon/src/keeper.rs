@@ -14,8 +14,14 @@ use crate::{
     notify,
     pinned::{self, Holder},
     run::Letter,
-    store::{self, Class, Store},
+    store::{self, Class, Store, StoreError, Trouble},
 };
+
+/// A store that takes no writes is tried after this, then after twice as long each time, up to the last.
+const PROBE_FIRST: Duration = Duration::from_millis(200);
+const PROBE_LAST: Duration = Duration::from_secs(10);
+/// How often it is looked whether the store's files were taken away.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Tells people who reads the store's file for so long that its log only grows.
 fn name_them<'a>(house: &House, holders: impl Iterator<Item = &'a Holder>, log_bytes: u64) {
@@ -32,15 +38,54 @@ fn name_them<'a>(house: &House, holders: impl Iterator<Item = &'a Holder>, log_b
     house.notices().only("log_pinned", &named.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
+/// Tells people what is wrong with the store's disk, and tries whether it still is.
+async fn mends(store: &Store, house: &House) {
+    let mut troubles = store.trouble();
+    loop {
+        let trouble = troubles.borrow_and_update().clone();
+        for name in Trouble::NAMES {
+            // What is there from the start, such as an older store that was moved aside, is about something else.
+            if trouble.as_ref().is_none_or(|trouble| trouble.name() != name) {
+                house.notices().is_over(name, Trouble::ABOUT);
+            }
+        }
+        let Some(trouble) = trouble else {
+            if troubles.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        house.notices().stands(trouble.name(), Trouble::ABOUT, trouble.hint());
+        let mut wait = PROBE_FIRST;
+        while troubles.borrow().as_ref() == Some(&trouble) {
+            pause(wait).await;
+            wait = (wait * 2).min(PROBE_LAST);
+            if let Err(error) = store.probe(clock::now()).await {
+                tracing::debug!(%error, "the disk is still bad");
+            }
+        }
+    }
+}
+
+/// Looks whether the store's files are still those that it writes, also while nobody writes: an empty write does.
+async fn watches(store: &Store) {
+    loop {
+        pause(LOOK_EVERY).await;
+        let _ = store.write(Class::Background, clock::now(), |_| Ok(())).await;
+    }
+}
+
 /// Keeps house until it is dropped.
 pub async fn keep(store: Store, house: House, file: PathBuf, inbox: mpsc::Sender<Letter>) {
     let lives = async {
         let Some(every) = notify::alive_every() else { return std::future::pending().await };
         loop {
             pause(every).await;
-            // Only a writer that commits and a loop that takes letters are alive.
-            let wrote = store.write(Class::Interactive, clock::now(), |_| Ok(())).await.is_ok();
-            if wrote && inbox.send(Letter::Event(mingle_core::engine::Event::Look)).await.is_ok() {
+            // Only a writer that answers and a loop that takes letters are alive. A writer whose disk fails answers too: a new
+            // start would not mend the disk.
+            let answered = store.write(Class::Interactive, clock::now(), |_| Ok(())).await;
+            let lives = !matches!(answered, Err(StoreError::Closed | StoreError::Panicked));
+            if lives && inbox.send(Letter::Event(mingle_core::engine::Event::Look)).await.is_ok() {
                 notify::alive();
             }
         }
@@ -70,5 +115,5 @@ pub async fn keep(store: Store, house: House, file: PathBuf, inbox: mpsc::Sender
             before = now;
         }
     };
-    tokio::join!(lives, tidies, looks);
+    tokio::join!(lives, tidies, looks, mends(&store, &house), watches(&store));
 }

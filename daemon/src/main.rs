@@ -13,6 +13,7 @@ use mingled::{
     known::BuiltIn,
     logs, run, signals,
     start::{self, StartError, Started},
+    store::StoreError,
 };
 
 fn main() -> ExitCode {
@@ -57,7 +58,11 @@ fn daemon(env: &Environment, known: &BuiltIn) -> ExitCode {
 fn serve(started: Started, signals: tokio::sync::mpsc::Receiver<signals::Signal>) -> ExitCode {
     match run::main(started, signals) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&format!("{error:#}"), "the log says more; MINGLE_LOG=debug says all", 1),
+        Err(error) => {
+            let hint =
+                error.downcast_ref::<StoreError>().map_or("the log says more; MINGLE_LOG=debug says all", StoreError::remedy);
+            failed(&format!("{error:#}"), hint, 1)
+        }
     }
 }
 

@@ -138,9 +138,14 @@ pub enum Privacy {
 /// # Errors
 /// When it is not fit, with the remedy.
 pub fn prepare_dir(path: &Path, privacy: Privacy) -> Result<(), Refusal> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
         Refusal::new(format!("cannot make the directory {}: {error}", path.display()), "check who owns the directory above it")
     })?;
+    // A power cut must not take a folder away from what is synced inside of it. Where the system cannot do that, it does not matter.
+    for above in missing.iter().filter_map(|made| made.parent()) {
+        let _ = fs::File::open(above).and_then(|folder| folder.sync_all());
+    }
     check_dir(path, privacy)
 }
 

@@ -138,7 +138,7 @@ fn trouble(error: StoreError) -> Event {
     let name = match Refusal::from(error) {
         Refusal::DiskFull(_) => "disk_full",
         Refusal::Busy(_) => "busy",
-        Refusal::ReadOnly(_) => "read_only",
+        Refusal::ReadOnly(_) | Refusal::Shut(..) => "read_only",
         Refusal::Unknown(_) => "outcome_unknown",
         _ => "internal",
     };

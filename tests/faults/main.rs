@@ -3,4 +3,5 @@
 //!
 //! `rows/*.toml` lists every fault that we know of, with the tests that put it in, or why none does.
 
+mod disk;
 mod rows;

@@ -194,13 +194,19 @@ impl Home {
         format!("{said}{complained}")
     }
 
+    /// A daemon that does not run yet.
+    #[must_use]
+    pub fn idle(self) -> Daemon {
+        Daemon { home: self, child: None }
+    }
+
     /// Starts the daemon and waits until it answers.
     ///
     /// # Panics
     /// When it does not answer in time.
     #[must_use]
     pub fn start(self) -> Daemon {
-        let mut daemon = Daemon { home: self, child: None };
+        let mut daemon = self.idle();
         daemon.start();
         daemon
     }
@@ -295,6 +301,43 @@ impl Daemon {
         let mut command = self.home.mingled();
         command.stdin(Stdio::null()).stdout(log).stderr(again);
         self.child = Some(servers::spawn(command).unwrap_or_else(|error| panic!("mingled does not start: {error}")));
+    }
+
+    /// Starts it by a shell: the script has the program as `$0`, and becomes it (`exec`).
+    ///
+    /// # Panics
+    /// When it runs already, or cannot be started.
+    pub fn launch_by(&mut self, script: &str) {
+        assert!(self.child.is_none(), "mingled runs already");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(mingled());
+        let mut command = servers::tied(&shell);
+        command.env_clear().envs(self.home.environment()).current_dir(self.home.dir());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(servers::spawn(command).unwrap_or_else(|error| panic!("mingled does not start: {error}")));
+    }
+
+    /// Waits until it answers (none), or ends: how.
+    ///
+    /// # Panics
+    /// When it does neither in time, or was not launched.
+    pub fn answers_or_ends(&mut self) -> Option<ExitStatus> {
+        let child = self.child.as_mut().expect("mingled was launched");
+        let socket = self.home.socket();
+        let ended = until_within("mingled to answer, or to end", wait::LONG, || match child.try_wait().ok().flatten() {
+            Some(status) => Some(Some(status)),
+            None => App::try_connect(&socket, "harness").ok().map(|_| None),
+        });
+        if ended.is_some() {
+            self.child = None;
+        }
+        ended
+    }
+
+    /// Whether it was started and not seen to end.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Connects as an app.

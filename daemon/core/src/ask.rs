@@ -412,6 +412,10 @@ pub enum Refusal {
     Unsupported(String),
     /// The collection takes no writes: its syncs are all `down`.
     ReadOnly(String),
+    /// The store takes no writes for now: why, and the remedy.
+    Shut(String, String),
+    /// The disk failed where something was read.
+    Unreadable(String),
     /// The disk is full.
     DiskFull(String),
     /// Took too long.

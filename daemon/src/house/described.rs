@@ -12,7 +12,7 @@ use mingle_core::{
 use crate::{
     config::{Config, SyncDefinition},
     remotes::{self, settings::RemoteSettings},
-    store::history::Counts,
+    store::{Trouble, history::Counts},
 };
 
 /// There is no such sync.
@@ -24,6 +24,16 @@ pub(super) fn no_sync(sync: &str, config: &Config) -> Refusal {
         format!("the syncs are {}", names.join(", "))
     };
     Refusal::NotFound(format!("no sync {sync:?}"), Some(hint))
+}
+
+/// What `attention` says of the disk: what is so now, though the keeper of notices may not have come around to it yet.
+pub(super) fn disk(trouble: Option<&Trouble>, now: Timestamp, attention: &mut Vec<Attention>) {
+    attention.retain(|one| one.about != Trouble::ABOUT || trouble.is_some_and(|trouble| trouble.name() == one.name));
+    if let Some(trouble) = trouble
+        && !attention.iter().any(|one| one.about == Trouble::ABOUT)
+    {
+        attention.push(Attention { name: trouble.name().into(), about: Trouble::ABOUT.into(), since: now, hint: trouble.hint() });
+    }
 }
 
 /// What a person should know or decide about a sync.

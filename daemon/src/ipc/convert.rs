@@ -68,6 +68,10 @@ pub(super) fn refusal(refusal: Refusal) -> Error {
         Refusal::ReadOnly(what) => {
             Error::new(Name::ReadOnly, what).hint("a sync with direction up or both would take writes of this collection")
         }
+        Refusal::Shut(what, hint) => Error::new(Name::ReadOnly, what).hint(hint),
+        Refusal::Unreadable(what) => {
+            Error::new(Name::Internal, what).hint("ask again; where it stays so, look at the disk, and at `mingle status`")
+        }
         Refusal::DiskFull(what) => Error::new(Name::DiskFull, what).hint("free some space; reads go on meanwhile"),
         Refusal::Deadline(what) => {
             Error::new(Name::Deadline, what).hint("ask for less: a smaller page, or a property with an index")
@@ -156,6 +160,8 @@ mod tests {
         check(Refusal::Busy(Duration::from_millis(7)), Name::Busy, true);
         check(Refusal::Unsupported(what()), Name::Unsupported, false);
         check(Refusal::ReadOnly(what()), Name::ReadOnly, false);
+        check(Refusal::Shut(what(), what()), Name::ReadOnly, false);
+        check(Refusal::Unreadable(what()), Name::Internal, false);
         check(Refusal::DiskFull(what()), Name::DiskFull, true);
         check(Refusal::Deadline(what()), Name::Deadline, true);
         check(Refusal::Unknown(what()), Name::OutcomeUnknown, true);

@@ -3,7 +3,7 @@
 use mingle_core::ask::Refusal;
 use rusqlite::ErrorCode;
 
-use super::limits;
+use super::{limits, trouble::Trouble};
 
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +14,9 @@ pub enum StoreError {
     /// The disk is full; nothing was written.
     #[error("the disk is full")]
     Full,
-    /// Nothing is written for now: the disk failed twice within a minute, or the file may not be written.
-    #[error("the store is read-only: {0}")]
-    ReadOnly(String),
+    /// Nothing is written for now.
+    #[error("{}", .0.what())]
+    Shut(Trouble),
     /// SQLite says that the file is damaged.
     #[error("the store is damaged: {0}")]
     Damaged(String),
@@ -68,7 +68,7 @@ impl From<rusqlite::Error> for StoreError {
         let told = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
-            Some(ErrorCode::ReadOnly) => Self::ReadOnly(told),
+            Some(ErrorCode::ReadOnly) => Self::Shut(Trouble::ReadOnly),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(told),
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Disk(told),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
@@ -83,6 +83,28 @@ impl StoreError {
     #[must_use]
     pub fn spoils_connection(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Disk(_))
+    }
+
+    /// The same where something was only read: nothing is in doubt then.
+    #[must_use]
+    pub fn of_a_read(self) -> Refusal {
+        match self {
+            Self::Disk(_) => Refusal::Unreadable("the disk failed where this was read".into()),
+            Self::Damaged(_) => Refusal::Unreadable("the store is damaged where this was read".into()),
+            Self::Shut(_) => Refusal::Unreadable("the store's files were removed or replaced: this was not read".into()),
+            other => other.into(),
+        }
+    }
+
+    /// What to do about a store that does not open.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Full => Trouble::Full.remedy_at_start(),
+            Self::Shut(trouble) => trouble.remedy_at_start(),
+            Self::Disk(_) => Trouble::Failed(String::new()).remedy_at_start(),
+            _ => "`mingle doctor` looks at it; the log says more",
+        }
     }
 
     /// What the others of a transaction hear that ended with this error. Only a full disk is a sure no: SQLite ran out of room
@@ -101,8 +123,8 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(refusal) => refusal,
-            StoreError::Full => Self::DiskFull("the disk is full: nothing was written".into()),
-            StoreError::ReadOnly(_) => Self::ReadOnly("the store takes no writes for now: its disk failed".into()),
+            StoreError::Full => Trouble::Full.refusal(),
+            StoreError::Shut(trouble) => trouble.refusal(),
             StoreError::Busy => Self::Busy(limits::BUSY_RETRY),
             StoreError::Unknown(_) | StoreError::Disk(_) => {
                 Self::Unknown("the disk failed while this was written; ask again with the same op".into())

@@ -17,13 +17,17 @@ use tokio::sync::oneshot;
 
 use super::{
     error::StoreError,
-    ledger::HEAD,
     limits,
     news::News,
-    open::{self, Options},
-    place::{self, Identity},
+    open::Options,
+    place::Files,
+    trouble::Trouble,
     tx::{Books, Tx},
 };
+use disk::Disk;
+pub(super) use disk::Probe;
+
+mod disk;
 
 /// One write that waits for its turn.
 pub(super) trait Job: Send {
@@ -31,6 +35,10 @@ pub(super) trait Job: Send {
     fn now(&self) -> Timestamp;
     /// Whether it may fail after its first change: then it has a savepoint of its own.
     fn is_guarded(&self) -> bool;
+    /// Whether it only looks if the disk can be written, also where the store is shut.
+    fn probes(&self) -> bool {
+        false
+    }
     /// Does it, and keeps what it returns; what went wrong, where its savepoint is not to be kept.
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Failed>;
     /// Tells who waits: what it returned, or why its transaction did not come to be.
@@ -44,7 +52,7 @@ pub(super) enum Failed {
     /// The disk is full.
     Full,
     /// The connection is not to be trusted any more.
-    Spoiled(String),
+    Spoiled(StoreError),
 }
 
 /// A job made of a closure.
@@ -79,7 +87,9 @@ where
         let failed = match &result {
             Ok(_) => Ok(()),
             Err(StoreError::Full) => Err(Failed::Full),
-            Err(error) if error.spoils_connection() => Err(Failed::Spoiled(error.to_string())),
+            Err(StoreError::Damaged(told)) => Err(Failed::Spoiled(StoreError::Damaged(told.clone()))),
+            Err(StoreError::Disk(told)) => Err(Failed::Spoiled(StoreError::Disk(told.clone()))),
+            Err(StoreError::Shut(trouble)) => Err(Failed::Spoiled(StoreError::Shut(trouble.clone()))),
             Err(_) => Err(Failed::Alone),
         };
         self.result = Some(result);
@@ -121,26 +131,14 @@ fn words(panic: &(dyn Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
 }
 
-/// How the disk behaves.
-enum Disk {
-    Sound,
-    /// It failed, and the connection was made anew.
-    Failed(Timestamp),
-    /// It failed again too soon: nothing is written until later.
-    ReadOnly {
-        since: Timestamp,
-        why: String,
-    },
-}
-
 /// The hand that writes.
 pub(super) struct Hand {
     /// None only while a connection could not be made anew.
     conn: Option<Connection>,
     /// From where to open again; none: in memory.
     place: Option<(PathBuf, Options)>,
-    /// The file that was opened: writes into one that was removed or replaced would be acknowledged and gone.
-    file: Option<Identity>,
+    /// The files that were opened: writes into some that were removed or replaced would be acknowledged and gone.
+    files: Option<Files>,
     books: Books,
     disk: Disk,
     news: Arc<News>,
@@ -158,9 +156,8 @@ impl Hand {
         news: Arc<News>,
     ) -> Result<Self, StoreError> {
         let log_pages = Arc::new(AtomicU32::new(0));
-        let file = place.as_ref().and_then(|(path, _)| place::identity(path));
-        let mut hand =
-            Self { conn: None, place, file, books, disk: Disk::Sound, news, log_pages, fold_at: limits::CHECKPOINT_PAGES };
+        let fold_at = limits::CHECKPOINT_PAGES;
+        let mut hand = Self { conn: None, place, files: None, books, disk: Disk::Sound, news, log_pages, fold_at };
         hand.take_up(conn)?;
         Ok(hand)
     }
@@ -179,7 +176,13 @@ impl Hand {
             }))?;
         }
         self.conn = Some(conn);
+        self.log_pages.store(0, Ordering::Relaxed);
+        self.files = self.files_of();
         Ok(())
+    }
+
+    fn log_pages(&self) -> u32 {
+        self.log_pages.load(Ordering::Relaxed)
     }
 
     /// The connection, for reads of a store in memory.
@@ -190,13 +193,31 @@ impl Hand {
     /// Does a group and answers everybody in it.
     pub(super) fn group(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         let now = jobs.iter().map(|job| job.now()).max().unwrap_or_default();
+        let probes = jobs.iter().any(|job| job.probes());
+        if probes && let Disk::Shut(trouble) = &self.disk {
+            // Nobody else's write is risked.
+            let lost = trouble.clone();
+            let (alone, others) = jobs.into_iter().partition(|job| job.probes());
+            jobs = alone;
+            for job in others {
+                let job: Box<dyn Job> = job;
+                job.answer(Some(StoreError::Shut(lost.clone())));
+            }
+            self.try_again(now);
+        }
         let seq = self.books.seq;
         let definitions = Arc::clone(&self.books.definitions);
-        let ended = self.stand(now).and_then(|()| self.transact(&mut jobs));
+        let ended = self.stand().and_then(|()| self.transact(&mut jobs)).and_then(|full| self.is_there().map(|()| full));
         match ended {
-            Ok(()) => {
+            Ok(full) => {
                 let touched = std::mem::take(&mut self.books.touched);
                 self.news.tell(&self.books, touched);
+                // Before the answers, so that who hears of it finds it told.
+                if full {
+                    self.is_full();
+                } else if probes {
+                    self.is_well();
+                }
                 jobs.into_iter().for_each(|job| job.answer(None));
             }
             Err(error) => {
@@ -207,7 +228,7 @@ impl Hand {
                 self.recover(&error, now);
                 for job in jobs {
                     job.answer(Some(match &error {
-                        StoreError::ReadOnly(why) => StoreError::ReadOnly(why.clone()),
+                        StoreError::Shut(trouble) => StoreError::Shut(trouble.clone()),
                         StoreError::Busy => StoreError::Busy,
                         other => other.of_a_commit(),
                     }));
@@ -216,11 +237,13 @@ impl Hand {
         }
     }
 
-    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    /// One transaction of all of them. Whether one of them found no room.
+    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<bool, StoreError> {
         let Self { conn, books, .. } = self;
         let conn = conn.as_ref().ok_or_else(|| StoreError::Disk("no connection".into()))?;
         let run = |sql: &str| -> Result<(), StoreError> { Ok(conn.prepare_cached(sql)?.execute(()).map(|_| ())?) };
         run("BEGIN IMMEDIATE")?;
+        let mut full = false;
         let done = (|| {
             for job in jobs {
                 // A savepoint keeps what every page was: it costs as much as a small write itself.
@@ -231,9 +254,11 @@ impl Hand {
                 }
                 let mark = books.mark();
                 let done = job.run(&mut Tx { conn, now: job.now(), books });
-                if let Err(Failed::Spoiled(told)) = done {
-                    return Err(StoreError::Disk(told));
-                }
+                let done = match done {
+                    Err(Failed::Spoiled(error)) => return Err(error),
+                    done => done,
+                };
+                full |= matches!(done, Err(Failed::Full));
                 // SQLite may have ended the whole transaction by itself: with it went the jobs before this one.
                 match (conn.is_autocommit(), &done) {
                     (true, Err(Failed::Full)) => return Err(StoreError::Full),
@@ -263,76 +288,7 @@ impl Hand {
             // Where this fails too, the connection is dropped by `recover`, which rolls back as well.
             let _ = run("ROLLBACK");
         }
-        done
-    }
-
-    /// Rule S8: a connection that met a failing disk is not trusted again; what it would say of unsynced pages may be wrong.
-    fn recover(&mut self, error: &StoreError, now: Timestamp) {
-        if matches!(error, StoreError::ReadOnly(_)) && matches!(self.disk, Disk::ReadOnly { .. }) {
-            return;
-        }
-        if !error.spoils_connection() {
-            return;
-        }
-        tracing::error!(%error, "the store's disk failed; the connection is made anew");
-        let again = matches!(self.disk, Disk::Failed(at) if now.since(at) < limits::DISK_ERRORS_WITHIN);
-        self.disk = if again { Disk::ReadOnly { since: now, why: error.to_string() } } else { Disk::Failed(now) };
-        self.news.trouble(again.then_some(&error.to_string()));
-        self.reopen(now);
-    }
-
-    fn reopen(&mut self, now: Timestamp) {
-        let Some((path, options)) = self.place.clone() else { return };
-        drop(self.conn.take());
-        let opened = open::connect(&path, options, false).and_then(|conn| {
-            let (seq, instance): (u64, String) =
-                conn.query_row(&format!("SELECT {HEAD}, instance FROM m_store"), (), |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok((conn, seq, instance))
-        });
-        let taken = opened.and_then(|(conn, seq, instance)| {
-            if seq < self.news.seq() {
-                // What was acknowledged is not there any more: positions of this instance lie.
-                let renewed = self.books.ids.instance();
-                tracing::error!(seq, told = self.news.seq(), "acknowledged writes are gone; the store gets a new instance");
-                conn.execute("UPDATE m_store SET instance = ?1", [&renewed])?;
-                self.books.instance = renewed.into();
-            } else {
-                self.books.instance = instance.into();
-            }
-            self.books.seq = seq;
-            self.take_up(conn)
-        });
-        if let Err(error) = taken {
-            tracing::error!(%error, "the store cannot be opened again; it is read-only for now");
-            self.news.trouble(Some(&error.to_string()));
-            self.disk = Disk::ReadOnly { since: now, why: error.to_string() };
-        }
-    }
-
-    /// Whether the hand may write now. A read-only time ends by itself, with the next write after it.
-    fn stand(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if let Disk::ReadOnly { since, why } = &self.disk {
-            // A clock that was set back ends it too.
-            if now >= *since && now.since(*since) < limits::READ_ONLY_FOR {
-                return Err(StoreError::ReadOnly(why.clone()));
-            }
-            self.disk = Disk::Failed(now);
-            self.news.trouble(None);
-            self.reopen(now);
-        }
-        if self.conn.is_none() {
-            return Err(StoreError::ReadOnly("the store cannot be opened".into()));
-        }
-        match &self.place {
-            Some((path, _)) if place::identity(path) != self.file => {
-                let why = "the store's file was removed or replaced; put it back, or restart mingled".to_owned();
-                tracing::error!(why, "the store is read-only");
-                self.disk = Disk::ReadOnly { since: now, why: why.clone() };
-                self.news.trouble(Some(&why));
-                Err(StoreError::ReadOnly(why))
-            }
-            _ => Ok(()),
-        }
+        done.map(|()| full)
     }
 
     /// Whether the log is so long that it is time to fold it back.
@@ -373,8 +329,12 @@ impl Hand {
         Ok(())
     }
 
-    /// The end in good order: marks it, folds the log back whole, closes.
+    /// The end in good order: marks it, folds the log back whole, closes. Of a store that is not in order the next start has to make
+    /// sure, so it is not marked.
     pub(super) fn end(&mut self) -> Result<(), StoreError> {
+        if matches!(self.news.troubled(), Some(Trouble::Damaged(_) | Trouble::Moved)) {
+            return self.let_go();
+        }
         let Some(conn) = self.conn.take() else { return Ok(()) };
         if self.place.is_none() {
             return Ok(());

@@ -48,8 +48,8 @@ pub const LOCK_WAIT_AT_END: Duration = Duration::from_millis(500);
 /// A second disk error within this time makes the store read-only.
 pub const DISK_ERRORS_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long a store stays read-only before it tries again.
-pub const READ_ONLY_FOR: Duration = Duration::from_secs(30);
+/// A disk that was full is so until there is this much room again, in bytes: some large records, and the end in good order.
+pub const ROOM_BYTES: u64 = 4 << 20;
 
 /// An unclean start checks files up to this many bytes as a whole; larger ones show their damage when it is met.
 pub const CHECKED_BYTES_MAX: i64 = 256 << 20;

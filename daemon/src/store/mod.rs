@@ -35,6 +35,7 @@ pub mod sync;
 #[cfg(test)]
 mod testing;
 mod token;
+mod trouble;
 mod turn;
 mod tx;
 mod views;
@@ -66,6 +67,7 @@ pub use self::{
     reader::Reader,
     record::Held,
     token::Token,
+    trouble::Trouble,
     tx::{Done, Origin, Tx},
     views::define,
     wait::{Creates, UpReplica, waited},
@@ -73,7 +75,7 @@ pub use self::{
 };
 
 use self::{
-    hand::{Hand, Task},
+    hand::{Hand, Probe, Task},
     ids::Maker,
     news::News,
     open::Found,
@@ -241,11 +243,27 @@ impl Store {
         }
     }
 
-    /// Reads at once, on this thread, from one unmoving state that has everything acknowledged before.
+    /// Writes something that changes nothing and reaches the disk all the same: a store that is shut opens again with it, where its disk
+    /// is good.
+    ///
+    /// # Errors
+    /// Why it takes no writes.
+    pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Probe { now, reply });
+        match &self.0.kind {
+            Kind::File { turns, .. } => turns.put(Class::Background, job).map_err(|_| StoreError::Busy)?,
+            Kind::Memory { hand } => hand.lock().unwrap_or_else(PoisonError::into_inner).group(vec![job]),
+        }
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Reads at once, on this thread, from one unmoving state that has everything acknowledged before. Where the disk fails, it asks a
+    /// second time, on a connection that has not met the failure.
     ///
     /// # Errors
     /// What the closure returns; [`StoreError::Deadline`] where it takes too many steps.
-    pub fn read<T>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub fn read<T>(&self, work: impl Fn(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &self.0.kind {
             Kind::File { path, number, .. } => reader::on_this_thread(*number, path, &self.0.news, work),
             Kind::Memory { hand } => {
@@ -269,7 +287,7 @@ impl Store {
 
     /// Why the store takes no writes for now; none: it does. For `attention`.
     #[must_use]
-    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+    pub fn trouble(&self) -> watch::Receiver<Option<Trouble>> {
         self.0.news.troubles()
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     definitions::Definitions,
+    trouble::Trouble,
     tx::{Books, Origin},
 };
 
@@ -17,7 +18,7 @@ use super::{
 pub(super) struct News {
     head: watch::Sender<u64>,
     pulse: watch::Sender<u64>,
-    trouble: watch::Sender<Option<String>>,
+    trouble: watch::Sender<Option<Trouble>>,
     standing: RwLock<Standing>,
     commits: Arc<Shared>,
 }
@@ -94,12 +95,21 @@ impl News {
         self.pulse.subscribe()
     }
 
-    /// The store takes no writes, for this reason; none: it does.
-    pub(super) fn trouble(&self, why: Option<&str>) {
-        self.trouble.send_if_modified(|now| std::mem::replace(now, why.map(str::to_owned)).as_deref() != why);
+    /// The store takes no writes, for this reason; none: it does. Whether that is news.
+    pub(super) fn trouble(&self, why: Option<Trouble>) -> bool {
+        self.trouble.send_if_modified(|now| {
+            let news = *now != why;
+            *now = why;
+            news
+        })
     }
 
-    pub(super) fn troubles(&self) -> watch::Receiver<Option<String>> {
+    /// Why it takes none now.
+    pub(super) fn troubled(&self) -> Option<Trouble> {
+        self.trouble.borrow().clone()
+    }
+
+    pub(super) fn troubles(&self) -> watch::Receiver<Option<Trouble>> {
         self.trouble.subscribe()
     }
 

@@ -10,6 +10,7 @@ use super::{
     ids::{Ids, Maker},
     ledger::HEAD,
     limits, place, schema,
+    trouble::Trouble,
 };
 
 /// How a store is opened.
@@ -79,6 +80,11 @@ pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timest
             found.moved_aside = Some(aside);
             Ok(found)
         }
+        // SQLite has one word for most of what a disk does; the system has more.
+        Some(StoreError::Disk(told)) => match place::takes_writes(path) {
+            Err(why) => Err(StoreError::Shut(Trouble::of(&why))),
+            Ok(()) => Err(StoreError::Disk(told)),
+        },
         other => Err(other.unwrap_or(StoreError::Closed)),
     }
 }
@@ -86,13 +92,17 @@ pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timest
 fn look(path: &Path, options: Options, maker: &mut Maker, suspect: bool) -> Result<Found, StoreError> {
     if place::check(path)? {
         // Reading alone, so that the file of a newer mingle stays as it is: a writer's last close would fold the log into it.
-        schema::check(&read_only(path)?)?;
+        match read_only(path).and_then(|conn| schema::check(&conn)) {
+            // A crash cut its very first commit off, before it had a log: only a writer can take that back.
+            Err(StoreError::Shut(Trouble::ReadOnly)) => {}
+            looked => looked?,
+        }
     }
     let mut conn = connect(path, options, true)?;
     schema::upgrade(&mut conn)?;
     let standing = standing(&conn)?;
     let unclean = matches!(&standing, Some(standing) if !standing.clean);
-    if suspect || (unclean && bytes(&conn)? <= limits::CHECKED_BYTES_MAX) {
+    if suspect || (unclean && is_small(&conn).is_ok()) {
         sound(&conn)?;
     }
     let (instance, seq, renewed) = match standing {
@@ -129,10 +139,11 @@ fn settle(conn: &Connection, instance: &str, options: Options) -> Result<(), Sto
     Ok(())
 }
 
-fn bytes(conn: &Connection) -> Result<i64, StoreError> {
+/// Whether it can be checked as a whole.
+pub(super) fn is_small(conn: &Connection) -> Result<(), StoreError> {
     let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
     let size: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-    Ok(pages.saturating_mul(size))
+    if pages.saturating_mul(size) <= limits::CHECKED_BYTES_MAX { Ok(()) } else { Err(StoreError::Deadline) }
 }
 
 /// Reads every page and looks for contradictions.
@@ -197,3 +208,6 @@ fn harden(conn: &Connection) -> Result<(), StoreError> {
     conn.set_prepared_statement_cache_capacity(256);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

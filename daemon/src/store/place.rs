@@ -90,11 +90,78 @@ pub(super) fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreEr
 
 /// Which file a path leads to: its device and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity(u64, u64);
+struct Identity(u64, u64);
 
-/// The file behind the path now; none: there is none, or it cannot be told.
-pub(super) fn identity(path: &Path) -> Option<Identity> {
-    fs::symlink_metadata(path).ok().map(|found| Identity(found.dev(), found.ino()))
+/// The file behind the path now, and its bytes; none: there is none, or it cannot be told.
+fn identity(path: &Path) -> Option<(Identity, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (Identity(found.dev(), found.ino()), found.len()))
+}
+
+/// The three files of a store that is open: itself, its log, the log's index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    store: Identity,
+    /// The store never becomes shorter: nothing of ours gives room back.
+    bytes: u64,
+    log: Option<Identity>,
+    index: Option<Identity>,
+}
+
+/// The log's head, and what it has for each page of 4 KiB (SQLite's file format).
+const LOG_HEAD_BYTES: u64 = 32;
+const LOG_PAGE_BYTES: u64 = 24 + 4_096;
+
+impl Files {
+    /// Those behind the path now.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let (store, bytes) = identity(path)?;
+        let of = |end: &str| identity(&with(path, end)).map(|(found, _)| found);
+        Some(Self { store, bytes, log: of("-wal"), index: of("-shm") })
+    }
+
+    /// Whether the store itself is still the one behind the path.
+    pub(super) fn has_store(&self, path: &Path) -> bool {
+        identity(path).is_some_and(|(found, _)| found == self.store)
+    }
+
+    /// Whether all three are still there and whole; the log has so many pages.
+    pub(super) fn are_there(&mut self, path: &Path, log_pages: u32) -> bool {
+        let Some((_, bytes)) = identity(path).filter(|(found, bytes)| *found == self.store && *bytes >= self.bytes) else {
+            return false;
+        };
+        self.bytes = bytes;
+        let log = identity(&with(path, "-wal"));
+        let index = identity(&with(path, "-shm")).map(|(found, _)| found);
+        let needs = if log_pages == 0 { 0 } else { LOG_HEAD_BYTES + u64::from(log_pages) * LOG_PAGE_BYTES };
+        // Where SQLite had not made them yet, they are there from now on.
+        (self.log, self.index) = (self.log.or(log.map(|(found, _)| found)), self.index.or(index));
+        log.is_some_and(|(found, bytes)| Some(found) == self.log && bytes >= needs) && index == self.index
+    }
+
+    /// Whether the three are behind their paths again.
+    pub(super) fn are_back(&self, path: &Path) -> bool {
+        Self::of(path)
+            .is_some_and(|now| (now.store, now.log, now.index) == (self.store, self.log, self.index) && now.bytes >= self.bytes)
+    }
+}
+
+/// Whether the folder of the store takes a file and keeps it: writes one, and takes it away.
+pub(super) fn takes_writes(path: &Path) -> io::Result<()> {
+    let probe = with(path, "-probe");
+    let _ = fs::remove_file(&probe);
+    let written = (|| {
+        let mut file = fs::File::create_new(&probe)?;
+        io::Write::write_all(&mut file, &[0; 4_096])?;
+        file.sync_all()
+    })();
+    let _ = fs::remove_file(&probe);
+    written
+}
+
+/// The bytes that are free for us there; where the system does not tell, as many as can be.
+pub(super) fn room(path: &Path) -> u64 {
+    let told = rustix::fs::statvfs(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+    told.map_or(u64::MAX, |told| told.f_bavail.saturating_mul(told.f_frsize))
 }
 
 /// Whether there is a log without its store.

@@ -20,6 +20,7 @@ use super::{
     limits,
     news::News,
     open,
+    trouble::Trouble,
 };
 
 /// What a question reads from: one state of the store.
@@ -83,12 +84,26 @@ pub(super) fn on_this_thread<T>(
     store: u64,
     path: &Path,
     news: &News,
-    work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>,
+    work: impl Fn(&Reader<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    match once(store, path, news, &work) {
+        // A disk that failed once may not the next time, and what a failed read leaves behind can look like damage.
+        Err(error) if error.spoils_connection() => {
+            let answer = once(store, path, news, &work);
+            if let Err(StoreError::Damaged(told)) = &answer {
+                news.trouble(Some(Trouble::Damaged(told.clone())));
+            }
+            answer
+        }
+        answer => answer,
+    }
+}
+
+fn once<T>(store: u64, path: &Path, news: &News, work: impl Fn(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
     let mine = OWN.with_borrow_mut(|all| all.iter().rposition(|own| own.store == store).map(|at| all.swap_remove(at)));
     let own = match mine {
         Some(own) => own,
-        None => open_one(store, path)?,
+        None => open_one(store, path, news)?,
     };
     own.steps.store(0, Ordering::Relaxed);
     // One state for the whole question: its pages and the head it names belong together.
@@ -108,7 +123,11 @@ pub(super) fn on_this_thread<T>(
     answer
 }
 
-fn open_one(store: u64, path: &Path) -> Result<Own, StoreError> {
+fn open_one(store: u64, path: &Path, news: &News) -> Result<Own, StoreError> {
+    // By its path one would find another store, or none.
+    if news.troubled() == Some(Trouble::Moved) {
+        return Err(StoreError::Shut(Trouble::Moved));
+    }
     let mut conn = open::read_only(path)?;
     let steps = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&steps);

@@ -4,7 +4,9 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::mpsc, time::Durati
 
 use mingle_core::{ask::Refusal, time::Timestamp};
 
-use crate::store::{Class, Ids, Opened, Options, Origin, Renewed, Store, StoreError, apply, limits, prepare, record, testing::*};
+use crate::store::{
+    Class, Ids, Opened, Options, Origin, Renewed, Store, StoreError, Trouble, apply, limits, prepare, record, testing::*,
+};
 
 fn open(path: &Path, options: Options) -> Opened {
     let opened = Store::open(path, options, NOW).unwrap();
@@ -277,9 +279,11 @@ fn a_failing_disk_gives_a_new_connection_then_a_read_only_time_that_ends() {
     assert_eq!(*store.trouble().borrow(), None);
     assert!(matches!(fail(&store, soon), Err(StoreError::Unknown(_))));
     assert!(store.trouble().borrow().is_some());
-    assert!(matches!(put_at(soon, "z"), Err(Refusal::ReadOnly(_))));
+    assert!(matches!(put_at(soon, "z"), Err(Refusal::Shut(..))));
+    assert!(matches!(put_at(soon.plus(limits::DISK_ERRORS_WITHIN), "z"), Err(Refusal::Shut(..))));
     assert_eq!(data(&store, "y"), "{}");
-    assert_eq!(put_at(soon.plus(limits::READ_ONLY_FOR), "z").unwrap().writes[0].seq, 3);
+    probe(&store).unwrap();
+    assert_eq!(put_at(soon, "z").unwrap().writes[0].seq, 3);
     assert_eq!((data(&store, "half"), store.instance()), ("-".into(), instance));
     assert_eq!(*store.trouble().borrow(), None);
     // Long after, one failure is one failure again.
@@ -296,11 +300,53 @@ fn a_file_that_went_away_is_not_made_anew_in_silence() {
     seq(&store, put("x", "{}"));
     fs::rename(&path, directory.path().join("elsewhere.db")).unwrap();
     let put_at = |now, id| write_at(&store, now, writer(None), vec![put(id, "{}")]);
-    assert!(matches!(put_at(NOW, "y"), Err(Refusal::ReadOnly(_))));
-    assert!(matches!(put_at(NOW.plus(limits::READ_ONLY_FOR), "y"), Err(Refusal::ReadOnly(_))));
+    assert!(matches!(put_at(NOW, "y"), Err(Refusal::Shut(..))));
+    assert_eq!(*store.trouble().borrow(), Some(Trouble::Moved));
+    assert!(matches!(probe(&store), Err(StoreError::Shut(Trouble::Moved))));
     assert!(fs::symlink_metadata(&path).is_err());
     fs::rename(directory.path().join("elsewhere.db"), &path).unwrap();
-    assert_eq!(put_at(NOW.plus(Duration::from_secs(300)), "y").unwrap().writes[0].seq, 2);
+    probe(&store).unwrap();
+    assert_eq!(put_at(NOW, "y").unwrap().writes[0].seq, 2);
+}
+
+/// Nothing is acknowledged into files that the next start does not find, and what was acknowledged before is not lost with them.
+#[test]
+fn a_log_that_went_away_takes_nothing_along() {
+    for end in ["-wal", "-shm"] {
+        for how in ["removed", "replaced", "cut"] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("store.db");
+            let file_of = |end: &str| directory.path().join(format!("store.db{end}"));
+            let store = file(&directory);
+            seq(&store, put("x", "{}"));
+            match how {
+                // Memory that is mapped to a file which becomes shorter cannot be read any more, in any process.
+                "cut" if end == "-shm" => continue,
+                "cut" => fs::File::options().write(true).open(file_of(end)).unwrap().set_len(40).unwrap(),
+                "removed" => fs::remove_file(file_of(end)).unwrap(),
+                _ => {
+                    fs::remove_file(file_of(end)).unwrap();
+                    fs::write(file_of(end), b"something else").unwrap();
+                }
+            }
+            assert!(matches!(write(&store, vec![put("y", "{}")]), Err(Refusal::Shut(..))), "{end} {how}");
+            assert!(matches!(write(&store, vec![put("z", "{}")]), Err(Refusal::Shut(..))), "{end} {how}");
+            assert_eq!(*store.trouble().borrow(), Some(Trouble::Moved), "{end} {how}");
+            // Cut, what it had is gone: nobody can bring that back.
+            if how == "cut" {
+                continue;
+            }
+            assert_eq!(data(&store, "x"), "{}");
+            drop(store);
+            let opened = open(&path, Options::default());
+            assert_eq!((data(&opened.store, "x"), data(&opened.store, "y")), ("{}".into(), "-".into()), "{end} {how}");
+            assert_eq!(opened.moved_aside, None);
+        }
+    }
+}
+
+fn probe(store: &Store) -> Result<(), StoreError> {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.probe(NOW))
 }
 
 #[test]

@@ -1,0 +1,370 @@
+//! Owns: the k-th disk error (T6): every call of the store's files fails once, or from then on, at a start, under an app that writes, and
+//! at the end; in every way a disk has. Must never know: what the store does about it.
+//!
+//! `MINGLE_DISK_ERRORS` says how many of all cases are tried (80 in a plain test run), `MINGLE_SEED` which.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use mingle_tests::{
+    chance::Chance,
+    daemon::{Daemon, Home},
+    tally,
+    wait::{Watch, pass},
+};
+use serde_json::{Value, json};
+
+use super::{
+    play::{CONFIG, LATE, Play, Told},
+    shim::{self, Action, Op, Shim},
+};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+const EDQUOT: i32 = 122;
+
+const OPS: &[Op] = &[Op::Pwrite, Op::Fsync, Op::Ftruncate, Op::Open, Op::Mmap, Op::Unlink, Op::Pread];
+
+/// Commits under which a disk fails.
+const COMMITS: usize = 12;
+
+/// So long a store may take to be written again once its disk is good.
+const RESUMES: Duration = Duration::from_secs(20);
+
+/// When it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// A new store is made.
+    First,
+    /// A store is opened whose daemon was killed.
+    Again,
+    /// An app writes.
+    Running,
+    /// Apps read what nobody has in memory.
+    Reading,
+    /// The daemon ends.
+    Ending,
+}
+
+/// How it fails.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    when: When,
+    op: Op,
+    at: u64,
+    sticky: bool,
+    action: Action,
+}
+
+fn home() -> (Home, Shim) {
+    let mut home = shim::home(CONFIG);
+    let root = home.store().parent().expect("a folder").to_path_buf();
+    let shim = Shim::on(&mut home, &root);
+    (home, shim)
+}
+
+/// A daemon with a store of eight commits.
+fn begun() -> (Daemon, Shim, Play) {
+    let (home, shim) = home();
+    let daemon = home.start();
+    let mut play = Play::default();
+    play.go_on(&mut daemon.app("player"), 8).expect("a good disk");
+    assert_eq!(play.count(&Told::Acknowledged), 8, "{:?}", play.told);
+    (daemon, shim, play)
+}
+
+/// How often each call is made in each time: every case there is.
+fn cases() -> Vec<Case> {
+    let mut counts = Vec::new();
+    let note = |counts: &mut Vec<_>, when: When, shim: &Shim, before: &[u64]| {
+        counts.extend(OPS.iter().zip(before).map(|(op, before)| (when, *op, shim.calls(*op) - before)));
+    };
+    let calls = |shim: &Shim| OPS.iter().map(|op| shim.calls(*op)).collect::<Vec<_>>();
+    let (home, shim) = home();
+    let mut daemon = home.start();
+    note(&mut counts, When::First, &shim, &calls(&shim).iter().map(|_| 0).collect::<Vec<_>>());
+    let (before, mut play) = (calls(&shim), Play::default());
+    play.go_on(&mut daemon.app("player"), COMMITS).expect("a good disk");
+    note(&mut counts, When::Running, &shim, &before);
+    let before = calls(&shim);
+    daemon.kill();
+    daemon.start();
+    note(&mut counts, When::Again, &shim, &before);
+    let before = calls(&shim);
+    daemon.terminate();
+    note(&mut counts, When::Ending, &shim, &before);
+    daemon.start();
+    let before = calls(&shim);
+    (0..3).for_each(|_| drop(play.read(&mut daemon.app("reader"))));
+    note(&mut counts, When::Reading, &shim, &before);
+    eprintln!("disk errors: calls {counts:?}");
+    let mut cases = Vec::new();
+    for (when, op, count) in counts {
+        let mut actions = [EIO, ENOSPC, EDQUOT, EROFS].map(Action::Fail).to_vec();
+        if op == Op::Pwrite {
+            actions.push(Action::Short);
+        }
+        for at in 1..=count {
+            for action in &actions {
+                cases.extend([false, true].map(|sticky| Case { when, op, at, sticky, action: *action }));
+            }
+        }
+    }
+    cases
+}
+
+impl Case {
+    fn arm(&self, shim: &Shim) {
+        // A file that the daemon writes to see how the disk is shares its fate.
+        let ops: &[Op] = if self.op == Op::Pwrite { &[Op::Pwrite, Op::Write] } else { &[self.op] };
+        shim.arm(ops, self.at, self.sticky, self.action);
+    }
+
+    /// Whether reading can go on as if nothing were.
+    fn spares_reads(&self) -> bool {
+        matches!(self.op, Op::Pwrite | Op::Fsync | Op::Ftruncate | Op::Unlink)
+    }
+
+    /// What went wrong.
+    fn tried(&self) -> Vec<String> {
+        match self.when {
+            When::First | When::Again => self.starting(),
+            When::Running => self.running(),
+            When::Reading => self.reading(),
+            When::Ending => self.ending(),
+        }
+    }
+
+    fn starting(&self) -> Vec<String> {
+        let (mut daemon, shim, play) = if self.when == When::First {
+            let (home, shim) = home();
+            (home.idle(), shim, Play::default())
+        } else {
+            let (mut daemon, shim, play) = begun();
+            daemon.kill();
+            (daemon, shim, play)
+        };
+        self.arm(&shim);
+        daemon.launch();
+        let mut wrong = Vec::new();
+        match daemon.answers_or_ends() {
+            None => {}
+            Some(status) if matches!(status.code(), Some(1 | 78)) && daemon.said().contains("mingled: ") => {}
+            Some(status) if matches!(status.code(), Some(1 | 78)) => {
+                wrong.push("it does not say why it does not start".to_owned());
+            }
+            Some(status) => wrong.push(format!("it ended with {status} at its start")),
+        }
+        shim.heal();
+        if !daemon.runs() {
+            daemon.start();
+        }
+        wrong.extend(self.resumes(&mut daemon, play));
+        wrong
+    }
+
+    fn running(&self) -> Vec<String> {
+        let (mut daemon, shim, mut play) = begun();
+        let mut app = daemon.app("player");
+        self.arm(&shim);
+        let pid = daemon.pid();
+        let mut wrong = Vec::new();
+        if let Err(error) = play.go_on(&mut app, 8 + COMMITS) {
+            return vec![format!("the connection ended: {error}")];
+        }
+        let met = shim.hits() > 0;
+        for (number, told) in play.told.iter().enumerate() {
+            let fits = match told {
+                Told::Refused(name) => match name.as_str() {
+                    "disk_full" | "read_only" => met,
+                    "not_found" => number % 4 == 3 && play.told[number - 1] != Told::Acknowledged,
+                    _ => false,
+                },
+                Told::Acknowledged => true,
+                Told::Unknown => met,
+            };
+            if !fits {
+                wrong.push(format!("write {number} was told {told:?}"));
+            }
+        }
+        if play.slowest > LATE {
+            wrong.push(format!("an answer took {:?}", play.slowest));
+        }
+        // Who reads is not concerned.
+        match app.ask("get", &json!({ "collection": "things", "id": "w0" })) {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if !self.spares_reads() && met && error["data"]["name"] == "internal" => {}
+            other => wrong.push(format!("a read: {other:?}")),
+        }
+        if self.sticky && met && self.op == Op::Pwrite {
+            wrong.extend(self.stands(&mut app, &play));
+        }
+        shim.heal();
+        if daemon.pid() != pid {
+            wrong.push("it is another process".to_owned());
+        }
+        wrong.extend(self.resumes(&mut daemon, play));
+        wrong
+    }
+
+    /// What a disk that stays bad is called, to apps and to people.
+    fn stands(&self, app: &mut mingle_tests::app::App, play: &Play) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let (word, answer) = match self.action {
+            Action::Fail(ENOSPC | EDQUOT) | Action::Short => ("disk_full", "disk_full"),
+            Action::Fail(EROFS) => ("disk_read_only", "read_only"),
+            _ => ("disk_failed", "read_only"),
+        };
+        let refused = play.told.iter().rev().find_map(|told| match told {
+            Told::Refused(name) if name != "not_found" => Some(name.as_str()),
+            _ => None,
+        });
+        // The last writes may be fewer than it takes to be sure.
+        if refused.is_some_and(|name| name != answer) {
+            wrong.push(format!("writes are told {refused:?}, not {answer}"));
+        }
+        if refused.is_some() {
+            let status = app.must("status", json!({}));
+            let told: Vec<&Value> = status["attention"].as_array().into_iter().flatten().map(|one| &one["name"]).collect();
+            if told != [word] {
+                wrong.push(format!("status tells {told:?}, not {word}"));
+            }
+        }
+        wrong
+    }
+
+    fn reading(&self) -> Vec<String> {
+        let (mut daemon, shim, play) = begun();
+        daemon.terminate();
+        daemon.start();
+        self.arm(&shim);
+        let mut wrong = Vec::new();
+        for _ in 0..3 {
+            let mut app = daemon.app("reader");
+            match app.ask("list", &json!({ "collection": "things", "limit": 1000 })) {
+                Ok(Ok(page)) => {
+                    let records = page["records"].as_array().into_iter().flatten();
+                    let records = records.map(|one| (one["id"].as_str().unwrap_or_default().to_owned(), one["data"].clone()));
+                    wrong.extend(play.held(&records.collect()));
+                }
+                // Once it is asked again, and nobody hears of it.
+                Ok(Err(error)) if self.sticky && error["data"]["name"] == "internal" => {}
+                other => wrong.push(format!("a read: {other:?}")),
+            }
+        }
+        shim.heal();
+        wrong.extend(self.resumes(&mut daemon, play));
+        wrong
+    }
+
+    fn ending(&self) -> Vec<String> {
+        let (mut daemon, shim, play) = begun();
+        self.arm(&shim);
+        let (status, took) = daemon.terminate();
+        let mut wrong = Vec::new();
+        if !matches!(status.code(), Some(0 | 1)) {
+            wrong.push(format!("it ended with {status}"));
+        }
+        if took > LATE {
+            wrong.push(format!("its end took {took:?}"));
+        }
+        shim.heal();
+        daemon.start();
+        wrong.extend(self.resumes(&mut daemon, play));
+        wrong
+    }
+
+    /// On a good disk everything goes on by itself, and nothing that was told is untrue.
+    fn resumes(&self, daemon: &mut Daemon, mut play: Play) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut app = daemon.app("player");
+        let watch = Watch::start();
+        loop {
+            let number = play.told.len();
+            if let Err(error) = play.go_on(&mut app, number + 1) {
+                return vec![format!("the connection ended on a good disk: {error}")];
+            }
+            if play.told[number] == Told::Acknowledged {
+                break;
+            }
+            if watch.elapsed() > RESUMES {
+                return vec![format!("it takes no writes {RESUMES:?} after its disk was good again: {:?}", play.told[number])];
+            }
+            pass(Duration::from_millis(20));
+        }
+        wrong.extend(play.settle(&mut app));
+        wrong.extend(play.read(&mut app));
+        loop {
+            let status = app.must("status", json!({}));
+            if status["attention"] == json!([]) {
+                break;
+            }
+            if watch.elapsed() > RESUMES {
+                wrong.push(format!("it goes on saying {}", status["attention"]));
+                break;
+            }
+            pass(Duration::from_millis(20));
+        }
+        if self.at.is_multiple_of(2) {
+            daemon.kill();
+        } else {
+            let (status, _) = daemon.terminate();
+            if status.code() != Some(0) {
+                wrong.push(format!("it ended with {status} on a good disk"));
+            }
+        }
+        wrong.extend(play.look(&daemon.store()));
+        let folder = daemon.store();
+        let aside = std::fs::read_dir(folder.parent().expect("a folder")).expect("readable").flatten();
+        let aside = aside.filter(|entry| entry.file_name().to_string_lossy().contains(".corrupt-")).count();
+        if aside != 0 {
+            wrong.push("a sound store was moved aside".to_owned());
+        }
+        if daemon.said().contains("panicked") {
+            wrong.push("something panicked".to_owned());
+        }
+        wrong
+    }
+}
+
+#[test]
+fn every_call_of_the_store_may_fail_once_or_for_good() {
+    let tries = std::env::var("MINGLE_DISK_ERRORS").ok().and_then(|text| text.parse().ok()).unwrap_or(80);
+    let seed = Chance::seed(17);
+    let mut chance = Chance::new(seed);
+    let mut cases = cases();
+    let all = cases.len();
+    // Those that are tried come first.
+    for at in 0..cases.len().min(tries) {
+        let other = at as u64 + chance.below((cases.len() - at) as u64);
+        cases.swap(at, usize::try_from(other).expect("an index"));
+    }
+    cases.truncate(tries);
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let watch = Watch::start();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, SeqCst)) {
+                    let case_wrong = std::panic::catch_unwind(|| case.tried()).unwrap_or_else(|panic| {
+                        vec![panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".to_owned())]
+                    });
+                    if !case_wrong.is_empty() {
+                        eprintln!("disk errors: {case:?}: {case_wrong:#?}");
+                        wrong.lock().expect("whole").push(format!("{case:?}: {}", case_wrong.join("; ")));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("whole");
+    eprintln!("disk errors: seed {seed}, {} of {all} cases in {:.1} s", cases.len(), watch.elapsed().as_secs_f64());
+    tally::tell("disk-errors", cases.len() as u64, wrong.len() as u64);
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), cases.len());
+}

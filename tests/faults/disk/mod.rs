@@ -1,0 +1,14 @@
+//! Owns: disks that fail, fill up, lie, are cut off or taken away under the real daemon. Must never know: how the store keeps its word.
+
+mod cuts;
+mod errors;
+mod full;
+mod images;
+mod kills;
+mod mount;
+mod play;
+mod replay;
+mod rules;
+mod shim;
+mod slow;
+mod taken;
