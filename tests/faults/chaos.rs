@@ -42,6 +42,8 @@ use self::{
 const APPS: u64 = 5;
 /// Whatever is done to somebody lasts so long at most.
 const FAULT: Duration = Duration::from_millis(1200);
+/// One in so many requests meets a fault.
+const FAULT_IN: u64 = 3;
 /// Rounds after which everything must be settled.
 const ROUNDS: usize = 3;
 
@@ -149,7 +151,8 @@ fn faults() -> Vec<Fault> {
         .into_iter()
         .flat_map(|end| [Fault::Unheard(end), Fault::Lost(end), Fault::Truncated(120, end)])
         .collect();
-    all.push(Fault::Delay(Duration::from_millis(80)));
+    // Mostly it is late, so that somebody edits while a request is under way.
+    all.extend([5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150].map(|ms| Fault::Delay(Duration::from_millis(ms))));
     all.push(Fault::Trickle(40, Duration::from_millis(2)));
     all.push(Fault::Twice);
     all.push(Fault::Typed("text/html"));
@@ -234,13 +237,13 @@ fn chaos(far: Far, seed: u64, length: Duration, planted: Option<&str>) -> Report
         }
     });
     let watch = Watch::start();
-    proxy.draw(seed, 8, faults());
+    proxy.draw(seed, FAULT_IN, faults());
     while watch.elapsed() < length {
         strike(&mut chance, &mut daemon, &mut apps, &proxy, &mut start);
         // A partition ends, and what it held back arrives; requests go on meeting faults.
         let met = proxy.faults();
         proxy.heal();
-        proxy.draw(seed.wrapping_add(met), 8, faults());
+        proxy.draw(seed.wrapping_add(met), FAULT_IN, faults());
     }
     // Heal: nobody edits any more.
     proxy.heal();
@@ -359,9 +362,9 @@ fn after_any_chaos_everybody_reads_the_same_and_nothing_is_lost() {
 #[cfg(feature = "planted")]
 #[test]
 fn planted_bugs_are_seen_in_the_chaos() {
-    for bug in ["settle with the present truth", "sent in memory only", "ack before commit"] {
-        let found = (0..6).find_map(|at| {
-            let wrong = chaos(service(0).1, 100 + at, Duration::from_secs(5), Some(bug)).wrong;
+    for bug in ["settle with the present truth", "base taken from the whole truth", "sent in memory only"] {
+        let found = (0..5).find_map(|at| {
+            let wrong = chaos(service(0).1, 100 + at, Duration::from_secs(4), Some(bug)).wrong;
             wrong.into_iter().next().map(|first| (at, first))
         });
         eprintln!("chaos, planted {bug:?}: {found:?}");
