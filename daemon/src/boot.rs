@@ -136,11 +136,12 @@ pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, host: u64, seed: u64
 /// # Errors
 /// What the store says.
 pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Timestamp) -> Result<SyncFacts, StoreError> {
-    let (last, failures, paused, unsent) = store.read(|reader| {
+    let (last, failures, patience, paused, unsent) = store.read(|reader| {
         let (last, failures) = marks::last(reader, name)?;
+        let patience = marks::patience(reader, name)?;
         let paused = marks::paused(reader, name)?;
         let unsent = marks::unsent(reader, name, &known.spec.collection)?;
-        Ok((last, failures, paused, unsent))
+        Ok((last, failures, patience, paused, unsent))
     })?;
     let mut job = Job::new(plan(name, &known.definition, host), last, failures, now);
     job.paused = paused.is_some();
@@ -148,7 +149,7 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
     if unsent && known.spec.direction.sends() {
         job.changed(now);
     }
-    Ok(SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job })
+    Ok(SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job, patience })
 }
 
 /// Syncs that left the configuration while changes of records that they know were not sent, and how many those are.

@@ -14,6 +14,7 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use mingle_core::{
     ask::{Refusal, Trouble},
     engine::Mark,
+    limits,
     replica::{Answer, Asked, Errand, Failure, RemoteError},
     run::{Counts, Effect, Event, Order},
     time::Timestamp,
@@ -149,7 +150,7 @@ fn trouble(error: StoreError) -> Event {
 async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
     match effect {
         Effect::Hurry => Event::Start,
-        Effect::Open => Event::Opened(open(site).await),
+        Effect::Open => Event::Opened(open(site, now).await),
         Effect::Fetch { from, page, rows } => {
             let Some(remote) = site.found().remote else { return Event::Page(Err(stopped())) };
             let listed = until_hurried(site, remote.list(&from, page.as_deref(), rows)).await;
@@ -175,13 +176,24 @@ async fn until_hurried<T>(site: &Site, work: impl Future<Output = T>) -> Option<
     }
 }
 
-async fn open(site: &Site) -> Result<(), RemoteError> {
+async fn open(site: &Site, now: Timestamp) -> Result<(), RemoteError> {
     let work = async {
         let remote = site.opener.open().await?;
         let greeting = remote.greet().await?;
         Ok((remote, greeting))
     };
     let (remote, greeting) = until_hurried(site, work).await.unwrap_or_else(|| Err(stopped()))?;
+    if let Some(theirs) = greeting.server_time {
+        let off = theirs.since(now).max(now.since(theirs));
+        if off > limits::CLOCKS_APART_MAX {
+            let (sync, minutes) = (&*site.spec.name, off.as_secs() / 60);
+            tracing::warn!(
+                sync,
+                minutes,
+                "its clock and ours differ: stamps and `newest` compare times that do not mean the same"
+            );
+        }
+    }
     site.note(|found| {
         found.epoch = format!("{}\u{1f}{}", site.spec.history, greeting.instance);
         found.remote = Some(remote);

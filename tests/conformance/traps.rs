@@ -180,6 +180,25 @@ fn a_redirect_at_home_is_followed_for_questions_only() {
 }
 
 #[test]
+fn five_redirects_are_followed_and_no_more() {
+    let dir = tempfile::tempdir().expect("a folder");
+    trap::write_profile(dir.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for (hops, ends) in [(5, true), (6, false), (21, false)] {
+        let served = wire::serve(Arc::new(move |request, line| {
+            let at: u32 = request.path.last().and_then(|name| name.parse().ok()).unwrap_or(0);
+            if at == hops {
+                return line.send(&wire::response(200, &[("content-type", "application/json")], "{\"rows\":[]}"));
+            }
+            line.send(&wire::response(302, &[("location", &format!("/hop/{}", at + 1))], ""))
+        }));
+        let listed = runtime.block_on(async { open(&served.url, dir.path(), HASTY).await.list(&From::Start, None, 10).await });
+        let expect = if ends { Ok(0) } else { Err(Failure::Nonsense) };
+        assert_eq!(listed.map(|page| page.rows.len()).map_err(|error| error.kind), expect, "{hops} in a row");
+    }
+}
+
+#[test]
 fn what_is_dropped_stops_at_once() {
     let dir = tempfile::tempdir().expect("a folder");
     trap::write_profile(dir.path());

@@ -3,5 +3,7 @@
 //!
 //! `rows/*.toml` lists every fault that we know of, with the tests that put it in, or why none does.
 
+mod chaos;
 mod disk;
+mod net;
 mod rows;

@@ -238,7 +238,11 @@ pub fn traps() -> Vec<Trap> {
             Fails(Nonsense),
             Unknown,
         ),
+        trap("no length, and whole: JSON says itself where it ends", unframed("", good.as_bytes()), Rows(0), Taken),
+        trap("compressed, and whole", gzip(&cut), Rows(0), Taken),
         trap("compressed, cut short", gzip(&cut[..cut.len() - 9]), Fails(Nonsense), Unknown),
+        trap("compressed without a length, cut in its check", unframed(ZIPPED, &cut[..cut.len() - 5]), Fails(Nonsense), Unknown),
+        trap("compressed without a length, cut in its data", unframed(ZIPPED, &cut[..cut.len() / 2]), Fails(Nonsense), Unknown),
         trap("compressed, and large", gzip(&bomb), Fails(Nonsense), Unknown),
         trap("compressed, and not", gzip(b"{\"rows\":[]}"), Fails(Nonsense), Unknown),
         Trap {
@@ -300,6 +304,15 @@ pub fn traps() -> Vec<Trap> {
         trap("redirects to nowhere", reply(302, "x: y", ""), Fails(Nonsense), Unknown),
         trap("redirects elsewhere", reply(307, "location: http://127.0.0.2:1/things", ""), Fails(Nonsense), Unknown),
         trap("redirects to a file", reply(301, "location: file:///etc/passwd", ""), Fails(Nonsense), Unknown),
+        trap(
+            "redirects to plain http of another port",
+            reply(302, "location: http://127.0.0.1:1/things", ""),
+            Fails(Nonsense),
+            Unknown,
+        ),
+        trap("redirects to this network", reply(302, "location: http://169.254.169.254/latest", ""), Fails(Nonsense), Unknown),
+        trap("redirects to another scheme", reply(302, "location: https://127.0.0.1/things", ""), Fails(Nonsense), Unknown),
+        trap("redirects a change to a question", reply(303, "location: /moved", ""), Fails(Nonsense), Unknown),
         trap("not modified", reply(304, "x: y", ""), Fails(Nonsense), Unknown),
         trap("bad request", reply(400, "x: y", ""), Fails(Nonsense), Refused),
         trap("no credentials", reply(401, "www-authenticate: Basic", ""), Fails(NeedsLogin), Unsent),
@@ -307,6 +320,9 @@ pub fn traps() -> Vec<Trap> {
         trap("not there", reply(404, "x: y", ""), Fails(Denied), Gone),
         trap("gone", reply(410, "x: y", ""), Fails(Denied), Gone),
         trap("too slow for it", reply(408, "x: y", ""), Fails(Nonsense), Unknown),
+        trap("in conflict", reply(409, "x: y", ""), Fails(Nonsense), Refused),
+        trap("locked", reply(423, "x: y", ""), Fails(Nonsense), Refused),
+        trap("too long an address", reply(414, "x: y", ""), Fails(Nonsense), Refused),
         trap("moved", reply(412, "x: y", ""), Fails(Nonsense), Stale),
         trap("not as it should be", reply(422, "x: y", ""), Fails(Nonsense), Refused),
         trap("patience", reply(429, "x: y", ""), Fails(Throttled(None)), Unsent),
@@ -320,10 +336,55 @@ pub fn traps() -> Vec<Trap> {
         trap("patience, less than none", reply(503, "retry-after: -1", ""), Fails(Throttled(None)), Unknown),
         trap("patience without end", reply(503, "retry-after: 10000000000000000000", ""), Fails(Throttled(None)), Unknown),
         trap("patience, no number", reply(503, "retry-after: NaN", ""), Fails(Throttled(None)), Unknown),
+        trap(
+            "patience, until 2099",
+            reply(429, "retry-after: Thu, 01 Jan 2099 00:00:00 GMT", ""),
+            Fails(Throttled(None)),
+            Unsent,
+        ),
+        trap("patience, less than none, 429", reply(429, "retry-after: -9", ""), Fails(Throttled(None)), Unsent),
+        trap("patience, twice", reply(429, "retry-after: 1\r\nretry-after: 100000", ""), Fails(Throttled(None)), Unsent),
         trap("an error of the server", reply(500, "x: y", ""), Fails(Server), Unknown),
         trap("an error with a broken body", raw(b"HTTP/1.1 500 X\r\ncontent-length: 90\r\n\r\nx"), Fails(Server), Unknown),
         trap("a gateway in trouble", reply(502, "content-type: text/html", "<html>"), Fails(Server), Unknown),
         trap("a status nobody knows", reply(599, "x: y", ""), Fails(Server), Unknown),
+        trap("the network wants a login", reply(511, "content-type: text/html", "<html>"), Fails(Server), Unknown),
+        trap("an error that says 200", json(r#"{"error":"no such thing"}"#), Fails(Nonsense), Unknown),
+        trap("many answers in one, none of them ours", of_many(r#"{"responses":[{"status":409}]}"#), Fails(Nonsense), Unknown),
+        trap("many answers in one, with ours", of_many(&good), Rows(0), Taken),
+        trap("go on, and then the answer", after("HTTP/1.1 100 Continue\r\n\r\n", &good), Rows(0), Taken),
+        trap("hints, and then the answer", after("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", &good), Rows(0), Taken),
+        trap("only go on", raw(b"HTTP/1.1 100 Continue\r\n\r\n"), Fails(Broken), Unknown),
+        trap(
+            "another protocol from here on",
+            raw(b"HTTP/1.1 101 X\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
+            Fails(Nonsense),
+            Unknown,
+        ),
+        trap("headers behind the body", chunked(&good, "x-token: 99\r\ncontent-type: text/html\r\n"), Rows(0), Taken),
+        trap("two answers to one question", [json(&good), json(r#"{"rows":[{"id":"evil","rev":1}]}"#)].concat(), Rows(0), Taken),
+        trap(
+            "two types",
+            reply(200, "content-type: text/html\r\ncontent-type: application/json", &good),
+            Fails(Nonsense),
+            Unknown,
+        ),
+        trap("two lengths", reply(200, "content-type: application/json\r\ncontent-length: 3", &good), Fails(Broken), Unknown),
+        trap("a length that is none", raw(b"HTTP/1.1 200 X\r\ncontent-length: -5\r\n\r\n{}"), Fails(Broken), Unknown),
+        trap(
+            "a chunk of no size",
+            raw(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+            Fails(Nonsense),
+            Unknown,
+        ),
+        trap(
+            "a header with a zero in it",
+            raw(b"HTTP/1.1 200 X\r\na: \0\r\ncontent-length: 2\r\n\r\n{}"),
+            Fails(Broken),
+            Unknown,
+        ),
+        trap("a status that is none", raw(b"HTTP/1.1 20 X\r\ncontent-length: 2\r\n\r\n{}"), Fails(Broken), Unknown),
+        trap("a megabyte of headers", many_headers(), Fails(Broken), Unknown),
     ]
 }
 
@@ -338,6 +399,33 @@ fn raw(bytes: &[u8]) -> Vec<Play> {
 fn reply(status: u16, headers: &str, body: &str) -> Vec<Play> {
     raw(format!("HTTP/1.1 {status} X\r\nconnection: close\r\n{headers}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
         .as_bytes())
+}
+
+const ZIPPED: &str = "content-encoding: gzip\r\n";
+
+/// Ends where the connection does.
+fn unframed(headers: &str, body: &[u8]) -> Vec<Play> {
+    let head = format!("HTTP/1.1 200 X\r\ncontent-type: application/json\r\n{headers}\r\n");
+    raw(&[head.as_bytes(), body].concat())
+}
+
+fn chunked(body: &str, trailers: &str) -> Vec<Play> {
+    let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\ntrailer: x-token\r\n\r\n";
+    raw(format!("{head}{:x}\r\n{body}\r\n0\r\n{trailers}\r\n", body.len()).as_bytes())
+}
+
+fn after(first: &str, body: &str) -> Vec<Play> {
+    [raw(first.as_bytes()), reply(200, "content-type: application/json", body)].concat()
+}
+
+/// A status of DAV and of batches: each part has one of its own.
+fn of_many(body: &str) -> Vec<Play> {
+    reply(207, "content-type: application/json", body)
+}
+
+fn many_headers() -> Vec<Play> {
+    let headers = "x-filling: 0123456789012345678901234567890123456789\r\n".repeat(20_000);
+    raw(format!("HTTP/1.1 200 X\r\n{headers}content-length: 2\r\n\r\n{{}}").as_bytes())
 }
 
 fn gzip(bytes: &[u8]) -> Vec<Play> {

@@ -208,7 +208,8 @@ pub fn serve(handler: Handler) -> Served {
                 let _ = stream.set_read_timeout(Some(Duration::from_millis(50)));
                 let mut line = Line { stream, stop };
                 while let Some(request) = line.request() {
-                    if !handler(&request, &mut line) {
+                    let last = request.header("connection").is_some_and(|how| how.eq_ignore_ascii_case("close"));
+                    if !handler(&request, &mut line) || last {
                         break;
                     }
                 }

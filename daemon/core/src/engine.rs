@@ -41,6 +41,8 @@ pub struct SyncFacts {
     pub direction: Direction,
     /// Its place on the board.
     pub job: Job,
+    /// What its remote said before the start about when to come back.
+    pub patience: Option<Patience>,
 }
 
 /// What happened.
@@ -259,6 +261,11 @@ impl Engine {
         let mut known = BTreeMap::new();
         for (name, facts) in syncs {
             known.insert(name.clone(), Sync::of(&facts));
+            if let Some(patience) = facts.patience {
+                let remote = board.remotes.entry(facts.job.plan.remote.clone()).or_default();
+                // Of several syncs with one remote, the longest word holds.
+                remote.patience = remote.patience.into_iter().chain([patience]).max_by_key(|one| one.until);
+            }
             board.jobs.insert(name, facts.job);
         }
         let stopped = stopped.map(|(since, by, ended)| Stopped::written(Holder { since, by }, ended));

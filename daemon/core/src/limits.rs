@@ -136,6 +136,10 @@ pub const REDIRECTS_MAX: usize = 5;
 /// A server that asks for more patience than this gets this much: the figure may be garbage, and a wait must not pass for a death.
 pub const PATIENCE_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// A service's clock and ours may differ by so much; more is told in the log. Nothing else follows: its clock counts for its own stamps
+/// and waits alone.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// The remote's own words, where it refuses, are cut here: they stand in rejections and lists.
 pub const WORDS_CHARS_MAX: usize = 300;
 

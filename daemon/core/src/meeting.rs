@@ -143,6 +143,14 @@ impl Link {
         self.sent.iter().any(|sent| !sent.looked)
     }
 
+    /// What a create carries whose answer is outstanding.
+    fn made(&self) -> Option<&Props> {
+        self.sent.iter().rev().find_map(|sent| match &sent.what {
+            SentWhat::Create(props) => Some(props),
+            _ => None,
+        })
+    }
+
     /// Whether this is an open create: nothing there as far as we know, and a create whose answer is outstanding.
     #[must_use]
     pub fn open_create(&self) -> bool {
@@ -214,6 +222,12 @@ fn based(link: &Link, truth: Option<&Props>, theirs: Option<&Props>, rules: Rule
         for sent in &link.sent {
             footing.take(sent, theirs, rules);
         }
+    }
+    // A record was made under an id of ours, the answer was lost, and it was deleted here since. What stands there under that id is
+    // ours with somebody's edit on it, or somebody's own: who deleted has seen neither, so the delete meets an edit, and is recorded.
+    // (Chaos with real processes brought such a record back without a word.)
+    if let (None, Some(_), Footing::Gone, Some(props)) = (truth, theirs, &footing, link.made()) {
+        footing = Footing::Known(props.clone());
     }
     footing
 }

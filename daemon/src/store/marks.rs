@@ -1,7 +1,7 @@
 //! Owns: what holds over a restart beside data: a stop, pauses, how each sync's last runs ended. Must never know: what follows from it.
 
 use mingle_core::{
-    schedule::{Last, StopReason},
+    schedule::{Last, Patience, StopReason},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -97,6 +97,21 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
         }
     }
     Ok((last.unwrap_or_default(), failures))
+}
+
+/// A remote's own word on when to come back, where the last run of a sync heard it.
+pub fn patience(conn: &Connection, sync: &str) -> Result<Option<Patience>, StoreError> {
+    // What was asked for meanwhile and never began says nothing of the remote.
+    let found: Option<(i64, Option<i64>)> = conn
+        .prepare_cached(
+            "SELECT ended, json_extract(error, '$.until') FROM m_run
+             WHERE sync = ?1 AND status IN ('done', 'done_with_errors', 'failed') ORDER BY run DESC LIMIT 1",
+        )?
+        .query_row([sync], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.and_then(|(asked, until)| {
+        Some(Patience { asked: Timestamp::from_unix_ms(asked), until: Timestamp::from_unix_ms(until?) })
+    }))
 }
 
 /// A run that was promised and never began: its history row, so that who asks for it later is told.

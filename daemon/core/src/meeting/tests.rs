@@ -1,7 +1,7 @@
 //! Owns: the tables of a meeting: what a link says, a row or an answer, what both sides become. Must never know: SQL, runs.
 //!
 //! `[weak] agreed | sent; .. | truth | event => truth [; clash ..][; behind]`
-//! A record is `name=value ..`, `gone`, or (agreed) `same`; what was sent is a patch, in which `name=` clears. The event is
+//! A record is `name=value ..`, `gone`, or (agreed) `same`; what was sent is a patch, in which `name=` clears, or `makes RECORD`. The event is
 //! `reads RECORD` (a row that came by id), `shows RECORD` (a row of a listing, under the stamp that the link knows: `echo`, `ask` or
 //! `meet`), `answers RECORD`, `read-back RECORD` or `read-back RECORD after RECORD`. `weak`: writes are not conditional.
 
@@ -76,7 +76,11 @@ fn outcome(line: &str) -> String {
         sent: sent
             .split(';')
             .filter(|sent| !sent.trim().is_empty())
-            .map(|sent| Sent { seq: 1, what: SentWhat::Update(patch(sent)), given_up: None, looked: false, strangers: 0 })
+            .map(|sent| match sent.trim().strip_prefix("makes ") {
+                Some(text) => SentWhat::Create(record(text).unwrap_or_default()),
+                None => SentWhat::Update(patch(sent)),
+            })
+            .map(|what| Sent { seq: 1, what, given_up: None, looked: false, strangers: 0 })
             .collect(),
         ..Link::unborn()
     };
@@ -157,6 +161,12 @@ const READS: &str = "
     a=1 b=1 | a=2 b= | a=2 | reads a=5 => a=5; a
     a=1 b=1 | a=2 b= | a=2 | reads a=2 => a=2
     b=1 | b= |  | reads  => 
+    gone | makes a=1 | a=1 | reads a=1 => a=1
+    gone | makes a=1 | a=2 | reads a=1 => a=2; behind
+    gone | makes a=1 | a=2 | reads a=5 => a=5; a
+    gone | makes a=1 | gone | reads a=1 => gone; behind
+    gone | makes a=1 | gone | reads a=5 => a=5; *
+    gone | | gone | reads a=5 => a=5
 ";
 
 const SHOWS: &str = "

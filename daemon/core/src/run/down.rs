@@ -171,3 +171,26 @@ impl Down {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each page names another one after it, without end.
+    #[test]
+    fn a_listing_without_end_ends() {
+        let mut down = Down::new(Resume::default(), 1);
+        let mut asked = 0;
+        while let Some(Effect::Fetch { .. }) = down.fetch() {
+            down.came(Ok(Page { next: Some(format!("page {asked}")), ..Page::default() }));
+            while let Some((_, after)) = down.batch() {
+                down.applied(after);
+            }
+            asked += 1;
+        }
+        assert_eq!(asked, limits::PAGES_MAX + 1, "the first, and so many more");
+        assert!(down.broken() && !down.whole());
+        let error = down.failed.expect("it says so");
+        assert!(error.kind == Failure::Nonsense && error.hint.is_some(), "{error:?}");
+    }
+}

@@ -17,7 +17,7 @@ use std::{path::Path, sync::OnceLock};
 
 use mingle_core::{
     record::Value,
-    replica::{Abilities, Action, Answer, Asked, Failure, From, Page, RemoteError, RowState},
+    replica::{Abilities, Action, Answer, Asked, Failure, From, Page, RemoteError, Row, RowState},
 };
 use profile::{One, Profile};
 use reqwest::{
@@ -155,7 +155,8 @@ impl Remote for Rest {
             };
             if !shown {
                 // Whoever may read the records need not be allowed to read about the resource.
-                greeting.server_time = self.page(&From::Start, None, 1).await?.server_time;
+                let page = self.page(&From::Start, None, 1).await?;
+                greeting.server_time = page.server_time.or(greeting.server_time);
             }
             Ok(greeting)
         })
@@ -230,6 +231,11 @@ impl Rest {
 
     async fn looked_up(&self, remote_id: &str) -> Result<Asked, RemoteError> {
         let one = &self.profile.get;
+        if rows::is_no_name(remote_id) {
+            // It was listed, and can never be looked at: that concerns this record alone.
+            let (remote_id, state) = (remote_id.to_owned(), RowState::Unreadable(rows::NO_NAME.into()));
+            return Ok(Asked::There(Row { remote_id, revision: None, modified: None, created: None, state }));
+        }
         // Before the record itself: what changes in between is then refused, not overwritten.
         let revision = match &one.revision {
             Some(revision) => {
@@ -324,16 +330,14 @@ impl Rest {
         if path.is_empty() {
             return Ok(url);
         }
-        let mut segments = url.path_segments_mut().map_err(|()| cannot("the url has no path".into()))?;
-        segments.pop_if_empty();
+        url.path_segments_mut().map_err(|()| cannot("the url has no path".into()))?.pop_if_empty();
         for part in path.parts_of_path(&self.resource, id) {
             // A segment of dots is an instruction to whoever reads the address, however it is escaped.
-            if part == "." || part == ".." {
+            if rows::is_no_name(&part) {
                 return Err(cannot(format!("{part:?} cannot be asked for: it is no name in an address")));
             }
-            segments.push(&part);
+            add_segment(&mut url, &part);
         }
-        drop(segments);
         Ok(url)
     }
 
@@ -343,7 +347,7 @@ impl Rest {
     }
 
     /// The record in an answer; none where the request shows none, or the answer is empty and may be.
-    fn row_of(&self, one: &One, reply: &Reply) -> Result<Option<mingle_core::replica::Row>, RemoteError> {
+    fn row_of(&self, one: &One, reply: &Reply) -> Result<Option<Row>, RemoteError> {
         if reply.body.is_empty() && (one.may_be_empty || matches!(reply.status.as_u16(), 204 | 205)) {
             return Ok(None);
         }
@@ -351,6 +355,21 @@ impl Rest {
         let Some(at) = &one.row else { return Ok(None) };
         let value = at.take(&mut body).ok_or_else(|| nonsense(reply, &format!("has no record at {at:?}")))?;
         rows::row(&self.profile.row, value).map(Some).map_err(|why| nonsense(reply, &format!("makes no sense: {why}")))
+    }
+}
+
+/// Adds a segment to the path. The library leaves line ends and tabs out, and then it is the address of another record: where there
+/// are some, every byte is escaped.
+fn add_segment(url: &mut Url, part: &str) {
+    if part.contains(['\n', '\r', '\t']) {
+        let mut path = url.path().trim_end_matches('/').to_owned();
+        path.push('/');
+        for byte in part.bytes() {
+            if byte.is_ascii_alphanumeric() { path.push(char::from(byte)) } else { path.push_str(&format!("%{byte:02X}")) }
+        }
+        url.set_path(&path);
+    } else if let Ok(mut segments) = url.path_segments_mut() {
+        segments.push(part);
     }
 }
 
@@ -364,5 +383,27 @@ fn named(body: &Value, at: Option<&pointer::Pointer>) -> String {
         Some(Value::Text(text)) => text.clone(),
         Some(Value::Number(number)) => number.text().to_owned(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_the_whole_id_and_nothing_but_it() {
+        #[track_caller]
+        fn check(part: &str, expect: &str) {
+            let mut url = Url::parse("http://localhost/v1/things").unwrap();
+            add_segment(&mut url, part);
+            assert_eq!(url.as_str(), format!("http://localhost/v1/things/{expect}"), "{part:?}");
+        }
+        check("a", "a");
+        check("a/b?c#d", "a%2Fb%3Fc%23d");
+        check("%2e%2e", "%252e%252e");
+        check("nul\0", "nul%00");
+        check("line\nbreak", "line%0Abreak");
+        check("\ttab é/..", "%09tab%20%C3%A9%2F%2E%2E");
+        check("..\n", "%2E%2E%0A");
     }
 }

@@ -39,6 +39,8 @@ pub fn row(shape: &RowShape, mut value: Value) -> Result<Row, Unusable> {
     let (modified, created) = (stamp(&shape.modified), stamp(&shape.created));
     let state = match value {
         _ if deleted => RowState::Gone,
+        // It could be listed, and never be asked for, changed or deleted: where it is not listed any more, it would hold every run.
+        _ if is_no_name(&remote_id) => RowState::Unreadable(NO_NAME.into()),
         Value::Map(_) => match (&shape.revision, &revision) {
             (Some(at), None) => RowState::Unreadable(format!("it has no revision at {at}")),
             _ => match fields::read(shape, value) {
@@ -49,6 +51,15 @@ pub fn row(shape: &RowShape, mut value: Value) -> Result<Row, Unusable> {
         other => RowState::Unreadable(format!("it is {}, not an object", json::kind(&other))),
     };
     Ok(Row { remote_id, revision, modified, created, state })
+}
+
+/// Why a record of that id cannot be a record here.
+pub const NO_NAME: &str = "its id is no name in an address";
+
+/// Whether an address with this id would lead elsewhere, however it is escaped.
+#[must_use]
+pub fn is_no_name(id: &str) -> bool {
+    matches!(id, "." | "..")
 }
 
 fn is_deleted(shape: &RowShape, mark: &Value) -> bool {
@@ -185,6 +196,9 @@ mod tests {
         check(r#"[{"id":9007199254740993,"meta":{"rev":2}}]"#, r#"9007199254740993:2 {"meta":{}}"#);
         check(r#"[{"id":"a","gone":true,"meta":{"rev":3}}]"#, "a:3 gone");
         check(r#"[{"id":"a","gone":false,"meta":{"rev":3}}]"#, r#"a:3 {"meta":{}}"#);
+        check(r#"[{"id":"..","meta":{"rev":3}}]"#, "..:3 ? its id is no name in an address");
+        check(r#"[{"id":"..","gone":true,"meta":{"rev":3}}]"#, "..:3 gone");
+        check(r#"[{"id":"../a","meta":{"rev":3}}]"#, r#"../a:3 {"meta":{}}"#);
         check(r#"[{"id":"a"}]"#, "a:- ? it has no revision at /meta/rev");
         check(r#"[{"n":1}]"#, "! a row has no id at /id");
         check(r#"[{"id":null}]"#, "! a row has no id at /id");

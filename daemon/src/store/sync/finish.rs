@@ -2,6 +2,7 @@
 
 use mingle_core::{
     ask::Trouble,
+    replica::{Failure, RemoteError},
     run::{Counts, Ended, Outcome, Watermark},
     time::Timestamp,
 };
@@ -132,8 +133,18 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
         // For good: the next run begins its listing anew.
         tx.conn().prepare_cached("UPDATE m_sync SET resume = NULL WHERE name = ?1")?.execute([sync])?;
     }
-    let error =
-        error.map(|trouble| serde_json::json!({"name": trouble.name, "what": trouble.what, "hint": trouble.hint}).to_string());
+    // A server's own wait holds over a restart.
+    let until = match &outcome.ended {
+        Ended::Failed(RemoteError { kind: Failure::Throttled(until), .. }) => until.map(Timestamp::unix_ms),
+        _ => None,
+    };
+    let error = error.map(|trouble| {
+        let mut error = serde_json::json!({"name": trouble.name, "what": trouble.what, "hint": trouble.hint});
+        if let Some(until) = until {
+            error["until"] = until.into();
+        }
+        error.to_string()
+    });
     let counts = outcome.counts;
     tx.conn()
         .prepare_cached(
