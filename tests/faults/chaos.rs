@@ -204,14 +204,10 @@ fn strike(
 }
 
 /// One chaos of this length.
-fn chaos(far: Far, seed: u64, length: Duration, planted: Option<&str>) -> Report {
+fn chaos(far: Far, seed: u64, length: Duration) -> Report {
     let far = Arc::new(far);
     let proxy = Proxy::before(far.url());
-    let mut home = configured(&far, &proxy);
-    if let Some(bug) = planted {
-        home.set("MINGLE_PLANTED", bug);
-    }
-    let mut daemon = home.start();
+    let mut daemon = configured(&far, &proxy).start();
     let mut chance = Chance::new(seed);
     let history = Shared::default();
     let mut lives = 0;
@@ -334,7 +330,7 @@ fn after_any_chaos_everybody_reads_the_same_and_nothing_is_lost() {
         let ended: Vec<(u64, &str, Report)> = std::thread::scope(|scope| {
             let begin = |at: &u64| {
                 let (seed, (name, far)) = (first.wrapping_add(*at), service(*at));
-                scope.spawn(move || (seed, name, chaos(far, seed, length, None)))
+                scope.spawn(move || (seed, name, chaos(far, seed, length)))
             };
             let begun: Vec<_> = pair.iter().map(begin).collect();
             begun.into_iter().map(|one| one.join().expect("a chaos that comes to its end")).collect()
@@ -356,22 +352,4 @@ fn after_any_chaos_everybody_reads_the_same_and_nothing_is_lost() {
     }
     tally::tell("chaos", times, failed.len() as u64);
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
-}
-
-/// Whether the chaos can see a loss at all: each of these bugs has to be found within a few of them.
-#[cfg(feature = "planted")]
-#[test]
-fn planted_bugs_are_seen_in_the_chaos() {
-    let mut unseen = Vec::new();
-    for bug in ["base taken from the whole truth", "sent in memory only"] {
-        let found = (0..6).find_map(|at| {
-            let wrong = chaos(service(0).1, 100 + at, Duration::from_secs(4), Some(bug)).wrong;
-            wrong.into_iter().next().map(|first| (at, first))
-        });
-        eprintln!("chaos, planted {bug:?}: {found:?}");
-        if found.is_none() {
-            unseen.push(bug);
-        }
-    }
-    assert!(unseen.is_empty(), "unseen: {unseen:?}");
 }
