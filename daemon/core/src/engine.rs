@@ -10,7 +10,7 @@ use crate::{
     limits,
     replica::Failure,
     run::{self, Direction, Ended, Mode, Order, Run},
-    schedule::{Board, Conditions, End, Job, Name, Patience, Request, StopReason, Trigger, decide, look, text},
+    schedule::{Board, Conditions, End, Hold, Job, Looks, Name, Patience, Request, StopReason, Trigger, decide, look, text},
     time::Timestamp,
 };
 
@@ -370,7 +370,7 @@ impl Engine {
         for start in decision.start {
             self.begin(now, &start.sync, start.trigger, effects);
         }
-        self.tell_states(now, effects);
+        self.tell_states(now, &decision.hold, effects);
         // A start changes what else may start; one more look is enough, for it starts nothing that this one would not have.
         let wake = if started { decide(&self.board, &self.conditions, now).wake_at } else { decision.wake_at };
         effects.push(Effect::Wake(wake));
@@ -529,11 +529,17 @@ impl Engine {
         }));
     }
 
-    fn tell_states(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let names: Vec<Name> = self.syncs.keys().cloned().collect();
-        for name in names {
-            let Some(looked) = look(&self.board, &self.conditions, now, &name) else { continue };
-            let Some(sync) = self.syncs.get_mut(&name) else { continue };
+    /// Whose state is another than was told is told of. With thousands of syncs and an event a moment, what did not change must cost
+    /// next to nothing: the decision has said it already.
+    fn tell_states(&mut self, now: Timestamp, hold: &BTreeMap<Name, Hold>, effects: &mut Vec<Effect>) {
+        let looks = Looks::over(&self.board, &self.conditions, now);
+        for (name, sync) in &mut self.syncs {
+            let runs = self.board.jobs.get(name).is_some_and(|job| job.running.is_some());
+            let decided = if runs { Some(SyncState::Running) } else { hold.get(name).map(Hold::state) };
+            if decided.is_some() && sync.told == decided {
+                continue;
+            }
+            let Some(looked) = looks.at(name) else { continue };
             if sync.told == Some(looked.state) {
                 continue;
             }
@@ -542,7 +548,7 @@ impl Engine {
                 sync: Some(name.to_string()),
                 state: Some(looked.state),
                 daemon: None,
-                hold: looked.holds.first().map(|hold| hold.holding(&name, now)),
+                hold: looked.holds.first().map(|hold| hold.holding(name, now)),
                 next: looked.next,
             }));
         }

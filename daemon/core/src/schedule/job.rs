@@ -266,10 +266,13 @@ impl Job {
         job
     }
 
-    /// The configuration changed; what has happened stays.
+    /// The configuration changed, or the rules of its time zone; what has happened stays, and so does a ring that nobody has answered.
     pub fn replan(&mut self, plan: Plan, now: Timestamp) {
         self.plan = plan;
-        self.wind(now);
+        let unanswered = self.plan.cron.is_some() && self.ring.is_some_and(|(since, rings)| due::after(since, rings, now) <= now);
+        if !unanswered {
+            self.wind(now);
+        }
     }
 
     /// The daemon has started.
@@ -383,7 +386,7 @@ impl Job {
             return Ends::Now(StopReason::Constraint(lost));
         }
         let ends = |since: Timestamp, longest: Option<Duration>| {
-            longest.map(|longest| due::after(since, since.plus(longest), now, longest))
+            longest.map(|longest| due::after(since, since.plus(longest), now))
         };
         let first = [ends(running.began, self.plan.deadline), ends(running.heard, self.plan.stall)].into_iter().flatten().min();
         match first {
