@@ -243,6 +243,7 @@ impl World {
 
     fn set_clock(&mut self, by: i64) {
         self.ahead += by;
+        let offline = self.conditions.online == Some(false);
         for place in 0..self.lives.len() {
             let pause = self.pause_most(place);
             let ring = self.lives[place].plan.cron.is_some().then(|| self.ring(place)).flatten();
@@ -258,7 +259,9 @@ impl World {
             life.due_by = match wait {
                 _ if by >= 0 => Some(due_by),
                 Some(wait) => Some(self.now + wait + wait.min(ms(CLOCK_CORRECTION_MAX))),
-                // The wall clock decides, and it shows another time.
+                // The wall clock decides, and it shows another time. Nobody can begin it now, and once it shows when the last run
+                // began, nothing tells that it was set back.
+                None if offline => None,
                 None => ring.or(Some(due_by)),
             };
         }
@@ -268,7 +271,8 @@ impl World {
     /// When its next ring comes, in truth, as the wall stands now.
     fn ring(&self, place: usize) -> Option<i64> {
         let cron = self.lives[place].plan.cron.as_ref()?;
-        let rings = cron.next_after(self.wall())?;
+        // A ring that was answered does not come again because the clock was put right by a moment.
+        let rings = cron.next_after(self.wall().plus(CLOCK_CORRECTION_MAX))?;
         Some(rings.unix_ms() - self.ahead + ms(CRON_BELL_LATE_MAX) + ms(CLOCK_CORRECTION_MAX))
     }
 

@@ -256,13 +256,14 @@ impl Job {
             call: None,
             ring: None,
         };
-        // Rings that were slept through are one run: the first of them lies in the past, so the sync is due.
+        // Rings that were slept through are one run: the first of them lies in the past, so the sync is due. A run that began
+        // ahead of now, before the clock was set back, makes it due as well.
         let since = match last {
             Last::Done { began } | Last::Stopped { began, .. } => began,
             Last::Failed { ended } => ended,
             Last::Never => now,
         };
-        job.wind(since.min(now));
+        job.wind(since);
         job
     }
 
