@@ -74,8 +74,6 @@ fn a_crowd_that_is_due_at_once_runs_in_turns() {
         (runs_in(&daemon).len() == count).then_some(())
     });
     let all = watch.elapsed();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
-    eprintln!("stat {:?}", stat.split(' ').skip(13).take(2).collect::<Vec<_>>());
     let _ = daemon.terminate();
     let runs = runs_in(&daemon);
     let not_once: Vec<&String> = lists.iter().filter(|list| runs.get(*list).map(Vec::len) != Some(1)).collect();
