@@ -57,7 +57,10 @@ pub fn measure(_: &Path, asked: &Asked, table: &mut Table) -> anyhow::Result<()>
         let lateness = watch.elapsed().saturating_sub(ahead);
         due.note(before.elapsed() / SCHEDULES);
         late.note(lateness);
-        anyhow::ensure!(!decision.start.is_empty() && decision.start.len() + decision.hold.len() == SCHEDULES as usize, "not all");
+        anyhow::ensure!(
+            !decision.start.is_empty() && decision.start.len() + decision.hold.len() == SCHEDULES as usize,
+            "not all"
+        );
         table.row(json!({ "figure": "D5", "round": round, "late_s": lateness.as_secs_f64() }));
     }
     runtime.block_on(alarm.shut());

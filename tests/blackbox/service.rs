@@ -75,7 +75,8 @@ fn secrets_of_the_environment_are_warned_of_and_what_fails_is_said() {
     assert!(said.contains("Unit mingled.socket is masked.") && said.contains("mingle logs"), "{said}");
     let calls = asked(&home);
     assert!(
-        calls.contains("--user --no-pager daemon-reload\n") && calls.contains("enable --now mingled.socket mingle-status.socket mingled.service\n"),
+        calls.contains("--user --no-pager daemon-reload\n")
+            && calls.contains("enable --now mingled.socket mingle-status.socket mingled.service\n"),
         "{calls}"
     );
 }

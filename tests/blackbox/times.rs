@@ -50,7 +50,9 @@ fn a_crowd_that_is_due_at_once_runs_in_turns() {
     let lists: Vec<String> = (0..count).map(|place| format!("l{place:05}")).collect();
     let server = RestServer::start(Options::default(), &lists.iter().map(String::as_str).collect::<Vec<_>>());
     let mut config: String = (0..REMOTES)
-        .map(|place| format!("[remote.far{place}]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{}\"\n", RestServer::PROFILE, server.url))
+        .map(|place| {
+            format!("[remote.far{place}]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{}\"\n", RestServer::PROFILE, server.url)
+        })
         .collect();
     for (place, list) in lists.iter().enumerate() {
         let remote = place % REMOTES;
@@ -78,9 +80,12 @@ fn a_crowd_that_is_due_at_once_runs_in_turns() {
     let runs = runs_in(&daemon);
     let not_once: Vec<&String> = lists.iter().filter(|list| runs.get(*list).map(Vec::len) != Some(1)).collect();
     let at_once = most_at_once(runs.values().flatten());
-    let of_remote = |remote: usize| most_at_once(lists.iter().skip(remote).step_by(REMOTES).filter_map(|list| runs.get(list)).flatten());
+    let of_remote =
+        |remote: usize| most_at_once(lists.iter().skip(remote).step_by(REMOTES).filter_map(|list| runs.get(list)).flatten());
     let with_one = (0..REMOTES).map(of_remote).max().unwrap_or(0);
-    eprintln!("{count} due at once: first answer after {answered:?}, all done after {all:?}, slowest write {slowest:?}, {at_once} at once, {with_one} with one remote");
+    eprintln!(
+        "{count} due at once: first answer after {answered:?}, all done after {all:?}, slowest write {slowest:?}, {at_once} at once, {with_one} with one remote"
+    );
     tally::tell("due-at-once", count as u64, not_once.len() as u64);
     assert!(not_once.is_empty(), "did not run once: {not_once:?}");
     assert!(at_once <= AT_ONCE.0 && with_one <= AT_ONCE.1, "{at_once} at once, {with_one} with one remote");
@@ -201,5 +206,9 @@ fn a_zone_that_changes_under_the_daemon_is_followed() {
     // Without a word it is noticed within the longest sleep.
     put("Asia/Tokyo");
     until("the zone to be noticed", || (hour(&mut app) == "03:00").then_some(()));
-    assert_eq!(app.must("history", json!({ "sync": "things" }))["runs"].as_array().map(Vec::len), Some(1), "and nothing runs for it");
+    assert_eq!(
+        app.must("history", json!({ "sync": "things" }))["runs"].as_array().map(Vec::len),
+        Some(1),
+        "and nothing runs for it"
+    );
 }

@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use mingle_core::{
     limits::{CLOCK_CORRECTION_MAX, CRON_BELL_LATE_MAX, SLEEP_MAX},
     schedule::{
-        Backoff, Board, Conditions, Curve, End, Interval, Job, Last, Name, Plan, Quiet, Request, Spread, StopReason,
-        Trigger, cron::Cron, decide,
+        Backoff, Board, Conditions, Curve, End, Interval, Job, Last, Name, Plan, Quiet, Request, Spread, StopReason, Trigger,
+        cron::Cron, decide,
     },
     time::Timestamp,
 };
@@ -176,7 +176,8 @@ impl World {
         let place = self.chance.below(2);
         match self.chance.below(12) {
             0..=2 => {
-                let by = *self.chance.pick(&[SECOND, 30 * SECOND, 90 * SECOND, 20 * MINUTE, HOUR, 5 * HOUR, 30 * DAY, 3_650 * DAY]);
+                let by =
+                    *self.chance.pick(&[SECOND, 30 * SECOND, 90 * SECOND, 20 * MINUTE, HOUR, 5 * HOUR, 30 * DAY, 3_650 * DAY]);
                 let by = if self.chance.one_in(2) { by } else { -by };
                 // A clock that was far off is put right, more often than not.
                 let put_right = self.ahead != 0 && !self.chance.one_in(3);
@@ -359,9 +360,12 @@ impl World {
         }
         life.failed = (end == End::Failed).then_some(self.now);
         life.called_by = life.asked.then_some(self.now);
-        let cron_due = life.plan.cron.as_ref().and_then(|cron| cron.next_after(began_wall)).map(|rings| {
-            (rings.unix_ms() - self.ahead).max(self.now) + ms(CRON_BELL_LATE_MAX)
-        });
+        let cron_due = life
+            .plan
+            .cron
+            .as_ref()
+            .and_then(|cron| cron.next_after(began_wall))
+            .map(|rings| (rings.unix_ms() - self.ahead).max(self.now) + ms(CRON_BELL_LATE_MAX));
         let interval_due = life.plan.interval.map(|interval| (began + ms(interval.every)).max(self.now));
         let pause = self.pause_most(place);
         let life = &mut self.lives[place];
@@ -371,7 +375,11 @@ impl World {
             End::Stopped(_) => Some(self.now),
         };
         // A clock that was set while it ran: its wait is counted from a beginning that the wall knows no more.
-        let slack = if life.upset { ms(CLOCK_CORRECTION_MAX) + life.plan.interval.map_or(DAY * 4, |interval| ms(interval.every)) } else { 0 };
+        let slack = if life.upset {
+            ms(CLOCK_CORRECTION_MAX) + life.plan.interval.map_or(DAY * 4, |interval| ms(interval.every))
+        } else {
+            0
+        };
         life.due_by = waits.map(|by| by + slack);
         Ok(())
     }
@@ -427,7 +435,8 @@ impl World {
             }
             Trigger::Cron => {
                 let cron = life.plan.cron.as_ref().ok_or("no cron")?;
-                let rang = |(_, began): (i64, i64)| cron.next_after(Timestamp::from_unix_ms(began)).is_some_and(|rings| rings <= wall);
+                let rang =
+                    |(_, began): (i64, i64)| cron.next_after(Timestamp::from_unix_ms(began)).is_some_and(|rings| rings <= wall);
                 life.upset || life.began.is_some_and(rang)
             }
             Trigger::Retry => life.failed.is_some_and(|failed| life.upset || self.now - failed >= least),

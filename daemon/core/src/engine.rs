@@ -20,10 +20,10 @@ mod defined;
 mod ended;
 mod halted;
 mod ids;
-mod told;
 mod shown;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use defined::Defined;
 use defined::Then;

@@ -129,14 +129,13 @@ mod tests {
         ];
         for zone in ZONES {
             let rules = TimeZone::posix(zone).unwrap();
-            for minute in (0..24 * 60).step_by(15) {
-                let (hour, minute) = (minute / 60, minute % 60);
+            for (hour, minute) in (0..24).flat_map(|hour| [0, 15, 30, 45].map(|minute| (hour, minute))) {
                 let cron = Cron::parse(&format!("{minute} {hour} * * *"), rules.clone()).unwrap();
                 let mut day = jiff::civil::date(2026, 1, 1);
                 let mut ring = cron.next_after(at("2025-12-31T23:59:59Z").minus(std::time::Duration::from_secs(86_400)));
                 while day.year() == 2026 {
                     let wanted = rules.to_ambiguous_timestamp(day.at(hour, minute, 0, 0));
-                    let early = wanted.clone().earlier().unwrap().as_millisecond();
+                    let early = wanted.earlier().unwrap().as_millisecond();
                     let (first, last) = if wanted.is_ambiguous() {
                         let later = wanted.later().unwrap().as_millisecond();
                         (early.min(later), early.max(later))

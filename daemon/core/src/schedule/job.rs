@@ -386,9 +386,8 @@ impl Job {
         if let Some(lost) = conditions::unmet(&self.plan.needs, conditions, force).next() {
             return Ends::Now(StopReason::Constraint(lost));
         }
-        let ends = |since: Timestamp, longest: Option<Duration>| {
-            longest.map(|longest| due::after(since, since.plus(longest), now))
-        };
+        let ends =
+            |since: Timestamp, longest: Option<Duration>| longest.map(|longest| due::after(since, since.plus(longest), now));
         let first = [ends(running.began, self.plan.deadline), ends(running.heard, self.plan.stall)].into_iter().flatten().min();
         match first {
             Some(at) if at <= now => Ends::Now(StopReason::Timeout),
