@@ -20,8 +20,6 @@ pub const LINES_MAX: usize = 500;
 
 /// Longer files, each with the reason.
 pub const LONG: &[(&str, &str)] = &[
-    ("daemon/core/src/engine.rs", "the board and every route over it"),
-    ("daemon/core/src/run/machine.rs", "one machine: its states are read together"),
     ("client/python/mingle.py", "one file, which an app takes along as it is"),
 ];
 
