@@ -19,9 +19,7 @@ pub const TOP: &[&str] = &[
 pub const LINES_MAX: usize = 500;
 
 /// Longer files, each with the reason.
-pub const LONG: &[(&str, &str)] = &[
-    ("client/python/mingle.py", "one file, which an app takes along as it is"),
-];
+pub const LONG: &[(&str, &str)] = &[("client/python/mingle.py", "one file, which an app takes along as it is")];
 
 /// Our crates: where they live, what they are called in code, and which of ours they may know.
 pub struct Package {
