@@ -76,7 +76,7 @@ pub struct View {
 }
 
 impl Reader {
-    /// Opens the store's file. `mingled store-path` prints where it is.
+    /// Opens the store's file. `mingled places store` prints where it is.
     ///
     /// # Errors
     /// [`ReadError::NoStore`], [`ReadError::Old`], and what SQLite says.

@@ -3,7 +3,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the one place that sleeps")]
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use mingle_core::{
     limits::{BELLS_MAX, CLOCK_DRIFT_MAX, SLEEP_MAX},
@@ -15,7 +18,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::clock::{self, Stopwatch};
+use crate::clock::{self, Stopwatch, Zones};
 
 mod ringer;
 mod table;
@@ -30,6 +33,8 @@ pub enum Bell {
     Due(Name),
     /// The moment has come, or the clock was set, or the machine slept.
     Time,
+    /// A time zone that cron expressions ring by is another.
+    Zones,
 }
 
 /// Sleeps that long, by the monotonic clock: for what is done now and then and may be late.
@@ -43,6 +48,7 @@ pub struct Alarm {
     wake: watch::Sender<Option<Timestamp>>,
     timer: JoinHandle<()>,
     table: Table,
+    zones: Arc<Mutex<Zones>>,
     bells: mpsc::Sender<Bell>,
     ringer: Option<Ringer>,
 }
@@ -53,9 +59,9 @@ impl Alarm {
     pub fn new() -> (Self, mpsc::Receiver<Bell>) {
         let (bells, heard) = mpsc::channel(BELLS_MAX);
         let (wake, woken) = watch::channel(None);
-        let table = Table::default();
-        let timer = tokio::spawn(keep_time(woken, bells.clone(), table.clone()));
-        (Self { wake, timer, table, bells, ringer: None }, heard)
+        let (table, zones) = (Table::default(), Arc::<Mutex<Zones>>::default());
+        let timer = tokio::spawn(keep_time(woken, bells.clone(), table.clone(), Arc::clone(&zones)));
+        (Self { wake, timer, table, zones, bells, ringer: None }, heard)
     }
 
     /// Rings [`Bell::Time`] at this moment, instead of the one before; none: not at all.
@@ -63,9 +69,11 @@ impl Alarm {
         self.wake.send_replace(at);
     }
 
-    /// Rings [`Bell::Due`] for these cron expressions, instead of the ones before. While there is one, tokio-cron-scheduler looks at
+    /// Rings [`Bell::Due`] for these cron expressions, instead of the ones before, and [`Bell::Zones`] where one of these zones (by
+    /// name; none: the system's) is another. While there is one, tokio-cron-scheduler looks at
     /// them twice a second in a thread of its own; while there is none, nothing runs.
-    pub fn crons(&mut self, crons: Vec<(Name, Cron)>) {
+    pub fn crons(&mut self, crons: Vec<(Name, Cron)>, zones: impl IntoIterator<Item = Option<String>>) {
+        self.zones.lock().unwrap_or_else(PoisonError::into_inner).set(zones);
         let any = !crons.is_empty();
         self.table.set(crons, clock::now());
         if !any {
@@ -75,6 +83,12 @@ impl Alarm {
                 .inspect_err(|error| tracing::warn!(%error, "no bell for cron expressions; the timer takes its place"))
                 .ok();
         }
+    }
+
+    /// Whether one of the zones is another than was seen last: for who does not want to wait until the alarm looks.
+    #[must_use]
+    pub fn zones_changed(&self) -> bool {
+        self.zones.lock().unwrap_or_else(PoisonError::into_inner).changed()
     }
 
     /// Ends it, and waits until nothing of it runs.
@@ -88,35 +102,51 @@ impl Alarm {
 
 /// Sleeps, never longer than [`SLEEP_MAX`] at a stretch, and compares both clocks on waking: the one that sleeping is measured by
 /// stands still while the machine sleeps, and knows nothing of a wall clock that was set.
-async fn keep_time(mut wake: watch::Receiver<Option<Timestamp>>, bells: mpsc::Sender<Bell>, table: Table) {
+async fn keep_time(
+    mut wake: watch::Receiver<Option<Timestamp>>,
+    bells: mpsc::Sender<Bell>,
+    table: Table,
+    zones: Arc<Mutex<Zones>>,
+) {
+    // When both clocks were last read together, and when the zones were last looked at: a word that comes in between, as on a busy
+    // daemon many do, puts neither off.
+    let (mut before, mut watch) = (clock::now(), Stopwatch::start());
+    let mut looked = watch;
     loop {
         let at = *wake.borrow_and_update();
-        let (before, watch) = (clock::now(), Stopwatch::start());
         // The one place that sleeps: till the moment, or till the next look at the clocks; with nothing due, till somebody says so.
         let nap = async {
             match at {
-                Some(at) => tokio::time::sleep(at.since(before).min(SLEEP_MAX)).await,
+                Some(at) => tokio::time::sleep(at.since(clock::now()).min(SLEEP_MAX)).await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let napped = tokio::select! {
             changed = wake.changed() => match changed {
-                Ok(()) => continue,
+                Ok(()) => false,
                 Err(_) => return,
             },
-            () = nap => {}
-        }
+            () = nap => true,
+        };
         let now = clock::now();
         let jumped = jumped(before, now, watch.elapsed());
+        (before, watch) = (now, Stopwatch::start());
         if jumped {
             table.rewind(now);
         }
-        if jumped || at.is_some_and(|at| at <= now) {
+        if looked.elapsed() >= SLEEP_MAX || jumped {
+            looked = watch;
+            let changed = zones.lock().unwrap_or_else(PoisonError::into_inner).changed();
+            if changed && bells.send(Bell::Zones).await.is_err() {
+                return;
+            }
+        }
+        if jumped || (napped && at.is_some_and(|at| at <= now)) {
             if bells.send(Bell::Time).await.is_err() {
                 return;
             }
             // Who heard it sets the next moment. Should that be forgotten, the same bell rings again, but does not spin.
-            if let Ok(Err(_)) = tokio::time::timeout(SLEEP_MAX, wake.changed()).await {
+            if napped && matches!(tokio::time::timeout(SLEEP_MAX, wake.changed()).await, Ok(Err(_))) {
                 return;
             }
         }
@@ -201,7 +231,7 @@ mod tests {
     async fn cron_expressions_ring_survive_a_freeze_and_end() {
         let (mut alarm, mut heard) = Alarm::new();
         assert!(alarm.ringer.is_none(), "nothing runs without a cron expression");
-        alarm.crons(every_second(&["a", "b"]));
+        alarm.crons(every_second(&["a", "b"]), []);
         let both = async |heard: &mut mpsc::Receiver<Bell>| {
             let mut missing = vec!["a", "b"];
             while !missing.is_empty() {
@@ -219,12 +249,12 @@ mod tests {
         while heard.try_recv().is_ok() {}
         both(&mut heard).await;
         both(&mut heard).await;
-        alarm.crons(every_second(&["b"]));
-        alarm.crons(Vec::new());
+        alarm.crons(every_second(&["b"]), []);
+        alarm.crons(Vec::new(), []);
         // Its thread has been waited for, so nobody is left who could ring.
         while heard.try_recv().is_ok() {}
         assert!(alarm.ringer.is_none());
-        alarm.crons(every_second(&["b"]));
+        alarm.crons(every_second(&["b"]), []);
         assert_eq!(next(&mut heard).await, Bell::Due("b".into()));
         alarm.shut().await;
         while heard.recv().await.is_some() {}
@@ -234,7 +264,7 @@ mod tests {
     async fn two_hundred_at_once_all_ring() {
         let (mut alarm, mut heard) = Alarm::new();
         let names: Vec<String> = (0..200).map(|place| format!("s{place}")).collect();
-        alarm.crons(every_second(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+        alarm.crons(every_second(&names.iter().map(String::as_str).collect::<Vec<_>>()), []);
         let mut missing: std::collections::BTreeSet<Name> = names.iter().map(|name| name.as_str().into()).collect();
         while !missing.is_empty() {
             let Bell::Due(name) = next(&mut heard).await else { panic!("nothing else rings") };

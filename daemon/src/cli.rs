@@ -42,11 +42,14 @@ pub enum Command {
         /// The backup.
         file: PathBuf,
     },
-    /// Print where the store is.
-    StorePath,
-    /// Print where everything lies, as one JSON object.
-    #[command(hide = true)]
-    Places,
+    /// Print where everything lies: configuration, store, lock, log, sockets.
+    Places {
+        /// Only this one, such as `store`.
+        name: Option<String>,
+        /// One JSON object.
+        #[arg(long, conflicts_with = "name")]
+        json: bool,
+    },
     /// Write man pages into a folder.
     #[command(hide = true)]
     Man {
@@ -112,13 +115,27 @@ pub fn run(command: &Command, env: &Environment, known: &dyn Known, out: &mut dy
     match command {
         Command::Backup { file } => copies::backup(env, known, file, out).map(|()| 0).map_err(CliError::Copy),
         Command::Restore { file } => copies::restore(env, known, file, out).map(|()| 0).map_err(CliError::Copy),
-        Command::StorePath => {
-            let path = copies::store_file(env, known).map_err(CliError::Copy)?;
-            writeln!(out, "{}", path.display())?;
+        Command::Places { name: None, json } => {
+            let places = doctor::places(env, known)?;
+            if *json {
+                writeln!(out, "{}", doctor::places_json(&places))?;
+            } else {
+                for (name, path) in places {
+                    writeln!(out, "{name:<14} {}", path.display())?;
+                }
+            }
             Ok(0)
         }
-        Command::Places => {
-            writeln!(out, "{}", doctor::places_json(&doctor::places(env, known)?))?;
+        Command::Places { name: Some(name), .. } => {
+            // Who opens the store must not get another than the daemon's, so here a configuration that cannot be read is an error.
+            let store = (name == "store").then(|| copies::store_file(env, known).map_err(CliError::Copy)).transpose()?;
+            let places = doctor::places(env, known)?;
+            let place = || Some(&places.iter().find(|(one, _)| one == name)?.1);
+            let Some(path) = store.as_ref().or_else(place) else {
+                let names: Vec<&str> = places.iter().map(|(name, _)| *name).collect();
+                return Err(CliError::NoPlace { name: name.clone(), names: names.join(", ") });
+            };
+            writeln!(out, "{}", path.display())?;
             Ok(0)
         }
         Command::Man { dir } => {
@@ -208,6 +225,14 @@ pub enum CliError {
     /// The store was not copied.
     #[error(transparent)]
     Copy(CopyError),
+    /// There is no such place.
+    #[error("nothing is called {name:?}; the places are {names}")]
+    NoPlace {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        names: String,
+    },
     /// Nobody takes what we say.
     #[error(transparent)]
     Out(#[from] io::Error),
@@ -302,6 +327,10 @@ mod tests {
             assert!(said.starts_with(begin) && said.ends_with(end), "{args:?}: {said}");
         };
         check(&["config", "path"], 0, ".config/mingle/config.toml\n");
+        check(&["places", "store"], 0, ".local/share/mingle/store.db\n");
+        check(&["places", "lock"], 0, ".local/state/mingle/mingled.lock\n");
+        check_begin(&["places"], 0, "config         .config/mingle\n", "/status.sock\n");
+        check_begin(&["places", "--json"], 0, "{\"config\":\".config/mingle\",", "\"}\n");
         check(
             &["config", "check"],
             0,

@@ -12,6 +12,10 @@ use jiff::tz::TimeZone;
 use mingle_core::time::Timestamp;
 use uuid::Uuid;
 
+mod zones;
+
+pub use zones::Zones;
+
 /// The wall clock. It may be set, in both directions.
 #[must_use]
 pub fn now() -> Timestamp {

@@ -140,6 +140,7 @@ fn places_of(paths: &Paths, store_file: &Path) -> Vec<(&'static str, PathBuf)> {
         ("lock", paths.lock_file()),
         ("log", paths.log_file()),
         ("socket", paths.socket.clone()),
+        ("status_socket", paths.status_socket(false).to_path_buf()),
     ]
 }
 

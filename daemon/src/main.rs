@@ -27,6 +27,7 @@ fn main() -> ExitCode {
             Err(CliError::Place(refusal)) => failed(&refusal.what, &refusal.hint, start::EXIT_CONFIG),
             Err(CliError::Profile(problem)) => failed(&problem.what, problem.hint.as_deref().unwrap_or_default(), 1),
             Err(CliError::Copy(error)) => failed(&error.to_string(), &error.hint(), error.exit_code()),
+            Err(error @ CliError::NoPlace { .. }) => failed(&error.to_string(), "", 2),
             Err(CliError::Out(error)) => failed(&error.to_string(), "", 1),
         },
         None => daemon(&env, &known),

@@ -1,7 +1,7 @@
 //! Owns: the loop: one inbox, one engine, effects started, and the order of start and stop. Must never know: policy; how anything is done.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use mingle_core::{
     ask::{News, Refusal, Reloaded},
-    engine::{Answer, Ask, AskId, BoardCopy, Effect, Engine, Event},
+    engine::{Answer, Ask, AskId, BoardCopy, Defined, Effect, Engine, Event},
     limits, run,
     schedule::{Name, StopReason},
 };
@@ -21,10 +21,10 @@ use tokio::{
 
 use self::reloading::Reloads;
 use crate::{
-    alarm::Alarm,
+    alarm::{Alarm, Bell},
     boot::{self, Known},
     clock,
-    config::{Config, Synchronous},
+    config::{Config, Repeat, Synchronous},
     house::{House, Setup},
     ipc::{
         Access, Purpose,
@@ -53,6 +53,8 @@ pub enum Letter {
     Reload(Option<ReloadAsked>),
     /// It was read.
     Reloaded(Box<Result<Prepared, Refusal>>),
+    /// A time zone is another, or its rules are.
+    Zones,
     /// The daemon shall end.
     Shutdown,
     /// Write the board into the log.
@@ -240,9 +242,10 @@ async fn listen_to_commits(commits: Commits, inbox: mpsc::Sender<Letter>) {
     }
 }
 
-async fn listen_to_bells(mut bells: mpsc::Receiver<crate::alarm::Bell>, inbox: mpsc::Sender<Letter>) {
-    while bells.recv().await.is_some() {
-        if inbox.send(Letter::Event(Event::Look)).await.is_err() {
+async fn listen_to_bells(mut bells: mpsc::Receiver<Bell>, inbox: mpsc::Sender<Letter>) {
+    while let Some(bell) = bells.recv().await {
+        let letter = if bell == Bell::Zones { Letter::Zones } else { Letter::Event(Event::Look) };
+        if inbox.send(letter).await.is_err() {
             return;
         }
     }
@@ -304,6 +307,7 @@ impl Office {
                 Letter::Dump => self.dump(letters.len()),
                 Letter::Reload(asked) => self.reload(asked),
                 Letter::Reloaded(prepared) => self.reloaded(*prepared),
+                Letter::Zones => self.zones_changed(),
                 Letter::Shutdown if ending => {
                     // Asked twice: what is under way is dropped after its transaction; what was sent stays in doubt, and is looked up.
                     tracing::info!("asked again: ending now");
@@ -442,6 +446,26 @@ impl Office {
     fn ring_for_crons(&mut self) {
         let jobs = self.engine.board().jobs.iter();
         let crons = jobs.filter_map(|(name, job)| Some((name.clone(), job.plan.cron.clone()?))).collect();
-        self.alarm.crons(crons);
+        let zones: BTreeSet<Option<String>> = self.syncs.values().filter_map(zone).cloned().collect();
+        self.alarm.crons(crons, zones);
+    }
+
+    /// Cron expressions ring by the zones as they are now. One whose zone cannot be read at this moment rings as before.
+    fn zones_changed(&mut self) {
+        let host = clock::host();
+        let plans = self.syncs.iter().filter(|(_, known)| zone(known).is_some());
+        let plans = plans.map(|(name, known)| (name.clone(), boot::plan(name, &known.definition, host)));
+        let defined = plans.filter(|(_, plan)| plan.cron.is_some()).map(|(name, plan)| (name, Defined::Replanned(plan)));
+        self.handle(Event::Defined(defined.collect()));
+        self.ring_for_crons();
+        tracing::info!("a time zone is another: cron expressions ring by it from here on");
+    }
+}
+
+/// The zone that its cron expression rings by, where it has one; none in it: the system's.
+fn zone(known: &Known) -> Option<&Option<String>> {
+    match &known.definition.timing.repeat {
+        Repeat::Cron { timezone, .. } => Some(timezone),
+        Repeat::Every { .. } | Repeat::Never => None,
     }
 }

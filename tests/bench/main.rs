@@ -22,6 +22,7 @@ mod meanwhile;
 mod place;
 mod process;
 mod redis;
+mod schedules;
 mod stops;
 mod table;
 mod worker;
@@ -49,6 +50,7 @@ const MEASURES: &[(&[&str], Measure)] = &[
     (&["S7", "S8"], growth::sizes),
     (&["D1"], idle::asleep),
     (&["D2", "D4"], idle::memory),
+    (&["D5"], schedules::measure),
     (&["T7"], stops::measure),
 ];
 

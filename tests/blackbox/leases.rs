@@ -220,6 +220,14 @@ fn a_cancelled_run_ends_for_good_and_every_waiter_is_told() {
     // Nothing to end is fine, and an unknown sync is named.
     assert_eq!(world.app.must("sync.cancel", json!({ "sync": "things" }))["runs"], json!([]));
     world.app.refused("not_found", "sync.cancel", json!({ "sync": "thongs" }));
+    let said = world.daemon.says(0, &["cancel", "things"]);
+    assert!(said.contains("no run of things is on"), "{said}");
+    world.server.next("GET", Fault::HangBefore);
+    let run = world.app.run("things");
+    let said = world.daemon.says(0, &["cancel", "things"]);
+    assert!(said.contains(&format!("cancelled {run}")), "{said}");
+    assert_eq!(world.app.ended(&run), "cancelled");
+    let _ = world.server.log();
 
     // What a stop ended and a cancel then took back does not come again.
     for _ in 0..20 {

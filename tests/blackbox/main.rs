@@ -21,3 +21,4 @@ mod services;
 mod shapes;
 mod status_socket;
 mod stop;
+mod times;

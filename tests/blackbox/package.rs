@@ -13,13 +13,15 @@ use mingle_tests::{
 };
 
 /// Every file of the package that somebody counts on.
-const FILES: [&str; 15] = [
+const FILES: [&str; 17] = [
     "usr/bin/mingled",
     "usr/bin/mingle",
     "usr/lib/systemd/user/mingled.service",
     "usr/lib/systemd/user/mingled.socket",
+    "usr/lib/systemd/user/mingle-status.socket",
     "usr/lib/systemd/system/mingled.service",
     "usr/lib/systemd/system/mingled.socket",
+    "usr/lib/systemd/system/mingle-status.socket",
     "usr/lib/sysusers.d/mingle.conf",
     "usr/lib/tmpfiles.d/mingle.conf",
     "usr/share/man/man1/mingle.1.gz",

@@ -75,7 +75,8 @@ fn secrets_of_the_environment_are_warned_of_and_what_fails_is_said() {
     assert!(said.contains("Unit mingled.socket is masked.") && said.contains("mingle logs"), "{said}");
     let calls = asked(&home);
     assert!(
-        calls.contains("--user --no-pager daemon-reload\n") && calls.contains("enable --now mingled.socket mingled.service\n"),
+        calls.contains("--user --no-pager daemon-reload\n")
+            && calls.contains("enable --now mingled.socket mingle-status.socket mingled.service\n"),
         "{calls}"
     );
 }
@@ -186,6 +187,24 @@ fn a_real_systemd_starts_it_watches_it_and_lets_it_go() {
     assert!(home.socket().exists(), "a stop takes the socket along");
     let mut app = App::try_connect(&home.socket(), "tester").expect("the socket starts it");
     assert_eq!(app.get("notes", "n1"), Some(json!({ "n": 1 })));
+
+    // So does the socket that gives no data, and what it starts serves both.
+    assert!(systemd.ctl(&["stop", "mingled.service"]).status.success());
+    assert_eq!(systemd.property("mingle-status.socket", "ActiveState"), "active");
+    let mut bar = App::try_connect(&home.status_socket(), "bar").expect("the status socket starts it");
+    bar.must("status", json!({}));
+    bar.refused("denied", "get", json!({ "collection": "notes", "id": "n1" }));
+    let mut app = App::try_connect(&home.socket(), "tester").expect("a connection");
+    assert_eq!(app.get("notes", "n1"), Some(json!({ "n": 1 })));
+    // From an install that knew no unit for it: the daemon's own makes way.
+    assert!(systemd.ctl(&["stop", "mingle-status.socket", "mingled.service"]).status.success());
+    fs::remove_file(units(&home).join("mingle-status.socket")).expect("removed");
+    assert!(systemd.ctl(&["daemon-reload"]).status.success());
+    assert!(systemd.ctl(&["start", "mingled.service"]).status.success());
+    assert!(home.status_socket().exists(), "it makes its own");
+    home.says(0, &["service", "install"]);
+    assert_eq!(systemd.property("mingle-status.socket", "ActiveState"), "active");
+    App::try_connect(&home.status_socket(), "bar").expect("the status socket");
 
     // Killed, it comes again by itself.
     let killed = pid_of(&systemd);

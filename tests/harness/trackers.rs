@@ -9,14 +9,68 @@ mod gitlab;
 use std::{
     collections::VecDeque,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
-pub use github::GitHub;
-pub use gitlab::GitLab;
 use serde_json::Value;
 
-use crate::wire::{Request, response};
+use crate::wire::{self, Request, Served, response};
+
+/// A private repository at GitHub.
+pub type GitHub = Tracker<github::Repository>;
+/// A private project at GitLab.
+pub type GitLab = Tracker<gitlab::Project>;
+
+/// A simulated tracker. It ends with its value.
+pub struct Tracker<T> {
+    /// Where its issues are: no slash at the end.
+    pub url: String,
+    state: Arc<Mutex<T>>,
+    _served: Served,
+}
+
+/// What a tracker holds, and how it answers.
+trait Answers: Send + 'static {
+    fn desk(&mut self) -> &mut Desk;
+    fn answer(&mut self, request: &Request) -> Vec<u8>;
+}
+
+#[expect(private_bounds, reason = "what is asked of a tracker is the same for all; how it answers is each one's own")]
+impl<T: Answers> Tracker<T> {
+    /// Starts it, with its issues below this path.
+    fn serving(state: T, path: &str) -> Self {
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        let served = wire::serve(Arc::new(move |request, line| {
+            let bytes = shared.lock().unwrap_or_else(PoisonError::into_inner).answer(request);
+            line.send(&bytes)
+        }));
+        Self { url: format!("{}{path}", served.url), state, _served: served }
+    }
+
+    /// The token loses sight of the project, or sees it again.
+    pub fn sees(&self, sees: bool) {
+        self.state().desk().sees = sees;
+    }
+
+    /// So many requests are left, for so many seconds.
+    pub fn leave(&self, left: u64, seconds: u64) {
+        let mut state = self.state();
+        state.desk().left = left;
+        state.desk().reset_s = now_ms() / 1000 + seconds;
+    }
+
+    /// What was asked so far, one line each: `GET repos/me/project/issues?page=1 200`. Cleared by asking.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().desk().log)
+    }
+
+    fn state(&self) -> MutexGuard<'_, T> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What every tracker heeds before it looks at what is asked.
 pub(crate) struct Desk {

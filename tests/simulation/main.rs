@@ -5,9 +5,10 @@
 //! edit between any two steps. Nothing of storing, mingling or runs is implemented here a second time. A seed alone:
 //! `MINGLE_SEED=n cargo test -p mingle-tests --test simulation one_seed -- --nocapture`; more of them:
 //! `MINGLE_SCHEDULES=100000 cargo test -p mingle-tests --test simulation schedules -- --nocapture`. With the feature `planted`, whether
-//! it sees the bugs that are planted for it (one of them: `MINGLE_PLANTED=name`).
+//! it sees the bugs that are planted for it (one of them: `MINGLE_PLANTED=name`). `days` plays the schedule alone.
 
 mod chance;
+mod days;
 mod fake;
 mod found;
 mod oracle;

@@ -19,11 +19,7 @@ pub const TOP: &[&str] = &[
 pub const LINES_MAX: usize = 500;
 
 /// Longer files, each with the reason.
-pub const LONG: &[(&str, &str)] = &[
-    ("daemon/core/src/engine.rs", "the board and every route over it"),
-    ("daemon/core/src/run/machine.rs", "one machine: its states are read together"),
-    ("client/python/mingle.py", "one file, which an app takes along as it is"),
-];
+pub const LONG: &[(&str, &str)] = &[("client/python/mingle.py", "one file, which an app takes along as it is")];
 
 /// Our crates: where they live, what they are called in code, and which of ours they may know.
 pub struct Package {

@@ -54,10 +54,18 @@ fn units_agree_with_the_daemon() {
         );
         assert_eq!(values(&service, "ExecStart"), ["/usr/bin/mingled"]);
         assert_eq!((values(&socket, "SocketMode"), values(&socket, "DirectoryMode")), (vec!["0600"], vec!["0700"]));
+        // Both are handed over together, and told apart by their names.
+        let status = text(&format!("systemd/{kind}/mingle-status.socket"));
+        assert_eq!(values(&status, "FileDescriptorName"), ["mingle-status"]);
+        assert_eq!((values(&status, "Service"), values(&status, "SocketMode")), (vec!["mingled.service"], vec!["0600"]));
+        assert_eq!(values(&service, "Wants").iter().filter(|units| units.contains("mingle-status.socket")).count(), 1);
+        assert_eq!(values(&service, "Also"), ["mingled.socket mingle-status.socket"]);
     }
     let place = mingle_proto::place::socket(|name| (name == "XDG_RUNTIME_DIR").then(|| "/t".into())).expect("a place");
     let socket = text("systemd/user/mingled.socket");
     assert_eq!(values(&socket, "ListenStream"), [place.socket.display().to_string().replace("/t/", "%t/")]);
+    let status = mingle_proto::place::status(&place).display().to_string().replace("/t/", "%t/");
+    assert_eq!(values(&text("systemd/user/mingle-status.socket"), "ListenStream"), [status]);
 }
 
 /// The daemon of a machine finds its places by variables, and the socket of its unit by the same.
@@ -72,6 +80,10 @@ fn the_system_unit_names_one_place_for_each_thing() {
     assert_eq!(paths.lock_file(), Path::new("/var/lib/mingle/state/mingle/mingled.lock"));
     let socket = text("systemd/system/mingled.socket");
     assert_eq!(values(&socket, "ListenStream"), [paths.socket.display().to_string()]);
+    let status = text("systemd/system/mingle-status.socket");
+    for for_a_group in [false, true] {
+        assert_eq!(values(&status, "ListenStream"), [paths.status_socket(for_a_group).display().to_string()]);
+    }
     assert_eq!(values(&service, "StateDirectory"), ["mingle"]);
     // The folder of the socket must be the user's own: a socket unit would make it root's.
     let user = values(&service, "User").join("");
@@ -91,16 +103,17 @@ fn systemd_accepts_the_units_and_their_exposure_is_bounded() {
         let service = text(&format!("systemd/{kind}/mingled.service")).replace("/usr/bin/mingled", "/bin/true");
         fs::write(path("mingled.service"), service).expect("written");
         fs::write(path("mingled.socket"), text(&format!("systemd/{kind}/mingled.socket"))).expect("written");
+        fs::write(path("mingle-status.socket"), text(&format!("systemd/{kind}/mingle-status.socket"))).expect("written");
         if name.ends_with("hardening.conf") {
             fs::create_dir(path("mingled.service.d")).expect("made");
             fs::write(path("mingled.service.d/hardening.conf"), text("systemd/user/mingled.service.d/hardening.conf"))
                 .expect("written");
         }
-        let (service, socket) = (path("mingled.service"), path("mingled.socket"));
+        let (service, socket, status) = (path("mingled.service"), path("mingled.socket"), path("mingle-status.socket"));
         let analyze = |words: &[&str]| tool("systemd-analyze", "systemd", &[manager, words].concat(), room.path());
-        let output = analyze(&["verify", "--man=no", &service, &socket]);
+        let output = analyze(&["verify", "--man=no", &service, &socket, &status]);
         let said = String::from_utf8_lossy(&output.stderr);
-        let about_us: Vec<&str> = said.lines().filter(|line| line.contains("mingled")).collect();
+        let about_us: Vec<&str> = said.lines().filter(|line| line.contains("mingle")).collect();
         assert!(output.status.success() && about_us.is_empty(), "{name}: {said}");
 
         let rated =

@@ -35,7 +35,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 impl Logs {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let places = program::facts(&["places".into()])?;
+        let places = program::facts(&["places".into(), "--json".into()])?;
         let path = Path::new(places["log"].as_str().unwrap_or_default());
         if service::keeps_a_log() {
             return self.journal(at);

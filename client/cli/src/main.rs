@@ -3,6 +3,7 @@
 
 mod at;
 mod backup;
+mod cancel;
 mod changes;
 mod clock;
 mod config;
@@ -82,6 +83,7 @@ enum Command {
     Shutdown(shutdown::Shutdown),
     Pause(pause::Pause),
     Resume(resume::Resume),
+    Cancel(cancel::Cancel),
     Get(get::Get),
     List(list::List),
     Put(put::Put),
@@ -139,6 +141,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Shutdown(shutdown) => shutdown.run(at),
         Command::Pause(pause) => pause.run(at),
         Command::Resume(resume) => resume.run(at),
+        Command::Cancel(cancel) => cancel.run(at),
         Command::Get(get) => get.run(at),
         Command::List(list) => list.run(at),
         Command::Put(put) => put.run(at),

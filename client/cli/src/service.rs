@@ -91,7 +91,12 @@ impl Install {
             write(at, &folder, &file)?;
         }
         systemctl::must(&["daemon-reload"])?;
-        systemctl::must(&["enable", "--now", "mingled.socket", "mingled.service"]).map_err(|failure| {
+        // A daemon that runs without it has made the status socket itself, and systemd would not open it beside a running service.
+        let runs = |unit: &str| systemctl::shown(unit).get("ActiveState").is_some_and(|state| state == "active");
+        if runs("mingled.service") && !runs("mingle-status.socket") {
+            systemctl::must(&["stop", "mingled.service"])?;
+        }
+        systemctl::must(&[&["enable", "--now"][..], &units::UNITS].concat()).map_err(|failure| {
             Failure::said(Exit::Failed, failure.to_string(), "`mingle logs` says why; `mingle doctor` looks at everything")
         })?;
         let build = answers(at)?;
@@ -191,7 +196,7 @@ fn answers(at: &At) -> Result<String, Failure> {
 
 impl Uninstall {
     fn run(&self, at: &mut At) -> Result<Exit, Failure> {
-        let places = program::facts(&["places".into()])?;
+        let places = program::facts(&["places".into(), "--json".into()])?;
         if self.purge {
             purge::may(at, &places, self.yes)?;
         }
@@ -200,7 +205,7 @@ impl Uninstall {
             units::folder(&environment).ok_or_else(|| Failure::said(Exit::Failed, "no home directory is known", "set HOME"))?;
         let managed = systemctl::available();
         if managed.is_ok() && systemctl::shown("mingled.service").get("LoadState").is_some_and(|state| state == "loaded") {
-            systemctl::must(&["disable", "--now", "mingled.socket", "mingled.service"])?;
+            systemctl::must(&[&["disable", "--now"][..], &units::UNITS].concat())?;
         }
         let mut removed = false;
         for name in units::NAMES {

@@ -37,7 +37,7 @@ pub struct Export {
 const EXPORT_WITHIN: Duration = Duration::from_secs(600);
 
 fn open() -> Result<Reader, Failure> {
-    let path = program::output(&["store-path".into()])?;
+    let path = program::output(&["places".into(), "store".into()])?;
     Reader::open(&PathBuf::from(path.trim_end())).map_err(|error| not_read(&error))
 }
 

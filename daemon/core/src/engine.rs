@@ -10,18 +10,20 @@ use crate::{
     limits,
     replica::Failure,
     run::{self, Direction, Ended, Mode, Order, Run},
-    schedule::{Board, Conditions, End, Job, Name, Patience, Request, StopReason, Trigger, decide, look, text},
+    schedule::{Board, Conditions, End, Hold, Job, Looks, Name, Patience, Request, StopReason, Trigger, decide, look, text},
     time::Timestamp,
 };
 
 mod asked;
 mod cancelled;
 mod defined;
+mod ended;
 mod halted;
 mod ids;
 mod shown;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use defined::Defined;
 use defined::Then;
@@ -370,7 +372,7 @@ impl Engine {
         for start in decision.start {
             self.begin(now, &start.sync, start.trigger, effects);
         }
-        self.tell_states(now, effects);
+        self.tell_states(now, &decision.hold, effects);
         // A start changes what else may start; one more look is enough, for it starts nothing that this one would not have.
         let wake = if started { decide(&self.board, &self.conditions, now).wake_at } else { decision.wake_at };
         effects.push(Effect::Wake(wake));
@@ -410,141 +412,6 @@ impl Engine {
             self.ended(now, name, effects);
         } else {
             self.tell_run(name, effects);
-        }
-    }
-
-    /// A run is over: what that means for the schedule, and for those who wait.
-    fn ended(&mut self, now: Timestamp, name: &Name, effects: &mut Vec<Effect>) {
-        let (Some(sync), Some(job)) = (self.syncs.get_mut(name), self.board.jobs.get_mut(name)) else { return };
-        let Some(run) = sync.run.take() else { return };
-        let run_id = sync.run_id.take().unwrap_or_default();
-        let outcome = run.outcome().clone();
-        let remote = self.board.remotes.entry(job.plan.remote.clone()).or_default();
-        let (end, trouble) = match &outcome.ended {
-            Ended::Done => {
-                remote.needs_login = false;
-                remote.patience = None;
-                (End::Done, None)
-            }
-            Ended::Stopped(reason) => (End::Stopped(*reason), None),
-            Ended::Cancelled => (End::Stopped(StopReason::User), None),
-            Ended::Held(_) => {
-                job.epoch_held = true;
-                let what = "the remote has another history than the one we know, and too much differs".to_string();
-                let hint = Some(format!("`mingle sync {name} --force` merges them"));
-                (End::Failed, Some(Trouble { name: "epoch".into(), what, hint }))
-            }
-            Ended::Failed(error) => {
-                match error.kind {
-                    Failure::NeedsLogin if !remote.needs_login => {
-                        remote.needs_login = true;
-                        effects.push(Effect::WatchLogin(job.plan.remote.clone()));
-                    }
-                    Failure::Throttled(until) => {
-                        let until = until.unwrap_or(now).min(now.plus(limits::PATIENCE_MAX));
-                        remote.patience = Some(Patience { asked: now, until });
-                    }
-                    _ => {}
-                }
-                let trouble = Trouble { name: error.kind.name().into(), what: error.what.clone(), hint: error.hint.clone() };
-                (End::Failed, Some(trouble))
-            }
-            Ended::Broken(trouble) => (End::Failed, Some(trouble.clone())),
-        };
-        job.end(now, end);
-        match (&trouble, end) {
-            (None, End::Done) => sync.failing_since = None,
-            (Some(_), _) => {
-                sync.failing_since.get_or_insert(now);
-            }
-            _ => {}
-        }
-        sync.trouble.clone_from(&trouble);
-        let stopped_by_stop = matches!(outcome.ended, Ended::Stopped(StopReason::User | StopReason::App));
-        let cancelled = std::mem::take(&mut sync.cancelled);
-        if stopped_by_stop
-            && !cancelled
-            && let Some(stopped) = &mut self.stopped
-        {
-            stopped.ended.insert(name.to_string());
-        }
-        effects.push(Effect::Over(name.clone()));
-        let (status, state) = match &outcome.ended {
-            Ended::Done if run.standing() > 0 => ("done_with_errors", RunState::DoneWithErrors),
-            Ended::Done => ("done", RunState::Done),
-            Ended::Stopped(_) => ("stopped", RunState::Stopped),
-            Ended::Cancelled => ("cancelled", RunState::Cancelled),
-            Ended::Failed(_) | Ended::Broken(_) | Ended::Held(_) => ("failed", RunState::Failed),
-        };
-        let news = outcome.counts.down + outcome.counts.up > 0;
-        let result = match end {
-            End::Done if news => "new_data",
-            End::Done => "no_new_data",
-            _ => "failed",
-        };
-        effects.push(Effect::Tell(ask::Event::Run {
-            sync: name.to_string(),
-            run: run_id.clone(),
-            status: status.into(),
-            progress: None,
-            result: Some(result.into()),
-            stop_reason: match end {
-                End::Stopped(reason) => Some(reason.name().into()),
-                _ => None,
-            },
-            error: trouble.clone(),
-        }));
-        let waited = RunWaited {
-            state,
-            why: trouble.as_ref().map(|trouble| trouble.what.clone()),
-            remote: Some((job.plan.remote.to_string(), trouble.map(|trouble| trouble.name))),
-        };
-        for id in self.waiting.remove(&run_id).unwrap_or_default() {
-            effects.push(Effect::Answer(id, Ok(Answer::Waited(waited.clone()))));
-        }
-        self.replaced(name, effects);
-        // The last run that a stop waited for: stopping has become stopped.
-        if self.stopped.is_some() && self.quiet() {
-            self.tell_daemon(effects);
-        }
-    }
-
-    fn tell_run(&self, name: &Name, effects: &mut Vec<Effect>) {
-        let Some(sync) = self.syncs.get(name) else { return };
-        let (Some(run), Some(id)) = (&sync.run, &sync.run_id) else { return };
-        let progress = run.progress();
-        effects.push(Effect::Tell(ask::Event::Run {
-            sync: name.to_string(),
-            run: id.clone(),
-            status: if run.stopping() { "stopping" } else { "running" }.into(),
-            progress: Some(ask::Progress {
-                run: id.clone(),
-                phase: progress.phase.into(),
-                done: progress.done,
-                total: progress.total,
-            }),
-            result: None,
-            stop_reason: None,
-            error: None,
-        }));
-    }
-
-    fn tell_states(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let names: Vec<Name> = self.syncs.keys().cloned().collect();
-        for name in names {
-            let Some(looked) = look(&self.board, &self.conditions, now, &name) else { continue };
-            let Some(sync) = self.syncs.get_mut(&name) else { continue };
-            if sync.told == Some(looked.state) {
-                continue;
-            }
-            sync.told = Some(looked.state);
-            effects.push(Effect::Tell(ask::Event::Sync {
-                sync: Some(name.to_string()),
-                state: Some(looked.state),
-                daemon: None,
-                hold: looked.holds.first().map(|hold| hold.holding(&name, now)),
-                next: looked.next,
-            }));
         }
     }
 }

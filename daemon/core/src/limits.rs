@@ -163,6 +163,9 @@ pub const CRON_BELL_LATE_MAX: Duration = Duration::from_secs(2);
 pub const SLEEP_MAX: Duration = Duration::from_secs(30);
 /// The wall clock and the time that passed may differ so much in one sleep before that counts as a jump, and everything is looked at.
 pub const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(2);
+/// A wait that began further ahead of now than this, or than it is long, began before the clock was set back, and is over: more than
+/// any clock is put right by in one step without having been wrong.
+pub const CLOCK_CORRECTION_MAX: Duration = Duration::from_secs(60);
 /// Cron expressions that ring in one tick (half a second) at most; the others ring in the next. Each makes three notices inside
 /// tokio-cron-scheduler, whose channels hold [`CRON_CHANNEL`] and lose what comes on top.
 pub const CRONS_PER_TICK_MAX: usize = 64;

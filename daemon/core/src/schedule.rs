@@ -152,17 +152,40 @@ pub fn decide(board: &Board, conditions: &Conditions, now: Timestamp) -> Decisio
 /// One sync in full, for `status` and `explain`; none: there is no such sync.
 #[must_use]
 pub fn look(board: &Board, conditions: &Conditions, now: Timestamp, sync: &str) -> Option<Look> {
-    let job = board.jobs.get(sync)?;
-    if job.running.is_some() {
-        return Some(Look { state: SyncState::Running, holds: Vec::new(), next: None });
+    Looks::over(board, conditions, now).at(sync)
+}
+
+/// Looks at many syncs of one board at one moment: what they share is worked out once.
+pub struct Looks<'a> {
+    board: &'a Board,
+    conditions: &'a Conditions,
+    now: Timestamp,
+    floor: Floor<'a>,
+}
+
+impl<'a> Looks<'a> {
+    /// Over this board, now.
+    #[must_use]
+    pub fn over(board: &'a Board, conditions: &'a Conditions, now: Timestamp) -> Self {
+        Self { board, conditions, now, floor: Floor::of(board) }
     }
-    let view = View { job, remote: board.remotes.get(&job.plan.remote), conditions, now };
-    let mut holds: Vec<Hold> = view.holds().collect();
-    holds.extend(Floor::of(board).room_for(board, job));
-    let state = holds.first().map_or(SyncState::Ready, Hold::state);
-    let ends: Option<Vec<Timestamp>> = holds.iter().map(Hold::until).collect();
-    let next = ends.and_then(|ends| ends.into_iter().max());
-    Some(Look { state, holds, next })
+
+    /// One sync in full; none: there is no such sync.
+    #[must_use]
+    pub fn at(&self, sync: &str) -> Option<Look> {
+        let Self { board, conditions, now, floor } = self;
+        let job = board.jobs.get(sync)?;
+        if job.running.is_some() {
+            return Some(Look { state: SyncState::Running, holds: Vec::new(), next: None });
+        }
+        let view = View { job, remote: board.remotes.get(&job.plan.remote), conditions, now: *now };
+        let mut holds: Vec<Hold> = view.holds().collect();
+        holds.extend(floor.room_for(board, job));
+        let state = holds.first().map_or(SyncState::Ready, Hold::state);
+        let ends: Option<Vec<Timestamp>> = holds.iter().map(Hold::until).collect();
+        let next = ends.and_then(|ends| ends.into_iter().max());
+        Some(Look { state, holds, next })
+    }
 }
 
 /// How a run that is on will end, as far as the schedule has a say.

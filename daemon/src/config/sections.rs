@@ -5,6 +5,8 @@ use std::time::Duration;
 use mingle_core::{
     ask::Grant,
     policy::{Merge, OnDelete, Policy},
+    schedule::cron::Cron,
+    time::Timestamp,
 };
 use toml::de::{DeTable, DeValue};
 
@@ -267,9 +269,16 @@ fn repeat(read: &mut Section<'_>) -> Repeat {
             Repeat::Every { every, flex: flex.unwrap_or(every).min(every) }
         }
         (None, Some(expression)) => {
-            if let Err(error) = expression.parse::<croner::Cron>() {
-                let what = format!("`{expression}` is no cron expression: {}", first_small(&error.to_string()));
-                read.complain("cron", what, "minute hour day month weekday: \"0 6 * * mon-fri\"");
+            let example = "minute hour day month weekday: \"0 6 * * mon-fri\"";
+            match Cron::parse(&expression, jiff::tz::TimeZone::UTC) {
+                Err(error) => {
+                    let what = format!("`{expression}` is no cron expression: {}", first_small(&error));
+                    read.complain("cron", what, example);
+                }
+                Ok(cron) if cron.next_after(Timestamp::from_unix_ms(0)).is_none() => {
+                    read.complain("cron", format!("`{expression}` never rings: there is no such day"), example);
+                }
+                Ok(_) => {}
             }
             if let Some(zone) = &timezone
                 && jiff::tz::TimeZone::get(zone).is_err()

@@ -180,6 +180,8 @@ fn cron_says_why() {
     let text = said(&format!("{REMOTE}{SYNC} cron = '61 * * * *'"));
     assert!(text.starts_with("9 `61 * * * *` is no cron expression: "), "{text}");
     assert!(text.ends_with("; minute hour day month weekday: \"0 6 * * mon-fri\""), "{text}");
+    let text = said(&format!("{REMOTE}{SYNC} cron = '0 0 30 2 *'"));
+    assert!(text.starts_with("9 `0 0 30 2 *` never rings: there is no such day; "), "{text}");
 }
 
 #[test]

@@ -115,6 +115,9 @@ impl Office {
             self.handle(Event::LoginChanged(remote));
         }
         self.ring_for_crons();
+        if self.alarm.zones_changed() {
+            self.zones_changed();
+        }
         self.board.send_replace(Arc::new(self.engine.copy()));
         let notices = self.house.notices();
         self.tell_orphaned(&reloaded.orphaned);

@@ -1,25 +1,15 @@
 //! Owns: the issues of one private repository, served by the rules that GitHub publishes of its REST API (version 2022-11-28).
 //! Must never know: the daemon.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Desk, Said, moment, now_ms, paged, written};
-use crate::wire::{self, Request, Served};
+use super::{Answers, Desk, GitHub, Said, moment, now_ms, paged, written};
+use crate::wire::Request;
 
-/// The server. It ends with its value.
-pub struct GitHub {
-    /// The repository's address: no slash at the end.
-    pub url: String,
-    state: Arc<Mutex<State>>,
-    _served: Served,
-}
-
-struct State {
+/// What the repository holds.
+pub struct Repository {
     desk: Desk,
     issues: BTreeMap<u64, Issue>,
 }
@@ -49,13 +39,7 @@ impl GitHub {
     /// Starts one without issues.
     #[must_use]
     pub fn start() -> Self {
-        let state = Arc::new(Mutex::new(State { desk: Desk::new(), issues: BTreeMap::new() }));
-        let shared = Arc::clone(&state);
-        let served = wire::serve(Arc::new(move |request, line| {
-            let bytes = shared.lock().unwrap_or_else(PoisonError::into_inner).answer(request);
-            line.send(&bytes)
-        }));
-        Self { url: format!("{}/repos/me/project", served.url), state, _served: served }
+        Self::serving(Repository { desk: Desk::new(), issues: BTreeMap::new() }, "/repos/me/project")
     }
 
     /// Another user opens an issue; its number.
@@ -104,31 +88,9 @@ impl GitHub {
         live.map(|(number, issue)| (*number, row(*number, issue))).collect()
     }
 
-    /// The token loses sight of the repository, or sees it again.
-    pub fn sees(&self, sees: bool) {
-        self.state().desk.sees = sees;
-    }
-
-    /// So many requests are left, for so many seconds.
-    pub fn leave(&self, left: u64, seconds: u64) {
-        let mut state = self.state();
-        state.desk.left = left;
-        state.desk.reset_s = now_ms() / 1000 + seconds;
-    }
-
     /// The next request meets a secondary limit: 403 or 429, and how many seconds to wait.
     pub fn ask_patience(&self, status: u16, seconds: u64) {
         self.state().desk.patience.push_back((status, seconds));
-    }
-
-    /// What was asked so far, one line each: `GET repos/me/project/issues?page=1 200`. Cleared by asking.
-    #[must_use]
-    pub fn log(&self) -> Vec<String> {
-        std::mem::take(&mut self.state().desk.log)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,7 +138,11 @@ fn invalid(field: &str, code: &str) -> Said {
     said
 }
 
-impl State {
+impl Answers for Repository {
+    fn desk(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
+
     fn answer(&mut self, request: &Request) -> Vec<u8> {
         let now_s = now_ms() / 1000;
         if now_s >= self.desk.reset_s {
@@ -207,7 +173,9 @@ impl State {
         self.desk.note(request, shown);
         bytes
     }
+}
 
+impl Repository {
     fn routed(&mut self, request: &Request) -> Said {
         if request.header("user-agent").is_none() {
             return told(403, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header");

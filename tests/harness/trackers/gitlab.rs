@@ -1,25 +1,15 @@
 //! Owns: the issues of one private project, served by the rules that GitLab publishes of its REST API (v4).
 //! Must never know: the daemon.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Desk, Said, moment, now_ms, paged, written};
-use crate::wire::{self, Request, Served};
+use super::{Answers, Desk, GitLab, Said, moment, now_ms, paged, written};
+use crate::wire::Request;
 
-/// The server. It ends with its value.
-pub struct GitLab {
-    /// The project's address: no slash at the end.
-    pub url: String,
-    state: Arc<Mutex<State>>,
-    _served: Served,
-}
-
-struct State {
+/// What the project holds.
+pub struct Project {
     desk: Desk,
     issues: BTreeMap<u64, Issue>,
     next: u64,
@@ -48,13 +38,7 @@ impl GitLab {
     /// Starts one without issues.
     #[must_use]
     pub fn start() -> Self {
-        let state = Arc::new(Mutex::new(State { desk: Desk::new(), issues: BTreeMap::new(), next: 1 }));
-        let shared = Arc::clone(&state);
-        let served = wire::serve(Arc::new(move |request, line| {
-            let bytes = shared.lock().unwrap_or_else(PoisonError::into_inner).answer(request);
-            line.send(&bytes)
-        }));
-        Self { url: format!("{}/api/v4/projects/me%2Fproject", served.url), state, _served: served }
+        Self::serving(Project { desk: Desk::new(), issues: BTreeMap::new(), next: 1 }, "/api/v4/projects/me%2Fproject")
     }
 
     /// Another user opens an issue; its number in the project.
@@ -85,28 +69,6 @@ impl GitLab {
     #[must_use]
     pub fn issues(&self) -> BTreeMap<u64, Value> {
         self.state().issues.iter().map(|(iid, issue)| (*iid, row(*iid, issue))).collect()
-    }
-
-    /// The token loses sight of the project, or sees it again.
-    pub fn sees(&self, sees: bool) {
-        self.state().desk.sees = sees;
-    }
-
-    /// So many requests are left, for so many seconds.
-    pub fn leave(&self, left: u64, seconds: u64) {
-        let mut state = self.state();
-        state.desk.left = left;
-        state.desk.reset_s = now_ms() / 1000 + seconds;
-    }
-
-    /// What was asked so far, one line each. Cleared by asking.
-    #[must_use]
-    pub fn log(&self) -> Vec<String> {
-        std::mem::take(&mut self.state().desk.log)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,7 +105,11 @@ fn wrong(what: &str) -> Said {
     Said::new(400, json!({ "error": what }))
 }
 
-impl State {
+impl Answers for Project {
+    fn desk(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
+
     fn answer(&mut self, request: &Request) -> Vec<u8> {
         let now_s = now_ms() / 1000;
         if now_s >= self.desk.reset_s {
@@ -166,7 +132,9 @@ impl State {
         self.desk.note(request, status);
         bytes
     }
+}
 
+impl Project {
     fn routed(&mut self, request: &Request) -> Said {
         match request.header("authorization") {
             Some(login) if login != format!("Bearer {}", self.desk.token) => return told(401, "401 Unauthorized"),

@@ -6,15 +6,32 @@ use serde_json::Value;
 
 const SERVICE: &str = include_str!("../../../../systemd/user/mingled.service");
 const SOCKET: &str = include_str!("../../../../systemd/user/mingled.socket");
+const STATUS: &str = include_str!("../../../../systemd/user/mingle-status.socket");
 const HARDENING: &str = include_str!("../../../../systemd/user/mingled.service.d/hardening.conf");
 
 /// Every file that an install may write, by its name in the folder of units.
-pub const NAMES: [&str; 4] =
-    ["mingled.service", "mingled.socket", "mingled.service.d/environment.conf", "mingled.service.d/hardening.conf"];
+pub const NAMES: [&str; 5] = [
+    "mingled.service",
+    "mingled.socket",
+    "mingle-status.socket",
+    "mingled.service.d/environment.conf",
+    "mingled.service.d/hardening.conf",
+];
+
+/// What is enabled and disabled together, each socket before what it starts.
+pub const UNITS: [&str; 3] = ["mingled.socket", "mingle-status.socket", "mingled.service"];
 
 /// Variables that say where things are, or how it logs; the service gets those that this shell has.
-const KEPT: [&str; 7] =
-    ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "MINGLE_SOCKET", "MINGLE_LOG", "MINGLE_LOG_FORMAT", "SSL_CERT_FILE"];
+const KEPT: [&str; 8] = [
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "MINGLE_SOCKET",
+    "MINGLE_STATUS_SOCKET",
+    "MINGLE_LOG",
+    "MINGLE_LOG_FORMAT",
+    "SSL_CERT_FILE",
+];
 
 /// One file to write.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +46,7 @@ pub struct File {
 pub struct Place {
     mingled: String,
     socket: String,
+    status_socket: String,
     environment: Vec<(&'static str, String)>,
     /// Where the store lies.
     pub data: PathBuf,
@@ -52,6 +70,7 @@ impl Place {
         Ok(Self {
             mingled: fit(&mingled.to_string_lossy())?,
             socket: path("socket")?,
+            status_socket: path("status_socket")?,
             environment: kept,
             data: PathBuf::from(path("data")?),
             state: PathBuf::from(path("state")?),
@@ -64,20 +83,23 @@ impl Place {
         let mut files = Vec::new();
         if !packaged {
             let service = SERVICE.replace("ExecStart=/usr/bin/mingled", &format!("ExecStart={}", quoted(&self.mingled)));
-            let socket = SOCKET.replace("ListenStream=%t/mingle/mingle.sock", &format!("ListenStream={}", escaped(&self.socket)));
+            let listen = |unit: &str, usual: &str, place: &str| {
+                unit.replace(&format!("ListenStream={usual}"), &format!("ListenStream={}", escaped(place)))
+            };
             files.push(File { name: NAMES[0], text: service });
-            files.push(File { name: NAMES[1], text: socket });
+            files.push(File { name: NAMES[1], text: listen(SOCKET, "%t/mingle/mingle.sock", &self.socket) });
+            files.push(File { name: NAMES[2], text: listen(STATUS, "%t/mingle/status.sock", &self.status_socket) });
         }
         if !self.environment.is_empty() {
             let lines =
                 self.environment.iter().map(|(name, value)| format!("Environment={}\n", quoted(&format!("{name}={value}"))));
-            files.push(File { name: NAMES[2], text: format!("[Service]\n{}", lines.collect::<String>()) });
+            files.push(File { name: NAMES[3], text: format!("[Service]\n{}", lines.collect::<String>()) });
         }
         if sandbox {
             let socket = Path::new(&self.socket).parent().unwrap_or(Path::new("/"));
             let paths = [self.data.as_path(), self.state.as_path(), socket].map(|path| quoted(&format!("-{}", path.display())));
             let usual = "ReadWritePaths=-%h/.local/share/mingle -%h/.local/state/mingle -%t/mingle";
-            files.push(File { name: NAMES[3], text: HARDENING.replace(usual, &format!("ReadWritePaths={}", paths.join(" "))) });
+            files.push(File { name: NAMES[4], text: HARDENING.replace(usual, &format!("ReadWritePaths={}", paths.join(" "))) });
         }
         files
     }
@@ -120,7 +142,8 @@ mod tests {
     use super::*;
 
     fn place(mingled: &str, environment: &[(&str, &str)]) -> Result<Place, String> {
-        let places = json!({"socket": "/run/user/7/mingle/mingle.sock", "data": "/h/a b/mingle", "state": "/h/s%/mingle"});
+        let (socket, status) = ("/run/user/7/mingle/mingle.sock", "/run/user/7/mingle/status.sock");
+        let places = json!({"socket": socket, "status_socket": status, "data": "/h/a b/mingle", "state": "/h/s%/mingle"});
         let find = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Place::of(Path::new(mingled), &places, &find)
     }
@@ -131,6 +154,7 @@ mod tests {
         let text = |name: &str| &files.iter().find(|file| file.name == name).expect(name).text;
         assert!(text("mingled.service").contains("\nExecStart=\"/h/my bin/mingled\"\n"));
         assert!(text("mingled.socket").contains("\nListenStream=/run/user/7/mingle/mingle.sock\n"));
+        assert!(text("mingle-status.socket").contains("\nListenStream=/run/user/7/mingle/status.sock\n"));
         assert_eq!(text("mingled.service.d/environment.conf"), "[Service]\nEnvironment=\"XDG_DATA_HOME=/h/a b\"\n");
         let paths = "\nReadWritePaths=\"-/h/a b/mingle\" \"-/h/s%%/mingle\" \"-/run/user/7/mingle\"\n";
         assert!(text("mingled.service.d/hardening.conf").contains(paths), "{}", text("mingled.service.d/hardening.conf"));
@@ -145,7 +169,7 @@ mod tests {
         };
         assert_eq!(names(true, true), ["mingled.service.d/hardening.conf"]);
         assert_eq!(names(true, false), [""; 0]);
-        assert_eq!(names(false, false), ["mingled.service", "mingled.socket"]);
+        assert_eq!(names(false, false), ["mingled.service", "mingled.socket", "mingle-status.socket"]);
     }
 
     #[test]

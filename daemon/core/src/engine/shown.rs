@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Board, Conditions, DaemonState, Direction, Engine, Name, SyncState, Timestamp, Trouble, ask, look, text};
+use super::{Board, Conditions, DaemonState, Direction, Engine, Name, SyncState, Timestamp, Trouble, ask, text};
+use crate::schedule::Looks;
 
 /// A copy of the board: what is asked of it is worked out for the moment it is asked, and nobody waits for the loop.
 #[derive(Clone, Debug)]
@@ -85,15 +86,20 @@ impl BoardCopy {
     /// Every sync as it stands now, by name.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Vec<SyncShown> {
-        self.syncs.keys().filter_map(|name| self.one(name, now)).collect()
+        let looks = Looks::over(&self.board, &self.conditions, now);
+        self.syncs.keys().filter_map(|name| self.seen(name, &looks, now)).collect()
     }
 
     /// One sync as it stands now; none: there is no such sync.
     #[must_use]
     pub fn one(&self, name: &str, now: Timestamp) -> Option<SyncShown> {
+        self.seen(name, &Looks::over(&self.board, &self.conditions, now), now)
+    }
+
+    fn seen(&self, name: &str, looks: &Looks<'_>, now: Timestamp) -> Option<SyncShown> {
         let (name, sync) = self.syncs.get_key_value(name)?;
         let job = self.board.jobs.get(name)?;
-        let looked = look(&self.board, &self.conditions, now, name)?;
+        let looked = looks.at(name)?;
         Some(SyncShown {
             sync: name.clone(),
             collection: sync.collection.clone(),

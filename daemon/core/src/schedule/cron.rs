@@ -111,6 +111,49 @@ mod tests {
         check("*/30 * * * *", PARIS, "2026-10-24T23:30:00Z", &rings);
     }
 
+    /// Whatever a zone does with its clocks, a time of day comes once a day: at that time, or where it is skipped at a moment that both
+    /// ways of counting on allow.
+    #[test]
+    fn every_day_has_one_ring_in_every_zone() {
+        const ZONES: &[&str] = &[
+            UTC,
+            PARIS,
+            LONDON,
+            "EST5EDT,M3.2.0,M11.1.0",
+            // Half an hour; at midnight; two hours; the other way round; at the end of the day before.
+            "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0",
+            "CST5CDT,M3.2.0/0,M11.1.0/1",
+            "<+00>0<+02>-2,M3.5.0/1,M10.5.0/3",
+            "IST-1GMT0,M10.5.0,M3.5.0/1",
+            "<-04>4<-03>,M9.1.6/24,M4.1.6/24",
+        ];
+        for zone in ZONES {
+            let rules = TimeZone::posix(zone).unwrap();
+            for (hour, minute) in (0..24).flat_map(|hour| [0, 15, 30, 45].map(|minute| (hour, minute))) {
+                let cron = Cron::parse(&format!("{minute} {hour} * * *"), rules.clone()).unwrap();
+                let mut day = jiff::civil::date(2026, 1, 1);
+                let mut ring = cron.next_after(at("2025-12-31T23:59:59Z").minus(std::time::Duration::from_secs(86_400)));
+                while day.year() == 2026 {
+                    let wanted = rules.to_ambiguous_timestamp(day.at(hour, minute, 0, 0));
+                    let early = wanted.earlier().unwrap().as_millisecond();
+                    let (first, last) = if wanted.is_ambiguous() {
+                        let later = wanted.later().unwrap().as_millisecond();
+                        (early.min(later), early.max(later))
+                    } else {
+                        (early, early)
+                    };
+                    while ring.is_some_and(|ring| ring.unix_ms() < first && day == jiff::civil::date(2026, 1, 1)) {
+                        ring = cron.next_after(ring.unwrap());
+                    }
+                    let rings = ring.expect("a ring").unix_ms();
+                    assert!((first..=last).contains(&rings), "{zone} {hour}:{minute:02} on {day}: {rings} for {first} to {last}");
+                    ring = cron.next_after(ring.unwrap());
+                    day = day.tomorrow().unwrap();
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_makes_no_sense_is_refused_and_what_never_comes_is_none() {
         for wrong in ["", "x", "61 * * * *", "* * * *", "0 0 0 0 0 0 0 0"] {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{planted, time::Timestamp};
+use crate::{limits::CLOCK_CORRECTION_MAX, planted, time::Timestamp};
 
 /// A stable number of this host and sync, anywhere between 0 and 1: where in a window its moment lies, so that a fleet does not
 /// knock at once, nor come back at once after an outage.
@@ -126,9 +126,10 @@ impl Default for Quiet {
     }
 }
 
-/// The end of a wait that began at `since`, or now where `since` lies further ahead than the wait is long: then the clock was set
-/// back, and nothing shall wait for the time to come again.
-pub(super) fn after(since: Timestamp, until: Timestamp, now: Timestamp, slack: Duration) -> Timestamp {
+/// The end of a wait that began at `since`, or now where that lies ahead: then the clock was set back, and nothing shall wait for the
+/// time to come again. What lies ahead by less than the wait itself, and less than [`CLOCK_CORRECTION_MAX`], is the clock put right.
+pub(super) fn after(since: Timestamp, until: Timestamp, now: Timestamp) -> Timestamp {
+    let slack = until.since(since).min(CLOCK_CORRECTION_MAX);
     let set_back = since > now.plus(slack);
     if set_back && !planted::is("clock set back is waited out") { now } else { until }
 }

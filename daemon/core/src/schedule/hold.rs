@@ -3,7 +3,6 @@
 
 use super::{Constraint, Last, Name, StopReason, Trigger, View, conditions, due};
 use crate::{ask::SyncState, limits::PATIENCE_MAX, planted, time::Timestamp};
-use std::time::Duration;
 
 /// Why a sync does not run now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,7 +202,7 @@ impl View<'_> {
             return None;
         }
         let until = patience.until.min(patience.asked.plus(PATIENCE_MAX));
-        let until = due::after(patience.asked, until, self.now, until.since(patience.asked));
+        let until = due::after(patience.asked, until, self.now);
         (self.now < until).then(|| Hold::RetryAfter { remote: self.job.plan.remote.clone(), until })
     }
 
@@ -223,7 +222,7 @@ impl View<'_> {
             // Nothing but a request passes the pause after a failure, and when it is over the sync is due whatever else it has.
             Last::Failed { ended } => {
                 let pause = job.plan.backoff.pause(job.failures, job.plan.spread);
-                return Ok(Due { at: due::after(ended, ended.plus(pause), self.now, pause), trigger: Trigger::Retry });
+                return Ok(Due { at: due::after(ended, ended.plus(pause), self.now), trigger: Trigger::Retry });
             }
             Last::Stopped { reason, .. } if reason.due_again() => return at_once(Trigger::Resume),
             _ => {}
@@ -245,18 +244,17 @@ impl View<'_> {
         let interval = self.job.plan.interval?;
         let (Last::Done { began } | Last::Stopped { began, .. }) = self.job.last else { return None };
         let moment = interval.moment(began, self.job.plan.spread);
-        Some(Due { at: due::after(began, moment, self.now, interval.flex.min(interval.every)), trigger: Trigger::Timer })
+        Some(Due { at: due::after(began, moment, self.now), trigger: Trigger::Timer })
     }
 
     fn ring(&self) -> Option<Due> {
         let (since, rings) = self.job.ring?;
-        // A minute: more than any clock is corrected by in one step without having been wrong.
-        Some(Due { at: due::after(since, rings, self.now, Duration::from_secs(60)), trigger: Trigger::Cron })
+        Some(Due { at: due::after(since, rings, self.now), trigger: Trigger::Cron })
     }
 
     fn change(&self) -> Option<Due> {
         let ((first, last), quiet) = (self.job.change?, self.job.plan.on_change?);
         let at = last.plus(quiet.after).min(first.plus(quiet.at_most));
-        Some(Due { at: due::after(first, at, self.now, quiet.at_most), trigger: Trigger::Change })
+        Some(Due { at: due::after(first, at, self.now), trigger: Trigger::Change })
     }
 }

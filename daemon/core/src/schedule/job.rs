@@ -256,20 +256,24 @@ impl Job {
             call: None,
             ring: None,
         };
-        // Rings that were slept through are one run: the first of them lies in the past, so the sync is due.
+        // Rings that were slept through are one run: the first of them lies in the past, so the sync is due. A run that began
+        // ahead of now, before the clock was set back, makes it due as well.
         let since = match last {
             Last::Done { began } | Last::Stopped { began, .. } => began,
             Last::Failed { ended } => ended,
             Last::Never => now,
         };
-        job.wind(since.min(now));
+        job.wind(since);
         job
     }
 
-    /// The configuration changed; what has happened stays.
+    /// The configuration changed, or the rules of its time zone; what has happened stays, and so does a ring that nobody has answered.
     pub fn replan(&mut self, plan: Plan, now: Timestamp) {
         self.plan = plan;
-        self.wind(now);
+        let unanswered = self.plan.cron.is_some() && self.ring.is_some_and(|(since, rings)| due::after(since, rings, now) <= now);
+        if !unanswered {
+            self.wind(now);
+        }
     }
 
     /// The daemon has started.
@@ -382,9 +386,8 @@ impl Job {
         if let Some(lost) = conditions::unmet(&self.plan.needs, conditions, force).next() {
             return Ends::Now(StopReason::Constraint(lost));
         }
-        let ends = |since: Timestamp, longest: Option<Duration>| {
-            longest.map(|longest| due::after(since, since.plus(longest), now, longest))
-        };
+        let ends =
+            |since: Timestamp, longest: Option<Duration>| longest.map(|longest| due::after(since, since.plus(longest), now));
         let first = [ends(running.began, self.plan.deadline), ends(running.heard, self.plan.stall)].into_iter().flatten().min();
         match first {
             Some(at) if at <= now => Ends::Now(StopReason::Timeout),

@@ -297,6 +297,8 @@ const RUNNING: &[&str] = &[
 const SET_BACK: &[&str] = &[
     "every=1h flex=10m last=done@+3650d => start timer",
     "every=1h flex=10m spread=0 last=done@+1s => waiting interval +1h",
+    "every=1h last=done@+50m => start timer",
+    "backoff=linear,5h,5h last=failed@+1h => start retry",
     "last=failed@+3650d => start retry",
     "patience=+3650d,+3651d on_start => start first",
     "on_change=2s,30s last=done@-1h change=+3650d,+3650d => start change",
@@ -335,6 +337,20 @@ fn a_clock_set_back_makes_nobody_wait() {
     world.board.jobs.get_mut("s").unwrap().begin(later);
     world.board.jobs.get_mut("s").unwrap().end(later, End::Done);
     assert_eq!(outcome(&world), "start cron");
+}
+
+#[test]
+fn a_ring_that_waits_outlives_another_plan() {
+    let mut world = world("cron=*/5_*_*_*_* last=done@-12m offline");
+    assert_eq!(outcome(&world), "blocked network");
+    let hourly = cron::Cron::parse("0 * * * *", TimeZone::UTC).unwrap();
+    let job = world.board.jobs.get_mut("s").unwrap();
+    job.replan(Plan { cron: Some(hourly), ..job.plan.clone() }, NOON.plus(Duration::from_secs(1)));
+    world.conditions.online = None;
+    assert_eq!(outcome(&world), "start cron");
+    let job = world.board.jobs.get_mut("s").unwrap();
+    job.replan(Plan { cron: None, ..job.plan.clone() }, NOON);
+    assert_eq!(outcome(&world), "waiting trigger");
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! Owns: what a run does next, phase by phase, of what is free. Must never know: what an event says, how an effect is done.
+
+use super::{Compared, Down, Effect, Ended, From, Mode, Outcome, Phase, Run, Side, Step, checkpoint};
+use crate::{limits, replica::Failure};
+
+impl Run {
+    /// What the phase wants next, of what is free.
+    pub(super) fn go_on(&mut self, effects: &mut Vec<Effect>) {
+        if self.halt.is_some() {
+            return self.end(effects);
+        }
+        if !self.ask.is_empty() {
+            if !self.remote_busy && !self.store_busy {
+                effects.push(Effect::Ask { remote_ids: next_asked(&mut self.ask) });
+            }
+            return;
+        }
+        match &mut self.phase {
+            Phase::Opening | Phase::Finishing | Phase::Ended => {}
+            Phase::Comparing { .. } => self.compare(effects),
+            Phase::Down(_) => self.list(effects),
+            Phase::Ghosts { .. } | Phase::Completing => {}
+            Phase::Up(_) => self.send(effects),
+        }
+    }
+
+    fn compare(&mut self, effects: &mut Vec<Effect>) {
+        let Phase::Comparing { down, found } = &mut self.phase else { return };
+        if !self.remote_busy {
+            effects.extend(down.fetch());
+        }
+        if !self.store_busy
+            && let Some((rows, _)) = down.batch()
+        {
+            effects.push(Effect::Compare { rows });
+        }
+        if let Some(smaller) = too_large(down) {
+            (*down, *found) = (smaller, Compared::default());
+            return effects.extend(down.fetch());
+        }
+        let mut found = *found;
+        if down.broken() {
+            let error = down.failed.take();
+            if let Some(error) = error {
+                self.fail(error, effects);
+            }
+            return self.end(effects);
+        }
+        if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
+            // What the other history does not show at all differs most: an emptied remote is not filled again unasked.
+            found.differ += self.terms.links_there.saturating_sub(found.known);
+            if found.differ > self.terms.deletes_max.unwrap_or(limits::DELETES_MIN) && !self.order.force {
+                self.halt = Some(Ended::Held(found));
+                return self.end(effects);
+            }
+            // Not so different, or a person insists: it is taken, and everything is met.
+            self.phase = Phase::Opening;
+            effects.push(Effect::Negotiate { accept: true });
+        }
+    }
+
+    fn list(&mut self, effects: &mut Vec<Effect>) {
+        let Phase::Down(down) = &mut self.phase else { return };
+        if !self.remote_busy {
+            effects.extend(down.fetch());
+        }
+        if !self.store_busy
+            && let Some((rows, after)) = down.batch()
+        {
+            let at = down.listing().clone();
+            self.ask_then = Some(after.clone());
+            let effect = self.apply(rows, false, Some(at), Some(after));
+            effects.push(effect);
+            return;
+        }
+        if let Some(smaller) = too_large(down) {
+            *down = smaller;
+            return effects.extend(down.fetch());
+        }
+        if down.broken() {
+            let error = down.failed.take();
+            if let Some(error) = error {
+                self.fail(error, effects);
+            }
+            return self.end(effects);
+        }
+        if down.whole() && !self.store_busy && !self.remote_busy && effects.is_empty() {
+            // Only now: "not there" is believed of who has shown us a listing under the same credentials.
+            if !self.terms.ask.is_empty() {
+                self.ask = std::mem::take(&mut self.terms.ask);
+                return self.go_on(effects);
+            }
+            let listing = down.listing();
+            // By absence only where a whole listing was seen; a refresh deletes nothing.
+            let absence = listing.from == From::Start && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
+            let watermark = checkpoint::watermark(listing, self.terms.cursor);
+            self.phase = Phase::Ghosts { watermark, began: listing.began };
+            if absence {
+                effects.push(Effect::Ghosts { pass: self.terms.pass, most: self.ghosts_left() });
+            } else {
+                self.complete(effects);
+            }
+        }
+    }
+
+    fn send(&mut self, effects: &mut Vec<Effect>) {
+        if !self.order.direction.sends() {
+            self.halt = Some(Ended::Done);
+            return self.end(effects);
+        }
+        if self.remote_busy || self.store_busy {
+            return;
+        }
+        let Phase::Up(up) = &mut self.phase else { return };
+        match up.step {
+            Step::Plan => {
+                up.step = Step::Wait;
+                effects.push(Effect::Plan { after: up.after(), except: up.except() });
+            }
+            Step::Look => {
+                effects.push(Effect::Ask { remote_ids: next_asked(&mut up.look) });
+            }
+            Step::End => {
+                self.halt = Some(up.unfinished().map_or(Ended::Done, Ended::Failed));
+                self.end(effects);
+            }
+            Step::Wait => {}
+        }
+    }
+
+    /// Ends it, once nothing is under way.
+    fn end(&mut self, effects: &mut Vec<Effect>) {
+        if self.remote_busy || self.store_busy || matches!(self.phase, Phase::Finishing | Phase::Ended) {
+            return;
+        }
+        if effects.iter().any(|effect| effect.side() != Side::Neither) {
+            return;
+        }
+        if let Some(ended) = self.halt.clone() {
+            self.phase = Phase::Finishing;
+            self.outcome = Outcome { ended, counts: self.counts };
+            effects.push(Effect::Finish(self.outcome.clone()));
+        }
+    }
+}
+
+/// The listing that goes on in the place of one whose pages do not fit into memory, once everything that came is applied.
+fn too_large(down: &Down) -> Option<Down> {
+    let failed = down.failed.as_ref().filter(|error| error.kind == Failure::TooLarge && down.broken());
+    failed.and_then(|_| down.in_smaller_pages())
+}
+
+fn next_asked(ask: &mut Vec<String>) -> Vec<String> {
+    let rest = ask.split_off(ask.len().min(limits::ASK_MAX));
+    std::mem::replace(ask, rest)
+}

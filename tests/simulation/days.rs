@@ -1,0 +1,494 @@
+//! Owns: days of schedules on clocks that lie: set forward and back, machines that sleep, daemons that die, zones that change, and the
+//! laws that hold all the same. Must never know: how a moment is worked out; what a run does.
+//!
+//! Two times pass here: the true one, and what the wall clock shows of it. The schedule sees only the wall.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use mingle_core::{
+    limits::{CLOCK_CORRECTION_MAX, CRON_BELL_LATE_MAX, SLEEP_MAX},
+    schedule::{
+        Backoff, Board, Conditions, Curve, End, Interval, Job, Last, Name, Plan, Quiet, Request, Spread, StopReason, Trigger,
+        cron::Cron, decide,
+    },
+    time::Timestamp,
+};
+
+use crate::chance::Chance;
+
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// Days of one life: long enough for both changes of daylight saving now and then.
+const DAYS_A_LIFE: u64 = 50;
+/// 2026-01-01T00:00:00Z.
+const NEW_YEAR: i64 = 1_767_225_600_000;
+
+/// Rules of zones, written out: no machine's files are needed.
+const ZONES: &[&str] = &["UTC0", "CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT,M3.2.0,M11.1.0", "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"];
+const CRONS: &[&str] = &["30 2 * * *", "0 0 * * *", "15 */4 * * *", "0 9 * * 1-5", "59 1 * * *"];
+
+fn ms(of: Duration) -> i64 {
+    i64::try_from(of.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// One sync, and what is known of it without asking the schedule.
+struct Life {
+    name: Name,
+    plan: Plan,
+    last: Last,
+    failures: u32,
+    /// When its last run began: in truth, and by the wall.
+    began: Option<(i64, i64)>,
+    /// When the last failed run ended, in truth.
+    failed: Option<i64>,
+    /// When the run that is on ends, in truth, and how.
+    ends: Option<(i64, End)>,
+    /// It must have begun by then, in truth, where nothing holds it; none: time alone does not make it due.
+    due_by: Option<i64>,
+    /// The same of what was asked for, or belongs to a start-up.
+    called_by: Option<i64>,
+    /// The clock or the zone is another since its last run began: one run may come early.
+    upset: bool,
+    asked: bool,
+    changed: bool,
+    started_up: bool,
+}
+
+impl Life {
+    /// Nobody could have begun it before.
+    fn not_before(&mut self, at: i64) {
+        self.due_by = self.due_by.map(|by| by.max(at));
+        self.called_by = self.called_by.map(|by| by.max(at));
+    }
+}
+
+struct World {
+    chance: Chance,
+    /// The true time.
+    now: i64,
+    /// What the wall shows beyond it.
+    ahead: i64,
+    board: Board,
+    conditions: Conditions,
+    lives: Vec<Life>,
+    /// The next look, in truth.
+    look_at: Option<i64>,
+    starts: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let now = NEW_YEAR + i64::try_from(chance.below(365)).unwrap_or(0) * DAY;
+        let mut world = Self {
+            chance,
+            now,
+            ahead: 0,
+            board: Board::default(),
+            conditions: Conditions::default(),
+            lives: Vec::new(),
+            look_at: Some(now),
+            starts: 0,
+        };
+        for place in 0..2_u64 {
+            let name: Name = format!("s{place}").into();
+            let plan = world.plan(&name, place);
+            let job = Job::new(plan.clone(), Last::Never, 0, world.wall());
+            world.board.jobs.insert(name.clone(), job);
+            let by_itself = plan.interval.is_some() || plan.cron.is_some() || plan.on_start;
+            world.lives.push(Life {
+                name,
+                plan,
+                last: Last::Never,
+                failures: 0,
+                began: None,
+                failed: None,
+                ends: None,
+                due_by: by_itself.then_some(now),
+                called_by: None,
+                upset: false,
+                asked: false,
+                changed: false,
+                started_up: true,
+            });
+        }
+        world
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.now + self.ahead)
+    }
+
+    fn upto(&mut self, end: i64) -> i64 {
+        i64::try_from(self.chance.next() % end.max(1).unsigned_abs()).unwrap_or(0)
+    }
+
+    fn cron(&mut self) -> Cron {
+        let (expression, zone) = (*self.chance.pick(CRONS), *self.chance.pick(ZONES));
+        Cron::parse(expression, TimeZone::posix(zone).expect("a zone")).expect("an expression")
+    }
+
+    fn plan(&mut self, name: &str, place: u64) -> Plan {
+        let cron = self.chance.one_in(2).then(|| self.cron());
+        let every = *self.chance.pick(&[15 * MINUTE, HOUR, 6 * HOUR, DAY]);
+        let flex = *self.chance.pick(&[0, MINUTE, every / 3, every]);
+        let length = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+        Plan {
+            remote: format!("r{place}").into(),
+            resource: "x".into(),
+            collection: format!("c{place}"),
+            interval: cron.is_none().then_some(Interval { every: length(every), flex: length(flex) }),
+            cron,
+            on_start: self.chance.one_in(3),
+            on_change: self.chance.one_in(3).then(Quiet::default),
+            backoff: Backoff {
+                curve: if self.chance.one_in(3) { Curve::Linear } else { Curve::Exponential },
+                ..Backoff::default()
+            },
+            spread: Spread::of(self.chance.next(), name),
+            ..Plan::default()
+        }
+    }
+
+    /// The next thing happens; what the laws forbid is an error.
+    fn step(&mut self, next_event: &mut i64) -> Result<(), String> {
+        let ends = self.lives.iter().filter_map(|life| life.ends).map(|(at, _)| at).min();
+        self.now = [self.look_at, ends, Some(*next_event)].into_iter().flatten().min().unwrap_or(*next_event).max(self.now);
+        for place in 0..self.lives.len() {
+            if let Some((at, end)) = self.lives[place].ends
+                && at <= self.now
+            {
+                self.end(place, end)?;
+            }
+        }
+        if *next_event <= self.now {
+            *next_event = self.now + MINUTE + self.upto(10 * HOUR);
+            self.event();
+        }
+        self.look()
+    }
+
+    /// What may befall a machine.
+    fn event(&mut self) {
+        let place = self.chance.below(2);
+        match self.chance.below(12) {
+            0..=2 => {
+                let by =
+                    *self.chance.pick(&[SECOND, 30 * SECOND, 90 * SECOND, 20 * MINUTE, HOUR, 5 * HOUR, 30 * DAY, 3_650 * DAY]);
+                let by = if self.chance.one_in(2) { by } else { -by };
+                // A clock that was far off is put right, more often than not.
+                let put_right = self.ahead != 0 && !self.chance.one_in(3);
+                self.set_clock(if put_right { -self.ahead } else { by });
+            }
+            3 | 4 => {
+                // Asleep: the true time passes, runs stand still, nobody looks.
+                let slept = MINUTE + self.upto(3 * DAY);
+                self.now += slept;
+                for life in &mut self.lives {
+                    life.ends = life.ends.map(|(at, end)| (at + slept, end));
+                }
+                self.noticed_late();
+            }
+            5 | 6 => self.restart(),
+            7 => {
+                let life = &mut self.lives[place];
+                life.asked = true;
+                life.called_by.get_or_insert(self.now);
+                let request = Request { at: self.wall(), person: true, force: false };
+                let name = self.lives[place].name.clone();
+                self.job(&name).ask(request);
+            }
+            8 => {
+                let (name, at) = (self.lives[place].name.clone(), self.wall());
+                self.lives[place].changed = true;
+                self.job(&name).changed(at);
+            }
+            9 => {
+                let online = self.conditions.online != Some(false);
+                self.conditions.online = Some(!online);
+                let now = self.now;
+                self.lives.iter_mut().for_each(|life| life.not_before(now));
+            }
+            10 if self.lives[place].plan.cron.is_some() => {
+                // The zone's rules are others now, or the configuration names another.
+                let cron = self.cron();
+                let now = self.wall();
+                let life = &mut self.lives[place];
+                life.plan.cron = Some(cron);
+                life.upset = true;
+                let (name, plan) = (life.name.clone(), life.plan.clone());
+                self.job(&name).replan(plan, now);
+                let by = self.ring(place);
+                let life = &mut self.lives[place];
+                if life.due_by.is_some_and(|by| by > self.now) && life.failed.is_none() {
+                    life.due_by = by;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn job(&mut self, name: &Name) -> &mut Job {
+        self.board.jobs.get_mut(name).expect("a job")
+    }
+
+    /// Somebody looks within the longest sleep.
+    fn noticed_late(&mut self) {
+        let at = self.now + self.upto(ms(SLEEP_MAX));
+        self.look_at = Some(at);
+        self.lives.iter_mut().for_each(|life| life.not_before(at));
+    }
+
+    fn set_clock(&mut self, by: i64) {
+        self.ahead += by;
+        let offline = self.conditions.online == Some(false);
+        for place in 0..self.lives.len() {
+            let pause = self.pause_most(place);
+            let ring = self.lives[place].plan.cron.is_some().then(|| self.ring(place)).flatten();
+            let life = &mut self.lives[place];
+            life.upset = true;
+            let Some(due_by) = life.due_by else { continue };
+            // Never later than its whole wait from now, and what a correction may take.
+            let wait = match (life.failed, life.plan.interval) {
+                (Some(_), _) => Some(pause),
+                (None, Some(interval)) => Some(ms(interval.every)),
+                (None, None) => None,
+            };
+            life.due_by = match wait {
+                _ if by >= 0 => Some(due_by),
+                Some(wait) => Some(self.now + wait + wait.min(ms(CLOCK_CORRECTION_MAX))),
+                // The wall clock decides, and it shows another time. Nobody can begin it now, and once it shows when the last run
+                // began, nothing tells that it was set back.
+                None if offline => None,
+                None => ring.or(Some(due_by)),
+            };
+        }
+        self.noticed_late();
+    }
+
+    /// When its next ring comes, in truth, as the wall stands now.
+    fn ring(&self, place: usize) -> Option<i64> {
+        let cron = self.lives[place].plan.cron.as_ref()?;
+        // A ring that was answered does not come again because the clock was put right by a moment.
+        let rings = cron.next_after(self.wall().plus(CLOCK_CORRECTION_MAX))?;
+        Some(rings.unix_ms() - self.ahead + ms(CRON_BELL_LATE_MAX) + ms(CLOCK_CORRECTION_MAX))
+    }
+
+    /// The longest that its pause can be now, by a formula of our own.
+    fn pause_most(&self, place: usize) -> i64 {
+        let least = self.pause_least(place);
+        (least + least / 2).min(ms(self.lives[place].plan.backoff.ceiling))
+    }
+
+    fn pause_least(&self, place: usize) -> i64 {
+        let life = &self.lives[place];
+        let (first, ceiling) = (ms(life.plan.backoff.first), ms(life.plan.backoff.ceiling));
+        let times = i64::from(life.failures.max(1));
+        let grown = match life.plan.backoff.curve {
+            Curve::Linear => first * times,
+            Curve::Exponential => first * 2_i64.pow(u32::try_from((times - 1).min(20)).unwrap_or(20)),
+        };
+        grown.min(ceiling)
+    }
+
+    /// The daemon dies or ends, and is there again after a while: what it knows is what its store remembers.
+    fn restart(&mut self) {
+        let down = if self.chance.one_in(2) { self.upto(10 * SECOND) } else { self.upto(2 * DAY) };
+        let reason = if self.chance.one_in(2) { StopReason::Crash } else { StopReason::Shutdown };
+        let died = self.now;
+        self.now += down;
+        // A machine without a battery for its clock goes on where it was.
+        let set = if self.chance.one_in(6) { -down } else { 0 };
+        for place in 0..self.lives.len() {
+            if self.lives[place].ends.take().is_some() {
+                let (_, wall) = self.lives[place].began.expect("it began");
+                let life = &mut self.lives[place];
+                life.last = Last::Stopped { began: Timestamp::from_unix_ms(wall), reason };
+                life.failed = None;
+                life.due_by = Some(died);
+            }
+            let wall = self.wall();
+            let life = &mut self.lives[place];
+            life.asked = false;
+            life.changed = false;
+            life.started_up = true;
+            life.called_by = (life.plan.on_start && life.failed.is_none()).then_some(died);
+            let mut job = Job::new(life.plan.clone(), life.last, life.failures, wall);
+            job.started_up();
+            let name = life.name.clone();
+            self.board.jobs.insert(name, job);
+        }
+        if set != 0 {
+            self.set_clock(set);
+        }
+        self.lives.iter_mut().for_each(|life| life.not_before(self.now));
+        for place in 0..self.lives.len() {
+            if let Last::Never = self.lives[place].last {
+                let plan = &self.lives[place].plan;
+                let by_itself = plan.interval.is_some() || plan.cron.is_some() || plan.on_start;
+                self.lives[place].due_by = by_itself.then_some(self.now);
+            }
+        }
+        self.look_at = Some(self.now);
+    }
+
+    fn end(&mut self, place: usize, end: End) -> Result<(), String> {
+        let wall = self.wall();
+        let name = self.lives[place].name.clone();
+        self.job(&name).end(wall, end);
+        let failures = self.board.jobs[&name].failures;
+        let life = &mut self.lives[place];
+        life.ends = None;
+        let (began, began_wall) = life.began.expect("it began");
+        let began_wall = Timestamp::from_unix_ms(began_wall);
+        match end {
+            End::Done => {
+                life.last = Last::Done { began: began_wall };
+                life.failures = 0;
+            }
+            End::Failed => {
+                life.last = Last::Failed { ended: wall };
+                life.failures += 1;
+            }
+            End::Stopped(reason) => life.last = Last::Stopped { began: began_wall, reason },
+        }
+        if failures != life.failures {
+            return Err(format!("{name}: {failures} failures in a row, not {}", life.failures));
+        }
+        life.failed = (end == End::Failed).then_some(self.now);
+        life.called_by = life.asked.then_some(self.now);
+        let cron_due = life
+            .plan
+            .cron
+            .as_ref()
+            .and_then(|cron| cron.next_after(began_wall))
+            .map(|rings| (rings.unix_ms() - self.ahead).max(self.now) + ms(CRON_BELL_LATE_MAX));
+        let interval_due = life.plan.interval.map(|interval| (began + ms(interval.every)).max(self.now));
+        let pause = self.pause_most(place);
+        let life = &mut self.lives[place];
+        let waits = match end {
+            End::Done => cron_due.or(interval_due),
+            End::Failed => Some(self.now + pause),
+            End::Stopped(_) => Some(self.now),
+        };
+        // A clock that was set while it ran: its wait is counted from a beginning that the wall knows no more.
+        let slack = if life.upset {
+            ms(CLOCK_CORRECTION_MAX) + life.plan.interval.map_or(DAY * 4, |interval| ms(interval.every))
+        } else {
+            0
+        };
+        life.due_by = waits.map(|by| by + slack);
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<(), String> {
+        let wall = self.wall();
+        let decision = decide(&self.board, &self.conditions, wall);
+        for (name, reason) in &decision.stop {
+            self.job(name).stopping(*reason);
+            let now = self.now;
+            let life = self.lives.iter_mut().find(|life| life.name == *name).expect("a life");
+            life.ends = Some((now + 100, End::Stopped(*reason)));
+        }
+        for start in &decision.start {
+            self.begin(&start.sync, start.trigger)?;
+        }
+        let offline = self.conditions.online == Some(false);
+        for life in &self.lives {
+            let due_by = life.due_by.into_iter().chain(life.called_by).min().filter(|by| *by < self.now);
+            if let (None, Some(due_by), false) = (life.ends, due_by, offline) {
+                let by = self.now - due_by;
+                return Err(format!("{} is {by} ms late: {:?}, {:?}", life.name, decision.hold.get(&life.name), life.last));
+            }
+        }
+        let wake = decide(&self.board, &self.conditions, wall).wake_at;
+        let sooner = wake.map(|at| self.now + at.since(wall).as_millis().try_into().unwrap_or(i64::MAX / 4));
+        // A look that is under way because the clock was set is not put off by what the wall says.
+        self.look_at = match (self.look_at.filter(|at| *at > self.now), sooner) {
+            (Some(noticed), Some(sooner)) if self.lives.iter().any(|life| life.upset) => Some(noticed.min(sooner)),
+            (_, sooner) => sooner,
+        };
+        Ok(())
+    }
+
+    fn begin(&mut self, name: &Name, trigger: Trigger) -> Result<(), String> {
+        let wall = self.wall();
+        let place = self.lives.iter().position(|life| life.name == *name).expect("a life");
+        let least = self.pause_least(place);
+        let fail = |what: &str| Err(format!("{name} begins by {trigger:?}: {what}"));
+        let life = &self.lives[place];
+        if life.ends.is_some() {
+            return fail("it runs already");
+        }
+        if self.conditions.online == Some(false) {
+            return fail("without a network");
+        }
+        let good = match trigger {
+            Trigger::First => life.last == Last::Never,
+            Trigger::Timer => {
+                let interval = life.plan.interval.ok_or("no interval")?;
+                let gap = ms(interval.every.saturating_sub(interval.flex));
+                life.upset || life.began.is_some_and(|(began, _)| self.now - began >= gap)
+            }
+            Trigger::Cron => {
+                let cron = life.plan.cron.as_ref().ok_or("no cron")?;
+                let rang =
+                    |(_, began): (i64, i64)| cron.next_after(Timestamp::from_unix_ms(began)).is_some_and(|rings| rings <= wall);
+                life.upset || life.began.is_some_and(rang)
+            }
+            Trigger::Retry => life.failed.is_some_and(|failed| life.upset || self.now - failed >= least),
+            Trigger::Request => life.asked,
+            Trigger::Change => life.changed,
+            Trigger::Startup => life.started_up && life.plan.on_start,
+            Trigger::Resume => matches!(life.last, Last::Stopped { .. }),
+            Trigger::Ping => false,
+        };
+        if !good {
+            return fail("too early, or for nothing");
+        }
+        let lasts = SECOND + self.upto(5 * MINUTE);
+        let end = if self.chance.one_in(5) { End::Failed } else { End::Done };
+        let now = self.now;
+        self.job(name).begin(wall);
+        self.starts += 1;
+        let life = &mut self.lives[place];
+        life.began = Some((now, wall.unix_ms()));
+        life.ends = Some((now + lasts, end));
+        (life.due_by, life.called_by) = (None, None);
+        (life.upset, life.asked, life.changed, life.started_up) = (false, false, false, false);
+        Ok(())
+    }
+}
+
+/// One life of so many days; how many runs began.
+fn live(seed: u64) -> Result<u64, String> {
+    let mut world = World::new(seed);
+    let end = world.now + i64::try_from(DAYS_A_LIFE).unwrap_or(0) * DAY;
+    let mut next_event = world.now + HOUR;
+    while world.now < end {
+        let at = world.now;
+        world.step(&mut next_event).map_err(|law| format!("seed {seed}, {} days in: {law}", (at - NEW_YEAR) / DAY))?;
+    }
+    Ok(world.starts)
+}
+
+/// `MINGLE_CLOCK_DAYS` says how many days; each life has a seed of its own.
+#[test]
+fn days_of_lying_clocks_keep_the_laws() {
+    let days: u64 = std::env::var("MINGLE_CLOCK_DAYS").map_or(5_000, |days| days.parse().expect("a number"));
+    let (mut failed, mut starts) = (Vec::new(), 0);
+    let lives = days.div_ceil(DAYS_A_LIFE);
+    for seed in 1..=lives {
+        match live(seed) {
+            Ok(more) => starts += more,
+            Err(law) => failed.push(law),
+        }
+    }
+    eprintln!("{} days, {starts} runs", lives * DAYS_A_LIFE);
+    mingle_tests::tally::tell("clock-days", lives * DAYS_A_LIFE, failed.len() as u64);
+    assert!(failed.is_empty(), "{} lives broke a law, such as:\n{}", failed.len(), failed[..failed.len().min(5)].join("\n"));
+    assert!(starts > lives * DAYS_A_LIFE, "only {starts} runs: these lives are too quiet to find anything");
+}
