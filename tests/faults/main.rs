@@ -3,4 +3,12 @@
 //!
 //! `rows/*.toml` lists every fault that we know of, with the tests that put it in, or why none does.
 
+mod apps;
+mod cage;
+mod clocks;
+mod memory;
+mod process;
+mod races;
 mod rows;
+mod stops;
+mod strangers;
