@@ -54,7 +54,7 @@ impl CopyError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Place(_) | Self::Config(_) => crate::start::EXIT_CONFIG,
-            Self::Lock(LockError::Held { .. }) => crate::start::EXIT_LOCKED,
+            Self::Lock(LockError::Held { .. } | LockError::Elsewhere { .. }) => crate::start::EXIT_LOCKED,
             Self::Lock(_) | Self::Store(_) | Self::Out(_) => 1,
         }
     }
@@ -93,7 +93,7 @@ pub fn restore(env: &Environment, known: &dyn Known, from: &Path, out: &mut dyn 
         paths::prepare_dir(directory, Privacy::ReadByOthers)?;
     }
     paths::check_file(&paths.lock_file())?;
-    let _lock = Lock::take(&paths.lock_file())?;
+    let _lock = Lock::take(&paths.lock_file())?.with_folder(store.parent().unwrap_or(&paths.data))?;
     let (copied, kept) = copies::restore(&store, from, Ids::Random, clock::now())?;
     say(out, "restored", &copied)?;
     if let Some(kept) = kept {

@@ -3,13 +3,26 @@
 
 use std::{borrow::Cow, cell::Cell, collections::btree_map::Entry, fmt, ops::Range};
 
-use mingle_core::record::{Number, Props, Value};
+use mingle_core::{
+    limits::RECORD_VALUES_BYTES_MAX,
+    record::{Number, Props, Value},
+};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Why a text is not what was asked for: what is wrong and where, never the text itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct JsonError(String);
+#[error("{what}")]
+pub struct JsonError {
+    what: String,
+    /// It would take more memory than there is for it.
+    pub heavy: bool,
+}
+
+impl JsonError {
+    fn new(what: String) -> Self {
+        Self { what, heavy: false }
+    }
+}
 
 /// Reads one JSON value. Of a name written twice in an object the last counts, as nearly everybody reads it; objects and lists may lie 127 deep (`serde_json`'s own bound, which
 /// keeps the stack).
@@ -17,21 +30,33 @@ pub struct JsonError(String);
 /// # Errors
 /// When the text is not one JSON value, or too deep.
 pub fn parse(text: &str) -> Result<Value, JsonError> {
-    read(text, None)
+    read(text, None, &Cell::new(usize::MAX))
 }
 
-/// As [`parse`], for a text whose writer can still mend it: a name written twice in an object is an error, that names it.
+/// As [`parse`], of a stranger's text: values that would take more than so many bytes of memory are an error. With the value, the
+/// bytes that it takes.
 ///
 /// # Errors
-/// As [`parse`], and for such a name.
+/// As [`parse`], and [`JsonError::heavy`].
+pub fn parse_within(text: &str, bytes_max: usize) -> Result<(Value, usize), JsonError> {
+    let left = Cell::new(bytes_max);
+    let value = read(text, None, &left)?;
+    Ok((value, bytes_max - left.get()))
+}
+
+/// As [`parse`], for a text whose writer can still mend it: a name written twice in an object is an error, that names it; so are more
+/// values than a record may have ([`RECORD_VALUES_BYTES_MAX`]).
+///
+/// # Errors
+/// As [`parse`], for such a name, and [`JsonError::heavy`].
 pub fn parse_once(text: &str) -> Result<Value, JsonError> {
     let twice = Cell::new(None);
-    let value = read(text, Some(&twice));
+    let value = read(text, Some(&twice), &Cell::new(RECORD_VALUES_BYTES_MAX));
     match twice.take() {
         None => value,
         Some(name) => {
             let name: String = name.chars().take(NAME_CHARS_SHOWN).collect();
-            Err(JsonError(format!("the name {name:?} is written twice in one object")))
+            Err(JsonError::new(format!("the name {name:?} is written twice in one object")))
         }
     }
 }
@@ -39,11 +64,20 @@ pub fn parse_once(text: &str) -> Result<Value, JsonError> {
 /// Of a name that is written twice, so much is shown.
 const NAME_CHARS_SHOWN: usize = 64;
 
-fn read(text: &str, twice: Option<&Cell<Option<String>>>) -> Result<Value, JsonError> {
+/// What a value takes in a list, with the room that the list keeps for more.
+const ELEMENT_BYTES: usize = 2 * size_of::<Value>();
+/// What the first entry of an object takes, and each further one: trees grow by nodes of eleven.
+const FIRST_ENTRY_BYTES: usize = 12 * (size_of::<String>() + size_of::<Value>());
+const ENTRY_BYTES: usize = FIRST_ENTRY_BYTES / 6;
+/// What the allocator adds to a text, and gives it at least.
+const TEXT_BYTES: usize = 24;
+
+fn read(text: &str, twice: Option<&Cell<Option<String>>>, left: &Cell<usize>) -> Result<Value, JsonError> {
     let start = text.as_ptr() as usize;
     let within = start..start + text.len();
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Seed { within: &within, twice }.deserialize(&mut reader).map_err(|error| told(&error))?;
+    let value = Seed { within: &within, twice, left }.deserialize(&mut reader);
+    let value = value.map_err(|error| JsonError { heavy: left.get() == 0, ..told(&error) })?;
     reader.end().map_err(|error| told(&error))?;
     Ok(value)
 }
@@ -67,7 +101,7 @@ pub fn parse_object_once(text: &str) -> Result<Props, JsonError> {
 fn object(value: Value) -> Result<Props, JsonError> {
     match value {
         Value::Map(props) => Ok(props),
-        other => Err(JsonError(format!("{} where an object was expected", kind(&other)))),
+        other => Err(JsonError::new(format!("{} where an object was expected", kind(&other)))),
     }
 }
 
@@ -104,11 +138,12 @@ fn told(error: &serde_json::Error) -> JsonError {
     // serde_json's own words can quote the text when a type does not fit; the category and the place never do.
     let what = match error.classify() {
         serde_json::error::Category::Eof => "the JSON text ends too early",
+        serde_json::error::Category::Data if error.to_string().starts_with(HEAVY) => "the JSON text has too many values",
         serde_json::error::Category::Data => "the JSON value does not fit",
         _ if error.to_string().starts_with("recursion limit") => "the JSON value is too deep",
         _ => "not JSON",
     };
-    JsonError(format!("{what} (line {}, column {})", error.line(), error.column()))
+    JsonError::new(format!("{what} (line {}, column {})", error.line(), error.column()))
 }
 
 fn put(out: &mut String, value: &Value) {
@@ -174,11 +209,24 @@ fn put_text(out: &mut String, text: &str) {
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// Reads one value; `within` is where the text lies in memory. A document may hold [`NUMBER`] as an ordinary name: that one lies
-/// in the text, `serde_json`'s own does not. `twice`: a name written twice ends it, and goes there.
+/// in the text, `serde_json`'s own does not. `twice`: a name written twice ends it, and goes there. `left`: so many bytes of memory
+/// the values may still take; nothing once they took more.
 #[derive(Clone, Copy)]
 struct Seed<'a> {
     within: &'a Range<usize>,
     twice: Option<&'a Cell<Option<String>>>,
+    left: &'a Cell<usize>,
+}
+
+/// What an error says where the values take too much.
+const HEAVY: &str = "too many values";
+
+impl Seed<'_> {
+    fn weigh<E: serde::de::Error>(&self, bytes: usize) -> Result<(), E> {
+        let left = self.left.get().saturating_sub(bytes);
+        self.left.set(left);
+        if left == 0 { Err(E::custom(HEAVY)) } else { Ok(()) }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -201,21 +249,26 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::Bool(value))
     }
     // Whole numbers of 64 bits have one written form, so nothing is lost on this way.
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        self.weigh(TEXT_BYTES)?;
         Ok(Value::Number(Number::as_written(value.to_string())))
     }
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        self.weigh(TEXT_BYTES)?;
         Ok(Value::Number(Number::as_written(value.to_string())))
     }
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        self.weigh(TEXT_BYTES + text.len())?;
         Ok(Value::Text(text.to_owned()))
     }
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
+        self.weigh(TEXT_BYTES + text.len())?;
         Ok(Value::Text(text))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         while let Some(one) = seq.next_element_seed(self)? {
+            self.weigh(ELEMENT_BYTES)?;
             list.push(one);
         }
         Ok(Value::List(list))
@@ -227,12 +280,14 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 && !self.within.contains(&(name.as_ptr() as usize))
             {
                 let text: String = map.next_value()?;
+                self.weigh(TEXT_BYTES + text.len())?;
                 return match map.next_key::<IgnoredAny>()? {
                     None => Ok(Value::Number(Number::as_written(text))),
                     Some(_) => Err(A::Error::custom("a number with a second half")),
                 };
             }
             let value = map.next_value_seed(self)?;
+            self.weigh(if props.is_empty() { FIRST_ENTRY_BYTES } else { ENTRY_BYTES } + TEXT_BYTES + name.len())?;
             match (props.entry(name.into_owned()), self.twice) {
                 (Entry::Vacant(entry), _) => {
                     entry.insert(value);
@@ -303,6 +358,26 @@ mod tests {
         check(r#"{"x":[{"n":{"b":1,"\u0062":2}}]}"#, Some("b"));
         check(&format!(r#"{{"{0}":1,"{0}":2}}"#, "n".repeat(1_000)), Some(&"n".repeat(64)));
         assert_eq!(parse_object_once("[]").unwrap_err().to_string(), "a list where an object was expected");
+    }
+
+    #[test]
+    fn what_values_take_in_memory_is_bounded() {
+        let check = |text: &str, takes: Range<usize>| {
+            let (_, bytes) = parse_within(text, usize::MAX).unwrap();
+            assert!(takes.contains(&bytes), "{text} takes {bytes}");
+            assert!(parse_within(text, bytes).unwrap_err().heavy, "{text}");
+            assert!(parse_within(text, bytes + 1).is_ok(), "{text}");
+        };
+        check(r#"{"":0}"#, 500..1_000);
+        check(r#"[1,1.5,"x"]"#, 200..400);
+        check(r#"{"text":"0123456789"}"#, 500..1_000);
+        assert!(!parse_within("[", 1_000).unwrap_err().heavy);
+        // An app's record: seven characters that take six hundred bytes, again and again.
+        let many = format!("[{}0]", r#"{"":0},"#.repeat(100_000));
+        let told = parse_once(&many).unwrap_err();
+        assert!(told.heavy && told.to_string().starts_with("the JSON text has too many values"), "{told}");
+        assert!(parse_once(&format!("[{}0]", "0.12345,".repeat(50_000))).is_ok());
+        assert!(parse(&many).is_ok(), "what is ours already is read whatever it takes");
     }
 
     #[test]

@@ -25,6 +25,8 @@ const TRIES_MAX: usize = 5;
 pub struct Lock {
     file: File,
     path: PathBuf,
+    /// The folder of the store, locked too.
+    folder: Option<File>,
 }
 
 /// Why the lock was not taken.
@@ -39,6 +41,12 @@ pub enum LockError {
         pid: Option<u32>,
         /// Its version, as that process wrote.
         version: Option<String>,
+    },
+    /// A process with another lock works on a store in the same folder.
+    #[error("another mingled works on the store in {}", .folder.display())]
+    Elsewhere {
+        /// The folder, by whatever way it was reached.
+        folder: PathBuf,
     },
     /// The file cannot be used.
     #[error("cannot lock {}: {source}", .path.display())]
@@ -65,6 +73,9 @@ impl LockError {
         match self {
             Self::Held { pid: Some(pid), .. } => format!("use the one that runs, or end it with `kill {pid}`"),
             Self::Held { .. } => "use the one that runs".into(),
+            Self::Elsewhere { .. } => {
+                "it has another XDG_STATE_HOME: use that one, end it, or give this one a folder of its own by [store] path".into()
+            }
             Self::Failed { path, .. } => format!("check `ls -l {}`; it must be a plain file of yours", path.display()),
         }
     }
@@ -100,10 +111,26 @@ impl Lock {
             // Somebody may have removed the file by hand before it was locked: then the name leads elsewhere.
             if same_file(&file, path).map_err(failed)? {
                 write_holder(&mut file).map_err(failed)?;
-                return Ok(Self { file, path: path.to_owned() });
+                return Ok(Self { file, path: path.to_owned(), folder: None });
             }
         }
         Err(failed(io::Error::other("the file is being replaced again and again")))
+    }
+
+    /// The same, and the folder of the store with it: a daemon with another state directory has another lock file, and a link or a
+    /// mount another path; the folder is one. It is locked itself, so nothing is left behind in it.
+    ///
+    /// # Errors
+    /// When another process holds it, or it cannot be opened.
+    pub fn with_folder(mut self, folder: &Path) -> Result<Self, LockError> {
+        let failed = |source| LockError::Failed { path: folder.to_owned(), source };
+        let opened = OpenOptions::new().read(true).custom_flags(no_follow()).open(folder).map_err(failed)?;
+        if let Err(error) = fs2::FileExt::try_lock_exclusive(&opened) {
+            let elsewhere = error.raw_os_error() == fs2::lock_contended_error().raw_os_error();
+            return Err(if elsewhere { LockError::Elsewhere { folder: folder.to_owned() } } else { failed(error) });
+        }
+        self.folder = Some(opened);
+        Ok(self)
     }
 
     /// Whether the name still leads to the file that is locked. False: somebody removed it, and a second daemon could start.
@@ -264,6 +291,21 @@ mod tests {
         std::os::unix::fs::symlink(&victim, &path).expect("link");
         assert!(matches!(Lock::take(&path), Err(LockError::Failed { .. })));
         assert_eq!(std::fs::read_to_string(&victim).expect("there"), "precious");
+    }
+
+    #[test]
+    fn a_folder_is_one_by_whatever_lock_and_path() {
+        let (room, path) = room();
+        let folder = room.path().join("data");
+        std::fs::create_dir(&folder).expect("made");
+        let first = Lock::take(&path).and_then(|lock| lock.with_folder(&folder)).expect("free");
+        let other = |folder: &Path| Lock::take(&room.path().join("other.lock")).and_then(|lock| lock.with_folder(folder));
+        let error = other(&folder).expect_err("held");
+        assert!(matches!(error, LockError::Elsewhere { .. }) && error.hint().contains("XDG_STATE_HOME"), "{error}");
+        assert!(other(&room.path().join("data/../data")).is_err(), "another path, the same folder");
+        assert!(other(room.path()).is_ok(), "another folder");
+        drop(first);
+        assert!(other(&folder).is_ok());
     }
 
     #[test]

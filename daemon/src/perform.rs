@@ -3,6 +3,7 @@
 //! The simulation calls [`perform`] with a store in memory and fake remotes: nothing here is done a second time for tests.
 
 use std::{
+    collections::VecDeque,
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
@@ -50,6 +51,8 @@ pub struct Site {
     pace: Arc<Pace>,
     /// Received, and not yet in the history row.
     bytes: AtomicU64,
+    /// Of each page that was listed, the rows that are not applied yet; the oldest first.
+    pages: Mutex<VecDeque<usize>>,
 }
 
 #[derive(Default, Clone)]
@@ -64,7 +67,7 @@ impl Site {
     #[must_use]
     pub fn new(store: Store, spec: Arc<SyncSpec>, order: Order, opener: Arc<dyn Opener>, pace: Arc<Pace>) -> Self {
         let (hurry, found) = (CancellationToken::new(), Mutex::default());
-        Self { store, spec, order, opener, hurry, found, pace, bytes: AtomicU64::new(0) }
+        Self { store, spec, order, opener, hurry, found, pace, bytes: AtomicU64::new(0), pages: Mutex::default() }
     }
 
     /// Ends what is under way at the remote. The effect's own event tells how far it came.
@@ -74,6 +77,21 @@ impl Site {
 
     fn found(&self) -> FoundSoFar {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// So many rows were listed (none: of no page), or applied.
+    fn rows(&self, listed: Option<usize>, applied: usize) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.extend(listed);
+        if let Some(first) = pages.front_mut() {
+            *first = first.saturating_sub(applied);
+        }
+        while pages.front() == Some(&0) {
+            pages.pop_front();
+            if let Some(remote) = self.found().remote {
+                remote.page_is_applied();
+            }
+        }
     }
 
     fn note(&self, change: impl FnOnce(&mut FoundSoFar)) {
@@ -156,6 +174,7 @@ async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
             let listed = until_hurried(site, remote.list(&from, page.as_deref(), rows)).await;
             if let Some(Ok(page)) = &listed {
                 site.bytes.fetch_add(page.bytes, Ordering::Relaxed);
+                site.rows(Some(page.rows.len()), 0);
             }
             Event::Page(listed.unwrap_or_else(|| Err(stopped())))
         }
@@ -270,8 +289,10 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             Event::Negotiated(Box::new(terms))
         }
         Effect::Compare { rows } => {
-            let ground = ground()?;
-            Event::Compared(store.write(background, now, move |tx| sync::compare(tx.conn(), &ground, &rows)).await?)
+            let (ground, count) = (ground()?, rows.len());
+            let compared = store.write(background, now, move |tx| sync::compare(tx.conn(), &ground, &rows)).await?;
+            site.rows(None, count);
+            Event::Compared(compared)
         }
         Effect::Apply { rows, asked, pass, at, resume, deletes_left } => {
             let (ground, run, pace) = (ground()?, site.order.run.clone(), Arc::clone(&site.pace));
@@ -293,6 +314,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
                 tokio::task::yield_now().await;
             }
             let bytes = site.bytes.swap(0, Ordering::Relaxed);
+            let count = rows.len();
             let write = store.write(background, now, move |tx| {
                 let batch = sync::Batch { asked, pass, at: at.as_deref(), resume: resume.as_deref(), deletes_left };
                 let applied = sync::apply(tx, &ground, rows, &batch, pace())?;
@@ -300,7 +322,10 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
                 sync::count(tx, &run, &Counts { down, conflicts, rejected, bytes, ..Counts::default() })?;
                 Ok(applied)
             });
-            Event::Applied(write.await?)
+            let applied = write.await?;
+            // What was asked for by id is of no page.
+            site.rows(None, if asked { 0 } else { count - applied.left.len() });
+            Event::Applied(applied)
         }
         Effect::Complete { watermark, began } => {
             let (ground, run) = (ground()?, site.order.run.clone());

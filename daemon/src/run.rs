@@ -18,6 +18,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
 use self::reloading::Reloads;
 use crate::{
@@ -169,9 +170,14 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     tracing::info!(socket = %started.paths.socket.display(), store = %started.store_file.display(), syncs = office.syncs.len(), "started");
     notify::ready();
     notify::status(&format!("{} syncs", office.syncs.len()));
-    let told = inbox.clone();
+    let (told, insisted) = (inbox.clone(), CancellationToken::new());
+    let insists = insisted.clone();
     let signalled = tokio::spawn(async move {
         while let Some(signal) = signals.recv().await {
+            if signal == Signal::StopNow {
+                // Beside the letter: once the loop has ended, nobody reads letters any more.
+                insists.cancel();
+            }
             let letter = match signal {
                 Signal::Dump => Letter::Dump,
                 Signal::Reload => Letter::Reload(None),
@@ -188,13 +194,13 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     notify::stopping();
     server.stop_accepting();
     status.iter().for_each(Server::stop_accepting);
-    office.leave().await;
+    office.leave(&insisted).await;
     let close_status = async {
         if let Some(status) = status {
-            status.close().await;
+            status.close(&insisted).await;
         }
     };
-    tokio::join!(server.close(), close_status);
+    tokio::join!(server.close(&insisted), close_status);
     for task in [listening, ringing, signalled, keeping] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
@@ -330,13 +336,15 @@ impl Office {
         }
     }
 
-    /// Waits for what is still under way: each task ends by itself, at its next transaction's end at the latest.
-    async fn leave(&mut self) {
+    /// Waits for what is still under way: each task ends by itself, at its next transaction's end at the latest. Not where somebody
+    /// insists: what was sent stays in doubt, and is looked up.
+    async fn leave(&mut self, insisted: &CancellationToken) {
         for site in self.sites.values() {
             site.hurry();
         }
         let deadline = Duration::from_millis(limits::CLOSING_MS_MAX);
-        if tokio::time::timeout(deadline, async { while self.tasks.join_next().await.is_some() {} }).await.is_err() {
+        let ended = tokio::time::timeout(deadline, async { while self.tasks.join_next().await.is_some() {} });
+        if !matches!(insisted.run_until_cancelled(ended).await, Some(Ok(()))) {
             tracing::warn!("parts of runs took too long to end, and are dropped");
         }
         self.board.send_replace(Arc::new(self.engine.copy()));

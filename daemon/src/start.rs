@@ -57,7 +57,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Place(_) | Self::Config(_) | Self::Handed(_) => EXIT_CONFIG,
-            Self::Lock(LockError::Held { .. }) => EXIT_LOCKED,
+            Self::Lock(LockError::Held { .. } | LockError::Elsewhere { .. }) => EXIT_LOCKED,
             Self::Lock(LockError::Failed { .. }) => 1,
         }
     }
@@ -88,7 +88,8 @@ pub fn start(env: &Environment, known: &dyn Known) -> Result<Started, StartError
         None => paths.store_file(),
     };
     prepare(&paths, &store_file)?;
-    let lock = Lock::take(&paths.lock_file())?;
+    let data = store_file.parent().unwrap_or(&paths.data);
+    let lock = Lock::take(&paths.lock_file())?.with_folder(data)?;
     paths::check_file(&store_file)?;
     let inherited = notify::inherited_sockets(env).map_err(StartError::Handed)?;
     Ok(Started { paths, store_file, config, inherited, lock })

@@ -51,6 +51,12 @@ impl Frames {
         &mut self.buffer
     }
 
+    /// Bytes that the buffer holds in memory, used or not.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// The next whole line, without its end; None until more is pushed. Blank lines are passed over: they ask nothing.
     ///
     /// # Errors

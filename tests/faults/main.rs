@@ -3,7 +3,15 @@
 //!
 //! `rows/*.toml` lists every fault that we know of, with the tests that put it in, or why none does.
 
+mod apps;
+mod cage;
 mod chaos;
+mod clocks;
 mod disk;
+mod memory;
 mod net;
+mod process;
+mod races;
 mod rows;
+mod stops;
+mod strangers;

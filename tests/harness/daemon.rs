@@ -4,6 +4,7 @@
 mod programs;
 
 use std::{
+    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -25,6 +26,7 @@ use crate::{
 pub struct Home {
     dir: tempfile::TempDir,
     more: Vec<(String, String)>,
+    under: Vec<String>,
 }
 
 impl Home {
@@ -44,7 +46,7 @@ impl Home {
     #[must_use]
     pub fn new_in(folder: &Path, config: Option<&str>) -> Self {
         let dir = tempfile::Builder::new().prefix("mgl").rand_bytes(6).tempdir_in(folder).expect("a home for a daemon");
-        let home = Self { dir, more: Vec::new() };
+        let home = Self { dir, more: Vec::new(), under: Vec::new() };
         for name in ["r", "c/mingle", "d", "s", "h"] {
             DirBuilder::new().recursive(true).mode(0o700).create(home.dir.path().join(name)).expect("a folder of a home");
         }
@@ -75,6 +77,11 @@ impl Home {
     /// Sets a variable of the environment for all programs started from now on.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.more.push((name.to_owned(), value.into()));
+    }
+
+    /// Starts daemons from now on by this program, which is given the daemon's own words last: to put them into a cage.
+    pub fn set_under(&mut self, words: &[&str]) {
+        self.under = words.iter().map(|word| (*word).to_owned()).collect();
     }
 
     /// The whole of it.
@@ -146,7 +153,11 @@ impl Home {
     /// The daemon as a command in this home. It is killed when this process goes away.
     #[must_use]
     pub fn mingled(&self) -> Command {
-        let mut command = servers::tied(&Command::new(mingled()));
+        let mut plain = Command::new(self.under.first().map_or(mingled().as_os_str(), OsStr::new));
+        if !self.under.is_empty() {
+            plain.args(&self.under[1..]).arg(mingled());
+        }
+        let mut command = servers::tied(&plain);
         command.env_clear().envs(self.environment()).current_dir(self.dir.path());
         command
     }
@@ -369,6 +380,12 @@ impl Daemon {
         rustix::process::kill_process(pid, signal).expect("a signal to our own child");
     }
 
+    /// Whether it has not ended yet.
+    #[must_use]
+    pub fn is_there(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
     /// `kill -9`, and its end.
     ///
     /// # Panics
@@ -406,8 +423,30 @@ impl Daemon {
     /// When the system does not tell.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
+        self.bytes_of("VmRSS:")
+    }
+
+    /// Bytes that it has held in memory at most since it started.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    #[must_use]
+    pub fn resident_bytes_most(&self) -> u64 {
+        self.bytes_of("VmHWM:")
+    }
+
+    /// Bytes of files that it has in memory now: the text of the program itself, in the main.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    #[must_use]
+    pub fn resident_file_bytes(&self) -> u64 {
+        self.bytes_of("RssFile:")
+    }
+
+    fn bytes_of(&self, what: &str) -> u64 {
         let status = fs::read_to_string(Path::new("/proc").join(self.pid().to_string()).join("status")).expect("its status");
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        let kib = status.lines().find_map(|line| line.strip_prefix(what)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kib.expect("how much it holds") * 1024
     }
 }

@@ -124,6 +124,7 @@ pub const MAY_BREAK_BANS: &[(&str, &str)] = &[
     ("daemon/src/run.rs", "what holds no work any more is dropped at the end"),
     ("daemon/src/store/open.rs", "a damaged disk gets a moment before the second look"),
     ("daemon/src/remotes/http.rs", "it measures how fast bytes come"),
+    ("daemon/src/remotes/larder.rs", "it measures how long an answer holds its place"),
     ("daemon/src/clock/", "it reads the clock"),
     ("daemon/src/alarm.rs", "it sleeps"),
     ("daemon/src/alarm/", "it sleeps"),

@@ -118,9 +118,26 @@ pub const SLOW_STRETCH: Duration = Duration::from_secs(60);
 /// See [`SLOW_STRETCH`].
 pub const SLOW_BYTES_MIN: u64 = 1024;
 
-/// An answer larger than this, after decompression, is nonsense: pages are asked for by the thousand rows, and a small compressed
-/// text can hide one that does not fit in memory.
-pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// An answer larger than this, after decompression, is not read to its end: a small compressed text can hide one that does not fit
+/// in memory. Where it is a page, fewer rows are asked for.
+pub const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// An answer that grows past this waits until no other one is as large: one large text at a time is in memory.
+pub const BODY_BYTES_SMALL: usize = 256 << 10;
+
+/// A large answer that takes longer than this while another waits for its place is given up as too large: in smaller pages it needs
+/// no place, and whoever is slow must not hold others up.
+pub const LARGE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// What the values of one answer may take in memory, in bytes: seven characters of JSON can become six hundred bytes. More is as an
+/// answer that is too large.
+pub const ANSWER_VALUES_BYTES_MAX: usize = 12 << 20;
+
+/// What the values of all pages that are not applied yet may take together. Past it, the next one is read once another is applied.
+pub const PAGES_VALUES_BYTES_MAX: usize = 24 << 20;
+
+/// What the values of one record may take in memory while it is met, in bytes: some hundred thousand values. More is `too_large`.
+pub const RECORD_VALUES_BYTES_MAX: usize = 8 << 20;
 
 /// Of an answer that refuses, this much is read; what is longer counts as having no body.
 pub const REFUSAL_BYTES_MAX: usize = 1024 * 1024;

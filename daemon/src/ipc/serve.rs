@@ -24,7 +24,7 @@ use futures_util::{
 use interprocess::local_socket::tokio::Stream;
 use mingle_core::limits::{REPLIES_WAITING_BYTES_MAX, SUBSCRIPTION_AHEAD_BYTES_MAX};
 use mingle_proto::{
-    Error, Frames, Id, Name, Request, TooLarge,
+    Error, Frames, Id, Name, Request, Right, TooLarge, call,
     limits::{CALLS_IN_FLIGHT_MAX, REQUEST_BYTES_MAX},
     message,
 };
@@ -47,6 +47,8 @@ use super::{
 
 /// Room for one read: many pipelined calls, and little enough for hundreds of connections.
 const READ_BYTES: usize = 8 << 10;
+/// Whoever asks for much while memory is short may ask again so soon.
+const BUSY_RETRY_MS: u64 = 200;
 /// How often a connection that waits for the budget looks again.
 const PRESSURE_CHECK: Duration = Duration::from_millis(100);
 /// How often a connection that is not read from is asked whether its other end is still there.
@@ -103,12 +105,18 @@ pub(super) struct Desk {
     share: Share,
     running: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
     in_flight: HashMap<Id<'static>, Held>,
+    /// What the lines of the calls in flight have together.
+    in_flight_bytes: usize,
+    /// It was told `busy`: while memory is short it waits a moment with its next call, for what it asks costs others their turn.
+    rests: bool,
 }
 
 /// A call in flight.
 struct Held {
     abort: AbortHandle,
     cancellable: bool,
+    /// How long its line was: what it holds until it is answered.
+    bytes: usize,
 }
 
 struct Ended {
@@ -130,12 +138,21 @@ impl Desk {
             share,
             running: FuturesUnordered::new(),
             in_flight: HashMap::new(),
+            in_flight_bytes: 0,
+            rests: false,
         }
     }
 
-    /// Whether another call may be taken.
-    fn has_room(&self) -> bool {
-        self.in_flight.len() < CALLS_IN_FLIGHT_MAX && self.out.len() < REPLIES_WAITING_BYTES_MAX && !self.shared.budget.pressed()
+    /// Whether another call may be taken, with so much room for lines. Where memory is short, only by who holds no share of it.
+    fn has_room(&self, input: usize) -> bool {
+        self.in_flight.len() < CALLS_IN_FLIGHT_MAX
+            && self.out.len() < REPLIES_WAITING_BYTES_MAX
+            && (!self.shared.budget.pressed() || self.is_small(input) && !self.rests)
+    }
+
+    /// Whether it holds no more than an idle connection may keep.
+    fn is_small(&self, input: usize) -> bool {
+        input + self.in_flight_bytes <= KEPT_BYTES_MAX && self.out.capacity() <= KEPT_BYTES_MAX
     }
 
     /// Takes one line: answers it, or holds it.
@@ -149,16 +166,27 @@ impl Desk {
             let error = Error::new(Name::Invalid, format!("a call with the id {} is in flight", request.id.text()));
             return self.refuse(None, &error.hint("give every call an id of its own"));
         }
+        let written = self.out.len();
         match handle::serve(self, &request) {
+            Ok(Served::Answered)
+                if self.out.len() - written > KEPT_BYTES_MAX && self.shared.budget.pressed() && reads(&request) =>
+            {
+                self.out.truncate(written);
+                self.out.shrink_to(KEPT_BYTES_MAX);
+                let error = Error::new(Name::Busy, "the answer is long, and other connections hold the memory for it");
+                self.refuse(Some(&request.id), &error.hint("ask again, or for less").retry_after_ms(BUSY_RETRY_MS));
+                self.rests = true;
+            }
             Ok(Served::Answered) => {}
-            Ok(Served::Later { work, cancellable }) => self.hold(request.id.into_owned(), work, cancellable),
+            Ok(Served::Later { work, cancellable }) => self.hold(request.id.into_owned(), work, cancellable, line.len()),
             Err(error) => self.refuse(Some(&request.id), &error),
         }
     }
 
-    fn hold(&mut self, id: Id<'static>, work: Work, cancellable: bool) {
+    fn hold(&mut self, id: Id<'static>, work: Work, cancellable: bool, bytes: usize) {
         let (abort, registration) = AbortHandle::new_pair();
-        self.in_flight.insert(id.clone(), Held { abort, cancellable });
+        self.in_flight_bytes += bytes;
+        self.in_flight.insert(id.clone(), Held { abort, cancellable, bytes });
         let work = Abortable::new(work, registration);
         self.running.push(Box::pin(async move { Ended { id, result: work.await.ok() } }));
     }
@@ -183,10 +211,9 @@ impl Desk {
     }
 
     fn end(&mut self, ended: Ended) {
-        if self.in_flight.remove(&ended.id).is_none() {
-            // It has its answer: the connection closes and waits no longer.
-            return;
-        }
+        // Gone: it has its answer, for the connection closes and waits no longer.
+        let Some(held) = self.in_flight.remove(&ended.id) else { return };
+        self.in_flight_bytes -= held.bytes;
         match ended.result {
             Some(Ok(result)) => {
                 let written = message::answer(&mut self.out, &ended.id, &Stored(&result));
@@ -216,6 +243,7 @@ impl Desk {
         let waiting: Vec<_> = self.in_flight.iter().filter(|(_, held)| held.cancellable).map(|(id, _)| id.clone()).collect();
         for id in waiting {
             if let Some(held) = self.in_flight.remove(&id) {
+                self.in_flight_bytes -= held.bytes;
                 held.abort.abort();
                 let error = Error::new(Name::Busy, "mingled ends");
                 self.refuse(Some(&id), &error.hint("the work goes on when mingled is back: connect and ask again"));
@@ -253,7 +281,7 @@ impl Desk {
     /// Takes whole lines as long as there is room; whether none was left.
     fn take_lines(&mut self, frames: &mut Frames, input: &mut Input) -> bool {
         while *input == Input::Open || *input == Input::Ended {
-            if !self.has_room() {
+            if !self.has_room(frames.held()) {
                 return false;
             }
             match frames.next() {
@@ -353,7 +381,7 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
             }
         }
         if !blocked {
-            if !desk.out.is_empty() || !all_taken && desk.has_room() || desk.has_to_tell() {
+            if !desk.out.is_empty() || !all_taken && desk.has_room(frames.held()) || desk.has_to_tell() {
                 tokio::task::coop::consume_budget().await;
                 continue;
             }
@@ -362,12 +390,14 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
             }
         }
 
-        let reads = input == Input::Open && all_taken && desk.has_room() && !closing;
         let space = frames.space();
+        // Where memory is short, a line that an idle connection would not keep waits.
+        let more = if shared.budget.pressed() { READ_BYTES } else { 0 };
+        let reads = input == Input::Open && all_taken && desk.has_room(space.len() + more) && !closing;
         if reads {
             make_room(space);
         }
-        desk.share.note(space.capacity(), desk.out.capacity());
+        desk.share.note(space.capacity() + desk.in_flight_bytes, desk.out.capacity());
         tokio::select! {
             got = read.read_buf(space), if reads => match got {
                 Ok(0) if is_gone(&write) => return,
@@ -398,6 +428,7 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
             }
             // Who is not read from cannot say goodbye; and the budget does not say when it is free again.
             () = sleep(if shared.budget.pressed() { PRESSURE_CHECK } else { GONE_CHECK }), if !reads => {
+                desk.rests = false;
                 if shared.budget.pressed() && desk.share.older_than(shared.holds_long) {
                     tracing::warn!(app = desk.caller.name(), "a connection that holds much memory for long is closed");
                     return;
@@ -424,6 +455,11 @@ impl Input {
             Self::Lost => true,
         }
     }
+}
+
+/// Whether a call only reads records: what it brought can be asked for again.
+fn reads(request: &Request<'_>) -> bool {
+    call::method(&request.method).is_some_and(|method| method.right == Right::Read)
 }
 
 /// Whether the other end is closed for both directions, as far as is known: one that only says no more still wants its answers.

@@ -86,8 +86,8 @@ impl Server {
         Self::with(socket, door, settings, self.connections.clone())
     }
 
-    fn with(socket: Socket, door: Arc<dyn Door>, settings: Settings, connections: Arc<Connections>) -> Self {
-        descriptors(settings.connections_max);
+    fn with(socket: Socket, door: Arc<dyn Door>, mut settings: Settings, connections: Arc<Connections>) -> Self {
+        settings.connections_max = descriptors(&settings);
         let (accepting, closing, cut) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let (tasks, budget) = (TaskTracker::new(), Budget::new(settings.buffers_bytes_max));
         let shared = Arc::new(Shared {
@@ -116,15 +116,16 @@ impl Server {
     }
 
     /// Ends it: last news go out, calls that only wait are told to ask again, and what is written is sent, within the time that
-    /// the settings give; then what is left is cut off.
-    pub async fn close(mut self) {
+    /// the settings give, or until somebody insists; then what is left is cut off.
+    pub async fn close(mut self, insisted: &CancellationToken) {
         self.accepting.cancel();
         if let Err(error) = (&mut self.listener).await {
             tracing::error!(%error, "the socket's task ended badly");
         }
         self.closing.cancel();
         self.tasks.close();
-        if tokio::time::timeout(self.closing_for, self.tasks.wait()).await.is_err() {
+        let gone = tokio::time::timeout(self.closing_for, self.tasks.wait());
+        if !matches!(insisted.run_until_cancelled(gone).await, Some(Ok(()))) {
             tracing::info!(connections = self.tasks.len(), "connections that took too long to close are cut off");
             self.cut.cancel();
             self.tasks.wait().await;
@@ -138,19 +139,34 @@ impl Drop for Server {
     }
 }
 
-/// A connection is a descriptor, and the usual limit is just as many as we let in: takes what the system grants beyond it.
-fn descriptors(connections: usize) {
+/// A connection is a descriptor, and the usual limit is just as many as we let in: takes what the system grants beyond it. Returns how
+/// many connections may come: where little is granted, a share, so that the store, remotes and the other socket have theirs.
+fn descriptors(settings: &Settings) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = connections as u64 + DESCRIPTORS_BESIDE;
+    let wanted = settings.connections_max as u64 + DESCRIPTORS_BESIDE;
     let enough = |is: Option<u64>| is.is_none_or(|is| is >= wanted);
     if enough(limit.current) {
-        return;
+        return settings.connections_max;
     }
+    let before = limit.current;
     limit.current = if enough(limit.maximum) { Some(wanted) } else { limit.maximum };
-    match setrlimit(Resource::Nofile, limit) {
-        Ok(()) if enough(limit.current) => {}
-        _ => tracing::warn!(wanted, granted = ?limit.current, "few descriptors: connections may have to wait to be let in"),
+    if setrlimit(Resource::Nofile, limit).is_err() {
+        limit.current = before;
     }
+    match limit.current {
+        Some(granted) if !enough(limit.current) => {
+            let max = share(granted, settings);
+            tracing::warn!(wanted, granted, connections = max, purpose = ?settings.purpose, "few descriptors: fewer connections are let in");
+            max
+        }
+        _ => settings.connections_max,
+    }
+}
+
+/// How many of so few descriptors a socket's connections may have.
+fn share(granted: u64, settings: &Settings) -> usize {
+    let share = if settings.purpose == Purpose::Status { granted / 16 } else { granted / 3 };
+    usize::try_from(share).unwrap_or(usize::MAX).clamp(1, settings.connections_max)
 }
 
 async fn listen(mut socket: Socket, shared: Arc<Shared>, settings: Settings, accepting: CancellationToken, tasks: TaskTracker) {
@@ -197,5 +213,18 @@ fn look_after(socket: &mut Socket) {
             *socket = anew;
         }
         Err(error) => tracing::error!(%error, hint = error.hint(), "the socket's file is gone and cannot be made anew"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_few_descriptors_each_has_a_share() {
+        let share = |granted, purpose| share(granted, &Settings::of(purpose));
+        assert_eq!((share(64, Purpose::Apps), share(64, Purpose::Status)), (21, 4));
+        assert_eq!((share(1_024, Purpose::Apps), share(1_024, Purpose::Status)), (341, 64));
+        assert_eq!((share(1, Purpose::Apps), share(1 << 40, Purpose::Apps)), (1, CONNECTIONS_MAX));
     }
 }

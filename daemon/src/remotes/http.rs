@@ -18,7 +18,11 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
-use super::{Problem, kept::Kept};
+use super::{
+    Problem,
+    kept::Kept,
+    larder::{Larder, Large},
+};
 
 /// How long we wait for a remote; what tests shorten.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +58,8 @@ pub struct Client {
     patience: Patience,
     /// Answers kept for whoever asks the same again.
     pub kept: Arc<Kept>,
+    /// Where answers lie until they are applied.
+    pub larder: Arc<Larder>,
 }
 
 /// Made when it is first used: reading the system's certificates takes longer than all the rest of a start.
@@ -83,6 +89,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// Where it came from in the end: redirects change it.
     pub url: Url,
+    /// Its place, where the body is large.
+    pub large: Option<Arc<Large>>,
 }
 
 /// Why there is no answer.
@@ -100,7 +108,7 @@ impl Client {
     /// # Errors
     /// None at present: TLS is set up with the first request.
     pub fn new(patience: Patience) -> Result<Self, Problem> {
-        Ok(Self { near: Arc::default(), far: Arc::default(), patience, kept: Arc::default() })
+        Ok(Self { near: Arc::default(), far: Arc::default(), patience, kept: Arc::default(), larder: Arc::default() })
     }
 
     /// The client for this address, made now where it was not needed before.
@@ -160,16 +168,17 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes_max = if status.is_success() { self.patience.bytes } else { limits::REFUSAL_BYTES_MAX };
         match self.read(response, bytes_max, &url).await {
-            Ok(body) => Ok(Reply { status, headers, body, url }),
+            Ok((body, large)) => Ok(Reply { status, headers, body, url, large: large.map(Arc::new) }),
             // The status alone says what to do.
-            Err(_) if !status.is_success() => Ok(Reply { status, headers, body: Vec::new(), url }),
+            Err(_) if !status.is_success() => Ok(Reply { status, headers, body: Vec::new(), url, large: None }),
             Err(lost) => Err(lost),
         }
     }
 
     #[expect(clippy::disallowed_methods, reason = "how fast bytes come is measured here, and nothing is decided by the hour")]
-    async fn read(&self, response: reqwest::Response, bytes_max: usize, url: &Url) -> Result<Vec<u8>, Lost> {
+    async fn read(&self, response: reqwest::Response, bytes_max: usize, url: &Url) -> Result<(Vec<u8>, Option<Large>), Lost> {
         let mut body = Vec::new();
+        let mut large = None::<Large>;
         let mut stream = response.bytes_stream();
         let mut stretch = (tokio::time::Instant::now(), 0);
         while let Some(piece) = stream.next().await {
@@ -177,6 +186,21 @@ impl Client {
             if body.len() + piece.len() > bytes_max {
                 let what = format!("{} answers with more than {bytes_max} bytes", place(url));
                 return Err(Lost { error: RemoteError::new(Failure::TooLarge, what), sent: true });
+            }
+            if body.len() + piece.len() > limits::BODY_BYTES_SMALL && large.is_none() {
+                large = tokio::time::timeout(self.patience.silence, self.larder.large()).await.unwrap_or_default();
+                if large.is_none() {
+                    let what = format!("{} answers at length, while other long answers take the memory", place(url));
+                    return Err(Lost { error: RemoteError::new(Failure::Broken, what), sent: true });
+                }
+            }
+            if large.as_ref().is_some_and(Large::is_due) {
+                let what = format!("{} answers with much, and slowly, while others wait", place(url));
+                return Err(Lost { error: RemoteError::new(Failure::TooLarge, what), sent: true });
+            }
+            // Grown by doubling it would hold twice as much for a moment.
+            if body.capacity() - body.len() < piece.len() {
+                body.reserve_exact(piece.len().max(body.len() / 2).min(bytes_max - body.len()));
             }
             body.extend_from_slice(&piece);
             stretch.1 += piece.len() as u64;
@@ -188,7 +212,7 @@ impl Client {
                 stretch = (tokio::time::Instant::now(), 0);
             }
         }
-        Ok(body)
+        Ok((body, large))
     }
 }
 
@@ -424,7 +448,7 @@ mod tests {
                 }
             }
             let url = Url::parse("http://localhost/").unwrap();
-            let reply = Reply { status: StatusCode::SERVICE_UNAVAILABLE, headers, body: Vec::new(), url };
+            let reply = Reply { status: StatusCode::SERVICE_UNAVAILABLE, headers, body: Vec::new(), url, large: None };
             let seconds = reply.not_before(now).map(|then| then.since(now).as_secs());
             assert_eq!(seconds, expect, "{after:?} at {date:?}");
         };

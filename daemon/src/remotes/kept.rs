@@ -93,7 +93,7 @@ mod tests {
         let text = |value: &str| HeaderValue::from_str(value).unwrap();
         let headers = [(header::ETAG, text(etag)), (header::DATE, text(date))].into_iter().collect();
         let url = "http://localhost/".parse().unwrap();
-        Reply { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into(), url }
+        Reply { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into(), url, large: None }
     }
 
     #[test]

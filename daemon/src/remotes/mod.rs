@@ -5,6 +5,7 @@
 
 pub mod http;
 pub mod kept;
+pub mod larder;
 pub mod rest;
 pub mod secret;
 pub mod settings;
@@ -38,6 +39,9 @@ pub trait Remote: Send + Sync {
     /// # Errors
     /// When the page did not come whole and well typed; nothing of it may be used then.
     fn list<'a>(&'a self, from: &'a From, page: Option<&'a str>, rows: usize) -> Pending<'a, Result<Page, RemoteError>>;
+
+    /// The rows of the page that was listed first of those not applied yet are: what they took in memory is free again.
+    fn page_is_applied(&self) {}
 
     /// One record by its id.
     ///

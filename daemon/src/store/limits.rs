@@ -36,8 +36,9 @@ pub const CHECKPOINT_PAGES: u32 = 4_000;
 /// A log that grew past this in a burst is cut back to it, in bytes.
 pub const LOG_BYTES_KEPT: i64 = 64 << 20;
 
-/// The writer's page cache, in KiB: random ids touch that much of the indexes of a few hundred thousand records.
-pub const WRITER_CACHE_KIB: i64 = 32 << 10;
+/// The writer's page cache, in KiB: the inner pages of the indexes of a few hundred thousand records, and what a batch touches. The
+/// system keeps the rest, outside of what the daemon may hold.
+pub const WRITER_CACHE_KIB: i64 = 16 << 10;
 
 /// How long SQLite waits for a lock that another process holds (a reader of the published views that recovers the log).
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);

@@ -138,7 +138,10 @@ fn object(what: &str, text: &str) -> Result<Props, Refusal> {
             limits::RECORD_BYTES_MAX
         )));
     }
-    json::parse_object_once(text).map_err(|error| Refusal::Invalid(format!("{what} is no record: {error}"), None))
+    json::parse_object_once(text).map_err(|error| match error.heavy {
+        true => Refusal::TooLarge(format!("{what} does not fit: {error}")),
+        false => Refusal::Invalid(format!("{what} is no record: {error}"), None),
+    })
 }
 
 /// Over the canonical form of the whole request; lengths keep the parts apart.

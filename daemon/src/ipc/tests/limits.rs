@@ -8,6 +8,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{App, DEADLINE, House, until};
 
@@ -191,7 +192,7 @@ async fn the_server_ends_in_order() {
         },
     });
     let server = house.server.take().unwrap();
-    let closing = tokio::spawn(server.close());
+    let closing = tokio::spawn(async move { server.close(&CancellationToken::new()).await });
     let mut seen = Vec::new();
     while let Some(line) = app.line().await {
         if line["id"] == wait {
@@ -220,7 +221,53 @@ async fn the_server_does_not_wait_for_ever_for_an_app_that_does_not_read() {
     for _ in 0..20 {
         app.ask("get", r#"{"collection":"issues","id":"1"}"#).await;
     }
-    timeout(DEADLINE, house.server.take().unwrap().close()).await.unwrap();
+    timeout(DEADLINE, house.server.take().unwrap().close(&CancellationToken::new())).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_server_waits_for_nobody_where_somebody_insists() {
+    let mut house = House::with(|settings| settings.closing = Duration::from_secs(3_600));
+    house.model.put("issues", "1", Some(&format!("{{\"x\":\"{}\"}}", "x".repeat(900_000))));
+    let mut app = house.connect().await;
+    for _ in 0..20 {
+        app.ask("get", r#"{"collection":"issues","id":"1"}"#).await;
+    }
+    until("an answer to wait for its reader", || house.server.as_ref().unwrap().held_bytes() > 0).await;
+    let insisted = CancellationToken::new();
+    let mut closing = Box::pin(house.server.take().unwrap().close(&insisted));
+    assert!(timeout(Duration::from_millis(50), &mut closing).await.is_err(), "one wish waits");
+    insisted.cancel();
+    timeout(DEADLINE, closing).await.unwrap();
+}
+
+/// While others hold all the memory there is, a small call is answered, and a long answer has to wait.
+#[tokio::test]
+async fn small_calls_are_answered_while_memory_is_short() {
+    let house = House::with(|settings| {
+        settings.buffers_bytes_max = 1 << 20;
+        settings.holds_long = Duration::from_secs(3_600);
+    });
+    house.model.put("issues", "long", Some(&format!("{{\"x\":\"{}\"}}", "x".repeat(500_000))));
+    house.model.put("issues", "short", Some(r#"{"x":1}"#));
+    let mut hostile = Vec::new();
+    for _ in 0..12 {
+        let mut app = house.connect().await;
+        for _ in 0..8 {
+            app.ask("get", r#"{"collection":"issues","id":"long"}"#).await;
+        }
+        hostile.push(app);
+    }
+    until("the memory to be short", || house.server.as_ref().unwrap().held_bytes() >= 1 << 20).await;
+    let mut app = house.app("honest").await;
+    assert_eq!(app.call("get", r#"{"collection":"issues","id":"short"}"#).await["result"]["data"], json!({ "x": 1 }));
+    let answer = app.call("get", r#"{"collection":"issues","id":"long"}"#).await;
+    assert_eq!(answer["error"]["data"]["name"], "busy", "{answer}");
+    assert_eq!(answer["error"]["data"]["retryable"], true);
+    assert!(app.call("put", r#"{"collection":"issues","data":{}}"#).await["result"]["token"].is_string());
+    drop(hostile);
+    until("the memory to be free", || house.server.as_ref().unwrap().held_bytes() == 0).await;
+    let answer = app.call("get", r#"{"collection":"issues","id":"long"}"#).await;
+    assert!(answer["result"]["data"]["x"].is_string(), "{answer}");
 }
 
 #[tokio::test]

@@ -13,9 +13,14 @@ mod send;
 mod template;
 mod walk;
 
-use std::{path::Path, sync::OnceLock};
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use mingle_core::{
+    limits::ANSWER_VALUES_BYTES_MAX,
     record::Value,
     replica::{Abilities, Action, Answer, Asked, Failure, From, Page, RemoteError, Row, RowState},
 };
@@ -29,6 +34,7 @@ use template::Template;
 use super::{
     Greeting, Kind, Means, Opening, Pending, Problem, Remote, Seen,
     http::{self, Lost, Reply},
+    larder::Place,
     secret,
     settings::{Auth, RemoteSettings},
     unfit,
@@ -55,6 +61,8 @@ struct Rest {
     means: Means,
     /// Who the service says we are.
     account: OnceLock<String>,
+    /// What pages take that are not applied yet, the oldest first.
+    pages: Mutex<VecDeque<Place>>,
 }
 
 /// What shows who we are: headers, or a parameter of every address.
@@ -96,7 +104,18 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let headers = constant(&profile, &url)?;
     let quiet = limits::Quiet::default();
     let account = OnceLock::new();
-    Ok(Box::new(Rest { abilities: profile.abilities(), profile, url, resource, login, headers, quiet, means, account }))
+    Ok(Box::new(Rest {
+        abilities: profile.abilities(),
+        profile,
+        url,
+        resource,
+        login,
+        headers,
+        quiet,
+        means,
+        account,
+        pages: Mutex::default(),
+    }))
 }
 
 /// What shows who we are.
@@ -155,7 +174,7 @@ impl Remote for Rest {
             };
             if !shown {
                 // Whoever may read the records need not be allowed to read about the resource.
-                let page = self.page(&From::Start, None, 1).await?;
+                let page = self.page(&From::Start, None, 1).await?.0;
                 greeting.server_time = page.server_time.or(greeting.server_time);
             }
             Ok(greeting)
@@ -163,7 +182,15 @@ impl Remote for Rest {
     }
 
     fn list<'a>(&'a self, from: &'a From, page: Option<&'a str>, rows: usize) -> Pending<'a, Result<Page, RemoteError>> {
-        Box::pin(self.page(from, page, rows))
+        Box::pin(async move {
+            let (page, place) = self.page(from, page, rows).await?;
+            self.pages.lock().unwrap_or_else(PoisonError::into_inner).push_back(place);
+            Ok(page)
+        })
+    }
+
+    fn page_is_applied(&self) {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     }
 
     fn get<'a>(&'a self, remote_id: &'a str) -> Pending<'a, Result<Asked, RemoteError>> {
@@ -342,8 +369,16 @@ impl Rest {
     }
 
     fn json(&self, reply: &Reply) -> Result<Value, RemoteError> {
+        Ok(self.json_within(reply, ANSWER_VALUES_BYTES_MAX)?.0)
+    }
+
+    /// The body as a value, and what that takes in memory.
+    fn json_within(&self, reply: &Reply, bytes_max: usize) -> Result<(Value, usize), RemoteError> {
         let text = reply.text(&self.profile.types.take)?;
-        json::parse(text).map_err(|error| nonsense(reply, &format!("answers with what is not right: {error}")))
+        json::parse_within(text, bytes_max).map_err(|error| {
+            let wrong = nonsense(reply, &format!("answers with what is not right: {error}"));
+            RemoteError { kind: if error.heavy { Failure::TooLarge } else { wrong.kind }, ..wrong }
+        })
     }
 
     /// The record in an answer; none where the request shows none, or the answer is empty and may be.

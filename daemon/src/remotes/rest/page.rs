@@ -2,6 +2,7 @@
 //! Must never know: what becomes of the rows.
 
 use mingle_core::{
+    limits::ANSWER_VALUES_BYTES_MAX,
     record::Value,
     replica::{Failure, From, Page, RemoteError},
     time::Timestamp,
@@ -14,22 +15,24 @@ use super::{
     rows::{self, Listing},
     walk::{self, Step},
 };
-use crate::remotes::http::Reply;
+use crate::remotes::{http::Reply, larder::Place};
 
 impl Rest {
-    /// One page. `page` is a former page's `next`: an address below our own, or what stands for `{page}`.
-    pub(super) async fn page(&self, from: &From, page: Option<&str>, page_rows: usize) -> Result<Page, RemoteError> {
+    /// One page, and the place that it takes in memory. `page` is a former page's `next`: an address below our own, or what stands
+    /// for `{page}`.
+    pub(super) async fn page(&self, from: &From, page: Option<&str>, page_rows: usize) -> Result<(Page, Place), RemoteError> {
         let url = self.page_url(from, page, page_rows)?;
         let list = &self.profile.list;
         let sized = list.query.values().any(|value| value.names().any(|name| name == "page_rows"));
         let asked = if list.validates { self.asked_again(url.clone()).await } else { self.ask(url.clone()).await };
-        let reply = asked.map_err(|error| match error.kind {
+        let too_large = |error: RemoteError| match error.kind {
             // Asked for fewer rows it would answer just the same.
             Failure::TooLarge if !sized => RemoteError::new(Failure::Nonsense, error.what)
                 .hint("the profile's list.query has no {page_rows}: where the service takes a number of rows, say how"),
             Failure::TooLarge => error.hint("a single row is larger than what fits; it has to be made smaller at the remote"),
             _ => error,
-        })?;
+        };
+        let reply = asked.map_err(too_large)?;
         if let (From::Token(_), Some(token)) = (from, &list.token)
             && self.means(&reply).map_or(token.refused.contains(&reply.status.as_u16()), |means| means == Means::TokenRefused)
         {
@@ -38,7 +41,9 @@ impl Rest {
         if let Some(trouble) = self.trouble(&reply) {
             return Err(trouble);
         }
-        let mut body = self.json(&reply)?;
+        let mut place = self.means.http.larder.place(reply.body.len()).await;
+        let (mut body, bytes) = self.json_within(&reply, ANSWER_VALUES_BYTES_MAX).map_err(too_large)?;
+        place.shrink(bytes);
         let next = self.next(&reply, &body)?;
         let value = list.rows.take(&mut body).ok_or_else(|| nonsense(&reply, &format!("has no rows at {}", list.rows)))?;
         let listing = rows::rows(&self.profile.row, value).map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
@@ -51,14 +56,15 @@ impl Rest {
         if next.is_some() && (next.as_deref() == page || next.as_deref() == Some(self.key_of(&url).as_str())) {
             return Err(nonsense(&reply, "says that its next page is the same page again"));
         }
-        Ok(Page {
+        let page = Page {
             rows: listing.rows,
             next,
             token: list.token.as_ref().map(|token| self.token(token, from, &reply)).transpose()?.flatten(),
             server_time: reply.server_time(),
             total: list.total_header.as_ref().and_then(|name| reply.header(name)?.trim().parse().ok()),
             bytes: reply.body.len() as u64,
-        })
+        };
+        Ok((page, place))
     }
 
     fn page_url(&self, from: &From, page: Option<&str>, page_rows: usize) -> Result<Url, RemoteError> {
