@@ -25,6 +25,7 @@ use crate::{
 pub struct Home {
     dir: tempfile::TempDir,
     more: Vec<(String, String)>,
+    program: PathBuf,
 }
 
 impl Home {
@@ -44,7 +45,7 @@ impl Home {
     #[must_use]
     pub fn new_in(folder: &Path, config: Option<&str>) -> Self {
         let dir = tempfile::Builder::new().prefix("mgl").rand_bytes(6).tempdir_in(folder).expect("a home for a daemon");
-        let home = Self { dir, more: Vec::new() };
+        let home = Self { dir, more: Vec::new(), program: mingled().to_owned() };
         for name in ["r", "c/mingle", "d", "s", "h"] {
             DirBuilder::new().recursive(true).mode(0o700).create(home.dir.path().join(name)).expect("a folder of a home");
         }
@@ -75,6 +76,11 @@ impl Home {
     /// Sets a variable of the environment for all programs started from now on.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.more.push((name.to_owned(), value.into()));
+    }
+
+    /// Runs this build of the daemon instead of today's.
+    pub fn run_by(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
     }
 
     /// The whole of it.
@@ -146,7 +152,7 @@ impl Home {
     /// The daemon as a command in this home. It is killed when this process goes away.
     #[must_use]
     pub fn mingled(&self) -> Command {
-        let mut command = servers::tied(&Command::new(mingled()));
+        let mut command = servers::tied(&Command::new(&self.program));
         command.env_clear().envs(self.environment()).current_dir(self.dir.path());
         command
     }

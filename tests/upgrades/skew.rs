@@ -1,0 +1,1 @@
+//! Owns: x. Must never know: y.
