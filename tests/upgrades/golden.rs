@@ -56,8 +56,13 @@ impl Golden {
 
     /// The service as it was, and a home with the store in its place; no daemon runs yet.
     pub fn home(&self) -> (RestServer, Home) {
+        self.home_in(Path::new("/tmp"))
+    }
+
+    /// The same, in a folder that is there.
+    pub fn home_in(&self, folder: &Path) -> (RestServer, Home) {
         let server = RestServer::restored(story::options(), &self.told["service"]);
-        let home = Home::new(Some(&story::config(&server.url)));
+        let home = Home::new_in(folder, Some(&story::config(&server.url)));
         server.write_profile(&home.config_dir());
         let place = home.store();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(place.parent().expect("a folder")).expect("a folder for a store");

@@ -1,9 +1,13 @@
-//! Owns: the daemon killed with -9 while it brings an older store to today's schema, at one system call that changes a file after the other.
-//! Must never know: what it writes.
+//! Owns: the daemon killed with -9 while it brings an older store to today's schema, at one system call that changes a file after the other,
+//! and a disk that has no room for it. Must never know: what it writes.
 //!
 //! `MINGLE_UPGRADE_KILLS` says how many of those calls are tried (12, spread over all of them; `all` tries each).
 
-use std::process::Stdio;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use mingle_tests::{
     app::App,
@@ -20,7 +24,7 @@ const CALLS: &str = "pwrite64,fsync,fdatasync,ftruncate,rename,renameat2,unlink,
 /// Starts the daemon with a kill at its k-th such call. Whether it was killed: false where it got so far that it answers.
 fn dies_at(home: &Home, call: usize) -> bool {
     let mingled = home.mingled();
-    let mut strace = std::process::Command::new("strace");
+    let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CALLS}")]);
     strace.args(["-e", &format!("inject={CALLS}:signal=KILL:when={call}")]);
     strace.arg(mingled.get_program()).args(mingled.get_args());
@@ -43,7 +47,7 @@ fn dies_at(home: &Home, call: usize) -> bool {
 
 #[test]
 fn killed_at_any_write_of_an_upgrade_the_next_start_ends_whole_with_its_copy() {
-    if std::process::Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         eprintln!("skipped: strace is not on this machine: `apt-get install strace`");
         tally::tell("skipped-for-strace", 1, 0);
         return;
@@ -77,4 +81,60 @@ fn killed_at_any_write_of_an_upgrade_the_next_start_ends_whole_with_its_copy() {
     tally::tell("migrations-killed", kills, failed.len() as u64);
     assert!(failed.is_empty(), "{failed:?}");
     assert!(kills > 0, "nothing was killed");
+}
+
+/// A small file system of memory; taken down with its value. None: only root may make one.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new(bytes: usize) -> Option<Self> {
+        let dir = tempfile::Builder::new().prefix("mgs").rand_bytes(4).tempdir_in("/tmp").expect("a folder");
+        let size = format!("size={bytes},mode=700");
+        let made = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).stderr(Stdio::null()).status();
+        made.is_ok_and(|status| status.success()).then_some(Self(dir))
+    }
+
+    /// Fills it up but for so many bytes.
+    fn fill(&self, left: u64) -> std::path::PathBuf {
+        let filler = self.0.path().join("filler");
+        let told = rustix::fs::statvfs(self.0.path()).expect("its room");
+        let bytes = (told.f_bavail * told.f_frsize).saturating_sub(left);
+        fs::write(&filler, vec![1; usize::try_from(bytes).expect("some bytes")]).expect("a filler");
+        filler
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_disk_without_room_for_the_copy_leaves_the_store_as_it_was() {
+    let Some(small) = Small::new(8 << 20) else {
+        eprintln!("skipped: only root may mount");
+        return tally::tell("skipped-for-root", 1, 0);
+    };
+    let early = Golden::all().into_iter().find(|golden| golden.name == "1-early").expect("the first store");
+    let (server, home) = early.home_in(small.0.path());
+    let before = fs::read(home.store()).expect("the store");
+    for left in [0, 48 << 10, before.len() as u64 + (16 << 10)] {
+        let filler = small.fill(left);
+        let output = home.mingled_ends();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{left}: {said}");
+        assert!(said.contains("the disk is full"), "{left}: {said}");
+        assert_eq!(kept(&home.store()), [""; 0].map(Path::new), "{left}");
+        fs::remove_file(filler).expect("room again");
+        // What the log may have of it is not part of the store.
+        let conn = rusqlite::Connection::open(home.store()).expect("the store");
+        let old: i64 = conn
+            .query_row("SELECT count(*) FROM pragma_table_info('m_sync') WHERE name = 'facts'", (), |row| row.get(0))
+            .expect("an answer");
+        assert_eq!(old, 1, "{left}: still as it was");
+    }
+    let daemon = home.start();
+    assert_eq!(kept(&daemon.store()).len(), 1);
+    goes_on(&early, &server, &daemon);
 }

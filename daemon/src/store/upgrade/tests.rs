@@ -165,3 +165,20 @@ fn what_was_published_is_published_anew() {
     let conn = Connection::open(&path).unwrap();
     assert_eq!(count(&conn, "SELECT count(*) FROM a"), RECORDS);
 }
+
+#[test]
+fn a_store_killed_while_it_had_a_journal_opens() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = directory.path().join("first.db");
+    older(&first);
+    let conn = Connection::open(&first).unwrap();
+    let _: String = conn.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0)).unwrap();
+    conn.execute_batch("PRAGMA cache_size = 2; BEGIN IMMEDIATE; UPDATE m_record SET data = '{}'").unwrap();
+    // As a kill in the middle would leave it.
+    let path = directory.path().join("store.db");
+    for end in ["", "-journal"] {
+        fs::copy(format!("{}{end}", first.display()), format!("{}{end}", path.display())).unwrap();
+    }
+    let store = with_collections(Store::open(&path, Options::default(), NOW).unwrap().store);
+    assert!(data(&store, "r7").contains("\"n\":7"), "what was not committed was rolled back");
+}
