@@ -119,7 +119,7 @@ fn a_disk_without_room_for_the_copy_leaves_the_store_as_it_was() {
     let early = Golden::all().into_iter().find(|golden| golden.name == "1-early").expect("the first store");
     let (server, home) = early.home_in(small.0.path());
     let before = fs::read(home.store()).expect("the store");
-    for left in [0, 48 << 10, before.len() as u64 + (16 << 10)] {
+    for left in [96 << 10, before.len() as u64 + (32 << 10)] {
         let filler = small.fill(left);
         let output = home.mingled_ends();
         let said = String::from_utf8_lossy(&output.stderr);

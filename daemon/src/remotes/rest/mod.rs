@@ -43,6 +43,18 @@ pub const KIND: Kind = Kind {
     open: |opening| Box::pin(open(opening)),
 };
 
+/// How many records the profile of this text finds in an answer with this body, as a sync would read it. For whoever tries profiles on
+/// answers that were kept.
+///
+/// # Errors
+/// The profile is not usable, or the body makes no sense to it.
+pub fn records_in(profile: &str, body: &str) -> Result<usize, Problem> {
+    let profile = Profile::read("tried", profile)?;
+    let mut body = json::parse(body).map_err(|why| Problem::new(format!("the body is no JSON: {why}")))?;
+    let rows = profile.list.rows.take(&mut body).ok_or_else(|| Problem::new(format!("no rows at {}", profile.list.rows)))?;
+    rows::rows(&profile.row, rows).map(|listing| listing.rows.len()).map_err(Problem::new)
+}
+
 /// One resource of one such service.
 struct Rest {
     profile: Profile,

@@ -39,6 +39,7 @@ pub use compare::compare;
 pub use finish::{complete, count, finish};
 pub use ghosts::ghosts;
 pub use plan::plan;
+pub use position::read as read_checkpoint;
 pub use settle::settle;
 
 use link::Linked;
