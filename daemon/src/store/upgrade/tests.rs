@@ -6,7 +6,10 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::Path,
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use rustix::process::{Signal, getpid, kill_process};
@@ -20,9 +23,8 @@ use crate::store::{
     testing::*,
 };
 
-/// A schema 2 that makes the largest table anew, under its views and links, and a schema 3 that changes what is in it.
-const STEPS: &[&str] = &[
-    WAY.steps[0],
+/// A schema that makes the largest table anew, under its views and links, and one that changes what is in it.
+const MORE: &[&str] = &[
     "CREATE TABLE new_record (record INTEGER PRIMARY KEY, collection INTEGER NOT NULL REFERENCES m_collection, id TEXT NOT NULL,
         data TEXT, first INTEGER NOT NULL, created INTEGER NOT NULL, seq INTEGER NOT NULL, state INTEGER NOT NULL,
         bytes INTEGER NOT NULL) STRICT;
@@ -30,14 +32,22 @@ const STEPS: &[&str] = &[
      DROP TABLE m_record;
      ALTER TABLE new_record RENAME TO m_record;
      CREATE UNIQUE INDEX m_record_id ON m_record (collection, id);
-     CREATE UNIQUE INDEX m_record_seq ON m_record (seq);
-     CREATE INDEX m_record_feed ON m_record (collection, seq);",
+     CREATE UNIQUE INDEX m_record_feed ON m_record (collection, seq);",
     "CREATE TABLE m_size (collection INTEGER PRIMARY KEY, bytes INTEGER NOT NULL) STRICT;
      INSERT INTO m_size SELECT collection, sum(bytes) FROM m_record GROUP BY collection;
      UPDATE m_record SET bytes = bytes + 1;",
 ];
-const NEXT: Way = Way { steps: STEPS, early: WAY.early };
-const IMPOSSIBLE: &[&str] = &[STEPS[0], "CREATE UNIQUE INDEX x ON m_record (state)"];
+
+/// Today's way, and these steps behind it.
+fn and_then(more: &[&'static str]) -> Way {
+    Way { steps: [WAY.steps, more].concat().leak(), early: WAY.early }
+}
+
+fn next() -> &'static Way {
+    static NEXT: OnceLock<Way> = OnceLock::new();
+    NEXT.get_or_init(|| and_then(MORE))
+}
+
 const RECORDS: i64 = 400;
 
 /// Says to the child which store it brings to the next schema, and at which thing it dies.
@@ -57,7 +67,7 @@ fn older(path: &Path) -> String {
 
 fn open_next(path: &Path, tell: Tell) -> Result<open::Found, StoreError> {
     let mut maker = Maker::new(Options::default().ids);
-    find(path, Options::default(), &mut maker, NOW, &NEXT, tell)
+    find(path, Options::default(), &mut maker, NOW, next(), tell)
 }
 
 fn count(conn: &Connection, question: &str) -> i64 {
@@ -99,7 +109,7 @@ fn killed_at_each_thing_that_it_does_the_next_start_ends_in_a_whole_store_with_i
         let found = open_next(&path, |_| {}).unwrap();
         assert_eq!((found.instance.as_str(), found.renewed, &found.moved_aside), (instance.as_str(), None, &None), "{dies_at}");
         sound(&found.conn).unwrap();
-        assert_eq!(NEXT.standing(&found.conn).unwrap(), Standing::Newest);
+        assert_eq!(next().standing(&found.conn).unwrap(), Standing::Newest);
         assert_eq!(count(&found.conn, "SELECT count(*) FROM m_record WHERE bytes = length(data) + 1"), RECORDS, "{dies_at}");
         assert_eq!(count(&found.conn, "SELECT count(*) FROM m_size"), 1);
         let kept = copies::kept(&path);
@@ -122,7 +132,7 @@ fn killed_at_each_thing_that_it_does_the_next_start_ends_in_a_whole_store_with_i
         }
     }
     // Began, copied, each statement, done, kept, committed; and the pieces of the copy.
-    assert!(kills >= 15, "{kills}");
+    assert!(kills >= 12, "{kills}");
 }
 
 #[test]
@@ -134,13 +144,14 @@ fn an_upgrade_that_fails_leaves_the_store_as_it_was() {
     // A folder in the way of the copy that is being made.
     let part = directory.path().join("store.db.before-upgrade.part");
     fs::create_dir(&part).unwrap();
-    assert!(matches!(open_next(&path, |_| {}), Err(StoreError::NotUpgraded { from: 1, to: 3, .. })));
+    let newest = WAY.newest();
+    assert!(matches!(open_next(&path, |_| {}), Err(StoreError::NotUpgraded { from, to, .. }) if (from, to) == (newest, newest + 2)));
     fs::remove_dir(&part).unwrap();
     // A step that the rows do not allow.
-    let cannot = Way { steps: IMPOSSIBLE, early: WAY.early };
+    let cannot = and_then(&["CREATE UNIQUE INDEX x ON m_record (state)"]);
     let mut maker = Maker::new(Options::default().ids);
     let failed = find(&path, Options::default(), &mut maker, NOW, &cannot, |_| {});
-    assert!(matches!(&failed, Err(StoreError::NotUpgraded { from: 1, to: 2, .. })), "{:?}", failed.err());
+    assert!(matches!(&failed, Err(StoreError::NotUpgraded { to, .. }) if *to == newest + 1), "{:?}", failed.err());
     assert_eq!(copies::kept(&path), []);
     assert_eq!(fs::read(&path).unwrap(), before, "byte for byte");
     // And the mingle of before still works on it.
@@ -158,7 +169,7 @@ fn what_was_published_is_published_anew() {
     assert_eq!(count(&conn, "SELECT count(*) FROM sqlite_master WHERE type = 'view'"), 0);
     assert_eq!(count(&conn, "SELECT count(*) FROM m_collection WHERE definition = ''"), 2);
     // As if this mingle knew no more than the first schema; `define` takes the empty text for another one.
-    conn.pragma_update(None, "user_version", 1).unwrap();
+    conn.pragma_update(None, "user_version", WAY.newest()).unwrap();
     drop(conn);
     let store = with_collections(Store::open(&path, Options::default(), NOW).unwrap().store);
     store.close().unwrap();
