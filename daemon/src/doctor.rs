@@ -298,7 +298,9 @@ fn truth(report: &mut Report, path: &Path) {
     for (file, why, bytes) in copies::kept(path) {
         let (why, hint) = match why {
             Kept::Upgraded => ("the store before a newer mingle changed its schema", "delete it once you miss nothing"),
-            Kept::Replaced => ("what a backup took the place of; it may hold changes that were never sent", "delete it once you miss nothing"),
+            Kept::Replaced => {
+                ("what a backup took the place of; it may hold changes that were never sent", "delete it once you miss nothing")
+            }
             Kept::Damaged => ("a damaged store; it may hold changes that were never sent", "keep it until you miss nothing"),
         };
         report.note("kept", State::Good, format!("{}, {bytes} bytes: {why}", file.display()), hint);

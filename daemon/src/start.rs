@@ -84,9 +84,8 @@ pub fn of_the_store(error: Option<&StoreError>, store: &Path) -> (String, u8) {
     match error {
         Some(StoreError::Newer { .. }) => {
             let kept = copies::kept(store).into_iter().rev().find(|(_, why, _)| *why == Kept::Upgraded);
-            let back = kept.map(|(path, ..)| {
-                format!(", or go back to the store as it was before: `mingle restore {}`", path.display())
-            });
+            let back =
+                kept.map(|(path, ..)| format!(", or go back to the store as it was before: `mingle restore {}`", path.display()));
             (format!("install the newer mingle again{}", back.unwrap_or_default()), EXIT_CONFIG)
         }
         Some(StoreError::NotUpgraded { why, .. }) if matches!(**why, StoreError::Full) => {

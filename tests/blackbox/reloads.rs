@@ -185,7 +185,11 @@ fn a_file_that_is_not_fit_leaves_the_old_one_in_force() {
         ("no text", &|| fs::write(&file, b"a = \"\xff\"").expect("written"), "is not UTF-8 (line 1)"),
         ("writable by all", &|| mode(0o666), "chmod go-w"),
         ("a folder", &|| fs::remove_file(&file).and_then(|()| fs::create_dir(&file)).expect("made"), "is not a plain file"),
-        ("a link to nowhere", &|| fs::remove_file(&file).and_then(|()| std::os::unix::fs::symlink("nowhere", &file)).expect("made"), "cannot be read"),
+        (
+            "a link to nowhere",
+            &|| fs::remove_file(&file).and_then(|()| std::os::unix::fs::symlink("nowhere", &file)).expect("made"),
+            "cannot be read",
+        ),
     ];
     for (name, spoil, words) in cases {
         spoil();

@@ -150,8 +150,17 @@ fn mutated(chance: &mut Chance, inputs: &[&[u8]], words: &[&str]) -> Vec<u8> {
             5 if !words.is_empty() => drop(made.splice(at..to.max(at), words[pick(chance, words.len())].bytes())),
             6 => {
                 let number = [
-                    "0", "-0", "-1", "1e999", "1E-400", "9007199254740993", "18446744073709551616", "-9223372036854775809", "1.50",
-                    "0.1e1", "NaN",
+                    "0",
+                    "-0",
+                    "-1",
+                    "1e999",
+                    "1E-400",
+                    "9007199254740993",
+                    "18446744073709551616",
+                    "-9223372036854775809",
+                    "1.50",
+                    "0.1e1",
+                    "NaN",
                 ];
                 made.splice(at..at, number[pick(chance, number.len())].bytes());
             }

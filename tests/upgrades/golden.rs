@@ -65,7 +65,11 @@ impl Golden {
         let home = Home::new_in(folder, Some(&story::config(&server.url)));
         server.write_profile(&home.config_dir());
         let place = home.store();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(place.parent().expect("a folder")).expect("a folder for a store");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(place.parent().expect("a folder"))
+            .expect("a folder for a store");
         let url = self.told["url"].as_str().expect("an address");
         let mut sql = self.sql.replace(url, &server.url);
         // The service answers elsewhere than then. What names a history of it has the address in it, and must be made as it was made
@@ -197,10 +201,15 @@ pub fn goes_on(golden: &Golden, server: &RestServer, daemon: &Daemon) {
     then.as_object_mut().expect("an object").remove("op");
     holds(&then, &now, name);
     // An op of then is still known, and a position of then is still one.
-    let again = json!({ "collection": "notes", "id": "n3", "data": { "once": 1 }, "op": "an-op-of-then", "instance": seen["instance"] });
+    let again =
+        json!({ "collection": "notes", "id": "n3", "data": { "once": 1 }, "op": "an-op-of-then", "instance": seen["instance"] });
     holds(&op, &app.must("put", again), name);
     let changes = app.must("changes", json!({ "since": 3, "collections": ["notes"] }));
-    assert_eq!((changes["fresh"].as_bool().unwrap_or(false), changes["changes"].as_array().map(Vec::len)), (false, Some(2)), "{name}");
+    assert_eq!(
+        (changes["fresh"].as_bool().unwrap_or(false), changes["changes"].as_array().map(Vec::len)),
+        (false, Some(2)),
+        "{name}"
+    );
     let said = daemon.says(0, &["sql", "--json", "SELECT count(*) AS n FROM things WHERE title GLOB 'number*'"]);
     assert!(said.contains("\"n\":"), "{name}: {said}");
 
@@ -208,10 +217,15 @@ pub fn goes_on(golden: &Golden, server: &RestServer, daemon: &Daemon) {
     assert_eq!(app.status("others")["state"], "disabled", "{name}: a pause holds");
     app.sync("things", "done_with_errors");
     let theirs = server.rows("things");
-    assert_eq!((&theirs["r4"]["n"], &theirs["r5"]["n"], &theirs["new"]["n"]), (&json!("in doubt"), &json!("not sent"), &json!(9)), "{name}");
+    assert_eq!(
+        (&theirs["r4"]["n"], &theirs["r5"]["n"], &theirs["new"]["n"]),
+        (&json!("in doubt"), &json!("not sent"), &json!(9)),
+        "{name}"
+    );
     assert!(!theirs.contains_key("r6") && !theirs.contains_key("r3") && !theirs.contains_key("refused"), "{name}: {theirs:?}");
     assert_eq!((&theirs["r1"]["title"], &theirs["r2"]["n"]), (&json!("theirs"), &json!("kept")), "{name}");
-    let conflict = now["conflicts"].as_array().and_then(|all| all.iter().find(|one| one["open"] == true)).expect("an open one").clone();
+    let conflict =
+        now["conflicts"].as_array().and_then(|all| all.iter().find(|one| one["open"] == true)).expect("an open one").clone();
     app.must("conflict.resolve", json!({ "conflict": conflict["conflict"], "keep": "truth" }));
     let rejection = &now["rejections"][0]["rejection"];
     app.must("rejection.resolve", json!({ "rejection": rejection, "with": "rollback" }));
@@ -268,7 +282,8 @@ fn the_newest_schema_has_its_golden_store() {
         let place = folder().join(name);
         assert!(!place.with_extension("sql").exists(), "{} is there, and is never edited", place.display());
         fs::write(place.with_extension("sql"), dump(&daemon.store())).expect("the store");
-        fs::write(place.with_extension("json"), serde_json::to_string_pretty(&told).expect("JSON") + "\n").expect("what was told");
+        fs::write(place.with_extension("json"), serde_json::to_string_pretty(&told).expect("JSON") + "\n")
+            .expect("what was told");
         return;
     }
     let newest = shape(&daemon.store());

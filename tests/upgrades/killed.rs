@@ -9,12 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use mingle_tests::{
-    app::App,
-    daemon::Home,
-    tally, wait,
-    wait::until_within,
-};
+use mingle_tests::{app::App, daemon::Home, tally, wait, wait::until_within};
 use serde_json::json;
 
 use crate::golden::{Golden, goes_on, kept};
@@ -90,7 +85,8 @@ impl Small {
     fn new(bytes: usize) -> Option<Self> {
         let dir = tempfile::Builder::new().prefix("mgs").rand_bytes(4).tempdir_in("/tmp").expect("a folder");
         let size = format!("size={bytes},mode=700");
-        let made = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).stderr(Stdio::null()).status();
+        let made =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).stderr(Stdio::null()).status();
         made.is_ok_and(|status| status.success()).then_some(Self(dir))
     }
 

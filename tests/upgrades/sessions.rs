@@ -19,15 +19,24 @@ const CONFIG: &str = "[collection.notes]\nindex = [\"n\"]\ncolumns = [\"n\"]\n[a
 const SAID: &[(&str, &str)] = &[
     ("hello", r#"{"app":"tester","protocol":1}"#),
     ("status", "{}"),
-    ("put", r#"{"collection":"notes","id":"n1","data":{"n":1,"price":1.50,"tags":["a"],"odd":{"x":null}},"op":"op-1","if_seq":0}"#),
-    ("put", r#"{"collection":"notes","id":"n1","data":{"n":1,"price":1.50,"tags":["a"],"odd":{"x":null}},"op":"op-1","if_seq":0}"#),
+    (
+        "put",
+        r#"{"collection":"notes","id":"n1","data":{"n":1,"price":1.50,"tags":["a"],"odd":{"x":null}},"op":"op-1","if_seq":0}"#,
+    ),
+    (
+        "put",
+        r#"{"collection":"notes","id":"n1","data":{"n":1,"price":1.50,"tags":["a"],"odd":{"x":null}},"op":"op-1","if_seq":0}"#,
+    ),
     ("put", r#"{"collection":"notes","id":"n1","data":{"n":2},"op":"op-1"}"#),
     ("put", r#"{"collection":"notes","id":"n1","data":{"n":2}}"#),
     ("put", r#"{"collection":"notes","id":"n1","data":{"n":2},"if_seq":99}"#),
     ("put", r#"{"collection":"notes","id":"n2","data":{"n":2},"overwrite":true}"#),
     ("patch", r#"{"collection":"notes","id":"n1","patch":{"n":3,"tags":null}}"#),
     ("patch", r#"{"collection":"notes","id":"none","patch":{}}"#),
-    ("transact", r#"{"writes":[{"put":{"collection":"notes","id":"n3","data":{"n":3}}},{"delete":{"collection":"notes","id":"n2"}}],"op":"op-2"}"#),
+    (
+        "transact",
+        r#"{"writes":[{"put":{"collection":"notes","id":"n3","data":{"n":3}}},{"delete":{"collection":"notes","id":"n2"}}],"op":"op-2"}"#,
+    ),
     ("get", r#"{"collection":"notes","id":"n1"}"#),
     ("get", r#"{"collection":"notes","id":"n2"}"#),
     ("get", r#"{"collection":"nowhere","id":"n2"}"#),
@@ -61,7 +70,20 @@ const SAID: &[(&str, &str)] = &[
 
 /// Members that are another in each run: only that they are there, and their kind, is compared.
 const OTHERWISE: &[&str] = &[
-    "instance", "token", "cursor", "message", "hint", "build", "at", "op", "bytes", "wal_bytes", "looked", "path", "pid", "retry_after_ms",
+    "instance",
+    "token",
+    "cursor",
+    "message",
+    "hint",
+    "build",
+    "at",
+    "op",
+    "bytes",
+    "wal_bytes",
+    "looked",
+    "path",
+    "pid",
+    "retry_after_ms",
 ];
 
 fn folder() -> PathBuf {

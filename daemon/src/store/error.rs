@@ -142,9 +142,11 @@ impl From<StoreError> for Refusal {
             StoreError::Deadline => Self::Deadline("the question takes too long; ask for less, or name an index".into()),
             StoreError::Closed => Self::Stopped("mingled is going down".into(), None),
             StoreError::Corrupt(told) | StoreError::Damaged(told) => Self::Internal(told),
-            error @ (StoreError::Newer { .. } | StoreError::NotUpgraded { .. } | StoreError::Place(_) | StoreError::Panicked | StoreError::Sql(_)) => {
-                Self::Internal(error.to_string())
-            }
+            error @ (StoreError::Newer { .. }
+            | StoreError::NotUpgraded { .. }
+            | StoreError::Place(_)
+            | StoreError::Panicked
+            | StoreError::Sql(_)) => Self::Internal(error.to_string()),
         }
     }
 }

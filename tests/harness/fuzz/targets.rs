@@ -34,7 +34,8 @@ pub struct Target {
     pub slow: u32,
 }
 
-const JSON: &[&str] = &["{", "}", "[", "]", "null", "true", "\"", ":", ",", "\\u0000", "\\ud83e\\udd80", "{\"a\":1,\"a\":2}", "[[[[[[[["];
+const JSON: &[&str] =
+    &["{", "}", "[", "]", "null", "true", "\"", ":", ",", "\\u0000", "\\ud83e\\udd80", "{\"a\":1,\"a\":2}", "[[[[[[[["];
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
@@ -50,8 +51,21 @@ pub const TARGETS: &[Target] = &[
 ];
 
 const TOML: &[&str] = &[
-    "[remote.a]\n", "[sync.a]\n", "[collection.a]\n", "[app.a]\n", "[[row]]\n", "= ", "\"\"\"", "'", "{ ", " }", "every = \"1h\"\n",
-    "cron = \"0 6 * * mon-fri\"\n", "merge = { default = \"manual\" }\n", "2026-01-01T00:00:00Z", "0x7fffffffffffffff",
+    "[remote.a]\n",
+    "[sync.a]\n",
+    "[collection.a]\n",
+    "[app.a]\n",
+    "[[row]]\n",
+    "= ",
+    "\"\"\"",
+    "'",
+    "{ ",
+    " }",
+    "every = \"1h\"\n",
+    "cron = \"0 6 * * mon-fri\"\n",
+    "merge = { default = \"manual\" }\n",
+    "2026-01-01T00:00:00Z",
+    "0x7fffffffffffffff",
 ];
 
 /// Lines are the same in whatever pieces they come, and none is longer than it may be.
@@ -84,13 +98,13 @@ fn frames(input: &[u8]) {
 
 /// A message that is read is one that can be written, and read again as the same.
 fn messages(input: &[u8]) {
-    if let Ok(request) = Request::read(input) {
-        if let (Some(params), Some(method)) = (request.params, METHODS.iter().find(|method| method.name == request.method))
-            && let Ok(written) = (method.params)(params)
-        {
-            let again = (method.params)(&written).unwrap_or_else(|why| panic!("{written} is not read again: {why}"));
-            assert_eq!(again.get(), written.get(), "{}", request.method);
-        }
+    let named = |name: &str| METHODS.iter().find(|method| method.name == name);
+    if let Ok(request) = Request::read(input)
+        && let (Some(params), Some(method)) = (request.params, named(&request.method))
+        && let Ok(written) = (method.params)(params)
+    {
+        let again = (method.params)(&written).unwrap_or_else(|why| panic!("{written} is not read again: {why}"));
+        assert_eq!(again.get(), written.get(), "{}", request.method);
     }
     if let Ok(FromDaemon::Answer { result, .. }) = FromDaemon::read(input) {
         for method in METHODS {
@@ -167,7 +181,9 @@ fn cursor(input: &[u8]) {
     let store = STORE.get_or_init(|| {
         let store = Store::memory(Ids::Seeded(1)).expect("a store");
         let definition = CollectionDefinition { name: "a".into(), index: vec!["n".into()], ..CollectionDefinition::default() };
-        store.write_blocking(Class::Interactive, Timestamp::default(), move |tx| define(tx, &[definition])).expect("a collection");
+        store
+            .write_blocking(Class::Interactive, Timestamp::default(), move |tx| define(tx, &[definition]))
+            .expect("a collection");
         store
     });
     let Ok(text) = std::str::from_utf8(input) else { return };

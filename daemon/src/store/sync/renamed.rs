@@ -35,8 +35,10 @@ pub fn renamed(tx: &Tx<'_>, configured: &[(String, String)]) -> Result<(), Store
         let former = known.iter().find(|(_, one)| place(one) == place(identity) && !in_use.contains(one.as_str()));
         if let Some((replica, _)) = former {
             tracing::info!(remote, "a remote has another name; what is known of it goes with it");
-            tx.conn()
-                .execute("UPDATE m_replica SET remote = ?2, identity = ?3 WHERE replica = ?1", params![replica, remote, identity])?;
+            tx.conn().execute(
+                "UPDATE m_replica SET remote = ?2, identity = ?3 WHERE replica = ?1",
+                params![replica, remote, identity],
+            )?;
         }
     }
     Ok(())

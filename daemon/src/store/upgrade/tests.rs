@@ -16,7 +16,8 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use super::*;
 use crate::store::{
-    Options, Store, copies::Kept,
+    Options, Store,
+    copies::Kept,
     ids::Maker,
     open::{find, sound},
     schema::WAY,
@@ -92,11 +93,12 @@ fn killed_at_each_thing_that_it_does_the_next_start_ends_in_a_whole_store_with_i
     let directory = tempfile::tempdir().unwrap();
     let first = directory.path().join("first.db");
     let instance = older(&first);
+    let bytes = fs::read(&first).unwrap();
     let mut kills = 0;
     for dies_at in 1.. {
         let path = directory.path().join(format!("{dies_at}/store.db"));
         fs::create_dir(path.parent().unwrap()).unwrap();
-        fs::copy(&first, &path).unwrap();
+        fs::write(&path, &bytes).unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "store::upgrade::tests::the_one_that_dies"])
             .envs([(STORE, path.as_os_str()), (DIES_AT, dies_at.to_string().as_ref())])
@@ -145,7 +147,9 @@ fn an_upgrade_that_fails_leaves_the_store_as_it_was() {
     let part = directory.path().join("store.db.before-upgrade.part");
     fs::create_dir(&part).unwrap();
     let newest = WAY.newest();
-    assert!(matches!(open_next(&path, |_| {}), Err(StoreError::NotUpgraded { from, to, .. }) if (from, to) == (newest, newest + 2)));
+    assert!(
+        matches!(open_next(&path, |_| {}), Err(StoreError::NotUpgraded { from, to, .. }) if (from, to) == (newest, newest + 2))
+    );
     fs::remove_dir(&part).unwrap();
     // A step that the rows do not allow.
     let cannot = and_then(&["CREATE UNIQUE INDEX x ON m_record (state)"]);
@@ -188,7 +192,8 @@ fn a_store_killed_while_it_had_a_journal_opens() {
     // As a kill in the middle would leave it.
     let path = directory.path().join("store.db");
     for end in ["", "-journal"] {
-        fs::copy(format!("{}{end}", first.display()), format!("{}{end}", path.display())).unwrap();
+        let bytes = fs::read(format!("{}{end}", first.display())).unwrap();
+        fs::write(format!("{}{end}", path.display()), bytes).unwrap();
     }
     let store = with_collections(Store::open(&path, Options::default(), NOW).unwrap().store);
     assert!(data(&store, "r7").contains("\"n\":7"), "what was not committed was rolled back");
