@@ -60,7 +60,8 @@ pub(super) fn upgrade(
     tell: Tell,
 ) -> Result<Option<Upgraded>, StoreError> {
     let Standing::Older { from, .. } = way.standing(conn)? else {
-        return take(conn, way, tell, None).map(|()| None);
+        // Nothing is in it yet, so nobody waits for it.
+        return take(conn, way, |_| {}, None).map(|()| None);
     };
     let to = way.newest();
     tell(Upgrading::Began(from, to));

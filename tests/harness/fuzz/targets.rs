@@ -3,11 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::OnceLock,
 };
 
 use mingle_core::{
-    ask::{Query, Scope, Since},
+    ask::{Query, Scope, Since, Write, Writer},
     mingle::{Base, Sides, Stamps, alike, mingle},
     policy::{Merge, OnDelete, Policy},
     record::{Carried, Props, Value},
@@ -19,7 +19,7 @@ use mingled::{
     json,
     known::BuiltIn,
     remotes::rest,
-    store::{Class, CollectionDefinition, Ids, Store, Token, changes, define, list, sync},
+    store::{Class, CollectionDefinition, Ids, Store, Token, apply, changes, define, list, prepare, sync},
 };
 
 /// One reader.
@@ -175,27 +175,53 @@ fn checkpoint(input: &[u8]) {
     }
 }
 
+/// A store with some records, and for each order of a list what its cursors begin with.
+struct Listed {
+    store: Store,
+    orders: Vec<(Query, String)>,
+}
+
+fn listed() -> Listed {
+    let store = Store::memory(Ids::Seeded(1)).expect("a store");
+    let definition = CollectionDefinition { name: "a".into(), index: vec!["n".into()], ..CollectionDefinition::default() };
+    store.write_blocking(Class::Interactive, Timestamp::default(), move |tx| define(tx, &[definition])).expect("a collection");
+    let put = |n: u32| Write::Put {
+        collection: "a".into(),
+        id: Some(format!("r{n}")),
+        data: format!("{{\"n\":{n}}}"),
+        if_seq: None,
+        overwrite: true,
+        merge: false,
+    };
+    let writer = Writer { app: "tester".into(), op: None, instance: None };
+    let written = prepare(writer, (0..4).map(put).collect()).expect("writes");
+    store.write_blocking(Class::Interactive, Timestamp::default(), move |tx| apply(tx, &written)).expect("some records");
+    let orders = [vec![], vec![("n".to_owned(), true)], vec![("n".to_owned(), false), ("x".to_owned(), true)]];
+    let begun = orders.map(|order| {
+        let query = Query { collection: "a".into(), filter: vec![], order, limit: 2, cursor: None };
+        let page = store.read(|reader| list(reader, &query)).expect("a page");
+        let cursor = page.cursor.expect("a second page");
+        let begin = cursor.split('.').take(2).collect::<Vec<_>>().join(".");
+        (query, begin)
+    });
+    Listed { store, orders: begun.into() }
+}
+
 /// Cursors, tokens and positions that somebody made up: refused, or a page of what is there.
 fn cursor(input: &[u8]) {
-    static STORE: OnceLock<Store> = OnceLock::new();
-    let store = STORE.get_or_init(|| {
-        let store = Store::memory(Ids::Seeded(1)).expect("a store");
-        let definition = CollectionDefinition { name: "a".into(), index: vec!["n".into()], ..CollectionDefinition::default() };
-        store
-            .write_blocking(Class::Interactive, Timestamp::default(), move |tx| define(tx, &[definition]))
-            .expect("a collection");
-        store
-    });
+    static LISTED: OnceLock<Listed> = OnceLock::new();
+    let Listed { store, orders } = LISTED.get_or_init(listed);
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(token) = Token::parse(text) {
         assert_eq!(Token::parse(&token.text()).as_ref(), Ok(&token), "{text}");
     }
-    // With the store's own name in front it comes further.
-    let instance: Arc<str> = store.instance();
-    for cursor in [text.to_owned(), format!("{instance}.{text}")] {
-        for order in [vec![], vec![("n".to_owned(), true)]] {
-            let query = Query { collection: "a".into(), filter: vec![], order, limit: 10, cursor: Some(cursor.clone()) };
-            let _ = store.read(|reader| list(reader, &query));
+    for (query, begin) in orders {
+        // As it is, and as one that gets past the question which it must belong to.
+        for cursor in [text.to_owned(), format!("{begin}.{text}")] {
+            let query = Query { cursor: Some(cursor), ..query.clone() };
+            if let Ok(page) = store.read(|reader| list(reader, &query)) {
+                assert!(page.records.len() <= query.limit, "{text}");
+            }
         }
     }
     let seq = text.bytes().fold(0u64, |seq, byte| seq.wrapping_mul(31).wrapping_add(u64::from(byte)));
