@@ -13,7 +13,6 @@ use mingled::{
     known::BuiltIn,
     logs, run, signals,
     start::{self, StartError, Started},
-    store::StoreError,
 };
 
 fn main() -> ExitCode {

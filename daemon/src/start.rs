@@ -99,7 +99,8 @@ pub fn of_the_store(error: Option<&StoreError>, store: &Path) -> (String, u8) {
             ("the log says more; until it is mended, the mingle of before still works on this store".into(), 1)
         }
         Some(StoreError::Place(_)) => ("`mingle doctor` looks at the place".into(), EXIT_CONFIG),
-        _ => ("the log says more; MINGLE_LOG=debug says all".into(), 1),
+        Some(error) => (error.remedy().into(), 1),
+        None => ("the log says more; MINGLE_LOG=debug says all".into(), 1),
     }
 }
 
