@@ -120,6 +120,7 @@ fn direction(direction: config::Direction) -> Direction {
 /// What the store says.
 pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, host: u64, seed: u64, now: Timestamp) -> Result<Engine, StoreError> {
     store.write_blocking(Class::Interactive, now, store::sync::recover)?;
+    renamed(store, syncs, now)?;
     let mut facts = BTreeMap::new();
     for (name, known) in syncs {
         let mut of_sync = sync_facts(store, name, known, host, now)?;
@@ -129,6 +130,16 @@ pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, host: u64, seed: u64
     let stopped = store.read(|reader| marks::stopped(reader))?;
     let stopped = stopped.map(|mark| (mark.since, mark.by, mark.ended));
     Ok(Engine::new(facts, stopped, seed, now))
+}
+
+/// What is known of remotes that have other names now goes with them.
+///
+/// # Errors
+/// What the store says.
+pub fn renamed(store: &Store, syncs: &BTreeMap<Name, Known>, now: Timestamp) -> Result<(), StoreError> {
+    let configured: Vec<(String, String)> =
+        syncs.values().map(|known| (known.spec.remote.clone(), known.spec.identity.clone())).collect();
+    store.write_blocking(Class::Interactive, now, move |tx| store::sync::renamed(tx, &configured))
 }
 
 /// What the store remembers of a sync, and when it runs.
@@ -161,6 +172,11 @@ pub fn orphaned(store: &Store, syncs: &BTreeMap<Name, Known>) -> Result<Vec<(Str
         let gone = marks::names(reader)?.into_iter().filter(|name| !syncs.contains_key(name.as_str()));
         let mut orphaned = Vec::new();
         for name in gone {
+            // Another sync speaks with the same place: it was renamed.
+            let place = store::sync::identity(reader, &name)?;
+            if place.is_some_and(|place| syncs.values().any(|known| known.spec.identity == place)) {
+                continue;
+            }
             // Of which collection they were is not known any more; what has a link is.
             let pending = store::history::counts(reader, &name, Some(""))?.pending;
             if pending > 0 {

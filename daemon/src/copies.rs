@@ -45,6 +45,7 @@ impl CopyError {
             Self::Lock(LockError::Held { .. }) => "`mingle shutdown` ends it; then restore again, and start it".into(),
             Self::Lock(error) => error.hint(),
             Self::Store(StoreError::Damaged(_)) => "the file is damaged: take another backup".into(),
+            Self::Store(StoreError::Newer { .. }) => "install the newer mingle again, or take a backup of this one".into(),
             Self::Store(_) | Self::Out(_) => String::new(),
         }
     }
@@ -109,6 +110,9 @@ fn private() {
 }
 
 fn say(out: &mut dyn Write, done: &str, copied: &copies::Copied) -> io::Result<()> {
-    let records = if copied.records == 1 { "record" } else { "records" };
-    writeln!(out, "{done} {} {records}, up to seq {}, {} bytes", copied.records, copied.seq, copied.bytes)
+    let Some(inside) = &copied.inside else {
+        return writeln!(out, "{done} a store of an older mingle (schema {}), {} bytes", copied.schema, copied.bytes);
+    };
+    let records = if inside.records == 1 { "record" } else { "records" };
+    writeln!(out, "{done} {} {records}, up to seq {}, {} bytes", inside.records, inside.seq, copied.bytes)
 }

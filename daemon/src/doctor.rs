@@ -16,7 +16,10 @@ use crate::{
     environment::Environment,
     lock::{self, Holder},
     paths::{self, Disk, Paths, Privacy, Refusal},
-    store::{self, StoreError},
+    store::{
+        self, Seen, StoreError,
+        copies::{self, Kept},
+    },
 };
 
 /// How bad a finding is.
@@ -273,9 +276,14 @@ fn truth(report: &mut Report, path: &Path) {
     match paths::check_file(path).map(|_| store::look(path)) {
         Err(refusal) => report.note("store", State::Bad, refusal.what, refusal.hint),
         Ok(Ok(None)) => report.note("store", State::Good, format!("{shown} is not there yet; mingled makes it"), ""),
-        Ok(Ok(Some(look))) => {
+        Ok(Ok(Some(Seen::Newest(look)))) => {
             let what = format!("{shown} is sound: instance {}, {} changes", look.instance, look.seq);
             report.note("store", State::Good, what, "");
+        }
+        Ok(Ok(Some(Seen::Older(schema)))) => {
+            let what = format!("{shown} is sound, and of an older mingle (schema {schema})");
+            let hint = "`mingle service restart`: the next start keeps a copy beside it, and brings it to the newest schema";
+            report.note("store", State::Odd, what, hint);
         }
         Ok(Err(error)) => {
             let hint = match &error {
@@ -287,6 +295,16 @@ fn truth(report: &mut Report, path: &Path) {
             };
             report.note("store", State::Bad, format!("{shown}: {error}"), hint);
         }
+    }
+    for (file, why, bytes) in copies::kept(path) {
+        let (why, hint) = match why {
+            Kept::Upgraded => ("the store before a newer mingle changed its schema", "delete it once you miss nothing"),
+            Kept::Replaced => {
+                ("what a backup took the place of; it may hold changes that were never sent", "delete it once you miss nothing")
+            }
+            Kept::Damaged => ("a damaged store; it may hold changes that were never sent", "keep it until you miss nothing"),
+        };
+        report.note("kept", State::Good, format!("{}, {bytes} bytes: {why}", file.display()), hint);
     }
 }
 

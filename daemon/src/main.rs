@@ -13,7 +13,6 @@ use mingled::{
     known::BuiltIn,
     logs, run, signals,
     start::{self, StartError, Started},
-    store::StoreError,
 };
 
 fn main() -> ExitCode {
@@ -57,12 +56,12 @@ fn daemon(env: &Environment, known: &BuiltIn) -> ExitCode {
 }
 
 fn serve(started: Started, signals: tokio::sync::mpsc::Receiver<signals::Signal>) -> ExitCode {
+    let store = started.store_file.clone();
     match run::main(started, signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let hint =
-                error.downcast_ref::<StoreError>().map_or("the log says more; MINGLE_LOG=debug says all", StoreError::remedy);
-            failed(&format!("{error:#}"), hint, 1)
+            let (hint, code) = start::of_the_store(error.downcast_ref(), &store);
+            failed(&format!("{error:#}"), &hint, code)
         }
     }
 }

@@ -22,6 +22,11 @@ pub fn status(line: &str) {
     tell(&[NotifyState::Status(line)]);
 }
 
+/// Asks for so much more time until [`ready`]: a start that is long, and moves.
+pub fn starting_still(more: Duration) {
+    tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(more.as_micros()).unwrap_or(u32::MAX))]);
+}
+
 /// A sign of life. To be called only where something really moved, or nothing was due.
 pub fn alive() {
     tell(&[NotifyState::Watchdog]);

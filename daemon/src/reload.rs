@@ -16,7 +16,7 @@ use crate::{
     config::{self, Config, Problem, Where},
     known::BuiltIn,
     remotes::Means,
-    store::{Store, StoreError, history},
+    store::{Store, StoreError, history, sync::place},
 };
 
 /// What a reload stands on.
@@ -70,7 +70,7 @@ pub fn prepare(before: &Before, now: Timestamp) -> Result<Prepared, Refusal> {
             None => defined.push((name.clone(), Defined::Added(becomes().map_err(failed)?))),
             Some(was) if is_other(was, sync, &before.config, &config) => {
                 let mut facts = becomes().map_err(failed)?;
-                if was.spec.identity != sync.spec.identity {
+                if place(&was.spec.identity) != place(&sync.spec.identity) {
                     // What ran under this name ran with another place.
                     facts.job = mingle_core::schedule::Job::new(facts.job.plan, Last::Never, 0, now);
                 }
@@ -83,16 +83,23 @@ pub fn prepare(before: &Before, now: Timestamp) -> Result<Prepared, Refusal> {
         }
     }
     let mut orphaned = Vec::new();
-    for (name, was) in before.syncs.iter().filter(|(name, _)| !syncs.contains_key(*name)) {
-        defined.push((name.clone(), Defined::Removed));
+    for (name, was) in &before.syncs {
+        if !syncs.contains_key(name) {
+            defined.push((name.clone(), Defined::Removed));
+        }
+        // Under whatever name: what waits for this place is sent by whoever speaks with it.
+        if syncs.values().any(|sync| place(&sync.spec.identity) == place(&was.spec.identity)) {
+            continue;
+        }
         let sends = was.spec.direction.sends().then_some(was.spec.collection.as_str());
         let counts = before.store.read(|reader| history::counts(reader, name, sends)).map_err(failed)?;
         if counts.pending > 0 {
             orphaned.push((name.to_string(), counts.pending));
         }
     }
-    // The last thing that can fail: from here on it is in force.
+    // The last things that can fail: from here on it is in force.
     boot::define(&before.store, &config, now).map_err(failed)?;
+    boot::renamed(&before.store, &syncs, now).map_err(failed)?;
     let remotes = config.remotes.iter().filter(|(name, now)| before.config.remotes.get(*name).is_some_and(|was| was != *now));
     let remotes = remotes.map(|(name, _)| Name::from(name.as_str())).collect();
     let reloaded =

@@ -39,7 +39,7 @@ use crate::{
     remotes::{Means, http},
     signals::Signal,
     start::Started,
-    store::{Class, Commits, Options, Origin, Store, marks},
+    store::{Class, Commits, Options, Origin, Store, Upgraded, Upgrading, marks},
 };
 
 mod reloading;
@@ -101,10 +101,13 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     let now = clock::now();
     let full_sync = started.config.store.synchronous == Synchronous::Full;
     let options = Options { full_sync, ..Options::default() };
-    let opened = Store::open(&started.store_file, options, now).context("failed to open the store")?;
+    let opened = Store::open_telling(&started.store_file, options, now, upgrading).context("failed to open the store")?;
     let store = opened.store;
     if let Some(aside) = &opened.moved_aside {
         tracing::error!(kept = %aside.display(), "the store was damaged: it is kept, and may hold writes that were never sent; a new one is begun");
+    }
+    if let Some(Upgraded { from, to, kept: Some(kept) }) = &opened.upgraded {
+        tracing::warn!(from, to, kept = %kept.display(), "the store was brought to a newer schema; as it was before, it is kept");
     }
     if let Some(why) = &opened.renewed {
         tracing::info!(?why, "the store is a new instance: apps read anew");
@@ -116,6 +119,21 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     let (_, seed) = clock::new_id().as_u64_pair();
     let engine = boot::engine(&store, &syncs, clock::host(), seed, now).context("failed to read what the store remembers")?;
     Ok(Opened { store, moved_aside: opened.moved_aside, means, syncs, engine })
+}
+
+/// So much longer than until now a start may take, each time an upgrade moves on.
+const MORE_TIME: Duration = Duration::from_secs(60);
+
+fn upgrading(what: Upgrading) {
+    match what {
+        Upgrading::Began(from, to) => {
+            tracing::warn!(from, to, "the store is of an older mingle: it is copied first, then brought to a newer schema");
+            notify::status("bringing the store to a newer schema");
+        }
+        Upgrading::Statement(number) => tracing::info!(number, "the upgrade takes its next step"),
+        Upgrading::GoesOn | Upgrading::Copied | Upgrading::Done | Upgrading::Kept | Upgrading::Committed => {}
+    }
+    notify::starting_still(MORE_TIME);
 }
 
 async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {

@@ -1,10 +1,10 @@
-//! Owns: the order in which the daemon gets hold of its places: directories, configuration, lock. Must never know: the store, the
-//! socket, remotes; they come after.
+//! Owns: the order in which the daemon gets hold of its places: directories, configuration, lock. Must never know: the socket,
+//! remotes; they come after. Of the store only what its errors ask a person to do.
 //!
 //! Nothing is opened before the lock is held, and nothing is locked before the configuration is good: a daemon with a bad
 //! configuration must not keep a good one from running.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     config::{self, Config, Known, Problem, Where},
@@ -12,6 +12,10 @@ use crate::{
     lock::{Lock, LockError},
     notify,
     paths::{self, Paths, Privacy, Refusal},
+    store::{
+        StoreError,
+        copies::{self, Kept},
+    },
 };
 
 /// What the daemon has when it may open the store.
@@ -74,6 +78,32 @@ impl StartError {
     }
 }
 
+/// What to do, and how the process ends, where the store cannot be opened. None: something else failed.
+#[must_use]
+pub fn of_the_store(error: Option<&StoreError>, store: &Path) -> (String, u8) {
+    match error {
+        Some(StoreError::Newer { .. }) => {
+            let kept = copies::kept(store).into_iter().rev().find(|(_, why, _)| *why == Kept::Upgraded);
+            let back =
+                kept.map(|(path, ..)| format!(", or go back to the store as it was before: `mingle restore {}`", path.display()));
+            (format!("install the newer mingle again{}", back.unwrap_or_default()), EXIT_CONFIG)
+        }
+        Some(StoreError::NotUpgraded { why, .. }) if matches!(**why, StoreError::Full) => {
+            let bytes = std::fs::symlink_metadata(store).map_or(0, |file| file.len());
+            let hint = format!(
+                "the upgrade keeps a copy of the store beside it: make room for three times its {bytes} bytes, then start again"
+            );
+            (hint, 1)
+        }
+        Some(StoreError::NotUpgraded { .. }) => {
+            ("the log says more; until it is mended, the mingle of before still works on this store".into(), 1)
+        }
+        Some(StoreError::Place(_)) => ("`mingle doctor` looks at the place".into(), EXIT_CONFIG),
+        Some(error) => (error.remedy().into(), 1),
+        None => ("the log says more; MINGLE_LOG=debug says all".into(), 1),
+    }
+}
+
 /// Makes and checks the places, reads the configuration, takes the lock.
 ///
 /// # Errors
@@ -95,7 +125,7 @@ pub fn start(env: &Environment, known: &dyn Known) -> Result<Started, StartError
     Ok(Started { paths, store_file, config, inherited, lock })
 }
 
-fn prepare(paths: &Paths, store_file: &std::path::Path) -> Result<(), Refusal> {
+fn prepare(paths: &Paths, store_file: &Path) -> Result<(), Refusal> {
     let data = store_file.parent().unwrap_or(&paths.data);
     for directory in [&paths.state, data] {
         paths::prepare_dir(directory, Privacy::ReadByOthers)?;

@@ -10,6 +10,7 @@ mod crowd;
 mod end_to_end;
 mod freeze;
 mod hostile;
+mod journal;
 mod leases;
 mod package;
 mod python;

@@ -1,7 +1,7 @@
 //! Owns: a configuration that changes under a running daemon: what holds at once, what goes on, what is kept. Must never know: how it
 //! is read.
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use mingle_tests::{
     rest_server::{Fault, Options, RestServer},
@@ -170,4 +170,110 @@ fn other_grants_hold_at_once_and_a_subscription_begins_anew() {
     agent.must("get", json!({ "collection": "closed", "id": "b" }));
     agent.refused("denied", "get", json!({ "collection": "open", "id": "a" }));
     agent.refused("denied", "put", json!({ "collection": "open", "data": {} }));
+}
+
+#[test]
+fn a_file_that_is_not_fit_leaves_the_old_one_in_force() {
+    let mut world = scripted(Options::default(), "");
+    fill(&world.server, 2);
+    let file = world.daemon.config_dir().join("config.toml");
+    let whole = fs::read(&file).expect("the configuration");
+    let mode = |mode: u32| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("its mode");
+    let cases: &[(&str, &dyn Fn(), &str)] = &[
+        ("half-written", &|| fs::write(&file, &whole[..whole.len() * 2 / 3]).expect("written"), "config.toml:"),
+        ("oversized", &|| fs::write(&file, vec![b'#'; 2 << 20]).expect("written"), "more than the 1048576"),
+        ("no text", &|| fs::write(&file, b"a = \"\xff\"").expect("written"), "is not UTF-8 (line 1)"),
+        ("writable by all", &|| mode(0o666), "chmod go-w"),
+        ("a folder", &|| fs::remove_file(&file).and_then(|()| fs::create_dir(&file)).expect("made"), "is not a plain file"),
+        (
+            "a link to nowhere",
+            &|| fs::remove_file(&file).and_then(|()| std::os::unix::fs::symlink("nowhere", &file)).expect("made"),
+            "cannot be read",
+        ),
+    ];
+    for (name, spoil, words) in cases {
+        spoil();
+        let error = world.app.refused("invalid", "reload", json!({})).to_string();
+        assert!(error.contains("the one in force stays") && error.contains(words), "{name}: {error}");
+        let checked = world.daemon.mingle(&["config", "check"]);
+        let said = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
+        assert!(!checked.status.success() && said.contains(words), "{name}: {said}");
+        assert_eq!(world.app.must("status", json!({}))["attention"][0]["name"], "config", "{name}");
+        world.app.sync("things", "done");
+        // As it was, and private again.
+        let _ = fs::remove_dir(&file);
+        let _ = fs::remove_file(&file);
+        fs::write(&file, &whole).expect("written");
+        mode(0o600);
+        world.app.must("reload", json!({}));
+        assert_eq!(world.app.must("status", json!({}))["attention"], json!([]), "{name}");
+    }
+    world.assert_same();
+}
+
+/// A sync with things that were synced once, and two edits that wait.
+fn with_edits(more: &str) -> Scripted {
+    let mut world = scripted(Options::default(), more);
+    fill(&world.server, 4);
+    world.app.sync("things", "done");
+    world.app.patch("things", "r01", &json!({ "edited": true }));
+    world.app.put("things", "new", &json!({ "n": 9 }));
+    world.server.patch("things", "r02", &json!({ "n": "theirs" }));
+    world
+}
+
+#[test]
+fn a_sync_that_is_renamed_goes_on_with_what_it_knew() {
+    let mut world = with_edits("");
+    world.daemon.configure(&config(&world, "").replace("[sync.things]", "[sync.stuff]"));
+    world.app.must("reload", json!({}));
+    world.app.sync("stuff", "done");
+    world.assert_same();
+    assert_eq!((world.theirs().len(), &world.theirs()["r01"]["edited"]), (5, &json!(true)));
+    assert_eq!(world.app.get("things", "r02").expect("a record")["n"], "theirs");
+    let conflicts = world.app.must("conflict.list", json!({ "all": true }));
+    assert_eq!(conflicts["conflicts"], json!([]), "the links were kept");
+    assert_eq!(world.app.must("status", json!({}))["attention"], json!([]), "nothing waits for the old name");
+}
+
+#[test]
+fn a_collection_that_is_renamed_keeps_its_edits_until_it_is_back() {
+    let mut world = with_edits("");
+    let renamed = config(&world, "").replace("collection = \"things\"", "collection = \"stuff\"");
+    world.daemon.configure(&renamed);
+    let said = world.daemon.says(5, &["reload"]);
+    assert!(said.contains("things: 2 changes not sent and kept"), "{said}");
+    assert_eq!(world.app.must("status", json!({}))["attention"][0]["name"], "orphaned");
+    world.app.sync("things", "done");
+    // The service lost nothing and got nothing twice; the other collection has what it has.
+    assert_eq!(world.theirs().len(), 4);
+    assert_eq!(world.app.all("stuff"), world.theirs());
+    world.app.refused("not_found", "get", json!({ "collection": "things", "id": "r01" }));
+    world.start_again();
+
+    world.daemon.configure(&config(&world, ""));
+    world.app.must("reload", json!({}));
+    assert_eq!(world.app.must("status", json!({}))["attention"], json!([]));
+    world.app.sync("things", "done");
+    world.assert_same();
+    assert_eq!((world.theirs().len(), &world.theirs()["r01"]["edited"]), (5, &json!(true)));
+}
+
+#[test]
+fn a_remote_that_is_renamed_doubles_nothing_and_loses_no_edit() {
+    let mut world = with_edits("");
+    world.daemon.configure(&config(&world, "").replace("[remote.far]", "[remote.office]").replace("\"far\"", "\"office\""));
+    world.app.must("reload", json!({}));
+    // And the sync with it, and over a start: then the store alone knows what was.
+    world.app.sync("things", "done");
+    world.assert_same();
+    world.app.patch("things", "r03", &json!({ "edited": "later" }));
+    let both = config(&world, "").replace("[remote.far]", "[remote.home]").replace("\"far\"", "\"home\"");
+    world.daemon.configure(&both.replace("[sync.things]", "[sync.stuff]"));
+    world.start_again();
+    world.app.sync("stuff", "done");
+    world.assert_same();
+    let theirs = world.theirs();
+    assert_eq!((theirs.len(), &theirs["r01"]["edited"], &theirs["r03"]["edited"]), (5, &json!(true), &json!("later")));
+    assert_eq!(world.app.must("status", json!({}))["attention"], json!([]));
 }

@@ -27,6 +27,7 @@ pub struct Home {
     dir: tempfile::TempDir,
     more: Vec<(String, String)>,
     under: Vec<String>,
+    program: PathBuf,
 }
 
 impl Home {
@@ -46,7 +47,7 @@ impl Home {
     #[must_use]
     pub fn new_in(folder: &Path, config: Option<&str>) -> Self {
         let dir = tempfile::Builder::new().prefix("mgl").rand_bytes(6).tempdir_in(folder).expect("a home for a daemon");
-        let home = Self { dir, more: Vec::new(), under: Vec::new() };
+        let home = Self { dir, more: Vec::new(), under: Vec::new(), program: mingled().to_owned() };
         for name in ["r", "c/mingle", "d", "s", "h"] {
             DirBuilder::new().recursive(true).mode(0o700).create(home.dir.path().join(name)).expect("a folder of a home");
         }
@@ -82,6 +83,11 @@ impl Home {
     /// Starts daemons from now on by this program, which is given the daemon's own words last: to put them into a cage.
     pub fn set_under(&mut self, words: &[&str]) {
         self.under = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
+    /// Runs this build of the daemon instead of today's.
+    pub fn run_by(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
     }
 
     /// The whole of it.
@@ -153,9 +159,9 @@ impl Home {
     /// The daemon as a command in this home. It is killed when this process goes away.
     #[must_use]
     pub fn mingled(&self) -> Command {
-        let mut plain = Command::new(self.under.first().map_or(mingled().as_os_str(), OsStr::new));
+        let mut plain = Command::new(self.under.first().map_or(self.program.as_os_str(), OsStr::new));
         if !self.under.is_empty() {
-            plain.args(&self.under[1..]).arg(mingled());
+            plain.args(&self.under[1..]).arg(&self.program);
         }
         let mut command = servers::tied(&plain);
         command.env_clear().envs(self.environment()).current_dir(self.dir.path());

@@ -2,6 +2,8 @@
 //! rewrites values; that lags, hangs, or loses its answer after doing what it was asked.
 //! Must never know: the daemon.
 
+mod kept;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt::Write as _,
@@ -151,7 +153,10 @@ impl RestServer {
     #[must_use]
     pub fn start(options: Options, lists: &[&str]) -> Self {
         let lists = lists.iter().map(|name| ((*name).to_owned(), BTreeMap::new())).collect();
-        let state = State { options, instance: "first".into(), seq: 0, lists, faults: VecDeque::new(), log: Vec::new() };
+        Self::serve(State { options, instance: "first".into(), seq: 0, lists, faults: VecDeque::new(), log: Vec::new() })
+    }
+
+    fn serve(state: State) -> Self {
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         let served = wire::serve(Arc::new(move |request, line| play(&shared, request, line)));

@@ -61,6 +61,7 @@ async fn command(words: &[String]) -> Result<String, RemoteError> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(no("the secret's command is empty".into()));
     };
+    others_may_change(Path::new(program))?;
     let running = tokio::process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -80,6 +81,18 @@ async fn command(words: &[String]) -> Result<String, RemoteError> {
             .hint("run the command by hand and see what it says"));
     }
     String::from_utf8(output.stdout).map_err(|_| no(format!("{program} printed something that is not text")))
+}
+
+/// It runs as us. One that is found by its bare name lies where the system keeps programs.
+fn others_may_change(program: &Path) -> Result<(), RemoteError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(metadata) = std::fs::metadata(program) else { return Ok(()) };
+    if program.is_absolute() && metadata.permissions().mode() & 0o002 != 0 {
+        let shown = program.display();
+        return Err(no(format!("{shown}, which should print the secret, can be changed by every user"))
+            .hint(format!("chmod o-w {shown}")));
+    }
+    Ok(())
 }
 
 fn file(path: &Path, private: bool) -> Result<String, RemoteError> {
@@ -154,6 +167,14 @@ mod tests {
         check(&command(&["printf", "sesame\\nx"]), Err("more than one line"));
         check(&command(&["sh", "-c", "echo sesame; exit 3"]), Err("exit status: 3"));
         check(&command(&["/nonexistent/program"]), Err("does not start"));
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        std::fs::write(&program, "#!/bin/sh\necho sesame\n").unwrap();
+        for (mode, expect) in [(0o757, Err("can be changed by every user")), (0o755, Ok("sesame"))] {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
+            check(&command(&[&program.display().to_string()]), expect);
+        }
         check(&Secret::Env("CARGO_MANIFEST_DIR".into()), Ok(env!("CARGO_MANIFEST_DIR")));
         check(&Secret::Env("MINGLE_NOT_SET".into()), Err("not set"));
         check(&Secret::Credential("x".into()), Err("no credentials"));

@@ -95,7 +95,7 @@ impl Office {
     pub(super) fn tell_orphaned(&self, orphaned: &[(String, u64)]) {
         for (sync, pending) in orphaned {
             let hint = format!(
-                "{pending} changes wait for a sync that is not in the configuration any more; defined again, it sends them"
+                "{pending} changes wait for a place that no sync of the configuration speaks with any more; defined again as it was, it sends them"
             );
             self.house.notices().stands("orphaned", sync, hint);
         }
@@ -122,7 +122,8 @@ impl Office {
         let notices = self.house.notices();
         self.tell_orphaned(&reloaded.orphaned);
         // What came back is no orphan.
-        for sync in notices.about("orphaned").iter().filter(|sync| self.syncs.contains_key(sync.as_str())) {
+        let still = |sync: &str| reloaded.orphaned.iter().any(|(one, _)| one == sync);
+        for sync in notices.about("orphaned").iter().filter(|sync| self.syncs.contains_key(sync.as_str()) && !still(sync)) {
             notices.is_over("orphaned", sync);
         }
         notices.only("restart_needed", &reloaded.after_restart.iter().map(String::as_str).collect::<Vec<_>>());

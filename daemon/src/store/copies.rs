@@ -20,21 +20,31 @@ use super::{
     error::StoreError,
     ids::{Ids, Maker},
     ledger::HEAD,
+    limits,
     open::{self, Options},
-    place, schema,
+    place, schema, upgrade,
 };
 
 /// What a copy has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
+    /// What is in it; none where it is of an older schema, of which nobody here knows what is where.
+    pub inside: Option<Inside>,
+    /// Its schema.
+    pub schema: u32,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What is in a copy of the newest schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
     /// Records that are there.
     pub records: u64,
     /// The highest seq.
     pub seq: u64,
     /// The store that it is of.
     pub instance: String,
-    /// Bytes.
-    pub bytes: u64,
 }
 
 /// Copies a store, also one in use, into a new file: one state of it, checked, on the disk.
@@ -51,7 +61,8 @@ pub fn backup(store: &Path, to: &Path) -> Result<Copied, StoreError> {
     let source = open::read_only(store)?;
     schema::check(&source)?;
     let part = part(to)?;
-    let copied = copy(&source, &part.0).and_then(|conn| finish(conn, &part.0))?;
+    // All in one step is one state: in several, each commit meanwhile would begin it anew.
+    let copied = copy(&source, &part.0, -1, || {}).and_then(|conn| finish(conn, &part.0))?;
     publish(&part.0, to)?;
     Ok(copied)
 }
@@ -69,8 +80,10 @@ pub fn restore(store: &Path, from: &Path, ids: Ids, now: Timestamp) -> Result<(C
     schema::check(&source)?;
     open::sound(&source)?;
     let part = part(&with(store, ".restoring"))?;
-    let conn = copy(&source, &part.0)?;
+    let mut conn = copy(&source, &part.0, -1, || {})?;
     drop(source);
+    // A backup of an older mingle: the file that it came from is the copy that is kept.
+    upgrade::upgrade(None, &mut conn, &schema::WAY, now, |_| {})?;
     let instance = Maker::new(ids).instance();
     // Closed in good order, as another store: whatever was in doubt in it is looked up, whatever an app has of it is void.
     conn.execute("UPDATE m_store SET instance = ?1, clean = 1, durable = 1", [&instance])?;
@@ -101,15 +114,18 @@ fn part(to: &Path) -> Result<Part, StoreError> {
     Ok(Part(path))
 }
 
-fn copy(source: &Connection, to: &Path) -> Result<Connection, StoreError> {
+/// Copies so many pages at a time (-1: all); `goes_on` is called after each.
+fn copy(source: &Connection, to: &Path, pages: i32, mut goes_on: impl FnMut()) -> Result<Connection, StoreError> {
     let mut conn = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     let backup = Backup::new(source, &mut conn)?;
-    // All in one step is one state: in several, each commit meanwhile would begin it anew.
-    let step = backup.step(-1)?;
-    drop(backup);
-    if step != StepResult::Done {
-        return Err(StoreError::Busy);
+    loop {
+        match backup.step(pages)? {
+            StepResult::Done => break,
+            StepResult::More => goes_on(),
+            _ => return Err(StoreError::Busy),
+        }
     }
+    drop(backup);
     // One file, which anybody may move and copy.
     let _: String = conn.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0))?;
     Ok(conn)
@@ -118,13 +134,96 @@ fn copy(source: &Connection, to: &Path) -> Result<Connection, StoreError> {
 /// Looks at the copy as a whole, and presses it onto the disk.
 fn finish(conn: Connection, path: &Path) -> Result<Copied, StoreError> {
     open::sound(&conn)?;
-    let (instance, seq) =
-        conn.query_row(&format!("SELECT instance, {HEAD} FROM m_store"), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let records = conn.query_row("SELECT count(*) FROM m_record WHERE state = 0", [], |row| row.get(0))?;
+    let schema = schema::version(&conn)?;
+    let inside = if schema::check(&conn)? {
+        let (instance, seq) =
+            conn.query_row(&format!("SELECT instance, {HEAD} FROM m_store"), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let records = conn.query_row("SELECT count(*) FROM m_record WHERE state = 0", [], |row| row.get(0))?;
+        Some(Inside { records, seq, instance })
+    } else {
+        None
+    };
+    Ok(Copied { inside, schema, bytes: press(conn, path)? })
+}
+
+/// Presses a copy onto the disk. Its bytes.
+fn press(conn: Connection, path: &Path) -> Result<u64, StoreError> {
     conn.close().map_err(|(_, error)| StoreError::from(error))?;
     let file = fs::File::open(path).and_then(|file| file.sync_all().map(|()| file)).map_err(|error| failed(path, &error))?;
-    let bytes = file.metadata().map_err(|error| failed(path, &error))?.len();
-    Ok(Copied { records, seq, instance, bytes })
+    Ok(file.metadata().map_err(|error| failed(path, &error))?.len())
+}
+
+/// A whole copy of a store, on the disk, that has no name yet. It goes away without one.
+pub(super) struct Keeping {
+    part: Part,
+    to: PathBuf,
+}
+
+impl Keeping {
+    /// The name that it gets.
+    pub(super) fn name(&self) -> &Path {
+        &self.to
+    }
+
+    /// Gives it its name.
+    pub(super) fn publish(self) -> Result<(), StoreError> {
+        publish(&self.part.0, &self.to)
+    }
+}
+
+/// Copies the store that this connection has open, to be kept beside it. Nobody else may write; `goes_on` is called now and then.
+pub(super) fn keep(source: &Connection, store: &Path, now: Timestamp, goes_on: impl FnMut()) -> Result<Keeping, StoreError> {
+    let part = part(&with(store, BEFORE_UPGRADE))?;
+    let conn = copy(source, &part.0, limits::COPY_PAGES, goes_on)?;
+    open::sound(&conn)?;
+    press(conn, &part.0)?;
+    let mut to = with(store, &format!("{BEFORE_UPGRADE}-{}", now.unix_ms()));
+    for more in 1..100 {
+        if fs::symlink_metadata(&to).is_err() {
+            break;
+        }
+        to = with(store, &format!("{BEFORE_UPGRADE}-{}-{more}", now.unix_ms()));
+    }
+    Ok(Keeping { part, to })
+}
+
+/// What stands behind the store's name in the names of files that are kept of it, and why they are.
+const KEPT: &[(&str, Kept)] = &[(BEFORE_UPGRADE, Kept::Upgraded), (BEFORE_RESTORE, Kept::Replaced), (".corrupt", Kept::Damaged)];
+const BEFORE_UPGRADE: &str = ".before-upgrade";
+const BEFORE_RESTORE: &str = ".before-restore";
+
+/// Why a file is kept beside the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is the store before a newer mingle changed its schema.
+    Upgraded,
+    /// It is what a backup took the place of.
+    Replaced,
+    /// It is a damaged store, moved aside.
+    Damaged,
+}
+
+/// What is kept beside this store, by name, with its bytes. Only the directory is read.
+#[must_use]
+pub fn kept(store: &Path) -> Vec<(PathBuf, Kept, u64)> {
+    let (Some(directory), Some(name)) = (store.parent(), store.file_name().and_then(|name| name.to_str())) else {
+        return Vec::new();
+    };
+    let why = |file: &str| {
+        let end = file.strip_prefix(name)?;
+        let (_, why) = KEPT.iter().find(|(begin, _)| end.strip_prefix(begin).is_some_and(|rest| rest.starts_with('-')))?;
+        // The log and its index go with their file.
+        (!end.ends_with("-wal") && !end.ends_with("-shm")).then_some(*why)
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut kept: Vec<_> = entries
+        .filter_map(|entry| {
+            let why = why(entry.file_name().to_str()?)?;
+            Some((entry.path(), why, entry.metadata().map_or(0, |file| file.len())))
+        })
+        .collect();
+    kept.sort_by(|one, other| one.0.cmp(&other.0));
+    kept
 }
 
 /// Gives a finished file its name, and presses that onto the disk too.
@@ -139,7 +238,7 @@ fn set_aside(store: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
     let folded = open::connect(store, Options::default(), false).and_then(|conn| {
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map_err(StoreError::from)
     });
-    let aside = with(store, &format!(".before-restore-{}", now.unix_ms()));
+    let aside = with(store, &format!("{BEFORE_RESTORE}-{}", now.unix_ms()));
     let one_file = matches!(folded, Ok(0)) && fs::symlink_metadata(with(store, "-wal")).map_or(true, |log| log.len() == 0);
     if !one_file {
         // Damaged, or pinned by a reader: it is kept with its log.

@@ -43,6 +43,16 @@ pub enum StoreError {
         /// The newest we know.
         known: u32,
     },
+    /// The file was written by an older mingle, and could not be brought to our schema; it is as it was.
+    #[error("the store is of schema {from} and was not brought to {to}, so it is as it was: {why}")]
+    NotUpgraded {
+        /// The file's.
+        from: u32,
+        /// The newest we know.
+        to: u32,
+        /// Why not.
+        why: Box<StoreError>,
+    },
     /// The file (or its place) is none that a store may be in.
     #[error("{0}")]
     Place(String),
@@ -132,9 +142,11 @@ impl From<StoreError> for Refusal {
             StoreError::Deadline => Self::Deadline("the question takes too long; ask for less, or name an index".into()),
             StoreError::Closed => Self::Stopped("mingled is going down".into(), None),
             StoreError::Corrupt(told) | StoreError::Damaged(told) => Self::Internal(told),
-            error @ (StoreError::Newer { .. } | StoreError::Place(_) | StoreError::Panicked | StoreError::Sql(_)) => {
-                Self::Internal(error.to_string())
-            }
+            error @ (StoreError::Newer { .. }
+            | StoreError::NotUpgraded { .. }
+            | StoreError::Place(_)
+            | StoreError::Panicked
+            | StoreError::Sql(_)) => Self::Internal(error.to_string()),
         }
     }
 }

@@ -33,6 +33,12 @@ pub const BUSY_RETRY: Duration = Duration::from_millis(100);
 /// The log (WAL) is copied back into the store past this many pages (4 KiB each): longer logs write less, shorter ones stall less.
 pub const CHECKPOINT_PAGES: u32 = 4_000;
 
+/// Of SQLite's steps: so often whoever waits for an upgrade hears that it goes on, some ten times a second.
+pub const UPGRADE_STEPS: i32 = 1_000_000;
+
+/// Pages copied in one piece where nobody else writes: some milliseconds.
+pub const COPY_PAGES: i32 = 1_024;
+
 /// A log that grew past this in a burst is cut back to it, in bytes.
 pub const LOG_BYTES_KEPT: i64 = 64 << 20;
 

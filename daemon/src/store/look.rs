@@ -19,19 +19,31 @@ pub struct Look {
     pub seq: u64,
 }
 
+/// What a look at a store of any schema tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It is of the newest schema.
+    Newest(Look),
+    /// It is of this older one; the next start keeps a copy and brings it to the newest.
+    Older(u32),
+}
+
 /// Reads every page of the store, and looks for contradictions. None: there is no store yet.
 ///
 /// # Errors
 /// The place is not fit, the file is damaged, another program's, or a newer mingle's.
-pub fn look(path: &Path) -> Result<Option<Look>, StoreError> {
+pub fn look(path: &Path) -> Result<Option<Seen>, StoreError> {
     if !place::check(path)? {
         return Ok(None);
     }
     let conn = read_only(path)?;
-    schema::check(&conn)?;
+    let newest = schema::check(&conn)?;
     sound(&conn)?;
+    if !newest {
+        return Ok(Some(Seen::Older(schema::version(&conn)?)));
+    }
     let found = conn.query_row(&format!("SELECT instance, {HEAD} FROM m_store"), (), |row| {
         Ok(Look { instance: row.get(0)?, seq: row.get(1)? })
     })?;
-    Ok(Some(found))
+    Ok(Some(Seen::Newest(found)))
 }

@@ -38,6 +38,7 @@ mod token;
 mod trouble;
 mod turn;
 mod tx;
+mod upgrade;
 mod views;
 pub mod wait;
 mod write;
@@ -59,7 +60,7 @@ pub use self::{
     feed::changes,
     ids::Ids,
     list::{get, list},
-    look::{Look, look},
+    look::{Look, Seen, look},
     news::Commits,
     open::{Options, Renewed},
     purge::purge,
@@ -69,6 +70,7 @@ pub use self::{
     token::Token,
     trouble::Trouble,
     tx::{Done, Origin, Tx},
+    upgrade::{Tell, Upgraded, Upgrading},
     views::define,
     wait::{Creates, UpReplica, waited},
     write::{Prepared, apply, prepare},
@@ -128,16 +130,29 @@ pub struct Opened {
     pub renewed: Option<Renewed>,
     /// Where a damaged store was moved: it may hold writes that were never sent. To be told loudly.
     pub moved_aside: Option<PathBuf>,
+    /// What it was brought to the newest schema from, where it was.
+    pub upgraded: Option<Upgraded>,
 }
 
 impl Store {
-    /// Opens the store at this path, or makes it; starts the writer. The caller holds the daemon's lock. Blocks.
+    /// [`Store::open_telling`], with nobody who listens.
     ///
     /// # Errors
-    /// [`StoreError::Newer`] (the file is left as it is), [`StoreError::Place`], and whatever the disk says.
+    /// As [`Store::open_telling`].
     pub fn open(path: &Path, options: Options, now: Timestamp) -> Result<Opened, StoreError> {
+        Self::open_telling(path, options, now, |_| {})
+    }
+
+    /// Opens the store at this path, or makes it; starts the writer. An older one is copied, and brought to the newest schema, which
+    /// may take its time: `tell` hears of it. The caller holds the daemon's lock. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] and [`StoreError::NotUpgraded`] (the file is left as it is), [`StoreError::Place`], and whatever the disk
+    /// says.
+    pub fn open_telling(path: &Path, options: Options, now: Timestamp, tell: Tell) -> Result<Opened, StoreError> {
         let mut maker = Maker::new(options.ids);
-        let Found { conn, instance, seq, renewed, moved_aside } = open::find(path, options, &mut maker, now)?;
+        let Found { conn, instance, seq, renewed, moved_aside, upgraded } =
+            open::find(path, options, &mut maker, now, &schema::WAY, tell)?;
         let books = books(instance, seq, maker);
         let news = Arc::new(News::new(&books));
         let turns = Arc::new(Turns::new(Hand::new(conn, Some((path.to_owned(), options)), books, Arc::clone(&news))?));
@@ -147,7 +162,7 @@ impl Store {
             .spawn(move || work.work())
             .map_err(|error| StoreError::Place(format!("the writer's thread cannot be started: {error}")))?;
         let kind = Kind::File { path: path.to_owned(), turns, writer: Mutex::new(Some(writer)), number: reader::next_number() };
-        Ok(Opened { store: Self(Arc::new(Inner { news, kind })), renewed, moved_aside })
+        Ok(Opened { store: Self(Arc::new(Inner { news, kind })), renewed, moved_aside, upgraded })
     }
 
     /// A store in memory, for tests and the simulation: the same SQL, written on the caller's thread. A job must not read

@@ -9,8 +9,10 @@ use super::{
     error::StoreError,
     ids::{Ids, Maker},
     ledger::HEAD,
-    limits, place, schema,
+    limits, place,
+    schema::{self, Way},
     trouble::Trouble,
+    upgrade::{self, Tell, Upgraded},
 };
 
 /// How a store is opened.
@@ -39,6 +41,8 @@ pub(super) struct Found {
     /// Why the instance is a new one, where it is.
     pub renewed: Option<Renewed>,
     pub moved_aside: Option<PathBuf>,
+    /// What it was brought to the newest schema from, where it was.
+    pub upgraded: Option<Upgraded>,
 }
 
 /// Why the instance of an opened store is a new one: positions of before mean nothing any more.
@@ -54,7 +58,14 @@ pub enum Renewed {
 
 /// Opens, and comes to terms with damage: a passing read error looks like corruption, so only what is still damaged after a
 /// pause and a second look is moved aside, and never wiped.
-pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timestamp) -> Result<Found, StoreError> {
+pub(super) fn find(
+    path: &Path,
+    options: Options,
+    maker: &mut Maker,
+    now: Timestamp,
+    way: &Way,
+    tell: Tell,
+) -> Result<Found, StoreError> {
     if rusqlite::version_number() < SQLITE_MIN {
         return Err(StoreError::Place(format!("SQLite {} damages logs; 3.51.3 or newer is needed", rusqlite::version())));
     }
@@ -64,7 +75,7 @@ pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timest
         // A disk that recovers needs real time, and nothing else runs yet.
         #[expect(clippy::disallowed_methods, reason = "nothing else runs yet, and there is no condition to wait for")]
         std::thread::sleep(Duration::from_millis(pause_ms));
-        match look(path, options, maker, last.is_some()) {
+        match look(path, options, maker, last.is_some(), now, way, tell) {
             Err(error) if error.spoils_connection() => last = Some(error),
             Ok(found) if left_over.is_some() => {
                 return Ok(Found { renewed: Some(Renewed::MovedAside), moved_aside: left_over, ..found });
@@ -75,7 +86,7 @@ pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timest
     match last {
         Some(StoreError::Damaged(_)) => {
             let aside = place::move_aside(path, now)?;
-            let mut found = look(path, options, maker, false)?;
+            let mut found = look(path, options, maker, false, now, way, tell)?;
             found.renewed = Some(Renewed::MovedAside);
             found.moved_aside = Some(aside);
             Ok(found)
@@ -89,17 +100,25 @@ pub(super) fn find(path: &Path, options: Options, maker: &mut Maker, now: Timest
     }
 }
 
-fn look(path: &Path, options: Options, maker: &mut Maker, suspect: bool) -> Result<Found, StoreError> {
+fn look(
+    path: &Path,
+    options: Options,
+    maker: &mut Maker,
+    suspect: bool,
+    now: Timestamp,
+    way: &Way,
+    tell: Tell,
+) -> Result<Found, StoreError> {
     if place::check(path)? {
         // Reading alone, so that the file of a newer mingle stays as it is: a writer's last close would fold the log into it.
-        match read_only(path).and_then(|conn| schema::check(&conn)) {
+        match read_only(path).and_then(|conn| way.standing(&conn)) {
             // A crash cut its very first commit off, before it had a log: only a writer can take that back.
             Err(StoreError::Shut(Trouble::ReadOnly)) => {}
-            looked => looked?,
+            looked => drop(looked?),
         }
     }
     let mut conn = connect(path, options, true)?;
-    schema::upgrade(&mut conn)?;
+    let upgraded = upgrade::upgrade(Some(path), &mut conn, way, now, tell)?;
     let standing = standing(&conn)?;
     let unclean = matches!(&standing, Some(standing) if !standing.clean);
     if suspect || (unclean && is_small(&conn).is_ok()) {
@@ -111,7 +130,7 @@ fn look(path: &Path, options: Options, maker: &mut Maker, suspect: bool) -> Resu
         Some(standing) => (standing.instance, standing.seq, None),
     };
     settle(&conn, &instance, options)?;
-    Ok(Found { conn, instance, seq, renewed, moved_aside: None })
+    Ok(Found { conn, instance, seq, renewed, moved_aside: None, upgraded })
 }
 
 struct Standing {
@@ -177,10 +196,10 @@ pub(super) fn connect(path: &Path, options: Options, may_make: bool) -> Result<C
 pub(super) fn in_memory(maker: &mut Maker) -> Result<Found, StoreError> {
     let mut conn = Connection::open_in_memory()?;
     harden(&conn)?;
-    schema::upgrade(&mut conn)?;
+    upgrade::upgrade(None, &mut conn, &schema::WAY, Timestamp::default(), |_| {})?;
     let instance = maker.instance();
     settle(&conn, &instance, Options::default())?;
-    Ok(Found { conn, instance, seq: 0, renewed: Some(Renewed::New), moved_aside: None })
+    Ok(Found { conn, instance, seq: 0, renewed: Some(Renewed::New), moved_aside: None, upgraded: None })
 }
 
 /// A connection that cannot write.

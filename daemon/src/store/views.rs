@@ -1,6 +1,7 @@
 //! Owns: what apps read of the file: a view NAME for each collection, and the indexes it asked for. Must never know: who reads.
 
 use mingle_core::{ask::Refusal, record::Value};
+use rusqlite::Connection;
 
 use super::{
     definitions::{Collection, CollectionDefinition, Definitions},
@@ -127,6 +128,19 @@ fn unpublish(tx: &Tx<'_>, number: i64, name: &str) -> Result<(), StoreError> {
     for name in names {
         tx.conn.execute_batch(&format!("DROP INDEX {}", quoted(&name)))?;
     }
+    Ok(())
+}
+
+/// Takes every view and index down, of tables that are about to change; the next [`define`] publishes them anew.
+pub(super) fn unpublish_all(conn: &Connection) -> Result<(), StoreError> {
+    let mut statement =
+        conn.prepare("SELECT type, name FROM sqlite_master WHERE type = 'view' OR (type = 'index' AND name GLOB 'm_by_*')")?;
+    let published: Vec<(String, String)> =
+        statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    for (kind, name) in published {
+        conn.execute_batch(&format!("DROP {kind} {}", quoted(&name)))?;
+    }
+    conn.execute("UPDATE m_collection SET definition = ''", ())?;
     Ok(())
 }
 

@@ -49,6 +49,30 @@ pub const KIND: Kind = Kind {
     open: |opening| Box::pin(open(opening)),
 };
 
+/// A profile without a service: for whoever tries it on answers that were kept.
+pub struct Tried(Profile);
+
+impl Tried {
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// It is not usable.
+    pub fn read(name: &str, text: &str) -> Result<Self, Problem> {
+        Profile::read(name, text).map(Self)
+    }
+
+    /// How many records it finds in a listing with this body, as a sync would read it.
+    ///
+    /// # Errors
+    /// The body makes no sense to it.
+    pub fn records_in(&self, body: &str) -> Result<usize, Problem> {
+        let mut body = json::parse(body).map_err(|why| Problem::new(format!("the body is no JSON: {why}")))?;
+        let place = &self.0.list.rows;
+        let rows = place.take(&mut body).ok_or_else(|| Problem::new(format!("no rows at {place}")))?;
+        rows::rows(&self.0.row, rows).map(|listing| listing.rows.len()).map_err(Problem::new)
+    }
+}
+
 /// One resource of one such service.
 struct Rest {
     profile: Profile,

@@ -30,6 +30,7 @@ mod ghosts;
 pub mod link;
 mod plan;
 mod position;
+mod renamed;
 mod settle;
 mod unlinked;
 
@@ -39,6 +40,8 @@ pub use compare::compare;
 pub use finish::{complete, count, finish};
 pub use ghosts::ghosts;
 pub use plan::plan;
+pub use position::read as read_checkpoint;
+pub use renamed::{identity, place, renamed};
 pub use settle::settle;
 
 use link::Linked;

@@ -65,12 +65,19 @@ pub(super) fn load(conn: &Connection, sync: &str) -> Result<Option<Position>, St
         })
         .optional()?;
     let Some((replica, epoch, watermark, resume, complete, up_scanned)) = row else { return Ok(None) };
-    // A position that does not read is no position: everything is listed and compared, which loses nothing.
-    let watermark = watermark.and_then(|text| serde_json::from_str(&text).ok()).map(|row| match row {
+    let (watermark, resume) = read(watermark.as_deref(), resume.as_deref());
+    Ok(Some(Position { replica, epoch, watermark, resume, complete, up_scanned: link::unsigned(up_scanned) }))
+}
+
+/// Reads what was saved of a checkpoint. A position that does not read is no position: everything is listed and compared, which
+/// loses nothing.
+#[must_use]
+pub fn read(watermark: Option<&str>, resume: Option<&str>) -> (Option<Watermark>, Option<Resume>) {
+    let watermark = watermark.and_then(|text| serde_json::from_str(text).ok()).map(|row| match row {
         WatermarkRow::Token(token) => Watermark::Token(token),
         WatermarkRow::Stamp(ms) => Watermark::Stamp(Timestamp::from_unix_ms(ms)),
     });
-    let resume = resume.and_then(|text| serde_json::from_str(&text).ok()).map(|row: ResumeRow| Resume {
+    let resume = resume.and_then(|text| serde_json::from_str(text).ok()).map(|row: ResumeRow| Resume {
         from: match row.from {
             FromRow::Start => ListFrom::Start,
             FromRow::Token(token) => ListFrom::Token(token),
@@ -85,7 +92,7 @@ pub(super) fn load(conn: &Connection, sync: &str) -> Result<Option<Position>, St
         newest: row.newest.map(Timestamp::from_unix_ms),
         token: row.token,
     });
-    Ok(Some(Position { replica, epoch, watermark, resume, complete, up_scanned: link::unsigned(up_scanned) }))
+    (watermark, resume)
 }
 
 pub(super) fn watermark_text(watermark: &Watermark) -> Result<String, StoreError> {
