@@ -222,8 +222,10 @@ fn a_cancelled_run_ends_for_good_and_every_waiter_is_told() {
     world.app.refused("not_found", "sync.cancel", json!({ "sync": "thongs" }));
     let said = world.daemon.says(0, &["cancel", "things"]);
     assert!(said.contains("no run of things is on"), "{said}");
+    let _ = world.server.log();
     world.server.next("GET", Fault::HangBefore);
     let run = world.app.run("things");
+    until("the request that hangs", || (!world.server.log().is_empty()).then_some(()));
     let said = world.daemon.says(0, &["cancel", "things"]);
     assert!(said.contains(&format!("cancelled {run}")), "{said}");
     assert_eq!(world.app.ended(&run), "cancelled");
