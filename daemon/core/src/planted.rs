@@ -43,6 +43,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("same stamp believed", Tables),
     // meeting: a listing that shows the old state settles a request whose answer is outstanding.
     ("late listing settles a doubt", Tables),
+    // meeting: a create that was looked for and not seen is forgotten, though it may still be on its way.
+    ("late create forgotten", Tables),
     // meeting: a property under an open conflict is sent with the next upload.
     ("open manual conflict uploaded", Simulation),
     // meeting: the answer's own form of the record is not read.

@@ -119,6 +119,11 @@ fn outcome(line: &str) -> String {
             let (read, told) = both.split_once(" after ").map_or((both, None), |(read, told)| (read, Some(told)));
             settled(&Answer::ReadBack { told: told.map(row), read: row(read) })
         }
+        // It was looked for and was not there, was deleted here, and then arrived.
+        ("late", theirs) => {
+            let missed = meet(&link, truth.as_ref(), &row("gone"), &stamps, rules);
+            told(&meet(&missed.link, None, &row(theirs), &stamps, rules), rules)
+        }
         (other, _) => panic!("no such event: {other}"),
     }
 }
@@ -167,6 +172,9 @@ const READS: &str = "
     gone | makes a=1 | gone | reads a=1 => gone; behind
     gone | makes a=1 | gone | reads a=5 => a=5; *
     gone | | gone | reads a=5 => a=5
+    gone | makes a=1 | a=1 | late a=1 => gone; behind
+    gone | makes a=1 | a=2 | late a=5 => a=5; *
+    gone | | a=1 | late a=1 => a=1
 ";
 
 const SHOWS: &str = "
@@ -196,6 +204,7 @@ fn planted_bugs_are_found() {
         "cleared by another taken for arrived",
         "same stamp believed",
         "late listing settles a doubt",
+        "late create forgotten",
     ] {
         planted::set_here(Some(bug));
         let found = ALL_TABLES.iter().any(|table| !failures(table).is_empty());
