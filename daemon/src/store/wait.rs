@@ -13,6 +13,7 @@ use super::{
     error::StoreError,
     reader::Reader,
     record::{self, Held, State},
+    sync::link::UNDER_WAY,
     token::{About, Token},
 };
 
@@ -153,7 +154,7 @@ fn standing(
     policy: &Policy,
 ) -> Result<Option<Standing>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT link, base, agreed, sent IS NOT NULL, confirmed FROM m_link WHERE replica = ?1 AND record = ?2",
+        &format!("SELECT k.link, k.base, k.agreed, {UNDER_WAY}, k.confirmed FROM m_link k JOIN m_record r USING (record) WHERE k.replica = ?1 AND k.record = ?2"),
     )?;
     let link = match replica.replica {
         Some(number) => statement

@@ -70,6 +70,11 @@ pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("a link does not read: {error}"))
 }
 
+/// As SQL over a link `k` and its record `r`: something is under way at the replica. What was looked for and not seen is not, once the
+/// record is deleted here too: should it arrive after all, it is met then.
+pub(in crate::store) const UNDER_WAY: &str = "(k.sent IS NOT NULL AND NOT (k.base = 2 AND r.state <> 0
+    AND NOT EXISTS (SELECT 1 FROM json_each(k.sent) s WHERE coalesce(s.value ->> 'looked', 0) = 0)))";
+
 /// How many links of this replica have a record there.
 pub(super) fn count(conn: &Connection, replica: i64) -> Result<u64, StoreError> {
     let mut count = conn.prepare_cached("SELECT count(*) FROM m_link WHERE replica = ?1 AND remote_id IS NOT NULL")?;
