@@ -53,7 +53,10 @@ fn a_tombstone_stays_until_all_have_passed_and_its_time_is_over() {
     };
     check(link(0, "NULL"), over, true);
     check(link(2, "NULL"), over, true);
-    check(link(2, "'[]'"), over, false);
+    let made = |looked: bool| format!("'[{{\"seq\":1,\"what\":\"create\",\"looked\":{looked}}}]'");
+    check(link(2, &made(false)), over, false);
+    check(link(2, &made(true)), over, true);
+    check(link(1, &made(true)), over, false);
     check(link(1, "NULL"), over, false);
     check(link(3, "NULL"), over, false);
     check(
