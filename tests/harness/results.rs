@@ -191,11 +191,15 @@ pub fn promises(promises: &Promises, results: &Results) -> String {
                 None => format!("{words}: not run"),
             }
         });
-        let told = told.collect::<Vec<_>>().join("; ");
+        let told = if results.tried.commit.is_empty() { "-".to_owned() } else { told.collect::<Vec<_>>().join("; ") };
         let by: Vec<String> = promise.by.iter().map(|place| format!("`{place}`")).collect();
         let _ = writeln!(out, "| {} | {told} | {} |", promise.says, by.join(", "));
     }
     let Tried { commit, date, .. } = &results.tried;
+    if commit.is_empty() {
+        out.push_str("\nNo run of all of `.ci/run` is written down yet: it prints how often each was tried.\n");
+        return out;
+    }
     let _ = write!(
         out,
         "\nThe last run of `.ci/run` that is written down: {date}, at `{commit}`. No failure in N independent tries bounds the rate at 3/N (95 %).\n"
@@ -206,6 +210,9 @@ pub fn promises(promises: &Promises, results: &Results) -> String {
 /// The table of figures.
 #[must_use]
 pub fn figures(results: &Results) -> String {
+    if results.figures.is_empty() {
+        return "No run on a quiet machine is written down yet.\n".to_owned();
+    }
     let mut out = String::from("| | measured | anchor | ours | ratio | goal | | on |\n|---|---|---|---|---|---|---|---|\n");
     for line in &results.figures {
         let Figure { figure, what, anchor, ours, ratio, goal, met, commit, date } = line;
