@@ -3,7 +3,7 @@
 //! The answer to an upload is itself a meeting, whose base is what was agreed with what was sent laid over it: so the remote's
 //! own form of an app's value enters the truth once, and an edit made while the request was under way stays.
 
-use super::{Agreed, Footing, Link, Met, Rules, SentWhat, close, meet};
+use super::{Agreed, Footing, Link, Met, Rules, Sent, SentWhat, close, meet};
 use crate::{
     mingle::{Base, Stamps},
     planted,
@@ -49,6 +49,10 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
         created: None,
         state: RowState::Gone,
     };
+    // "It is there already" may be said of what a doubled request made itself: deleted here meanwhile, what was sent is still the base.
+    if let (Answer::Stale(_), SentWhat::Create(_), None) = (answer, &last.what, truth) {
+        next.sent.push(Sent { looked: true, ..last.clone() });
+    }
     match answer {
         Answer::Taken(row) => {
             // What was sent before was looked behind when this one was planned, and this one lies over it.

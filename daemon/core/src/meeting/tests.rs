@@ -119,6 +119,7 @@ fn outcome(line: &str) -> String {
             let (read, told) = both.split_once(" after ").map_or((both, None), |(read, told)| (read, Some(told)));
             settled(&Answer::ReadBack { told: told.map(row), read: row(read) })
         }
+        ("stale", theirs) => settled(&Answer::Stale(Some(row(theirs)))),
         // It was looked for and was not there, was deleted here, and then arrived.
         ("late", theirs) => {
             let missed = meet(&link, truth.as_ref(), &row("gone"), &stamps, rules);
@@ -175,6 +176,9 @@ const READS: &str = "
     gone | makes a=1 | a=1 | late a=1 => gone; behind
     gone | makes a=1 | a=2 | late a=5 => a=5; *
     gone | | a=1 | late a=1 => a=1
+    gone | makes a=1 | gone | stale a=1 => gone; behind
+    gone | makes a=1 | gone | stale a=5 => a=5; *
+    gone | makes a=1 | a=1 | stale a=5 => a=5; a
 ";
 
 const SHOWS: &str = "
