@@ -220,7 +220,11 @@ fn based(link: &Link, truth: Option<&Props>, theirs: Option<&Props>, rules: Rule
     let returned = planted::is("sent dropped when the truth returns") && errand::difference(link, truth, rules).is_none();
     if !planted::is("sent in memory only") && !returned {
         for sent in &link.sent {
-            footing.take(sent, theirs, rules);
+            // The service said that it had such a record already: somebody else's, for all we know, unless it is deleted here.
+            let contested = link.agreed == Agreed::Unknown && matches!(sent.what, SentWhat::Create(_)) && truth.is_some();
+            if !contested {
+                footing.take(sent, theirs, rules);
+            }
         }
     }
     // A record was made under an id of ours, the answer was lost, and it was deleted here since. What stands there under that id is

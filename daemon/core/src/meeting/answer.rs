@@ -49,8 +49,10 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
         created: None,
         state: RowState::Gone,
     };
-    // "It is there already" may be said of what a doubled request made itself: deleted here meanwhile, what was sent is still the base.
-    if let (Answer::Stale(_), SentWhat::Create(_), None) = (answer, &last.what, truth) {
+    // "It is there already" may be said of what a doubled request made itself: deleted here by the time it is seen, what was sent is
+    // still the base. To a live record it is none (see `based`).
+    let unseen = matches!(answer, Answer::Stale(None));
+    if matches!(answer, Answer::Stale(_)) && matches!(last.what, SentWhat::Create(_)) && (unseen || truth.is_none()) {
         next.sent.push(Sent { looked: true, ..last.clone() });
     }
     match answer {

@@ -71,6 +71,7 @@ fn outcome(line: &str) -> String {
         modified: Some(KNOWN),
         agreed: match agreed {
             "same" => Agreed::Same,
+            "unknown" => Agreed::Unknown,
             text => record(text).map_or(Agreed::Gone, Agreed::Own),
         },
         sent: sent
@@ -176,6 +177,8 @@ const READS: &str = "
     gone | makes a=1 | a=1 | late a=1 => gone; behind
     gone | makes a=1 | a=2 | late a=5 => a=5; *
     gone | | a=1 | late a=1 => a=1
+    unknown | makes a=1 | gone | reads a=1 => gone; behind
+    unknown | makes a=1 b=1 | a=1 b=1 | reads a=1 b=5 => a=1 b=5; b
     gone | makes a=1 | gone | stale a=1 => gone; behind
     gone | makes a=1 | gone | stale a=5 => a=5; *
     gone | makes a=1 | a=1 | stale a=5 => a=5; a
