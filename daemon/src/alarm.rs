@@ -47,6 +47,7 @@ pub async fn pause(how_long: Duration) {
 pub struct Alarm {
     wake: watch::Sender<Option<Timestamp>>,
     timer: JoinHandle<()>,
+    beat: watch::Sender<()>,
     table: Table,
     zones: Arc<Mutex<Zones>>,
     bells: mpsc::Sender<Bell>,
@@ -60,8 +61,16 @@ impl Alarm {
         let (bells, heard) = mpsc::channel(BELLS_MAX);
         let (wake, woken) = watch::channel(None);
         let (table, zones) = (Table::default(), Arc::<Mutex<Zones>>::default());
-        let timer = tokio::spawn(keep_time(woken, bells.clone(), table.clone(), Arc::clone(&zones)));
-        (Self { wake, timer, table, zones, bells, ringer: None }, heard)
+        let beat = watch::Sender::new(());
+        let timer = tokio::spawn(keep_time(woken, bells.clone(), table.clone(), Arc::clone(&zones), beat.clone()));
+        (Self { wake, timer, beat, table, zones, bells, ringer: None }, heard)
+    }
+
+    /// Changes with each look at the clocks, [`SLEEP_MAX`] apart while nothing happens: whoever has to look at something now and then
+    /// looks then, so that a process that sleeps is woken once for all of them.
+    #[must_use]
+    pub fn beat(&self) -> watch::Receiver<()> {
+        self.beat.subscribe()
     }
 
     /// Rings [`Bell::Time`] at this moment, instead of the one before; none: not at all.
@@ -107,6 +116,7 @@ async fn keep_time(
     bells: mpsc::Sender<Bell>,
     table: Table,
     zones: Arc<Mutex<Zones>>,
+    beat: watch::Sender<()>,
 ) {
     // When both clocks were last read together, and when the zones were last looked at: a word that comes in between, as on a busy
     // daemon many do, puts neither off.
@@ -114,13 +124,8 @@ async fn keep_time(
     let mut looked = watch;
     loop {
         let at = *wake.borrow_and_update();
-        // The one place that sleeps: till the moment, or till the next look at the clocks; with nothing due, till somebody says so.
-        let nap = async {
-            match at {
-                Some(at) => tokio::time::sleep(at.since(clock::now()).min(SLEEP_MAX)).await,
-                None => std::future::pending().await,
-            }
-        };
+        // The one place that sleeps: till the moment, or till the next look at the clocks.
+        let nap = tokio::time::sleep(at.map_or(SLEEP_MAX, |at| at.since(clock::now()).min(SLEEP_MAX)));
         let napped = tokio::select! {
             changed = wake.changed() => match changed {
                 Ok(()) => false,
@@ -136,6 +141,7 @@ async fn keep_time(
         }
         if looked.elapsed() >= SLEEP_MAX || jumped {
             looked = watch;
+            beat.send_replace(());
             let changed = zones.lock().unwrap_or_else(PoisonError::into_inner).changed();
             if changed && bells.send(Bell::Zones).await.is_err() {
                 return;

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use mingle_core::limits;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     alarm::pause,
@@ -20,8 +20,6 @@ use crate::{
 /// A store that takes no writes is tried after this, then after twice as long each time, up to the last.
 const PROBE_FIRST: Duration = Duration::from_millis(200);
 const PROBE_LAST: Duration = Duration::from_secs(10);
-/// How often it is looked whether the store's files were taken away.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Tells people who reads the store's file for so long that its log only grows.
 fn name_them<'a>(house: &House, holders: impl Iterator<Item = &'a Holder>, log_bytes: u64) {
@@ -67,16 +65,15 @@ async fn mends(store: &Store, house: &House) {
     }
 }
 
-/// Looks whether the store's files are still those that it writes, also while nobody writes: an empty write does.
-async fn watches(store: &Store) {
-    loop {
-        pause(LOOK_EVERY).await;
-        let _ = store.write(Class::Background, clock::now(), |_| Ok(())).await;
+/// Looks whether the store's files are still those that it writes, also while nobody writes.
+async fn watches(store: &Store, mut beat: watch::Receiver<()>) {
+    while beat.changed().await.is_ok() {
+        store.look_for_files();
     }
 }
 
-/// Keeps house until it is dropped.
-pub async fn keep(store: Store, house: House, file: PathBuf, inbox: mpsc::Sender<Letter>) {
+/// Keeps house until it is dropped. `beat`: when to look at what may be looked at now and then.
+pub async fn keep(store: Store, house: House, file: PathBuf, inbox: mpsc::Sender<Letter>, beat: watch::Receiver<()>) {
     let lives = async {
         let Some(every) = notify::alive_every() else { return std::future::pending().await };
         loop {
@@ -106,8 +103,13 @@ pub async fn keep(store: Store, house: House, file: PathBuf, inbox: mpsc::Sender
         }
     };
     let looks = async {
-        let mut before = Vec::new();
+        // Only commits make it longer: where nobody writes, nobody looks.
+        let (mut before, mut pulse) = (Vec::new(), store.pulse());
         loop {
+            if store.sizes().1 <= limits::LOG_BYTES_PINNED && pulse.changed().await.is_err() {
+                return;
+            }
+            pulse.mark_unchanged();
             pause(Duration::from_millis(limits::LOG_LOOK_MS)).await;
             let long = store.sizes().1 > limits::LOG_BYTES_PINNED;
             let now = if long { pinned::holders(&file) } else { Vec::new() };
@@ -115,5 +117,5 @@ pub async fn keep(store: Store, house: House, file: PathBuf, inbox: mpsc::Sender
             before = now;
         }
     };
-    tokio::join!(lives, tidies, looks, mends(&store, &house), watches(&store));
+    tokio::join!(lives, tidies, looks, mends(&store, &house), watches(&store, beat));
 }

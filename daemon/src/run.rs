@@ -173,7 +173,8 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     }
     office.listen_for_what_is_sent();
     office.ring_for_crons();
-    let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
+    let keeping =
+        tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone(), office.alarm.beat()));
     let listening = tokio::spawn(listen_to_commits(store.commits(), inbox.clone()));
     let ringing = tokio::spawn(listen_to_bells(bells, inbox.clone()));
     let socket = match &started.inherited.apps {

@@ -249,6 +249,13 @@ impl Store {
         Ok((answer, turn))
     }
 
+    /// Looks whether the files are still those that were opened, unless a write does so just now.
+    pub fn look_for_files(&self) {
+        if let Kind::File { turns, .. } = &self.0.kind {
+            turns.look_for_files();
+        }
+    }
+
     /// Whether an interactive write waits for its turn.
     #[must_use]
     pub fn somebody_waits(&self) -> bool {

@@ -97,6 +97,14 @@ impl Turns {
         !untidy && self.queue.has_interactive()
     }
 
+    /// See [`Hand::stand`]; whoever has the hand has looked.
+    pub(super) fn look_for_files(&self) {
+        if let Ok(mut hand) = self.hand.try_lock() {
+            // What is wrong is told by the hand itself.
+            let _ = hand.stand();
+        }
+    }
+
     /// Whether somebody waits, not only a run.
     pub(super) fn has_interactive(&self) -> bool {
         self.queue.has_interactive()

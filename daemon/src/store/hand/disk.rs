@@ -58,7 +58,7 @@ impl Job for Probe {
 
 impl Hand {
     /// Whether the hand may write now.
-    pub(super) fn stand(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store) fn stand(&mut self) -> Result<(), StoreError> {
         if let Disk::Shut(trouble) = &self.disk {
             return Err(StoreError::Shut(trouble.clone()));
         }
