@@ -38,7 +38,7 @@ pub fn asleep(program: &Path, _: &Asked, table: &mut Table) -> anyhow::Result<()
     let mut configuration = flood.configuration();
     for number in 0..9 {
         configuration += &format!(
-            "\n[sync.more{number}]\ncollection = \"more{number}\"\nremote = \"far\"\nresource = \"things\"\ndirection = \"down\"\nevery = \"6h\"\n"
+            "\n[sync.more{number}]\ncollection = \"more{number}\"\nremote = \"far\"\nresource = \"things{number}\"\ndirection = \"down\"\nevery = \"6h\"\n"
         );
     }
     let daemon = Daemon::start_with(program, &configuration, None, Flood::write_profile)?;
