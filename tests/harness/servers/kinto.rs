@@ -162,6 +162,8 @@ impl Kinto {
     }
 }
 
+/// One thread: this storage looks at `If-Match` and writes under two holds of its lock, and with eight threads and listings beside
+/// them it accepted two writes over one revision 132 times in 1,500.
 fn configuration(port: u16) -> String {
     format!(
         "[app:main]
@@ -180,7 +182,7 @@ kinto.batch_max_requests = {BATCH_MAX}
 use = egg:waitress#main
 host = 127.0.0.1
 port = {port}
-threads = 8
+threads = 1
 "
     )
 }
