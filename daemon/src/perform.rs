@@ -16,7 +16,7 @@ use mingle_core::{
     ask::{Refusal, Trouble},
     engine::Mark,
     limits,
-    replica::{Answer, Asked, Errand, Failure, RemoteError},
+    replica::{Action, Answer, Asked, Errand, Failure, RemoteError},
     run::{Counts, Effect, Event, Order},
     time::Timestamp,
 };
@@ -236,8 +236,8 @@ async fn send(site: &Site, errands: Vec<Errand>) -> Vec<(i64, Answer)> {
     let Some(remote) = site.found().remote else {
         return errands.into_iter().map(|errand| (errand.link, Answer::Unsent(stopped()))).collect();
     };
-    let at_once = remote.abilities().errands_max.max(1);
-    let mut waiting = errands.into_iter();
+    let (at_once, together) = (remote.abilities().errands_max.max(1), remote.abilities().batch_max.max(1));
+    let mut waiting = VecDeque::from(errands);
     let mut under_way = FuturesUnordered::new();
     let mut answers = Vec::new();
     let mut barred: Option<RemoteError> = None;
@@ -246,23 +246,31 @@ async fn send(site: &Site, errands: Vec<Errand>) -> Vec<(i64, Answer)> {
             barred.get_or_insert_with(stopped);
         }
         while barred.is_none() && under_way.len() < at_once {
-            let Some(errand) = waiting.next() else { break };
+            let some: Vec<Errand> = waiting.drain(..waiting.len().min(together)).collect();
+            if some.is_empty() {
+                break;
+            }
             let remote = Arc::clone(&remote);
             under_way.push(async move {
-                let answer = until_hurried(site, wrap::carry(remote.as_ref(), &errand.action)).await;
-                (errand.link, answer.unwrap_or_else(|| Answer::Unknown(stopped())))
+                let (links, actions): (Vec<i64>, Vec<Action>) =
+                    some.into_iter().map(|errand| (errand.link, errand.action)).unzip();
+                let answered = until_hurried(site, wrap::carry(remote.as_ref(), &actions)).await;
+                let answered = answered.unwrap_or_else(|| vec![Answer::Unknown(stopped()); links.len()]);
+                links.into_iter().zip(answered).collect::<Vec<_>>()
             });
         }
-        let Some((link, answer)) = under_way.next().await else { break };
-        if let Answer::Unsent(error) | Answer::Unknown(error) = &answer
-            && matches!(error.kind, Failure::Offline | Failure::Throttled(_) | Failure::NeedsLogin)
-        {
-            barred.get_or_insert_with(|| error.clone());
+        let Some(answered) = under_way.next().await else { break };
+        for (_, answer) in &answered {
+            if let Answer::Unsent(error) | Answer::Unknown(error) = answer
+                && matches!(error.kind, Failure::Offline | Failure::Throttled(_) | Failure::NeedsLogin)
+            {
+                barred.get_or_insert_with(|| error.clone());
+            }
         }
-        answers.push((link, answer));
+        answers.extend(answered);
     }
     let barred = barred.unwrap_or_else(stopped);
-    answers.extend(waiting.map(|errand| (errand.link, Answer::Unsent(barred.clone()))));
+    answers.extend(waiting.into_iter().map(|errand| (errand.link, Answer::Unsent(barred.clone()))));
     answers
 }
 

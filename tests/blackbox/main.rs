@@ -16,6 +16,7 @@ mod package;
 mod python;
 mod real_tables;
 mod reloads;
+mod repeats;
 mod salesforce;
 mod service;
 mod services;

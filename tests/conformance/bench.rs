@@ -118,12 +118,17 @@ impl Bench {
         create(remote, id, &self.fits(text)).await
     }
 
-    /// Changes a record, that was as `row` shows, to a law's.
-    pub async fn update(&self, remote: &dyn Remote, row: &Row, text: &str) -> Answer {
+    /// What changes a record, that was as `row` shows, to a law's.
+    pub fn change(&self, remote: &dyn Remote, row: &Row, text: &str) -> Action {
         let mut whole = held(row).clone();
         whole.retain(|name, _| self.shows.contains(&name.as_str()));
         whole.extend(props(&self.fits(text)));
-        update(remote, row, &json::write(&whole)).await
+        change(remote, row, &json::write(&whole))
+    }
+
+    /// Changes a record, that was as `row` shows, to a law's.
+    pub async fn update(&self, remote: &dyn Remote, row: &Row, text: &str) -> Answer {
+        carry(remote, &self.change(remote, row, text)).await
     }
 
     /// Checks that a row holds a law's record.
@@ -212,8 +217,15 @@ pub fn guard(abilities: &Abilities, row: &Row) -> Precondition {
     }
 }
 
-/// Changes a record that was as `row` shows.
-pub async fn update(remote: &dyn Remote, row: &Row, to: &str) -> Answer {
+/// Carries one change.
+pub async fn carry(remote: &dyn Remote, action: &Action) -> Answer {
+    let mut answers = wrap::carry(remote, std::slice::from_ref(action)).await;
+    assert_eq!(answers.len(), 1);
+    answers.remove(0)
+}
+
+/// What changes a record that was as `row` shows.
+pub fn change(remote: &dyn Remote, row: &Row, to: &str) -> Action {
     let (before, whole) = (held(row), props(to));
     let changed = whole
         .iter()
@@ -222,18 +234,23 @@ pub async fn update(remote: &dyn Remote, row: &Row, to: &str) -> Answer {
     let cleared = before.keys().filter(|name| !whole.contains_key(*name)).map(|name| (name.clone(), None::<Value>));
     let patch = changed.chain(cleared).collect();
     let unless_moved = guard(remote.abilities(), row);
-    wrap::carry(remote, &Action::Update { remote_id: row.remote_id.clone(), patch, whole, unless_moved }).await
+    Action::Update { remote_id: row.remote_id.clone(), patch, whole, unless_moved }
+}
+
+/// Changes a record that was as `row` shows.
+pub async fn update(remote: &dyn Remote, row: &Row, to: &str) -> Answer {
+    carry(remote, &change(remote, row, to)).await
 }
 
 /// Deletes a record that was as `row` shows.
 pub async fn delete(remote: &dyn Remote, row: &Row) -> Answer {
     let unless_moved = guard(remote.abilities(), row);
-    wrap::carry(remote, &Action::Delete { remote_id: row.remote_id.clone(), unless_moved }).await
+    carry(remote, &Action::Delete { remote_id: row.remote_id.clone(), unless_moved }).await
 }
 
 /// Makes a record.
 pub async fn create(remote: &dyn Remote, id: Option<&str>, record: &str) -> Answer {
-    wrap::carry(remote, &Action::Create { remote_id: id.map(str::to_owned), whole: props(record) }).await
+    carry(remote, &Action::Create { remote_id: id.map(str::to_owned), whole: props(record), key: None }).await
 }
 
 /// The row of an answer that says it was done.

@@ -325,6 +325,16 @@ fn scripted(mut options: Options) -> Bench {
     }
 }
 
+/// Takes several changes in one request.
+pub fn batching() -> Bench {
+    scripted(Options { batches: 3, ..Options::default() })
+}
+
+/// Makes ids itself, and takes keys with creates.
+pub fn keyed() -> Bench {
+    scripted(Options { client_ids: false, keys: true, ..Options::default() })
+}
+
 /// The scripted service that can everything.
 pub fn able() -> Bench {
     scripted(Options::default())

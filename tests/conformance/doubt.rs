@@ -8,11 +8,11 @@ use mingle_tests::rest_server::{Fault, Options, RestServer, tidies};
 use mingled::remotes::{
     Means, Opening, Remote,
     http::{Client, Patience},
-    open, wrap,
+    open,
 };
 use serde_json::json;
 
-use crate::bench::{held, means, props, settings};
+use crate::bench::{self, held, means, props, settings};
 
 struct Set {
     server: RestServer,
@@ -79,7 +79,7 @@ fn check(options: Options, faults: &[(&'static str, Fault)], action: &Action, ex
         for (method, fault) in faults {
             set.server.next(method, fault.clone());
         }
-        wrap::carry(remote.as_ref(), action).await
+        bench::carry(remote.as_ref(), action).await
     });
     assert_eq!((word(&answer).as_str(), set.done()), (expect, done), "{faults:?}: {answer:?}; asked: {:?}", set.server.log());
 }
@@ -135,9 +135,9 @@ fn what_stands_around_a_change_is_done_for_every_remote() {
 #[test]
 fn the_remotes_own_form_and_words_come_back() {
     let rewriting = Options { normalise: tidies, ..Options::default() };
-    let action = Action::Create { remote_id: Some("b".into()), whole: props(r#"{"name":" Rust "}"#) };
+    let action = Action::Create { remote_id: Some("b".into()), whole: props(r#"{"name":" Rust "}"#), key: None };
     check(rewriting, &[], &action, "taken {\"name\":\"rust\",\"tidied\":true}", false);
-    let action = Action::Create { remote_id: None, whole: props(r#"{"refuse":true}"#) };
+    let action = Action::Create { remote_id: None, whole: props(r#"{"refuse":true}"#), key: None };
     check(Options::default(), &[], &action, "refused refuse is not allowed here", false);
 }
 

@@ -9,7 +9,9 @@ use mingle_core::{
 };
 use mingle_tests::{servers::free_port, wire};
 
-use crate::bench::{Bench, all, delete, held, now, props, settings, stale, taken, there, update};
+use mingled::remotes::wrap;
+
+use crate::bench::{Bench, all, carry, delete, guard, held, now, props, settings, stale, taken, there, update};
 
 /// The coarsest stamps that a service here writes.
 const GRAIN_MAX: Duration = Duration::from_secs(1);
@@ -212,6 +214,55 @@ pub async fn takes_every_id_it_promises_to_take(bench: Bench) {
         assert_eq!(taken(bench.create(remote.as_ref(), Some(&id), RECORD).await).remote_id, id);
         bench.holds(&there(remote.as_ref(), &id).await, RECORD);
     }
+}
+
+pub async fn makes_what_is_asked_twice_under_a_key_once(bench: Bench) {
+    let remote = bench.open().await;
+    if remote.abilities().key_kept.is_none() {
+        return;
+    }
+    let action = |key: &str| Action::Create { remote_id: None, whole: props(&bench.fits(RECORD)), key: Some(key.into()) };
+    let first = taken(carry(remote.as_ref(), &action("one")).await);
+    assert_eq!(taken(carry(remote.as_ref(), &action("one")).await).remote_id, first.remote_id);
+    bench.has(&[(&first.remote_id, RECORD)]);
+    let other = taken(carry(remote.as_ref(), &action("two")).await);
+    bench.has(&[(&first.remote_id, RECORD), (&other.remote_id, RECORD)]);
+}
+
+/// A create that is taken, an update that is taken, one of what moved and a delete, in one go and in this order.
+pub async fn settles_each_of_several_changes_by_itself(bench: Bench) {
+    for name in ["a", "b", "c"] {
+        bench.put(name, RECORD);
+    }
+    let remote = bench.open().await;
+    let mut rows = Vec::new();
+    for name in ["a", "b", "c"] {
+        rows.push(bench.there(remote.as_ref(), name).await);
+    }
+    bench.put("b", OTHERS);
+    let create = Action::Create { remote_id: None, whole: props(&bench.fits(RECORD)), key: None };
+    let change = |row: &Row, text: &str| bench.change(remote.as_ref(), row, text);
+    let mut actions = vec![create, change(&rows[0], OTHERS), change(&rows[1], r#"{"name":"lost"}"#)];
+    if remote.abilities().deletes {
+        let unless_moved = guard(remote.abilities(), &rows[2]);
+        actions.push(Action::Delete { remote_id: rows[2].remote_id.clone(), unless_moved });
+    }
+    let answers = wrap::carry(remote.as_ref(), &actions).await;
+    assert_eq!(answers.len(), actions.len());
+    let mut answers = answers.into_iter();
+    let made = taken(answers.next().expect("an answer"));
+    bench.holds(&made, RECORD);
+    bench.holds(&taken(answers.next().expect("an answer")), OTHERS);
+    bench.holds(&stale(answers.next().expect("an answer")), OTHERS);
+    let kept = match answers.next() {
+        Some(answer) => {
+            assert!(matches!(answer, Answer::Taken(_)), "{answer:?}");
+            None
+        }
+        None => Some(("c", RECORD)),
+    };
+    let there: Vec<_> = [(made.remote_id.as_str(), RECORD), ("a", OTHERS), ("b", OTHERS)].into_iter().chain(kept).collect();
+    bench.has(&there);
 }
 
 pub async fn creates_under_its_own_id(bench: Bench) {

@@ -1,6 +1,7 @@
 //! Owns: one suite for every remote kind and profile: what its abilities promise is what is tested, against real servers.
 //! Must never know: the engine.
 
+mod batches;
 mod bench;
 mod benches;
 mod doubt;
@@ -40,6 +41,7 @@ macro_rules! every_law_on {
                 gets_by_id,
                 creates_under_our_id_once,
                 takes_every_id_it_promises_to_take,
+                makes_what_is_asked_twice_under_a_key_once,
                 creates_under_its_own_id,
                 updates_what_did_not_move,
                 clears_what_an_update_clears,
@@ -48,6 +50,7 @@ macro_rules! every_law_on {
                 deletes_what_did_not_move,
                 refuses_a_delete_of_what_moved,
                 deletes_nothing_that_is_gone,
+                settles_each_of_several_changes_by_itself,
                 shows_a_new_revision_for_each_change,
                 shows_when_it_was_changed,
                 keeps_values,
@@ -69,6 +72,8 @@ every_law_on!(
     gitlab_issues,
     roundup,
     able,
+    batching,
+    keyed,
     careless,
     patching,
     silent,

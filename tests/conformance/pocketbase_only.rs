@@ -1,7 +1,7 @@
 //! Owns: what only PocketBase does, and what its profile must make of it.
 //! Must never know: the engine.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use mingle_core::replica::{Answer, Asked, Failure, From};
 use mingle_tests::servers::PocketBase;
@@ -34,6 +34,9 @@ fn a_token_that_ran_out_never_looks_like_a_collection_that_was_emptied() {
         let id = bench.id("a");
         bench.settings.auth = Auth::Bearer { token: Secret::Plain("ran.out.long-ago".into()) };
         let remote = bench.open().await;
+        // Nor may that cache know yet that it was opened.
+        let shown = async { while remote.list(&From::Start, None, 10).await.is_err() {} };
+        tokio::time::timeout(Duration::from_secs(30), shown).await.expect("the collection to be open");
         assert_eq!(all(remote.as_ref(), &From::Start, 10).await.0, [], "that is what it says");
         assert_eq!(remote.greet().await.expect_err("a refusal").kind, Failure::NeedsLogin);
         assert_eq!(remote.get(&id).await.expect_err("a refusal").kind, Failure::NeedsLogin);

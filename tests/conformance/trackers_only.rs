@@ -11,11 +11,10 @@ use mingle_tests::trackers::{self, GitHub, GitLab};
 use mingled::remotes::{
     Means, Opening, Remote, open,
     settings::{Auth, Secret},
-    wrap,
 };
 use serde_json::{Value, json};
 
-use crate::bench::{all, held, means, now, props, settings, taken, there, update};
+use crate::bench::{self, all, held, means, now, props, settings, taken, there, update};
 
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -57,7 +56,7 @@ fn shows(row: &Row, expect: &str) {
 }
 
 fn create(record: &str) -> Action {
-    Action::Create { remote_id: None, whole: props(record) }
+    Action::Create { remote_id: None, whole: props(record), key: None }
 }
 
 #[test]
@@ -67,7 +66,7 @@ fn fields_go_both_ways_in_the_services_form() {
         let remote = on_github(&server).await;
         let record = r#"{"title":"a","body":"text","labels":["bug","ui"],"assignees":["me"],"milestone":2,"state":"closed",
             "state_reason":"not_planned"}"#;
-        let row = taken(wrap::carry(remote.as_ref(), &create(record)).await);
+        let row = taken(bench::carry(remote.as_ref(), &create(record)).await);
         shows(&row, record);
         shows(&row, r#"{"author":"me","number":1}"#);
         let issue = server.issues().remove(&1).expect("an issue");
@@ -90,7 +89,7 @@ fn fields_go_both_ways_in_the_services_form() {
         let remote = on_gitlab(&server).await;
         let record = r#"{"title":"a","description":"text","labels":["bug","ui"],"assignees":[1,2],"milestone":2,"state":"closed",
             "due_date":"2026-12-24","confidential":true}"#;
-        let row = taken(wrap::carry(remote.as_ref(), &create(record)).await);
+        let row = taken(bench::carry(remote.as_ref(), &create(record)).await);
         shows(&row, record);
         let cleared = r#"{"labels":null,"assignees":null,"milestone":null,"description":null,"due_date":null,"state":"opened"}"#;
         let row = taken(update(remote.as_ref(), &row, &whole(&row, cleared)).await);

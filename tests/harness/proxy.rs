@@ -1,6 +1,7 @@
 //! Owns: a proxy between the daemon and a server, which does to requests, answers and connections what a test says or a seed draws.
 //! Must never know: what is asked, or what an answer means.
 
+mod batches;
 mod framing;
 
 use std::{
@@ -199,7 +200,7 @@ impl Proxy {
         state.waiting.clear();
     }
 
-    /// Changes (all but GET and HEAD) that the server said it did, whether or not anybody heard it.
+    /// Changes (all but GET and HEAD; those in a batch each) that the server said it did, whether or not anybody heard it.
     #[must_use]
     pub fn done(&self) -> u64 {
         self.state().done
@@ -290,13 +291,20 @@ impl Shared {
         fault
     }
 
-    fn went_by(&self, head: &Head, status: Option<u16>) {
+    fn went_by(&self, head: &Head, request: &[u8], answer: Option<&framing::Answer>) {
+        let alone = || {
+            let status = answer.map(|answer| answer.status);
+            vec![Passed { method: head.method.clone(), target: head.target.clone(), status }]
+        };
+        let passed = batches::unpacked(&head.target, request, answer.map(|answer| &*answer.bytes)).unwrap_or_else(alone);
         let mut state = self.state();
-        state.done += u64::from(head.changes() && status.is_some_and(|status| (200..300).contains(&status)));
-        if state.passed.len() == REMEMBERED_MAX {
-            state.passed.pop_front();
+        for one in passed {
+            state.done += u64::from(one.changes() && one.status.is_some_and(|status| (200..300).contains(&status)));
+            if state.passed.len() == REMEMBERED_MAX {
+                state.passed.pop_front();
+            }
+            state.passed.push_back(one);
         }
-        state.passed.push_back(Passed { method: head.method.clone(), target: head.target.clone(), status });
     }
 }
 
@@ -329,11 +337,11 @@ impl Line<'_> {
         match &fault {
             Some(Fault::Delay(time)) => self.wait(*time),
             Some(Fault::Unheard(end)) => {
-                self.shared.went_by(head, None);
+                self.shared.went_by(head, request, None);
                 return self.end(*end);
             }
             Some(Fault::Instead(bytes)) => {
-                self.shared.went_by(head, None);
+                self.shared.went_by(head, request, None);
                 return self.last(bytes);
             }
             Some(Fault::Twice) => {
@@ -389,7 +397,7 @@ impl Line<'_> {
             server.write_all(&framing::from_here(request, &self.shared.server))?;
             framing::answer(&mut server, &|| self.shared.stop.load(Relaxed))
         });
-        self.shared.went_by(head, answer.as_ref().ok().map(|answer| answer.status));
+        self.shared.went_by(head, request, answer.as_ref().ok());
         answer
     }
 

@@ -2,17 +2,20 @@
 //! rewrites values; that lags, hangs, or loses its answer after doing what it was asked.
 //! Must never know: the daemon.
 
+mod batch;
 mod kept;
+mod profile;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt::Write as _,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use serde_json::{Map, Value, json};
+
+pub use profile::write_profile;
 
 use crate::wire::{self, Line, Request, Served, response};
 
@@ -29,6 +32,10 @@ pub struct Options {
     pub conditional: bool,
     /// A create under an id of the caller's is taken, and refused where it exists.
     pub client_ids: bool,
+    /// A create under a key of the caller's is done once, however often it is asked.
+    pub keys: bool,
+    /// So many changes it takes in one request; 0: it has no batches.
+    pub batches: usize,
     /// Rows show when they were last changed.
     pub stamps: bool,
     /// Updates carry only what differs.
@@ -56,6 +63,8 @@ impl Default for Options {
             revisions: true,
             conditional: true,
             client_ids: true,
+            keys: false,
+            batches: 0,
             stamps: true,
             patches: false,
             silent: false,
@@ -137,6 +146,8 @@ struct State {
     lists: BTreeMap<String, BTreeMap<String, Stored>>,
     faults: VecDeque<(&'static str, Fault)>,
     log: Vec<String>,
+    /// What creates under keys were, and were answered.
+    answered: BTreeMap<String, (String, Vec<u8>)>,
 }
 
 struct Stored {
@@ -153,7 +164,8 @@ impl RestServer {
     #[must_use]
     pub fn start(options: Options, lists: &[&str]) -> Self {
         let lists = lists.iter().map(|name| ((*name).to_owned(), BTreeMap::new())).collect();
-        Self::serve(State { options, instance: "first".into(), seq: 0, lists, faults: VecDeque::new(), log: Vec::new() })
+        let (faults, log, answered) = (VecDeque::new(), Vec::new(), BTreeMap::new());
+        Self::serve(State { options, instance: "first".into(), seq: 0, lists, faults, log, answered })
     }
 
     fn serve(state: State) -> Self {
@@ -220,6 +232,12 @@ impl RestServer {
         live.collect()
     }
 
+    /// How many changes were done so far, by whomever.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.state().seq
+    }
+
     /// What was asked so far, one line each: `GET things?since=3`. Cleared by asking.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
@@ -237,16 +255,6 @@ impl RestServer {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Writes the profile of such a service into the folder of a configuration.
-///
-/// # Panics
-/// When the file cannot be written.
-pub fn write_profile(options: &Options, config_dir: &Path) {
-    let dir = config_dir.join("profiles");
-    std::fs::create_dir_all(&dir).expect("a folder for profiles");
-    std::fs::write(dir.join(format!("{}.toml", RestServer::PROFILE)), profile(options)).expect("a profile");
 }
 
 /// Properties that some services rewrite: texts trimmed and in lower case, and one of the service's own added.
@@ -320,11 +328,12 @@ impl State {
         }
         match request.path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["about"] => told(200, &json!({ "service": Self::SERVICE, "instance": self.instance })),
+            ["batch"] if self.options.batches > 0 && request.method == "POST" => self.batch(request),
             [list, ..] if !self.lists.contains_key(*list) => told(404, &json!({ "words": "no such list" })),
             [list] if request.method == "GET" => self.list(list, request),
             [list] if request.method == "POST" => {
                 let id = format!("r{}", self.seq + 1);
-                self.write(list, &id, &request.body, false, 201)
+                self.once(request, |state| state.write(list, &id, &request.body, false, 201))
             }
             [list, id] => self.one(list, id, request),
             _ => told(405, &json!({})),
@@ -436,58 +445,4 @@ impl State {
 
 fn told(status: u16, body: &Value) -> Vec<u8> {
     response(status, &[("content-type", "application/json")], &body.to_string())
-}
-
-fn profile(options: &Options) -> String {
-    let Options { token, tombstones, revisions, conditional, client_ids, stamps, patches, paging, page_rows, .. } = *options;
-    let mut out = String::from(
-        "version = 1\nabout = \"a scripted service\"\nexample = \"\"\ndenied_hint = \"is {resource} a list of {url}?\"\n[abilities]\n",
-    );
-    let cursor = if token { "token" } else { "none" };
-    let _ = writeln!(
-        out,
-        "cursor = \"{cursor}\"\ntombstones = {tombstones}\nstrong_revision = {revisions}\nconditional = {conditional}\nerrands_max = 4\npage_rows = {page_rows}"
-    );
-    let mut row = String::from("[row]\nid = \"/id\"\ndeleted = \"/gone\"\n");
-    if client_ids {
-        out += "client_ids = { besides = \"-_.\", min = 1, max = 64 }\n";
-    }
-    if stamps {
-        out += "modified_grain_ms = 1\n";
-        row += "modified = { at = \"/at\", form = \"unix_ms\" }\n";
-    }
-    if revisions {
-        row += "revision = \"/rev\"\n";
-    }
-    let next = match paging {
-        Paging::Cursor => "{ cursor = \"/next\" }",
-        Paging::Header => "{ header = \"next-page\" }",
-        Paging::Link => "{ link = \"next\" }",
-        Paging::Address => "{ address = \"/next\" }",
-        Paging::Number => "{ number = 1 }",
-        Paging::Offset => "{ offset = 0 }",
-    };
-    let since = if token { "since = \"{since}\", " } else { "" };
-    let _ = writeln!(
-        out,
-        "{row}[identify]\npath = \"/about\"\npointer = \"/service\"\nequals = \"scripted\"\nname = \"scripted\"\nhint = \"start one\"\ninstance = \"/instance\"\n\
-         [list]\npath = \"/{{resource}}\"\nquery = {{ {since}rows = \"{{page_rows}}\", page = \"{{page}}\" }}\nrows = \"/rows\"\nnext = {next}\ntotal_header = \"x-total\""
-    );
-    if token {
-        out += "token = { header = \"x-token\", grows = true, refused = [400, 410] }\n";
-    }
-    let (method, sends) = if patches { ("PATCH", "patch") } else { ("PUT", "whole") };
-    let guard = if conditional { "headers = { if-match = \"{revision}\" }\n" } else { "" };
-    let _ = writeln!(
-        out,
-        "[get]\npath = \"/{{resource}}/{{id}}\"\nrow = \"/row\"\n\
-         [create]\nmethod = \"POST\"\npath = \"/{{resource}}\"\nsends = \"whole\"\nrow = \"/row\"\n\
-         [update]\nmethod = \"{method}\"\npath = \"/{{resource}}/{{id}}\"\nsends = \"{sends}\"\nrow = \"/row\"\n{guard}\
-         [delete]\nmethod = \"DELETE\"\npath = \"/{{resource}}/{{id}}\"\n{guard}\
-         [answers]\npresent = \"/row\"\nwords = \"/words\""
-    );
-    if client_ids {
-        out += "[create_named]\nmethod = \"PUT\"\npath = \"/{resource}/{id}\"\nheaders = { if-none-match = \"*\" }\nsends = \"whole\"\nrow = \"/row\"\n";
-    }
-    out
 }

@@ -65,6 +65,8 @@ pub fn abilities(character: &Character) -> Abilities {
         strong_revision: character.conditional,
         conditional: character.conditional,
         client_ids: character.client_ids.then(|| ClientIds { besides: "-_".into(), lower_case: false, min: 1, max: 64 }),
+        key_kept: None,
+        batch_max: 1,
         carried: character.lacks.map_or(Carried::All, |lacks| Carried::AllBut([lacks.to_owned()].into())),
         modified_grain: Some(Duration::from_millis(u64::try_from(character.grain).unwrap_or(0))),
         writes: true,
@@ -336,7 +338,7 @@ fn misbehave(service: &mut Service, from: &From, listed: &mut Page) {
 fn send(service: &mut Service, action: &Action) -> Answer {
     let conditional = service.character.conditional;
     let answer = match action {
-        Action::Create { remote_id, whole } => {
+        Action::Create { remote_id, whole, .. } => {
             if let Some(id) = remote_id
                 && let Some(version) = service.present(id)
             {

@@ -57,7 +57,7 @@ pub fn props(props: &Props) -> String {
 /// What is sent, short.
 pub fn action(action: &Action) -> String {
     match action {
-        Action::Create { remote_id, whole } => format!("create {} {{{}}}", remote_id.as_deref().unwrap_or("?"), props(whole)),
+        Action::Create { remote_id, whole, .. } => format!("create {} {{{}}}", remote_id.as_deref().unwrap_or("?"), props(whole)),
         Action::Update { remote_id, patch, unless_moved, .. } => {
             let patch: Vec<String> = patch
                 .iter()

@@ -118,6 +118,9 @@ pub const SLOW_STRETCH: Duration = Duration::from_secs(60);
 /// See [`SLOW_STRETCH`].
 pub const SLOW_BYTES_MIN: u64 = 1024;
 
+/// Changes that go out in one request, as text, where a remote takes several: what stands before services often refuses more.
+pub const BATCH_BYTES_MAX: usize = 512 << 10;
+
 /// An answer larger than this, after decompression, is not read to its end: a small compressed text can hide one that does not fit
 /// in memory. Where it is a page, fewer rows are asked for.
 pub const BODY_BYTES_MAX: usize = 8 << 20;

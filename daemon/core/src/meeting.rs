@@ -71,6 +71,27 @@ pub struct Sent {
     pub looked: bool,
     /// Rows without a link that appeared since, where the remote makes ids: any of them may be ours.
     pub strangers: u32,
+    /// What a create can be repeated under.
+    pub key: Option<Key>,
+}
+
+/// An idempotency key: what is asked again under it is done once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The key itself. It is kept with what was sent: made anew it would mean another request.
+    pub text: String,
+    /// Our clock when it was made.
+    pub made: Timestamp,
+    /// Our clock when the remote may have forgotten it.
+    pub until: Timestamp,
+}
+
+impl Key {
+    /// Whether the remote still knows it. A clock that was set back tells nothing.
+    #[must_use]
+    pub fn kept(&self, now: Timestamp) -> bool {
+        (self.made..self.until).contains(&now)
+    }
 }
 
 /// What a request carries.
@@ -155,6 +176,13 @@ impl Link {
     #[must_use]
     pub fn open_create(&self) -> bool {
         self.agreed == Agreed::Gone && self.sent.iter().any(|sent| matches!(sent.what, SentWhat::Create(_)))
+    }
+
+    /// Whether its create may be repeated under its key.
+    #[must_use]
+    pub fn repeatable(&self, now: Timestamp) -> bool {
+        let keyed = |sent: &Sent| !sent.looked && sent.key.as_ref().is_some_and(|key| key.kept(now));
+        self.open_create() && self.remote_id.is_none() && self.sent.last().is_some_and(keyed)
     }
 
     fn base<'a>(&'a self, truth: Option<&'a Props>) -> Base<'a> {

@@ -45,6 +45,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("late listing settles a doubt", Tables),
     // meeting: a create that was looked for and not seen is forgotten, though it may still be on its way.
     ("late create forgotten", Tables),
+    // meeting: a create whose answer was lost is repeated under another key.
+    ("key made anew at each repeat", Simulation),
     // meeting: a property under an open conflict is sent with the next upload.
     ("open manual conflict uploaded", Simulation),
     // meeting: the answer's own form of the record is not read.

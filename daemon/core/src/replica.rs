@@ -82,6 +82,8 @@ pub enum Action {
         remote_id: Option<String>,
         /// The whole record as carried.
         whole: Props,
+        /// Under which the remote does it once, however often it is asked; where it takes such keys.
+        key: Option<String>,
     },
     /// Change it.
     Update {
@@ -252,6 +254,10 @@ pub struct Abilities {
     pub conditional: bool,
     /// Takes ids chosen by us, and refuses an id that exists.
     pub client_ids: Option<ClientIds>,
+    /// Takes a key with a create, and answers the same create under the same key as it did the first time; for so long.
+    pub key_kept: Option<Duration>,
+    /// How many changes one request may carry, each settled by itself; 1: it is sent one by one.
+    pub batch_max: usize,
     /// Rows carry these properties, complete in every answer.
     pub carried: Carried,
     /// Rows carry `modified`, with this grain.

@@ -121,6 +121,8 @@ pub struct Terms {
     pub page_rows: usize,
     /// Rows that could not be applied before: to be asked for by id first.
     pub ask: Vec<String>,
+    /// Creates whose answers are outstanding, to be repeated under their keys before anything is listed: their rows are then known.
+    pub repeats: Vec<Errand>,
 }
 
 /// How many deletes a batch may still take before the rest is guarded.

@@ -51,6 +51,18 @@ pub trait Remote: Send + Sync {
 
     /// Does one change. Every outcome is an [`Answer`]; what is not known is said to be unknown.
     fn send<'a>(&'a self, action: &'a Action) -> Pending<'a, Answer>;
+
+    /// Does several changes, with one request where the abilities say so ([`Abilities::batch_max`]). An answer each, in their order;
+    /// each is settled by itself.
+    fn send_together<'a>(&'a self, actions: &'a [Action]) -> Pending<'a, Vec<Answer>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(actions.len());
+            for action in actions {
+                answers.push(self.send(action).await);
+            }
+            answers
+        })
+    }
 }
 
 /// What a remote says of itself at the start of a run.

@@ -10,33 +10,70 @@ use mingle_core::{
 
 use super::Remote;
 
-/// Carries one change to a remote, whatever it can do.
+/// Carries changes to a remote, whatever it can do.
 ///
 /// A change that takes for granted what the record holds ([`Precondition::Reread`]) is sent only after the record was read again
 /// and still holds it. What was taken without showing the record as it is now (no body, or no revision where revisions count) is
 /// read back; if that fails, it is `Taken(None)`: taken, form unknown. Dropped, it stops at once.
-pub async fn carry(remote: &dyn Remote, action: &Action) -> Answer {
+///
+/// Several go out together. An answer each, in their order: answers that do not map one to one say nothing of any of them.
+pub async fn carry(remote: &dyn Remote, actions: &[Action]) -> Vec<Answer> {
+    let (mut sent, mut answers) = (Vec::new(), Vec::new());
+    for action in actions {
+        let readied = ready(remote, action).await.map(Cow::into_owned);
+        answers.push(readied.map(|action| sent.push(action)));
+    }
+    let mut replies = match &sent[..] {
+        [] => Vec::new(),
+        [only] => vec![remote.send(only).await],
+        several => remote.send_together(several).await,
+    };
+    if replies.len() != sent.len() {
+        let error = RemoteError::new(Failure::Nonsense, "the remote answered fewer or more changes than it was sent");
+        replies = vec![Answer::Unknown(error); sent.len()];
+    }
+    let mut told = Vec::with_capacity(answers.len());
+    let mut replies = sent.iter().zip(replies);
+    for answer in answers {
+        told.push(match answer {
+            Err(answer) => answer,
+            Ok(()) => match replies.next() {
+                Some((action, reply)) => completed(remote, action, reply).await,
+                None => Answer::Unknown(RemoteError::new(Failure::Nonsense, "it has no answer")),
+            },
+        });
+    }
+    told
+}
+
+/// What is to be sent of a change now, after the look that it asks for; or what became of it already.
+async fn ready<'a>(remote: &dyn Remote, action: &'a Action) -> Result<Cow<'a, Action>, Answer> {
     let mut action = Cow::Borrowed(action);
     if let Action::Update { remote_id, unless_moved, .. } | Action::Delete { remote_id, unless_moved } = action.as_ref()
         && let Precondition::Reread(expected) | Precondition::Shows(expected) = unless_moved
     {
         let exactly = matches!(unless_moved, Precondition::Reread(_));
         match remote.get(remote_id).await {
-            Ok(Asked::Gone) => return Answer::Gone,
+            Ok(Asked::Gone) => return Err(Answer::Gone),
             Ok(Asked::There(row)) => match still(&row, expected, exactly, remote.abilities()) {
                 Some(props) => lay_over(action.to_mut(), props, row.revision.as_deref()),
-                None => return Answer::Stale(Some(row)),
+                None => return Err(Answer::Stale(Some(row))),
             },
-            Err(error) => return Answer::Unsent(error),
+            Err(error) => return Err(Answer::Unsent(error)),
         }
     }
-    match remote.send(&action).await {
+    Ok(action)
+}
+
+/// What an answer comes to, with the look that it needs.
+async fn completed(remote: &dyn Remote, action: &Action, answer: Answer) -> Answer {
+    match answer {
         // Made under an id that we were not told: a listing has to find it.
-        Answer::Taken(None) if matches!(*action, Action::Create { remote_id: None, .. }) => {
+        Answer::Taken(None) if matches!(action, Action::Create { remote_id: None, .. }) => {
             Answer::Unknown(RemoteError::new(Failure::Nonsense, "the remote took a new record and did not say under which id"))
         }
-        Answer::Taken(row) => shown(remote, &action, row).await,
-        Answer::Stale(None) => told(remote, &action).await,
+        Answer::Taken(row) => shown(remote, action, row).await,
+        Answer::Stale(None) => told(remote, action).await,
         other => other,
     }
 }

@@ -1,6 +1,6 @@
 //! Owns: the service written down and brought back, so that a store of long ago meets the service that it knew. Must never know: HTTP.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ impl RestServer {
     #[must_use]
     pub fn dump(&self) -> Value {
         let state = self.state();
-        let rows = |rows: &std::collections::BTreeMap<String, Stored>| -> Value {
+        let rows = |rows: &BTreeMap<String, Stored>| -> Value {
             rows.iter().map(|(id, row)| (id.clone(), json!({ "seq": row.seq, "at_ms": row.at_ms, "props": row.props }))).collect()
         };
         let lists: Value = state.lists.iter().map(|(name, list)| (name.clone(), rows(list))).collect();
@@ -36,6 +36,7 @@ impl RestServer {
             .map(|(name, rows)| (name.clone(), object(rows).iter().map(|(id, one)| (id.clone(), row(one))).collect()))
             .collect();
         let instance = dump["instance"].as_str().expect("an instance").into();
-        Self::serve(State { options, instance, seq: number(&dump["seq"]), lists, faults: VecDeque::new(), log: Vec::new() })
+        let (faults, log, answered) = (VecDeque::new(), Vec::new(), BTreeMap::new());
+        Self::serve(State { options, instance, seq: number(&dump["seq"]), lists, faults, log, answered })
     }
 }

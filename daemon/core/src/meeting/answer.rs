@@ -97,6 +97,8 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
             forget_new_id(&mut next, &last.what);
             Settled::Refused { link: next, what: what.clone() }
         }
+        // Repeated under its key: what did not leave this time had left before.
+        Answer::Unsent(_) if last.given_up.is_some() => Settled::Doubt,
         Answer::Unsent(_) => {
             forget_new_id(&mut next, &last.what);
             Settled::Unsent(next)

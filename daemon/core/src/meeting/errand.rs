@@ -7,6 +7,7 @@ use crate::{
     path, planted,
     record::{Props, Value, names, same},
     replica::{Action, Precondition},
+    time::Timestamp,
 };
 
 /// What a link needs.
@@ -80,6 +81,7 @@ pub fn plan(link: &Link, truth: Option<&Props>, new_id: Option<&str>, rules: Rul
             (Difference::Lacks, _, Some(truth)) => Need::Send(Action::Create {
                 remote_id: rules.abilities.client_ids.is_some().then(|| new_id.map(String::from)).flatten(),
                 whole: rules.abilities.carried.of(truth),
+                key: None,
             }),
             (_, Some(remote_id), _) => Need::Look(remote_id.clone()),
             _ => Need::Nothing,
@@ -108,6 +110,16 @@ pub fn plan(link: &Link, truth: Option<&Props>, new_id: Option<&str>, rules: Rul
         }
         Difference::Lacks => Need::Nothing,
     }
+}
+
+/// The create whose answer is outstanding, once more as it was: under its key the remote does it once, and tells what it made. Looking
+/// for it among new rows would be guessing. What was deleted here since is not made for that.
+#[must_use]
+pub fn repeat(link: &Link, truth: Option<&Props>, now: Timestamp) -> Option<Action> {
+    truth?;
+    let sent = link.sent.last().filter(|_| link.repeatable(now))?;
+    let SentWhat::Create(whole) = &sent.what else { return None };
+    Some(Action::Create { remote_id: None, whole: whole.clone(), key: sent.key.as_ref().map(|key| key.text.clone()) })
 }
 
 /// What of an action is remembered as sent.

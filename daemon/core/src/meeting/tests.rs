@@ -81,7 +81,7 @@ fn outcome(line: &str) -> String {
                 Some(text) => SentWhat::Create(record(text).unwrap_or_default()),
                 None => SentWhat::Update(patch(sent)),
             })
-            .map(|what| Sent { seq: 1, what, given_up: None, looked: false, strangers: 0 })
+            .map(|what| Sent { seq: 1, what, given_up: None, looked: false, strangers: 0, key: None })
             .collect(),
         ..Link::unborn()
     };
@@ -91,6 +91,8 @@ fn outcome(line: &str) -> String {
         strong_revision: !weak,
         conditional: !weak,
         client_ids: Some(ClientIds { besides: String::new(), lower_case: false, min: 1, max: 64 }),
+        key_kept: None,
+        batch_max: 1,
         carried: Carried::All,
         modified_grain: None,
         writes: true,

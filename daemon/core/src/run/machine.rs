@@ -4,7 +4,7 @@ use super::{
     Applied, Compared, Counts, DeletesLeft, Effect, Ended, Event, Mode, Order, Outcome, Progress, Resume, Terms, Watermark,
     checkpoint,
     down::Down,
-    up::{Step, Up},
+    up::{Step, Up, bars},
 };
 use crate::{
     limits, planted,
@@ -44,6 +44,8 @@ enum Phase {
         down: Down,
         found: Compared,
     },
+    /// Creates whose answers are outstanding are repeated under their keys, and then it is listed.
+    Repeating(Down),
     Down(Down),
     /// What a whole listing did not show is looked for. The position it leaves is taken after that: it passes tombstones that only this
     /// look finds.
@@ -125,7 +127,7 @@ impl Run {
     #[must_use]
     pub fn progress(&self) -> Progress {
         let (phase, (done, total)) = match &self.phase {
-            Phase::Opening => ("opening", (0, None)),
+            Phase::Opening | Phase::Repeating(_) => ("opening", (0, None)),
             Phase::Comparing { down, .. } => ("comparing", down.progress()),
             Phase::Down(down) => ("down", down.progress()),
             Phase::Ghosts { .. } | Phase::Completing => ("ghosts", (0, None)),
@@ -221,10 +223,14 @@ impl Run {
                 }
             }
             Event::Sent(answers) => {
-                let mut fatal = None;
-                if let Phase::Up(up) = &mut self.phase {
-                    fatal = up.answered(&answers);
-                }
+                let fatal = match &mut self.phase {
+                    Phase::Up(up) => up.answered(&answers),
+                    // One that stays in doubt is repeated by the next run; the others go on.
+                    _ => answers.iter().find_map(|(_, answer)| match answer {
+                        Answer::Unknown(error) | Answer::Unsent(error) => bars(error).then(|| error.clone()),
+                        _ => None,
+                    }),
+                };
                 // What came must be written down before a stop takes hold.
                 effects.push(Effect::Settle { answers });
                 if let Some(error) = fatal {
@@ -282,8 +288,10 @@ impl Run {
         let rows = terms.page_rows.max(1);
         self.phase = if terms.compare_first {
             Phase::Comparing { down: Down::new(Resume::default(), rows), found: Compared::default() }
-        } else {
+        } else if terms.repeats.is_empty() {
             Phase::Down(Down::new(at, rows))
+        } else {
+            Phase::Repeating(Down::new(at, rows))
         };
         self.terms = terms;
         if planted::is("404 as gone") {

@@ -7,6 +7,7 @@ use super::{
     checkpoint,
 };
 use crate::{
+    record::Props,
     replica::{Action, Answer, Asked, Cursor, Errand, Failure, From, Page, Precondition, RemoteError, Row, RowState},
     time::Timestamp,
 };
@@ -32,6 +33,10 @@ struct World {
     pages: u64,
     behind: u64,
     faults: bool,
+}
+
+fn create(link: i64) -> Errand {
+    Errand { link, action: Action::Create { remote_id: None, whole: Props::new(), key: Some("k".into()) } }
 }
 
 fn row(id: u64) -> Row {
@@ -71,6 +76,7 @@ impl World {
                 cursor: Cursor::Token,
                 page_rows: 2,
                 ask: if self.chance.one_in(5) { vec!["r9".into()] } else { Vec::new() },
+                repeats: if self.chance.one_in(5) { vec![create(99)] } else { Vec::new() },
                 ..Terms::default()
             })),
             Effect::Fetch { .. } if hurried => Event::Page(Err(stopped())),

@@ -41,6 +41,11 @@ pub(super) enum Step {
     End,
 }
 
+/// Whether nothing else will come through either, as long as this is so.
+pub(super) fn bars(error: &RemoteError) -> bool {
+    matches!(error.kind, Failure::Offline | Failure::Throttled(_) | Failure::NeedsLogin | Failure::Denied)
+}
+
 impl Up {
     pub(super) fn progress(&self) -> (u64, Option<u64>) {
         (self.done, Some(self.done + self.behind))
@@ -75,14 +80,19 @@ impl Up {
     /// Looks at answers before they are settled; returns what ends the run.
     pub(super) fn answered(&mut self, answers: &[(i64, Answer)]) -> Option<RemoteError> {
         let mut fatal = None;
+        // One lost answer to a batch is one doubt.
+        let mut said: Vec<&RemoteError> = Vec::new();
         for (_, answer) in answers {
             let (Answer::Unknown(error) | Answer::Unsent(error)) = answer else { continue };
             match error.kind {
-                Failure::Offline | Failure::Throttled(_) | Failure::NeedsLogin | Failure::Denied => {
+                _ if bars(error) => {
                     fatal.get_or_insert_with(|| error.clone());
                 }
                 _ => {
-                    self.doubts += 1;
+                    if !said.contains(&error) {
+                        said.push(error);
+                        self.doubts += 1;
+                    }
                     self.again += 1;
                     self.doubt = Some(error.clone());
                 }

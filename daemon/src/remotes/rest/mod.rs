@@ -2,6 +2,7 @@
 //! Must never know: any service by name.
 
 mod answers;
+mod batch;
 pub mod catalog;
 mod fields;
 mod limits;
@@ -82,6 +83,7 @@ struct Rest {
     login: Login,
     headers: HeaderMap,
     quiet: limits::Quiet,
+    batches: batch::Batches,
     means: Means,
     /// Who the service says we are.
     account: OnceLock<String>,
@@ -136,6 +138,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
         login,
         headers,
         quiet,
+        batches: batch::Batches::default(),
         means,
         account,
         pages: Mutex::default(),
@@ -190,6 +193,7 @@ impl Remote for Rest {
                 let (reply, body) = self.identified(identify).await?;
                 greeting.server_time = reply.server_time();
                 greeting.instance = named(&body, identify.instance.as_ref());
+                self.batches.heed(self.profile.batch.as_ref(), &body);
                 self.known_as(named(&body, identify.account.as_ref()), identify)?;
             }
             let shown = match &self.profile.place {
@@ -223,6 +227,10 @@ impl Remote for Rest {
 
     fn send<'a>(&'a self, action: &'a Action) -> Pending<'a, Answer> {
         Box::pin(self.sent(action))
+    }
+
+    fn send_together<'a>(&'a self, actions: &'a [Action]) -> Pending<'a, Vec<Answer>> {
+        Box::pin(self.sent_together(actions))
     }
 }
 

@@ -17,7 +17,7 @@ use mingle_core::{
     record::Carried,
     replica::{Abilities, ClientIds, Cursor},
 };
-pub use requests::{Identify, List, More, Next, One, Place, Sends, Token, Types};
+pub use requests::{Batch, Identify, List, More, Next, One, Place, Sends, Token, Types};
 use serde::Deserialize;
 pub use shape::{Field, RowShape, Stamp, StampForm};
 
@@ -57,6 +57,8 @@ pub struct Profile {
     pub update: Option<One>,
     /// How a record is deleted.
     pub delete: Option<One>,
+    /// How several changes go out in one request.
+    pub batch: Option<Batch>,
     /// What the statuses of answers mean.
     #[serde(default)]
     pub answers: Answers,
@@ -88,6 +90,8 @@ pub struct AbilitiesTable {
     conditional: bool,
     #[serde(default)]
     client_ids: Option<ClientIdsTable>,
+    #[serde(default)]
+    key_kept_s: Option<u64>,
     #[serde(default)]
     carried: Option<BTreeSet<String>>,
     #[serde(default)]
@@ -152,6 +156,8 @@ impl Profile {
                 min: ids.min,
                 max: ids.max,
             }),
+            key_kept: table.key_kept_s.map(Duration::from_secs),
+            batch_max: self.batch.as_ref().map_or(1, |batch| batch.max),
             carried: match &table.carried {
                 Some(names) => Carried::Only(names.difference(&self.not_data()).cloned().collect()),
                 None if !self.row.fields.is_empty() => Carried::Only(self.row.fields.keys().cloned().collect()),
@@ -196,6 +202,12 @@ impl Profile {
         {
             ways.push(("conditional_writes", "with the revision that a look right before it shows".into()));
         }
+        if let Some(batch) = &self.batch {
+            ways.push(("batch", format!("up to {} changes in one request", batch.max)));
+        }
+        if let Some(kept) = self.abilities.key_kept_s {
+            ways.push(("repeats", format!("under a key, for {kept} s")));
+        }
         if let Some(name) = &self.limits.remaining {
             ways.push(("limits", format!("the header {name}")));
         }
@@ -224,6 +236,7 @@ impl Profile {
             ("identify.path", self.identify.as_ref().map(|one| &one.path)),
             ("place.path", self.place.as_ref().map(|one| &one.path)),
             ("list.path", Some(&self.list.path)),
+            ("batch.path", self.batch.as_ref().map(|one| &one.path)),
         ];
         let of_place = of_place.into_iter().filter_map(|(at, path)| Some((at.to_owned(), path?, PLACE)));
         let of_ones = self.ones().map(|(at, one)| {

@@ -7,7 +7,10 @@ use mingle_core::{
     record::{Props, Value},
     replica::{Action, Answer, Asked, Failure, Precondition, RemoteError},
 };
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 
 use super::{
     Rest, fields, nonsense,
@@ -23,49 +26,73 @@ use crate::{
 /// How a change is asked for, of which record, and what must still be so.
 type Way<'a> = (&'a One, Option<&'a str>, Option<&'a Precondition>);
 
+/// One change as a request.
+pub(super) struct Part<'a> {
+    pub one: &'a One,
+    /// Of which record, where it has an id.
+    pub id: Option<&'a str>,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<Value>,
+    /// What is sent with an update right after it.
+    pub later: Option<Value>,
+}
+
 impl Rest {
     /// Sends a change once. A re-read that it asks for was done by [`crate::remotes::wrap::carry`].
     pub(super) async fn sent(&self, action: &Action) -> Answer {
-        let (one, id, unless_moved) = match self.way(action) {
-            Ok(way) => way,
-            Err(answer) => return *answer,
+        match self.part(action) {
+            Ok(part) => self.sent_alone(action, part).await,
+            Err(answer) => *answer,
+        }
+    }
+
+    /// A change as a request, or the answer to what is none.
+    pub(super) fn part<'a>(&'a self, action: &'a Action) -> Result<Part<'a>, Box<Answer>> {
+        let (one, id, unless_moved) = self.way(action)?;
+        // Nothing of it can be set here: what the service has stands.
+        let (body, later) = self.bodies(one, action, id).ok_or_else(|| Box::new(Answer::Taken(None)))?;
+        let mut values: Vec<(&str, &str)> = match unless_moved {
+            Some(Precondition::Revision(revision)) => vec![("revision", revision)],
+            Some(Precondition::Reread(_) | Precondition::Shows(_)) | None => Vec::new(),
         };
-        let Some((now, later)) = self.bodies(one, action, id) else {
-            // Nothing of it can be set here: what the service has stands.
-            return Answer::Taken(None);
-        };
-        let answer = self.sent_once(one, action, id, unless_moved, now).await;
-        match (&answer, later, &self.profile.update) {
-            (Answer::Taken(Some(row)), Some(later), Some(update)) => {
-                let id = row.remote_id.clone();
-                match self.sent_once(update, action, Some(&id), None, Some(later)).await {
-                    Answer::Taken(Some(row)) => Answer::Taken(Some(row)),
-                    // It is made; what is missing of it shows in the row, and is the service's word.
-                    _ => answer,
-                }
-            }
+        if let Action::Create { key: Some(key), .. } = action {
+            values.push(("key", key));
+        }
+        self.request_of(one, id, &values, body, later)
+    }
+
+    fn request_of<'a>(
+        &'a self,
+        one: &'a One,
+        id: Option<&'a str>,
+        values: &[(&str, &str)],
+        body: Option<Value>,
+        later: Option<Value>,
+    ) -> Result<Part<'a>, Box<Answer>> {
+        let request = self.address(one, id).and_then(|url| Ok((url, headers(&one.headers, values)?)));
+        // What cannot be written as a request will not be sent, however often we try.
+        let (url, headers) = request.map_err(|error| Box::new(Answer::Refused(error.what)))?;
+        Ok(Part { one, id, url, headers, body, later })
+    }
+
+    /// Sends a change with a request of its own, and with a second one what the first does not take.
+    pub(super) async fn sent_alone(&self, action: &Action, mut part: Part<'_>) -> Answer {
+        let later = part.later.take();
+        let answer = self.sent_once(action, part).await;
+        let (Answer::Taken(Some(row)), Some(later), Some(update)) = (&answer, later, &self.profile.update) else { return answer };
+        let id = row.remote_id.clone();
+        let Ok(part) = self.request_of(update, Some(&id), &[], Some(later), None) else { return answer };
+        match self.sent_once(action, part).await {
+            Answer::Taken(Some(row)) => Answer::Taken(Some(row)),
+            // It is made; what is missing of it shows in the row, and is the service's word.
             _ => answer,
         }
     }
 
-    async fn sent_once(
-        &self,
-        one: &One,
-        action: &Action,
-        id: Option<&str>,
-        unless_moved: Option<&Precondition>,
-        body: Option<String>,
-    ) -> Answer {
-        let values: Vec<(&str, &str)> = match unless_moved {
-            Some(Precondition::Revision(revision)) => vec![("revision", revision)],
-            Some(Precondition::Reread(_) | Precondition::Shows(_)) | None => Vec::new(),
-        };
-        let request = self.address(one, id).and_then(|url| Ok((url, headers(&one.headers, &values)?)));
-        let (url, headers) = match request {
-            Ok(both) => both,
-            // What cannot be written as a request will not be sent, however often we try.
-            Err(error) => return Answer::Refused(error.what),
-        };
+    async fn sent_once(&self, action: &Action, part: Part<'_>) -> Answer {
+        let Part { one, id, url, headers, body, .. } = part;
+        let body = body.as_ref().map(json::write_value);
         match self.tell(one.method.clone(), url, headers, body).await {
             Ok(reply) => self.answer(one, action, id, &reply).await,
             Err(Lost { error, sent: true }) => Answer::Unknown(error),
@@ -93,12 +120,12 @@ impl Rest {
     }
 
     /// What is sent, and what is sent with an update right after it. None: there is nothing to send.
-    fn bodies(&self, one: &One, action: &Action, id: Option<&str>) -> Option<(Option<String>, Option<String>)> {
+    fn bodies(&self, one: &One, action: &Action, id: Option<&str>) -> Option<(Option<Value>, Option<Value>)> {
         let shape = &self.profile.row;
         let some = |props: &Props| props.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
         let (mut props, clears): (BTreeMap<String, Option<Value>>, bool) = match (one.sends, action) {
             (Sends::Nothing, _) | (_, Action::Delete { .. }) => {
-                return Some((one.says.as_ref().map(json::write_value), None));
+                return Some((one.says.clone(), None));
             }
             (Sends::Patch, Action::Update { patch, .. }) => (patch.clone(), true),
             (_, Action::Create { whole, .. } | Action::Update { whole, .. }) => (some(whole), false),
@@ -131,7 +158,7 @@ impl Rest {
         }
     }
 
-    async fn answer(&self, one: &One, action: &Action, id: Option<&str>, reply: &Reply) -> Answer {
+    pub(super) async fn answer(&self, one: &One, action: &Action, id: Option<&str>, reply: &Reply) -> Answer {
         let (answers, status, means) = (&self.profile.answers, reply.status.as_u16(), self.means(reply));
         let creates = matches!(action, Action::Create { .. });
         if reply.status.is_success() && means.is_none() {
@@ -178,11 +205,11 @@ impl Rest {
 }
 
 /// A record as a request carries it.
-fn written(one: &One, mut record: Value) -> String {
+fn written(one: &One, mut record: Value) -> Value {
     if let (Value::Map(record), Some(Value::Map(says))) = (&mut record, &one.says) {
         record.extend(says.clone());
     }
-    json::write_value(&one.body.wrap(record))
+    one.body.wrap(record)
 }
 
 /// Templates of headers, filled; one without a value is left out.

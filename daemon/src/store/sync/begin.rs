@@ -11,7 +11,7 @@ use mingle_core::{
 };
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ground, SyncSpec, apply, link, position};
+use super::{Ground, SyncSpec, apply, link, plan, position};
 use crate::store::{
     error::StoreError,
     tx::{Origin, Tx},
@@ -98,6 +98,9 @@ pub fn negotiate(
                 "UPDATE m_link SET revision = NULL, left_revs = NULL, modified = NULL WHERE replica = ?1 AND remote_id IS NULL",
             )?
             .execute([replica])?;
+        if moved {
+            plan::forget_keys(tx, &ground)?;
+        }
         if planted::is("refresh drops remote ids") {
             tx.conn().prepare_cached("DELETE FROM m_link WHERE replica = ?1")?.execute([replica])?;
         }
@@ -129,6 +132,7 @@ pub fn negotiate(
         apply::accept_deletes(tx, &ground)?;
     }
     terms.ask = asked_again(tx, &ground)?;
+    terms.repeats = if spec.direction.sends() { plan::repeats(tx, &ground)? } else { Vec::new() };
     Ok((ground, terms))
 }
 
@@ -216,6 +220,8 @@ mod tests {
                 strong_revision: false,
                 conditional: false,
                 client_ids: None,
+                key_kept: None,
+                batch_max: 1,
                 carried: Carried::All,
                 modified_grain: None,
                 writes: true,

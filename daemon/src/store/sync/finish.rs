@@ -8,7 +8,7 @@ use mingle_core::{
 };
 use rusqlite::params;
 
-use super::{Ground, Rejected, link, position, reject};
+use super::{Ground, Rejected, link, position, present, reject};
 use crate::store::{error::StoreError, tx::Tx};
 
 /// The listing came to its end: the watermark is taken, nothing is left to resume, and creates whose answers are outstanding have
@@ -31,6 +31,11 @@ pub fn complete(
     let mut rejected = 0;
     for linked in link::open_creates(tx.conn(), ground.replica)? {
         let mut state = linked.state;
+        // To be asked again under its key, which tells for sure.
+        if ground.abilities.key_kept.is_some() && state.repeatable(tx.now()) && present(tx.conn(), linked.record)?.props.is_some()
+        {
+            continue;
+        }
         // A listing that began too soon after may not show it yet: the request may have arrived until it was given up, and what it
         // did may show later still. All by our own clock; where that was set back, the wait begins anew.
         let mut soon = ground.began.is_none();

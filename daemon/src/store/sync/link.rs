@@ -1,7 +1,7 @@
 //! Owns: links as rows: read, found by a remote id, written. Must never know: what a meeting decides.
 
 use mingle_core::{
-    meeting::{Agreed, Link, Sent, SentWhat},
+    meeting::{Agreed, Key, Link, Sent, SentWhat},
     planted,
     record::Value,
     time::Timestamp,
@@ -248,6 +248,9 @@ struct SentRow {
     looked: bool,
     #[serde(default)]
     strangers: u32,
+    /// Its text, when it was made, and until when it is kept there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<(String, i64, i64)>,
 }
 
 fn sent_text(sent: &[Sent]) -> Result<Option<String>, StoreError> {
@@ -272,6 +275,7 @@ fn sent_text(sent: &[Sent]) -> Result<Option<String>, StoreError> {
             given_up: sent.given_up.map(Timestamp::unix_ms),
             looked: sent.looked,
             strangers: sent.strangers,
+            key: sent.key.as_ref().map(|key| (key.text.clone(), key.made.unix_ms(), key.until.unix_ms())),
         }
     };
     let rows: Vec<SentRow> = sent.iter().map(row).collect();
@@ -291,7 +295,9 @@ fn sent_from(text: &str) -> Result<Vec<Sent>, StoreError> {
             _ => SentWhat::Delete,
         };
         let given_up = row.given_up.map(Timestamp::from_unix_ms);
-        Ok(Sent { seq: row.seq, what, given_up, looked: row.looked, strangers: row.strangers })
+        let (made, until) = (Timestamp::from_unix_ms, Timestamp::from_unix_ms);
+        let key = row.key.map(|(text, at, end)| Key { text, made: made(at), until: until(end) });
+        Ok(Sent { seq: row.seq, what, given_up, looked: row.looked, strangers: row.strangers, key })
     };
     rows.into_iter().map(sent).collect()
 }

@@ -2,7 +2,7 @@
 
 use mingle_core::{
     limits,
-    meeting::{Agreed, Link, Sent, errand},
+    meeting::{Agreed, Key, Link, Sent, errand},
     planted,
     record::Props,
     replica::{Action, Errand},
@@ -47,8 +47,12 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, linked: Linked, planned: &mut
     let frozen = frozen(tx.conn(), linked.link)?;
     let rules = ground.rules(&frozen);
     let new_id = new_id(tx, ground, &linked, &was.held.id)?;
-    let action = match errand::plan(&linked.state, was.props.as_ref(), new_id.as_deref(), rules) {
-        errand::Need::Nothing | errand::Need::Find => return Ok(()),
+    let mut action = match errand::plan(&linked.state, was.props.as_ref(), new_id.as_deref(), rules) {
+        errand::Need::Nothing => return Ok(()),
+        errand::Need::Find => {
+            planned.errands.extend(repeat(tx, ground, linked)?);
+            return Ok(());
+        }
         errand::Need::Look(remote_id) => {
             planned.look.push(remote_id);
             return Ok(());
@@ -78,7 +82,8 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, linked: Linked, planned: &mut
         }
     }
     let mut state = linked.state;
-    state.sent.push(Sent { seq, what: errand::sent(&action), given_up: None, looked: false, strangers: 0 });
+    let key = new_key(tx, ground, &mut action);
+    state.sent.push(Sent { seq, what: errand::sent(&action), given_up: None, looked: false, strangers: 0, key });
     if let Action::Create { remote_id: Some(id), .. } = &action {
         state.remote_id = Some(id.clone());
     }
@@ -108,6 +113,60 @@ fn new_id(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, id: &str) -> Result
         fitted = fitted.split_off(fitted.len() - rule.max);
     }
     Ok(rule.takes(&fitted).then_some(fitted))
+}
+
+/// The key a create without an id of ours goes out under, where the remote takes keys. Another one for each create that is planned:
+/// made of what is sent, it would bring back the refusal that somebody has just mended.
+fn new_key(tx: &mut Tx<'_>, ground: &Ground, action: &mut Action) -> Option<Key> {
+    let (Some(kept), Action::Create { remote_id: None, key, .. }) = (ground.abilities.key_kept, action) else { return None };
+    let text = tx.uuid7();
+    *key = Some(text.clone());
+    Some(Key { text, made: tx.now(), until: tx.now().plus(kept) })
+}
+
+/// The create whose answer is outstanding, once more, if the remote still knows its key.
+fn repeat(tx: &Tx<'_>, ground: &Ground, mut linked: Linked) -> Result<Option<Errand>, StoreError> {
+    if ground.abilities.key_kept.is_none() {
+        return Ok(None);
+    }
+    let truth = present(tx.conn(), linked.record)?.props;
+    let Some(mut action) = errand::repeat(&linked.state, truth.as_ref(), tx.now()) else { return Ok(None) };
+    if planted::is("key made anew at each repeat")
+        && let Action::Create { key: Some(key), .. } = &mut action
+    {
+        *key = format!("{}{key}", tx.now().unix_ms());
+    }
+    // It had left before: that it does not leave now changes nothing.
+    for sent in &mut linked.state.sent {
+        sent.given_up.get_or_insert(tx.now());
+    }
+    link::save(tx, linked.link, &linked.state, true)?;
+    Ok(Some(Errand { link: linked.link, action }))
+}
+
+/// Creates whose answers are outstanding, as they are repeated before anything is listed: their rows would be strangers.
+pub(super) fn repeats(tx: &Tx<'_>, ground: &Ground) -> Result<Vec<Errand>, StoreError> {
+    let mut errands = Vec::new();
+    if ground.abilities.key_kept.is_some() {
+        for linked in link::open_creates(tx.conn(), ground.replica)? {
+            errands.extend(repeat(tx, ground, linked)?);
+            if errands.len() == limits::ERRANDS_MAX {
+                break;
+            }
+        }
+    }
+    Ok(errands)
+}
+
+/// Keys mean nothing in another history of the remote.
+pub(super) fn forget_keys(tx: &Tx<'_>, ground: &Ground) -> Result<(), StoreError> {
+    for mut linked in link::open_creates(tx.conn(), ground.replica)? {
+        for sent in &mut linked.state.sent {
+            sent.key = None;
+        }
+        link::save(tx, linked.link, &linked.state, true)?;
+    }
+    Ok(())
 }
 
 /// Gives records that never had a link at any remote one at this replica: they are to be created there. Says whether more wait.

@@ -35,6 +35,21 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
         _ => "update",
     };
     let lives = was.props.is_some();
+    let made = match answer {
+        Answer::Taken(Some(row)) | Answer::ReadBack { read: row, .. } if action == "create" => Some(row.remote_id.as_str()),
+        _ => None,
+    };
+    // What the remote calls its own answer to our create is another record here: which of the two stays is not ours to say.
+    let doubled = match made {
+        Some(made) if linked.state.remote_id.is_none() && link::taken(tx.conn(), ground.replica, made, linked.link)? => {
+            Some(Answer::Refused(format!(
+                "the remote says that this is its {made}, which is another record here: delete one of the two, or \
+                 `mingle rejection resolve` with retry sends it again"
+            )))
+        }
+        _ => None,
+    };
+    let answer = doubled.as_ref().unwrap_or(answer);
     match answer::settle(&linked.state, was.props.as_ref(), answer, &stamps, rules) {
         answer::Settled::Met { met, took } => {
             settled.taken += u64::from(took.is_some());
@@ -52,7 +67,7 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
         answer::Settled::Refused { link: state, what } => {
             link::save(tx, linked.link, &state, lives)?;
             let rejected = Rejected {
-                side: "up",
+                side: if doubled.is_some() { "create" } else { "up" },
                 link: Some(linked.link),
                 record: Some(linked.record),
                 remote_id: linked.state.remote_id.as_deref(),

@@ -18,6 +18,17 @@ impl Run {
         match &mut self.phase {
             Phase::Opening | Phase::Finishing | Phase::Ended => {}
             Phase::Comparing { .. } => self.compare(effects),
+            Phase::Repeating(down) => {
+                if self.remote_busy || self.store_busy {
+                    return;
+                }
+                let errands = std::mem::take(&mut self.terms.repeats);
+                if !errands.is_empty() {
+                    return effects.push(Effect::Send { errands });
+                }
+                self.phase = Phase::Down(down.clone());
+                self.list(effects);
+            }
             Phase::Down(_) => self.list(effects),
             Phase::Ghosts { .. } | Phase::Completing => {}
             Phase::Up(_) => self.send(effects),

@@ -172,6 +172,19 @@ impl Profile {
             "client_ids and create_named belong together",
             "the one says which ids the service takes, the other how it is asked",
         );
+        let keyed = self.create.as_ref().is_some_and(|one| one.headers.values().any(|one| one.has("key")));
+        hold(
+            table.key_kept_s.is_some() == keyed,
+            "abilities.key_kept_s",
+            "key_kept_s and {key} in a header of create belong together",
+            "create.headers = { idempotency-key = \"{key}\" }, and for how long the service keeps a key: key_kept_s = 86400",
+        );
+        hold(
+            table.key_kept_s != Some(0),
+            "abilities.key_kept_s",
+            "key_kept_s = 0 promises nothing",
+            "how long the service keeps a key, in seconds",
+        );
         hold(table.errands_max > 0, "abilities.errands_max", "errands_max begins at 1", "1 sends one change after the other");
         hold(table.page_rows > 0, "abilities.page_rows", "page_rows begins at 1", "take what the service gives at most");
         hold(
@@ -272,6 +285,21 @@ impl Profile {
                 "row is for an answer that shows one record, rows for one that lists it",
             );
         }
+        if let Some(batch) = &self.batch {
+            hold(batch.max > 1, "batch.max", "batch.max begins at 2", "how many changes the service takes in one request");
+            hold(
+                self.update.is_some(),
+                "batch",
+                "a batch is for a service that takes changes",
+                "say how records are made and changed, or leave it out",
+            );
+            hold(
+                batch.max_at.is_none() || self.identify.is_some(),
+                "batch.max_at",
+                "batch.max_at looks into the answer of identify",
+                "say how the service is identified, or leave it out",
+            );
+        }
         for meaning in &self.meaning {
             hold(
                 meaning.at.is_none() || meaning.header.is_none(),
@@ -310,8 +338,9 @@ impl Profile {
             check(&format!("list.query.{name}"), template, &["since", "page_rows", "page", "after"]);
         }
         for (at, one) in self.ones() {
+            let known: &[&str] = if at == "create" { &["key"] } else { &["revision"] };
             for (name, template) in &one.headers {
-                check(&format!("{at}.headers.{name}"), template, &["revision"]);
+                check(&format!("{at}.headers.{name}"), template, known);
             }
             for (name, template) in &one.query {
                 check(&format!("{at}.query.{name}"), template, &["resource", "id"]);

@@ -181,6 +181,78 @@ pub struct One {
     pub may_be_empty: bool,
 }
 
+/// How several changes go out in one request, which the service settles one by one: that one is refused says nothing of the others.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// POST, mostly.
+    #[serde(deserialize_with = "method", default = "post")]
+    pub method: Method,
+    /// Below the url.
+    pub path: Template,
+    /// At most so many changes.
+    pub max: usize,
+    /// Where the answer of `identify` says how many this server takes; the smaller of both counts.
+    pub max_at: Option<Pointer>,
+    /// Where in the body the list of changes is put.
+    pub requests: Pointer,
+    /// Where a change is in its item.
+    #[serde(default)]
+    pub item: BatchItem,
+    /// Where in the answer the list of answers is, in the order of the changes.
+    pub responses: Pointer,
+    /// Where an answer is in its item.
+    #[serde(default)]
+    pub answer: BatchAnswer,
+}
+
+fn post() -> Method {
+    Method::POST
+}
+
+/// Where the parts of a change are in its item of a batch.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchItem {
+    /// Its method.
+    pub method: Pointer,
+    /// Its path below the url, with its parameters.
+    pub path: Pointer,
+    /// Its headers, an object.
+    pub headers: Pointer,
+    /// Its body.
+    pub body: Pointer,
+}
+
+impl Default for BatchItem {
+    fn default() -> Self {
+        Self { method: member("method"), path: member("path"), headers: member("headers"), body: member("body") }
+    }
+}
+
+/// Where the parts of an answer are in its item of a batch's answer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchAnswer {
+    /// Its status, a number.
+    pub status: Pointer,
+    /// Its headers, an object of texts.
+    pub headers: Option<Pointer>,
+    /// Its body.
+    pub body: Pointer,
+}
+
+impl Default for BatchAnswer {
+    fn default() -> Self {
+        Self { status: member("status"), headers: Some(member("headers")), body: member("body") }
+    }
+}
+
+/// The member of this plain name.
+fn member(name: &str) -> Pointer {
+    Pointer::try_from(format!("/{name}")).unwrap_or_default()
+}
+
 /// Where a revision is shown that rows do not have.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

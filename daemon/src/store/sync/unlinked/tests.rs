@@ -18,6 +18,8 @@ fn abilities() -> Abilities {
         strong_revision: false,
         conditional: false,
         client_ids: None,
+        key_kept: None,
+        batch_max: 1,
         carried: Carried::AllBut(BTreeSet::new()),
         modified_grain: None,
         writes: true,
