@@ -11,12 +11,15 @@ use std::{
     },
 };
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt, StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use mingle_core::{
     ask::{Refusal, Trouble},
     engine::Mark,
     limits,
-    replica::{Action, Answer, Asked, Errand, Failure, RemoteError},
+    replica::{Action, Answer, Errand, Failure, RemoteError},
     run::{Counts, Effect, Event, Order},
     time::Timestamp,
 };
@@ -140,7 +143,7 @@ impl Shape {
         match self {
             Self::Open | Self::Store => Event::Opened(Err(error)),
             Self::Fetch => Event::Page(Err(error)),
-            Self::Ask => Event::Asked(Err(error)),
+            Self::Ask => Event::Asked { asked: Vec::new(), failed: Some(error) },
             Self::Send(links) => Event::Sent(links.into_iter().map(|link| (link, Answer::Unknown(error.clone()))).collect()),
         }
     }
@@ -178,7 +181,7 @@ async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
             }
             Event::Page(listed.unwrap_or_else(|| Err(stopped())))
         }
-        Effect::Ask { remote_ids } => Event::Asked(ask(site, remote_ids).await),
+        Effect::Ask { remote_ids } => ask(site, remote_ids).await,
         Effect::Send { errands } => Event::Sent(send(site, errands).await),
         other => match in_store(site, other, now).await {
             Ok(event) => event,
@@ -220,14 +223,25 @@ async fn open(site: &Site, now: Timestamp) -> Result<(), RemoteError> {
     Ok(())
 }
 
-async fn ask(site: &Site, remote_ids: Vec<String>) -> Result<Vec<(String, Asked)>, RemoteError> {
-    let Some(remote) = site.found().remote else { return Err(stopped()) };
+/// Asks for records by id, as many at once as the remote likes, up to the first that fails.
+async fn ask(site: &Site, remote_ids: Vec<String>) -> Event {
     let mut asked = Vec::with_capacity(remote_ids.len());
-    for remote_id in remote_ids {
-        let answer = until_hurried(site, remote.get(&remote_id)).await.unwrap_or_else(|| Err(stopped()))?;
-        asked.push((remote_id, answer));
+    let Some(remote) = site.found().remote else { return Event::Asked { asked, failed: Some(stopped()) } };
+    let at_once = remote.abilities().errands_max.max(1);
+    let remote = &remote;
+    let mut answers = stream::iter(remote_ids)
+        .map(|remote_id| async move {
+            let answer = until_hurried(site, remote.get(&remote_id)).await.unwrap_or_else(|| Err(stopped()));
+            (remote_id, answer)
+        })
+        .buffered(at_once);
+    while let Some((remote_id, answer)) = answers.next().await {
+        match answer {
+            Ok(answer) => asked.push((remote_id, answer)),
+            Err(error) => return Event::Asked { asked, failed: Some(error) },
+        }
     }
-    Ok(asked)
+    Event::Asked { asked, failed: None }
 }
 
 /// Sends errands, as many at once as the remote likes. Once one shows that the others cannot succeed either, those that have not

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use mingle_tests::rest_server::{Options, RestServer};
 use mingled::remotes::{self, rest::catalog};
 
 use crate::bench::settings;
@@ -19,8 +20,9 @@ fn check(dir: &Path, good: &str, piece: &str, by: &str, expect: &str) {
 #[test]
 fn a_profile_that_contradicts_itself_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
-    mingle_tests::rest_server::RestServer::start(mingle_tests::rest_server::Options::default(), &[]).write_profile(dir.path());
-    let good = catalog::text(mingle_tests::rest_server::RestServer::PROFILE, dir.path()).expect("a profile");
+    let options = Options { batches: 3, keys: true, ..Options::default() };
+    RestServer::start(options, &[]).write_profile(dir.path());
+    let good = catalog::text(RestServer::PROFILE, dir.path()).expect("a profile");
     let check = |piece: &str, by: &str, expect: &str| check(dir.path(), &good, piece, by, expect);
     check("version = 1", "versoin = 1", "versoin");
     check("version = 1", "", "version");
@@ -43,6 +45,14 @@ fn a_profile_that_contradicts_itself_is_refused() {
     check("errands_max = 4", "errands_max = 0", "begins at 1");
     check("x-token", "x token", "no name of a header");
     check("form = \"unix_ms\"", "form = \"swatch\"", "swatch");
+    check("[batch]\npath", "[batch]\nmethod = \"PSOT\"\npath", "PSOT");
+    check("max = 3", "max = 1", "begins at 2");
+    check("requests = \"/requests\"\n", "", "requests");
+    check("path = \"/batch\"", "path = \"/batch/{id}\"", "batch.path has {id}");
+    check("max = 3", "max = 3\nmax_at = \"most\"", "does not begin with /");
+    check("key_kept_s = 3600\n", "", "key_kept_s and {key}");
+    check("key_kept_s = 3600", "key_kept_s = 0", "promises nothing");
+    check("idempotency-key = \"{key}\"", "idempotency-key = \"{key}\", x = \"{revision}\"", "create.headers.x has {revision}");
 }
 
 #[test]

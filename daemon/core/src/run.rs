@@ -295,8 +295,13 @@ pub enum Event {
     Compared(Compared),
     /// Rows were applied.
     Applied(Applied),
-    /// Records asked for by id, or why not.
-    Asked(Result<Vec<(String, Asked)>, RemoteError>),
+    /// Records asked for by id, as far as that came, and why not all.
+    Asked {
+        /// Those that were answered.
+        asked: Vec<(String, Asked)>,
+        /// Why the others were not.
+        failed: Option<RemoteError>,
+    },
     /// The watermark is taken; how many creates were found whose outcome cannot be told.
     Completed {
         /// Those.

@@ -190,12 +190,20 @@ impl Run {
                 }
             }
             Event::Applied(applied) => self.applied(applied, effects),
-            Event::Asked(Ok(asked)) => {
+            Event::Asked { asked, failed } => {
+                // What was answered counts: on a bad line nothing would ever be settled if one lost answer took all with it.
+                if failed.is_some() {
+                    self.ask_then = None;
+                }
                 // The checkpoint moves only once the last row that was in doubt has been asked for.
                 let resume = if self.ask.is_empty() { self.ask_then.clone() } else { None };
-                effects.push(self.apply(rows(asked), true, None, resume));
+                if failed.is_none() || !asked.is_empty() {
+                    effects.push(self.apply(rows(asked), true, None, resume));
+                }
+                if let Some(error) = failed {
+                    self.fail(error, effects);
+                }
             }
-            Event::Asked(Err(error)) => self.fail(error, effects),
             Event::Completed { rejected } => {
                 self.counts.rejected += rejected;
                 self.phase = Phase::Up(Up::default());
@@ -409,7 +417,7 @@ impl Effect {
 impl Event {
     fn side(&self) -> Side {
         match self {
-            Self::Opened(_) | Self::Page(_) | Self::Asked(_) | Self::Sent(_) => Side::Remote,
+            Self::Opened(_) | Self::Page(_) | Self::Asked { .. } | Self::Sent(_) => Side::Remote,
             Self::Begun
             | Self::Negotiated(_)
             | Self::Compared(_)

@@ -102,9 +102,14 @@ impl World {
                 let left = if cut { rows[rows.len() - 1..].to_vec() } else { Vec::new() };
                 Event::Applied(Applied { changed: 1, ask, left, ..Applied::default() })
             }
-            Effect::Ask { .. } if hurried => Event::Asked(Err(stopped())),
-            Effect::Ask { .. } if fault => Event::Asked(Err(self.error())),
-            Effect::Ask { remote_ids } => Event::Asked(Ok(remote_ids.iter().map(|id| (id.clone(), Asked::Gone)).collect())),
+            Effect::Ask { remote_ids } => {
+                let mut asked: Vec<_> = remote_ids.iter().map(|id| (id.clone(), Asked::Gone)).collect();
+                let failed = if hurried { Some(stopped()) } else { fault.then(|| self.error()) };
+                if failed.is_some() {
+                    asked.truncate(usize::try_from(self.chance.below(asked.len() as u64)).unwrap());
+                }
+                Event::Asked { asked, failed }
+            }
             Effect::Complete { .. } => Event::Completed { rejected: 0 },
             Effect::Ghosts { .. } => {
                 let ghosts = self.chance.below(3);
