@@ -22,6 +22,9 @@ use mingled::{
 
 use crate::service::{Character, Cursor, Service, Version};
 
+/// For so long a service promises to keep a key. It keeps it longer, so that a clock that is set back doubles nothing.
+const KEY_KEPT: Duration = Duration::from_secs(120);
+
 /// A service, as everybody reaches it.
 pub type Shared = Arc<Mutex<Service>>;
 
@@ -65,8 +68,8 @@ pub fn abilities(character: &Character) -> Abilities {
         strong_revision: character.conditional,
         conditional: character.conditional,
         client_ids: character.client_ids.then(|| ClientIds { besides: "-_".into(), lower_case: false, min: 1, max: 64 }),
-        key_kept: None,
-        batch_max: 1,
+        key_kept: (character.keys && !character.client_ids).then_some(KEY_KEPT),
+        batch_max: character.batch,
         carried: character.lacks.map_or(Carried::All, |lacks| Carried::AllBut([lacks.to_owned()].into())),
         modified_grain: Some(Duration::from_millis(u64::try_from(character.grain).unwrap_or(0))),
         writes: true,
@@ -192,11 +195,33 @@ impl Remote for Fake {
         Box::pin(async move {
             match self.request("send", |service| Ok(send(service, action))).await {
                 Ok(answer) => answer,
-                Err(Lost { error, done: true }) => Answer::Unknown(error),
-                Err(Lost { error, .. }) if error.kind == Failure::Server => Answer::Unknown(error),
-                Err(Lost { error, .. }) => Answer::Unsent(error),
+                Err(lost) => doubt(lost),
             }
         })
+    }
+
+    fn send_together<'a>(&'a self, actions: &'a [Action]) -> Pending<'a, Vec<Answer>> {
+        Box::pin(async move {
+            let done = self.request("send", |service| {
+                // It may break in the middle.
+                let odds = service.faults.trouble;
+                let cut = if service.chance.one_in(odds) { service.chance.below(actions.len()) } else { actions.len() };
+                let answers: Vec<Answer> = actions[..cut].iter().map(|action| send(service, action)).collect();
+                if cut < actions.len() { Err(RemoteError::new(Failure::Server, "500 in the middle")) } else { Ok(answers) }
+            });
+            match done.await {
+                Ok(answers) => answers,
+                Err(lost) => vec![doubt(lost); actions.len()],
+            }
+        })
+    }
+}
+
+fn doubt(lost: Lost) -> Answer {
+    match lost {
+        Lost { error, done: true } => Answer::Unknown(error),
+        Lost { error, .. } if error.kind == Failure::Server => Answer::Unknown(error),
+        Lost { error, .. } => Answer::Unsent(error),
     }
 }
 
@@ -338,7 +363,11 @@ fn misbehave(service: &mut Service, from: &From, listed: &mut Page) {
 fn send(service: &mut Service, action: &Action) -> Answer {
     let conditional = service.character.conditional;
     let answer = match action {
-        Action::Create { remote_id, whole, .. } => {
+        Action::Create { whole, key: Some(key), .. } if service.answered.contains_key(key) => {
+            let (before, answer) = service.answered[key].clone();
+            if before == *whole { answer } else { Answer::Refused("422 another request under the same key".into()) }
+        }
+        Action::Create { remote_id, whole, key } => {
             if let Some(id) = remote_id
                 && let Some(version) = service.present(id)
             {
@@ -350,7 +379,11 @@ fn send(service: &mut Service, action: &Action) -> Answer {
                 let id = remote_id.clone().unwrap_or_else(|| service.new_id());
                 service.writes += 1;
                 service.store(&id, Some(whole.clone()));
-                taken(service, &id)
+                let answer = taken(service, &id);
+                if let Some(key) = key {
+                    service.answered.insert(key.clone(), (whole.clone(), answer.clone()));
+                }
+                answer
             }
         }
         Action::Update { remote_id, patch, whole, unless_moved } => match service.present(remote_id).cloned() {

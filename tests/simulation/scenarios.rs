@@ -92,6 +92,8 @@ fn able() -> Setup {
         tombstones: true,
         conditional: true,
         client_ids: true,
+        keys: false,
+        batch: 1,
         grain: 1,
         skew: 0,
         lag: 0,

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mingle_core::record::{Props, Value};
+use mingle_core::{
+    record::{Props, Value},
+    replica::Answer,
+};
 
 use crate::{chance::Chance, words};
 
@@ -28,6 +31,10 @@ pub struct Character {
     pub conditional: bool,
     /// Takes ids from us.
     pub client_ids: bool,
+    /// Does what comes under a key once.
+    pub keys: bool,
+    /// So many changes in one request.
+    pub batch: usize,
     /// Milliseconds of a stamp's grain.
     pub grain: i64,
     /// Writers' clocks differ by up to so many milliseconds.
@@ -113,6 +120,8 @@ pub struct Service {
     pub tells: bool,
     backup: Option<BTreeMap<String, Vec<Version>>>,
     next_id: u64,
+    /// What creates under keys were answered.
+    pub answered: BTreeMap<String, (Props, Answer)>,
     /// Lose the answer of the next write: for scenarios.
     pub lose_next: bool,
 }
@@ -136,6 +145,7 @@ impl Service {
             tells: false,
             backup: None,
             next_id: 100 + 500 * number,
+            answered: BTreeMap::new(),
             lose_next: false,
         }
     }
@@ -224,6 +234,7 @@ impl Service {
     /// Goes back to the copy, as another instance; without a copy only the instance is another.
     pub fn restore(&mut self) {
         self.instance += 1;
+        self.answered.clear();
         if let Some(rows) = self.backup.take() {
             self.rows = rows;
         }

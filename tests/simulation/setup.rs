@@ -155,11 +155,14 @@ fn character(kind: Kind, chance: &mut Chance) -> Character {
     let silent = *chance.pick(&[0, 0, 1, 3]);
     let page_rows = 1 + chance.below(3);
     let errands_max = 1 + chance.below(2);
+    let batch = *chance.pick(&[1, 1, 2, 4]);
     let common = Character {
         cursor: Cursor::Token,
         tombstones: true,
         conditional: true,
         client_ids: true,
+        keys: chance.one_in(2),
+        batch,
         grain: 1,
         skew: 0,
         lag: *chance.pick(&[0, 0, 3_000]),

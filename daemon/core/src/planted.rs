@@ -53,6 +53,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("answer body ignored", Simulation),
     // meeting: what a read after the answer shows is taken for the remote's own form of what was sent.
     ("read-back taken for the answer", Tables),
+    // remotes: changes that go out together are settled by each other's answers.
+    ("answers of a batch mixed up", Simulation),
     // run: the next listing starts at the watermark itself.
     ("overlap 0", Simulation),
     // run: the server's clock alone is the watermark.
