@@ -154,8 +154,7 @@ fn jumps(bench: &mut Bench, count: u64, chance: &mut Chance) -> Vec<String> {
 #[test]
 fn schedules_outlive_clocks_that_jump() {
     if faketime().is_none() {
-        eprintln!("skipped: libfaketime is not on this machine (`apt-get install faketime`)");
-        return tally::tell("skipped-clock", 1, 0);
+        return tally::skip("clocks that jump", "libfaketime is not on this machine (`apt-get install faketime`)");
     }
     let count = std::env::var("MINGLE_JUMPS").ok().and_then(|text| text.parse().ok()).unwrap_or(8_u64);
     let seed = Chance::seed(16);
@@ -179,8 +178,7 @@ fn schedules_outlive_clocks_that_jump() {
 #[test]
 fn a_sync_that_sleeps_long_notices_a_jump_and_runs_once() {
     let Some(mut bench) = Bench::start("every = \"1h\"\nflex = \"1s\"") else {
-        eprintln!("skipped: libfaketime is not on this machine (`apt-get install faketime`)");
-        return tally::tell("skipped-clock", 1, 0);
+        return tally::skip("clocks that jump", "libfaketime is not on this machine (`apt-get install faketime`)");
     };
     wait::until("its end", || (bench.app().status("things")["state"] == "waiting").then_some(()));
     wait::pass(Duration::from_millis(100));

@@ -13,5 +13,6 @@ mod net;
 mod process;
 mod races;
 mod rows;
+mod soak;
 mod stops;
 mod strangers;

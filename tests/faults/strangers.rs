@@ -71,8 +71,7 @@ fn stranger(script: &str, at: &Path, pid: u32) -> Output {
 fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        eprintln!("skipped: only root can be somebody else");
-        tally::tell("skipped-for-root", 1, 0);
+        tally::skip("strangers", "only root can be somebody else");
     }
     root
 }
@@ -202,8 +201,7 @@ fn through_doors(daemon: &Daemon, tried: &mut u64, wrong: &mut Vec<String>) {
         check("connects through a mount", talk, &door, denied);
         let _ = Command::new("umount").arg(&door).status();
     } else {
-        eprintln!("skipped: nothing can be mounted here");
-        tally::tell("skipped-for-root", 1, 0);
+        tally::skip("a socket mounted elsewhere", "nothing can be mounted here");
     }
     // A descriptor of the folder that leaked into a stranger's process: it may walk on from there.
     *tried += 1;

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::{
     daemon::Home,
-    servers,
+    servers, tally,
     wait::{self, until},
 };
 
@@ -39,7 +39,7 @@ impl Systemd {
     #[must_use]
     pub fn start(home: &Home) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: a systemd apart from the machine's needs root");
+            tally::skip("a systemd apart from the machine's", "it needs root");
             return None;
         }
         let program = PROGRAMS.iter().find(|path| fs::metadata(path).is_ok());

@@ -21,3 +21,13 @@ pub fn tell(what: &str, tries: u64, failed: u64) {
     let written = OpenOptions::new().create(true).append(true).open(&file).and_then(|mut file| file.write_all(line.as_bytes()));
     written.unwrap_or_else(|error| panic!("{FILE}={}: {error}", file.display()));
 }
+
+/// Something cannot be tried here, which is counted.
+///
+/// # Panics
+/// Where nothing may be left out: `MINGLE_NO_SKIPS` is in the environment.
+pub fn skip(what: &str, why: &str) {
+    assert!(std::env::var_os("MINGLE_NO_SKIPS").is_none(), "{what} was skipped: {why}");
+    eprintln!("skipped: {what}: {why}");
+    tell("skipped", 1, 0);
+}

@@ -43,9 +43,7 @@ fn dies_at(home: &Home, call: usize) -> bool {
 #[test]
 fn killed_at_any_write_of_an_upgrade_the_next_start_ends_whole_with_its_copy() {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
-        eprintln!("skipped: strace is not on this machine: `apt-get install strace`");
-        tally::tell("skipped-for-strace", 1, 0);
-        return;
+        return tally::skip("an upgrade killed at each call", "strace is not on this machine: `apt-get install strace`");
     }
     let asked = std::env::var("MINGLE_UPGRADE_KILLS").unwrap_or_else(|_| "12".into());
     let early = Golden::all().into_iter().find(|golden| golden.name == "1-early").expect("the first store");
@@ -109,8 +107,7 @@ impl Drop for Small {
 #[test]
 fn a_disk_without_room_for_the_copy_leaves_the_store_as_it_was() {
     let Some(small) = Small::new(8 << 20) else {
-        eprintln!("skipped: only root may mount");
-        return tally::tell("skipped-for-root", 1, 0);
+        return tally::skip("a disk without room", "only root may mount");
     };
     let early = Golden::all().into_iter().find(|golden| golden.name == "1-early").expect("the first store");
     let (server, home) = early.home_in(small.0.path());

@@ -97,7 +97,7 @@ fn write_until_cut(names: Vec<String>, daemon: &mut Daemon, disk: &Mount, after:
 fn try_kind(kind: &str) {
     let what = format!("power-cuts-{kind}");
     if let Some(why) = mount::why_not(&["mount", "umount", &format!("mkfs.{kind}")]) {
-        return mount::skip(&what, &why);
+        return tally::skip(&what, &why);
     }
     let cuts = std::env::var("MINGLE_POWER_CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     let watch = Watch::start();

@@ -95,7 +95,7 @@ fn fills_up(disk: &Mount, mut daemon: Daemon, mut play: Play) {
 #[test]
 fn a_full_disk_is_told_and_ends_by_itself() {
     if let Some(why) = mount::why_not(&["mount", "umount", "mkfs.ext4"]) {
-        return mount::skip("a full disk", &why);
+        return mingle_tests::tally::skip("a full disk", &why);
     }
     let (disk, daemon, play) = on(|home| Mount::new("ext4", 24, home));
     fills_up(&disk, daemon, play);
@@ -107,7 +107,7 @@ fn a_full_disk_is_told_and_ends_by_itself() {
 #[test]
 fn a_sync_waits_for_room() {
     if let Some(why) = mount::why_not(&["mount", "umount"]) {
-        return mount::skip("a sync on a full disk", &why);
+        return mingle_tests::tally::skip("a sync on a full disk", &why);
     }
     let server = RestServer::start(Options::default(), &["things"]);
     for n in 0..300 {
@@ -137,7 +137,7 @@ fn a_sync_waits_for_room() {
 #[test]
 fn a_disk_without_room_for_another_file_says_so_at_the_start() {
     if let Some(why) = mount::why_not(&["mount", "umount"]) {
-        return mount::skip("a disk without inodes", &why);
+        return mingle_tests::tally::skip("a disk without inodes", &why);
     }
     let home = Home::new(Some(CONFIG));
     // The folder of the store, and nothing more.
@@ -151,7 +151,7 @@ fn a_disk_without_room_for_another_file_says_so_at_the_start() {
 #[test]
 fn a_store_that_may_not_be_written_is_told_and_ends_by_itself() {
     if let Some(why) = mount::why_not(&["mount", "umount", "mkfs.ext4", "chattr"]) {
-        return mount::skip("a read-only store", &why);
+        return mingle_tests::tally::skip("a read-only store", &why);
     }
     let (_disk, mut daemon, mut play) = on(|home| Mount::new("ext4", 24, home));
     let files = ["store.db", "store.db-wal"].map(|name| daemon.dir().join("d/mingle").join(name).display().to_string());
@@ -169,7 +169,7 @@ fn a_store_that_may_not_be_written_is_told_and_ends_by_itself() {
 #[test]
 fn a_read_only_file_system_is_named_at_the_start() {
     if let Some(why) = mount::why_not(&["mount", "umount", "mkfs.ext4"]) {
-        return mount::skip("a read-only file system", &why);
+        return mingle_tests::tally::skip("a read-only file system", &why);
     }
     let (disk, mut daemon, mut play) = on(|home| Mount::new("ext4", 24, home));
     daemon.kill();
@@ -190,7 +190,7 @@ fn a_read_only_file_system_is_named_at_the_start() {
 #[test]
 fn a_disk_that_is_gone_ends_nothing_but_writes() {
     if let Some(why) = mount::why_not(&["mount", "umount", "mkfs.ext4"]) {
-        return mount::skip("a disk that is gone", &why);
+        return mingle_tests::tally::skip("a disk that is gone", &why);
     }
     let (disk, mut daemon, mut play) = on(|home| Mount::new("ext4", 24, home));
     let mut app = daemon.app("player");

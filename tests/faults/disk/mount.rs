@@ -8,19 +8,9 @@ use std::{
     sync::OnceLock,
 };
 
-use mingle_tests::{daemon::Home, tally, wait::until};
+use mingle_tests::{daemon::Home, wait::until};
 
 use super::shim::compiled;
-
-/// Says that something cannot be tried here. Where nothing may be skipped (`MINGLE_NO_SKIPS`), that is a failure.
-///
-/// # Panics
-/// Where nothing may be skipped.
-pub fn skip(what: &str, why: &str) {
-    assert!(std::env::var_os("MINGLE_NO_SKIPS").is_none(), "{what} was skipped: {why}");
-    eprintln!("skipped: {what}: {why}");
-    tally::tell("skipped", 1, 0);
-}
 
 /// Why no file system can be made here, where none can.
 pub fn why_not(makers: &[&str]) -> Option<String> {

@@ -137,7 +137,7 @@ fn the_folder_of_a_new_store_is_synced_into_the_one_above() {
 #[test]
 fn a_store_on_layers_works_like_any_other() {
     if let Some(why) = mount::why_not(&["mount", "umount"]) {
-        return mount::skip("a store on an overlay", &why);
+        return mingle_tests::tally::skip("a store on an overlay", &why);
     }
     let mut daemon = shim::home(CONFIG).start();
     let mut play = Play::default();
