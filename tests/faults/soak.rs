@@ -36,7 +36,7 @@ fn held(daemon: &Daemon) -> Held {
     let store = daemon.store();
     let log = PathBuf::from(format!("{}-wal", store.display()));
     Held {
-        memory: daemon.resident_bytes(),
+        memory: daemon.resident_bytes() - daemon.resident_file_bytes(),
         descriptors: fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("its descriptors").count(),
         log: fs::metadata(log).map_or(0, |about| about.len()),
     }
