@@ -11,4 +11,5 @@ mod replay;
 mod rules;
 mod shim;
 mod slow;
+mod still;
 mod taken;
