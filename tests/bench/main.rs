@@ -23,6 +23,7 @@ mod place;
 mod process;
 mod redis;
 mod schedules;
+mod sleeper;
 mod stops;
 mod table;
 mod worker;
@@ -45,6 +46,7 @@ const MEASURES: &[(&[&str], Measure)] = &[
     (&["R1", "R2"], calls::measure),
     (&["R3"], lists::measure),
     (&["E1", "E2"], events::measure),
+    (&["E3"], sleeper::measure),
     (&["S1"], down::measure),
     (&["S2", "D3"], growth::bulk),
     (&["S7", "S8"], growth::sizes),
