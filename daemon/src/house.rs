@@ -2,7 +2,6 @@
 //! into the loop's inbox. Must never know: the wire, how anything is decided.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,12 +16,12 @@ use mingle_core::{
         Status, SyncRow, SyncState, SyncStatus, Waited, Which, Write, Writer, Written,
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
-    record::Carried,
     time::Timestamp,
 };
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 
 use self::notices::Notices;
+pub use self::setup::Setup;
 use crate::{
     clock,
     config::{Config, Repeat},
@@ -30,7 +29,7 @@ use crate::{
         door::{Door, Later},
         news::Newsroom,
     },
-    remotes::{self, Means},
+    remotes::Means,
     run::Letter,
     store::{
         self, Class, Creates, Store, StoreError, Tx, UpReplica, gazette,
@@ -41,6 +40,7 @@ use crate::{
 
 mod described;
 pub mod notices;
+mod setup;
 mod waits;
 
 /// Everything the socket may ask for. Clones are the same house.
@@ -61,32 +61,6 @@ struct Rooms {
     /// The newest conflict and rejection that were told as news.
     told: Mutex<(i64, i64)>,
     notices: Notices,
-}
-
-/// What the configuration in force comes to.
-pub struct Setup {
-    /// How many were in force before it since the start.
-    pub number: u64,
-    /// As the files had it.
-    pub config: Arc<Config>,
-    /// What each remote that syncs send to carries.
-    carried: BTreeMap<String, Carried>,
-}
-
-impl Setup {
-    /// Of a configuration.
-    #[must_use]
-    pub fn new(number: u64, config: Arc<Config>, means: &Means) -> Self {
-        let carried = config
-            .remotes
-            .iter()
-            .map(|(name, settings)| {
-                let seen = remotes::look(settings, &means.config_dir);
-                (name.clone(), seen.map(|seen| seen.abilities.carried).unwrap_or_default())
-            })
-            .collect();
-        Self { number, config, carried }
-    }
 }
 
 impl House {
@@ -295,6 +269,10 @@ impl Door for House {
 
     fn granted(&self) -> watch::Receiver<u64> {
         self.0.granted.subscribe()
+    }
+
+    fn read_together(&self, work: &mut dyn FnMut()) {
+        self.0.store.read_together(work);
     }
 
     fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal> {

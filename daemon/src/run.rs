@@ -42,6 +42,7 @@ use crate::{
     store::{Class, Commits, Options, Origin, Store, Upgraded, Upgrading, marks},
 };
 
+mod pace;
 mod reloading;
 
 /// What comes into the loop.
@@ -276,15 +277,6 @@ async fn listen_to_bells(mut bells: mpsc::Receiver<Bell>, inbox: mpsc::Sender<Le
     }
 }
 
-/// A transaction of a run has been long enough after [`limits::BATCH_TIME_MAX`], or sooner where an app waits to write.
-fn batch_time(store: Store) -> Box<dyn FnMut() -> bool + Send> {
-    let watch = clock::Stopwatch::start();
-    Box::new(move || {
-        let took = watch.elapsed();
-        took >= limits::BATCH_TIME_MAX || (took >= limits::BATCH_TIME_WAITED_FOR && store.somebody_waits())
-    })
-}
-
 /// Where an answer goes.
 type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
 
@@ -397,8 +389,7 @@ impl Office {
                 let Some(known) = self.syncs.get(&sync) else { return };
                 tracing::info!(sync = %sync, run = %order.run, trigger = %order.trigger, "a run begins");
                 let store = self.store.clone();
-                let pace = Arc::new(move || batch_time(store.clone()));
-                let site = Site::new(self.store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener), pace);
+                let site = Site::new(store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener), pace::of(store));
                 self.sites.insert(sync, Arc::new(site));
             }
             Effect::Run(sync, run::Effect::Hurry) => {

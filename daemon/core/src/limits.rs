@@ -64,8 +64,12 @@ pub const BATCH_ROWS_MAX: usize = 500;
 /// a stop, wait for one of them at most, on any machine. Shorter ones cost more commits than they save.
 pub const BATCH_TIME_MAX: Duration = Duration::from_millis(10);
 
-/// The same, while an app waits to write: it ends sooner, but not with every row, so that a sync goes on under apps that never rest.
+/// The same, while apps write: it ends sooner, because its commit is waited for too, and that takes as long as the batch is large. But
+/// not with every row, so that a sync goes on under apps that never rest.
 pub const BATCH_TIME_WAITED_FOR: Duration = Duration::from_millis(2);
+
+/// Apps that wrote nothing for so long are not taken for writing.
+pub const APPS_QUIET_AFTER: Duration = Duration::from_secs(1);
 
 /// Pages of one listing. A listing that goes on past this is taken for one that never ends: the run fails, nothing is deleted.
 pub const PAGES_MAX: usize = 100_000;

@@ -43,6 +43,8 @@ pub trait Door: Send + Sync + 'static {
     /// Changes whenever the grants may be others: after a reload.
     fn granted(&self) -> watch::Receiver<u64>;
 
+    /// The reads that are asked for within `work` may all see one state, that of the first of them.
+    fn read_together(&self, work: &mut dyn FnMut());
     /// One live record. Neither collection nor record there: [`Refusal::NotFound`].
     fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal>;
     /// A page of records: at most `query.limit`, and at most about a MiB.

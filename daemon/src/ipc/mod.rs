@@ -6,6 +6,7 @@ pub mod connections;
 mod convert;
 mod discreet;
 pub mod door;
+mod halves;
 mod handle;
 pub mod listen;
 pub mod news;

@@ -8,11 +8,9 @@
 
 use std::{
     collections::HashMap,
-    future::{Future, poll_fn},
-    io,
+    future::Future,
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
@@ -29,8 +27,7 @@ use mingle_proto::{
     message,
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, Interest},
-    net::unix::{ReadHalf, WriteHalf},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -41,22 +38,19 @@ use super::{
     connections::Connections,
     convert::Stored,
     door::Door,
+    halves::{READ_BYTES, discard, is_gone, make_room, write_now},
     handle,
     subscribe::Subscriptions,
 };
 
-/// Room for one read: many pipelined calls, and little enough for hundreds of connections.
-const READ_BYTES: usize = 8 << 10;
 /// Whoever asks for much while memory is short may ask again so soon.
 const BUSY_RETRY_MS: u64 = 200;
 /// How often a connection that waits for the budget looks again.
 const PRESSURE_CHECK: Duration = Duration::from_millis(100);
 /// How often a connection that is not read from is asked whether its other end is still there.
 const GONE_CHECK: Duration = Duration::from_secs(1);
-/// After a line that is too long the rest of it is thrown away for so long ...
+/// After a line that is too long the rest of it is thrown away for so long; then the connection is closed whatever comes.
 const LINGER: Duration = Duration::from_secs(1);
-/// ... and so far; then the connection is closed whatever comes.
-const DISCARDED_BYTES_MAX: usize = 64 << 20;
 
 /// What all connections of a socket share.
 pub(super) struct Shared {
@@ -357,7 +351,9 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
             desk.granted_anew();
         }
         desk.collect();
-        let all_taken = desk.take_lines(&mut frames, &mut input);
+        // One state serves all that has come: it is no older than any answer that who asked can have seen before.
+        let mut all_taken = false;
+        shared.door.read_together(&mut || all_taken = desk.take_lines(&mut frames, &mut input));
         if !desk.feed() {
             return;
         }
@@ -460,41 +456,4 @@ impl Input {
 /// Whether a call only reads records: what it brought can be asked for again.
 fn reads(request: &Request<'_>) -> bool {
     call::method(&request.method).is_some_and(|method| method.right == Right::Read)
-}
-
-/// Whether the other end is closed for both directions, as far as is known: one that only says no more still wants its answers.
-fn is_gone(write: &WriteHalf<'_>) -> bool {
-    match write.ready(Interest::WRITABLE).now_or_never() {
-        Some(Ok(ready)) => ready.is_write_closed(),
-        Some(Err(_)) => true,
-        None => false,
-    }
-}
-
-/// Room for the next read: as much again as is there, so that a long line costs few reads, and never beyond the longest.
-fn make_room(space: &mut Vec<u8>) {
-    if space.capacity() - space.len() < READ_BYTES {
-        let room = space.len().clamp(READ_BYTES, (REQUEST_BYTES_MAX + READ_BYTES).saturating_sub(space.len()).max(READ_BYTES));
-        space.reserve_exact(room);
-    }
-}
-
-/// Writes what the socket takes at once; none: it takes nothing now.
-async fn write_now(write: &mut WriteHalf<'_>, bytes: &[u8]) -> Option<io::Result<usize>> {
-    poll_fn(|context| match Pin::new(&mut *write).poll_write(context, bytes) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
-}
-
-async fn discard(read: &mut ReadHalf<'_>) {
-    let mut waste = vec![0; READ_BYTES];
-    let mut left = DISCARDED_BYTES_MAX;
-    while let Ok(bytes @ 1..) = read.read(&mut waste).await {
-        if bytes > left {
-            return;
-        }
-        left -= bytes;
-    }
 }

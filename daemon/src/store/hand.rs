@@ -17,9 +17,10 @@ use tokio::sync::oneshot;
 
 use super::{
     error::StoreError,
+    fold::{self, Fold},
     limits,
     news::News,
-    open::Options,
+    open::{self, Options},
     place::Files,
     trouble::Trouble,
     tx::{Books, Tx},
@@ -144,8 +145,10 @@ pub(super) struct Hand {
     news: Arc<News>,
     /// The pages in the log, as its last commit told.
     log_pages: Arc<AtomicU32>,
-    /// How many pages the log has when it is folded back next.
-    fold_at: u32,
+    /// How many pages the log has when it is folded back next; none: it is being folded back.
+    fold_at: Option<u32>,
+    /// Folds the log back beside us; none: it does so just now, or was never needed.
+    beside: Option<Connection>,
 }
 
 impl Hand {
@@ -155,14 +158,15 @@ impl Hand {
         books: Books,
         news: Arc<News>,
     ) -> Result<Self, StoreError> {
-        let log_pages = Arc::new(AtomicU32::new(0));
-        let fold_at = limits::CHECKPOINT_PAGES;
-        let mut hand = Self { conn: None, place, files: None, books, disk: Disk::Sound, news, log_pages, fold_at };
+        let log_pages = Arc::default();
+        let fold_at = Some(limits::CHECKPOINT_PAGES);
+        let mut hand = Self { conn: None, place, files: None, books, disk: Disk::Sound, news, log_pages, fold_at, beside: None };
         hand.take_up(conn)?;
         Ok(hand)
     }
 
     fn take_up(&mut self, mut conn: Connection) -> Result<(), StoreError> {
+        self.log_pages = Arc::default();
         if self.place.is_some() {
             let pages = Arc::clone(&self.log_pages);
             // Replaces SQLite's own folding back, which would happen between a commit and its answer.
@@ -176,7 +180,7 @@ impl Hand {
             }))?;
         }
         self.conn = Some(conn);
-        self.log_pages.store(0, Ordering::Relaxed);
+        self.beside = None;
         self.files = self.files_of();
         Ok(())
     }
@@ -293,23 +297,33 @@ impl Hand {
 
     /// Whether the log is so long that it is time to fold it back.
     pub(super) fn is_untidy(&self) -> bool {
-        self.log_pages.load(Ordering::Relaxed) >= self.fold_at
+        self.fold_at.is_some_and(|pages| self.log_pages() >= pages)
     }
 
-    /// Folds the log back once it is long: after the answers, and where somebody waits already only when it is very long.
-    pub(super) fn tidy(&mut self, somebody_waits: bool) {
-        let pages = self.log_pages.load(Ordering::Relaxed);
-        if pages < limits::CHECKPOINT_PAGES {
-            self.fold_at = limits::CHECKPOINT_PAGES;
+    /// Lends what folds the log back beside us, once for each time that it is untidy; [`Hand::tidy`] takes it back.
+    pub(super) fn lend(&mut self) -> Option<Fold> {
+        let path = self.place.as_ref().map(|(path, _)| path)?;
+        let conn = match self.beside.take() {
+            Some(conn) => conn,
+            None => open::beside(path)
+                .inspect_err(|error| tracing::warn!(%error, "the log cannot be folded back beside writes"))
+                .ok()?,
+        };
+        // It was opened by its path: only where our files are still behind it, it has the same log.
+        if !self.has_files() {
+            return None;
         }
-        if pages < if somebody_waits { self.fold_at.saturating_mul(4) } else { self.fold_at } {
-            return;
-        }
-        let Some(conn) = &self.conn else { return };
-        let folded =
-            conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| Ok((row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)));
-        self.fold_at = match folded {
-            // The next write begins the log anew.
+        self.fold_at = None;
+        Some(Fold { conn, log_pages: Arc::clone(&self.log_pages) })
+    }
+
+    /// Folds back what is left of the log, after the answers: the next write begins it anew.
+    pub(super) fn tidy(&mut self, lent: Option<Fold>) {
+        // One that was lent by a connection that is not trusted any more is not either.
+        self.beside = lent.filter(|fold| Arc::ptr_eq(&fold.log_pages, &self.log_pages)).map(|fold| fold.conn);
+        let pages = self.log_pages();
+        let folded = self.conn.as_ref().map_or(Ok((pages, 0)), fold::once);
+        self.fold_at = Some(match folded {
             Ok((log, folded)) if log == folded => {
                 self.log_pages.store(0, Ordering::Relaxed);
                 limits::CHECKPOINT_PAGES
@@ -320,12 +334,12 @@ impl Hand {
                 tracing::warn!(%error, "the log could not be folded back");
                 pages.saturating_add(limits::CHECKPOINT_PAGES)
             }
-        };
+        });
     }
 
     /// The end without order: nothing more is written.
     pub(super) fn let_go(&mut self) -> Result<(), StoreError> {
-        drop(self.conn.take());
+        (self.conn, self.beside) = (None, None);
         Ok(())
     }
 
@@ -335,6 +349,8 @@ impl Hand {
         if matches!(self.news.troubled(), Some(Trouble::Damaged(_) | Trouble::Moved)) {
             return self.let_go();
         }
+        // The last connection that is closed takes the log away.
+        self.beside = None;
         let Some(conn) = self.conn.take() else { return Ok(()) };
         if self.place.is_none() {
             return Ok(());

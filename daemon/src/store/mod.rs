@@ -13,6 +13,7 @@ mod decide;
 mod definitions;
 mod error;
 mod feed;
+mod fold;
 pub mod gazette;
 mod hand;
 pub mod history;
@@ -256,12 +257,12 @@ impl Store {
         }
     }
 
-    /// Whether an interactive write waits for its turn.
+    /// How many writes were asked for until now by who waits for them: apps, persons.
     #[must_use]
-    pub fn somebody_waits(&self) -> bool {
+    pub fn writes_asked(&self) -> u64 {
         match &self.0.kind {
-            Kind::File { turns, .. } => turns.has_interactive(),
-            Kind::Memory { .. } => false,
+            Kind::File { turns, .. } => turns.asked(),
+            Kind::Memory { .. } => 0,
         }
     }
 
@@ -292,6 +293,15 @@ impl Store {
                 let hand = hand.lock().unwrap_or_else(PoisonError::into_inner);
                 work(&Reader { conn: hand.conn()?, instance: self.instance(), definitions: self.definitions() })
             }
+        }
+    }
+
+    /// All reads of this thread within `work` see the state that the first of them finds: to take a state and give it up again costs
+    /// as much as a small read.
+    pub fn read_together(&self, work: impl FnOnce()) {
+        match &self.0.kind {
+            Kind::File { .. } => reader::together(work),
+            Kind::Memory { .. } => work(),
         }
     }
 

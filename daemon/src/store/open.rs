@@ -187,8 +187,19 @@ pub(super) fn connect(path: &Path, options: Options, may_make: bool) -> Result<C
     conn.pragma_update(None, "synchronous", if options.full_sync { "full" } else { "normal" })?;
     conn.pragma_update(None, "journal_size_limit", limits::LOG_BYTES_KEPT)?;
     conn.pragma_update(None, "cache_size", -limits::WRITER_CACHE_KIB)?;
-    // The writer folds the log back itself, when it has answered; this is for a log that outgrew that.
+    // The log is folded back beside the writes; this is for a log that outgrew that.
     conn.pragma_update(None, "wal_autocheckpoint", limits::CHECKPOINT_PAGES * 8)?;
+    Ok(conn)
+}
+
+/// A connection that only folds the log back. It is opened before anything else may take the files' place, and has read once: so
+/// it holds the log that there is now.
+pub(super) fn beside(path: &Path) -> Result<Connection, StoreError> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    harden(&conn)?;
+    // Whatever the commits do: what is folded back is on the disk before the log is begun anew.
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
     Ok(conn)
 }
 

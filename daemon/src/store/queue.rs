@@ -32,12 +32,19 @@ struct Waiting {
     batch_before: bool,
     /// The writer's thread has something to do.
     called: bool,
+    /// Batches wait until the log is folded back: it shall not grow faster than that.
+    folds: bool,
     closed: Option<End>,
 }
 
 impl Waiting {
+    fn takes_batches(&self) -> bool {
+        !self.folds || self.closed.is_some()
+    }
+
+    /// Whether nothing is there that may be done now.
     fn is_empty(&self) -> bool {
-        self.interactive.is_empty() && self.background.is_empty()
+        self.interactive.is_empty() && (self.background.is_empty() || !self.takes_batches())
     }
 
     fn group(&mut self) -> Vec<Box<dyn Job>> {
@@ -105,7 +112,8 @@ impl Queue {
         let mut waiting = self.lock();
         let mut group = waiting.group();
         let batch_before = std::mem::replace(&mut waiting.batch_before, false);
-        if (group.is_empty() || !batch_before)
+        if waiting.takes_batches()
+            && (group.is_empty() || !batch_before)
             && let Some(batch) = waiting.background.pop_front()
         {
             waiting.batch_before = true;
@@ -125,7 +133,18 @@ impl Queue {
         !self.lock().interactive.is_empty()
     }
 
-    /// Whether nothing waits.
+    /// Batches wait from now on.
+    pub(super) fn folds(&self) {
+        self.lock().folds = true;
+    }
+
+    /// They go on.
+    pub(super) fn has_folded(&self) {
+        self.lock().folds = false;
+        self.call();
+    }
+
+    /// Whether nothing waits that may be done now.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }

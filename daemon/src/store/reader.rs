@@ -2,7 +2,7 @@
 //! Must never know: what is asked.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     ops::Deref,
     path::Path,
     sync::{
@@ -72,6 +72,30 @@ const STEPS_COUNTED: i32 = 10_000;
 thread_local! {
     /// Nearly always one; a question inside a question has a second.
     static OWN: RefCell<Vec<Own>> = const { RefCell::new(Vec::new()) };
+    /// The questions of this thread read one state for now.
+    static TOGETHER: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Own {
+    /// Gives up the state it reads, if there is one; false: it is not to be used again.
+    fn let_go(&self) -> bool {
+        self.conn.is_autocommit() || self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute(())).is_ok()
+    }
+}
+
+/// All questions that this thread asks within `work` read the state that the first of them finds.
+pub(super) fn together(work: impl FnOnce()) {
+    struct End;
+    // Also where it panics: a state that nobody gives up holds the log back.
+    impl Drop for End {
+        fn drop(&mut self) {
+            TOGETHER.set(false);
+            OWN.with_borrow_mut(|all| all.retain(Own::let_go));
+        }
+    }
+    TOGETHER.set(true);
+    let _end = End;
+    work();
 }
 
 /// Tells stores of one process apart.
@@ -107,11 +131,12 @@ fn once<T>(store: u64, path: &Path, news: &News, work: impl Fn(&Reader<'_>) -> R
     };
     own.steps.store(0, Ordering::Relaxed);
     // One state for the whole question: its pages and the head it names belong together.
-    own.conn.prepare_cached("BEGIN")?.execute(())?;
+    if own.conn.is_autocommit() {
+        own.conn.prepare_cached("BEGIN")?.execute(())?;
+    }
     let answer = work(&Reader { conn: &own.conn, instance: news.instance(), definitions: news.definitions() });
-    let ended = own.conn.prepare_cached("COMMIT")?.execute(());
-    let whole = ended.is_ok() && !matches!(&answer, Err(error) if error.spoils_connection());
-    if whole {
+    let spoiled = matches!(&answer, Err(error) if error.spoils_connection());
+    if !spoiled && (TOGETHER.get() || own.let_go()) {
         OWN.with_borrow_mut(|all| {
             // A thread reads one store; connections of former ones are closed here.
             all.retain(|other| other.store == store);

@@ -1,4 +1,5 @@
-//! Owns: whose turn it is to write: the one hand, taken by whoever waits for a write or by the writer's thread, one at a time.
+//! Owns: whose turn it is to write: the one hand, taken by whoever waits for a write or by the writer's thread, one at a time; and
+//! when the log is folded back beside it.
 //! Must never know: what is written, and how.
 //!
 //! A write that goes to another thread and back costs two wake-ups, which together take longer than the disk does. So a task that
@@ -7,13 +8,18 @@
 
 use std::{
     cell::Cell,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, SyncSender, TrySendError},
+    },
 };
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{
     error::StoreError,
+    fold::Fold,
     hand::{Hand, Job},
     queue::{Class, NotTaken, Queue},
 };
@@ -22,6 +28,8 @@ use super::{
 pub(super) struct Turns {
     queue: Queue,
     hand: Mutex<Hand>,
+    /// How many interactive writes were asked for.
+    asked: AtomicU64,
 }
 
 thread_local! {
@@ -36,7 +44,7 @@ pub(super) fn is_writing() -> bool {
 
 impl Turns {
     pub(super) fn new(hand: Hand) -> Self {
-        Self { queue: Queue::default(), hand: Mutex::new(hand) }
+        Self { queue: Queue::default(), hand: Mutex::new(hand), asked: AtomicU64::new(0) }
     }
 
     /// Queues a job that the writer's thread does.
@@ -49,28 +57,61 @@ impl Turns {
     /// Queues an interactive job that the caller does itself, by [`Turn::take`], or leaves to the writer's thread.
     pub(super) fn put_own(self: &Arc<Self>, job: Box<dyn Job>) -> Result<Turn, NotTaken> {
         self.queue.put(Class::Interactive, job)?;
+        self.asked.fetch_add(1, Ordering::Relaxed);
         Ok(Turn(Some(Arc::clone(self))))
     }
 
     /// What the writer's thread does, until the queue is closed and empty.
     pub(super) fn work(&self) -> Result<(), StoreError> {
-        while self.queue.called() {
-            loop {
-                let mut hand = self.held();
-                while let Some(group) = self.queue.take() {
-                    write(&mut hand, group);
-                    hand.tidy(!self.queue.is_empty());
-                }
-                hand.tidy(false);
-                drop(hand);
-                // What came meanwhile found the hand taken.
-                if self.queue.is_empty() {
-                    break;
-                }
+        let (lend, lent) = mpsc::sync_channel(1);
+        std::thread::scope(|scope| {
+            // Without a thread that takes it, the log is folded back here.
+            let _ = std::thread::Builder::new().name("folder".into()).spawn_scoped(scope, move || self.fold(&lent));
+            while self.queue.called() {
+                self.do_all(&lend);
             }
-        }
+            drop(lend);
+        });
         let mut hand = self.held();
         if self.queue.ends_well() { hand.end() } else { hand.let_go() }
+    }
+
+    fn do_all(&self, lend: &SyncSender<Fold>) {
+        loop {
+            let mut hand = self.held();
+            while let Some(group) = self.queue.take() {
+                write(&mut hand, group);
+                self.look_at_the_log(&mut hand, lend);
+            }
+            self.look_at_the_log(&mut hand, lend);
+            drop(hand);
+            // What came meanwhile found the hand taken.
+            if self.queue.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn look_at_the_log(&self, hand: &mut Hand, lend: &SyncSender<Fold>) {
+        if !hand.is_untidy() {
+            return;
+        }
+        let Some(fold) = hand.lend() else { return hand.tidy(None) };
+        self.queue.folds();
+        if let Err(TrySendError::Full(fold) | TrySendError::Disconnected(fold)) = lend.try_send(fold) {
+            hand.tidy(Some(fold));
+            self.queue.has_folded();
+        }
+    }
+
+    /// What the folder's thread does, until nothing is lent any more: apps write meanwhile, and only the rest of the log keeps them waiting.
+    fn fold(&self, lent: &Receiver<Fold>) {
+        for fold in lent {
+            let fold = fold.run();
+            self.held().tidy(fold);
+            // What came meanwhile found the hand taken.
+            self.queue.has_folded();
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Hand> {
@@ -90,7 +131,7 @@ impl Turns {
         }
         let untidy = hand.is_untidy();
         drop(hand);
-        // Folding the log back takes long: not here.
+        // What folds the log back is lent by the writer's thread.
         if untidy {
             self.queue.call();
         }
@@ -105,9 +146,9 @@ impl Turns {
         }
     }
 
-    /// Whether somebody waits, not only a run.
-    pub(super) fn has_interactive(&self) -> bool {
-        self.queue.has_interactive()
+    /// How many writes were asked for until now by who waits for them.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Takes no more; what is there is still done.

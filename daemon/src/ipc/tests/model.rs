@@ -151,6 +151,9 @@ impl Door for Model {
             _ => Grants::All(Grant::Write),
         }
     }
+    fn read_together(&self, work: &mut dyn FnMut()) {
+        work();
+    }
     fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal> {
         Self::known(collection)?;
         let records = self.records.lock().unwrap();

@@ -71,7 +71,7 @@ impl Hand {
         }
     }
 
-    fn has_files(&mut self) -> bool {
+    pub(super) fn has_files(&mut self) -> bool {
         let log_pages = self.log_pages();
         match (&self.place, &mut self.files) {
             (Some((path, _)), Some(files)) => files.are_there(path, log_pages),
