@@ -1,6 +1,9 @@
 //! Owns: how long a transaction of a run may be. Must never know: what is in it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use mingle_core::limits;
 
@@ -21,10 +24,46 @@ pub(super) fn of(store: Store) -> Arc<Pace> {
             (asked, last.1.as_ref().is_none_or(|since| since.elapsed() >= limits::APPS_QUIET_AFTER))
         };
         let store = store.clone();
-        Box::new(move || {
-            let took = watch.elapsed();
-            took >= limits::BATCH_TIME_MAX
-                || (took >= limits::BATCH_TIME_WAITED_FOR && (!quiet || store.writes_asked() != before))
-        })
+        Box::new(move || is_enough(watch.elapsed(), || !quiet || store.writes_asked() != before))
     })
+}
+
+fn is_enough(took: Duration, apps_write: impl FnOnce() -> bool) -> bool {
+    took >= limits::BATCH_TIME_MAX || (took >= limits::BATCH_TIME_WAITED_FOR && apps_write())
+}
+
+#[cfg(test)]
+mod tests {
+    use mingle_core::time::Timestamp;
+
+    use super::*;
+    use crate::store::{Class, Options};
+
+    #[track_caller]
+    fn check(ms: u64, apps_write: bool, enough: bool) {
+        assert_eq!(is_enough(Duration::from_millis(ms), || apps_write), enough, "{ms} ms");
+    }
+
+    #[test]
+    fn a_batch_is_short_while_apps_write() {
+        check(0, true, false);
+        check(1, true, false);
+        check(2, true, true);
+        check(2, false, false);
+        check(9, false, false);
+        check(10, false, true);
+    }
+
+    #[test]
+    fn who_waits_for_a_write_is_told_from_a_run() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = Timestamp::default();
+        let store = Store::open(&directory.path().join("store.db"), Options::default(), at).expect("a store").store;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        let asked = store.writes_asked();
+        runtime.block_on(store.write_small(at, |_| Ok(()))).expect("written");
+        assert_eq!(store.writes_asked(), asked + 1);
+        runtime.block_on(store.write(Class::Background, at, |_| Ok(()))).expect("written");
+        assert_eq!(store.writes_asked(), asked + 1);
+    }
 }

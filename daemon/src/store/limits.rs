@@ -33,11 +33,9 @@ pub const BUSY_RETRY: Duration = Duration::from_millis(100);
 /// The log (WAL) is copied back into the store past this many pages (4 KiB each): longer logs write less, shorter ones stall less.
 pub const CHECKPOINT_PAGES: u32 = 4_000;
 
-/// So many times at most it is copied back beside those who write, as long as more came meanwhile than [`FOLD_REST_PAGES`].
-pub const FOLDS_MAX: u32 = 4;
-
-/// Pages that the hand itself may copy back, while writes wait: some milliseconds.
-pub const FOLD_REST_PAGES: u32 = 250;
+/// So many times at most it is copied back beside those who write, as long as more came meanwhile. Then the hand copies the rest, and
+/// writes wait for it.
+pub const FOLDS_MAX: u32 = 5;
 
 /// Of SQLite's steps: so often whoever waits for an upgrade hears that it goes on, some ten times a second.
 pub const UPGRADE_STEPS: i32 = 1_000_000;

@@ -165,3 +165,6 @@ fn open_one(store: u64, path: &Path, news: &News) -> Result<Own, StoreError> {
     )?;
     Ok(Own { store, conn, steps })
 }
+
+#[cfg(test)]
+mod tests;

@@ -360,6 +360,10 @@ fn the_log_is_folded_back_and_a_reader_does_not_hold_up_the_end() {
     let bytes = |path: &Path| fs::symlink_metadata(path).map_or(0, |found| found.len());
     for at in 0..600 {
         seq(&store, put(&format!("r{}", at % 50), &format!("{{\"n\":{at},\"t\":\"{text}\"}}")));
+        if at % 20 == 0 {
+            // A batch waits while the log is folded back, and goes on after it.
+            store.write_blocking(Class::Background, NOW, |_| Ok(())).unwrap();
+        }
     }
     // Some 15,000 pages were written; the log never had many more than it is folded back at.
     let most = u64::from(limits::CHECKPOINT_PAGES) * 4_096 * 3;
