@@ -55,10 +55,11 @@ impl Opener for Configured {
 /// # Errors
 /// What the store says.
 pub fn define(store: &Store, config: &Config, now: Timestamp) -> Result<(), StoreError> {
-    let only_down = |name: &str| {
-        let mut syncs = config.syncs.values().filter(|sync| sync.collection == name).peekable();
-        syncs.peek().is_some() && syncs.all(|sync| !sync.direction.is_up())
-    };
+    // Whether one of its syncs sends, for each that has any.
+    let mut sends = BTreeMap::<&str, bool>::new();
+    for sync in config.syncs.values() {
+        *sends.entry(&sync.collection).or_default() |= sync.direction.is_up();
+    }
     let definitions: Vec<CollectionDefinition> = config
         .collections
         .iter()
@@ -67,7 +68,7 @@ pub fn define(store: &Store, config: &Config, now: Timestamp) -> Result<(), Stor
             policy: collection.policy.clone(),
             columns: collection.columns.clone(),
             index: collection.index.clone(),
-            read_only: only_down(name),
+            read_only: sends.get(name.as_str()) == Some(&false),
         })
         .collect();
     store.write_blocking(Class::Interactive, now, move |tx| store::define(tx, &definitions))

@@ -138,7 +138,7 @@ fn upgrading(what: Upgrading) {
 }
 
 async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
-    let Opened { store, moved_aside, means, syncs, engine } = opened;
+    let Opened { store, moved_aside, means, syncs, mut engine } = opened;
     let (inbox, letters) = mpsc::channel(limits::LETTERS_MAX);
     let (board, shown) = watch::channel(Arc::new(engine.copy()));
     let news = Arc::new(Newsroom::new());
@@ -432,7 +432,7 @@ impl Office {
     }
 
     /// What an operator asks for with SIGUSR1: where every sync is, and what is under way.
-    fn dump(&self, letters: usize) {
+    fn dump(&mut self, letters: usize) {
         let now = clock::now();
         let board = self.engine.copy();
         let (state, since, by) = &board.state;

@@ -110,10 +110,15 @@ fn issues_are_edited_on_a_train_and_nothing_is_asked_twice() {
     let said = daemon.says(0, &["rejection", "list"]);
     assert!(said.contains("no way to delete"), "{said}");
 
-    // Nothing changed: the repository is looked at, the listing is answered with 304.
-    app.sync("notes", "done_with_errors");
-    let _ = server.log();
-    app.sync("notes", "done_with_errors");
-    let log = server.log();
-    assert!(log.iter().any(|line| line.ends_with(" 304")) && log.len() <= 3, "{log:?}");
+    // Nothing changed: the repository is looked at, the listing is answered with 304. What we wrote ourselves has to be listed before,
+    // for its stamps move the question where they fall into another second.
+    let logs: Vec<Vec<String>> = (0..4)
+        .map(|_| {
+            let _ = server.log();
+            app.sync("notes", "done_with_errors");
+            server.log()
+        })
+        .collect();
+    let costs_nothing = |log: &Vec<String>| log.iter().any(|line| line.ends_with(" 304")) && log.len() <= 3;
+    assert!(logs.last().is_some_and(costs_nothing), "{logs:?}");
 }

@@ -46,7 +46,7 @@ fn most_at_once<'a>(spans: impl Iterator<Item = &'a (i64, i64)>) -> usize {
 /// left. `MINGLE_CROWD` says how many there are.
 #[test]
 fn a_crowd_that_is_due_at_once_runs_in_turns() {
-    let count: usize = std::env::var("MINGLE_CROWD").map_or(400, |count| count.parse().expect("a number"));
+    let count: usize = std::env::var("MINGLE_CROWD").map_or(1_000, |count| count.parse().expect("a number"));
     let lists: Vec<String> = (0..count).map(|place| format!("l{place:05}")).collect();
     let server = RestServer::start(Options::default(), &lists.iter().map(String::as_str).collect::<Vec<_>>());
     let mut config: String = (0..REMOTES)

@@ -1,7 +1,7 @@
 //! Owns: feeding anything to whatever reads what others wrote: inputs made from a small corpus by chance, and what must not come of them.
 //! Must never know: what reads them.
 //!
-//! The targets are plain functions, so that a fuzzer that is guided by coverage calls the same ones (`tests/fuzz/guided`).
+//! The targets are plain functions of bytes: whatever else makes inputs can call the same ones.
 
 mod store;
 mod targets;

@@ -20,7 +20,7 @@ use mingled::{
     remotes::{Greeting, Pending, Remote},
 };
 
-use crate::service::{Character, Cursor, Service, Version};
+use crate::service::{Character, Cursor, Held, Service, Version};
 
 /// For so long a service promises to keep a key. It keeps it longer, so that a clock that is set back doubles nothing.
 const KEY_KEPT: Duration = Duration::from_secs(120);
@@ -136,6 +136,39 @@ impl Fake {
     }
 }
 
+impl Fake {
+    /// Whether a create stays under way, for longer than anybody waits for it.
+    fn holds_back(&self, action: &Action) -> bool {
+        let mut service = lock(&self.service);
+        if !matches!(action, Action::Create { .. }) || service.instance != self.instance || service.locked {
+            return false;
+        }
+        let odds = service.faults.late;
+        let by_chance = service.chance.one_in(odds).then(|| [500, 5_000, 50_000][service.chance.below(3)]);
+        let Some(ms) = service.hold_next.take().or(by_chance) else { return false };
+        let held = Held { at: service.now + ms, action: action.clone(), instance: service.instance };
+        service.say(|| format!("  send {}: held back for {ms} ms", crate::trace::action(action)));
+        service.held.push(held);
+        true
+    }
+}
+
+/// What was held back and arrives now.
+pub fn arrivals(service: &mut Service) {
+    let now = service.now;
+    let (arrive, held) = std::mem::take(&mut service.held).into_iter().partition::<Vec<Held>, _>(|held| held.at <= now);
+    service.held = held;
+    for Held { action, instance, .. } in arrive {
+        // What was made by another request and is deleted there since would be made again: no client can know, so it is left out.
+        let was_there = |id: &String| service.rows.contains_key(id) && service.present(id).is_none();
+        let undoes = matches!(&action, Action::Create { remote_id: Some(id), .. } if was_there(id));
+        if instance == service.instance && !undoes {
+            service.say(|| "  arrives late:".into());
+            send(service, &action);
+        }
+    }
+}
+
 struct Lost {
     error: RemoteError,
     /// It may have been done.
@@ -193,7 +226,19 @@ impl Remote for Fake {
 
     fn send<'a>(&'a self, action: &'a Action) -> Pending<'a, Answer> {
         Box::pin(async move {
-            match self.request("send", |service| Ok(send(service, action))).await {
+            if self.holds_back(action) {
+                self.pause(false).await;
+                return Answer::Unknown(RemoteError::new(Failure::Broken, "no answer in time"));
+            }
+            let sent = self.request("send", |service| {
+                let odds = service.faults.twice;
+                let create = matches!(action, Action::Create { .. });
+                if create && (service.chance.one_in(odds) || std::mem::take(&mut service.double_next)) {
+                    send(service, action);
+                }
+                Ok(send(service, action))
+            });
+            match sent.await {
                 Ok(answer) => answer,
                 Err(lost) => doubt(lost),
             }

@@ -6,6 +6,7 @@
 
 mod answers;
 mod decisions;
+mod late;
 mod outcome;
 mod rows;
 mod runs;
@@ -33,7 +34,7 @@ use named;
 
 /// Every scenario.
 pub fn all() -> impl Iterator<Item = Named> {
-    [answers::ALL, decisions::ALL, rows::ALL, runs::ALL].into_iter().flatten().copied()
+    [answers::ALL, decisions::ALL, late::ALL, rows::ALL, runs::ALL].into_iter().flatten().copied()
 }
 
 /// How many traces holes.md has.
@@ -150,6 +151,7 @@ fn with<T>(mut setup: Setup, change: impl FnOnce(&mut Setup) -> T) -> Setup {
 const FILES: &[&str] = &[
     include_str!("scenarios/answers.rs"),
     include_str!("scenarios/decisions.rs"),
+    include_str!("scenarios/late.rs"),
     include_str!("scenarios/rows.rs"),
     include_str!("scenarios/runs.rs"),
 ];

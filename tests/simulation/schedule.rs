@@ -118,7 +118,7 @@ pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Repo
 
 /// What a world of this setup is like before anything has happened.
 pub fn terms(setup: &Setup) -> Terms {
-    let loses_answers = setup.faults.lost > 0 || setup.crashes > 0;
+    let loses_answers = setup.faults.lost > 0 || setup.faults.late + setup.faults.twice > 0 || setup.crashes > 0;
     Terms {
         colleagues_count: setup.brings(),
         sends: setup.sends(),

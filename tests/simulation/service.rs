@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::{
     record::{Props, Value},
-    replica::Answer,
+    replica::{Action, Answer},
 };
 
 use crate::{chance::Chance, words};
@@ -66,6 +66,10 @@ pub struct Faults {
     pub trouble: usize,
     /// Done, and the answer is lost.
     pub lost: usize,
+    /// A create is held back on its way, and arrives long after its answer was given up.
+    pub late: usize,
+    /// A create arrives twice, and the second is answered.
+    pub twice: usize,
     /// 429.
     pub throttled: usize,
     /// A listing leaves a row out.
@@ -124,6 +128,22 @@ pub struct Service {
     pub answered: BTreeMap<String, (Props, Answer)>,
     /// Lose the answer of the next write: for scenarios.
     pub lose_next: bool,
+    /// The next create arrives twice, and the second is answered: for scenarios.
+    pub double_next: bool,
+    /// Hold the next create back for so many milliseconds: for scenarios.
+    pub hold_next: Option<i64>,
+    /// Creates on their way.
+    pub held: Vec<Held>,
+}
+
+/// A request that nobody waits for any more.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// When it arrives.
+    pub at: i64,
+    pub action: Action,
+    /// The instance that it is on its way to.
+    pub instance: u32,
 }
 
 impl Service {
@@ -147,6 +167,9 @@ impl Service {
             next_id: 100 + 500 * number,
             answered: BTreeMap::new(),
             lose_next: false,
+            double_next: false,
+            hold_next: None,
+            held: Vec::new(),
         }
     }
 

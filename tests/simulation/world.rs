@@ -26,7 +26,7 @@ use mingled::{
 
 use crate::{
     chance::Chance,
-    fake::{FakeOpener, Shared, lock},
+    fake::{FakeOpener, Shared, arrivals, lock},
     service::Service,
     setup::{Setup, SyncSetup},
     trace::{self, Trace},
@@ -169,6 +169,7 @@ impl World {
             let mut service = lock(service);
             service.now = self.now;
             service.chance = Chance::new(chance.next());
+            arrivals(&mut service);
         }
     }
 

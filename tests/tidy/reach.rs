@@ -8,14 +8,11 @@ use crate::{
     tree::{File, code, files},
 };
 
-/// Packages outside of the workspace: who is guided by coverage needs a compiler with sanitizers.
-const APART: &[&str] = &["tests/fuzz/guided"];
-
 /// The files that cargo starts from, by the manifests.
 fn roots(files: &[File]) -> Vec<String> {
     let has = |path: &str| files.iter().any(|file| file.path == path);
     let mut roots = Vec::new();
-    for directory in PACKAGES.iter().map(|package| package.directory).chain(APART.iter().copied()) {
+    for directory in PACKAGES.iter().map(|package| package.directory) {
         let Some(manifest) = files.iter().find(|file| file.path == format!("{directory}/Cargo.toml")) else { continue };
         let table: toml::Table = manifest.text.parse().expect("a manifest");
         let mut written: Vec<String> = Vec::new();

@@ -3,14 +3,14 @@
 //!
 //! One owner, one loop: `handle(now, event, effects)`. Each effect that is a piece of a run ends in exactly one [`Event::Run`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ask::{self, Accepted, DaemonState, Halted, Refusal, RunMode, RunRequest, RunState, RunWaited, SyncState, Trouble},
     limits,
     replica::Failure,
     run::{self, Direction, Ended, Mode, Order, Run},
-    schedule::{Board, Conditions, End, Hold, Job, Looks, Name, Patience, Request, StopReason, Trigger, decide, look, text},
+    schedule::{Board, Conditions, Desk, End, Job, Looks, Name, Patience, Remote, Request, StopReason, Trigger, text},
     time::Timestamp,
 };
 
@@ -20,6 +20,7 @@ mod defined;
 mod ended;
 mod halted;
 mod ids;
+mod shelves;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,8 @@ pub use defined::Defined;
 use defined::Then;
 use halted::{Holder, Stopped};
 use ids::Ids;
+use shelves::Shelves;
+use shown::Copied;
 pub use shown::{BoardCopy, SyncShown};
 
 /// Names a question of an app that is answered later.
@@ -237,9 +240,15 @@ struct Wish {
 /// The engine.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    board: Board,
-    conditions: Conditions,
+    desk: Desk,
     syncs: BTreeMap<Name, Sync>,
+    /// Syncs that send, by the collection whose changes they wait for.
+    senders: BTreeMap<String, BTreeSet<Name>>,
+    /// The syncs as they were last shown, and who is another since then.
+    shown: Shelves<Copied>,
+    unshown: BTreeSet<Name>,
+    /// Runs that are on.
+    runs: usize,
     ids: Ids,
     stopped: Option<Stopped>,
     began: Timestamp,
@@ -260,8 +269,11 @@ impl Engine {
         now: Timestamp,
     ) -> Self {
         let mut board = Board::default();
-        let mut known = BTreeMap::new();
+        let (mut known, mut senders) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<Name>>::new());
         for (name, facts) in syncs {
+            if facts.direction.sends() {
+                senders.entry(facts.collection.clone()).or_default().insert(name.clone());
+            }
             known.insert(name.clone(), Sync::of(&facts));
             if let Some(patience) = facts.patience {
                 let remote = board.remotes.entry(facts.job.plan.remote.clone()).or_default();
@@ -270,12 +282,16 @@ impl Engine {
             }
             board.jobs.insert(name, facts.job);
         }
+        let unshown = known.keys().cloned().collect();
         let stopped = stopped.map(|(since, by, ended)| Stopped::written(Holder { since, by }, ended));
         let conditions = Conditions { stopped: stopped.is_some().then_some(StopReason::User), ..Conditions::default() };
         Self {
-            board,
-            conditions,
+            desk: Desk::new(board, conditions),
             syncs: known,
+            senders,
+            shown: Shelves::default(),
+            unshown,
+            runs: 0,
             ids: Ids::new(seed),
             stopped,
             began: now,
@@ -305,17 +321,20 @@ impl Engine {
             Event::Released(lease) => self.released(lease, effects),
             Event::Defined(syncs) => self.defined(now, syncs, effects),
             Event::LoginChanged(remote) => {
-                let known = self.board.remotes.entry(remote.clone()).or_default();
-                if std::mem::replace(&mut known.needs_login, false) {
+                if self.desk.change_remote(&remote, |known| known.needs_login = false) {
                     // Fixed credentials clear the pause that the failure cost.
-                    for job in self.board.jobs.values_mut().filter(|job| job.plan.remote == remote) {
-                        job.ask(Request { at: now, person: false, force: false });
+                    let with_it = self.desk.board().jobs.iter().filter(|(_, job)| job.plan.remote == remote);
+                    let with_it: Vec<Name> = with_it.map(|(name, _)| name.clone()).collect();
+                    for name in with_it {
+                        if let Some(job) = self.desk.job(&name) {
+                            job.ask(Request { at: now, person: false, force: false });
+                        }
                     }
                 }
             }
             Event::Shutdown => {
                 self.shutting_down = true;
-                self.conditions.stopped = Some(StopReason::Shutdown);
+                self.set_stopped(Some(StopReason::Shutdown));
             }
         }
         self.decide(now, effects);
@@ -324,13 +343,13 @@ impl Engine {
     /// Whether nothing is under way.
     #[must_use]
     pub fn quiet(&self) -> bool {
-        self.syncs.values().all(|sync| sync.run.is_none())
+        self.runs == 0
     }
 
     /// The syncs that have a cron expression are rung for; their names are all the bell needs.
     #[must_use]
     pub fn board(&self) -> &Board {
-        &self.board
+        self.desk.board()
     }
 
     /// The daemon's state, since when, by whom.
@@ -348,39 +367,44 @@ impl Engine {
     }
 
     fn changed(&mut self, now: Timestamp, collection: &str, brought_by: Option<&str>) {
-        for (name, sync) in &self.syncs {
-            if sync.collection == collection
-                && sync.direction.sends()
-                && brought_by != Some(&**name)
-                && let Some(job) = self.board.jobs.get_mut(name)
+        for name in self.senders.get(collection).into_iter().flatten() {
+            if brought_by != Some(&**name)
+                && let Some(job) = self.desk.job(name)
             {
                 job.changed(now);
             }
         }
     }
 
+    /// Why nothing runs; none: it may.
+    fn set_stopped(&mut self, reason: Option<StopReason>) {
+        self.desk.set_conditions(Conditions { stopped: reason, ..self.desk.conditions().clone() });
+    }
+
     /// Lets the schedule decide, and puts it into effect.
     fn decide(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let decision = decide(&self.board, &self.conditions, now);
-        for (name, reason) in decision.stop {
-            if let Some(job) = self.board.jobs.get_mut(&name) {
+        let next = self.desk.next(now);
+        for (name, reason) in next.stop {
+            if let Some(job) = self.desk.job(&name) {
                 job.stopping(reason);
             }
             self.went_on(now, &name, run::Event::Stop(reason), effects);
         }
-        let started = !decision.start.is_empty();
-        for start in decision.start {
+        for start in next.start {
             self.begin(now, &start.sync, start.trigger, effects);
         }
-        self.tell_states(now, &decision.hold, effects);
         // A start changes what else may start; one more look is enough, for it starts nothing that this one would not have.
-        let wake = if started { decide(&self.board, &self.conditions, now).wake_at } else { decision.wake_at };
+        let wake = self.desk.next(now).wake_at;
+        let seen = self.desk.seen();
+        self.tell_states(now, &seen, effects);
+        self.unshown.extend(seen);
         effects.push(Effect::Wake(wake));
     }
 
     fn begin(&mut self, now: Timestamp, name: &Name, trigger: Trigger, effects: &mut Vec<Effect>) {
-        let (Some(job), Some(sync)) = (self.board.jobs.get_mut(name), self.syncs.get_mut(name)) else { return };
+        let (Some(job), Some(sync)) = (self.desk.job(name), self.syncs.get_mut(name)) else { return };
         job.begin(now);
+        self.runs += 1;
         let wish = sync.asked.take();
         let order = Order {
             run: wish.as_ref().map_or_else(|| self.ids.next(), |wish| wish.run.clone()),
@@ -403,7 +427,7 @@ impl Engine {
     fn went_on(&mut self, now: Timestamp, name: &Name, event: run::Event, effects: &mut Vec<Effect>) {
         let Some(sync) = self.syncs.get_mut(name) else { return };
         let Some(run) = &mut sync.run else { return };
-        if let Some(job) = self.board.jobs.get_mut(name) {
+        if let Some(job) = self.desk.job(name) {
             job.heard(now);
         }
         let next = run.handle(event);

@@ -11,9 +11,11 @@ pub enum Finder {
     Simulation,
     /// The kill loop, with real processes, within 100 kills.
     Killing,
+    /// Chaos with real processes, within six of four seconds.
+    Chaos,
 }
 
-use Finder::{Killing, Simulation, Tables};
+use Finder::{Chaos, Killing, Simulation, Tables};
 
 /// Every bug that can be planted: its name, and what has to find it.
 pub const ALL: &[(&str, Finder)] = &[
@@ -44,9 +46,13 @@ pub const ALL: &[(&str, Finder)] = &[
     // meeting: a listing that shows the old state settles a request whose answer is outstanding.
     ("late listing settles a doubt", Tables),
     // meeting: a create that was looked for and not seen is forgotten, though it may still be on its way.
-    ("late create forgotten", Tables),
+    ("late create forgotten", Simulation),
     // meeting: a create whose answer was lost is repeated under another key.
     ("key made anew at each repeat", Simulation),
+    // meeting: "it is there already" is never said of what a doubled create of ours made.
+    ("create that is there forgotten", Simulation),
+    // store: what was looked for and not seen is under way for ever, though the record is deleted here.
+    ("looked for is under way", Simulation),
     // meeting: a property under an open conflict is sent with the next upload.
     ("open manual conflict uploaded", Simulation),
     // meeting: the answer's own form of the record is not read.
@@ -83,6 +89,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("record linked elsewhere created", Simulation),
     // store: who writes is answered before the commit.
     ("ack before commit", Killing),
+    // ipc: a subscription that comes again after the daemon fell goes on at the head, whatever it says it has seen.
+    ("subscription goes on at the head", Chaos),
     // schedule: only a sync with itself does not overlap, not two that share a replica and a collection.
     ("overlap by name only", Tables),
     // schedule: who asks while a run is on is forgotten.
@@ -91,6 +99,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("request passes retry-after", Tables),
     // schedule: after the clock was set back, waits last until the old time comes again.
     ("clock set back is waited out", Tables),
+    // schedule: what is known of a remote is another, and the syncs with it are not looked at again.
+    ("remote changed unseen", Tables),
     // store: a cursor of another instance is taken for one of this.
     ("cursor without instance", Tables),
     // store: a cursor from below the highest purged seq is taken for a good one.

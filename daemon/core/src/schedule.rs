@@ -1,8 +1,9 @@
 //! Owns: when a sync runs: one decision over the whole board, and a reason for all that does not run.
 //! Must never know: runs (what they do, their ids), the clock, chance, how a moment is written.
 //!
-//! [`decide`] is asked again after every event that touches the board or the conditions, and at `wake_at`. What it answers is put
-//! into effect by the engine, which tells the board so with [`Job::begin`] and [`Job::end`].
+//! [`decide`] says what is right for a board, a world and a moment. A [`Desk`] says the same, and looks only at what may have changed:
+//! it is asked after every event, and at `wake_at`. What it answers is put into effect by the engine, with [`Job::begin`] and
+//! [`Job::end`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,6 +16,7 @@ use crate::{
 
 mod conditions;
 pub mod cron;
+mod desk;
 mod due;
 mod explain;
 mod hold;
@@ -26,6 +28,7 @@ mod laws;
 mod tests;
 
 pub use conditions::{Conditions, Constraint, Needs, Network};
+pub use desk::{Desk, Next};
 pub use due::{Backoff, Curve, Interval, Quiet, Spread};
 pub use explain::text;
 pub use hold::Hold;
@@ -102,46 +105,31 @@ pub struct Look {
     pub next: Option<Timestamp>,
 }
 
-/// Decides what starts now, what is stopped, what waits and why, and when to look again.
+/// Decides what starts now, what is stopped, what waits and why, and when to look again: by looking at every sync.
 #[must_use]
 pub fn decide(board: &Board, conditions: &Conditions, now: Timestamp) -> Decision {
     let mut decision = Decision::default();
-    let mut floor = Floor::of(board);
+    let mut floor = Floor::of(board.jobs.iter());
     let (mut ready, mut held) = (Vec::new(), Vec::new());
     let mut wake = Wake { now, at: None };
     for (name, job) in &board.jobs {
-        if let Some(running) = &job.running {
-            match job.ends(running, conditions, now) {
-                Ends::Now(reason) => decision.stop.push((name.clone(), reason)),
-                Ends::At(at) => wake.at(at),
-                Ends::ByItself => {}
-            }
-            continue;
-        }
-        let view = View { job, remote: board.remotes.get(&job.plan.remote), conditions, now };
-        match view.first_hold() {
-            Some(hold) => held.push((name.clone(), hold)),
-            None => ready.push((view.due(), name, job)),
+        let verdict = Verdict::of(job, board.remote_of(job), conditions, now);
+        verdict.wakes().into_iter().for_each(|at| wake.at(at));
+        match verdict {
+            Verdict::Runs(_) => {}
+            Verdict::Stops(reason) => decision.stop.push((name.clone(), reason)),
+            Verdict::Held(hold) => held.push((name.clone(), hold)),
+            Verdict::Ready(turn, trigger) => ready.push((turn, name, job, trigger)),
         }
     }
-    // Who asked comes first, then who has been due the longest.
-    ready.sort_by(|(a, a_name, a_job), (b, b_name, b_job)| {
-        (a_job.request.is_none(), a.at, a_name).cmp(&(b_job.request.is_none(), b.at, b_name))
-    });
-    for (due, name, job) in ready {
-        match floor.room_for(board, job) {
+    ready.sort_by(|(a, a_name, ..), (b, b_name, ..)| (a, a_name).cmp(&(b, b_name)));
+    for (_, name, job, trigger) in ready {
+        match floor.room_for(job, board.remote_of(job)) {
             Some(hold) => held.push((name.clone(), hold)),
             None => {
                 floor.take(name, job);
-                decision.start.push(Start { sync: name.clone(), trigger: due.trigger });
+                decision.start.push(Start { sync: name.clone(), trigger });
             }
-        }
-    }
-    for (_, hold) in &held {
-        match hold {
-            // The bell rings for these; the timer is the net under it.
-            Hold::Cron { until, .. } => wake.at(until.plus(CRON_BELL_LATE_MAX)),
-            hold => hold.until().into_iter().for_each(|until| wake.at(until)),
         }
     }
     decision.wake_at = wake.at;
@@ -152,40 +140,106 @@ pub fn decide(board: &Board, conditions: &Conditions, now: Timestamp) -> Decisio
 /// One sync in full, for `status` and `explain`; none: there is no such sync.
 #[must_use]
 pub fn look(board: &Board, conditions: &Conditions, now: Timestamp, sync: &str) -> Option<Look> {
-    Looks::over(board, conditions, now).at(sync)
+    let job = board.jobs.get(sync)?;
+    Some(Looks::over(board.jobs.iter(), conditions, now).at(job, board.remote_of(job)))
+}
+
+impl Board {
+    /// What is known of the remote of a job.
+    fn remote_of(&self, job: &Job) -> Option<&Remote> {
+        self.remotes.get(&job.plan.remote)
+    }
 }
 
 /// Looks at many syncs of one board at one moment: what they share is worked out once.
 pub struct Looks<'a> {
-    board: &'a Board,
     conditions: &'a Conditions,
     now: Timestamp,
     floor: Floor<'a>,
 }
 
 impl<'a> Looks<'a> {
-    /// Over this board, now.
+    /// Beside these jobs, of which only those that run count.
     #[must_use]
-    pub fn over(board: &'a Board, conditions: &'a Conditions, now: Timestamp) -> Self {
-        Self { board, conditions, now, floor: Floor::of(board) }
+    pub fn over(jobs: impl Iterator<Item = (&'a Name, &'a Job)>, conditions: &'a Conditions, now: Timestamp) -> Self {
+        Self { conditions, now, floor: Floor::of(jobs) }
     }
 
-    /// One sync in full; none: there is no such sync.
+    /// One sync in full; `remote`: what is known of its remote.
     #[must_use]
-    pub fn at(&self, sync: &str) -> Option<Look> {
-        let Self { board, conditions, now, floor } = self;
-        let job = board.jobs.get(sync)?;
+    pub fn at(&self, job: &Job, remote: Option<&Remote>) -> Look {
+        let Self { conditions, now, floor } = self;
         if job.running.is_some() {
-            return Some(Look { state: SyncState::Running, holds: Vec::new(), next: None });
+            return Look { state: SyncState::Running, holds: Vec::new(), next: None };
         }
-        let view = View { job, remote: board.remotes.get(&job.plan.remote), conditions, now: *now };
+        let view = View { job, remote, conditions, now: *now };
         let mut holds: Vec<Hold> = view.holds().collect();
-        holds.extend(floor.room_for(board, job));
+        holds.extend(floor.room_for(job, remote));
         let state = holds.first().map_or(SyncState::Ready, Hold::state);
         let ends: Option<Vec<Timestamp>> = holds.iter().map(Hold::until).collect();
         let next = ends.and_then(|ends| ends.into_iter().max());
-        Some(Look { state, holds, next })
+        Look { state, holds, next }
     }
+}
+
+/// What is decided of one sync by itself, without those that run.
+enum Verdict {
+    /// It runs; till then, unless something comes before.
+    Runs(Option<Timestamp>),
+    /// Its run is to be stopped.
+    Stops(StopReason),
+    /// Its first hold.
+    Held(Hold),
+    /// It may start when its turn comes and there is room.
+    Ready(Turn, Trigger),
+}
+
+impl Verdict {
+    fn of(job: &Job, remote: Option<&Remote>, conditions: &Conditions, now: Timestamp) -> Self {
+        if let Some(running) = &job.running {
+            return match job.ends(running, conditions, now) {
+                Ends::Now(reason) => Self::Stops(reason),
+                Ends::At(at) => Self::Runs(Some(at)),
+                Ends::ByItself => Self::Runs(None),
+            };
+        }
+        let view = View { job, remote, conditions, now };
+        if let Some(hold) = view.first_hold() {
+            return Self::Held(hold);
+        }
+        let due = view.due();
+        // Among those that are due at once there is no first: their names decide.
+        let at = if due.at_once { Timestamp::from_unix_ms(0) } else { due.at };
+        Self::Ready(Turn { unasked: job.request.is_none(), at_once: due.at_once, at }, due.trigger)
+    }
+
+    /// When time makes another verdict of it.
+    fn changes(&self) -> Option<Timestamp> {
+        match self {
+            Self::Runs(ends) => *ends,
+            Self::Held(hold) => hold.until(),
+            Self::Stops(_) | Self::Ready(..) => None,
+        }
+    }
+
+    /// When to look at it by the timer.
+    fn wakes(&self) -> Option<Timestamp> {
+        let changes = self.changes()?;
+        // The bell rings for these; the timer is the net under it.
+        Some(if self.has_bell() { changes.plus(CRON_BELL_LATE_MAX) } else { changes })
+    }
+
+    fn has_bell(&self) -> bool {
+        matches!(self, Self::Held(Hold::Cron { .. }))
+    }
+}
+
+/// Its place among those that are ready. Who asked comes first, then who has been due the longest, then who is due at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    unasked: bool,
+    at_once: bool,
+    at: Timestamp,
 }
 
 /// How a run that is on will end, as far as the schedule has a say.
@@ -228,9 +282,9 @@ struct Floor<'a> {
 }
 
 impl<'a> Floor<'a> {
-    fn of(board: &'a Board) -> Self {
+    fn of(jobs: impl Iterator<Item = (&'a Name, &'a Job)>) -> Self {
         let mut floor = Floor { taken: BTreeMap::new(), of_remote: BTreeMap::new(), of_all: 0 };
-        board.jobs.iter().filter(|(_, job)| job.running.is_some()).for_each(|(name, job)| floor.take(name, job));
+        jobs.filter(|(_, job)| job.running.is_some()).for_each(|(name, job)| floor.take(name, job));
         floor
     }
 
@@ -240,17 +294,21 @@ impl<'a> Floor<'a> {
         self.of_all += 1;
     }
 
-    fn room_for(&self, board: &Board, job: &Job) -> Option<Hold> {
+    fn room_for(&self, job: &Job, remote: Option<&Remote>) -> Option<Hold> {
         if let Some(with) = self.taken.get(&job.plan.share())
             && !planted::is("overlap by name only")
         {
             return Some(Hold::Overlap { with: (*with).clone() });
         }
-        let remote = &job.plan.remote;
-        let max = board.remotes.get(remote).map_or(RUNS_PER_REMOTE_MAX, |remote| remote.runs_max).max(1);
-        if self.of_remote.get(&**remote).is_some_and(|runs| *runs >= max) {
-            return Some(Hold::Slots { remote: Some(remote.clone()), max });
+        let max = runs_max(remote);
+        if self.of_remote.get(&*job.plan.remote).is_some_and(|runs| *runs >= max) {
+            return Some(Hold::Slots { remote: Some(job.plan.remote.clone()), max });
         }
         (self.of_all >= RUNS_MAX).then_some(Hold::Slots { remote: None, max: RUNS_MAX })
     }
+}
+
+/// Runs at once with a remote.
+fn runs_max(remote: Option<&Remote>) -> usize {
+    remote.map_or(RUNS_PER_REMOTE_MAX, |remote| remote.runs_max).max(1)
 }

@@ -7,7 +7,7 @@ use mingle_core::{
 };
 use rusqlite::{OptionalExtension, Row, params, types::Value as Bound};
 
-use super::{cursor::Cursor, error::StoreError, limits, reader::Reader, sync::link::UNDER_WAY};
+use super::{cursor::Cursor, error::StoreError, limits, reader::Reader, sync::link::under_way};
 use crate::json;
 
 /// Conflicts, newest first: the open ones, or all.
@@ -230,11 +230,12 @@ pub fn counts(reader: &Reader<'_>, sync: &str, sends_from: Option<&str>) -> Resu
         .prepare_cached("SELECT count(*) FROM m_conflict c JOIN m_link k USING (link) WHERE c.open = 1 AND k.replica = ?1")?
         .query_row([replica], |row| row.get(0))?;
     let behind: u64 = if sends_from.is_some() {
+        let under_way = under_way();
         reader
             .prepare_cached(&format!(
                 "SELECT count(*) FROM m_link k INDEXED BY m_link_behind JOIN m_record r USING (record)
                  WHERE k.replica = ?1 AND (k.base <> 0 OR k.sent IS NOT NULL)
-                   AND ({UNDER_WAY} OR (k.base = 1 AND k.agreed IS NOT r.data) OR (k.base = 2 AND r.state = 0))
+                   AND ({under_way} OR (k.base = 1 AND k.agreed IS NOT r.data) OR (k.base = 2 AND r.state = 0))
                    AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.link = k.link)"
             ))?
             .query_row([replica], |row| row.get(0))?

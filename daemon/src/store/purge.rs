@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mingle_core::planted;
 
-use super::{error::StoreError, limits, sync::link::UNDER_WAY, tx::Tx};
+use super::{error::StoreError, limits, sync::link::under_way, tx::Tx};
 
 /// Throws away what nobody can need any more, at most [`limits::PURGED_AT_ONCE`] of each kind. Whether there may be more.
 ///
@@ -33,10 +33,11 @@ fn tombstones(tx: &Tx<'_>) -> Result<usize, StoreError> {
     let until = tx.now.minus(kept).unix_ms();
     // A link has passed when both sides agree that there is nothing: its base is gone, or the same as the tombstone; nothing
     // is under way; and nothing about the record waits for a person.
+    let under_way = under_way();
     let mut statement = tx.conn.prepare_cached(&format!(
         "SELECT r.record, r.seq FROM m_record r JOIN m_ledger l ON l.seq = r.seq
          WHERE r.state <> 0 AND l.at < ?1
-           AND NOT EXISTS (SELECT 1 FROM m_link k WHERE k.record = r.record AND (k.base NOT IN (0, 2) OR {UNDER_WAY}))
+           AND NOT EXISTS (SELECT 1 FROM m_link k WHERE k.record = r.record AND (k.base NOT IN (0, 2) OR {under_way}))
            AND NOT EXISTS (SELECT 1 FROM m_conflict c WHERE c.record = r.record AND c.open = 1)
            AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.record = r.record)
          LIMIT ?2"

@@ -13,7 +13,7 @@ use super::{
     error::StoreError,
     reader::Reader,
     record::{self, Held, State},
-    sync::link::UNDER_WAY,
+    sync::link::under_way,
     token::{About, Token},
 };
 
@@ -154,7 +154,7 @@ fn standing(
     policy: &Policy,
 ) -> Result<Option<Standing>, StoreError> {
     let mut statement = conn.prepare_cached(
-        &format!("SELECT k.link, k.base, k.agreed, {UNDER_WAY}, k.confirmed FROM m_link k JOIN m_record r USING (record) WHERE k.replica = ?1 AND k.record = ?2"),
+        &format!("SELECT k.link, k.base, k.agreed, {}, k.confirmed FROM m_link k JOIN m_record r USING (record) WHERE k.replica = ?1 AND k.record = ?2", under_way()),
     )?;
     let link = match replica.replica {
         Some(number) => statement

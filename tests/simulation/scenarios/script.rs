@@ -281,6 +281,24 @@ impl Script {
         lock(&self.world.services[0]).lose_next = true;
     }
 
+    /// The next create is held back on its way, and arrives that much later.
+    pub fn holds_the_next_create_back(&mut self, ms: i64) {
+        self.terms.loses_answers = true;
+        lock(&self.world.services[0]).hold_next = Some(ms);
+    }
+
+    /// The next create arrives twice, and the second is answered.
+    pub fn doubles_the_next_create(&mut self) {
+        self.terms.loses_answers = true;
+        lock(&self.world.services[0]).double_next = true;
+    }
+
+    /// So much later, when whatever was held back for less has arrived.
+    pub fn passes_until_it_arrives(&mut self, ms: i64) {
+        self.passes(ms);
+        self.begin();
+    }
+
     /// The first service goes back to its backup, as another instance.
     pub fn restores(&mut self) {
         lock(&self.world.services[0]).restore();

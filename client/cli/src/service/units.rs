@@ -33,6 +33,9 @@ const KEPT: [&str; 8] = [
     "SSL_CERT_FILE",
 ];
 
+/// What `PrivateTmp=yes` hides. Without it they can be read, and written no more than anything else.
+const TMP: [&str; 2] = ["/tmp", "/var/tmp"];
+
 /// One file to write.
 #[derive(Debug, PartialEq, Eq)]
 pub struct File {
@@ -52,6 +55,8 @@ pub struct Place {
     pub data: PathBuf,
     /// Where the lock lies.
     pub state: PathBuf,
+    /// Something that the daemon needs lies below a folder that a sandbox with its own would hide.
+    in_tmp: bool,
 }
 
 impl Place {
@@ -67,13 +72,19 @@ impl Place {
                 kept.push((name, fit(&value)?));
             }
         }
+        let (socket, status_socket, data, state) = (path("socket")?, path("status_socket")?, path("data")?, path("state")?);
+        let home = environment("HOME");
+        let needed = [&socket, &data, &state].map(Path::new).into_iter().chain([mingled]);
+        let needed = needed.chain(kept.iter().map(|(_, value)| Path::new(value))).chain(home.as_deref().map(Path::new));
+        let in_tmp = needed.into_iter().any(|path| TMP.iter().any(|tmp| path.starts_with(tmp)));
         Ok(Self {
             mingled: fit(&mingled.to_string_lossy())?,
-            socket: path("socket")?,
-            status_socket: path("status_socket")?,
+            socket,
+            status_socket,
             environment: kept,
-            data: PathBuf::from(path("data")?),
-            state: PathBuf::from(path("state")?),
+            data: PathBuf::from(data),
+            state: PathBuf::from(state),
+            in_tmp,
         })
     }
 
@@ -99,7 +110,12 @@ impl Place {
             let socket = Path::new(&self.socket).parent().unwrap_or(Path::new("/"));
             let paths = [self.data.as_path(), self.state.as_path(), socket].map(|path| quoted(&format!("-{}", path.display())));
             let usual = "ReadWritePaths=-%h/.local/share/mingle -%h/.local/state/mingle -%t/mingle";
-            files.push(File { name: NAMES[4], text: HARDENING.replace(usual, &format!("ReadWritePaths={}", paths.join(" "))) });
+            let mut text = HARDENING.replace(usual, &format!("ReadWritePaths={}", paths.join(" ")));
+            if self.in_tmp {
+                // With its own, the daemon would not find what lies in everybody's: it could not even be started.
+                text = text.replace("PrivateTmp=yes", "PrivateTmp=no");
+            }
+            files.push(File { name: NAMES[4], text });
         }
         files
     }
@@ -159,6 +175,24 @@ mod tests {
         let paths = "\nReadWritePaths=\"-/h/a b/mingle\" \"-/h/s%%/mingle\" \"-/run/user/7/mingle\"\n";
         assert!(text("mingled.service.d/hardening.conf").contains(paths), "{}", text("mingled.service.d/hardening.conf"));
         assert_eq!(files.len(), NAMES.len());
+    }
+
+    /// A program, a configuration or data below `/tmp` would be hidden from a daemon that has its own.
+    #[test]
+    fn what_lies_in_tmp_stays_in_sight() {
+        for (mingled, environment, private) in [
+            ("/h/mingled", &[("XDG_CONFIG_HOME", "/h/c"), ("HOME", "/h")][..], true),
+            ("/h/mingled", &[("HOME", "/h/tmp")], true),
+            ("/h/mingled", &[("HOME", "/tmpfs/h")], true),
+            ("/tmp/clone/target/debug/mingled", &[("XDG_CONFIG_HOME", "/h/c")], false),
+            ("/h/mingled", &[("XDG_CONFIG_HOME", "/var/tmp/c")], false),
+            ("/h/mingled", &[("HOME", "/tmp/h")], false),
+        ] {
+            let files = place(mingled, environment).expect("fit").files(false, true);
+            let hardening = &files.last().expect("files").text;
+            assert_eq!(hardening.contains("\nPrivateTmp=yes\n"), private, "{mingled} {environment:?}");
+            assert_eq!(hardening.contains("\nPrivateTmp=no\n"), !private, "{mingled} {environment:?}");
+        }
     }
 
     #[test]

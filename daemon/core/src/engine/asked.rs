@@ -2,7 +2,7 @@
 
 use super::{
     Accepted, Answer, Ask, AskId, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunMode, RunRequest, RunState,
-    RunWaited, StopReason, SyncState, Timestamp, Trigger, Wish, ask, look,
+    RunWaited, StopReason, SyncState, Timestamp, Trigger, Wish, ask,
 };
 
 impl Engine {
@@ -58,7 +58,7 @@ impl Engine {
         if self.stopped.is_some() {
             return Err(Refusal::Stopped("runs are stopped".into(), Some("`mingle restart` accepts them again".into())));
         }
-        let (Some(sync), Some(job)) = (self.syncs.get_mut(&name), self.board.jobs.get_mut(&name)) else {
+        let (Some(sync), Some(job)) = (self.syncs.get_mut(&name), self.desk.job(&name)) else {
             return Err(Refusal::Internal("a sync without a job".into()));
         };
         if job.paused {
@@ -76,13 +76,13 @@ impl Engine {
         wish.accept_deletes |= request.accept_deletes;
         let run = wish.run.clone();
         job.ask(Request { at: now, person: true, force: request.force });
-        let state = look(&self.board, &self.conditions, now, &name).map(|looked| looked.state);
+        let state = self.desk.look(now, &name).map(|looked| looked.state);
         Ok(Answer::Accepted(Accepted { run, queued: state != Some(SyncState::Ready) }))
     }
 
     /// Makes a sync due at once, under an id that can be waited for.
     pub(super) fn make_due(&mut self, name: &Name) -> Option<String> {
-        let job = self.board.jobs.get_mut(name)?;
+        let job = self.desk.job(name)?;
         if job.paused {
             return None;
         }
@@ -105,7 +105,7 @@ impl Engine {
         let wish = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take());
         let ends = wish.is_some() || self.syncs.get(&name).is_some_and(|sync| sync.run.is_some());
         let mut ended = ends;
-        if let Some(job) = self.board.jobs.get_mut(&name) {
+        if let Some(job) = self.desk.job(&name) {
             // Paused twice: what the first pause ended is still to come back.
             ended |= job.paused && job.pause_ended;
             job.paused = true;
@@ -124,14 +124,14 @@ impl Engine {
             Ok(name) => name,
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
-        let ended = self.board.jobs.get_mut(&name).is_some_and(|job| {
+        let ended = self.desk.job(&name).is_some_and(|job| {
             let paused = std::mem::replace(&mut job.paused, false);
             std::mem::replace(&mut job.pause_ended, false) && paused
         });
         if ended {
             self.make_due(&name);
         }
-        let state = look(&self.board, &self.conditions, now, &name).map_or(SyncState::Waiting, |looked| looked.state);
+        let state = self.desk.look(now, &name).map_or(SyncState::Waiting, |looked| looked.state);
         effects.push(Effect::Write(id, Mark::Resumed { sync }));
         self.writing.insert(id, Answer::State(state));
     }

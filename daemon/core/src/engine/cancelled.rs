@@ -10,7 +10,7 @@ impl Engine {
         if let Some(stopped) = &mut self.stopped {
             stopped.ended.remove(sync);
         }
-        if let Some(job) = self.board.jobs.get_mut(&name) {
+        if let Some(job) = self.desk.job(&name) {
             job.cancelled();
         }
         let wish = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take());
@@ -19,7 +19,7 @@ impl Engine {
             if let Some(sync) = self.syncs.get_mut(&name) {
                 sync.cancelled = true;
             }
-            if let Some(job) = self.board.jobs.get_mut(&name) {
+            if let Some(job) = self.desk.job(&name) {
                 job.stopping(StopReason::User);
             }
             self.went_on(now, &name, run::Event::Cancel, effects);

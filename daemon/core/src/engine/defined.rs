@@ -1,7 +1,7 @@
 //! Owns: syncs that are defined anew while the engine runs: what stays, what is stopped first, what goes. Must never know: where a
 //! definition is written, what the store keeps of a sync that is gone.
 
-use super::{Effect, Engine, Name, RunState, StopReason, Sync, SyncFacts, Timestamp, ask, run};
+use super::{Effect, Engine, Job, Name, RunState, StopReason, Sync, SyncFacts, Timestamp, ask, run};
 use crate::schedule::Plan;
 
 /// What has become of a sync.
@@ -52,7 +52,7 @@ impl Engine {
                         Some(Then::Becomes(facts)) => facts.job.replan(plan, now),
                         Some(Then::Goes) => {}
                         None => {
-                            if let Some(job) = self.board.jobs.get_mut(&name) {
+                            if let Some(job) = self.desk.job(&name) {
                                 job.replan(plan, now);
                             }
                         }
@@ -79,14 +79,13 @@ impl Engine {
             Some(sync) => sync.then = Some(then),
             None => {
                 if let Then::Becomes(facts) = then {
-                    self.syncs.insert(name.clone(), Sync::of(&facts));
-                    self.board.jobs.insert(name.clone(), facts.job);
+                    self.put(name, Sync::of(&facts), facts.job);
                 }
                 return;
             }
         }
         if runs {
-            if let Some(job) = self.board.jobs.get_mut(name) {
+            if let Some(job) = self.desk.job(name) {
                 job.stopping(StopReason::Replaced);
             }
             self.went_on(now, name, run::Event::Stop(StopReason::Replaced), effects);
@@ -95,23 +94,42 @@ impl Engine {
         }
     }
 
+    fn put(&mut self, name: &Name, sync: Sync, job: Job) {
+        self.forget_sender(name);
+        if sync.direction.sends() {
+            self.senders.entry(sync.collection.clone()).or_default().insert(name.clone());
+        }
+        self.syncs.insert(name.clone(), sync);
+        self.desk.put(name.clone(), job);
+    }
+
+    fn forget_sender(&mut self, name: &Name) {
+        let Some(sync) = self.syncs.get(name) else { return };
+        if let Some(names) = self.senders.get_mut(&sync.collection) {
+            names.remove(name);
+            if names.is_empty() {
+                self.senders.remove(&sync.collection);
+            }
+        }
+    }
+
     /// The run that stood in the way has ended.
     pub(super) fn replaced(&mut self, name: &Name, effects: &mut Vec<Effect>) {
         match self.syncs.get_mut(name).and_then(|sync| sync.then.take()) {
             None => {}
             Some(Then::Becomes(mut facts)) => {
-                let before = self.board.jobs.get(name);
+                let before = self.desk.board().jobs.get(name);
                 // Whoever asked for a run of that name still wants one.
                 if let Some(request) = before.and_then(|job| job.request) {
                     facts.job.ask(request);
                 }
                 let asked = self.syncs.get_mut(name).and_then(|sync| sync.asked.take());
-                self.syncs.insert(name.clone(), Sync { asked, ..Sync::of(&facts) });
-                self.board.jobs.insert(name.clone(), facts.job);
+                self.put(name, Sync { asked, ..Sync::of(&facts) }, facts.job);
             }
             Some(Then::Goes) => {
+                self.forget_sender(name);
                 self.syncs.remove(name);
-                self.board.jobs.remove(name);
+                self.desk.remove(name);
                 if let Some(stopped) = &mut self.stopped {
                     stopped.ended.remove(&**name);
                 }

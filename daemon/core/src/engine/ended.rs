@@ -8,34 +8,38 @@ use super::{
 impl Engine {
     /// A run is over: what that means for the schedule, and for those who wait.
     pub(super) fn ended(&mut self, now: Timestamp, name: &Name, effects: &mut Vec<Effect>) {
-        let (Some(sync), Some(job)) = (self.syncs.get_mut(name), self.board.jobs.get_mut(name)) else { return };
+        let Some(remote) = self.desk.board().jobs.get(name).map(|job| job.plan.remote.clone()) else { return };
+        let Some(sync) = self.syncs.get_mut(name) else { return };
         let Some(run) = sync.run.take() else { return };
+        self.runs -= 1;
         let run_id = sync.run_id.take().unwrap_or_default();
         let outcome = run.outcome().clone();
-        let remote = self.board.remotes.entry(job.plan.remote.clone()).or_default();
+        let mut epoch_held = false;
         let (end, trouble) = match &outcome.ended {
             Ended::Done => {
-                remote.needs_login = false;
-                remote.patience = None;
+                self.desk.change_remote(&remote, |known| {
+                    known.needs_login = false;
+                    known.patience = None;
+                });
                 (End::Done, None)
             }
             Ended::Stopped(reason) => (End::Stopped(*reason), None),
             Ended::Cancelled => (End::Stopped(StopReason::User), None),
             Ended::Held(_) => {
-                job.epoch_held = true;
+                epoch_held = true;
                 let what = "the remote has another history than the one we know, and too much differs".to_string();
                 let hint = Some(format!("`mingle sync {name} --force` merges them"));
                 (End::Failed, Some(Trouble { name: "epoch".into(), what, hint }))
             }
             Ended::Failed(error) => {
                 match error.kind {
-                    Failure::NeedsLogin if !remote.needs_login => {
-                        remote.needs_login = true;
-                        effects.push(Effect::WatchLogin(job.plan.remote.clone()));
+                    Failure::NeedsLogin => {
+                        let news = self.desk.change_remote(&remote, |known| known.needs_login = true);
+                        effects.extend(news.then(|| Effect::WatchLogin(remote.clone())));
                     }
                     Failure::Throttled(until) => {
                         let until = until.unwrap_or(now).min(now.plus(limits::PATIENCE_MAX));
-                        remote.patience = Some(Patience { asked: now, until });
+                        self.desk.change_remote(&remote, |known| known.patience = Some(Patience { asked: now, until }));
                     }
                     _ => {}
                 }
@@ -44,7 +48,10 @@ impl Engine {
             }
             Ended::Broken(trouble) => (End::Failed, Some(trouble.clone())),
         };
-        job.end(now, end);
+        if let Some(job) = self.desk.job(name) {
+            job.epoch_held |= epoch_held;
+            job.end(now, end);
+        }
         match (&trouble, end) {
             (None, End::Done) => sync.failing_since = None,
             (Some(_), _) => {
@@ -90,7 +97,7 @@ impl Engine {
         let waited = RunWaited {
             state,
             why: trouble.as_ref().map(|trouble| trouble.what.clone()),
-            remote: Some((job.plan.remote.to_string(), trouble.map(|trouble| trouble.name))),
+            remote: Some((remote.to_string(), trouble.map(|trouble| trouble.name))),
         };
         for id in self.waiting.remove(&run_id).unwrap_or_default() {
             effects.push(Effect::Answer(id, Ok(Answer::Waited(waited.clone()))));

@@ -47,14 +47,14 @@ impl Stopped {
 impl Engine {
     pub(super) fn stop(&mut self, now: Timestamp, id: AskId, by: Option<String>, lease: Option<u64>, effects: &mut Vec<Effect>) {
         let holder = Holder { since: now, by };
+        if !self.shutting_down {
+            self.set_stopped(Some(StopReason::User));
+        }
         let stopped = self.stopped.get_or_insert_default();
         match lease {
             Some(lease) => stopped.leases.entry(lease).or_insert(holder),
             None => stopped.written.get_or_insert(holder),
         };
-        if !self.shutting_down {
-            self.conditions.stopped = Some(StopReason::User);
-        }
         let (mut runs, mut queued) = (Vec::new(), Vec::new());
         for (name, sync) in &mut self.syncs {
             runs.extend(sync.run_id.clone());
@@ -63,7 +63,7 @@ impl Engine {
             }
             // A queued run never begins, and who waits for it is told so.
             if let Some(wish) = sync.asked.take() {
-                if let Some(job) = self.board.jobs.get_mut(name) {
+                if let Some(job) = self.desk.job(name) {
                     job.request = None;
                 }
                 stopped.ended.insert(name.to_string());
@@ -133,7 +133,7 @@ impl Engine {
             self.stopped = None;
         }
         if self.stopped.is_none() && !self.shutting_down {
-            self.conditions.stopped = None;
+            self.set_stopped(None);
         }
     }
 }

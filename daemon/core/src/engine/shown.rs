@@ -1,25 +1,26 @@
 //! Owns: the board as people and apps see it, as a copy that anybody can ask at any time. Must never know: counts of records (the
 //! store has them).
 
-use std::collections::BTreeMap;
-
-use super::{Board, Conditions, DaemonState, Direction, Engine, Name, SyncState, Timestamp, Trouble, ask, text};
-use crate::schedule::Looks;
+use super::{
+    Conditions, DaemonState, Direction, Engine, Job, Looks, Name, Remote, Shelves, SyncState, Timestamp, Trouble, ask, text,
+};
 
 /// A copy of the board: what is asked of it is worked out for the moment it is asked, and nobody waits for the loop.
 #[derive(Clone, Debug)]
 pub struct BoardCopy {
-    board: Board,
     conditions: Conditions,
     /// The daemon's state, since when, by whom.
     pub state: (DaemonState, Timestamp, Option<String>),
     /// The stop ends by itself, with the connections that hold it.
     pub leased: bool,
-    syncs: BTreeMap<Name, Copied>,
+    syncs: Shelves<Copied>,
 }
 
 #[derive(Clone, Debug)]
-struct Copied {
+pub(super) struct Copied {
+    job: Job,
+    /// What is known of its remote, where that is anything.
+    known: Option<Remote>,
     collection: String,
     direction: Direction,
     run: Option<ask::Progress>,
@@ -55,30 +56,38 @@ pub struct SyncShown {
 }
 
 impl Engine {
-    /// A copy of the board.
+    /// A copy of the board. It shares with the copy before whatever is as it was.
     #[must_use]
-    pub fn copy(&self) -> BoardCopy {
-        let copied = |name: &Name, sync: &super::Sync| {
-            let run = sync.run.as_ref().zip(sync.run_id.as_ref()).map(|(run, id)| {
-                let progress = run.progress();
-                ask::Progress { run: id.clone(), phase: progress.phase.into(), done: progress.done, total: progress.total }
-            });
-            let copied = Copied {
-                collection: sync.collection.clone(),
-                direction: sync.direction,
-                run,
-                failing_since: sync.failing_since,
-                trouble: sync.trouble.clone(),
-            };
-            (name.clone(), copied)
-        };
+    pub fn copy(&mut self) -> BoardCopy {
+        for name in std::mem::take(&mut self.unshown) {
+            match self.copied(&name) {
+                Some(copied) => self.shown.put(name, copied),
+                None => self.shown.remove(&name),
+            }
+        }
         BoardCopy {
-            board: self.board.clone(),
-            conditions: self.conditions.clone(),
+            conditions: self.desk.conditions().clone(),
             state: self.state(),
             leased: self.stopped.as_ref().is_some_and(super::Stopped::leased),
-            syncs: self.syncs.iter().map(|(name, sync)| copied(name, sync)).collect(),
+            syncs: self.shown.clone(),
         }
+    }
+
+    fn copied(&self, name: &Name) -> Option<Copied> {
+        let (sync, job) = (self.syncs.get(name)?, self.desk.board().jobs.get(name)?);
+        let run = sync.run.as_ref().zip(sync.run_id.as_ref()).map(|(run, id)| {
+            let progress = run.progress();
+            ask::Progress { run: id.clone(), phase: progress.phase.into(), done: progress.done, total: progress.total }
+        });
+        Some(Copied {
+            job: job.clone(),
+            known: self.desk.board().remotes.get(&job.plan.remote).cloned(),
+            collection: sync.collection.clone(),
+            direction: sync.direction,
+            run,
+            failing_since: sync.failing_since,
+            trouble: sync.trouble.clone(),
+        })
     }
 }
 
@@ -86,48 +95,52 @@ impl BoardCopy {
     /// Every sync as it stands now, by name.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Vec<SyncShown> {
-        let looks = Looks::over(&self.board, &self.conditions, now);
-        self.syncs.keys().filter_map(|name| self.seen(name, &looks, now)).collect()
+        let looks = self.looks(now);
+        self.syncs.all().into_iter().map(|(name, sync)| sync.seen(name, &looks, now)).collect()
     }
 
     /// One sync as it stands now; none: there is no such sync.
     #[must_use]
     pub fn one(&self, name: &str, now: Timestamp) -> Option<SyncShown> {
-        self.seen(name, &Looks::over(&self.board, &self.conditions, now), now)
+        let (name, sync) = self.syncs.get(name)?;
+        Some(sync.seen(name, &self.looks(now), now))
     }
 
-    fn seen(&self, name: &str, looks: &Looks<'_>, now: Timestamp) -> Option<SyncShown> {
-        let (name, sync) = self.syncs.get_key_value(name)?;
-        let job = self.board.jobs.get(name)?;
-        let looked = looks.at(name)?;
-        Some(SyncShown {
-            sync: name.clone(),
-            collection: sync.collection.clone(),
-            direction: sync.direction,
-            remote: job.plan.remote.clone(),
-            state: looked.state,
-            holds: looked.holds.iter().map(|hold| hold.holding(name, now)).collect(),
-            next: looked.next,
-            run: sync.run.clone(),
-            text: [Some(text(name, job, &looked, now)), sync.trouble.as_ref().and_then(denied)]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join("\n"),
-            failing_since: sync.failing_since,
-            trouble: sync.trouble.clone(),
-        })
+    fn looks(&self, now: Timestamp) -> Looks<'_> {
+        Looks::over(self.syncs.iter().map(|(name, sync)| (name, &sync.job)), &self.conditions, now)
     }
 
     /// Whether a remote refuses our credentials.
     #[must_use]
     pub fn needs_login(&self, remote: &str) -> bool {
-        self.board.remotes.get(remote).is_some_and(|remote| remote.needs_login)
+        let mut with_it = self.syncs.iter().filter(|(_, sync)| &*sync.job.plan.remote == remote);
+        with_it.any(|(_, sync)| sync.known.as_ref().is_some_and(|known| known.needs_login))
     }
 
-    /// Names of all syncs.
+    /// Names of all syncs, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.syncs.keys().map(|name| &**name)
+        self.syncs.all().into_iter().map(|(name, _)| &**name)
+    }
+}
+
+impl Copied {
+    fn seen(&self, name: &Name, looks: &Looks<'_>, now: Timestamp) -> SyncShown {
+        let looked = looks.at(&self.job, self.known.as_ref());
+        let text = text(name, &self.job, &looked, now);
+        let denied = self.trouble.as_ref().and_then(denied);
+        SyncShown {
+            sync: name.clone(),
+            collection: self.collection.clone(),
+            direction: self.direction,
+            remote: self.job.plan.remote.clone(),
+            state: looked.state,
+            holds: looked.holds.iter().map(|hold| hold.holding(name, now)).collect(),
+            next: looked.next,
+            run: self.run.clone(),
+            text: [Some(text), denied].into_iter().flatten().collect::<Vec<_>>().join("\n"),
+            failing_since: self.failing_since,
+            trouble: self.trouble.clone(),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Owns: what who listens is told of runs and of syncs. Must never know: who listens.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use super::{Effect, Engine, Hold, Looks, Name, SyncState, Timestamp, ask};
+use super::{Effect, Engine, Name, Timestamp, ask};
 
 impl Engine {
     pub(super) fn tell_run(&self, name: &Name, effects: &mut Vec<Effect>) {
@@ -25,20 +25,14 @@ impl Engine {
         }));
     }
 
-    /// Whose state is another than was told is told of. With thousands of syncs and an event a moment, what did not change must cost
-    /// next to nothing: the decision has said it already.
-    pub(super) fn tell_states(&mut self, now: Timestamp, hold: &BTreeMap<Name, Hold>, effects: &mut Vec<Effect>) {
-        let looks = Looks::over(&self.board, &self.conditions, now);
-        for (name, sync) in &mut self.syncs {
-            let runs = self.board.jobs.get(name).is_some_and(|job| job.running.is_some());
-            let decided = if runs { Some(SyncState::Running) } else { hold.get(name).map(Hold::state) };
-            if decided.is_some() && sync.told == decided {
+    /// Of those that were looked at, whose state is another than was told is told of.
+    pub(super) fn tell_states(&mut self, now: Timestamp, seen: &BTreeSet<Name>, effects: &mut Vec<Effect>) {
+        for name in seen {
+            let (Some(sync), state) = (self.syncs.get_mut(name), self.desk.state(name)) else { continue };
+            if state.is_none() || sync.told == state {
                 continue;
             }
-            let Some(looked) = looks.at(name) else { continue };
-            if sync.told == Some(looked.state) {
-                continue;
-            }
+            let Some(looked) = self.desk.look(now, name) else { continue };
             sync.told = Some(looked.state);
             effects.push(Effect::Tell(ask::Event::Sync {
                 sync: Some(name.to_string()),

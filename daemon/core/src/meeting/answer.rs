@@ -52,7 +52,11 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
     // "It is there already" may be said of what a doubled request made itself: deleted here by the time it is seen, what was sent is
     // still the base. To a live record it is none (see `based`).
     let unseen = matches!(answer, Answer::Stale(None));
-    if matches!(answer, Answer::Stale(_)) && matches!(last.what, SentWhat::Create(_)) && (unseen || truth.is_none()) {
+    if matches!(answer, Answer::Stale(_))
+        && matches!(last.what, SentWhat::Create(_))
+        && (unseen || truth.is_none())
+        && !planted::is("create that is there forgotten")
+    {
         next.sent.push(Sent { looked: true, ..last.clone() });
     }
     match answer {

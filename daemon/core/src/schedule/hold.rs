@@ -131,6 +131,8 @@ impl Hold {
 /// What makes a sync due, and since when or from when on.
 pub(super) struct Due {
     pub(super) at: Timestamp,
+    /// It has no moment of its own: it is due whenever it is looked at.
+    pub(super) at_once: bool,
     pub(super) trigger: Trigger,
 }
 
@@ -185,7 +187,7 @@ impl View<'_> {
         match due {
             Err(never) => Some(never),
             Ok(due) if due.at <= self.now => None,
-            Ok(Due { at: until, trigger }) => Some(match (trigger, self.job.last) {
+            Ok(Due { at: until, trigger, .. }) => Some(match (trigger, self.job.last) {
                 (Trigger::Cron, _) => Hold::Cron { until },
                 (Trigger::Change, _) => Hold::Quiet { until },
                 (Trigger::Retry, _) => Hold::Backoff { failures: self.job.failures, until },
@@ -208,21 +210,22 @@ impl View<'_> {
 
     /// When it is, or was, due; for one without any trigger, now.
     pub(super) fn due(&self) -> Due {
-        self.due_or_why().unwrap_or(Due { at: self.now, trigger: Trigger::First })
+        self.due_or_why().unwrap_or(Due { at: self.now, at_once: true, trigger: Trigger::First })
     }
 
     /// What makes it due first; or that nothing does.
     fn due_or_why(&self) -> Result<Due, Hold> {
         let job = self.job;
         if let Some(request) = job.request {
-            return Ok(Due { at: request.at.min(self.now), trigger: Trigger::Request });
+            return Ok(Due { at: request.at.min(self.now), at_once: false, trigger: Trigger::Request });
         }
-        let at_once = |trigger| Ok(Due { at: self.now, trigger });
+        let at_once = |trigger| Ok(Due { at: self.now, at_once: true, trigger });
         match job.last {
             // Nothing but a request passes the pause after a failure, and when it is over the sync is due whatever else it has.
             Last::Failed { ended } => {
                 let pause = job.plan.backoff.pause(job.failures, job.plan.spread);
-                return Ok(Due { at: due::after(ended, ended.plus(pause), self.now), trigger: Trigger::Retry });
+                let at = due::after(ended, ended.plus(pause), self.now);
+                return Ok(Due { at, at_once: false, trigger: Trigger::Retry });
             }
             Last::Stopped { reason, .. } if reason.due_again() => return at_once(Trigger::Resume),
             _ => {}
@@ -244,17 +247,17 @@ impl View<'_> {
         let interval = self.job.plan.interval?;
         let (Last::Done { began } | Last::Stopped { began, .. }) = self.job.last else { return None };
         let moment = interval.moment(began, self.job.plan.spread);
-        Some(Due { at: due::after(began, moment, self.now), trigger: Trigger::Timer })
+        Some(Due { at: due::after(began, moment, self.now), at_once: false, trigger: Trigger::Timer })
     }
 
     fn ring(&self) -> Option<Due> {
         let (since, rings) = self.job.ring?;
-        Some(Due { at: due::after(since, rings, self.now), trigger: Trigger::Cron })
+        Some(Due { at: due::after(since, rings, self.now), at_once: false, trigger: Trigger::Cron })
     }
 
     fn change(&self) -> Option<Due> {
         let ((first, last), quiet) = (self.job.change?, self.job.plan.on_change?);
         let at = last.plus(quiet.after).min(first.plus(quiet.at_most));
-        Some(Due { at: due::after(first, at, self.now), trigger: Trigger::Change })
+        Some(Due { at: due::after(first, at, self.now), at_once: false, trigger: Trigger::Change })
     }
 }

@@ -94,19 +94,19 @@ proptest! {
 }
 
 /// A small generator of chance that is the same everywhere; proptest gives the seed.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 
-    fn one_in(&mut self, times: u64) -> bool {
+    pub(super) fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    fn plan(&mut self, name: &str) -> Plan {
+    pub(super) fn plan(&mut self, name: &str) -> Plan {
         let interval = (!self.one_in(3)).then(|| {
             let every = 1 + self.below(7200);
             Interval { every: seconds(every), flex: seconds(self.below(every + 1)) }

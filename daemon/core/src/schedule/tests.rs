@@ -416,4 +416,8 @@ fn planted_bugs_are_found() {
         planted::set_here(None);
         assert!(found, "no law sees {bug:?}");
     }
+    planted::set_here(Some("remote changed unseen"));
+    let found = (0..200).any(|seed| desk::laws::life(seed).is_err());
+    planted::set_here(None);
+    assert!(found, "the desk's law sees what it does not look at");
 }

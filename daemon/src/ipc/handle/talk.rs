@@ -5,6 +5,7 @@ use std::time::Duration;
 use mingle_core::{
     ask::Since,
     limits::{APP_NAME_BYTES_MAX, SUBSCRIPTIONS_MAX, WAIT_MS_MAX},
+    planted,
 };
 use mingle_proto::{
     Error, METHODS, Name, PROTOCOL,
@@ -90,6 +91,8 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
         asked.desk.caller.may_follow()?;
         let (_, scope) = asked.read_any(named.clone())?;
         let seq = match (since, initial) {
+            // Who comes again after a fall of ours would miss what others did before it came.
+            (Some(_), _) if planted::is("subscription goes on at the head") => head,
             (Some(since), _) => since,
             (None, Some(false)) => head,
             (None, _) => 0,

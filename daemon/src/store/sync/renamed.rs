@@ -27,9 +27,10 @@ pub fn renamed(tx: &Tx<'_>, configured: &[(String, String)]) -> Result<(), Store
         rows.collect::<Result<_, _>>()?
     };
     let in_use: BTreeSet<&str> = configured.iter().map(|(_, identity)| identity.as_str()).collect();
+    let known_ones: BTreeSet<&str> = known.iter().map(|(_, identity)| identity.as_str()).collect();
     let mut taken = BTreeSet::new();
     for (remote, identity) in configured {
-        if known.iter().any(|(_, one)| one == identity) || !taken.insert(identity) {
+        if known_ones.contains(identity.as_str()) || !taken.insert(identity) {
             continue;
         }
         let former = known.iter().find(|(_, one)| place(one) == place(identity) && !in_use.contains(one.as_str()));
