@@ -1,5 +1,5 @@
-//! Owns: traces in which a create arrives long after its answer was given up, or twice, with the record deleted here meanwhile. Must never know:
-//! rules between two people.
+//! Owns: traces in which a create arrives long after its answer was given up, or twice, with the record deleted here meanwhile.
+//! Must never know: rules between two people.
 
 use mingled::store::history;
 
