@@ -12,6 +12,7 @@ mod freeze;
 mod hostile;
 mod journal;
 mod leases;
+mod logged;
 mod package;
 mod python;
 mod real_tables;
