@@ -25,3 +25,4 @@ mod shapes;
 mod status_socket;
 mod stop;
 mod times;
+mod told;

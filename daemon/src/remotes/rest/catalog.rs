@@ -88,8 +88,17 @@ pub fn text(name: &str, config_dir: &Path) -> Result<String, Problem> {
 /// # Errors
 /// When it cannot be read.
 pub fn check(file: &Path) -> Result<Vec<Wrong>, Problem> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Problem::new(format!("the profile {} cannot be read: {error}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let name = file.display().to_string();
+        let hint = if BUILT_IN.iter().any(|(known, _)| *known == name) {
+            format!(
+                "{name} is a profile that is built in, and is good; `mingle profile show {name}` prints it: check takes a file"
+            )
+        } else {
+            "give the file of a profile, such as ./mine.toml; `mingle profile list` names those that are there".to_owned()
+        };
+        Problem::new(format!("the profile {name} cannot be read: {error}")).hint(hint)
+    })?;
     Ok(wrongs(&text))
 }
 
