@@ -137,6 +137,36 @@ mod tests {
     }
 
     #[test]
+    fn mistakes_in_different_tables_are_all_told() {
+        let text = r#"version = "one"
+about = "a"
+example = "e"
+colour = "red"
+[abilities]
+cursor = "stampp"
+errands_max = 1
+page_rows = "many"
+[row]
+revision = "/rev"
+[list]
+path = "/{resource}"
+rows = ""
+[get]
+path = "/{resource}/{id}"
+[limits]
+remaning = "x"
+"#;
+        let told: Vec<(usize, String)> = wrongs(text).into_iter().map(|wrong| (wrong.line, wrong.what)).collect();
+        let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 4, 6, 8, 9, 17], "{told:?}");
+        for (word, (_, what)) in ["u32", "colour", "stampp", "usize", "id", "remaning"].iter().zip(&told) {
+            assert!(what.contains(word), "{word}: {told:?}");
+        }
+        let once = text.replace("colour = \"red\"\n", "");
+        assert_eq!(wrongs(&once).len(), 5);
+    }
+
+    #[test]
     fn profiles_of_ones_own_come_first_and_names_are_no_paths() {
         let dir = tempfile::tempdir().unwrap();
         let (name, built_in) = BUILT_IN[0];
