@@ -34,7 +34,7 @@ fn the_log_says_how_each_run_ended_and_a_failure_that_goes_on_does_not_fill_it()
     let (what, hint) = (format!("what={what:?}"), format!("hint={hint:?}"));
     assert_eq!(lines.len(), 5, "the first, the second and the fourth of seven equal failures: {all}");
     check(&lines[0], &["INFO", "sync=\"things\"", "run=\"r-", "status=\"done\"", "down=1", "took="], &all);
-    check(&lines[1], &["WARN", "sync=\"things\"", "status=\"failed\"", "error=\"denied\"", &what, &hint, "next="], &all);
+    check(&lines[1], &["WARN", "sync=\"things\"", "status=\"failed\"", "error=\"nonsense\"", &what, &hint, "next="], &all);
     check(&lines[2], &["INFO", "status=\"failed\"", "failures=2"], &all);
     check(&lines[3], &["INFO", "failures=4"], &all);
     check(&lines[4], &["INFO", "status=\"done\"", "failures_before=7"], &all);

@@ -100,7 +100,7 @@ macro_rules! say {
 impl Diary {
     pub(super) fn begins(&mut self, sync: &Name, order: &Order) {
         let loud = self.0.entry(sync.clone()).or_default().begins();
-        say!(loud, sync = %sync, run = %order.run, trigger = %order.trigger, "a run begins");
+        say!(loud, sync = &**sync, run = &*order.run, trigger = &*order.trigger, "a run begins");
     }
 
     pub(super) fn counted(&mut self, sync: &Name, counts: Counts) {
