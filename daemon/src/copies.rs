@@ -27,6 +27,9 @@ pub enum CopyError {
     /// A daemon runs.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// A backup never replaces a file.
+    #[error("{} is there already; a backup never replaces a file", .0.display())]
+    Taken(PathBuf),
     /// The store, the copy or the disk.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -46,6 +49,7 @@ impl CopyError {
             Self::Lock(error) => error.hint(),
             Self::Store(StoreError::Damaged(_)) => "the file is damaged: take another backup".into(),
             Self::Store(StoreError::Newer { .. }) => "install the newer mingle again, or take a backup of this one".into(),
+            Self::Taken(_) => "give another name, or move that file away".into(),
             Self::Store(_) | Self::Out(_) => String::new(),
         }
     }
@@ -56,7 +60,7 @@ impl CopyError {
         match self {
             Self::Place(_) | Self::Config(_) => crate::start::EXIT_CONFIG,
             Self::Lock(LockError::Held { .. } | LockError::Elsewhere { .. }) => crate::start::EXIT_LOCKED,
-            Self::Lock(_) | Self::Store(_) | Self::Out(_) => 1,
+            Self::Lock(_) | Self::Taken(_) | Self::Store(_) | Self::Out(_) => 1,
         }
     }
 }
@@ -77,6 +81,9 @@ pub fn store_file(env: &Environment, known: &dyn Known) -> Result<PathBuf, CopyE
 /// What the store says.
 pub fn backup(env: &Environment, known: &dyn Known, to: &Path, out: &mut dyn Write) -> Result<(), CopyError> {
     private();
+    if to.symlink_metadata().is_ok() {
+        return Err(CopyError::Taken(to.to_owned()));
+    }
     let copied = copies::backup(&store_file(env, known)?, to)?;
     say(out, "copied", &copied)?;
     writeln!(out, "`mingle restore {}` puts it in the place of the store", to.display())?;

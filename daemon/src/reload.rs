@@ -108,7 +108,7 @@ pub fn prepare(before: &Before, now: Timestamp) -> Result<Prepared, Refusal> {
 }
 
 fn invalid(problems: &[Problem]) -> Refusal {
-    let told: Vec<String> = problems.iter().take(PROBLEMS_TOLD).map(|problem| problem.to_string().replace('\n', ";")).collect();
+    let told: Vec<String> = problems.iter().take(PROBLEMS_TOLD).map(Problem::in_a_line).collect();
     let count = problems.len();
     let what =
         format!("the configuration has {count} {}; the one in force stays", if count == 1 { "problem" } else { "problems" });

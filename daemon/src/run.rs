@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::reloading::Reloads;
+use self::{diary::Diary, reloading::Reloads};
 use crate::{
     alarm::{Alarm, Bell},
     boot::{self, Known},
@@ -42,6 +42,7 @@ use crate::{
     store::{Class, Commits, Options, Origin, Store, Upgraded, Upgrading, marks},
 };
 
+mod diary;
 mod pace;
 mod reloading;
 
@@ -156,6 +157,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         config,
         setup,
         reloads: Reloads::default(),
+        diary: Diary::default(),
         means,
         store: store.clone(),
         sites: BTreeMap::new(),
@@ -288,6 +290,7 @@ struct Office {
     config: Arc<Config>,
     setup: watch::Sender<Arc<Setup>>,
     reloads: Reloads,
+    diary: Diary,
     means: Means,
     store: Store,
     sites: BTreeMap<Name, Arc<Site>>,
@@ -373,7 +376,9 @@ impl Office {
             self.house.tell_decisions();
         }
         let mut effects = Vec::new();
-        self.engine.handle(clock::now(), event, &mut effects);
+        let now = clock::now();
+        self.engine.handle(now, event, &mut effects);
+        self.log_ends(now, &effects);
         // Who hears an answer may ask for the status next, and must find it there.
         if effects.iter().any(|effect| matches!(effect, Effect::Answer(..))) {
             self.board.send_replace(Arc::new(self.engine.copy()));
@@ -387,7 +392,7 @@ impl Office {
         match effect {
             Effect::Begin { sync, order } => {
                 let Some(known) = self.syncs.get(&sync) else { return };
-                tracing::info!(sync = %sync, run = %order.run, trigger = %order.trigger, "a run begins");
+                self.diary.begins(&sync, &order);
                 let store = self.store.clone();
                 let site = Site::new(store.clone(), Arc::clone(&known.spec), order, Arc::clone(&known.opener), pace::of(store));
                 self.sites.insert(sync, Arc::new(site));
@@ -399,6 +404,9 @@ impl Office {
             }
             Effect::Run(sync, effect) => {
                 let Some(site) = self.sites.get(&sync).cloned() else { return };
+                if let run::Effect::Finish(outcome) = &effect {
+                    self.diary.counted(&sync, outcome.counts);
+                }
                 let inbox = self.inbox.clone();
                 self.tasks.spawn(async move {
                     let event = perform(site, effect, clock::now()).await;
@@ -431,20 +439,8 @@ impl Office {
         }
     }
 
-    /// What an operator asks for with SIGUSR1: where every sync is, and what is under way.
-    fn dump(&mut self, letters: usize) {
-        let now = clock::now();
-        let board = self.engine.copy();
-        let (state, since, by) = &board.state;
-        tracing::info!(?state, ?since, ?by, tasks = self.tasks.len(), letters, answers = self.answers.len(), "the board");
-        for sync in board.shown(now) {
-            let run = sync.run.map(|run| format!("{} {} {}/{:?}", run.run, run.phase, run.done, run.total));
-            let holds: Vec<String> = sync.holds.into_iter().map(|hold| format!("{} ({})", hold.name, hold.has)).collect();
-            tracing::info!(sync = %sync.sync, state = ?sync.state, ?run, holds = holds.join(", "), next = ?sync.next, "on the board");
-        }
-    }
-
     fn never_began(&mut self, run: String, sync: String, reason: Option<StopReason>) {
+        tracing::info!(sync, run, reason = reason.map(StopReason::name), "a run that was asked for never began");
         let store = self.store.clone();
         self.tasks.spawn(async move {
             let written =

@@ -32,7 +32,7 @@ fn the_journal_has_each_entry_with_its_fields() {
     server.write_profile(&home.config_dir());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/python/journal.py");
     let folder = home.dir().display().to_string();
-    let output = unshare(&["python3", &script.display().to_string(), &mingled().display().to_string(), &folder, "MINGLE_SYNC"])
+    let output = unshare(&["python3", &script.display().to_string(), &mingled().display().to_string(), &folder, "MINGLE_STATUS"])
         .env_clear()
         .envs(home.environment())
         .output()
@@ -53,7 +53,13 @@ fn the_journal_has_each_entry_with_its_fields() {
         assert_eq!(started[field], value, "{started}");
     }
     assert_eq!(started["MINGLE_SOCKET"], home.socket().display().to_string());
-    assert!(entries.iter().any(|entry| entry["MINGLE_SYNC"] == "things"), "{told}");
+    for said in ["a run begins", "a run ended"] {
+        let of_sync =
+            |entry: &&Value| entry["MINGLE_SYNC"] == "things" && entry["MESSAGE"].as_str().is_some_and(|it| it.starts_with(said));
+        let entry = entries.iter().find(of_sync).unwrap_or_else(|| panic!("{said}: {told}"));
+        assert!(entry["MINGLE_RUN"].as_str().is_some_and(|run| run.starts_with("r-")), "{entry}");
+    }
+    assert!(entries.iter().any(|entry| entry["MINGLE_STATUS"] == "done" && entry["MINGLE_DOWN"] == "1"), "{told}");
     // Once: what goes to the journal as an entry does not come again as a line of standard error.
     let lines = entries.iter().filter(|entry| entry["_TRANSPORT"] == "stdout").count();
     assert_eq!(lines, 0, "{told}");

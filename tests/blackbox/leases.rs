@@ -135,6 +135,9 @@ fn a_command_runs_under_a_stop_and_its_end_is_ours() {
         world.daemon.says(code, &["stop", "--while", "sh", "-c", line]);
         assert_eq!(state(&mut world.app).0, "running", "after {line}");
     }
+    world.daemon.says(3, &["stop", "--while", "--", "sh", "-c", "exit 3"]);
+    let said = world.daemon.says(2, &["stop", "--while", "--"]);
+    assert!(said.contains("has no command") && said.contains("hint: "), "{said}");
     let said = world.daemon.says(127, &["stop", "--while", "no-such-command-here"]);
     assert!(said.contains("cannot run no-such-command-here"), "{said}");
     comes_to(&mut world.app, "running");

@@ -99,6 +99,16 @@ impl Failure {
         Self::Said { exit, what: what.into(), hint: hint.into() }
     }
 
+    /// What the daemon says in words of the wire, in those of the command line.
+    #[must_use]
+    pub fn reworded(mut self, wire: &str, ours: &str) -> Self {
+        if let Self::Call(CallError::Refused(refusal)) = &mut self {
+            refusal.message = refusal.message.replace(wire, ours);
+            refusal.data.hint = refusal.data.hint.take().map(|hint| hint.replace(wire, ours));
+        }
+        self
+    }
+
     /// The code that it ends with.
     #[must_use]
     pub const fn exit(&self) -> Exit {

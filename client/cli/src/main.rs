@@ -62,7 +62,7 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
 
-    /// The app's name: grants go by it, and the history of a value says it.
+    /// The app's name: grants go by it, and the log says it.
     #[arg(long, global = true, value_name = "NAME", default_value = "mingle")]
     app: String,
 
@@ -176,6 +176,24 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    #[test]
+    fn a_usage_error_shows_how_that_command_is_used() {
+        let error = Cli::try_parse_from(["mingle", "put", "things", "a", "{\"n\":"]).expect_err("half of an object").to_string();
+        assert!(error.contains("no JSON") && error.contains("Usage: mingle put [OPTIONS] <COLLECTION>"), "{error}");
+    }
+
+    /// What is not built is no promise of the help.
+    #[test]
+    fn the_help_names_only_what_is_built() {
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            for word in ["metered", "battery", "window", "history of a value"] {
+                assert!(!help.contains(word), "{word}: {help}");
+            }
+        }
+        assert!(!Cli::command().render_long_help().to_string().contains("history of a value"));
+    }
+
     /// Whether a line is taken, and with which code it ends where not.
     #[track_caller]
     fn check(line: &str, expect: Result<(), i32>) {
@@ -195,6 +213,7 @@ mod tests {
         check("mingle restart --resync-stopped", Ok(()));
         check("mingle stop", Ok(()));
         check("mingle stop --while rsync -a --json x -- y", Ok(()));
+        check("mingle stop --while -- rsync -a --json x", Ok(()));
         check("mingle stop --while", Err(2));
         check("mingle reload", Ok(()));
         check("mingle put a {} --overwrite", Ok(()));

@@ -46,7 +46,11 @@ impl clap::FromArgMatches for Put {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         let mut args = Args::from_arg_matches(matches)?;
         let data = args.id_and_data.pop().unwrap_or_default();
-        let data = input::json(&data).map_err(|why| clap::Error::raw(ErrorKind::ValueValidation, format!("{why}\n")))?;
+        let data = input::json(&data).map_err(|why| {
+            // Made here it knows nothing of the command that it is about, and would show how `mingle` itself is used.
+            let mut put = <Self as clap::Args>::augment_args(clap::Command::new("mingle put"));
+            clap::Error::raw(ErrorKind::ValueValidation, format!("{why}\n")).format(&mut put)
+        })?;
         let id = args.id_and_data.pop();
         Ok(Self { args, id, data })
     }
@@ -74,7 +78,9 @@ impl Put {
         let Self { args: Args { collection, overwrite, if_seq, merge, op, .. }, id, data } = self;
         let call =
             call::Put { collection: collection.clone(), id, data: data.read()?, op, if_seq, overwrite, merge, instance: None };
-        at.show(call, |written| said(&collection, written))?;
+        let written = at.show(call, |written| said(&collection, written));
+        let (wire, option) = ("give if_seq, or overwrite: true", "give --if-seq, or --overwrite");
+        written.map_err(|failure| if at.json { failure } else { failure.reworded(wire, option) })?;
         Ok(Exit::Done)
     }
 }

@@ -36,10 +36,16 @@ impl Stop {
             at.show(call::Stop { lease: false }, text)?;
             return Ok(Exit::Done);
         }
+        // As many are used to write it: `mingle stop --while -- COMMAND`.
+        let command = self.command.strip_prefix(&["--".into()]).unwrap_or(&self.command);
+        if command.is_empty() {
+            let hint = "write it behind: `mingle stop --while -- rsync -a FROM TO`";
+            return Err(Failure::said(Exit::Usage, "`--while` has no command", hint));
+        }
         let mut client = Client::open(at.options())?;
         client.stop(call::Stop { lease: true })?;
         at_rest(&mut client)?;
-        lease::run(at, client, &self.command)
+        lease::run(at, client, command)
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Sync {
     /// fast: changes only. slow: everything, compared. refresh: forget what was agreed on, and begin anew without deletes.
     #[arg(long, value_name = "fast|slow|refresh")]
     mode: Option<Mode>,
-    /// Also on a metered network, a low battery, in use, or outside the window.
+    /// Also where the remote has another history than the one we know: both sides are merged.
     #[arg(long)]
     force: bool,
     /// Take deletes that are held back because they are many.

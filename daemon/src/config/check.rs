@@ -39,7 +39,7 @@ fn syncs(draft: &mut Draft, known: &dyn Known) {
                 let what = format!("the remote `{}` takes no writes", sync.remote);
                 complain(draft, &format!("sync.{name}.direction"), what, "direction = \"down\"");
             }
-        } else {
+        } else if !draft.partial && !draft.seen.contains(&format!("remote.{}", sync.remote)) {
             let hint = match did_you_mean(&sync.remote, draft.config.remotes.keys().map(String::as_str)) {
                 hint if hint.is_empty() => format!("add [remote.{}]", sync.remote),
                 hint => hint,
@@ -159,8 +159,12 @@ fn without_stamps(config: &Config, collection: &str, known: &dyn Known) -> BTree
 }
 
 fn grants(draft: &mut Draft) {
+    if draft.partial {
+        return;
+    }
     let mut names: BTreeSet<String> = draft.config.collections.keys().cloned().collect();
     names.extend(draft.config.syncs.values().map(|sync| sync.collection.clone()));
+    names.extend(draft.seen.iter().filter_map(|section| section.strip_prefix("collection.")).map(str::to_owned));
     for (app, grants) in draft.config.apps.clone() {
         for collection in grants.keys().filter(|collection| !names.contains(*collection)) {
             let hint = did_you_mean(collection, names.iter().map(String::as_str));

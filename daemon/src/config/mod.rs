@@ -219,7 +219,7 @@ pub fn load(place: &Where, known: &dyn Known) -> Result<Config, Vec<Problem>> {
     let found = source::find(place, &mut problems);
     let sources: Vec<Source> =
         found.files.iter().filter_map(|path| source::read(path, &found.directory, &mut problems)).collect();
-    let mut checked = parse(&sources, known);
+    let mut checked = parse_some(&sources, sources.len() < found.files.len(), known);
     if let Err(more) = &mut checked {
         problems.append(more);
     }
@@ -234,14 +234,18 @@ pub fn load(place: &Where, known: &dyn Known) -> Result<Config, Vec<Problem>> {
 /// # Errors
 /// Every problem that was found, in the order of files and lines.
 pub fn parse(sources: &[Source], known: &dyn Known) -> Result<Config, Vec<Problem>> {
-    let mut draft = sections::Draft::default();
+    parse_some(sources, false, known)
+}
+
+/// `partial`: there are more sources, which could not be read.
+fn parse_some(sources: &[Source], partial: bool, known: &dyn Known) -> Result<Config, Vec<Problem>> {
+    let mut draft = sections::Draft { partial, ..sections::Draft::default() };
     for source in sources {
         draft.read(source);
     }
-    // Names that a broken file would have brought are missing everywhere else; complaints about them would only mislead.
-    if draft.problems.is_empty() {
-        check::check(&mut draft, known);
-    }
+    // Over whatever could be read. Names that a broken file or section would have brought are missing everywhere else; complaints
+    // about them would only mislead, and the checks leave them out.
+    check::check(&mut draft, known);
     draft.problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     draft.problems.dedup();
     if !draft.problems.is_empty() {

@@ -15,6 +15,15 @@ pub struct Problem {
     pub hint: String,
 }
 
+impl Problem {
+    /// All of it in one line, to stand among others.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        let place = Self { hint: String::new(), ..self.clone() }.to_string().replace('\n', " ");
+        if self.hint.is_empty() { place } else { format!("{place} ({})", self.hint.replace('\n', " ")) }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
@@ -52,6 +61,17 @@ pub(super) fn did_you_mean<'a>(word: &str, words: impl IntoIterator<Item = &'a s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_problem_in_a_line_has_its_hint_in_brackets() {
+        let mut problem = Problem { file: "f".into(), line: 3, what: "w".into(), hint: "known: a, b".into() };
+        assert_eq!(
+            (problem.to_string(), problem.in_a_line()),
+            ("f:3: w\n  hint: known: a, b".into(), "f:3: w (known: a, b)".into())
+        );
+        problem.hint.clear();
+        assert_eq!(problem.in_a_line(), "f:3: w");
+    }
 
     #[test]
     fn hints_are_near_or_a_list() {

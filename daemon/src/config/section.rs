@@ -6,10 +6,11 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 use serde::de::DeserializeOwned;
 use toml::{
     Spanned,
-    de::{DeTable, DeValue, ValueDeserializer},
+    de::{DeTable, DeValue},
 };
 
 use super::{Problem, Source, problem::did_you_mean, words};
+use crate::remotes::mistakes;
 
 /// Where each key stands, by its whole dotted name: later checks name the line.
 #[derive(Debug, Default)]
@@ -258,18 +259,18 @@ impl<'a> Section<'a> {
 
     /// Reads the whole table by a type's own rules. The type must refuse unknown fields.
     pub(super) fn read_as<T: DeserializeOwned>(&mut self, whole: &Spanned<DeValue<'a>>) -> Option<T> {
-        match T::deserialize(ValueDeserializer::from(whole.clone())) {
-            Ok(read) => Some(read),
-            Err(error) => {
-                let (what, hint) = in_our_words(error.message(), &self.name);
-                let line = error.span().map(|span| self.source.line_of(span.start));
-                match line {
-                    Some(line) => self.problems.push(self.source.problem(line, what, hint)),
-                    None => self.complain("", what, hint),
-                }
-                None
+        let mistakes = match mistakes::read(whole) {
+            Ok(read) => return Some(read),
+            Err(mistakes) => mistakes,
+        };
+        for mistake in mistakes {
+            let (what, hint) = in_our_words(&mistake.what, &self.name);
+            match mistake.at.map(|at| self.source.line_of(at.start)) {
+                Some(line) => self.problems.push(self.source.problem(line, what, hint)),
+                None => self.complain("", what, hint),
             }
         }
+        None
     }
 }
 

@@ -1,6 +1,6 @@
 //! Owns: which sections and keys there are, and their defaults. Must never know: how they agree with each other.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use mingle_core::{
     ask::Grant,
@@ -25,6 +25,10 @@ pub(super) struct Draft {
     pub config: Config,
     pub places: Places,
     pub problems: Vec<Problem>,
+    /// `remote.NAME`, `collection.NAME` and so on of sections that stand there, however wrong: that they are not there is never said.
+    pub seen: BTreeSet<String>,
+    /// A file could not be read: what it would have brought is not known.
+    pub partial: bool,
 }
 
 const SECTIONS: [&str; 6] = ["store", "status", "remote", "sync", "collection", "app"];
@@ -64,6 +68,7 @@ impl Draft {
             self.problems.push(source.problem(line, error.message().lines().collect::<Vec<_>>().join(", "), ""));
         }
         if broken {
+            self.partial = true;
             return;
         }
         for (key, value) in table.get_ref() {
@@ -91,15 +96,17 @@ impl Draft {
         for (key, value) in table {
             let (name, line) = (key.get_ref().as_ref(), source.line_of(key.span().start));
             let whole = format!("{section}.{name}");
+            self.seen.insert(whole.clone());
             let DeValue::Table(inside) = value.get_ref() else {
                 let what = format!("`{whole}` must be a table");
                 self.problems.push(source.problem(line, what, format!("write [{section}.NAME], then one key on each line")));
                 continue;
             };
             let shape = if section == "app" { words::app_name(name) } else { words::name(name) };
+            // What is wrong in it is told all the same.
+            let named = shape.is_ok();
             if let Err(what) = shape {
                 self.problems.push(source.problem(line, format!("[{whole}]: {what}"), ""));
-                continue;
             }
             let earlier = self.places.shown(&whole);
             if !earlier.is_empty() {
@@ -108,29 +115,38 @@ impl Draft {
                 continue;
             }
             self.places.put(&whole, source, key.span());
+            if let (true, Some(DeValue::String(collection))) =
+                (section == "sync", inside.get("collection").map(|one| one.get_ref()))
+            {
+                self.seen.insert(format!("collection.{collection}"));
+            }
             let mut read = Section::new(source, whole, inside, &mut self.places, &mut self.problems);
             let (config, name) = (&mut self.config, name.to_owned());
             match section {
                 "remote" => {
                     if let Some(settings) = read.read_as::<RemoteSettings>(value) {
                         secret(&mut read, source, settings.auth.secret());
-                        config.remotes.insert(name, settings);
+                        if named {
+                            config.remotes.insert(name, settings);
+                        }
                     }
                     read.close();
                 }
                 "sync" => {
-                    if let Some(sync) = sync(&mut read) {
+                    if let Some(sync) = sync(&mut read).filter(|_| named) {
                         config.syncs.insert(name, sync);
                     }
                     read.finish(&SYNC_LATER);
                 }
                 "collection" => {
                     let collection = collection(&mut read);
-                    config.collections.insert(name, collection);
+                    if named {
+                        config.collections.insert(name, collection);
+                    }
                     read.finish(&COLLECTION_LATER);
                 }
                 _ => {
-                    if let Some(grants) = grants(&mut read) {
+                    if let Some(grants) = grants(&mut read).filter(|_| named) {
                         config.apps.insert(name, grants);
                     }
                     read.finish(&APP_LATER);

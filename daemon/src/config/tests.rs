@@ -72,7 +72,11 @@ fn problems_name_line_and_remedy() {
     check("[status] | grup = 'adm'", "2 unknown key `status.grup`; did you mean `group`?");
     check("[[app]] | x = 1", "1 `app` must be a table; write [app.NAME]");
     check("a = | [store]", "1 string values must be quoted, expected literal string");
-    check("[remote.A] | x = 1", "1 [remote.A]: `A` is no name: a small letter, then small letters, digits and _, at most 63");
+    check(
+        "[remote.A] | kind = 'rest' | url = 'https://x' | x = 1",
+        "1 [remote.A]: `A` is no name: a small letter, then small letters, digits and _, at most 63 + \
+         4 unknown key `remote.A.x`; known: kind, profile, url, auth, insecure",
+    );
 }
 
 #[test]
@@ -236,7 +240,47 @@ fn sections_must_agree() {
 #[test]
 fn all_problems_come_at_once() {
     let text = said("[store] | x = 1 | [sync.s] | evry = 1 | [app.A] | [app.b] | grants = {} | filter = 1");
-    assert_eq!(text.split(" + ").count(), 7, "{text}");
+    assert_eq!(text.split(" + ").count(), 8, "{text}");
+}
+
+#[test]
+fn ten_mistakes_of_ten_kinds_are_told_at_once() {
+    let text = said(
+        "[remote.r] | kind = 'rest' | profile = 'tracker' | url = 'https://x' | insecur = true | timeot = 3
+         | [remote.o] | kind = 'rset' | url = 'https://y'
+         | [sync.S] | evry = '1h' | collection = 'c' | remote = 'r' | direction = 'down'
+         | [sync.t] | collection = 'd' | remote = 'q' | direction = 'both'
+         | [sync.u] | collection = 'e' | remote = 'r' | direction = 'sideways'
+         | [collection.d] | columns = ['Seq']
+         | [collection.m_x]
+         | [app.bot] | grants = { c = 'read', e = 'read', z = 'read' }",
+    );
+    let expected = [
+        "unknown key `remote.r.insecur`; did you mean `insecure`?",
+        "unknown key `remote.r.timeot`",
+        "[remote.o]: no kind is called `rset`",
+        "[sync.S]: `S` is no name",
+        "unknown key `sync.S.evry`; did you mean `every`?",
+        "no remote is called `q`",
+        "`sync.u.direction` cannot be `sideways`",
+        "`Seq` cannot be a column",
+        "a collection cannot be called `m_x`",
+        "no collection is called `z`",
+    ];
+    for part in expected {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    // And nothing is said that only follows from another mistake.
+    assert_eq!(text.split(" + ").count(), expected.len(), "{text}");
+}
+
+#[test]
+fn what_a_broken_file_would_have_brought_is_not_said_to_be_missing() {
+    let sources =
+        [source("a", "[remote.r\n"), source("b", &lines(&format!("{SYNC} | [app.x] | grants = {{ q = 'read' }} | y = 1")))];
+    let problems = parse(&sources, &World).expect_err("two mistakes");
+    let told: Vec<_> = problems.iter().map(|problem| (problem.file.display().to_string(), problem.line)).collect();
+    assert_eq!(told, [("a".to_owned(), 1), ("b".to_owned(), 8)], "{problems:?}");
 }
 
 #[test]

@@ -55,6 +55,12 @@ pub(super) fn attention(
     }
     for hold in shown.holds.iter().filter(|hold| matches!(hold.name.as_str(), "needs_login" | "epoch")) {
         let hint = hold.hint.clone().unwrap_or_else(|| hold.needs.clone());
+        // What is wrong in truth: a file that is missing wants something else than a password that is not taken.
+        let cause = shown.trouble.as_ref().filter(|trouble| trouble.name == hold.name).map(|trouble| {
+            let remedy = trouble.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+            format!("{}{remedy}; ", trouble.what)
+        });
+        let hint = format!("{}{hint}", cause.unwrap_or_default());
         say(&hold.name, shown.failing_since.unwrap_or(now), hint);
     }
     // It does not go away by itself, and a wrong password can look like it: nobody should have to wait for that to be told.

@@ -25,11 +25,16 @@ impl Notices {
         let now = clock::now();
         let attention = Attention { name: name.into(), about: about.into(), since: now, hint };
         let mut standing = self.standing();
+        let fresh = !standing.contains_key(&(name.to_owned(), about.to_owned()));
         let known = standing.entry((name.into(), about.into())).or_insert_with(|| attention.clone());
         let news = *known == attention || known.hint != attention.hint;
         known.hint.clone_from(&attention.hint);
         let known = known.clone();
         drop(standing);
+        // Once: what only gets other words (so many MiB by now) would fill the log.
+        if fresh {
+            tracing::warn!(attention = name, about, hint = %known.hint, "attention");
+        }
         if news {
             self.news.publish(News { at: now, event: Event::Attention { attention: known, over: false } });
         }
@@ -38,6 +43,7 @@ impl Notices {
     /// It is not so any more.
     pub fn is_over(&self, name: &str, about: &str) {
         if let Some(attention) = self.standing().remove(&(name.to_owned(), about.to_owned())) {
+            tracing::info!(attention = name, about, "attention is over");
             self.news.publish(News { at: clock::now(), event: Event::Attention { attention, over: true } });
         }
     }

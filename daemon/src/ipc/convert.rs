@@ -66,7 +66,7 @@ pub(super) fn refusal(refusal: Refusal) -> Error {
         }
         Refusal::Unsupported(what) => Error::new(Name::Unsupported, what),
         Refusal::ReadOnly(what) => {
-            Error::new(Name::ReadOnly, what).hint("a sync with direction up or both would take writes of this collection")
+            Error::new(Name::ReadOnly, what).hint("`mingle config path` says which file; `mingle reload` takes the change")
         }
         Refusal::Shut(what, hint) => Error::new(Name::ReadOnly, what).hint(hint),
         Refusal::Unreadable(what) => {

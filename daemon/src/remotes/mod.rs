@@ -6,6 +6,7 @@
 pub mod http;
 pub mod kept;
 pub mod larder;
+pub(crate) mod mistakes;
 pub mod rest;
 pub mod secret;
 pub mod settings;

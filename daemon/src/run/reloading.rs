@@ -107,6 +107,7 @@ impl Office {
         let config = Config { store: self.config.store.clone(), status: self.config.status.clone(), ..config };
         self.config = Arc::new(config);
         self.syncs = syncs;
+        self.diary.only(&self.syncs);
         let number = self.setup.borrow().number + 1;
         self.setup.send_replace(Arc::new(Setup::new(number, Arc::clone(&self.config), &self.means)));
         self.listen_for_what_is_sent();

@@ -88,8 +88,17 @@ pub fn text(name: &str, config_dir: &Path) -> Result<String, Problem> {
 /// # Errors
 /// When it cannot be read.
 pub fn check(file: &Path) -> Result<Vec<Wrong>, Problem> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Problem::new(format!("the profile {} cannot be read: {error}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let name = file.display().to_string();
+        let hint = if BUILT_IN.iter().any(|(known, _)| *known == name) {
+            format!(
+                "{name} is a profile that is built in, and is good; `mingle profile show {name}` prints it: check takes a file"
+            )
+        } else {
+            "give the file of a profile, such as ./mine.toml; `mingle profile list` names those that are there".to_owned()
+        };
+        Problem::new(format!("the profile {name} cannot be read: {error}")).hint(hint)
+    })?;
     Ok(wrongs(&text))
 }
 
@@ -125,6 +134,36 @@ mod tests {
             let sync = example["sync"].as_table().and_then(|all| all.values().next()).expect("a sync");
             assert_eq!(sync["remote"].as_str(), Some(remote.as_str()), "{name}");
         }
+    }
+
+    #[test]
+    fn mistakes_in_different_tables_are_all_told() {
+        let text = r#"version = "one"
+about = "a"
+example = "e"
+colour = "red"
+[abilities]
+cursor = "stampp"
+errands_max = 1
+page_rows = "many"
+[row]
+revision = "/rev"
+[list]
+path = "/{resource}"
+rows = ""
+[get]
+path = "/{resource}/{id}"
+[limits]
+remaning = "x"
+"#;
+        let told: Vec<(usize, String)> = wrongs(text).into_iter().map(|wrong| (wrong.line, wrong.what)).collect();
+        let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 4, 6, 8, 9, 17], "{told:?}");
+        for (word, (_, what)) in ["u32", "colour", "stampp", "usize", "id", "remaning"].iter().zip(&told) {
+            assert!(what.contains(word), "{word}: {told:?}");
+        }
+        let once = text.replace("colour = \"red\"\n", "");
+        assert_eq!(wrongs(&once).len(), 5);
     }
 
     #[test]

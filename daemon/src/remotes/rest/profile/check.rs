@@ -2,10 +2,13 @@
 //! Must never know: any service by name.
 
 use reqwest::header::{HeaderName, HeaderValue};
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use super::{CursorWord, More, Next, One, Profile, Sends};
-use crate::remotes::{nearest, rest::template::Template};
+use crate::remotes::{mistakes, nearest, rest::template::Template};
 
 /// One thing that is wrong with a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +28,12 @@ struct Contradiction {
     hint: Option<String>,
 }
 
-/// Everything that is wrong with this text as a profile. What stops the reading is alone.
+/// Everything that is wrong with this text as a profile, by its lines. What is no TOML is alone, and whether a profile contradicts itself
+/// is asked once it can be read.
 #[must_use]
 pub fn wrongs(text: &str) -> Vec<Wrong> {
     match parsed(text) {
-        Err(wrong) => vec![wrong],
+        Err(wrongs) => wrongs,
         Ok(profile) => profile
             .contradictions()
             .into_iter()
@@ -45,16 +49,27 @@ pub fn wrongs(text: &str) -> Vec<Wrong> {
 pub(super) fn read(text: &str) -> Result<Profile, Wrong> {
     match wrongs(text).into_iter().next() {
         Some(wrong) => Err(wrong),
-        None => parsed(text),
+        None => parsed(text).map_err(|wrongs| wrongs.into_iter().next().unwrap_or_else(|| Wrong::at(text, None, ""))),
     }
 }
 
-fn parsed(text: &str) -> Result<Profile, Wrong> {
-    toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(0, |span| line_of(text, span.start));
-        let what = error.message().trim().replace('\n', ", ");
-        Wrong { line, hint: meant(&what), what }
+fn parsed(text: &str) -> Result<Profile, Vec<Wrong>> {
+    let table = DeTable::parse(text).map_err(|error| vec![Wrong::at(text, error.span(), error.message())])?;
+    let whole = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+    mistakes::read(&whole).map_err(|mistakes| {
+        let mut mistakes = mistakes;
+        // What is missing in the profile as a whole comes last: it may follow from what is misspelt.
+        mistakes.sort_by_key(|one| (one.at == Some(whole.span()), one.at.as_ref().map(|at| at.start)));
+        mistakes.into_iter().map(|one| Wrong::at(text, one.at, &one.what)).collect()
     })
+}
+
+impl Wrong {
+    /// What a reader says of a place of the text.
+    fn at(text: &str, at: Option<std::ops::Range<usize>>, what: &str) -> Self {
+        let what = what.trim().replace('\n', ", ");
+        Self { line: at.map_or(0, |at| line_of(text, at.start)), hint: meant(&what), what }
+    }
 }
 
 /// What an unknown word may have been meant to be: the reader names what it knows, in backticks.
