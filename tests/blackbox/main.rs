@@ -17,6 +17,7 @@ mod python;
 mod real_tables;
 mod reloads;
 mod repeats;
+mod repair;
 mod salesforce;
 mod service;
 mod services;

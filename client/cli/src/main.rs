@@ -106,6 +106,7 @@ enum Command {
     Export(sql::Export),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    Fsck(backup::Fsck),
     #[command(subcommand)]
     Service(service::Service),
     Doctor(doctor::Doctor),
@@ -159,6 +160,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Export(export) => export.run(at),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
+        Command::Fsck(fsck) => fsck.run(at),
         Command::Service(service) => service.run(at),
         Command::Doctor(doctor) => doctor.run(at),
         Command::Logs(logs) => logs.run(at),
@@ -209,6 +211,8 @@ mod tests {
         check("mingle config check /x", Ok(()));
         check("mingle service install --no-sandbox", Ok(()));
         check("mingle service uninstall --purge --yes", Ok(()));
+        check("mingle fsck", Ok(()));
+        check("mingle fsck --json copy.db", Ok(()));
         check("mingle logs -f -n 20", Ok(()));
         check("mingle completions fish", Ok(()));
         check("mingle service uninstall --yes", Err(2));

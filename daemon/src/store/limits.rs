@@ -92,3 +92,6 @@ pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Of the newest records of a collection, so many are looked at for those that a sync has not met yet: status must be quick, and
 /// past this its count of what is pending is a lower bound.
 pub const PENDING_LOOK_MAX: usize = 20_000;
+
+/// So many things that break one rule are named by `mingle fsck`; the others are counted.
+pub const FINDINGS_PER_RULE_MAX: u64 = 100;

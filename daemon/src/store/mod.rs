@@ -14,6 +14,7 @@ mod definitions;
 mod error;
 mod feed;
 mod fold;
+pub mod fsck;
 pub mod gazette;
 mod hand;
 pub mod history;
