@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use mingle_core::record::Props;
-use mingled::{json, store::{StoreError, fsck}};
+use mingled::{
+    json,
+    store::{StoreError, fsck},
+};
 
 use crate::{
     fake::lock,

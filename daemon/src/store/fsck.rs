@@ -114,7 +114,9 @@ const NAMED: &str = "coalesce((SELECT c.name FROM m_collection c WHERE c.collect
 /// # Errors
 /// The place is not fit, the file is another program's, or of another schema.
 pub fn file(path: &Path) -> Result<Option<Report>, StoreError> {
-    if !place::check(path)? {
+    // Nor is there a folder for it before the first start.
+    let missing = std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    if missing || !place::check(path)? {
         return Ok(None);
     }
     let conn = read_only(path)?;
@@ -165,9 +167,10 @@ pub fn check(conn: &Connection) -> Result<Report, StoreError> {
 }
 
 fn done(notes: Notes, records: u64, seq: u64) -> Report {
-    let more = notes.counts.into_iter().filter_map(|(rule, count)| {
-        Some((rule, count.checked_sub(limits::FINDINGS_PER_RULE_MAX).filter(|more| *more > 0)?))
-    });
+    let more = notes
+        .counts
+        .into_iter()
+        .filter_map(|(rule, count)| Some((rule, count.checked_sub(limits::FINDINGS_PER_RULE_MAX).filter(|more| *more > 0)?)));
     Report { findings: notes.findings, more: more.collect(), records, seq }
 }
 

@@ -40,9 +40,11 @@ mod token;
 mod trouble;
 mod turn;
 mod tx;
+pub mod undo;
 mod upgrade;
 mod views;
 pub mod wait;
+mod why;
 mod write;
 
 use std::{
@@ -75,6 +77,7 @@ pub use self::{
     upgrade::{Tell, Upgraded, Upgrading},
     views::define,
     wait::{Creates, UpReplica, waited},
+    why::why,
     write::{Prepared, apply, prepare},
 };
 

@@ -74,7 +74,11 @@ fn rows(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
                 }
                 Some(old) => {
                     if !walk.lost && seq > horizon && !leads_back(walk.after.as_ref(), &old) {
-                        notes.note("ledger", &about, format!("what seq {seq} is said to have changed has that value after it too"));
+                        notes.note(
+                            "ledger",
+                            &about,
+                            format!("what seq {seq} is said to have changed has that value after it too"),
+                        );
                     }
                     back(&mut walk.after, old);
                 }

@@ -31,7 +31,8 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
 }
 
 fn rows(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
-    let mut statement = conn.prepare(&format!("SELECT {NAMED}, r.id, r.data, r.first, r.created, r.seq, r.state FROM m_record r"))?;
+    let mut statement =
+        conn.prepare(&format!("SELECT {NAMED}, r.id, r.data, r.first, r.created, r.seq, r.state FROM m_record r"))?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
         let about: String = row.get(0)?;

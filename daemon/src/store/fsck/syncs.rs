@@ -60,9 +60,8 @@ fn ops(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError
     while let Some(row) = rows.next()? {
         let (app, name): (String, String) = (row.get(0)?, row.get(1)?);
         let (hash, answer): (Vec<u8>, String) = (row.get(2)?, row.get(3)?);
-        let reads = hash.len() == size_of::<op::Hash>() && op::read(&answer, &name).is_ok_and(|written| {
-            written.writes.iter().all(|one| one.seq <= head)
-        });
+        let reads = hash.len() == size_of::<op::Hash>()
+            && op::read(&answer, &name).is_ok_and(|written| written.writes.iter().all(|one| one.seq <= head));
         if !reads {
             notes.note("op", format!("{app} {name}"), "the answer that was kept for a repeat of that write does not read");
         }

@@ -3,7 +3,10 @@
 use mingle_core::ask::Write;
 
 use super::*;
-use crate::store::{Store, testing::{delete, file as file_of, memory, patch, put, seq, sql}};
+use crate::store::{
+    Store,
+    testing::{delete, file as file_of, memory, patch, put, seq, sql},
+};
 
 /// A store with one of everything, in good order, as writes and runs leave it. The records are `a/same`, `a/own`, `a/gone`, `a/new`
 /// and `b/other`.

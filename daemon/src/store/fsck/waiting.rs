@@ -28,7 +28,11 @@ fn conflicts(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
         }
         let (verdict, open): (String, i64) = (row.get(4)?, row.get(5)?);
         if !VERDICTS.contains(&verdict.as_str()) || (open == 1) != (verdict == "open") || !(0..=1).contains(&open) {
-            notes.note("conflict", &about, format!("it is {}, and its verdict is {verdict:?}", if open == 0 { "decided" } else { "open" }));
+            notes.note(
+                "conflict",
+                &about,
+                format!("it is {}, and its verdict is {verdict:?}", if open == 0 { "decided" } else { "open" }),
+            );
         }
         let (seq, loser, present): (i64, Option<i64>, i64) = (row.get(6)?, row.get(7)?, row.get(8)?);
         if seq > present || loser.is_some_and(|loser| loser > seq) {
