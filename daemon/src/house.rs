@@ -20,7 +20,6 @@ use mingle_core::{
 };
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 
-use self::notices::Notices;
 pub use self::setup::Setup;
 use self::{notices::Notices, waits::Forget};
 use crate::{
@@ -41,8 +40,8 @@ use crate::{
 
 mod described;
 pub mod notices;
-mod setup;
 mod past;
+mod setup;
 mod waits;
 
 /// Everything the socket may ask for. Clones are the same house.

@@ -299,6 +299,7 @@ fn open(path: &Path) -> Result<File, Failure> {
 }
 
 /// What cannot be read twice goes through a file that nobody else sees.
+#[expect(clippy::disallowed_methods, reason = "the file is made anew, for us alone, and has no name from its first moment on")]
 fn spool(from: &mut dyn Read) -> io::Result<File> {
     let path = std::env::temp_dir().join(format!("mingle-import-{}", std::process::id()));
     let mut file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;

@@ -37,7 +37,7 @@ fn rows(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreErro
             }
             (SAME | GONE | UNKNOWN, None) => {}
             (SAME | GONE | UNKNOWN, Some(_)) => {
-                notes.note("link", &about, "it keeps an agreed copy that nothing is to be compared with")
+                notes.note("link", &about, "it keeps an agreed copy that nothing is to be compared with");
             }
             _ => notes.note("link", &about, format!("nothing is called base {base}")),
         }
