@@ -35,7 +35,7 @@ _SOCKET_PATH_BYTES_MAX = 100
 _HELLO_WITHIN = 10.0
 _LOOK_AGAIN = 0.05
 _WAIT_SLICE = 30.0
-_WRITES = frozenset({"put", "patch", "delete", "transact", "conflict.resolve", "rejection.resolve"})
+_WRITES = frozenset({"put", "patch", "delete", "transact", "conflict.resolve", "rejection.resolve", "undo"})
 
 
 class MingleError(Exception):
@@ -631,6 +631,16 @@ class Client:
     def rejection_resolve(self, rejection, with_, *, op=None, instance=None):
         """`with_`: "retry", "drop", "recreate" or "rollback"."""
         return self._call("rejection.resolve", rejection=rejection, op=op, instance=instance, **{"with": with_})
+
+    def why(self, collection, id, property=None):
+        """Where a record, or one property of it, comes from: since when, whose, by which rule, what lost."""
+        return self._call("why", collection=collection, id=id, property=property)
+
+    def undo(self, collection=None, id=None, *, seq=None, app=None, sync=None, run=None, since_at=None, until_at=None, preview=False,
+             force=False, cursor=None, op=None, instance=None):
+        """Takes a page of changes back; with preview, only says what that would do. The answer's cursor goes on."""
+        return self._call("undo", collection=collection, id=id, seq=seq, app=app, sync=sync, run=run, since_at=since_at,
+                          until_at=until_at, preview=preview, force=force, cursor=cursor, op=op, instance=instance)
 
     def remote_list(self):
         return self._call("remote.list")

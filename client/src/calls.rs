@@ -5,7 +5,7 @@ use mingle_proto::{
     call::{
         Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Get, Hello, History, List, Patch, Put, RejectionList,
         RejectionResolve, Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, Shutdown, Status, Stop, Subscribe, SyncCancel,
-        SyncGet, SyncList, SyncPause, SyncResume, SyncRun, Transact, Wait,
+        SyncGet, SyncList, SyncPause, SyncResume, SyncRun, Transact, Undo, Wait, Why,
     },
 };
 
@@ -63,10 +63,10 @@ macro_rules! write {
 
 plain! {
     Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncGet SyncList Explain History
-    ConflictList RejectionList RemoteList RemoteCheck
+    ConflictList RejectionList Why RemoteList RemoteCheck
 }
 once! { Hello Subscribe Cancel Shutdown }
-write! { Put Patch Delete Transact ConflictResolve RejectionResolve }
+write! { Put Patch Delete Transact ConflictResolve RejectionResolve Undo }
 
 /// The functions of a driver. `hello` and `subscribe` are its own.
 macro_rules! functions {
@@ -99,6 +99,8 @@ macro_rules! functions {
             conflict_resolve ConflictResolve, "Decides a conflict.";
             rejection_list RejectionList, "A page of the records that a sync could not settle.";
             rejection_resolve RejectionResolve, "Decides what becomes of a rejection.";
+            why Why, "Where a value comes from: since when, whose, by which rule, what lost.";
+            undo Undo, "Takes a page of changes back, or says what that would do.";
             remote_list RemoteList, "The remotes and what each can do.";
             remote_check RemoteCheck, "Asks a remote whether it answers and takes the credentials.";
         }

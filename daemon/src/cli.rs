@@ -42,6 +42,14 @@ pub enum Command {
         /// The backup.
         file: PathBuf,
     },
+    /// Look at every rule that the store keeps, also while the daemon runs; ends with 1 where one is broken. Changes nothing.
+    Fsck {
+        /// Another store, such as a backup.
+        file: Option<PathBuf>,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print where everything lies: configuration, store, lock, log, sockets.
     Places {
         /// Only this one, such as `store`.
@@ -115,6 +123,7 @@ pub fn run(command: &Command, env: &Environment, known: &dyn Known, out: &mut dy
     match command {
         Command::Backup { file } => copies::backup(env, known, file, out).map(|()| 0).map_err(CliError::Copy),
         Command::Restore { file } => copies::restore(env, known, file, out).map(|()| 0).map_err(CliError::Copy),
+        Command::Fsck { file, json } => copies::fsck(env, known, file.as_deref(), *json, out).map_err(CliError::Copy),
         Command::Places { name: None, json } => {
             let places = doctor::places(env, known)?;
             if *json {

@@ -1,5 +1,5 @@
-//! Owns: what can be done with the store's file while no loop runs: saying where it is, copying it, putting a copy in its place. Must
-//! never know: what is in it.
+//! Owns: what can be done with the store's file while no loop runs: saying where it is, looking at it, copying it, putting a copy in its
+//! place. Must never know: what is in it.
 
 use std::{
     io::{self, Write},
@@ -12,7 +12,10 @@ use crate::{
     environment::Environment,
     lock::{Lock, LockError},
     paths::{self, Paths, Privacy, Refusal},
-    store::{Ids, StoreError, copies},
+    store::{
+        Ids, StoreError, copies,
+        fsck::{self, Report},
+    },
 };
 
 /// Why it was not done.
@@ -75,6 +78,53 @@ pub fn store_file(env: &Environment, known: &dyn Known) -> Result<PathBuf, CopyE
     Ok(config.store.path.as_ref().map_or_else(|| paths.store_file(), |written| paths::expand_home(written, env)))
 }
 
+/// Looks at every rule of the store, or of a copy of one, whether a daemon runs or not. The exit code: 1 where one is broken.
+///
+/// # Errors
+/// Where there is no store, or none of ours.
+pub fn fsck(env: &Environment, known: &dyn Known, file: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<u8, CopyError> {
+    private();
+    let path = file.map_or_else(|| store_file(env, known), |file| Ok(file.to_owned()))?;
+    let report = fsck::file(&path)?.ok_or_else(|| StoreError::Place(format!("there is no store at {}", path.display())))?;
+    if json {
+        writeln!(out, "{}", found_json(&path, &report))?;
+    } else {
+        found(&report, out)?;
+    }
+    Ok(u8::from(!report.is_clean()))
+}
+
+fn found_json(path: &Path, report: &Report) -> serde_json::Value {
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|one| serde_json::json!({"rule": one.rule, "about": one.about, "what": one.what, "hint": one.hint}))
+        .collect();
+    serde_json::json!({
+        "good": report.is_clean(), "store": path.display().to_string(), "records": report.records, "seq": report.seq,
+        "findings": findings, "more": report.more,
+    })
+}
+
+fn found(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    if report.is_clean() {
+        return writeln!(out, "good: {}, up to seq {}; every rule holds", records(report.records), report.seq);
+    }
+    // Findings of one rule stand together, and have one remedy.
+    for of_rule in report.findings.chunk_by(|one, next| one.rule == next.rule) {
+        for one in of_rule {
+            // Ids and the words of a damaged store may be anything.
+            let line = format!("{}  {}: {}", one.rule, one.about, one.what);
+            writeln!(out, "{}", line.chars().map(|one| if one.is_control() { ' ' } else { one }).collect::<String>())?;
+        }
+        if let Some(more) = report.more.get(of_rule[0].rule) {
+            writeln!(out, "{}  and {more} more", of_rule[0].rule)?;
+        }
+        writeln!(out, "  hint: {}", of_rule[0].hint)?;
+    }
+    Ok(())
+}
+
 /// Copies the store, whether a daemon runs or not.
 ///
 /// # Errors
@@ -120,6 +170,9 @@ fn say(out: &mut dyn Write, done: &str, copied: &copies::Copied) -> io::Result<(
     let Some(inside) = &copied.inside else {
         return writeln!(out, "{done} a store of an older mingle (schema {}), {} bytes", copied.schema, copied.bytes);
     };
-    let records = if inside.records == 1 { "record" } else { "records" };
-    writeln!(out, "{done} {} {records}, up to seq {}, {} bytes", inside.records, inside.seq, copied.bytes)
+    writeln!(out, "{done} {}, up to seq {}, {} bytes", records(inside.records), inside.seq, copied.bytes)
+}
+
+fn records(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "record" } else { "records" })
 }

@@ -13,15 +13,15 @@ use mingle_core::{
     ask::{
         About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, News, Page,
         Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since,
-        Status, SyncRow, SyncState, SyncStatus, Waited, Which, Write, Writer, Written,
+        Status, SyncRow, SyncState, SyncStatus, Undo, UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
     time::Timestamp,
 };
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 
-use self::notices::Notices;
 pub use self::setup::Setup;
+use self::{notices::Notices, waits::Forget};
 use crate::{
     clock,
     config::{Config, Repeat},
@@ -40,6 +40,7 @@ use crate::{
 
 mod described;
 pub mod notices;
+mod past;
 mod setup;
 mod waits;
 
@@ -229,19 +230,6 @@ fn told<T: Send + 'static>(written: impl Future<Output = Result<T, StoreError>> 
     })
 }
 
-/// Tells the loop that nobody waits any more, when the waiting ends in whatever way.
-struct Forget {
-    id: AskId,
-    inbox: mpsc::Sender<Letter>,
-}
-
-impl Drop for Forget {
-    fn drop(&mut self) {
-        // A full inbox: the entry goes with the run it waits for.
-        let _ = self.inbox.try_send(Letter::Event(Event::Ask(self.id, Ask::Forget)));
-    }
-}
-
 impl Door for House {
     fn now(&self) -> Timestamp {
         clock::now()
@@ -293,6 +281,10 @@ impl Door for House {
 
     fn rejections(&self, which: &Which) -> Result<Page<RejectionRow>, Refusal> {
         self.read(|reader| history::rejections(reader, which, &|sync| self.collection_of_sync(sync)))
+    }
+
+    fn why(&self, collection: &str, id: &str, property: Option<&str>) -> Result<Why, Refusal> {
+        self.read(|reader| store::why(reader, collection, id, property))
     }
 
     fn history(&self, sync: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<Page<RunRow>, Refusal> {
@@ -396,6 +388,14 @@ impl Door for House {
             }
             Ok(written)
         })
+    }
+
+    fn undo_preview(&self, undo: Undo) -> Later<UndoPage> {
+        self.would_undo(undo)
+    }
+
+    fn undo(&self, writer: Writer, undo: Undo) -> Later<Undone> {
+        self.take_back(writer, undo)
     }
 
     fn wait_write(&self, token: String, timeout: Duration) -> Later<Waited> {

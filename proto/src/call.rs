@@ -7,6 +7,7 @@ mod daemon;
 mod data;
 mod decide;
 mod filter;
+mod past;
 mod remote;
 mod sync;
 mod talk;
@@ -14,7 +15,7 @@ mod talk;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use self::{daemon::*, data::*, decide::*, filter::*, remote::*, sync::*, talk::*};
+pub use self::{daemon::*, data::*, decide::*, filter::*, past::*, remote::*, sync::*, talk::*};
 use crate::{
     Raw,
     error::{Error, Name},
@@ -163,6 +164,8 @@ methods! {
     ConflictResolve, "conflict.resolve", Write, Written, "decides a conflict";
     RejectionList, "rejection.list", Read, RejectionListAnswer, "records that a sync could not settle";
     RejectionResolve, "rejection.resolve", Write, Resolved, "decides what becomes of a rejection";
+    Why, "why", Read, WhyAnswer, "where a value comes from: since when, whose, by which rule, what lost";
+    Undo, "undo", Write, UndoAnswer, "takes changes back: of a record, an app, a sync, a run, or since a time";
     RemoteList, "remote.list", Operate, RemoteListAnswer, "the remotes and what each can do";
     RemoteCheck, "remote.check", Operate, RemoteCheckAnswer, "asks a remote whether it answers and takes the credentials";
 }

@@ -181,6 +181,16 @@ fn every_call_on_a_real_daemon() {
     assert_eq!(py.does("c.get('things', 'r1')['data']"), json!({ "a": null }));
     assert_eq!(py.does("[one['open'] for one in c.conflict_list(all=True)['conflicts']]"), json!([false]));
 
+    // Where a value comes from, and taking it back.
+    assert_eq!(py.does("[c.why('things', 'r1', 'a')['why'][0][key] for key in ('value', 'rule')]"), json!([null, "written"]));
+    assert_eq!(
+        py.does("[(one['property'], one['to']) for one in c.undo('things', 'r1', preview=True)['changes']]"),
+        json!([["a", 3]])
+    );
+    assert_eq!(py.does("len(c.undo('things', 'r1')['undone'])"), 1);
+    assert_eq!(py.does("c.get('things', 'r1')['data']"), json!({ "a": 3 }));
+    py.does("c.put('things', {'a': None}, 'r1', overwrite=True)");
+
     // A write that the service refuses.
     assert_eq!(py.does("c.wait(c.sync_run('things')['run'], timeout=30)['state']"), "done");
     bench.server.next("PUT", Fault::Status(422, Vec::new()));

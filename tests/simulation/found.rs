@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use mingle_core::record::Props;
-use mingled::{json, store::StoreError};
+use mingled::{
+    json,
+    store::{StoreError, fsck},
+};
 
 use crate::{
     fake::lock,
@@ -60,6 +63,12 @@ pub fn found(world: &World, keys: &BTreeMap<String, String>) -> Found {
     });
     let (conflicts, open_properties, rejected) = read.expect("the store reads");
     Found { truth, services, conflicts, rejected, open_properties }
+}
+
+/// What `mingle fsck` would name.
+pub fn unsound(world: &World) -> Vec<String> {
+    let report = world.store.read(|reader| fsck::check(reader)).expect("the store reads");
+    report.findings.iter().map(|one| format!("fsck: {} {}: {}", one.rule, one.about, one.what)).collect()
 }
 
 /// The canonical text of one side of a conflict.

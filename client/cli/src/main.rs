@@ -14,6 +14,7 @@ mod exit;
 mod explain;
 mod get;
 mod history;
+mod import;
 mod input;
 mod interrupt;
 mod lease;
@@ -39,8 +40,10 @@ mod status;
 mod stop;
 mod sync;
 mod table;
+mod undo;
 mod wait;
 mod watch;
+mod why;
 mod words;
 
 use std::process::ExitCode;
@@ -91,6 +94,8 @@ enum Command {
     Delete(delete::Delete),
     Changes(changes::Changes),
     Watch(watch::Watch),
+    Why(why::Why),
+    Undo(undo::Undo),
     #[command(subcommand)]
     Conflict(conflict::Conflict),
     #[command(subcommand)]
@@ -104,8 +109,10 @@ enum Command {
     SocketPath(socket_path::SocketPath),
     Sql(sql::Sql),
     Export(sql::Export),
+    Import(import::Import),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    Fsck(backup::Fsck),
     #[command(subcommand)]
     Service(service::Service),
     Doctor(doctor::Doctor),
@@ -149,6 +156,8 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Delete(delete) => delete.run(at),
         Command::Changes(changes) => changes.run(at),
         Command::Watch(watch) => watch.run(at),
+        Command::Why(why) => why.run(at),
+        Command::Undo(undo) => undo.run(at),
         Command::Conflict(conflict) => conflict.run(at),
         Command::Rejection(rejection) => rejection.run(at),
         Command::Remote(remote) => remote.run(at),
@@ -157,8 +166,10 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::SocketPath(socket_path) => socket_path.run(at),
         Command::Sql(sql) => sql.run(at),
         Command::Export(export) => export.run(at),
+        Command::Import(import) => import.run(at),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
+        Command::Fsck(fsck) => fsck.run(at),
         Command::Service(service) => service.run(at),
         Command::Doctor(doctor) => doctor.run(at),
         Command::Logs(logs) => logs.run(at),
@@ -228,6 +239,24 @@ mod tests {
         check("mingle config check /x", Ok(()));
         check("mingle service install --no-sandbox", Ok(()));
         check("mingle service uninstall --purge --yes", Ok(()));
+        check("mingle import x.ndjson", Ok(()));
+        check("mingle import - --if-exists keep", Ok(()));
+        check("mingle import", Err(2));
+        check("mingle import x --if-exists update", Err(2));
+        check("mingle why a b", Ok(()));
+        check("mingle why a b title", Ok(()));
+        check("mingle why a", Err(2));
+        check("mingle undo a b", Ok(()));
+        check("mingle undo a b --seq 7 --force --yes --op o-1", Ok(()));
+        check("mingle undo --by agent --since 2h", Ok(()));
+        check("mingle undo --run r-1 --yes", Ok(()));
+        check("mingle undo a --since 2026-01-02T03:04:05Z --until 1h", Ok(()));
+        check("mingle undo", Err(2));
+        check("mingle undo a", Err(2));
+        check("mingle undo a b --op o-1", Err(2));
+        check("mingle undo a --until 1h", Err(2));
+        check("mingle fsck", Ok(()));
+        check("mingle fsck --json copy.db", Ok(()));
         check("mingle logs -f -n 20", Ok(()));
         check("mingle completions fish", Ok(()));
         check("mingle service uninstall --yes", Err(2));

@@ -10,9 +10,12 @@ use crate::{record::Value, time::Timestamp};
 mod grants;
 mod news;
 mod operate;
+mod past;
 
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
+pub use past::{LostRow, Past, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};
+
 pub use operate::{
     Ability, Accepted, Attention, Configured, DaemonState, Explained, Halted, Holding, Page, Progress, Reloaded, RemoteChecked,
     RemoteRow, RunMode, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,

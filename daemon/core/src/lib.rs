@@ -14,3 +14,4 @@ pub mod replica;
 pub mod run;
 pub mod schedule;
 pub mod time;
+pub mod undo;

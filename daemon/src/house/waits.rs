@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use mingle_core::{
     ask::{Refusal, RemoteChecked, RunState, RunWaited, Trouble, WaitState, Waited},
-    engine::{Answer, Ask, Event},
+    engine::{Answer, Ask, AskId, Event},
     limits,
 };
+use tokio::sync::mpsc;
 
 use super::{House, described};
 use crate::{boot, clock, ipc::door::Later, remotes, run::Letter, store::history};
@@ -78,5 +79,18 @@ impl House {
             }
             Ok(RemoteChecked { remote, took: watch.elapsed(), trouble })
         })
+    }
+}
+
+/// Tells the loop that nobody waits any more, when the waiting ends in whatever way.
+pub(super) struct Forget {
+    pub id: AskId,
+    pub inbox: mpsc::Sender<Letter>,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        // A full inbox: the entry goes with the run it waits for.
+        let _ = self.inbox.try_send(Letter::Event(Event::Ask(self.id, Ask::Forget)));
     }
 }

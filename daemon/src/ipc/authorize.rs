@@ -113,6 +113,19 @@ impl Caller {
         }
     }
 
+    /// What it may write of what it names, and its name; where it names nothing, all that it may write.
+    pub(super) fn writable(&self, method: &Method, named: Option<String>) -> Result<(String, Scope), Error> {
+        let Some(name) = &self.name else { return Err(nameless(method)) };
+        match (method.right, named) {
+            (Right::Write, None) => Ok((name.clone(), self.grants.writable())),
+            (Right::Write, Some(named)) => {
+                self.may_write(method, &named)?;
+                Ok((name.clone(), Scope::Only(vec![named])))
+            }
+            (Right::Open | Right::Operate | Right::Read, _) => Err(without_a_rule(method)),
+        }
+    }
+
     /// What is left of what it once named, or of all, when its grants are others now.
     pub(super) fn still_readable(&self, named: Option<&[String]>) -> Scope {
         match named {
@@ -218,6 +231,25 @@ mod tests {
         let named = |who: &str| all(who).readable(method, Some(vec!["issues".into(), "notes".into()])).map_err(|e| e.data.about);
         assert_eq!(named("reader"), Err(Some("notes".into())));
         assert_eq!(named("unnamed"), Ok(Scope::Only(vec!["issues".into(), "notes".into()])));
+    }
+
+    #[test]
+    fn undo_reaches_as_far_as_the_grants() {
+        let method = mingle_proto::call::method("undo").unwrap();
+        let of = |who: &str, named: Option<&str>| {
+            let caller = callers().into_iter().find(|(name, _)| *name == who).unwrap().1;
+            caller.writable(method, named.map(str::to_owned)).ok().map(|(_, scope)| scope)
+        };
+        let issues = || Some(Scope::Only(vec!["issues".into()]));
+        assert_eq!(
+            (of("named", None), of("writer", None), of("reader", None)),
+            (Some(Scope::All), issues(), Some(Scope::Only(vec![])))
+        );
+        assert_eq!(
+            (of("writer", Some("issues")), of("writer", Some("notes")), of("reader", Some("issues"))),
+            (issues(), None, None)
+        );
+        assert_eq!((of("unnamed", None), of("unnamed", Some("issues"))), (None, None));
     }
 
     #[test]

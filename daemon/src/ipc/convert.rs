@@ -3,6 +3,7 @@
 mod data;
 mod news;
 mod operate;
+mod past;
 mod stored;
 
 use std::{fmt, time::Duration};
@@ -23,6 +24,7 @@ pub(super) use self::{
         conflict, explained, halted, keep, mode, rejection, reloaded, remote, remote_checked, resolution, resolved, run,
         run_waited, shutting_down, status, sync_definition, sync_state, waited,
     },
+    past::{undo, undo_preview, undone, why},
     stored::{ChangedOut, ChangesOut, ListOut, RecordOut, Stored},
 };
 

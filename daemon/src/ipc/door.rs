@@ -8,8 +8,8 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use mingle_core::ask::{
     About, Accepted, Changes, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, Page, Query, Refusal, RejectionRow,
-    Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, Waited,
-    Which, Write, Writer, Written,
+    Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, Undo,
+    UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
 };
 use mingle_core::time::Timestamp;
 use tokio::sync::watch;
@@ -55,6 +55,8 @@ pub trait Door: Send + Sync + 'static {
     fn conflicts(&self, which: &Which) -> Result<Page<ConflictRow>, Refusal>;
     /// Rejections, newest first.
     fn rejections(&self, which: &Which) -> Result<Page<RejectionRow>, Refusal>;
+    /// Where a value comes from; also of a record that was deleted.
+    fn why(&self, collection: &str, id: &str, property: Option<&str>) -> Result<Why, Refusal>;
     /// Runs, newest first.
     fn history(&self, sync: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<Page<RunRow>, Refusal>;
     /// The collection that a conflict, rejection or sync belongs to, so that a grant can be asked for it before it is touched.
@@ -75,6 +77,10 @@ pub trait Door: Send + Sync + 'static {
     fn resolve_conflict(&self, writer: Writer, conflict: String, if_seq: Option<u64>, keep: Keep) -> Later<Written>;
     /// Decides a rejection. [`Written::writes`] names the record where there is one.
     fn resolve_rejection(&self, writer: Writer, rejection: String, with: Resolution) -> Later<Written>;
+    /// What [`Door::undo`] would do.
+    fn undo_preview(&self, undo: Undo) -> Later<UndoPage>;
+    /// Takes one page of changes back, as a write like any other.
+    fn undo(&self, writer: Writer, undo: Undo) -> Later<Undone>;
     /// Until the write of this token is settled at the remotes concerned, or the time is up: then the answer is `Pending`.
     fn wait_write(&self, token: String, timeout: Duration) -> Later<Waited>;
     /// Until the run has ended, or the time is up: then the answer is `Pending`.

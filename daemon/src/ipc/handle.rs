@@ -6,6 +6,7 @@
 mod daemon;
 mod data;
 mod decide;
+mod past;
 mod remote;
 mod sync;
 mod talk;
@@ -60,6 +61,8 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("conflict.resolve", decide::conflict_resolve),
     ("rejection.list", decide::rejection_list),
     ("rejection.resolve", decide::rejection_resolve),
+    ("why", past::why),
+    ("undo", past::undo),
     ("remote.list", remote::list),
     ("remote.check", remote::check),
 ];
@@ -120,6 +123,12 @@ impl<'a> Asked<'a> {
     fn write(&self, collection: &str) -> Result<(&dyn Door, &str), Error> {
         let app = self.desk.caller.may_write(self.method, collection)?;
         Ok((&*self.desk.shared.door, app))
+    }
+
+    /// The way to writing the collection named, or all that may be written, and under which name.
+    fn write_any(&self, named: Option<String>) -> Result<(Arc<dyn Door>, String, Scope), Error> {
+        let (app, scope) = self.desk.caller.writable(self.method, named)?;
+        Ok((self.desk.shared.door.clone(), app, scope))
     }
 
     /// The way to deciding something, once it is known which collection it is about.

@@ -189,7 +189,7 @@ impl Office {
     }
 
     /// What an operator asks for with SIGUSR1: where every sync is, and what is under way.
-    pub(super) fn dump(&self, letters: usize) {
+    pub(super) fn dump(&mut self, letters: usize) {
         let now = clock::now();
         let board = self.engine.copy();
         let (state, since, by) = &board.state;

@@ -22,6 +22,16 @@ fn once(
     request: &str,
     work: impl FnOnce(&mut Tx<'_>, &Origin) -> Result<Option<(i64, WrittenOne)>, StoreError>,
 ) -> Result<Written, StoreError> {
+    once_all(tx, writer, request, |tx, origin| Ok(work(tx, origin)?.into_iter().collect()))
+}
+
+/// As [`once`], of several records.
+pub(super) fn once_all(
+    tx: &mut Tx<'_>,
+    writer: &Writer,
+    request: &str,
+    work: impl FnOnce(&mut Tx<'_>, &Origin) -> Result<Vec<(i64, WrittenOne)>, StoreError>,
+) -> Result<Written, StoreError> {
     write::check_instance(tx, writer)?;
     let hash = *blake3::hash(request.as_bytes()).as_bytes();
     if let Some(op) = &writer.op {
@@ -32,7 +42,7 @@ fn once(
     }
     let first = tx.seq() + 1;
     let done = work(tx, &Origin::App(writer.app.clone()))?;
-    let (records, writes) = done.map(|(record, one)| ((record, one.seq), one)).into_iter().unzip();
+    let (records, writes) = done.into_iter().map(|(record, one)| ((record, one.seq), one)).unzip();
     let written = write::answer(tx, writer, writes, records, first);
     op::keep(tx, writer, &hash, &written)?;
     Ok(written)

@@ -92,3 +92,18 @@ pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Of the newest records of a collection, so many are looked at for those that a sync has not met yet: status must be quick, and
 /// past this its count of what is pending is a lower bound.
 pub const PENDING_LOOK_MAX: usize = 20_000;
+
+/// So many things that break one rule are named by `mingle fsck`; the others are counted.
+pub const FINDINGS_PER_RULE_MAX: u64 = 100;
+
+/// So many earlier values, and so many that lost, are told of one property; the answer says where there are more.
+pub const WHY_ROWS_MAX: usize = 20;
+
+/// What `why` tells beside the record itself is at most this long, in bytes: the whole answer is one line.
+pub const WHY_BYTES_MAX: usize = 512 << 10;
+
+/// So many records are looked at by one `undo`: one short transaction. The answer has a cursor where there may be more.
+pub const UNDO_RECORDS_MAX: usize = 200;
+
+/// A page of a preview ends with the record that passes this, in bytes.
+pub const UNDO_BYTES_MAX: usize = 256 << 10;

@@ -14,6 +14,7 @@ mod definitions;
 mod error;
 mod feed;
 mod fold;
+pub mod fsck;
 pub mod gazette;
 mod hand;
 pub mod history;
@@ -39,9 +40,11 @@ mod token;
 mod trouble;
 mod turn;
 mod tx;
+pub mod undo;
 mod upgrade;
 mod views;
 pub mod wait;
+mod why;
 mod write;
 
 use std::{
@@ -74,6 +77,7 @@ pub use self::{
     upgrade::{Tell, Upgraded, Upgrading},
     views::define,
     wait::{Creates, UpReplica, waited},
+    why::why,
     write::{Prepared, apply, prepare},
 };
 

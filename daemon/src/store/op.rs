@@ -66,7 +66,8 @@ fn answer(written: &Written) -> String {
     out
 }
 
-fn read(answer: &str, op: &str) -> Result<Written, StoreError> {
+/// Reads a kept answer.
+pub(super) fn read(answer: &str, op: &str) -> Result<Written, StoreError> {
     let broken = || StoreError::Corrupt("a kept answer is not in its form".into());
     let mut lines = answer.split('\n');
     let token = lines.next().ok_or_else(broken)?.to_owned();

@@ -35,11 +35,21 @@ impl Grants {
     /// The collections it may read.
     #[must_use]
     pub fn readable(&self) -> Scope {
+        self.at_least(Grant::Read)
+    }
+
+    /// The collections it may write.
+    #[must_use]
+    pub fn writable(&self) -> Scope {
+        self.at_least(Grant::Write)
+    }
+
+    fn at_least(&self, least: Grant) -> Scope {
         match self {
-            Self::All(Grant::None) => Scope::Only(Vec::new()),
+            Self::All(grant) if *grant < least => Scope::Only(Vec::new()),
             Self::All(_) => Scope::All,
             Self::Only(list) => {
-                Scope::Only(list.iter().filter(|(_, grant)| **grant >= Grant::Read).map(|(name, _)| name.clone()).collect())
+                Scope::Only(list.iter().filter(|(_, grant)| **grant >= least).map(|(name, _)| name.clone()).collect())
             }
         }
     }
@@ -74,6 +84,8 @@ mod tests {
         let list = Grants::Only(BTreeMap::from([("a".to_owned(), Grant::Read), ("b".to_owned(), Grant::None)]));
         assert_eq!((list.of("a"), list.of("b"), list.of("c")), (Grant::Read, Grant::None, Grant::None));
         assert_eq!(list.readable(), Scope::Only(vec!["a".to_owned()]));
+        assert_eq!((list.writable(), Grants::All(Grant::Read).writable()), (Scope::Only(vec![]), Scope::Only(vec![])));
+        assert_eq!(Grants::All(Grant::Write).writable(), Scope::All);
         assert!(list.readable().has("a") && !list.readable().has("b"));
         assert_eq!(Grants::All(Grant::Write).of("c"), Grant::Write);
         assert_eq!(Grants::All(Grant::Read).readable(), Scope::All);

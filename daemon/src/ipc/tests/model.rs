@@ -14,7 +14,8 @@ use mingle_core::{
     ask::{
         Ability, About, Accepted, Change, ChangeKind, Changes, ConflictRow, DaemonState, Explained, Found, Grant, Grants, Halted,
         Keep, Listed, Page, Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow,
-        RunState, RunWaited, Since, Status, SyncRow, SyncState, WaitState, Waited, Which, Write, Writer, Written, WrittenOne,
+        RunState, RunWaited, Since, Status, SyncRow, SyncState, Undo, UndoPage, Undone, WaitState, Waited, Which, Why, Write,
+        Writer, Written, WrittenOne,
     },
     time::Timestamp,
 };
@@ -302,6 +303,16 @@ impl Door for Model {
     }
     fn resolve_rejection(&self, writer: Writer, _: String, _: Resolution) -> Later<Written> {
         Box::pin(ready(Ok(Written { writes: vec![], token: String::new(), op: writer.op.unwrap_or_default() })))
+    }
+    fn why(&self, _: &str, id: &str, _: Option<&str>) -> Result<Why, Refusal> {
+        Ok(Why { id: id.into(), seq: 1, state: "live", rows: vec![], more: false })
+    }
+    fn undo_preview(&self, _: Undo) -> Later<UndoPage> {
+        Box::pin(ready(Ok(UndoPage::default())))
+    }
+    fn undo(&self, writer: Writer, _: Undo) -> Later<Undone> {
+        let written = Written { writes: vec![], token: String::new(), op: writer.op.unwrap_or_default() };
+        Box::pin(ready(Ok(Undone { written, collections: vec![], left: UndoPage::default() })))
     }
     fn wait_write(&self, token: String, timeout: Duration) -> Later<Waited> {
         self.when(token, timeout, |done| {

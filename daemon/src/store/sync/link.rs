@@ -287,6 +287,16 @@ fn sent_text(sent: &[Sent]) -> Result<Option<String>, StoreError> {
     serde_json::to_string(&rows).map(Some).map_err(damaged)
 }
 
+/// The seqs of what is kept as sent; none: it does not read.
+pub(in crate::store) fn sent_seqs(text: &str) -> Option<Vec<u64>> {
+    let rows: Vec<SentRow> = serde_json::from_str(text).ok()?;
+    let reads = rows.iter().all(|row| {
+        ["create", "update", "delete"].contains(&row.what.as_str())
+            && row.values.as_deref().is_none_or(|values| json::parse_object(values).is_ok())
+    });
+    reads.then(|| rows.iter().map(|row| row.seq).collect())
+}
+
 fn sent_from(text: &str) -> Result<Vec<Sent>, StoreError> {
     let rows: Vec<SentRow> = serde_json::from_str(text).map_err(damaged)?;
     let sent = |row: SentRow| {

@@ -1,0 +1,70 @@
+//! Owns: the rules of checkpoints, runs and answers of ops. Must never know: when a sync runs.
+
+use rusqlite::Connection;
+
+use super::Notes;
+use crate::store::{error::StoreError, op, sync::read_checkpoint};
+
+const STATUS: &[&str] = &["stopped", "done", "done_with_errors", "failed", "cancelled"];
+
+pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
+    checkpoints(conn, notes, head)?;
+    runs(conn, notes)?;
+    ops(conn, notes, head)
+}
+
+fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
+    let mut statement = conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned FROM m_sync")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        let replica: Option<i64> = row.get(1)?;
+        let [epoch, watermark, resume, complete]: [Option<String>; 4] = [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+        let (read_watermark, read_resume) = read_checkpoint(watermark.as_deref(), resume.as_deref());
+        if watermark.is_some() != read_watermark.is_some() || resume.is_some() != read_resume.is_some() {
+            notes.note("checkpoint", &name, "its position does not read");
+        }
+        let placed = watermark.is_some() || resume.is_some() || complete.is_some();
+        if placed && (epoch.is_none() || replica.is_none()) {
+            notes.note("checkpoint", &name, "it has a position, and it is not said in which history");
+        }
+        let (pass, scanned): (i64, i64) = (row.get(6)?, row.get(7)?);
+        if pass < 0 || scanned < 0 || u64::try_from(scanned).is_ok_and(|scanned| scanned > head) {
+            notes.note("checkpoint", &name, format!("it has looked at records up to seq {scanned}, and the highest is {head}"));
+        }
+    }
+    Ok(())
+}
+
+fn runs(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
+    let known: Vec<String> = STATUS.iter().map(|status| format!("'{status}'")).collect();
+    notes.ask(
+        conn,
+        "run",
+        &format!(
+            "SELECT sync || ' ' || id, 'it is ' || status || CASE WHEN ended IS NULL THEN ', and not over' ELSE ', and over' END
+             FROM m_run WHERE (ended IS NULL AND status <> 'running') OR (ended IS NOT NULL AND status NOT IN ({}))",
+            known.join(", ")
+        ),
+    )?;
+    notes.ask(
+        conn,
+        "run",
+        "SELECT sync, count(*) || ' runs of it are under way at once' FROM m_run WHERE ended IS NULL GROUP BY sync HAVING count(*) > 1",
+    )
+}
+
+fn ops(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
+    let mut statement = conn.prepare("SELECT app, op, hash, answer FROM m_op")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        let (app, name): (String, String) = (row.get(0)?, row.get(1)?);
+        let (hash, answer): (Vec<u8>, String) = (row.get(2)?, row.get(3)?);
+        let reads = hash.len() == size_of::<op::Hash>()
+            && op::read(&answer, &name).is_ok_and(|written| written.writes.iter().all(|one| one.seq <= head));
+        if !reads {
+            notes.note("op", format!("{app} {name}"), "the answer that was kept for a repeat of that write does not read");
+        }
+    }
+    Ok(())
+}
