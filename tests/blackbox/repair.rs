@@ -26,6 +26,7 @@ fn fsck(daemon: &Daemon, code: i32, file: &Path) -> Value {
 
 /// A store with a remote, conflicts, history: good beside the daemon and without, and each damage of a copy is named.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "no daemon has this copy open")]
 fn a_store_is_looked_at_and_what_is_wrong_is_named() {
     let mut world = scripted(Options::default(), CONFIG);
     world.server.put("things", "t1", &json!({ "a": 1 }));

@@ -116,7 +116,7 @@ impl Draft {
             }
             self.places.put(&whole, source, key.span());
             if let (true, Some(DeValue::String(collection))) =
-                (section == "sync", inside.get("collection").map(|one| one.get_ref()))
+                (section == "sync", inside.get("collection").map(toml::Spanned::get_ref))
             {
                 self.seen.insert(format!("collection.{collection}"));
             }
