@@ -75,6 +75,14 @@ pub struct Sent {
     pub key: Option<Key>,
 }
 
+impl Sent {
+    /// Whether a record shows all that a create carried.
+    pub(crate) fn shown_by(&self, theirs: Option<&Props>, rules: Rules<'_>) -> bool {
+        let (SentWhat::Create(props), Some(theirs)) = (&self.what, theirs) else { return false };
+        props.iter().all(|(name, value)| same(theirs.get(name), Some(value), rules.policy.likeness(name)))
+    }
+}
+
 /// An idempotency key: what is asked again under it is done once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -248,8 +256,12 @@ fn based(link: &Link, truth: Option<&Props>, theirs: Option<&Props>, rules: Rule
     let returned = planted::is("sent dropped when the truth returns") && errand::difference(link, truth, rules).is_none();
     if !planted::is("sent in memory only") && !returned {
         for sent in &link.sent {
-            // The service said that it had such a record already: somebody else's, for all we know, unless it is deleted here.
-            let contested = link.agreed == Agreed::Unknown && matches!(sent.what, SentWhat::Create(_)) && truth.is_some();
+            // The service said that it had such a record already: somebody else's, for all we know, unless it is deleted here, or
+            // shows all that was sent.
+            let contested = link.agreed == Agreed::Unknown
+                && matches!(sent.what, SentWhat::Create(_))
+                && truth.is_some()
+                && !sent.shown_by(theirs, rules);
             if !contested {
                 footing.take(sent, theirs, rules);
             }

@@ -49,12 +49,17 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
         created: None,
         state: RowState::Gone,
     };
-    // "It is there already" may be said of what a doubled request made itself: deleted here by the time it is seen, what was sent is
-    // still the base. To a live record it is none (see `based`).
-    let unseen = matches!(answer, Answer::Stale(None));
+    // "It is there already" may be said of what a doubled request made itself: where it shows all that was sent, or is deleted here
+    // by the time it is seen, what was sent is still the base. Else it is somebody else's to a live record (see `based`).
+    let ours = match answer {
+        Answer::Stale(Some(Row { state: RowState::Live(props), .. })) => {
+            last.shown_by(Some(&rules.abilities.carried.of(props)), rules)
+        }
+        other => matches!(other, Answer::Stale(None)),
+    };
     if matches!(answer, Answer::Stale(_))
         && matches!(last.what, SentWhat::Create(_))
-        && (unseen || truth.is_none())
+        && (ours || truth.is_none())
         && !planted::is("create that is there forgotten")
     {
         next.sent.push(Sent { looked: true, ..last.clone() });

@@ -184,6 +184,9 @@ const READS: &str = "
     gone | makes a=1 | gone | stale a=1 => gone; behind
     gone | makes a=1 | gone | stale a=5 => a=5; *
     gone | makes a=1 | a=1 | stale a=5 => a=5; a
+    gone | makes a=1 b=1 | a=2 b=1 | stale a=1 b=1 => a=2 b=1; behind
+    gone | makes a=1 | a=2 | stale a=1 c=9 => a=2 c=9; behind
+    unknown | makes a=1 | a=2 | reads a=1 => a=2; behind
 ";
 
 const SHOWS: &str = "
