@@ -36,6 +36,8 @@ const SAMPLES: &[(&str, &str)] = &[
     ("conflict.resolve", r#"{"conflict":"c-1","value":null}"#),
     ("rejection.list", r#"{"sync":"s"}"#),
     ("rejection.resolve", r#"{"rejection":"j-1","with":"retry"}"#),
+    ("why", r#"{"collection":"issues","id":"1","property":"n"}"#),
+    ("undo", r#"{"collection":"issues","id":"1"}"#),
     ("remote.list", "{}"),
     ("remote.check", r#"{"remote":"github"}"#),
 ];
@@ -68,7 +70,7 @@ async fn who_may_call_what() {
     house.model.put("issues", "1", Some("{}"));
     house.model.put("notes", "1", Some("{}"));
     // Each caller with the methods that are denied to it when they touch `issues`.
-    let writes = ["put", "patch", "delete", "transact", "conflict.resolve", "rejection.resolve"];
+    let writes = ["put", "patch", "delete", "transact", "conflict.resolve", "rejection.resolve", "undo"];
     type Denied<'a> = &'a dyn Fn(&str) -> bool;
     let table: &[(Option<&str>, Denied<'_>)] = &[
         (None, &|method| writes.contains(&method) || method == "sync.run"),
@@ -76,7 +78,7 @@ async fn who_may_call_what() {
         (Some("writer"), &|_| false),
         (Some("reader"), &|method| writes.contains(&method) || method == "sync.run"),
         (Some("nothing"), &|method| {
-            let reads = ["get", "list", "changes", "subscribe", "conflict.list"];
+            let reads = ["get", "list", "changes", "subscribe", "conflict.list", "why"];
             writes.contains(&method) || reads.contains(&method) || method == "sync.run"
         }),
     ];
