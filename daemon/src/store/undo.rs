@@ -93,7 +93,7 @@ pub fn choose(reader: &Reader<'_>, asked: &Undo) -> Result<Chosen, StoreError> {
     if let Some(until) = asked.until {
         also(" AND l.at <= ?", Bound::Integer(until.unix_ms()));
     }
-    let question = format!("undo {:?}", Undo { cursor: None, force: false, ..asked.clone() });
+    let question = question(asked);
     if let Some(cursor) = &asked.cursor {
         let Cursor { mut keys } = Cursor::parse(cursor, reader.instance(), question.as_bytes())?;
         also(" AND l.record > ?", keys.pop().unwrap_or(Bound::Null));
@@ -116,14 +116,23 @@ pub fn choose(reader: &Reader<'_>, asked: &Undo) -> Result<Chosen, StoreError> {
                 seqs.insert(seq);
             }
             Some((last, _)) if full => {
-                let keys = vec![Bound::Integer(*last)];
-                chosen.cursor = Some(Cursor { keys }.text(reader.instance(), question.as_bytes()));
+                chosen.cursor = Some(behind(reader, *last, &question));
                 break;
             }
             _ => chosen.records.push((record, BTreeSet::from([seq]))),
         }
     }
     Ok(chosen)
+}
+
+/// What a cursor belongs to: its pages may be asked for with or without force.
+fn question(asked: &Undo) -> String {
+    format!("undo {:?}", Undo { cursor: None, force: false, ..asked.clone() })
+}
+
+/// The cursor of the page behind this record.
+fn behind(reader: &Reader<'_>, record: i64, question: &str) -> String {
+    Cursor { keys: vec![Bound::Integer(record)] }.text(reader.instance(), question.as_bytes())
 }
 
 fn integer(seq: u64) -> Bound {
@@ -218,9 +227,7 @@ pub fn preview(reader: &Reader<'_>, asked: &Undo) -> Result<UndoPage, StoreError
             .sum::<usize>();
         page.rows.extend(rows);
         if bytes > limits::UNDO_BYTES_MAX && at + 1 < chosen.records.len() {
-            let question = format!("undo {:?}", Undo { cursor: None, force: false, ..asked.clone() });
-            let keys = vec![Bound::Integer(*record)];
-            page.cursor = Some(Cursor { keys }.text(reader.instance(), question.as_bytes()));
+            page.cursor = Some(behind(reader, *record, &question(asked)));
             break;
         }
     }
