@@ -233,7 +233,7 @@ The store stays in {root}; the next demo begins anew. To look into it:
    mingle history
    mingle shutdown
 
-With SQLite's own tool, reading only (no table or view is promised yet, and nothing but SQLite may ever open or copy the file):
+With SQLite's own tool, reading only (the views are promised, see proto/PROTOCOL.md; nothing but SQLite may ever open or copy the file):
 
    sqlite3 -readonly {store} '{QUERY}'
 
