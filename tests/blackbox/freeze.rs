@@ -18,7 +18,7 @@ fn after_a_freeze_exactly_one_run_follows() {
     let mut bench = scripted(Options::default(), "every = \"4s\"\nflex = \"1s\"\n");
     wait::until("the first run", || (runs(&mut bench.app) >= 1).then_some(()));
     wait::until("its end", || (bench.app.status("things")["state"] == "waiting").then_some(()));
-    bench.daemon.signal(Signal::STOP);
+    bench.daemon.freeze();
     // Nothing can be waited for: the process stands still, and that is what is tested.
     wait::pass(Duration::from_secs(12));
     let before = bench.server.log().len();

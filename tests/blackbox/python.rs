@@ -406,7 +406,7 @@ fn patience_ends_and_the_op_makes_a_repeat_safe() {
     let mut daemon = Daemon::with(LOCAL);
     let mut py = python(&daemon);
     py.does("c.patience = 0.5; c.put('notes', {'n': 1}, 'n1')");
-    daemon.signal(Signal::STOP);
+    daemon.freeze();
     // Taken by the system, and heard by nobody: whether it is done is not known.
     let late = py.raises("Late", "c.call('put', {'collection': 'notes', 'data': {'n': 2}}, timeout=0.3)");
     let op = late["op"].as_str().expect("the op of a write").to_owned();
@@ -418,9 +418,10 @@ fn patience_ends_and_the_op_makes_a_repeat_safe() {
     assert!(waited > Duration::from_millis(400) && waited < Duration::from_secs(5), "patience took {waited:?}");
     daemon.start();
     py.does("c.get('notes', 'n1')");
-    daemon.signal(Signal::STOP);
+    daemon.freeze();
     py.tell("c.put('notes', {'n': 3}, op='mine')");
-    wait::pass(Duration::from_millis(100));
+    // Nothing tells from outside that it has been sent; before that, its end would be another one.
+    wait::pass(Duration::from_secs(1));
     daemon.kill();
     let lost = py.answer();
     assert_eq!((&lost["raised"], &lost["op"]), (&json!("Lost"), &json!("mine")), "{lost}");
@@ -434,7 +435,7 @@ fn patience_ends_and_the_op_makes_a_repeat_safe() {
     // An interrupted call leaves nothing behind that the next one could take for its own.
     // Where the tests run in the background, this signal is ignored from birth.
     py.does("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)");
-    daemon.signal(Signal::STOP);
+    daemon.freeze();
     py.does(
         "def interrupted():\n    threading.Timer(0.3, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)).start()\n    try: c.get('notes', 'n1')\n    except KeyboardInterrupt: return 'interrupted'\n",
     );

@@ -185,7 +185,7 @@ fn strike(
             daemon.start();
         }
         6 => {
-            daemon.signal(Signal::STOP);
+            daemon.freeze();
             wait::pass(time);
             daemon.signal(Signal::CONT);
         }

@@ -110,7 +110,7 @@ fn jumps(bench: &mut Bench, count: u64, chance: &mut Chance) -> Vec<String> {
         // What the write wakes is asleep again: the daemon has to notice by itself.
         wait::pass(Duration::from_millis(100));
         if sleeps {
-            bench.daemon.signal(Signal::STOP);
+            bench.daemon.freeze();
         }
         bench.set(to);
         if sleeps {

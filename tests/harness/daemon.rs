@@ -386,6 +386,16 @@ impl Daemon {
         rustix::process::kill_process(pid, signal).expect("a signal to our own child");
     }
 
+    /// `kill -STOP`, and until it stands still: the signal is taken by each thread when it next runs, and on a busy machine one
+    /// of them still answers for a while.
+    ///
+    /// # Panics
+    /// When it does not run, or does not come to a stop.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        wait::until("every thread of the daemon to stand still", || stands_still(self.pid()).then_some(()));
+    }
+
     /// Whether it has not ended yet.
     #[must_use]
     pub fn is_there(&mut self) -> bool {
@@ -455,6 +465,16 @@ impl Daemon {
         let kib = status.lines().find_map(|line| line.strip_prefix(what)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kib.expect("how much it holds") * 1024
     }
+}
+
+/// Whether no thread of a process can do anything more: in proc(5)'s `stat`, the letter after the name in brackets.
+fn stands_still(pid: u32) -> bool {
+    let threads = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")).expect("its threads");
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // A thread that has ended meanwhile stands still as well.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't', 'Z', 'X']))
+    })
 }
 
 impl Drop for Daemon {

@@ -9,9 +9,8 @@ use mingle_tests::{
     chance::Chance,
     daemon::{Daemon, Home},
     tally,
-    wait::{Watch, pass, until},
+    wait::{Watch, pass},
 };
-use rustix::process::Signal;
 
 use super::{
     mount::{self, Mount},
@@ -86,9 +85,7 @@ fn write_until_cut(names: Vec<String>, daemon: &mut Daemon, disk: &Mount, after:
     // The moment is left to chance.
     pass(after);
     // Frozen first: a write that is acknowledged while the disk is being cut off would be told of as lost.
-    daemon.signal(Signal::STOP);
-    let pid = daemon.pid();
-    until("the daemon to stand still", || mount::stands_still(pid).then_some(()));
+    daemon.freeze();
     disk.cut();
     daemon.kill();
     writers.into_iter().map(|writer| writer.join().expect("a writer that ends well")).collect()

@@ -116,15 +116,6 @@ fn data(home: &Home) -> PathBuf {
     home.dir().join("d")
 }
 
-/// Whether every thread of a process stands still.
-pub fn stands_still(pid: u32) -> bool {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the threads of a process");
-    tasks.flatten().all(|task| {
-        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
-        status.lines().any(|line| line.starts_with("State:") && line.contains('T'))
-    })
-}
-
 /// Fills a file system up, but for so many bytes. The file that does it.
 pub fn fill(folder: &Path, but: u64) -> PathBuf {
     let path = folder.join("ballast");
