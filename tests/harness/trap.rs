@@ -25,7 +25,7 @@ pub struct Trap {
     pub send: Sent,
 }
 
-/// One step of an answer. After the last the connection ends, unless the answer was whole.
+/// One step of an answer. After the last the connection ends: a whole answer says so itself, or the next request is lost now and then.
 #[derive(Clone, Debug)]
 pub enum Play {
     /// These bytes.
@@ -209,7 +209,7 @@ pub fn traps() -> Vec<Trap> {
         trap("two values", json(r#"{"rows":[]} {"rows":[]}"#), Fails(Nonsense), Unknown),
         trap(
             "no UTF-8",
-            raw(b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n\"\xff\xfe\""),
+            raw(b"HTTP/1.1 200 X\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n\"\xff\xfe\""),
             Fails(Nonsense),
             Unknown,
         ),
@@ -410,7 +410,7 @@ fn unframed(headers: &str, body: &[u8]) -> Vec<Play> {
 }
 
 fn chunked(body: &str, trailers: &str) -> Vec<Play> {
-    let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\ntrailer: x-token\r\n\r\n";
+    let head = "HTTP/1.1 200 X\r\nconnection: close\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\ntrailer: x-token\r\n\r\n";
     raw(format!("{head}{:x}\r\n{body}\r\n0\r\n{trailers}\r\n", body.len()).as_bytes())
 }
 
@@ -425,7 +425,7 @@ fn of_many(body: &str) -> Vec<Play> {
 
 fn many_headers() -> Vec<Play> {
     let headers = "x-filling: 0123456789012345678901234567890123456789\r\n".repeat(20_000);
-    raw(format!("HTTP/1.1 200 X\r\n{headers}content-length: 2\r\n\r\n{{}}").as_bytes())
+    raw(format!("HTTP/1.1 200 X\r\nconnection: close\r\n{headers}content-length: 2\r\n\r\n{{}}").as_bytes())
 }
 
 fn gzip(bytes: &[u8]) -> Vec<Play> {
