@@ -31,8 +31,18 @@ fn half_way() -> (Scripted, String) {
     fill(&bench.server, 10);
     stands_still_after(&bench.server, 5);
     let run = bench.app.run("things");
-    until("half of the records", || (bench.app.all_or_none("things") == 5).then_some(()));
+    stands_still(&mut bench, 5);
     (bench, run)
+}
+
+/// Until so many records are here, and the request that is never answered has been sent: nothing that comes later meets it.
+fn stands_still(bench: &mut Scripted, pages: usize) {
+    until("half of the records", || (bench.app.all_or_none("things") == pages).then_some(()));
+    let mut asked = 0;
+    until("the next page to be asked for", || {
+        asked += bench.server.log().len();
+        (asked == pages + 3).then_some(())
+    });
 }
 
 trait Half {
@@ -137,7 +147,7 @@ fn s_test_stop_resume_multiple_sync_downs() {
     bench.server.put("others", "o1", &json!({ "n": 1 }));
     stands_still_after(&bench.server, 5);
     let first = bench.app.run("things");
-    until("half of the records", || (bench.app.all_or_none("things") == 5).then_some(()));
+    stands_still(&mut bench, 5);
     // Asked for while it runs: exactly one more is queued behind it.
     let queued = bench.app.run("things");
     assert_eq!(bench.app.run("things"), queued);

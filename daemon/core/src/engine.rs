@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ask::{self, Accepted, DaemonState, Halted, Refusal, RunMode, RunRequest, RunState, RunWaited, SyncState, Trouble},
+    ask::{self, Accepted, DaemonState, Halted, Refusal, RunRequest, RunState, RunWaited, SyncState, Trouble},
     limits,
     replica::Failure,
     run::{self, Direction, Ended, Mode, Order, Run},
@@ -121,6 +121,11 @@ pub enum Ask {
         /// Which.
         run: String,
     },
+    /// Whether a run is queued or on.
+    HasRun {
+        /// Which.
+        run: String,
+    },
     /// Nobody waits for this answer any more.
     Forget,
 }
@@ -138,7 +143,9 @@ pub enum Answer {
     Cancelled(Vec<String>),
     /// To `WaitRun`.
     Waited(RunWaited),
-    /// To `WaitRun`: no such run is queued or on; history may know it.
+    /// To `HasRun`: it is.
+    Here,
+    /// To `WaitRun` and `HasRun`: no such run is queued or on; history may know it.
     NotHere,
 }
 

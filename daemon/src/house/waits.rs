@@ -42,9 +42,11 @@ impl House {
 
     /// Until a run has ended, or the time is up.
     pub(super) fn until_ended(&self, run: String, timeout: Duration) -> Later<RunWaited> {
-        let answer = self.ask(Ask::WaitRun { run: run.clone() });
+        let (here, answer) = (self.ask(Ask::HasRun { run: run.clone() }), self.ask(Ask::WaitRun { run: run.clone() }));
         let house = self.clone();
         Box::pin(async move {
+            // Whether there is such a run is no matter of patience.
+            let timeout = if here.await? == Answer::NotHere { Duration::MAX } else { timeout };
             match tokio::time::timeout(timeout, answer).await {
                 Err(_) => Ok(RunWaited { state: RunState::Pending, why: None, remote: None }),
                 Ok(Ok(Answer::Waited(waited))) => Ok(waited),
