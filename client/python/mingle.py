@@ -596,6 +596,10 @@ class Client:
         """Ends its run for good, and the one that waits behind it."""
         return self._call("sync.cancel", sync=sync)
 
+    def plan(self, sync, *, mode=None, force=False, accept_deletes=False, limit=None):
+        """What a run would send and change now; the remote is asked, and nothing is done."""
+        return self._call("plan", sync=sync, mode=mode, force=force, accept_deletes=accept_deletes, limit=limit)
+
     def sync_list(self):
         return self._call("sync.list")
 

@@ -3,9 +3,9 @@
 use mingle_proto::{
     Call,
     call::{
-        Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Get, Hello, History, List, Patch, Put, RejectionList,
-        RejectionResolve, Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, Shutdown, Status, Stop, Subscribe, SyncCancel,
-        SyncGet, SyncList, SyncPause, SyncResume, SyncRun, Transact, Undo, Wait, Why,
+        Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Get, Hello, History, List, Patch, Plan, Put,
+        RejectionList, RejectionResolve, Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, Shutdown, Status, Stop,
+        Subscribe, SyncCancel, SyncGet, SyncList, SyncPause, SyncResume, SyncRun, Transact, Undo, Wait, Why,
     },
 };
 
@@ -62,8 +62,8 @@ macro_rules! write {
 }
 
 plain! {
-    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncGet SyncList Explain History
-    ConflictList RejectionList Why RemoteList RemoteCheck
+    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel Plan SyncGet SyncList Explain
+    History     ConflictList RejectionList Why RemoteList RemoteCheck
 }
 once! { Hello Subscribe Cancel Shutdown }
 write! { Put Patch Delete Transact ConflictResolve RejectionResolve Undo }
@@ -91,6 +91,7 @@ macro_rules! functions {
             sync_pause SyncPause, "Suspends one sync.";
             sync_resume SyncResume, "Lets a paused sync run again.";
             sync_cancel SyncCancel, "Ends the run of a sync for good.";
+            plan Plan, "What a run would send and change now; nothing is done.";
             sync_get SyncGet, "One sync as it is defined.";
             sync_list SyncList, "The syncs that are defined.";
             explain Explain, "Every reason why a sync does not run now.";

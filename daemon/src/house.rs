@@ -12,7 +12,7 @@ use std::{
 use mingle_core::{
     ask::{
         About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, News, Page,
-        Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since,
+        Plan, Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since,
         Status, SyncRow, SyncState, SyncStatus, Undo, UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
@@ -41,6 +41,7 @@ use crate::{
 mod described;
 pub mod notices;
 mod past;
+mod plan;
 mod setup;
 mod waits;
 
@@ -62,6 +63,8 @@ struct Rooms {
     /// The newest conflict and rejection that were told as news.
     told: Mutex<(i64, i64)>,
     notices: Notices,
+    /// Held by whoever makes a plan: there is one copy of the store at a time.
+    planning: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl House {
@@ -88,6 +91,7 @@ impl House {
             began: clock::now(),
             asks: AtomicU64::new(1),
             told: Mutex::new(told),
+            planning: Arc::default(),
         }))
     }
 
@@ -414,6 +418,10 @@ impl Door for House {
                 other => Err(Refusal::Internal(format!("{other:?}"))),
             }
         })
+    }
+
+    fn plan(&self, request: RunRequest, most: usize) -> Later<Plan> {
+        self.planned(request, most)
     }
 
     fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted> {

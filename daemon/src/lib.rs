@@ -20,6 +20,7 @@ pub mod notify;
 pub mod paths;
 pub mod perform;
 pub mod pinned;
+pub mod rehearsal;
 pub mod reload;
 pub mod remotes;
 pub mod run;

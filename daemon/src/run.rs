@@ -39,11 +39,11 @@ use crate::{
     remotes::{Means, http},
     signals::Signal,
     start::Started,
-    store::{Class, Commits, Options, Origin, Store, Upgraded, Upgrading, marks},
+    store::{Class, Commits, Options, Origin, Store, Upgraded, Upgrading, marks, rehearsal},
 };
 
 mod diary;
-mod pace;
+pub(crate) mod pace;
 mod reloading;
 
 /// What comes into the loop.
@@ -103,6 +103,9 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     let now = clock::now();
     let full_sync = started.config.store.synchronous == Synchronous::Full;
     let options = Options { full_sync, ..Options::default() };
+    if let Err(error) = rehearsal::sweep(&started.store_file) {
+        tracing::warn!(%error, "what a plan left behind is still there");
+    }
     let opened = Store::open_telling(&started.store_file, options, now, upgrading).context("failed to open the store")?;
     let store = opened.store;
     if let Some(aside) = &opened.moved_aside {

@@ -156,6 +156,7 @@ methods! {
     SyncPause, "sync.pause", Operate, SyncStateAnswer, "suspends one sync until it is resumed";
     SyncResume, "sync.resume", Operate, SyncStateAnswer, "lets a paused sync run again";
     SyncCancel, "sync.cancel", Operate, SyncCancelAnswer, "ends the run of a sync for good";
+    Plan, "plan", Read, PlanAnswer, "what a run would send and change now; nothing is done";
     SyncGet, "sync.get", Operate, SyncDefinition, "one sync as it is defined";
     SyncList, "sync.list", Operate, SyncListAnswer, "the syncs that are defined";
     Explain, "explain", Operate, ExplainAnswer, "every reason why a sync does not run now, and when it will";

@@ -15,6 +15,7 @@ mod leases;
 mod logged;
 mod package;
 mod past;
+mod plans;
 mod python;
 mod real_tables;
 mod reloads;

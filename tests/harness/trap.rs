@@ -209,7 +209,9 @@ pub fn traps() -> Vec<Trap> {
         trap("two values", json(r#"{"rows":[]} {"rows":[]}"#), Fails(Nonsense), Unknown),
         trap(
             "no UTF-8",
-            raw(b"HTTP/1.1 200 X\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n\"\xff\xfe\""),
+            raw(
+                b"HTTP/1.1 200 X\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n\"\xff\xfe\"",
+            ),
             Fails(Nonsense),
             Unknown,
         ),

@@ -1,7 +1,7 @@
 //! Owns: one schedule: moves drawn from its seed, then healing, then the question whether all is well. Must never know: how
 //! anything is done.
 
-use mingle_core::ask::RunMode;
+use mingle_core::run::Mode;
 
 use crate::{
     chance::Chance,
@@ -158,10 +158,10 @@ fn one(world: &mut World, people: &mut People, terms: &mut Terms, what: Move, ch
         Move::App => people.app(world, chance),
         Move::Colleague => people.colleague(world, chance, service),
         Move::Run => world.ask_run(sync, None, chance.one_in(5)),
-        Move::SlowRun => world.ask_run(sync, Some(RunMode::Slow), false),
+        Move::SlowRun => world.ask_run(sync, Some(Mode::Slow), false),
         Move::Refresh => {
             terms.forgot = true;
-            world.ask_run(sync, Some(RunMode::Refresh), false);
+            world.ask_run(sync, Some(Mode::Refresh), false);
         }
         Move::Pass => {
             let ms = *chance.pick(&[100, 400, 1_000, 2_500]);
@@ -213,7 +213,7 @@ pub fn heal(world: &mut World, mut chance: Chance) -> Vec<String> {
         world.begin_move(&mut chance);
         // Deletes that no tombstone tells are found by a whole listing. Everything else has to come without one: it would hide what a
         // checkpoint stepped over.
-        let mode = (whole && (round == 2 || round == 3)).then_some(RunMode::Slow);
+        let mode = (whole && (round == 2 || round == 3)).then_some(Mode::Slow);
         for sync in &syncs {
             world.ask_run(sync, mode, true);
             if !world.drive(&mut chance) {

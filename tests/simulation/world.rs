@@ -10,10 +10,10 @@ use std::{
 };
 
 use mingle_core::{
-    ask::{self, RunMode, RunRequest, Write, Writer},
+    ask::{self, RunRequest, Write, Writer},
     engine::{Ask, AskId, Effect, Engine, Event},
     record::Props,
-    run,
+    run::{self, Mode},
     schedule::Name,
     time::Timestamp,
 };
@@ -335,7 +335,7 @@ impl World {
         self.tell(Event::Ask(id, question));
     }
 
-    pub fn ask_run(&mut self, sync: &str, mode: Option<RunMode>, force: bool) {
+    pub fn ask_run(&mut self, sync: &str, mode: Option<Mode>, force: bool) {
         let request = RunRequest { sync: sync.into(), mode, force, accept_deletes: false, by: None };
         self.ask(Ask::RunSync(request));
     }

@@ -82,6 +82,7 @@ pub const APART: &[&str] = &["ipc", "store", "remotes", "conditions"];
 pub const KNOW_THEM_ALL: &[(&str, &str)] = &[
     ("run", "the loop: it starts and ends them all"),
     ("perform", "effects become tasks of the rooms"),
+    ("rehearsal", "a run is played on a copy of the store, with a remote that is only asked"),
     ("reload", "what changed in the configuration is held against the store and the remotes"),
     ("boot", "the engine is made from what the store remembers and what the remotes can do"),
     ("house", "the door that the socket knocks at leads to all of them"),

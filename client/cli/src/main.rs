@@ -23,6 +23,7 @@ mod logs;
 mod manual;
 mod patch;
 mod pause;
+mod plan;
 mod profile;
 mod program;
 mod progress;

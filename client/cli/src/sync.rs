@@ -13,7 +13,7 @@ use crate::{
     at::At,
     clock,
     exit::{Exit, Failure},
-    history, interrupt,
+    history, interrupt, plan,
     progress::Progress,
     status,
     wait::{self, What},
@@ -43,6 +43,9 @@ pub struct Sync {
     /// Take deletes that are held back because they are many.
     #[arg(long)]
     accept_deletes: bool,
+    /// Only say what would be sent and what would change here. The remote is asked, and nothing is done.
+    #[arg(long, conflicts_with_all = ["no_wait", "wait"])]
+    plan: bool,
 }
 
 /// How long one call waits before the holds are looked at.
@@ -61,6 +64,9 @@ struct Outcome {
 impl Sync {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
         let names = if self.syncs.is_empty() { every(at)? } else { self.syncs.clone() };
+        if self.plan {
+            return plan::show(at, names.into_iter().map(|name| self.wish(&name)));
+        }
         // Before the first run, so that its first event is seen.
         let progress = Progress::start(at.options(), &names, !self.no_wait && !at.json && !names.is_empty());
         let mut asked = Vec::new();
@@ -128,8 +134,12 @@ impl Sync {
     }
 
     fn ask(&self, at: &mut At, name: &str) -> Result<call::SyncRunAnswer, Failure> {
+        at.call(self.wish(name))
+    }
+
+    fn wish(&self, name: &str) -> call::SyncRun {
         let Self { mode, force, accept_deletes, .. } = *self;
-        at.call(call::SyncRun { sync: name.to_owned(), mode, force, accept_deletes })
+        call::SyncRun { sync: name.to_owned(), mode, force, accept_deletes }
     }
 }
 

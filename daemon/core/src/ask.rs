@@ -11,14 +11,16 @@ mod grants;
 mod news;
 mod operate;
 mod past;
+mod plan;
 
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
 pub use past::{LostRow, Past, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};
+pub use plan::{Plan, PlannedChange, PlannedRequest};
 
 pub use operate::{
     Ability, Accepted, Attention, Configured, DaemonState, Explained, Halted, Holding, Page, Progress, Reloaded, RemoteChecked,
-    RemoteRow, RunMode, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
+    RemoteRow, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
 };
 
 /// A record's data as JSON text (an object), as stored.

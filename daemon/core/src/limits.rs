@@ -207,6 +207,11 @@ pub const BLOCKING_THREADS_MAX: usize = 16;
 /// How long a person's check of a remote may take; then it is said not to answer.
 pub const CHECK_MS_MAX: u64 = 30_000;
 
+/// The requests that a plan tells hold so many bytes together; the others are counted.
+pub const PLANNED_REQUEST_BYTES_MAX: usize = 256 << 10;
+/// While one plan is made, another waits so long, and is then told to come again after as long.
+pub const PLAN_RETRY: Duration = Duration::from_secs(1);
+
 /// How often what nobody needs any more is thrown away (old operation ids, tombstones, ledger rows).
 pub const PURGE_EVERY_MS: u64 = 3_600_000;
 

@@ -4,6 +4,7 @@ mod data;
 mod news;
 mod operate;
 mod past;
+mod plan;
 mod stored;
 
 use std::{fmt, time::Duration};
@@ -25,6 +26,7 @@ pub(super) use self::{
         run_waited, shutting_down, status, sync_definition, sync_state, waited,
     },
     past::{undo, undo_preview, undone, why},
+    plan::plan,
     stored::{ChangedOut, ChangesOut, ListOut, RecordOut, Stored},
 };
 

@@ -7,9 +7,9 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use mingle_core::ask::{
-    About, Accepted, Changes, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, Page, Query, Refusal, RejectionRow,
-    Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, Undo,
-    UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
+    About, Accepted, Changes, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, Page, Plan, Query, Refusal,
+    RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since, Status, SyncRow,
+    SyncState, Undo, UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
 };
 use mingle_core::time::Timestamp;
 use tokio::sync::watch;
@@ -87,6 +87,8 @@ pub trait Door: Send + Sync + 'static {
     fn wait_run(&self, run: String, timeout: Duration) -> Later<RunWaited>;
     /// A run of a sync, now or as soon as may be.
     fn run_sync(&self, request: RunRequest) -> Later<Accepted>;
+    /// What a run of a sync would send and change now, at most so many of either; nothing is done.
+    fn plan(&self, request: RunRequest, most: usize) -> Later<Plan>;
     /// Suspends all runs and refuses new ones. With a lease (a number of ours) it ends at [`Door::release`]; without, it is written
     /// down and holds until [`Door::restart`].
     fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted>;

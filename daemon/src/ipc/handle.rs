@@ -53,6 +53,7 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("sync.pause", sync::pause),
     ("sync.resume", sync::resume),
     ("sync.cancel", sync::cancel),
+    ("plan", sync::plan),
     ("sync.get", sync::get),
     ("sync.list", sync::list),
     ("explain", sync::explain),

@@ -20,6 +20,7 @@ use reqwest::{
 
 use super::{
     Problem,
+    held::{HELD_BACK, Held},
     kept::Kept,
     larder::{Larder, Large},
 };
@@ -60,6 +61,8 @@ pub struct Client {
     pub kept: Arc<Kept>,
     /// Where answers lie until they are applied.
     pub larder: Arc<Larder>,
+    /// What would change something is written down here, and not sent.
+    held: Option<Arc<Held>>,
 }
 
 /// Made when it is first used: reading the system's certificates takes longer than all the rest of a start.
@@ -108,7 +111,13 @@ impl Client {
     /// # Errors
     /// None at present: TLS is set up with the first request.
     pub fn new(patience: Patience) -> Result<Self, Problem> {
-        Ok(Self { near: Arc::default(), far: Arc::default(), patience, kept: Arc::default(), larder: Arc::default() })
+        Ok(Self { near: Arc::default(), far: Arc::default(), patience, kept: Arc::default(), larder: Arc::default(), held: None })
+    }
+
+    /// The same, which asks questions and changes nothing: a request that is more than a question goes there.
+    #[must_use]
+    pub fn holding(&self, held: Arc<Held>) -> Self {
+        Self { held: Some(held), ..self.clone() }
     }
 
     /// The client for this address, made now where it was not needed before.
@@ -126,6 +135,9 @@ impl Client {
     /// # Errors
     /// When there is no whole answer; a refusal is an answer.
     pub async fn exchange(&self, request: Request) -> Result<Reply, Lost> {
+        if self.held.as_ref().is_some_and(|held| held.takes(&request)) {
+            return Err(Lost { error: RemoteError::new(Failure::Stopped, HELD_BACK), sent: false });
+        }
         let client = self.hand(&request.url)?;
         let Request { method, mut url, headers, body } = request;
         for _ in 0..=limits::REDIRECTS_MAX {

@@ -3,6 +3,7 @@
 //!
 //! A new kind is one file here and one line in [`KINDS`].
 
+pub mod held;
 pub mod http;
 pub mod kept;
 pub mod larder;

@@ -10,7 +10,7 @@ use mingle_core::limits;
 use crate::{clock::Stopwatch, perform::Pace, store::Store};
 
 /// [`limits::BATCH_TIME_MAX`], or less while apps write.
-pub(super) fn of(store: Store) -> Arc<Pace> {
+pub(crate) fn of(store: Store) -> Arc<Pace> {
     // How many writes apps had asked for, and since when that has not changed.
     let last = Mutex::new((store.writes_asked(), None::<Stopwatch>));
     Arc::new(move || {

@@ -22,7 +22,8 @@ use super::{
     ledger::HEAD,
     limits,
     open::{self, Options},
-    place, schema, upgrade,
+    place::{self, with},
+    schema, upgrade,
 };
 
 /// What a copy has.
@@ -129,6 +130,16 @@ fn copy(source: &Connection, to: &Path, pages: i32, mut goes_on: impl FnMut()) -
     // One file, which anybody may move and copy.
     let _: String = conn.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0))?;
     Ok(conn)
+}
+
+/// Copies a store in use to a place of no lasting: what it was in the midst of is no matter there.
+pub(super) fn throwaway(store: &Path, to: &Path) -> Result<(), StoreError> {
+    let source = open::read_only(store)?;
+    let part = part(to)?;
+    let conn = copy(&source, &part.0, -1, || {})?;
+    conn.execute("UPDATE m_store SET clean = 1, durable = 1", [])?;
+    conn.close().map_err(|(_, error)| StoreError::from(error))?;
+    fs::rename(&part.0, to).map_err(|error| failed(to, &error))
 }
 
 /// Looks at the copy as a whole, and presses it onto the disk.
@@ -256,10 +267,4 @@ fn set_aside(store: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
 
 fn failed(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Place(format!("{}: {error}", path.display()))
-}
-
-fn with(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }

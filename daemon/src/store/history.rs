@@ -5,7 +5,7 @@ use mingle_core::{
     record::Value,
     time::Timestamp,
 };
-use rusqlite::{OptionalExtension, Row, params, types::Value as Bound};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Value as Bound};
 
 use super::{cursor::Cursor, error::StoreError, limits, reader::Reader, sync::link::under_way};
 use crate::json;
@@ -116,8 +116,13 @@ pub fn runs(reader: &Reader<'_>, sync: Option<&str>, limit: usize, cursor: Optio
 /// # Errors
 /// `not_found`.
 pub fn one_run(reader: &Reader<'_>, id: &str) -> Result<RunRow, StoreError> {
-    let found = reader.prepare_cached(&format!("SELECT run, {RUN} FROM m_run WHERE id = ?1"))?.query_row([id], run).optional()?;
-    found.ok_or_else(|| Refusal::NotFound(format!("no run {id:?}"), Some("`mingle history` shows the runs".into())).into())
+    run_in(reader, id)?
+        .ok_or_else(|| Refusal::NotFound(format!("no run {id:?}"), Some("`mingle history` shows the runs".into())).into())
+}
+
+/// One run, by its id, in whatever state of the store this connection sees.
+pub(super) fn run_in(conn: &Connection, id: &str) -> Result<Option<RunRow>, StoreError> {
+    Ok(conn.prepare_cached(&format!("SELECT run, {RUN} FROM m_run WHERE id = ?1"))?.query_row([id], run).optional()?)
 }
 
 /// The last ended run of a sync.

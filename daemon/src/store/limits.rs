@@ -107,3 +107,9 @@ pub const UNDO_RECORDS_MAX: usize = 200;
 
 /// A page of a preview ends with the record that passes this, in bytes.
 pub const UNDO_BYTES_MAX: usize = 256 << 10;
+
+/// What a plan tells of the changes here is at most about this long, in bytes; the others are counted.
+pub const PLAN_BYTES_MAX: usize = 256 << 10;
+
+/// A copy to play a run on leaves so many bytes of the disk free.
+pub const REHEARSAL_ROOM: u64 = 64 << 20;

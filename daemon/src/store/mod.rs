@@ -32,6 +32,7 @@ mod purge;
 mod queue;
 mod reader;
 pub mod record;
+pub mod rehearsal;
 mod schema;
 pub mod sync;
 #[cfg(test)]
@@ -87,6 +88,7 @@ use self::{
     news::News,
     open::Found,
     queue::NotTaken,
+    rehearsal::Rehearsal,
     turn::{Turn, Turns},
     tx::Books,
 };
@@ -353,6 +355,17 @@ impl Store {
         let mut log = path.clone().into_os_string();
         log.push("-wal");
         (bytes(path), bytes(Path::new(&log)))
+    }
+
+    /// A copy of it to play a run on. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] where the disk has no room for it; what SQLite and the disk say.
+    pub fn rehearsal(&self, now: Timestamp) -> Result<Rehearsal, StoreError> {
+        match &self.0.kind {
+            Kind::File { path, .. } => Rehearsal::of(path, now),
+            Kind::Memory { .. } => Err(StoreError::Place("a store in memory is not copied".into())),
+        }
     }
 
     /// The end in good order: what is queued is done, the log is folded back, the store marked clean. Blocks. Without it the

@@ -169,7 +169,7 @@ pub(super) fn left_over(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err() && fs::symlink_metadata(with(path, "-wal")).is_ok_and(|log| log.len() > 0)
 }
 
-fn with(path: &Path, end: &str) -> PathBuf {
+pub(super) fn with(path: &Path, end: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(end);
     name.into()

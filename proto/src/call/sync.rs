@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::is_false;
 use crate::{
-    Time,
+    Raw, Time,
     words::{choice, words},
 };
 
@@ -319,6 +319,94 @@ pub struct Run {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Trouble>,
+}
+
+/// `plan`: what a run of this sync would send and change now; nothing is done.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The sync.
+    pub sync: String,
+    /// As of `sync.run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// As of `sync.run`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// As of `sync.run`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub accept_deletes: bool,
+    /// So many requests and so many changes are told, 1 to 1,000; without, 100. The others are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// What `plan` answers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PlanAnswer {
+    /// How it would compare; not there where it would not come so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// How it would end, if the remote took all that it would send.
+    pub status: RunStatus,
+    /// What would go wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Trouble>,
+    /// Conflicts that it would record.
+    pub conflicts: u64,
+    /// Rejections that it would leave.
+    pub rejections: u64,
+    /// The requests that would change something at the remote, in their order.
+    pub requests: Vec<PlannedRequest>,
+    /// How many there are, told or not.
+    pub requests_total: u64,
+    /// The records that would change here, before anything is sent.
+    pub changes: Vec<PlannedChange>,
+    /// How many there are, told or not.
+    pub changes_total: u64,
+}
+
+/// A request that would change something at the remote.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PlannedRequest {
+    /// `POST`, `PATCH`, ...
+    pub method: String,
+    /// The whole address; a secret in it is left out.
+    pub url: String,
+    /// By name, in small letters; those that show who we are are left out.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// What goes with it: JSON where it is that, or else a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Raw>,
+    /// The records that it is about; of a batch, all that go out with it.
+    pub ids: Vec<String>,
+}
+
+/// A record that would change here.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PlannedChange {
+    /// The record.
+    pub id: String,
+    /// What would become of it.
+    pub kind: super::ChangeKind,
+    /// The properties that would change.
+    pub properties: Vec<PlannedProperty>,
+}
+
+/// A property that would change here.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PlannedProperty {
+    /// Its name.
+    pub property: String,
+    /// Its value now; null: absent.
+    pub from: Option<Raw>,
+    /// The value that it would get; null: absent.
+    pub to: Option<Raw>,
 }
 
 /// What went wrong in a run.

@@ -1,8 +1,9 @@
 //! Owns: traces in which an answer is lost, late, thin or of the service's own form. Must never know: rules between two people.
 
 use mingle_core::{
-    ask::{Refusal, RunMode, WaitState, Write},
+    ask::{Refusal, WaitState, Write},
     record::Props,
+    run::Mode,
 };
 use mingled::json;
 
@@ -140,7 +141,7 @@ fn h07_a_stale_listing_does_not_undo_our_own_write() {
         script.shows_late(&id, 20_000);
         script.sends(0, |script| {
             script.syncs();
-            script.runs("s", Some(RunMode::Slow));
+            script.runs("s", Some(Mode::Slow));
         });
         script.both_are("k1", "a=a2");
         script.heals();
@@ -227,7 +228,7 @@ fn h16_what_a_service_writes_its_own_way_is_sent_once() {
             script.sends(1, Script::syncs);
             script.sends(0, |script| {
                 script.syncs();
-                script.runs("s", Some(RunMode::Slow));
+                script.runs("s", Some(Mode::Slow));
             });
             script.both_are("k1", "a=a2 srv=made here");
             script.heals();
@@ -248,7 +249,7 @@ fn h16_and_two_of_them_come_to_rest() {
         script.runs("t", None);
         script.sends(1, Script::syncs);
         script.sends(0, |script| {
-            script.runs("t", Some(RunMode::Slow));
+            script.runs("t", Some(Mode::Slow));
             script.syncs();
         });
         script.truth_is("k1", "a=a1 srv=made here");

@@ -1,10 +1,11 @@
 //! Owns: traces in which two people, or a person and a rule, decide. Must never know: lost answers.
 
 use mingle_core::{
-    ask::{Keep, Refusal, RunMode, WaitState, Write},
+    ask::{Keep, Refusal, WaitState, Write},
     policy::{Merge, OnDelete},
     record::Value,
     run::Direction,
+    run::Mode,
 };
 
 use super::{
@@ -142,7 +143,7 @@ fn h24_a_refused_change_waits_and_its_correction_goes_out() {
         let tries = |script: &Script| script.world.trace.text().matches("422 no bad values").count();
         let tried = tries(script);
         script.syncs();
-        script.runs("s", Some(RunMode::Slow));
+        script.runs("s", Some(Mode::Slow));
         script.holds(tries(script) == tried, || "what was refused is sent again as it is".into());
         script.truth_is("k1", "a=bad2");
         script.app_sets("k1", "a=a3");
@@ -160,7 +161,7 @@ fn h25_without_a_base_absence_clears_nothing() {
         script.syncs();
         script.passes(2_000);
         script.app_sets("k1", "b=b2");
-        script.runs("s", Some(RunMode::Refresh));
+        script.runs("s", Some(Mode::Refresh));
         script.both_are("k1", "a=a1 b=b2");
         script.heals();
         script.counts_are(1, 1);
@@ -331,7 +332,7 @@ fn h34_a_sync_that_only_sends_sends_and_takes_nothing() {
         script.syncs();
         script.truth_is("k1", "a=a1");
         script.truth_is("k2", "a=a2");
-        script.runs("s", Some(RunMode::Slow));
+        script.runs("s", Some(Mode::Slow));
         script.syncs();
         script.service_is(0, "k2", "a=a2");
         script.app_sets("k1", "a=a3");

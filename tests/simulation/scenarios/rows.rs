@@ -1,7 +1,7 @@
 //! Owns: traces in which rows are missing, strange, doubled or back again: which record is which, deletes, ghosts, epochs. Must
 //! never know: how two edits of one property are merged.
 
-use mingle_core::ask::RunMode;
+use mingle_core::run::Mode;
 
 use super::{
     able, careless, named, plain,
@@ -37,7 +37,7 @@ fn h03_a_record_of_another_remote_is_not_made_here() {
         script.runs("t", None);
         script.sends(1, |script| {
             script.syncs();
-            script.runs("s", Some(RunMode::Slow));
+            script.runs("s", Some(Mode::Slow));
         });
         script.counts_are(4, 1);
         script.heals();
@@ -55,7 +55,7 @@ fn h04_a_refresh_keeps_the_ids_and_doubles_nothing() {
             script.app_makes("k4", "a=a4");
             script.syncs();
             script.sends(0, |script| {
-                script.runs("s", Some(RunMode::Refresh));
+                script.runs("s", Some(Mode::Refresh));
                 script.syncs();
             });
             script.counts_are(4, 4);
@@ -106,7 +106,7 @@ fn h10_not_shown_to_us_is_not_gone() {
             script.app_sets("k2", "b=b1");
             lock(&script.world.services[0]).blind = true;
             script.syncs();
-            script.runs("s", Some(RunMode::Slow));
+            script.runs("s", Some(Mode::Slow));
             script.truth_is("k1", "a=a1");
             script.truth_is("k2", "a=a2 b=b1");
             script.conflicts_are(&[]);
@@ -134,7 +134,7 @@ fn h13_two_rows_of_one_identity_are_two_records() {
             script.passes(10_000);
             script.sends(0, |script| {
                 script.syncs();
-                script.runs("s", Some(RunMode::Slow));
+                script.runs("s", Some(Mode::Slow));
             });
             script.comes_to_rest();
             script.both_are("k1", "a=a1");
@@ -230,7 +230,7 @@ fn h15_a_late_row_of_a_deleted_record_is_no_new_record() {
             script.sends(0, |script| {
                 script.syncs();
                 script.truth_is("k1", "gone");
-                script.runs("s", Some(RunMode::Slow));
+                script.runs("s", Some(Mode::Slow));
                 script.truth_is("k1", "gone");
             });
             script.heals();
@@ -259,7 +259,7 @@ fn h15_nor_is_one_of_a_former_id() {
             script.sends(0, |script| {
                 script.syncs();
                 script.counts_are(1, 1);
-                script.runs("s", Some(RunMode::Slow));
+                script.runs("s", Some(Mode::Slow));
                 script.counts_are(1, 1);
             });
             script.heals();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mingle_core::ask::RunMode;
+use mingle_core::run::Mode;
 use mingled::config::OnChange;
 
 use super::{able, careless, named, plain, script::play, with};
@@ -152,7 +152,7 @@ fn h38_and_steps_over_nothing() {
                 for key in seven {
                     script.colleague_sets(key, &format!("b=b{key}"));
                 }
-                script.asks("s", Some(RunMode::Fast));
+                script.asks("s", Some(Mode::Fast));
                 script.steps(steps);
                 script.crashes();
                 script.rests();

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use mingle_core::{
-    ask::{Keep, Refusal, RunMode, Write, Writer, Written},
+    ask::{Keep, Refusal, Write, Writer, Written},
     record::{Props, Value},
+    run::Mode,
 };
 use mingled::{json, store};
 
@@ -311,7 +312,7 @@ impl Script {
 impl Script {
     /// Runs a sync to its end, with everything that follows from it.
     #[track_caller]
-    pub fn runs(&mut self, sync: &str, mode: Option<RunMode>) {
+    pub fn runs(&mut self, sync: &str, mode: Option<Mode>) {
         self.asks(sync, mode);
         self.rests();
     }
@@ -323,9 +324,9 @@ impl Script {
     }
 
     /// Asks for a run, and does nothing of it.
-    pub fn asks(&mut self, sync: &str, mode: Option<RunMode>) {
+    pub fn asks(&mut self, sync: &str, mode: Option<Mode>) {
         self.begin();
-        self.terms.forgot |= mode == Some(RunMode::Refresh);
+        self.terms.forgot |= mode == Some(Mode::Refresh);
         self.world.ask_run(sync, mode, true);
     }
 

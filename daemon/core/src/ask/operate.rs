@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{RunRow, Trouble};
-use crate::time::Timestamp;
+use crate::{run::Mode, time::Timestamp};
 
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,24 +179,13 @@ pub struct SyncRow {
     pub state: SyncState,
 }
 
-/// How a run is done, where it is not left to the sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunMode {
-    /// Changes only.
-    Fast,
-    /// Everything, compared.
-    Slow,
-    /// Forget agreed copies, match anew, no deletes.
-    Refresh,
-}
-
 /// A run that an app asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRequest {
     /// Which sync.
     pub sync: String,
     /// How; none: as the sync decides.
-    pub mode: Option<RunMode>,
+    pub mode: Option<Mode>,
     /// Also under metered, battery, idle and window.
     pub force: bool,
     /// Deletes that are guarded are taken.

@@ -1,8 +1,8 @@
 //! Owns: what apps ask of runs: run, pause, resume, wait. Must never know: how answers travel.
 
 use super::{
-    Accepted, Answer, Ask, AskId, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunMode, RunRequest, RunState,
-    RunWaited, StopReason, SyncState, Timestamp, Trigger, Wish, ask,
+    Accepted, Answer, Ask, AskId, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunRequest, RunState, RunWaited,
+    StopReason, SyncState, Timestamp, Trigger, Wish, ask,
 };
 
 impl Engine {
@@ -20,22 +20,23 @@ impl Engine {
                 let answer = self.cancel(now, &sync, effects);
                 effects.push(Effect::Answer(id, answer));
             }
-            Ask::WaitRun { run } => {
-                let known = self
-                    .syncs
-                    .values()
-                    .any(|sync| sync.run_id.as_ref() == Some(&run) || sync.asked.as_ref().is_some_and(|wish| wish.run == run));
-                if known {
-                    self.waiting.entry(run).or_default().push(id);
-                } else {
-                    effects.push(Effect::Answer(id, Ok(Answer::NotHere)));
-                }
+            Ask::HasRun { run } => {
+                effects.push(Effect::Answer(id, Ok(if self.has_run(&run) { Answer::Here } else { Answer::NotHere })));
             }
+            Ask::WaitRun { run } if self.has_run(&run) => self.waiting.entry(run).or_default().push(id),
+            Ask::WaitRun { .. } => effects.push(Effect::Answer(id, Ok(Answer::NotHere))),
             Ask::Forget => self.waiting.retain(|_, waiting| {
                 waiting.retain(|one| *one != id);
                 !waiting.is_empty()
             }),
         }
+    }
+
+    /// Whether this run is queued or on.
+    fn has_run(&self, run: &str) -> bool {
+        let of =
+            |sync: &super::Sync| sync.run_id.as_deref() == Some(run) || sync.asked.as_ref().is_some_and(|wish| wish.run == run);
+        self.syncs.values().any(of)
     }
 
     pub(super) fn named(&self, sync: &str) -> Result<Name, Refusal> {
@@ -64,11 +65,7 @@ impl Engine {
         if job.paused {
             return Err(Refusal::Stopped(format!("{name} is paused"), Some(format!("`mingle resume {name}` takes that back"))));
         }
-        let mode = match request.mode {
-            None | Some(RunMode::Fast) => Mode::Fast,
-            Some(RunMode::Slow) => Mode::Slow,
-            Some(RunMode::Refresh) => Mode::Refresh,
-        };
+        let mode = request.mode.unwrap_or_default();
         // Requests that wait become one, which does what each of them asks.
         let wish = sync.asked.get_or_insert_with(|| Wish { run: self.ids.next(), mode, force: false, accept_deletes: false });
         wish.mode = wish.mode.max(mode);

@@ -173,7 +173,7 @@ pub(in crate::ipc) fn which_rejections(list: call::RejectionList, scope: Scope) 
     Which { scope, sync: list.sync, all: false, limit: PAGE_RECORDS, cursor: list.cursor }
 }
 
-/// The limit of a `history`.
+/// The limit of a `history`, and of a `plan`.
 pub(in crate::ipc) fn history_limit(asked: Option<u32>) -> Result<usize, Error> {
     limit(asked)
 }

@@ -1,10 +1,13 @@
 //! Owns: syncs, runs, decisions, remotes and the daemon itself, from the core's words to the wire's and back. Must never know: how
 //! the schedule decides.
 
-use mingle_core::ask::{
-    Ability, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Progress, RejectionRow, Reloaded,
-    RemoteChecked, RemoteRow, Resolution, RunMode, RunRow, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble,
-    WaitState, Waited, Written,
+use mingle_core::{
+    ask::{
+        Ability, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Progress, RejectionRow, Reloaded,
+        RemoteChecked, RemoteRow, Resolution, RunRow, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble,
+        WaitState, Waited, Written,
+    },
+    run::Mode,
 };
 use mingle_proto::{Error, call};
 use serde_json::Value;
@@ -151,11 +154,19 @@ pub(in crate::ipc) fn sync_definition(sync: SyncRow) -> call::SyncDefinition {
     }
 }
 
-pub(in crate::ipc) fn mode(mode: call::Mode) -> RunMode {
+pub(in crate::ipc) fn mode(mode: call::Mode) -> Mode {
     match mode {
-        call::Mode::Fast => RunMode::Fast,
-        call::Mode::Slow => RunMode::Slow,
-        call::Mode::Refresh => RunMode::Refresh,
+        call::Mode::Fast => Mode::Fast,
+        call::Mode::Slow => Mode::Slow,
+        call::Mode::Refresh => Mode::Refresh,
+    }
+}
+
+pub(super) fn mode_told(mode: Mode) -> call::Mode {
+    match mode {
+        Mode::Fast => call::Mode::Fast,
+        Mode::Slow => call::Mode::Slow,
+        Mode::Refresh => call::Mode::Refresh,
     }
 }
 

@@ -110,7 +110,7 @@ impl Serialize for Each<'_, Change> {
     }
 }
 
-fn kind(kind: ChangeKind) -> call::ChangeKind {
+pub(super) fn kind(kind: ChangeKind) -> call::ChangeKind {
     match kind {
         ChangeKind::Created => call::ChangeKind::Created,
         ChangeKind::Updated => call::ChangeKind::Updated,

@@ -6,8 +6,8 @@ use mingle_core::ask::{About, Refusal, RunRequest};
 use mingle_proto::{
     Error, Name,
     call::{
-        Explain, History, HistoryAnswer, SyncCancel, SyncCancelAnswer, SyncGet, SyncList, SyncListAnswer, SyncPause, SyncResume,
-        SyncRun, SyncRunAnswer, SyncStateAnswer,
+        Explain, History, HistoryAnswer, Plan, SyncCancel, SyncCancelAnswer, SyncGet, SyncList, SyncListAnswer, SyncPause,
+        SyncResume, SyncRun, SyncRunAnswer, SyncStateAnswer,
     },
 };
 
@@ -32,6 +32,17 @@ pub(super) fn run(asked: &mut Asked<'_>) -> Result<Served, Error> {
     }
     let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, by: asked.by() };
     later(door.run_sync(request), |accepted| SyncRunAnswer { run: accepted.run, queued: accepted.queued }, false)
+}
+
+pub(super) fn plan(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Plan { sync, mode, force, accept_deletes, limit } =
+        asked.params().map_err(|error| asked.params.and_then(unsupported_mode).unwrap_or(error))?;
+    let most = convert::history_limit(limit)?;
+    // It tells what is in records.
+    let collection = asked.desk.shared.door.collection_of(About::Sync(&sync)).map_err(refusal)?;
+    let door = asked.read(&collection)?;
+    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, by: asked.by() };
+    later(door.plan(request, most), convert::plan, true)
 }
 
 /// Modes that have their names already and are not built yet.

@@ -28,6 +28,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("sync.pause", r#"{"sync":"s"}"#),
     ("sync.resume", r#"{"sync":"s"}"#),
     ("sync.cancel", r#"{"sync":"s"}"#),
+    ("plan", r#"{"sync":"s","limit":1}"#),
     ("sync.get", r#"{"sync":"s"}"#),
     ("sync.list", "{}"),
     ("explain", r#"{"sync":"s"}"#),
@@ -78,7 +79,7 @@ async fn who_may_call_what() {
         (Some("writer"), &|_| false),
         (Some("reader"), &|method| writes.contains(&method) || method == "sync.run"),
         (Some("nothing"), &|method| {
-            let reads = ["get", "list", "changes", "subscribe", "conflict.list", "why"];
+            let reads = ["get", "list", "changes", "subscribe", "conflict.list", "why", "plan"];
             writes.contains(&method) || reads.contains(&method) || method == "sync.run"
         }),
     ];

@@ -13,10 +13,11 @@ use std::{
 use mingle_core::{
     ask::{
         Ability, About, Accepted, Change, ChangeKind, Changes, ConflictRow, DaemonState, Explained, Found, Grant, Grants, Halted,
-        Keep, Listed, Page, Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow,
-        RunState, RunWaited, Since, Status, SyncRow, SyncState, Undo, UndoPage, Undone, WaitState, Waited, Which, Why, Write,
-        Writer, Written, WrittenOne,
+        Keep, Listed, Page, Plan, PlannedChange, PlannedRequest, Query, Refusal, RejectionRow, Reloaded, RemoteChecked,
+        RemoteRow, Resolution, RunRequest, RunRow, RunState, RunWaited, Since, Status, SyncRow, SyncState, Undo, UndoPage,
+        Undone, WaitState, Waited, Which, Why, Write, Writer, Written, WrittenOne,
     },
+    run::Mode,
     time::Timestamp,
 };
 use tokio::sync::watch;
@@ -306,6 +307,29 @@ impl Door for Model {
     }
     fn why(&self, _: &str, id: &str, _: Option<&str>) -> Result<Why, Refusal> {
         Ok(Why { id: id.into(), seq: 1, state: "live", rows: vec![], more: false })
+    }
+    fn plan(&self, _: RunRequest, _: usize) -> Later<Plan> {
+        let request = PlannedRequest {
+            method: "PUT".into(),
+            url: "http://far/1".into(),
+            headers: vec![("if-match".into(), "7".into())],
+            body: Some("{}".into()),
+            ids: vec!["1".into()],
+        };
+        let change = PlannedChange {
+            id: "2".into(),
+            kind: ChangeKind::Updated,
+            properties: vec![("n".into(), None, Some("1.50".into()))],
+        };
+        Box::pin(ready(Ok(Plan {
+            mode: Some(Mode::Fast),
+            status: "done".into(),
+            requests: vec![request],
+            requests_total: 1,
+            changes: vec![change],
+            changes_total: 1,
+            ..Plan::default()
+        })))
     }
     fn undo_preview(&self, _: Undo) -> Later<UndoPage> {
         Box::pin(ready(Ok(UndoPage::default())))
