@@ -1,7 +1,13 @@
 //! Owns: JSON text to and from the core's values, numbers kept as they were written (but `1E5` as `1e+5`).
 //! Must never know: whose text it is (a remote's, an app's, the store's).
 
-use std::{borrow::Cow, cell::Cell, collections::btree_map::Entry, fmt, ops::Range};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    collections::btree_map::Entry,
+    fmt,
+    ops::Range,
+};
 
 use mingle_core::{
     limits::RECORD_VALUES_BYTES_MAX,
@@ -30,7 +36,7 @@ impl JsonError {
 /// # Errors
 /// When the text is not one JSON value, or too deep.
 pub fn parse(text: &str) -> Result<Value, JsonError> {
-    read(text, None, &Cell::new(usize::MAX))
+    read(text, None, &Cell::new(usize::MAX), None)
 }
 
 /// As [`parse`], of a stranger's text: values that would take more than so many bytes of memory are an error. With the value, the
@@ -40,7 +46,33 @@ pub fn parse(text: &str) -> Result<Value, JsonError> {
 /// As [`parse`], and [`JsonError::heavy`].
 pub fn parse_within(text: &str, bytes_max: usize) -> Result<(Value, usize), JsonError> {
     let left = Cell::new(bytes_max);
-    let value = read(text, None, &left)?;
+    let value = read(text, None, &left, None)?;
+    Ok((value, bytes_max - left.get()))
+}
+
+/// Takes the elements of one list while a text is read, so that they are never there all at once.
+pub trait Elements {
+    /// The list begins. Whatever came before is nothing: of a name written twice the last counts.
+    fn begin(&mut self);
+    /// One element. Returns how many bytes of memory are kept of it.
+    fn element(&mut self, value: Value) -> usize;
+}
+
+/// As [`parse_within`], but the elements of the list that these names lead to (as in a JSON pointer) are handed over one by one, and
+/// that list is left empty. What was handed over counts only once the whole text was read. One element, and what is kept of all
+/// before it, take the bytes.
+///
+/// # Errors
+/// As [`parse_within`].
+pub fn parse_elements(
+    text: &str,
+    bytes_max: usize,
+    path: &[String],
+    elements: &mut dyn Elements,
+) -> Result<(Value, usize), JsonError> {
+    let left = Cell::new(bytes_max);
+    let elements = RefCell::new(elements);
+    let value = read(text, None, &left, Some(Way { path, elements: &elements }))?;
     Ok((value, bytes_max - left.get()))
 }
 
@@ -51,7 +83,7 @@ pub fn parse_within(text: &str, bytes_max: usize) -> Result<(Value, usize), Json
 /// As [`parse`], for such a name, and [`JsonError::heavy`].
 pub fn parse_once(text: &str) -> Result<Value, JsonError> {
     let twice = Cell::new(None);
-    let value = read(text, Some(&twice), &Cell::new(RECORD_VALUES_BYTES_MAX));
+    let value = read(text, Some(&twice), &Cell::new(RECORD_VALUES_BYTES_MAX), None);
     match twice.take() {
         None => value,
         Some(name) => {
@@ -72,11 +104,11 @@ const ENTRY_BYTES: usize = FIRST_ENTRY_BYTES / 6;
 /// What the allocator adds to a text, and gives it at least.
 const TEXT_BYTES: usize = 24;
 
-fn read(text: &str, twice: Option<&Cell<Option<String>>>, left: &Cell<usize>) -> Result<Value, JsonError> {
+fn read(text: &str, twice: Option<&Cell<Option<String>>>, left: &Cell<usize>, way: Option<Way<'_>>) -> Result<Value, JsonError> {
     let start = text.as_ptr() as usize;
     let within = start..start + text.len();
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Seed { within: &within, twice, left }.deserialize(&mut reader);
+    let value = Seed { within: &within, twice, left, way }.deserialize(&mut reader);
     let value = value.map_err(|error| JsonError { heavy: left.get() == 0, ..told(&error) })?;
     reader.end().map_err(|error| told(&error))?;
     Ok(value)
@@ -216,6 +248,14 @@ struct Seed<'a> {
     within: &'a Range<usize>,
     twice: Option<&'a Cell<Option<String>>>,
     left: &'a Cell<usize>,
+    way: Option<Way<'a>>,
+}
+
+/// What leads from here to the list whose elements are handed over.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    path: &'a [String],
+    elements: &'a RefCell<&'a mut (dyn Elements + 'a)>,
 }
 
 /// What an error says where the values take too much.
@@ -226,6 +266,30 @@ impl Seed<'_> {
         let left = self.left.get().saturating_sub(bytes);
         self.left.set(left);
         if left == 0 { Err(E::custom(HEAVY)) } else { Ok(()) }
+    }
+
+    /// The seed of what lies below here, under the name that `is` knows.
+    fn below(self, is: impl FnOnce(&str) -> bool) -> Self {
+        let Some(way) = self.way else { return self };
+        let way = match way.path.split_first() {
+            Some((first, path)) if is(first) => {
+                way.elements.borrow_mut().begin();
+                Some(Way { path, ..way })
+            }
+            _ => None,
+        };
+        Self { way, ..self }
+    }
+
+    fn hand_over<'de, A: SeqAccess<'de>>(self, way: Way<'_>, mut seq: A) -> Result<Value, A::Error> {
+        way.elements.borrow_mut().begin();
+        loop {
+            let left = self.left.get();
+            let Some(one) = seq.next_element_seed(Self { way: None, ..self })? else { return Ok(Value::List(Vec::new())) };
+            let kept = way.elements.borrow_mut().element(one);
+            self.left.set(left);
+            self.weigh(kept)?;
+        }
     }
 }
 
@@ -266,8 +330,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Value::Text(text))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        if let Some(way) = self.way.filter(|way| way.path.is_empty()) {
+            return self.hand_over(way, seq);
+        }
         let mut list = Vec::new();
-        while let Some(one) = seq.next_element_seed(self)? {
+        while let Some(one) = seq.next_element_seed(self.below(|name| name == list.len().to_string()))? {
             self.weigh(ELEMENT_BYTES)?;
             list.push(one);
         }
@@ -286,7 +353,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
                     Some(_) => Err(A::Error::custom("a number with a second half")),
                 };
             }
-            let value = map.next_value_seed(self)?;
+            let value = map.next_value_seed(self.below(|first| first == name))?;
             self.weigh(if props.is_empty() { FIRST_ENTRY_BYTES } else { ENTRY_BYTES } + TEXT_BYTES + name.len())?;
             match (props.entry(name.into_owned()), self.twice) {
                 (Entry::Vacant(entry), _) => {
@@ -328,81 +395,4 @@ impl<'de> Visitor<'de> for Name {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &str, expect: &str) {
-        let written = parse(text).map_or_else(|error| format!("! {error}"), |value| write_value(&value));
-        assert!(written == expect || (expect == "!" && written.starts_with("! ")), "{text} gave {written}, not {expect}");
-    }
-
-    #[test]
-    fn what_is_read_is_written() {
-        check("null", "null");
-        check(" [true, false , null] ", "[true,false,null]");
-        check(r#"{"b":1,"a":{"d":[],"c":{}}}"#, r#"{"a":{"c":{},"d":[]},"b":1}"#);
-        check(r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#);
-        check(r#""\u00e4\ud83d\ude00\/\b\f\n\r\t\\\"\u0000""#, "\"ä😀/\\u0008\\u000c\\n\\r\\t\\\\\\\"\\u0000\"");
-    }
-
-    #[test]
-    fn a_name_written_twice_is_named_where_it_can_be_mended() {
-        let check = |text: &str, twice: Option<&str>| {
-            let told = parse_once(text).err().map(|error| error.to_string());
-            let expected = twice.map(|name| format!("the name {name:?} is written twice in one object"));
-            assert_eq!(told, expected, "{text}");
-        };
-        check(r#"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":1}]}"#, None);
-        check(r#"{"a":1,"b":2,"a":1}"#, Some("a"));
-        check(r#"{"x":[{"n":{"b":1,"\u0062":2}}]}"#, Some("b"));
-        check(&format!(r#"{{"{0}":1,"{0}":2}}"#, "n".repeat(1_000)), Some(&"n".repeat(64)));
-        assert_eq!(parse_object_once("[]").unwrap_err().to_string(), "a list where an object was expected");
-    }
-
-    #[test]
-    fn what_values_take_in_memory_is_bounded() {
-        let check = |text: &str, takes: Range<usize>| {
-            let (_, bytes) = parse_within(text, usize::MAX).unwrap();
-            assert!(takes.contains(&bytes), "{text} takes {bytes}");
-            assert!(parse_within(text, bytes).unwrap_err().heavy, "{text}");
-            assert!(parse_within(text, bytes + 1).is_ok(), "{text}");
-        };
-        check(r#"{"":0}"#, 500..1_000);
-        check(r#"[1,1.5,"x"]"#, 200..400);
-        check(r#"{"text":"0123456789"}"#, 500..1_000);
-        assert!(!parse_within("[", 1_000).unwrap_err().heavy);
-        // An app's record: seven characters that take six hundred bytes, again and again.
-        let many = format!("[{}0]", r#"{"":0},"#.repeat(100_000));
-        let told = parse_once(&many).unwrap_err();
-        assert!(told.heavy && told.to_string().starts_with("the JSON text has too many values"), "{told}");
-        assert!(parse_once(&format!("[{}0]", "0.12345,".repeat(50_000))).is_ok());
-        assert!(parse(&many).is_ok(), "what is ours already is read whatever it takes");
-    }
-
-    #[test]
-    fn numbers_keep_their_form() {
-        for number in ["0", "-0", "1.50", "1e-5", "1e+5", "1e+999", "-12345678901234567890123.0001", "9007199254740993"] {
-            check(number, number);
-        }
-        check("[1E5,1e5]", "[1e+5,1e+5]");
-        check(&format!("[{},{}]", u64::MAX, i64::MIN), "[18446744073709551615,-9223372036854775808]");
-    }
-
-    #[test]
-    fn a_name_like_the_librarys_own_is_a_name() {
-        check(r#"{"$serde_json::private::Number":"12"}"#, r#"{"$serde_json::private::Number":"12"}"#);
-        check(r#"{"\u0024serde_json::private::Number":"12"}"#, r#"{"$serde_json::private::Number":"12"}"#);
-    }
-
-    #[test]
-    fn what_is_not_json_is_an_error() {
-        for text in ["", "{", "[1,]", "nul", "1 2", "01", "+1", ".5", "\"\\ud800\"", "'a'", "{\"a\":1", "NaN", "\u{feff}1"] {
-            check(text, "!");
-        }
-        check(&format!("{}{}", "[".repeat(127), "]".repeat(127)), &format!("{}{}", "[".repeat(127), "]".repeat(127)));
-        check(&format!("{}{}", "[".repeat(200), "]".repeat(200)), "!");
-        assert!(parse_object("[]").is_err());
-        assert_eq!(parse("{\"secret\": sesame}").unwrap_err().to_string(), "not JSON (line 1, column 12)");
-    }
-}
+mod tests;

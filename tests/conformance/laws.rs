@@ -123,16 +123,16 @@ pub async fn misses_nothing_that_moves_while_it_pages(bench: Bench) {
     }
     let remote = bench.open().await;
     let mut page = remote.list(&From::Start, None, 2).await.unwrap_or_else(|error| panic!("{error}"));
-    let mut seen: BTreeSet<String> = page.rows.iter().map(|row| row.remote_id.clone()).collect();
+    let mut seen: BTreeSet<String> = page.rows.iter().map(|row| row.remote_id().to_owned()).collect();
     for moved in &names[..3] {
         let Some(next) = &page.next else { break };
         bench.put(moved, OTHERS);
         page = remote.list(&From::Start, Some(next), 2).await.unwrap_or_else(|error| panic!("{error}"));
-        seen.extend(page.rows.iter().map(|row| row.remote_id.clone()));
+        seen.extend(page.rows.iter().map(|row| row.remote_id().to_owned()));
     }
     while let Some(next) = &page.next {
         page = remote.list(&From::Start, Some(next), 2).await.unwrap_or_else(|error| panic!("{error}"));
-        seen.extend(page.rows.iter().map(|row| row.remote_id.clone()));
+        seen.extend(page.rows.iter().map(|row| row.remote_id().to_owned()));
     }
     assert_eq!(seen, names.iter().map(|name| bench.id(name)).collect());
 }

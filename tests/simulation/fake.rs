@@ -10,8 +10,8 @@ use std::{
 use mingle_core::{
     record::Carried,
     replica::{
-        Abilities, Action, Answer, Asked, ClientIds, Cursor as CoreCursor, Failure, From, Page, Precondition, RemoteError, Row,
-        RowState,
+        Abilities, Action, Answer, Asked, ClientIds, Cursor as CoreCursor, Failure, From, Packed, Page, Precondition,
+        RemoteError, Row, RowState,
     },
     time::Timestamp,
 };
@@ -373,10 +373,10 @@ fn list(service: &mut Service, from: &From, page: Option<&str>, rows: usize) -> 
             Cursor::Whole => (skip + taken.len()).to_string(),
         });
     }
-    listed.rows = taken.iter().map(|(id, version)| row(service, id, version)).collect();
+    listed.rows = taken.iter().map(|(id, version)| Packed::of(&row(service, id, version))).collect();
     misbehave(service, from, &mut listed);
     service.say(|| {
-        let rows: Vec<String> = listed.rows.iter().map(shown).collect();
+        let rows: Vec<String> = listed.rows.iter().map(|row| shown(&row.open())).collect();
         format!("  list {from:?} page {page:?}: {} next {:?} token {:?}", rows.join(" "), listed.next, listed.token)
     });
     Ok(listed)

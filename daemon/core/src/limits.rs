@@ -136,11 +136,11 @@ pub const BODY_BYTES_SMALL: usize = 256 << 10;
 /// no place, and whoever is slow must not hold others up.
 pub const LARGE_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// What the values of one answer may take in memory, in bytes: seven characters of JSON can become six hundred bytes. More is as an
-/// answer that is too large.
+/// What the values of one answer may take in memory, in bytes: seven characters of JSON can become six hundred bytes. Of a page: one
+/// row as values, and all before it packed. More is as an answer that is too large.
 pub const ANSWER_VALUES_BYTES_MAX: usize = 12 << 20;
 
-/// What the values of all pages that are not applied yet may take together. Past it, the next one is read once another is applied.
+/// What the rows of all pages that are not applied yet may take together, packed. Past it, the next one is read once another is applied.
 pub const PAGES_VALUES_BYTES_MAX: usize = 24 << 20;
 
 /// What the values of one record may take in memory while it is met, in bytes: some hundred thousand values. More is `too_large`.

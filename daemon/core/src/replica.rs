@@ -8,6 +8,10 @@ use crate::{
     time::Timestamp,
 };
 
+mod packed;
+
+pub use packed::Packed;
+
 /// What a replica shows of one record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
@@ -38,7 +42,7 @@ pub enum RowState {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     /// The rows, in the remote's order.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Packed>,
     /// How to ask for the next page; none: this was the last.
     pub next: Option<String>,
     /// A token that stands for "everything up to here", where the cursor is opaque: worth keeping as watermark once the

@@ -6,7 +6,7 @@
 
 use crate::{
     ask::Trouble,
-    replica::{Answer, Asked, Cursor, Errand, From, Page, RemoteError, Row},
+    replica::{Answer, Asked, Cursor, Errand, From, Packed, Page, RemoteError},
     time::Timestamp,
 };
 
@@ -148,7 +148,7 @@ pub struct Applied {
     /// Rows that may be old news: ask for them by id. Where there are any, the checkpoint was not moved.
     pub ask: Vec<String>,
     /// Rows that were not reached: the transaction had been long enough. They make the next batch.
-    pub left: Vec<Row>,
+    pub left: Vec<Packed>,
 }
 
 /// What a look at the links found to send.
@@ -218,12 +218,12 @@ pub enum Effect {
     /// Compare rows without applying them. -> `Compared`
     Compare {
         /// The rows.
-        rows: Vec<Row>,
+        rows: Vec<Packed>,
     },
     /// Apply rows and move the checkpoint, in one transaction. -> `Applied`
     Apply {
         /// The rows.
-        rows: Vec<Row>,
+        rows: Vec<Packed>,
         /// They were asked for by id: believed.
         asked: bool,
         /// The whole listing that shows them, if it is whole.

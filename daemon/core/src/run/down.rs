@@ -9,7 +9,7 @@ use std::{
 use super::{Effect, Resume};
 use crate::{
     limits,
-    replica::{Failure, Page, RemoteError, Row},
+    replica::{Failure, Packed, Page, RemoteError},
 };
 
 /// A listing under way.
@@ -21,7 +21,7 @@ pub(super) struct Down {
     /// The page to fetch next; none: nothing is left to fetch.
     wanted: Option<Option<String>>,
     /// The page that is being applied, in batches.
-    batches: VecDeque<Vec<Row>>,
+    batches: VecDeque<Vec<Packed>>,
     /// How many rows are being applied.
     given: usize,
     /// What follows the page that is being applied: its `next`.
@@ -124,12 +124,12 @@ impl Down {
             self.at.server_time = self.at.server_time.or(page.server_time);
             self.at.token = self.at.token.take().or(page.token);
         }
-        let newest = page.rows.iter().filter_map(|row| row.modified).max();
+        let newest = page.rows.iter().filter_map(Packed::modified).max();
         self.at.newest = self.at.newest.max(newest);
         self.then = page.next;
         let mut rows = page.rows.into_iter();
         loop {
-            let batch: Vec<Row> = rows.by_ref().take(limits::BATCH_ROWS_MAX).collect();
+            let batch: Vec<Packed> = rows.by_ref().take(limits::BATCH_ROWS_MAX).collect();
             if batch.is_empty() {
                 break;
             }
@@ -142,7 +142,7 @@ impl Down {
     }
 
     /// The next batch, with the position that is true once it is applied.
-    pub(super) fn batch(&mut self) -> Option<(Vec<Row>, Resume)> {
+    pub(super) fn batch(&mut self) -> Option<(Vec<Packed>, Resume)> {
         let batch = self.batches.pop_front()?;
         let last = self.batches.is_empty();
         self.given = batch.len();
@@ -156,7 +156,7 @@ impl Down {
     }
 
     /// These rows of the batch were not applied: they are the next one. Returns the position that is true now.
-    pub(super) fn put_back(&mut self, left: Vec<Row>) -> Resume {
+    pub(super) fn put_back(&mut self, left: Vec<Packed>) -> Resume {
         let after = self.at.further(self.given - left.len().min(self.given));
         self.batches.push_front(left);
         after

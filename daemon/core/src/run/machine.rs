@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     limits, planted,
-    replica::{Answer, Asked, Errand, Failure, From, Page, RemoteError, Row, RowState},
+    replica::{Answer, Asked, Errand, Failure, From, Packed, Page, RemoteError, Row, RowState},
     time::Timestamp,
 };
 
@@ -360,7 +360,7 @@ impl Run {
         }
     }
 
-    fn apply(&self, rows: Vec<Row>, asked: bool, at: Option<Resume>, resume: Option<Resume>) -> Effect {
+    fn apply(&self, rows: Vec<Packed>, asked: bool, at: Option<Resume>, resume: Option<Resume>) -> Effect {
         let pass = match &self.phase {
             Phase::Down(down) => (down.listing().from == From::Start).then_some(self.terms.pass),
             Phase::Ghosts { .. } => Some(self.terms.pass),
@@ -388,12 +388,12 @@ impl Run {
 }
 
 /// What was asked for by id, as rows.
-fn rows(asked: Vec<(String, Asked)>) -> Vec<Row> {
+fn rows(asked: Vec<(String, Asked)>) -> Vec<Packed> {
     let row = |(remote_id, asked)| match asked {
         Asked::There(row) => row,
         Asked::Gone => Row { remote_id, revision: None, modified: None, created: None, state: RowState::Gone },
     };
-    asked.into_iter().map(row).collect()
+    asked.into_iter().map(|one| Packed::of(&row(one))).collect()
 }
 
 impl Effect {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     record::Props,
-    replica::{Action, Answer, Asked, Cursor, Errand, Failure, From, Page, Precondition, RemoteError, Row, RowState},
+    replica::{Action, Answer, Asked, Cursor, Errand, Failure, From, Packed, Page, Precondition, RemoteError, Row, RowState},
     time::Timestamp,
 };
 
@@ -39,8 +39,14 @@ fn create(link: i64) -> Errand {
     Errand { link, action: Action::Create { remote_id: None, whole: Props::new(), key: Some("k".into()) } }
 }
 
-fn row(id: u64) -> Row {
-    Row { remote_id: format!("r{id}"), revision: None, modified: None, created: None, state: RowState::Live(Default::default()) }
+fn row(id: u64) -> Packed {
+    Packed::of(&Row {
+        remote_id: format!("r{id}"),
+        revision: None,
+        modified: None,
+        created: None,
+        state: RowState::Live(Default::default()),
+    })
 }
 
 impl World {
@@ -294,7 +300,7 @@ fn a_batch_that_was_cut_short_goes_on_where_it_was_cut() {
                     let left = rows.split_off(cuts.next().copied().unwrap_or(rows.len()));
                     let now = if left.is_empty() { *resume } else { at.further(rows.len()) };
                     positions.push((now.rows, now.page, rows.len()));
-                    applied.extend(rows.into_iter().map(|row| row.remote_id));
+                    applied.extend(rows.iter().map(|row| row.remote_id().to_owned()));
                     Event::Applied(Applied { left, ..Applied::default() })
                 }
                 Effect::Complete { .. } => Event::Completed { rejected: 0 },

@@ -325,7 +325,7 @@ impl Rest {
                 let mut rows = listing.map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?.rows;
                 match (rows.pop(), rows.is_empty()) {
                     (None, _) => return Ok(Asked::Gone),
-                    (row, true) => row,
+                    (row, true) => row.map(|row| row.open()),
                     (Some(_), false) => return Err(nonsense(&reply, "lists several records under one id")),
                 }
             }
@@ -401,16 +401,9 @@ impl Rest {
     }
 
     fn json(&self, reply: &Reply) -> Result<Value, RemoteError> {
-        Ok(self.json_within(reply, ANSWER_VALUES_BYTES_MAX)?.0)
-    }
-
-    /// The body as a value, and what that takes in memory.
-    fn json_within(&self, reply: &Reply, bytes_max: usize) -> Result<(Value, usize), RemoteError> {
         let text = reply.text(&self.profile.types.take)?;
-        json::parse_within(text, bytes_max).map_err(|error| {
-            let wrong = nonsense(reply, &format!("answers with what is not right: {error}"));
-            RemoteError { kind: if error.heavy { Failure::TooLarge } else { wrong.kind }, ..wrong }
-        })
+        let read = json::parse_within(text, ANSWER_VALUES_BYTES_MAX).map_err(|error| misread(reply, &error))?;
+        Ok(read.0)
     }
 
     /// The record in an answer; none where the request shows none, or the answer is empty and may be.
@@ -442,6 +435,12 @@ fn add_segment(url: &mut Url, part: &str) {
 
 fn nonsense(reply: &Reply, what: &str) -> RemoteError {
     RemoteError::new(Failure::Nonsense, format!("{} {what}", http::place(&reply.url)))
+}
+
+/// Why a body is no value that we can read.
+fn misread(reply: &Reply, error: &json::JsonError) -> RemoteError {
+    let wrong = nonsense(reply, &format!("answers with what is not right: {error}"));
+    RemoteError { kind: if error.heavy { Failure::TooLarge } else { wrong.kind }, ..wrong }
 }
 
 /// What an answer says its history is called.

@@ -10,12 +10,15 @@ use mingle_core::{
 use reqwest::Url;
 
 use super::{
-    Rest, nonsense,
+    Rest, misread, nonsense,
     profile::{Means, More, Next, Token},
-    rows::{self, Listing},
+    rows::{self, Listing, Rows},
     walk::{self, Step},
 };
-use crate::remotes::{http::Reply, larder::Place};
+use crate::{
+    json,
+    remotes::{http::Reply, larder::Place},
+};
 
 impl Rest {
     /// One page, and the place that it takes in memory. `page` is a former page's `next`: an address below our own, or what stands
@@ -42,11 +45,14 @@ impl Rest {
             return Err(trouble);
         }
         let mut place = self.means.http.larder.place(reply.body.len()).await;
-        let (mut body, bytes) = self.json_within(&reply, ANSWER_VALUES_BYTES_MAX).map_err(too_large)?;
+        let mut rows = Rows::of(&self.profile.row);
+        let text = reply.text(&self.profile.types.take)?;
+        let read = json::parse_elements(text, ANSWER_VALUES_BYTES_MAX, list.rows.way(), &mut rows);
+        let (mut body, bytes) = read.map_err(|error| too_large(misread(&reply, &error)))?;
         place.shrink(bytes);
         let next = self.next(&reply, &body)?;
         let value = list.rows.take(&mut body).ok_or_else(|| nonsense(&reply, &format!("has no rows at {}", list.rows)))?;
-        let listing = rows::rows(&self.profile.row, value).map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
+        let listing = rows.listing(&value).map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
         let next = match next {
             Forward::Told(key) => Some(key),
             Forward::Counted => self.counted(&reply, from, page, page_rows, &listing)?,

@@ -61,6 +61,12 @@ impl Pointer {
         })
     }
 
+    /// The names that lead there, the outermost first.
+    #[must_use]
+    pub fn way(&self) -> &[String] {
+        &self.0
+    }
+
     /// Takes out what lies there. What held it stays, also when it is empty now.
     pub fn take(&self, value: &mut Value) -> Option<Value> {
         let Some((last, way)) = self.0.split_last() else { return Some(std::mem::replace(value, Value::Null)) };

@@ -1,11 +1,9 @@
 //! Owns: reading rows and pages out of JSON bodies, as a profile says.
 //! Must never know: how a body was got.
 
-use std::collections::BTreeMap;
-
 use mingle_core::{
     record::Value,
-    replica::{Row, RowState},
+    replica::{Packed, Row, RowState},
     time::Timestamp,
 };
 
@@ -13,7 +11,7 @@ use super::{
     fields,
     profile::{RowShape, StampForm},
 };
-use crate::json;
+use crate::json::{self, Elements};
 
 /// Why a whole page is not usable, for a person: no content of it.
 pub type Unusable = String;
@@ -74,7 +72,7 @@ fn is_deleted(shape: &RowShape, mark: &Value) -> bool {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listing {
     /// The rows. Of one that came twice the newer (the later one, where that cannot be told).
-    pub rows: Vec<Row>,
+    pub rows: Vec<Packed>,
     /// How many came.
     pub count: usize,
     /// Stamp and id of the last one; none where it has no stamp.
@@ -83,36 +81,98 @@ pub struct Listing {
     pub by_stamp: bool,
 }
 
-/// Reads the rows of a page.
+/// Reads the rows of a page that is there as a value.
 ///
 /// # Errors
 /// When there is no list, or a row without an id in it.
-pub fn rows(shape: &RowShape, list: Value) -> Result<Listing, Unusable> {
-    let Value::List(list) = list else {
-        return Err(format!("{} stands where the rows should be", json::kind(&list)));
-    };
-    let count = list.len();
-    let mut out = Listing { rows: Vec::with_capacity(count), count, last: None, by_stamp: true };
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    for value in list {
-        let skipped = shape.skip.as_ref().and_then(|at| at.find(&value)).is_some_and(|there| *there != Value::Null);
-        let row = row(shape, value)?;
-        let stamp = row.modified.map(|at| (at, row.remote_id.clone()));
-        out.by_stamp &= stamp.as_ref().map(|(at, _)| *at) >= out.last.as_ref().map(|(at, _)| *at);
-        out.last = stamp;
-        if skipped {
-            continue;
-        }
-        match places.get(&row.remote_id) {
-            None => {
-                places.insert(row.remote_id.clone(), out.rows.len());
-                out.rows.push(row);
-            }
-            Some(at) if row.modified >= out.rows[*at].modified => out.rows[*at] = row,
-            Some(_) => {}
-        }
+pub fn rows(shape: &RowShape, mut list: Value) -> Result<Listing, Unusable> {
+    let mut rows = Rows::of(shape);
+    if let Value::List(list) = &mut list {
+        list.drain(..).for_each(|value| {
+            rows.element(value);
+        });
     }
-    Ok(out)
+    rows.listing(&list)
+}
+
+/// Reads the rows of a page as they come, and keeps each packed.
+pub struct Rows<'a> {
+    shape: &'a RowShape,
+    listing: Listing,
+    unusable: Option<Unusable>,
+}
+
+impl<'a> Rows<'a> {
+    /// No rows yet, of this shape.
+    #[must_use]
+    pub fn of(shape: &'a RowShape) -> Self {
+        let listing = Listing { by_stamp: true, ..Listing::default() };
+        Self { shape, listing, unusable: None }
+    }
+
+    /// All of them, once the page was read to its end. `list` is what stands where they should be.
+    ///
+    /// # Errors
+    /// When that is no list, or a row without an id was in it.
+    pub fn listing(mut self, list: &Value) -> Result<Listing, Unusable> {
+        if !matches!(list, Value::List(_)) {
+            return Err(format!("{} stands where the rows should be", json::kind(list)));
+        }
+        if let Some(why) = self.unusable {
+            return Err(why);
+        }
+        once(&mut self.listing.rows);
+        Ok(self.listing)
+    }
+
+    fn add(&mut self, value: Value) -> Result<usize, Unusable> {
+        let skipped = self.shape.skip.as_ref().and_then(|at| at.find(&value)).is_some_and(|there| *there != Value::Null);
+        let row = row(self.shape, value)?;
+        let listing = &mut self.listing;
+        listing.count += 1;
+        listing.by_stamp &= row.modified >= listing.last.as_ref().map(|(at, _)| *at);
+        let packed = (!skipped).then(|| Packed::of(&row));
+        listing.last = row.modified.map(|at| (at, row.remote_id));
+        let bytes = packed.as_ref().map_or(0, Packed::bytes);
+        listing.rows.extend(packed);
+        Ok(bytes)
+    }
+}
+
+impl Elements for Rows<'_> {
+    fn begin(&mut self) {
+        *self = Self::of(self.shape);
+    }
+
+    fn element(&mut self, value: Value) -> usize {
+        if self.unusable.is_some() {
+            return 0;
+        }
+        self.add(value).unwrap_or_else(|why| {
+            self.unusable = Some(why);
+            0
+        })
+    }
+}
+
+/// Leaves of rows with one id the newer, in the place of the first.
+fn once(rows: &mut Vec<Packed>) {
+    let id = |at: usize| rows[at].remote_id();
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|at| (id(*at), *at));
+    let twice = order.chunk_by(|a, b| id(*a) == id(*b)).filter(|same| same.len() > 1);
+    let twice: Vec<Vec<usize>> = twice.map(<[usize]>::to_vec).collect();
+    if twice.is_empty() {
+        return;
+    }
+    let mut stays = vec![true; rows.len()];
+    for same in twice {
+        let newest = same.iter().copied().reduce(|a, b| if rows[b].modified() >= rows[a].modified() { b } else { a });
+        rows.swap(same[0], newest.unwrap_or(same[0]));
+        same[1..].iter().for_each(|at| stays[*at] = false);
+    }
+    let mut stays = stays.into_iter();
+    rows.retain(|_| stays.next().unwrap_or(true));
 }
 
 /// A text, or a number as it is written: what ids and revisions may be.
@@ -169,7 +229,8 @@ mod tests {
         let shown = match rows(&shape, json::parse(list).unwrap()) {
             Err(why) => format!("! {why}"),
             Ok(Listing { rows, .. }) => {
-                let show = |row: &Row| {
+                let show = |row: &Packed| {
+                    let row = row.open();
                     let state = match &row.state {
                         RowState::Live(props) => json::write(props),
                         RowState::Gone => "gone".into(),
@@ -213,6 +274,8 @@ mod tests {
         let expect = r#"a@2000:2 {"meta":{}}"#;
         check(&format!("[{old},{new}]"), expect);
         check(&format!("[{new},{old}]"), expect);
+        let other = r#"{"id":"b","meta":{"rev":1}}"#;
+        check(&format!("[{other},{old},{other},{new},{old}]"), &format!(r#"b:1 {{"meta":{{}}}} | {expect}"#));
     }
 
     #[test]

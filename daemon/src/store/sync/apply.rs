@@ -9,7 +9,7 @@ use mingle_core::{
     },
     planted,
     record::Props,
-    replica::{Row, RowState},
+    replica::{Packed, Row, RowState},
     run::{Applied, DeletesLeft, Resume},
 };
 use rusqlite::params;
@@ -45,7 +45,7 @@ pub struct Batch<'a> {
 pub fn apply(
     tx: &mut Tx<'_>,
     ground: &Ground,
-    mut rows: Vec<Row>,
+    mut rows: Vec<Packed>,
     batch: &Batch<'_>,
     mut enough: impl FnMut() -> bool,
 ) -> Result<Applied, StoreError> {
@@ -53,13 +53,14 @@ pub fn apply(
     let (mut applied, mut guard) = (Applied::default(), Guard(batch.deletes_left));
     let with_creates = ground.abilities.client_ids.is_none();
     let mut reached = 0;
-    for row in &rows {
+    for packed in &rows {
         if batch.at.is_some() && reached > 0 && enough() {
             break;
         }
         reached += 1;
+        let row = &packed.open();
         let linked = link::by_remote_id(tx.conn(), ground.replica, &row.remote_id)?;
-        if let Some(why) = unusable(row) {
+        if let Some(why) = unusable(row, packed.bytes()) {
             if planted::is("poison row skipped") {
                 continue;
             }
@@ -108,9 +109,11 @@ fn settled(tx: &Tx<'_>, ground: &Ground, remote_id: &str) -> Result<(), StoreErr
 }
 
 /// Why a row cannot be applied; none: it can.
-fn unusable(row: &Row) -> Option<String> {
+fn unusable(row: &Row, packed_bytes: usize) -> Option<String> {
     match &row.state {
         RowState::Unreadable(why) => Some(why.clone()),
+        // A byte becomes six characters at most (a control character as `\\u0001`): only a large one has to be written to know.
+        RowState::Live(_) if packed_bytes < RECORD_BYTES_MAX / 6 => None,
         RowState::Live(props) => {
             let bytes = crate::json::write(props).len();
             (bytes > RECORD_BYTES_MAX).then(|| format!("the record has {bytes} bytes, more than {RECORD_BYTES_MAX}"))

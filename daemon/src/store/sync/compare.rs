@@ -2,7 +2,7 @@
 
 use mingle_core::{
     meeting::{Agreed, alike},
-    replica::{Row, RowState},
+    replica::{Packed, RowState},
     run::Compared,
 };
 use rusqlite::Connection;
@@ -11,9 +11,10 @@ use super::{Ground, frozen, link, present};
 use crate::store::error::StoreError;
 
 /// Counts rows that differ from what was agreed, or are not known.
-pub fn compare(conn: &Connection, ground: &Ground, rows: &[Row]) -> Result<Compared, StoreError> {
+pub fn compare(conn: &Connection, ground: &Ground, rows: &[Packed]) -> Result<Compared, StoreError> {
     let mut compared = Compared::default();
     for row in rows {
+        let row = row.open();
         let linked = link::by_remote_id(conn, ground.replica, &row.remote_id)?;
         let known = linked.as_ref().is_some_and(|linked| matches!(linked.state.agreed, Agreed::Own(_) | Agreed::Same));
         let equal = match (linked, &row.state) {

@@ -6,7 +6,7 @@
 
 use mingle_core::{
     planted,
-    replica::{Row, RowState},
+    replica::{Packed, Row, RowState},
     run::DeletesLeft,
 };
 use rusqlite::params;
@@ -63,7 +63,7 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
             created: None,
             state: RowState::Gone,
         };
-        let rows: Vec<Row> = found[..most].iter().map(|(_, _, remote_id)| row(remote_id)).collect();
+        let rows = found[..most].iter().map(|(_, _, remote_id)| Packed::of(&row(remote_id))).collect();
         let batch =
             super::Batch { asked: true, pass: None, at: None, resume: None, deletes_left: DeletesLeft::Counted(u64::MAX) };
         super::apply::apply(tx, ground, rows, &batch, || false)?;
