@@ -191,6 +191,7 @@ impl Client {
     async fn read(&self, response: reqwest::Response, bytes_max: usize, url: &Url) -> Result<(Vec<u8>, Option<Large>), Lost> {
         let mut body = Vec::new();
         let mut large = None::<Large>;
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
         let mut stream = response.bytes_stream();
         let mut stretch = (tokio::time::Instant::now(), 0);
         while let Some(piece) = stream.next().await {
@@ -210,9 +211,12 @@ impl Client {
                 let what = format!("{} answers with much, and slowly, while others wait", place(url));
                 return Err(Lost { error: RemoteError::new(Failure::TooLarge, what), sent: true });
             }
-            // Grown by doubling it would hold twice as much for a moment.
+            // Grown by doubling it would hold twice as much for a moment; and each time it moves it leaves a hole, which a page of this
+            // length never fits again. What is announced is believed of the one that may be large.
             if body.capacity() - body.len() < piece.len() {
-                body.reserve_exact(piece.len().max(body.len() / 2).min(bytes_max - body.len()));
+                let rest = announced.filter(|_| large.is_some()).map_or(0, |length| length.saturating_sub(body.len()));
+                let more = if rest > 0 { rest } else { body.len() / 2 };
+                body.reserve_exact(more.min(bytes_max - body.len()).max(piece.len()));
             }
             body.extend_from_slice(&piece);
             stretch.1 += piece.len() as u64;
