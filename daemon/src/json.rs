@@ -255,7 +255,22 @@ struct Seed<'a> {
 #[derive(Clone, Copy)]
 struct Way<'a> {
     path: &'a [String],
-    elements: &'a RefCell<&'a mut (dyn Elements + 'a)>,
+    elements: &'a dyn Sink,
+}
+
+/// [`Elements`], for seeds that share them.
+trait Sink {
+    fn begin(&self);
+    fn element(&self, value: Value) -> usize;
+}
+
+impl Sink for RefCell<&mut dyn Elements> {
+    fn begin(&self) {
+        self.borrow_mut().begin();
+    }
+    fn element(&self, value: Value) -> usize {
+        self.borrow_mut().element(value)
+    }
 }
 
 /// What an error says where the values take too much.
@@ -273,7 +288,7 @@ impl Seed<'_> {
         let Some(way) = self.way else { return self };
         let way = match way.path.split_first() {
             Some((first, path)) if is(first) => {
-                way.elements.borrow_mut().begin();
+                way.elements.begin();
                 Some(Way { path, ..way })
             }
             _ => None,
@@ -282,11 +297,11 @@ impl Seed<'_> {
     }
 
     fn hand_over<'de, A: SeqAccess<'de>>(self, way: Way<'_>, mut seq: A) -> Result<Value, A::Error> {
-        way.elements.borrow_mut().begin();
+        way.elements.begin();
         loop {
             let left = self.left.get();
             let Some(one) = seq.next_element_seed(Self { way: None, ..self })? else { return Ok(Value::List(Vec::new())) };
-            let kept = way.elements.borrow_mut().element(one);
+            let kept = way.elements.element(one);
             self.left.set(left);
             self.weigh(kept)?;
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use mingle_core::{
     record::{Likeness, Props, Value, same_props},
-    replica::{Abilities, Action, Answer, From, Page, Precondition, Row, RowState},
+    replica::{Abilities, Action, Answer, From, Packed, Page, Precondition, Row, RowState},
     time::Timestamp,
 };
 use mingled::{
@@ -182,7 +182,7 @@ pub async fn all(remote: &dyn Remote, from: &From, page_rows: usize) -> (Vec<Row
     let (mut rows, mut pages, mut next) = (Vec::new(), Vec::new(), None::<String>);
     loop {
         let page = remote.list(from, next.as_deref(), page_rows).await.unwrap_or_else(|error| panic!("{error}"));
-        rows.extend(page.rows.iter().map(|row| row.open()));
+        rows.extend(page.rows.iter().map(Packed::open));
         next.clone_from(&page.next);
         pages.push(page);
         assert!(pages.len() < 100, "the listing does not end");

@@ -85,14 +85,13 @@ pub struct Listing {
 ///
 /// # Errors
 /// When there is no list, or a row without an id in it.
-pub fn rows(shape: &RowShape, mut list: Value) -> Result<Listing, Unusable> {
+pub fn rows(shape: &RowShape, list: Value) -> Result<Listing, Unusable> {
     let mut rows = Rows::of(shape);
-    if let Value::List(list) = &mut list {
-        list.drain(..).for_each(|value| {
-            rows.element(value);
-        });
+    let Value::List(list) = list else { return rows.listing(&list) };
+    for value in list {
+        rows.element(value);
     }
-    rows.listing(&list)
+    rows.end()
 }
 
 /// Reads the rows of a page as they come, and keeps each packed.
@@ -114,10 +113,14 @@ impl<'a> Rows<'a> {
     ///
     /// # Errors
     /// When that is no list, or a row without an id was in it.
-    pub fn listing(mut self, list: &Value) -> Result<Listing, Unusable> {
-        if !matches!(list, Value::List(_)) {
-            return Err(format!("{} stands where the rows should be", json::kind(list)));
+    pub fn listing(self, list: &Value) -> Result<Listing, Unusable> {
+        match list {
+            Value::List(_) => self.end(),
+            other => Err(format!("{} stands where the rows should be", json::kind(other))),
         }
+    }
+
+    fn end(mut self) -> Result<Listing, Unusable> {
         if let Some(why) = self.unusable {
             return Err(why);
         }

@@ -112,7 +112,7 @@ fn settled(tx: &Tx<'_>, ground: &Ground, remote_id: &str) -> Result<(), StoreErr
 fn unusable(row: &Row, packed_bytes: usize) -> Option<String> {
     match &row.state {
         RowState::Unreadable(why) => Some(why.clone()),
-        // A byte becomes six characters at most (a control character as `\\u0001`): only a large one has to be written to know.
+        // A byte becomes six characters at most (a control character as `\u0001`): only a large one has to be written to know.
         RowState::Live(_) if packed_bytes < RECORD_BYTES_MAX / 6 => None,
         RowState::Live(props) => {
             let bytes = crate::json::write(props).len();
