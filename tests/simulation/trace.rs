@@ -7,7 +7,7 @@ use std::{
 
 use mingle_core::{
     record::{Props, Value},
-    replica::{Action, Answer},
+    replica::{Action, Answer, Packed},
     run,
 };
 
@@ -86,7 +86,7 @@ pub fn answer(answer: &Answer) -> String {
 pub fn effect(effect: &run::Effect) -> String {
     match effect {
         run::Effect::Apply { rows, asked, pass, .. } => {
-            let rows: Vec<&str> = rows.iter().map(|row| row.remote_id()).collect();
+            let rows: Vec<&str> = rows.iter().map(Packed::remote_id).collect();
             format!("apply {} asked {asked} pass {pass:?}", rows.join(" "))
         }
         run::Effect::Settle { answers } => {

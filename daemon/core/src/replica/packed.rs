@@ -103,12 +103,6 @@ impl fmt::Debug for Packed {
     }
 }
 
-impl From<Row> for Packed {
-    fn from(row: Row) -> Self {
-        Self::of(&row)
-    }
-}
-
 fn put_moment(out: &mut Vec<u8>, at: Option<Timestamp>) {
     match at {
         None => out.push(ABSENT),
