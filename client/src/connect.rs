@@ -177,12 +177,13 @@ fn only_looks(place: &Place) -> bool {
     place.socket.file_name() == Some(OsStr::new(place::STATUS_SOCKET_NAME))
 }
 
-/// Who else than we may listen there: whoever owns the directory, or a service manager of the system.
+/// Who else than we may listen there: root, for of a socket that the system's service manager made the system says so, and root could
+/// take our place anyway. And where nothing is told but who we are, whoever owns the directory.
 fn may_listen(place: &Place, uid: u32) -> bool {
-    only_looks(place) && (uid == 0 || fs::metadata(&place.directory).is_ok_and(|meta| meta.uid() == uid))
+    uid == 0 || (only_looks(place) && fs::metadata(&place.directory).is_ok_and(|meta| meta.uid() == uid))
 }
 
-/// Who listens must be us.
+/// Who listens must be us, or who may listen in our place.
 pub(crate) fn check_peer(place: &Place, peer: io::Result<PeerCreds>) -> Result<(), ConnectError> {
     let us = rustix::process::geteuid().as_raw();
     let what = match peer {

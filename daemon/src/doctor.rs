@@ -72,6 +72,8 @@ pub struct Report {
     pub places: Vec<(&'static str, PathBuf)>,
     /// Secrets that come from the environment: remote, variable.
     pub environment: Vec<(String, String)>,
+    /// The number of the group that may use the status socket, as configured.
+    pub status_group: Option<u32>,
 }
 
 impl Report {
@@ -93,7 +95,7 @@ impl Report {
             self.environment.iter().map(|(remote, variable)| json!({"remote": remote, "variable": variable})).collect();
         json!({
             "build": env!("CARGO_PKG_VERSION"), "good": !self.is_bad(), "places": places_json(&self.places), "findings": findings,
-            "environment_secrets": secrets,
+            "environment_secrets": secrets, "status_group": self.status_group,
         })
     }
 
@@ -161,6 +163,7 @@ pub fn look(env: &Environment, known: &dyn Known) -> Report {
     };
     let config = configuration(&mut report, &paths, known);
     let store_file = store_file(&paths, config.as_ref(), env);
+    report.status_group = config.as_ref().and_then(|config| config.status.group);
     report.places = places_of(&paths, &store_file);
     directories(&mut report, &paths, &store_file);
     socket(&mut report, &paths.socket);

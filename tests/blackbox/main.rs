@@ -13,6 +13,7 @@ mod hostile;
 mod journal;
 mod leases;
 mod logged;
+mod machine;
 mod package;
 mod past;
 mod plans;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Where control groups are, by the ways that kernels are set up.
-const GROUPS: [&str; 3] = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+pub(crate) const GROUPS: [&str; 3] = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
 /// Where Debian and others put it.
 const PROGRAMS: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
@@ -42,8 +42,7 @@ impl Systemd {
             tally::skip("a systemd apart from the machine's", "it needs root");
             return None;
         }
-        let program = PROGRAMS.iter().find(|path| fs::metadata(path).is_ok());
-        let program = program.unwrap_or_else(|| panic!("systemd is not on this machine: `apt-get install systemd`"));
+        let program = program();
         let group =
             format!("mingle-test-{}-{}", std::process::id(), home.dir().file_name().unwrap_or_default().to_string_lossy());
         // It refuses to run where the machine was not booted with systemd, by one folder below /run; and it would take every process
@@ -107,8 +106,14 @@ impl Drop for Systemd {
     }
 }
 
+/// systemd itself.
+pub(crate) fn program() -> &'static str {
+    let program = PROGRAMS.iter().find(|path| fs::metadata(path).is_ok());
+    program.unwrap_or_else(|| panic!("systemd is not on this machine: `apt-get install systemd`"))
+}
+
 /// A control group goes once those below it are gone.
-fn remove(group: &std::path::Path) {
+pub(crate) fn remove(group: &std::path::Path) {
     for below in fs::read_dir(group).into_iter().flatten().flatten() {
         if below.path().is_dir() {
             remove(&below.path());

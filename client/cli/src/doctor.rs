@@ -41,7 +41,10 @@ impl Doctor {
         let own = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
         found.note("mingle", "good", format!("version {}, {own}", env!("CARGO_PKG_VERSION")), "");
         match program::facts(&["doctor".into(), "--json".into()]) {
-            Ok(report) => found.0.extend(report["findings"].as_array().cloned().unwrap_or_default()),
+            Ok(report) => {
+                found.0.extend(report["findings"].as_array().cloned().unwrap_or_default());
+                found.0.extend(service::status_group::finding(report["status_group"].as_u64()));
+            }
             Err(failure) => found.failed("mingled", "bad", &failure),
         }
         found.0.push(service::finding());

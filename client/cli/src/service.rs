@@ -2,6 +2,7 @@
 //! mingled does; how units are written (that is `units`).
 
 mod purge;
+pub mod status_group;
 mod systemctl;
 mod units;
 

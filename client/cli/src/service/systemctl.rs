@@ -14,6 +14,41 @@ fn run(words: &[&str]) -> io::Result<Output> {
     Command::new("systemctl").args(["--user", "--no-pager"]).args(words).stdin(Stdio::null()).output()
 }
 
+/// Whose systemd is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose {
+    /// The user's own.
+    User,
+    /// The machine's.
+    System,
+}
+
+impl Whose {
+    /// How a person asks it.
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::User => "systemctl --user",
+            Self::System => "systemctl",
+        }
+    }
+}
+
+/// What it knows of a socket's unit; empty where it cannot be asked.
+pub fn socket(whose: Whose, unit: &str) -> BTreeMap<String, String> {
+    let mut command = Command::new("systemctl");
+    if matches!(whose, Whose::User) {
+        command.arg("--user");
+    }
+    command.args(["--no-pager", "show", "--property=LoadState,SocketGroup,SocketMode", unit]);
+    command.stdin(Stdio::null()).output().map(|output| pairs(&output)).unwrap_or_default()
+}
+
+/// Lines of NAME=VALUE.
+fn pairs(output: &Output) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 /// Whether systemd runs for this user; else what keeps it from that.
 pub fn available() -> Result<(), Failure> {
     match run(&["show", "--property=Version"]) {
@@ -50,9 +85,7 @@ const PROPERTIES: &str =
 
 /// What systemd knows of a unit; empty where it cannot be asked.
 pub fn shown(unit: &str) -> BTreeMap<String, String> {
-    let Ok(output) = run(&["show", PROPERTIES, unit]) else { return BTreeMap::new() };
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    run(&["show", PROPERTIES, unit]).map(|output| pairs(&output)).unwrap_or_default()
 }
 
 /// Whether the journal has anything of ours.
