@@ -69,6 +69,7 @@ pub fn define(store: &Store, config: &Config, now: Timestamp) -> Result<(), Stor
             columns: collection.columns.clone(),
             index: collection.index.clone(),
             read_only: sends.get(name.as_str()) == Some(&false),
+            retention: collection.retention,
         })
         .collect();
     store.write_blocking(Class::Interactive, now, move |tx| store::define(tx, &definitions))

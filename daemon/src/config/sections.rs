@@ -19,6 +19,9 @@ use super::{
 };
 use crate::remotes::settings::Secret;
 
+/// As long as the answer to a write is kept for who repeats it: until then it has to be found what the write did.
+const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
+
 /// What the files said so far, and what is wrong with it.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
@@ -335,12 +338,12 @@ fn collection(read: &mut Section<'_>) -> CollectionDefinition {
         }
         inside.close();
     }
-    CollectionDefinition {
-        policy,
-        index: read.list("index"),
-        columns: read.list("columns"),
-        retention: read.duration("retention"),
+    let retention = read.duration("retention");
+    if retention.is_some_and(|kept| kept < RETENTION_MIN) {
+        let hint = "write a day or longer: retention = \"1d\"";
+        read.complain("retention", "`retention` is shorter than a day", hint);
     }
+    CollectionDefinition { policy, index: read.list("index"), columns: read.list("columns"), retention }
 }
 
 fn grants(read: &mut Section<'_>) -> Option<std::collections::BTreeMap<String, Grant>> {

@@ -62,6 +62,7 @@ fn problems_name_line_and_remedy() {
     check("[store] | path = 'store.db'", "2 `store.path` must start with / or ~/");
     check("[store] | synchronus = 'full'", "2 unknown key `store.synchronus`; did you mean `synchronous`?");
     check("[store] | synchronous = 'ful'", "2 `store.synchronous` cannot be `ful`; did you mean `full`?");
+    check("[collection.c] | retention = '2h'", "2 `retention` is shorter than a day; write a day or longer: retention = \"1d\"");
     check("[stor] | path = '/x'", "1 unknown section `stor`; did you mean `store`?");
     check("sync = 3", "1 `sync` must be a table; write [sync.NAME]");
     check("[sync] | x = 3", "2 `sync.x` must be a table; write [sync.NAME], then one key on each line");

@@ -1,6 +1,6 @@
 //! Owns: the collections there are, as configured, with their numbers in the store. Must never know: the configuration's text.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use mingle_core::{ask::Refusal, policy::Policy};
 
@@ -17,6 +17,8 @@ pub struct CollectionDefinition {
     pub index: Vec<String>,
     /// Apps may not write it: its syncs are all `down`.
     pub read_only: bool,
+    /// How long its deleted records and its history are kept at least; none: as long as the store keeps them everywhere.
+    pub retention: Option<Duration>,
 }
 
 /// A collection with its number in the store.

@@ -74,10 +74,10 @@ pub const CONDITIONS_MAX: usize = 100;
 /// Operation ids and their answers are kept this long.
 pub const OP_KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// Tombstones are kept at least this long.
+/// Tombstones are kept at least this long, where their collection does not say how long.
 pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The ledger is kept at least this long.
+/// The ledger is kept at least this long, where a collection does not say how long.
 pub const LEDGER_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Rows that one purge takes away at most, so that it is a short transaction; the next purge goes on.

@@ -1,5 +1,7 @@
 //! Owns: what apps read of the file: a view NAME for each collection, and the indexes it asked for. Must never know: who reads.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mingle_core::{ask::Refusal, record::Value};
 use rusqlite::Connection;
 
@@ -20,8 +22,9 @@ pub fn define(tx: &mut Tx<'_>, collections: &[CollectionDefinition]) -> Result<(
         check_name(&definition.name)?;
     }
     let before = stored(tx)?;
-    for (number, name, _) in &before {
-        if !collections.iter().any(|definition| definition.name == *name) {
+    let named: BTreeSet<&str> = collections.iter().map(|definition| definition.name.as_str()).collect();
+    for (name, (number, _)) in &before {
+        if !named.contains(name.as_str()) {
             unpublish(tx, *number, name)?;
             tx.conn.execute("UPDATE m_collection SET definition = 'null' WHERE collection = ?1", [number])?;
         }
@@ -29,10 +32,10 @@ pub fn define(tx: &mut Tx<'_>, collections: &[CollectionDefinition]) -> Result<(
     let mut defined = Vec::with_capacity(collections.len());
     for definition in collections {
         let text = text(definition);
-        let number = match before.iter().find(|(_, name, _)| *name == definition.name) {
-            Some((number, _, as_before)) if *as_before == text => *number,
-            Some((number, name, _)) => {
-                unpublish(tx, *number, name)?;
+        let number = match before.get(&definition.name) {
+            Some((number, as_before)) if *as_before == text => *number,
+            Some((number, _)) => {
+                unpublish(tx, *number, &definition.name)?;
                 tx.conn.execute("UPDATE m_collection SET definition = ?2 WHERE collection = ?1", (number, &text))?;
                 publish(tx, *number, definition)?;
                 *number
@@ -50,9 +53,10 @@ pub fn define(tx: &mut Tx<'_>, collections: &[CollectionDefinition]) -> Result<(
     Ok(())
 }
 
-fn stored(tx: &Tx<'_>) -> Result<Vec<(i64, String, String)>, StoreError> {
-    let mut statement = tx.conn.prepare("SELECT collection, name, definition FROM m_collection")?;
-    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+/// Those of the store, by name: number and definition.
+fn stored(tx: &Tx<'_>) -> Result<BTreeMap<String, (i64, String)>, StoreError> {
+    let mut statement = tx.conn.prepare("SELECT name, collection, definition FROM m_collection")?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -7,7 +7,7 @@ use mingle_core::{
     time::Timestamp,
 };
 
-use crate::store::{Class, Store, limits, purge, testing::*};
+use crate::store::{Class, CollectionDefinition, Store, define, limits, purge, testing::*};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -161,6 +161,48 @@ fn the_last_row_of_each_property_stays() {
     check(&[put("x", r#"{"a":1,"b":1}"#), patch("x", r#"{"b":null}"#), patch("x", r#"{"a":3}"#)], seqs, "2,3");
     // Deleted, and made anew: that is the last word on everything.
     check(&[put("x", r#"{"a":1,"b":1}"#), delete("x"), put("x", r#"{"c":1}"#)], seqs, "3");
+}
+
+/// Of collections that say for how long, and of one that does not.
+#[test]
+fn a_collection_keeps_what_it_says_and_no_other_hears_of_it() {
+    let long = limits::LEDGER_KEPT * 4;
+    #[track_caller]
+    fn check(kept: Option<Duration>, after: Duration, records: &str, rows: &str) {
+        let store = memory();
+        let own = CollectionDefinition { retention: kept, ..definition("a") };
+        store.write_blocking(Class::Interactive, NOW, move |tx| define(tx, &[own, definition("b")])).unwrap();
+        for collection in ["a", "b"] {
+            let of = |id: &str, data: &str| match put(id, data) {
+                Write::Put { id, data, if_seq, overwrite, merge, .. } => {
+                    Write::Put { collection: collection.into(), id, data, if_seq, overwrite, merge }
+                }
+                other => other,
+            };
+            for n in 1..=3 {
+                seq(&store, of("lives", &format!("{{\"n\":{n}}}")));
+            }
+            seq(&store, of("gone", "{}"));
+            seq(&store, Write::Delete { collection: collection.into(), id: "gone".into(), if_seq: None });
+        }
+        // Twice, so that a purge which ends early does not show.
+        for _ in 0..2 {
+            purge_at(&store, NOW.plus(after));
+        }
+        let of = |sql: &str| ["a", "b"].map(|name| number(&store, &sql.replace("NAME", name)).to_string()).join(" ");
+        let found = of("SELECT count(*) FROM m_record r JOIN m_collection c USING (collection) WHERE c.name = 'NAME'");
+        assert_eq!(found, records, "records, {kept:?} after {after:?}");
+        let found = of("SELECT count(*) FROM m_ledger l JOIN m_record r USING (record) JOIN m_collection c USING (collection)
+             WHERE c.name = 'NAME' AND r.id = 'lives'");
+        assert_eq!(found, rows, "rows of history, {kept:?} after {after:?}");
+    }
+    let second = Duration::from_secs(1);
+    check(None, limits::TOMBSTONE_KEPT - second, "2 2", "3 3");
+    check(None, limits::TOMBSTONE_KEPT + second, "1 1", "3 3");
+    check(Some(2 * DAY), 2 * DAY - second, "2 2", "3 3");
+    check(Some(2 * DAY), 2 * DAY + second, "1 2", "1 3");
+    check(Some(long), limits::LEDGER_KEPT + second, "2 1", "3 1");
+    check(Some(long), long + second, "1 1", "1 1");
 }
 
 #[test]
