@@ -6,6 +6,7 @@ use mingle_tests::{
     chance::Chance,
     daemon::Home,
     rest_server::{Fault, Options, RestServer},
+    tally,
     trap::{self, Play, TrapServer},
     wait::{self, Times, Watch},
 };
@@ -58,6 +59,8 @@ fn check(what: &str, home: Home, within: Duration, mut before: impl FnMut(u64)) 
         acknowledged.told(),
         stopped.told()
     );
+    let late = stopped.over(NEVER_OVER);
+    tally::tell("stops", stops(), late);
     assert!(while_running * 2 >= stops(), "{what}: only {while_running} stops met a run");
     assert!(acknowledged.share(99) <= ACKNOWLEDGED * ALLOWANCE, "{what}: {}", acknowledged.told());
     assert!(stopped.share(99) <= STOPPED * ALLOWANCE, "{what}: {}", stopped.told());

@@ -85,6 +85,12 @@ impl Times {
         sorted.get(at).copied().unwrap_or_default()
     }
 
+    /// How many took longer.
+    #[must_use]
+    pub fn over(&self, limit: Duration) -> u64 {
+        self.0.iter().filter(|time| **time > limit).count() as u64
+    }
+
     /// For people: the middle, the slow ones, the slowest.
     #[must_use]
     pub fn told(&self) -> String {
