@@ -1,9 +1,11 @@
 //! Owns: the k-th disk error (T6): every call of the store's files fails once, or from then on, at a start, under an app that writes, and
 //! at the end; in every way a disk has. Must never know: what the store does about it.
 //!
-//! `MINGLE_DISK_ERRORS` says how many of all cases are tried (80 in a plain test run), `MINGLE_SEED` which.
+//! `MINGLE_DISK_ERRORS` says how many of all cases are tried (80 in a plain test run), `MINGLE_SEED` which. Whatever the seed, each call
+//! fails in each way, once and from then on, and where there are cases enough also in each time; a sample without that fails.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -38,7 +40,7 @@ const COMMITS: usize = 12;
 const RESUMES: Duration = Duration::from_secs(20);
 
 /// When it fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum When {
     /// A new store is made.
     First,
@@ -77,6 +79,60 @@ fn begun() -> (Daemon, Shim, Play) {
     play.go_on(&mut daemon.app("player"), 8).expect("a good disk");
     assert_eq!(play.count(&Told::Acknowledged), 8, "{:?}", play.told);
     (daemon, shim, play)
+}
+
+/// What two cases have in common that differ by the number of the call alone, and in when.
+type Kind = (Op, String, bool);
+
+/// So that the first ones are one of each kind, then one of each kind in each time, each by chance; then the rest.
+fn in_order(mut cases: Vec<Case>, chance: &mut Chance) -> Vec<Case> {
+    for at in (1..cases.len()).rev() {
+        cases.swap(at, usize::try_from(chance.below(at as u64 + 1)).expect("an index"));
+    }
+    let (mut kinds, mut timed) = (BTreeSet::new(), BTreeSet::new());
+    let mut layers: [Vec<Case>; 3] = Default::default();
+    for case in cases {
+        let layer = if kinds.insert(case.kind()) {
+            timed.insert((case.when, case.kind()));
+            0
+        } else if timed.insert((case.when, case.kind())) {
+            1
+        } else {
+            2
+        };
+        layers[layer].push(case);
+    }
+    layers.concat()
+}
+
+/// How much of it was tried, by call: in words; and what was not, though it had to be.
+fn covered(all: &[Case], tried: &[(Case, bool)]) -> (String, Vec<String>) {
+    let (mut told, mut missing) = (Vec::new(), Vec::new());
+    for op in OPS {
+        let of = |sticky: bool| {
+            let tried = tried.iter().filter(|(case, _)| case.op == *op && case.sticky == sticky);
+            let met = tried.clone().filter(|(_, met)| *met).count();
+            (tried.count(), met, all.iter().filter(|case| case.op == *op && case.sticky == sticky).count())
+        };
+        let shares = [("once", of(false)), ("for good", of(true))].map(|(how, (tried, met, all))| {
+            if met == 0 {
+                missing.push(format!("{op:?} never failed {how}: {all} cases, {tried} tried"));
+            }
+            format!("{met} of {tried} tried of {all} {how}")
+        });
+        told.push(format!("  {op:?}: {}", shares.join(", ")));
+    }
+    let kinds = |cases: &mut dyn Iterator<Item = &Case>| cases.map(Case::kind).collect::<BTreeSet<Kind>>();
+    let wanted = kinds(&mut all.iter());
+    let had = kinds(&mut tried.iter().map(|(case, _)| case));
+    missing.extend(wanted.difference(&had).map(|kind| format!("{kind:?} was not tried: {} cases are too few", tried.len())));
+    let timed = |cases: &mut dyn Iterator<Item = &Case>| cases.map(|case| (case.when, case.kind())).collect::<BTreeSet<_>>();
+    let (wanted, had) = (timed(&mut all.iter()), timed(&mut tried.iter().map(|(case, _)| case)));
+    if tried.len() >= wanted.len() {
+        missing.extend(wanted.difference(&had).map(|kind| format!("{kind:?} was not tried")));
+    }
+    told.push(format!("  {} of {} kinds of failure by time", had.len(), wanted.len()));
+    (told.join("\n"), missing)
 }
 
 /// How often each call is made in each time: every case there is.
@@ -120,6 +176,10 @@ fn cases() -> Vec<Case> {
 }
 
 impl Case {
+    fn kind(&self) -> Kind {
+        (self.op, format!("{:?}", self.action), self.sticky)
+    }
+
     fn arm(&self, shim: &Shim) {
         // A file that the daemon writes to see how the disk is shares its fate.
         let ops: &[Op] = if self.op == Op::Pwrite { &[Op::Pwrite, Op::Write] } else { &[self.op] };
@@ -131,17 +191,17 @@ impl Case {
         matches!(self.op, Op::Pwrite | Op::Fsync | Op::Ftruncate | Op::Unlink)
     }
 
-    /// What went wrong.
-    fn tried(&self) -> Vec<String> {
+    /// What went wrong. `met`: the call was made, and failed.
+    fn tried(&self, met: &mut bool) -> Vec<String> {
         match self.when {
-            When::First | When::Again => self.starting(),
-            When::Running => self.running(),
-            When::Reading => self.reading(),
-            When::Ending => self.ending(),
+            When::First | When::Again => self.starting(met),
+            When::Running => self.running(met),
+            When::Reading => self.reading(met),
+            When::Ending => self.ending(met),
         }
     }
 
-    fn starting(&self) -> Vec<String> {
+    fn starting(&self, met: &mut bool) -> Vec<String> {
         let (mut daemon, shim, play) = if self.when == When::First {
             let (home, shim) = home();
             (home.idle(), shim, Play::default())
@@ -161,6 +221,7 @@ impl Case {
             }
             Some(status) => wrong.push(format!("it ended with {status} at its start")),
         }
+        *met = shim.hits() > 0;
         shim.heal();
         if !daemon.runs() {
             daemon.start();
@@ -169,7 +230,7 @@ impl Case {
         wrong
     }
 
-    fn running(&self) -> Vec<String> {
+    fn running(&self, met_at_all: &mut bool) -> Vec<String> {
         let (mut daemon, shim, mut play) = begun();
         let mut app = daemon.app("player");
         self.arm(&shim);
@@ -179,6 +240,7 @@ impl Case {
             return vec![format!("the connection ended: {error}")];
         }
         let met = shim.hits() > 0;
+        *met_at_all = met;
         for (number, told) in play.told.iter().enumerate() {
             let fits = match told {
                 Told::Refused(name) => match name.as_str() {
@@ -239,7 +301,7 @@ impl Case {
         wrong
     }
 
-    fn reading(&self) -> Vec<String> {
+    fn reading(&self, met: &mut bool) -> Vec<String> {
         let (mut daemon, shim, play) = begun();
         daemon.terminate();
         daemon.start();
@@ -258,12 +320,13 @@ impl Case {
                 other => wrong.push(format!("a read: {other:?}")),
             }
         }
+        *met = shim.hits() > 0;
         shim.heal();
         wrong.extend(self.resumes(&mut daemon, play));
         wrong
     }
 
-    fn ending(&self) -> Vec<String> {
+    fn ending(&self, met: &mut bool) -> Vec<String> {
         let (mut daemon, shim, play) = begun();
         self.arm(&shim);
         let (status, took) = daemon.terminate();
@@ -274,6 +337,7 @@ impl Case {
         if took > LATE {
             wrong.push(format!("its end took {took:?}"));
         }
+        *met = shim.hits() > 0;
         shim.heal();
         daemon.start();
         wrong.extend(self.resumes(&mut daemon, play));
@@ -338,23 +402,23 @@ fn every_call_of_the_store_may_fail_once_or_for_good() {
     let tries = std::env::var("MINGLE_DISK_ERRORS").ok().and_then(|text| text.parse().ok()).unwrap_or(80);
     let seed = Chance::seed(17);
     let mut chance = Chance::new(seed);
-    let mut cases = cases();
-    let all = cases.len();
-    // Those that are tried come first.
-    for at in 0..cases.len().min(tries) {
-        let other = at as u64 + chance.below((cases.len() - at) as u64);
-        cases.swap(at, usize::try_from(other).expect("an index"));
-    }
-    cases.truncate(tries);
-    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let all = in_order(cases(), &mut chance);
+    let cases = &all[..all.len().min(tries)];
+    let (next, wrong, tried) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let watch = Watch::start();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, SeqCst)) {
-                    let case_wrong = std::panic::catch_unwind(|| case.tried()).unwrap_or_else(|panic| {
-                        vec![panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".to_owned())]
+                    let caught = std::panic::catch_unwind(|| {
+                        let mut met = false;
+                        let wrong = case.tried(&mut met);
+                        (met, wrong)
                     });
+                    let (met, case_wrong) = caught.unwrap_or_else(|panic| {
+                        (false, vec![panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".to_owned())])
+                    });
+                    tried.lock().expect("whole").push((*case, met));
                     if !case_wrong.is_empty() {
                         eprintln!("disk errors: {case:?}: {case_wrong:#?}");
                         wrong.lock().expect("whole").push(format!("{case:?}: {}", case_wrong.join("; ")));
@@ -364,7 +428,27 @@ fn every_call_of_the_store_may_fail_once_or_for_good() {
         }
     });
     let wrong = wrong.into_inner().expect("whole");
-    eprintln!("disk errors: seed {seed}, {} of {all} cases in {:.1} s", cases.len(), watch.elapsed().as_secs_f64());
+    let (told, missing) = covered(&all, &tried.into_inner().expect("whole"));
+    let took = watch.elapsed().as_secs_f64();
+    eprintln!("disk errors: seed {seed}, {} of {} cases in {took:.1} s\n{told}", cases.len(), all.len());
     tally::tell("disk-errors", cases.len() as u64, wrong.len() as u64);
     assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), cases.len());
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// A sample that leaves a way to fail out is seen.
+#[test]
+fn a_sample_that_misses_a_kind_is_found() {
+    let case = |op, sticky, number| Case { when: When::Running, op, at: 1, sticky, action: Action::Fail(number) };
+    let all: Vec<Case> = OPS
+        .iter()
+        .flat_map(|op| [false, true].map(|sticky| [EIO, ENOSPC].map(|number| case(*op, sticky, number))))
+        .flatten()
+        .collect();
+    let whole: Vec<(Case, bool)> = all.iter().map(|case| (*case, true)).collect();
+    assert_eq!(covered(&all, &whole).1, Vec::<String>::new());
+    let found = covered(&all, &whole[1..]).1.join("; ");
+    assert!(found.contains("(Pwrite, \"Fail(5)\", false) was not tried"), "{found}");
+    let not_met: Vec<(Case, bool)> = whole.iter().map(|(case, _)| (*case, case.op != Op::Fsync || case.sticky)).collect();
+    assert_eq!(covered(&all, &not_met).1, ["Fsync never failed once: 2 cases, 2 tried"]);
 }
