@@ -1,7 +1,8 @@
 //! Owns: that the committed OpenRPC document is what the types say, and that it only grows. Must never know: what a method does.
 //!
 //! A change that only adds is written down with `MINGLE_WRITE_OPENRPC=1`; one that takes something away, or asks for more, is refused
-//! whatever is set: programs out there were written against what is committed.
+//! whatever is set: programs out there were written against what was released. Of each release a copy lies in `proto/released`, which
+//! nothing writes and whose sums stand here: whoever changes the document and a copy has to change this file too.
 
 use std::{collections::BTreeSet, fs};
 
@@ -15,6 +16,45 @@ use crate::tree::root;
 enum Side {
     Taken,
     Given,
+}
+
+/// Every release, and the sum of what it said.
+const RELEASED: &[(&str, u64)] = &[("0.1", 0x7eb1_92a1_9504_564b)];
+
+/// FNV-1a: it has to be the same for ever, and not to withstand anybody.
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[test]
+fn whatever_was_released_is_still_taken_and_given() {
+    let folder = root().join("proto/released");
+    let mut there: Vec<String> = fs::read_dir(&folder)
+        .expect("proto/released")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    there.sort();
+    assert_eq!(there, RELEASED.iter().map(|(release, _)| *release).collect::<Vec<_>>(), "a release has its sum here");
+    for (release, expect) in RELEASED {
+        let document = fs::read(folder.join(release).join("openrpc.json")).expect("a document");
+        let mut lines: Vec<(String, String)> = Vec::new();
+        for entry in fs::read_dir(folder.join(release).join("fixtures")).expect("fixtures") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+            lines.extend(fs::read_to_string(&path).expect("a fixture").lines().map(|line| (name.clone(), line.to_owned())));
+        }
+        lines.sort();
+        let all = lines.iter().flat_map(|(name, line)| [name.as_bytes(), b"\t", line.as_bytes(), b"\n"].concat());
+        let found = sum(&document.iter().copied().chain(all).collect::<Vec<_>>());
+        assert_eq!(found, *expect, "what {release} said is not what it was: take the change to proto/released/{release} back");
+        let breaches = takes_away(&serde_json::from_slice(&document).expect("JSON"), &openrpc::made());
+        assert!(breaches.is_empty(), "programs were written against {release}:\n{}", breaches.join("\n"));
+        // That each of them is read by the types is the fixtures' own test.
+        let now = |name: &str| fs::read_to_string(root().join("proto/fixtures").join(name)).unwrap_or_default();
+        let gone = lines.iter().filter(|(name, line)| !now(name).lines().any(|other| other == line));
+        let gone: Vec<String> = gone.map(|(name, line)| format!("{name}: {line}")).collect();
+        assert!(gone.is_empty(), "lines that {release} sent or read are no fixtures any more:\n{}", gone.join("\n"));
+    }
 }
 
 #[test]
