@@ -14,6 +14,9 @@ use fs2::FileExt;
 const PYTHON: &str = include_str!("../../data/servers/python.txt");
 /// What is installed with npm.
 const NPM: &str = include_str!("../../data/servers/package.json");
+/// Every package that it brings along, with its version and the sum of its bytes. It names no registry: the machine's own is asked.
+/// Made anew by `npm install --package-lock-only --omit-lockfile-registry-resolved`.
+const NPM_LOCK: &str = include_str!("../../data/servers/package-lock.json");
 
 /// The folder of programs of the Python environment.
 ///
@@ -39,11 +42,10 @@ pub(super) fn python() -> &'static Path {
 pub(super) fn npm() -> &'static Path {
     static DONE: OnceLock<PathBuf> = OnceLock::new();
     DONE.get_or_init(|| {
-        installed("npm", NPM, |dir| {
+        installed("npm", &format!("{NPM}{NPM_LOCK}"), |dir| {
             fs::write(dir.join("package.json"), NPM).expect("the list of packages");
-            run(Command::new("npm")
-                .args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--silent"])
-                .current_dir(dir));
+            fs::write(dir.join("package-lock.json"), NPM_LOCK).expect("the versions of packages");
+            run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(dir));
         })
     })
 }
