@@ -373,6 +373,12 @@ impl Engine {
         }
     }
 
+    /// Since when a sync has failed without a success between; none: it does not.
+    #[must_use]
+    pub fn failing_since(&self, sync: &str) -> Option<Timestamp> {
+        self.syncs.get(sync)?.failing_since
+    }
+
     fn changed(&mut self, now: Timestamp, collection: &str, brought_by: Option<&str>) {
         for name in self.senders.get(collection).into_iter().flatten() {
             if brought_by != Some(&**name)

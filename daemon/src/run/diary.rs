@@ -34,7 +34,6 @@ struct Page {
 
 /// Failures without a success between.
 struct Row {
-    since: Timestamp,
     trouble: Trouble,
     /// So many in a row with this trouble.
     equal: u64,
@@ -62,12 +61,12 @@ impl Page {
     }
 
     /// How loud the end is said, and the row of failures that it belongs to or ends.
-    fn ends(&mut self, now: Timestamp, done: bool, trouble: Option<&Trouble>) -> (Loud, Option<Row>) {
+    fn ends(&mut self, done: bool, trouble: Option<&Trouble>) -> (Loud, Option<Row>) {
         let Some(trouble) = trouble else {
             // One that was stopped says nothing of whether the next would fail.
             return (Loud::Info, if done { self.row.take() } else { None });
         };
-        let fresh = Row { since: now, trouble: trouble.clone(), equal: 0, failures: 0, alerted: false };
+        let fresh = Row { trouble: trouble.clone(), equal: 0, failures: 0, alerted: false };
         let row = self.row.get_or_insert(fresh);
         row.failures += 1;
         row.equal = if row.trouble == *trouble { row.equal + 1 } else { 1 };
@@ -80,9 +79,9 @@ impl Page {
         (loud, None)
     }
 
-    /// Whether it has failed for so long from here on; said once.
-    fn alerts(&mut self, now: Timestamp, after: Duration) -> bool {
-        self.row.as_mut().is_some_and(|row| now.since(row.since) >= after && !std::mem::replace(&mut row.alerted, true))
+    /// Whether it has failed for too long, said once.
+    fn alerts(&mut self, failing: Duration, after: Duration) -> bool {
+        self.row.as_mut().is_some_and(|row| failing >= after && !std::mem::replace(&mut row.alerted, true))
     }
 }
 
@@ -114,10 +113,10 @@ impl Diary {
         self.0.retain(|name, _| syncs.contains_key(name));
     }
 
-    fn ended(&mut self, now: Timestamp, sync: &str, end: &End<'_>, alert_after: Option<Duration>) {
+    fn ended(&mut self, sync: &str, end: &End<'_>) {
         let Some(page) = self.0.get_mut(sync) else { return };
         let done = end.status.starts_with("done");
-        let (loud, over) = page.ends(now, done, end.trouble);
+        let (loud, over) = page.ends(done, end.trouble);
         let took = page.watch.take().map_or(0.0, |watch| watch.elapsed().as_secs_f64());
         let (counts, trouble) = (page.counts, end.trouble);
         let failures = page.row.as_ref().filter(|row| trouble.is_some() && row.failures > 1).map(|row| row.failures);
@@ -145,7 +144,7 @@ impl Diary {
         if over.is_some_and(|row| row.alerted) {
             tracing::info!(sync, attention = "failing", "attention is over");
         }
-        if alert_after.is_some_and(|after| page.alerts(now, after)) {
+        if end.failing.zip(end.alert_after).is_some_and(|(failing, after)| page.alerts(failing, after)) {
             let hint = format!("`mingle explain {sync}` says more");
             tracing::warn!(sync, attention = "failing", hint, "attention: it has failed for longer than its alert_after");
         }
@@ -162,6 +161,10 @@ struct End<'a> {
     next: Option<Timestamp>,
     /// What else it waits for.
     hold: Option<&'a str>,
+    /// For how long it has failed without a success between.
+    failing: Option<Duration>,
+    /// How long is too long.
+    alert_after: Option<Duration>,
 }
 
 impl Office {
@@ -182,9 +185,10 @@ impl Office {
                 trouble: error.as_ref(),
                 next: then.and_then(|(_, next)| *next),
                 hold: then.and_then(|(hold, _)| hold.as_ref()).map(|hold| hold.name.as_str()),
+                failing: self.engine.failing_since(sync).map(|since| now.since(since)),
+                alert_after: self.config.syncs.get(sync).map(|sync| sync.timing.alert_after),
             };
-            let alert_after = self.config.syncs.get(sync).map(|sync| sync.timing.alert_after);
-            self.diary.ended(now, sync, &end, alert_after);
+            self.diary.ended(sync, &end);
         }
     }
 
@@ -206,10 +210,6 @@ impl Office {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_unix_ms(seconds * 1000)
-    }
-
     fn trouble(what: &str) -> Trouble {
         Trouble { name: "offline".into(), what: what.into(), hint: None }
     }
@@ -229,7 +229,7 @@ mod tests {
             .map(|run| {
                 let failed = (run.is_lowercase()).then(|| trouble(&run.to_string()));
                 let begin = page.begins();
-                let (end, over) = page.ends(at(0), run.is_uppercase(), failed.as_ref());
+                let (end, over) = page.ends(run.is_uppercase(), failed.as_ref());
                 let over = over.map_or(String::new(), |row| format!("({})", row.failures));
                 format!("{}{}{over}", letter(begin), letter(end))
             })
@@ -251,9 +251,9 @@ mod tests {
     fn a_sync_that_fails_for_long_is_told_of_once() {
         let mut page = Page::default();
         let mut told = Vec::new();
-        for second in [0, 50, 100, 150] {
-            page.ends(at(second), false, Some(&trouble("a")));
-            told.push(page.alerts(at(second), Duration::from_secs(100)));
+        for seconds in [0, 50, 100, 150] {
+            page.ends(false, Some(&trouble("a")));
+            told.push(page.alerts(Duration::from_secs(seconds), Duration::from_secs(100)));
         }
         assert_eq!(told, [false, false, true, false]);
     }
