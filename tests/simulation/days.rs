@@ -1,17 +1,17 @@
 //! Owns: days of schedules on clocks that lie: set forward and back, machines that sleep, daemons that die, zones that change, and the
 //! laws that hold all the same. Must never know: how a moment is worked out; what a run does.
 //!
-//! Two times pass here: the true one, and what the wall clock shows of it. The schedule sees only the wall.
+//! Two times pass here: the true one, and what the wall clock shows of it. The schedule sees only the wall. What is played is the
+//! desk, which the daemon's engine asks; beside it stands the decision without a memory, and both have to say the same.
+
+mod plans;
+mod said;
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use mingle_core::{
     limits::{CLOCK_CORRECTION_MAX, CRON_BELL_LATE_MAX, SLEEP_MAX},
-    schedule::{
-        Backoff, Board, Conditions, Curve, End, Interval, Job, Last, Name, Plan, Quiet, Request, Spread, StopReason, Trigger,
-        cron::Cron, decide,
-    },
+    schedule::{Board, Conditions, Curve, Desk, End, Job, Last, Name, Plan, Request, StopReason, Trigger},
     time::Timestamp,
 };
 
@@ -25,10 +25,6 @@ const DAY: i64 = 24 * HOUR;
 const DAYS_A_LIFE: u64 = 50;
 /// 2026-01-01T00:00:00Z.
 const NEW_YEAR: i64 = 1_767_225_600_000;
-
-/// Rules of zones, written out: no machine's files are needed.
-const ZONES: &[&str] = &["UTC0", "CET-1CEST,M3.5.0,M10.5.0/3", "EST5EDT,M3.2.0,M11.1.0", "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"];
-const CRONS: &[&str] = &["30 2 * * *", "0 0 * * *", "15 */4 * * *", "0 9 * * 1-5", "59 1 * * *"];
 
 fn ms(of: Duration) -> i64 {
     i64::try_from(of.as_millis()).unwrap_or(i64::MAX)
@@ -71,12 +67,13 @@ struct World {
     now: i64,
     /// What the wall shows beyond it.
     ahead: i64,
-    board: Board,
-    conditions: Conditions,
+    desk: Desk,
     lives: Vec<Life>,
     /// The next look, in truth.
     look_at: Option<i64>,
     starts: u64,
+    /// How often a sync that did not run said why.
+    whys: u64,
 }
 
 impl World {
@@ -87,17 +84,17 @@ impl World {
             chance,
             now,
             ahead: 0,
-            board: Board::default(),
-            conditions: Conditions::default(),
+            desk: Desk::new(Board::default(), Conditions::default()),
             lives: Vec::new(),
             look_at: Some(now),
             starts: 0,
+            whys: 0,
         };
         for place in 0..2_u64 {
             let name: Name = format!("s{place}").into();
             let plan = world.plan(&name, place);
             let job = Job::new(plan.clone(), Last::Never, 0, world.wall());
-            world.board.jobs.insert(name.clone(), job);
+            world.desk.put(name.clone(), job);
             let by_itself = plan.interval.is_some() || plan.cron.is_some() || plan.on_start;
             world.lives.push(Life {
                 name,
@@ -124,33 +121,6 @@ impl World {
 
     fn upto(&mut self, end: i64) -> i64 {
         i64::try_from(self.chance.next() % end.max(1).unsigned_abs()).unwrap_or(0)
-    }
-
-    fn cron(&mut self) -> Cron {
-        let (expression, zone) = (*self.chance.pick(CRONS), *self.chance.pick(ZONES));
-        Cron::parse(expression, TimeZone::posix(zone).expect("a zone")).expect("an expression")
-    }
-
-    fn plan(&mut self, name: &str, place: u64) -> Plan {
-        let cron = self.chance.one_in(2).then(|| self.cron());
-        let every = *self.chance.pick(&[15 * MINUTE, HOUR, 6 * HOUR, DAY]);
-        let flex = *self.chance.pick(&[0, MINUTE, every / 3, every]);
-        let length = |ms: i64| Duration::from_millis(ms.unsigned_abs());
-        Plan {
-            remote: format!("r{place}").into(),
-            resource: "x".into(),
-            collection: format!("c{place}"),
-            interval: cron.is_none().then_some(Interval { every: length(every), flex: length(flex) }),
-            cron,
-            on_start: self.chance.one_in(3),
-            on_change: self.chance.one_in(3).then(Quiet::default),
-            backoff: Backoff {
-                curve: if self.chance.one_in(3) { Curve::Linear } else { Curve::Exponential },
-                ..Backoff::default()
-            },
-            spread: Spread::of(self.chance.next(), name),
-            ..Plan::default()
-        }
     }
 
     /// The next thing happens; what the laws forbid is an error.
@@ -207,8 +177,8 @@ impl World {
                 self.job(&name).changed(at);
             }
             9 => {
-                let online = self.conditions.online != Some(false);
-                self.conditions.online = Some(!online);
+                let online = !self.offline();
+                self.desk.set_conditions(Conditions { online: Some(!online), ..Conditions::default() });
                 let now = self.now;
                 self.lives.iter_mut().for_each(|life| life.not_before(now));
             }
@@ -232,7 +202,11 @@ impl World {
     }
 
     fn job(&mut self, name: &Name) -> &mut Job {
-        self.board.jobs.get_mut(name).expect("a job")
+        self.desk.job(name).expect("a job")
+    }
+
+    fn offline(&self) -> bool {
+        self.desk.conditions().online == Some(false)
     }
 
     /// Somebody looks within the longest sleep.
@@ -244,7 +218,7 @@ impl World {
 
     fn set_clock(&mut self, by: i64) {
         self.ahead += by;
-        let offline = self.conditions.online == Some(false);
+        let offline = self.offline();
         for place in 0..self.lives.len() {
             let pause = self.pause_most(place);
             let ring = self.lives[place].plan.cron.is_some().then(|| self.ring(place)).flatten();
@@ -302,6 +276,7 @@ impl World {
         self.now += down;
         // A machine without a battery for its clock goes on where it was.
         let set = if self.chance.one_in(6) { -down } else { 0 };
+        let mut board = Board::default();
         for place in 0..self.lives.len() {
             if self.lives[place].ends.take().is_some() {
                 let (_, wall) = self.lives[place].began.expect("it began");
@@ -319,8 +294,9 @@ impl World {
             let mut job = Job::new(life.plan.clone(), life.last, life.failures, wall);
             job.started_up();
             let name = life.name.clone();
-            self.board.jobs.insert(name, job);
+            board.jobs.insert(name, job);
         }
+        self.desk = Desk::new(board, self.desk.conditions().clone());
         if set != 0 {
             self.set_clock(set);
         }
@@ -339,7 +315,7 @@ impl World {
         let wall = self.wall();
         let name = self.lives[place].name.clone();
         self.job(&name).end(wall, end);
-        let failures = self.board.jobs[&name].failures;
+        let failures = self.desk.board().jobs[&name].failures;
         let life = &mut self.lives[place];
         life.ends = None;
         let (began, began_wall) = life.began.expect("it began");
@@ -386,7 +362,7 @@ impl World {
 
     fn look(&mut self) -> Result<(), String> {
         let wall = self.wall();
-        let decision = decide(&self.board, &self.conditions, wall);
+        let decision = self.decided(wall)?;
         for (name, reason) in &decision.stop {
             self.job(name).stopping(*reason);
             let now = self.now;
@@ -396,7 +372,7 @@ impl World {
         for start in &decision.start {
             self.begin(&start.sync, start.trigger)?;
         }
-        let offline = self.conditions.online == Some(false);
+        let offline = self.offline();
         for life in &self.lives {
             let due_by = life.due_by.into_iter().chain(life.called_by).min().filter(|by| *by < self.now);
             if let (None, Some(due_by), false) = (life.ends, due_by, offline) {
@@ -404,7 +380,7 @@ impl World {
                 return Err(format!("{} is {by} ms late: {:?}, {:?}", life.name, decision.hold.get(&life.name), life.last));
             }
         }
-        let wake = decide(&self.board, &self.conditions, wall).wake_at;
+        let wake = self.decided(wall)?.wake_at;
         let sooner = wake.map(|at| self.now + at.since(wall).as_millis().try_into().unwrap_or(i64::MAX / 4));
         // A look that is under way because the clock was set is not put off by what the wall says.
         self.look_at = match (self.look_at.filter(|at| *at > self.now), sooner) {
@@ -423,7 +399,7 @@ impl World {
         if life.ends.is_some() {
             return fail("it runs already");
         }
-        if self.conditions.online == Some(false) {
+        if self.offline() {
             return fail("without a network");
         }
         let good = match trigger {
@@ -463,8 +439,8 @@ impl World {
     }
 }
 
-/// One life of so many days; how many runs began.
-fn live(seed: u64) -> Result<u64, String> {
+/// One life of so many days; how many runs began, and how often was said why one does not.
+fn live(seed: u64) -> Result<(u64, u64), String> {
     let mut world = World::new(seed);
     let end = world.now + i64::try_from(DAYS_A_LIFE).unwrap_or(0) * DAY;
     let mut next_event = world.now + HOUR;
@@ -472,23 +448,27 @@ fn live(seed: u64) -> Result<u64, String> {
         let at = world.now;
         world.step(&mut next_event).map_err(|law| format!("seed {seed}, {} days in: {law}", (at - NEW_YEAR) / DAY))?;
     }
-    Ok(world.starts)
+    Ok((world.starts, world.whys))
 }
 
 /// `MINGLE_CLOCK_DAYS` says how many days; each life has a seed of its own.
 #[test]
 fn days_of_lying_clocks_keep_the_laws() {
     let days: u64 = std::env::var("MINGLE_CLOCK_DAYS").map_or(5_000, |days| days.parse().expect("a number"));
-    let (mut failed, mut starts) = (Vec::new(), 0);
+    let (mut failed, mut starts, mut whys) = (Vec::new(), 0, 0);
     let lives = days.div_ceil(DAYS_A_LIFE);
     for seed in 1..=lives {
         match live(seed) {
-            Ok(more) => starts += more,
+            Ok((more, said)) => {
+                starts += more;
+                whys += said;
+            }
             Err(law) => failed.push(law),
         }
     }
     eprintln!("{} days, {starts} runs", lives * DAYS_A_LIFE);
     mingle_tests::tally::tell("clock-days", lives * DAYS_A_LIFE, failed.len() as u64);
+    mingle_tests::tally::tell("whys", whys, failed.iter().filter(|law| law.contains("why")).count() as u64);
     assert!(failed.is_empty(), "{} lives broke a law, such as:\n{}", failed.len(), failed[..failed.len().min(5)].join("\n"));
     assert!(starts > lives * DAYS_A_LIFE, "only {starts} runs: these lives are too quiet to find anything");
 }
