@@ -2,7 +2,9 @@
 //! Must never know: which fault it is.
 
 mod line;
+mod loss;
 mod lost;
+mod names;
 mod profiles;
 mod services;
 mod tls;
