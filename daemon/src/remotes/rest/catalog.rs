@@ -1,7 +1,11 @@
 //! Owns: which profiles there are: those built in, and those in the configuration's folder.
 //! Must never know: what a profile says.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 pub use super::profile::Wrong;
 use super::profile::{Profile, wrongs};
@@ -12,6 +16,13 @@ const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/profiles.r
 
 /// A profile of this name may be looked for: it is a file's name and nothing more.
 const NAME_CHARS_MAX: usize = 64;
+
+/// Profiles as they were last read, each with its text. Thousands of syncs ask for the same few again and again, and reading one takes
+/// longer than all the rest of a run's beginning.
+static READ: Mutex<BTreeMap<String, (String, Arc<Profile>)>> = Mutex::new(BTreeMap::new());
+
+/// So many of them are kept; more begin anew.
+const READ_MAX: usize = 64;
 
 /// A profile for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +55,7 @@ pub fn profiles(config_dir: &Path) -> Vec<Listed> {
         .map(|name| (name, false))
         .chain(built_in)
         .map(|(name, built_in)| {
-            let about = find(&name, config_dir).map_or_else(|problem| problem.what, |profile| profile.about);
+            let about = find(&name, config_dir).map_or_else(|problem| problem.what, |profile| profile.about.clone());
             Listed { name, about, built_in }
         })
         .collect();
@@ -57,7 +68,7 @@ pub fn profiles(config_dir: &Path) -> Vec<Listed> {
 /// # Errors
 /// When there is no such profile, or it is not usable.
 pub fn example(name: &str, config_dir: &Path) -> Result<String, Problem> {
-    find(name, config_dir).map(|profile| profile.example)
+    find(name, config_dir).map(|profile| profile.example.clone())
 }
 
 /// The text of a profile, as it was written.
@@ -106,8 +117,20 @@ pub fn check(file: &Path) -> Result<Vec<Wrong>, Problem> {
 ///
 /// # Errors
 /// When there is no such profile, or it is not usable.
-pub fn find(name: &str, config_dir: &Path) -> Result<Profile, Problem> {
-    Profile::read(name, &text(name, config_dir)?)
+pub fn find(name: &str, config_dir: &Path) -> Result<Arc<Profile>, Problem> {
+    let text = text(name, config_dir)?;
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((as_before, profile)) = read.get(name)
+        && *as_before == text
+    {
+        return Ok(Arc::clone(profile));
+    }
+    let profile = Arc::new(Profile::read(name, &text)?);
+    if read.len() >= READ_MAX {
+        read.clear();
+    }
+    read.insert(name.to_owned(), (text, Arc::clone(&profile)));
+    Ok(profile)
 }
 
 fn is_name(name: &str) -> bool {
@@ -174,9 +197,16 @@ remaning = "x"
         let write =
             |name: &str, text: &str| std::fs::write(dir.path().join("profiles").join(format!("{name}.toml")), text).unwrap();
         let mine = built_in.lines().map(|line| if line.starts_with("about") { "about = \"mine\"" } else { line });
-        write(name, &mine.collect::<Vec<_>>().join("\n"));
+        let mine_text = mine.collect::<Vec<_>>().join("\n");
+        write(name, &mine_text);
         write("broken", "versoin = 1");
         assert_eq!(find(name, dir.path()).unwrap().about, "mine");
+        // Another folder has another, and the same file may become another.
+        assert_ne!(find(name, Path::new("/nonexistent")).unwrap().about, "mine");
+        let yours = mine_text.replace("about = \"mine\"", "about = \"yours\"");
+        write(name, &yours);
+        assert_eq!(find(name, dir.path()).unwrap().about, "yours");
+        write(name, &mine_text);
         let listed = profiles(dir.path());
         assert_eq!(listed.len(), BUILT_IN.len() + 1);
         assert!(listed.iter().any(|one| one.name == "broken" && !one.built_in && one.about.contains("versoin")));

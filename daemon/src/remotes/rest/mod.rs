@@ -17,7 +17,7 @@ mod walk;
 use std::{
     collections::VecDeque,
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use mingle_core::{
@@ -76,7 +76,7 @@ impl Tried {
 
 /// One resource of one such service.
 struct Rest {
-    profile: Profile,
+    profile: Arc<Profile>,
     abilities: Abilities,
     url: Url,
     resource: String,
@@ -104,7 +104,7 @@ impl Login {
     }
 }
 
-fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Profile, Url), Problem> {
+fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, Url), Problem> {
     let name = settings.profile.as_deref().ok_or_else(|| {
         Problem::new("a remote of kind \"rest\" needs a profile").hint("`mingle profile list` shows them: profile = \"NAME\"")
     })?;
