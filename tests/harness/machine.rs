@@ -153,8 +153,10 @@ impl Drop for Machine {
         // Whatever runs there ends with its first process.
         if let Some(pid) = i32::try_from(self.first).ok().and_then(Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, Signal::KILL);
+        } else {
+            let _ = self.child.kill();
         }
-        let _ = self.child.kill();
+        // Which ends once all of them are gone.
         let _ = self.child.wait();
         for root in GROUPS {
             remove(&PathBuf::from(root).join(&self.group));
