@@ -5,6 +5,7 @@ pub mod app;
 pub mod chance;
 pub mod daemon;
 pub mod fuzz;
+pub mod hostile;
 pub mod proxy;
 pub mod python;
 pub mod rest_server;
