@@ -23,7 +23,8 @@ pub fn measure(_: &Path, _: &Asked, table: &mut Table) -> anyhow::Result<()> {
     let dir = place::disk_dir()?;
     let clone = dir.path().join("mingle");
     let began = Instant::now();
-    let cloned = Command::new("git").args(["clone", "--quiet"]).arg(place::repository()).arg(&clone).status().context("no git")?;
+    let cloned =
+        Command::new("git").args(["clone", "--quiet"]).arg(place::repository()).arg(&clone).status().context("no git")?;
     if !cloned.success() {
         bail!("git clone ended with {cloned}");
     }

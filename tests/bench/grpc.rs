@@ -9,10 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::{
-    place,
-    worker::Worker,
-};
+use crate::{place, worker::Worker};
 
 /// The program, built where it is not up to date. It lies beside the results, so that the bench's own build is as it was.
 ///

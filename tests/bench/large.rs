@@ -227,7 +227,12 @@ fn attacked(program: &Path, table: &mut Table) -> anyhow::Result<()> {
     // It must be there still.
     daemon.client("bench")?.call(SyncList {})?;
     let peak = most.last().copied().unwrap_or(f64::NAN);
-    let what = format!("peak memory (RSS) under {} hostile apps, {} attacks of {} s each", hostile::CLIENTS, most.len(), ATTACK.as_secs());
+    let what = format!(
+        "peak memory (RSS) under {} hostile apps, {} attacks of {} s each",
+        hostile::CLIENTS,
+        most.len(),
+        ATTACK.as_secs()
+    );
     table.plain("D4", &what, "-", &format!("{peak:.1} MB"), "<= 96 MB", Some(peak <= 96.0));
     Ok(())
 }

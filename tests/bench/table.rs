@@ -163,7 +163,11 @@ impl Table {
         writeln!(file, "{all}")?;
         self.kept = self.lines.len();
         self.rows.clear();
-        say(&format!("kept after {} s: {}", self.about["seconds"], path.strip_prefix(place::repository()).unwrap_or(&path).display()));
+        say(&format!(
+            "kept after {} s: {}",
+            self.about["seconds"],
+            path.strip_prefix(place::repository()).unwrap_or(&path).display()
+        ));
         Ok(())
     }
 }

@@ -9,9 +9,7 @@ use std::time::Duration;
 use std::{io, os::fd::OwnedFd};
 
 #[cfg(target_os = "linux")]
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
 #[cfg(target_os = "linux")]
 use tokio::io::unix::AsyncFd;
 

@@ -1,15 +1,12 @@
 //! Owns: taking connections in, as many as there may be, and ending them. Must never know: what is said on them.
 
-#![expect(clippy::disallowed_methods, reason = "how long a peer may take is counted where it is waited for")]
-
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use mingle_core::limits::{
-    BUFFERS_BYTES_MAX, CLOSING_MS_MAX, CONNECTIONS_MAX, HOLDS_LONG_MS_MAX, STATUS_CONNECTIONS_MAX,
-    TAKES_NOTHING_MS_MAX,
+    BUFFERS_BYTES_MAX, CLOSING_MS_MAX, CONNECTIONS_MAX, HOLDS_LONG_MS_MAX, STATUS_CONNECTIONS_MAX, TAKES_NOTHING_MS_MAX,
 };
 use mingle_proto::{Error, Name, message};
 use rustix::process::{Resource, getrlimit, setrlimit};

@@ -4,12 +4,7 @@
 //! `grpc-anchor serve SOCKET BYTES`, `ask SOCKET CALLS`: one call at a time; `heap SOCKET CALLS`: by 64 askers on one connection. As the
 //! bench's own workers do, both say "ready" first, and an app waits for a line before it begins.
 
-use std::{
-    error::Error,
-    io::Write as _,
-    sync::Arc,
-    time::Instant,
-};
+use std::{error::Error, io::Write as _, sync::Arc, time::Instant};
 
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};

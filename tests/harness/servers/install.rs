@@ -23,9 +23,7 @@ const NPM: &str = include_str!("../../data/servers/package.json");
 /// When it cannot be installed: with what the installer said.
 pub(super) fn python() -> &'static Path {
     static DONE: OnceLock<PathBuf> = OnceLock::new();
-    DONE.get_or_init(|| {
-        installed("python", PYTHON, |dir| packages(dir, PYTHON)).join("bin")
-    })
+    DONE.get_or_init(|| installed("python", PYTHON, |dir| packages(dir, PYTHON)).join("bin"))
 }
 
 /// The same of the environment that has Kinto's own client.
