@@ -45,6 +45,10 @@ impl Nap {
 #[cfg(target_os = "linux")]
 fn timer() -> io::Result<AsyncFd<OwnedFd>> {
     let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    #[expect(
+        deprecated,
+        reason = "the way that takes its place is unsafe code; an OwnedFd has one descriptor, its own, till it is dropped"
+    )]
     AsyncFd::with_interest(timer, tokio::io::Interest::READABLE)
 }
 
@@ -61,10 +65,9 @@ async fn over(timer: &AsyncFd<OwnedFd>, how_long: Duration) -> io::Result<()> {
     loop {
         let mut ready = timer.readable().await?;
         let mut times = [0; 8];
-        match ready.try_io(|timer| Ok(rustix::io::read(timer.get_ref(), &mut times)?)) {
-            Ok(read) => return read.map(|_| ()),
-            // It was ready for an earlier sleep.
-            Err(_) => {}
+        // Else it was ready for an earlier sleep.
+        if let Ok(read) = ready.try_io(|timer| Ok(rustix::io::read(timer.get_ref(), &mut times)?)) {
+            return read.map(|_| ());
         }
     }
 }
