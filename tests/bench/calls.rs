@@ -179,15 +179,12 @@ pub fn echo(socket: &str) -> anyhow::Result<()> {
 #[derive(Default)]
 struct Asking {
     id: u64,
-    params: serde_json::Value,
+    params: Value,
 }
 
 fn read(line: &[u8]) -> serde_json::Result<Asking> {
-    let mut all: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line)?;
-    Ok(Asking {
-        id: all.get("id").and_then(serde_json::Value::as_u64).unwrap_or(0),
-        params: all.remove("params").unwrap_or_default(),
-    })
+    let mut all: serde_json::Map<String, Value> = serde_json::from_slice(line)?;
+    Ok(Asking { id: all.get("id").and_then(Value::as_u64).unwrap_or(0), params: all.remove("params").unwrap_or_default() })
 }
 
 async fn answer_all(stream: Stream) -> anyhow::Result<()> {

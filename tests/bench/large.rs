@@ -41,7 +41,7 @@ pub fn measure(program: &Path, asked: &Asked, table: &mut Table) -> anyhow::Resu
         starts(program, &large, table)?;
     }
     if asked.wants(&["D4"]) {
-        of_the_store(program, large, asked.gigabytes, table)?;
+        of_the_store(program, &large, asked.gigabytes, table)?;
         apps::connected(program, table)?;
         attacked(program, table)?;
     }
@@ -125,7 +125,7 @@ fn starts(program: &Path, large: &Large, table: &mut Table) -> anyhow::Result<()
     let (mut ours, mut small, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
     for _ in 0..STARTS {
-        let daemon = Daemon::start_in(program, None, large.dirs.clone())?;
+        let daemon = Daemon::start_in(program, None, &large.dirs)?;
         ours.push(ms(daemon.started_in));
         drop(daemon);
         // An empty store that is there already, as the other is.
@@ -143,12 +143,12 @@ fn starts(program: &Path, large: &Large, table: &mut Table) -> anyhow::Result<()
 }
 
 /// D4: whether memory grows with the store.
-fn of_the_store(program: &Path, large: Large, gigabytes: u64, table: &mut Table) -> anyhow::Result<()> {
+fn of_the_store(program: &Path, large: &Large, gigabytes: u64, table: &mut Table) -> anyhow::Result<()> {
     let flood = Flood::start(FEW);
     let daemon = growth::beside(program, &flood)?;
     growth::run(&mut daemon.client("bench")?)?;
     let small = worked(&daemon.again(program)?, FEW)?;
-    let daemon = Daemon::start_in(program, None, large.dirs.clone())?;
+    let daemon = Daemon::start_in(program, None, &large.dirs)?;
     let began = Instant::now();
     grow(&daemon, gigabytes << 30)?;
     let grown_s = began.elapsed().as_secs_f64();

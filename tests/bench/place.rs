@@ -91,11 +91,11 @@ impl Daemon {
         fs::write(config.join("config.toml"), configuration)?;
         more(&config);
         fs::DirBuilder::new().mode(0o700).create(home.path().join("run"))?;
-        Self::start_in(program, core, Dirs(Rc::new((home, data))))
+        Self::start_in(program, core, &Dirs(Rc::new((home, data))))
     }
 
     /// Starts one where another was, and has ended.
-    pub fn start_in(program: &Path, core: Option<u32>, dirs: Dirs) -> anyhow::Result<Self> {
+    pub fn start_in(program: &Path, core: Option<u32>, dirs: &Dirs) -> anyhow::Result<Self> {
         let (home, data) = (dirs.0.0.path(), dirs.0.1.path());
         let log = home.join("log");
         let mut command = on_core(program, core);
@@ -131,7 +131,7 @@ impl Daemon {
 
     /// Ends it, and starts it again where it was.
     pub fn again(self, program: &Path) -> anyhow::Result<Self> {
-        Self::start_in(program, None, self.end())
+        Self::start_in(program, None, &self.end())
     }
 
     /// Ends it, and gives its place.
