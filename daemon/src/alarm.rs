@@ -20,9 +20,11 @@ use tokio::{
 
 use crate::clock::{self, Stopwatch, Zones};
 
+mod nap;
 mod ringer;
 mod table;
 
+use nap::Nap;
 use ringer::Ringer;
 use table::Table;
 
@@ -122,16 +124,17 @@ async fn keep_time(
     // daemon many do, puts neither off.
     let (mut before, mut watch) = (clock::now(), Stopwatch::start());
     let mut looked = watch;
+    let nap = Nap::new();
     loop {
         let at = *wake.borrow_and_update();
         // The one place that sleeps: till the moment, or till the next look at the clocks.
-        let nap = tokio::time::sleep(at.map_or(SLEEP_MAX, |at| at.since(clock::now()).min(SLEEP_MAX)));
+        let how_long = at.map_or(SLEEP_MAX, |at| at.since(clock::now()).min(SLEEP_MAX));
         let napped = tokio::select! {
             changed = wake.changed() => match changed {
                 Ok(()) => false,
                 Err(_) => return,
             },
-            () = nap => true,
+            () = nap.sleep(how_long) => true,
         };
         let now = clock::now();
         let jumped = jumped(before, now, watch.elapsed());
@@ -152,8 +155,11 @@ async fn keep_time(
                 return;
             }
             // Who heard it sets the next moment. Should that be forgotten, the same bell rings again, but does not spin.
-            if napped && matches!(tokio::time::timeout(SLEEP_MAX, wake.changed()).await, Ok(Err(_))) {
-                return;
+            if napped {
+                tokio::select! {
+                    changed = wake.changed() => if changed.is_err() { return },
+                    () = nap.sleep(SLEEP_MAX) => {}
+                }
             }
         }
     }

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use mingle_core::limits;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::{
     alarm::pause,
@@ -65,15 +65,8 @@ async fn mends(store: &Store, house: &House) {
     }
 }
 
-/// Looks whether the store's files are still those that it writes, also while nobody writes.
-async fn watches(store: &Store, mut beat: watch::Receiver<()>) {
-    while beat.changed().await.is_ok() {
-        store.look_for_files();
-    }
-}
-
-/// Keeps house until it is dropped. `beat`: when to look at what may be looked at now and then.
-pub async fn keep(store: Store, house: House, file: PathBuf, inbox: mpsc::Sender<Letter>, beat: watch::Receiver<()>) {
+/// Keeps house until it is dropped.
+pub async fn keep(store: Store, house: House, file: PathBuf, inbox: mpsc::Sender<Letter>) {
     let lives = async {
         let Some(every) = notify::alive_every() else { return std::future::pending().await };
         loop {
@@ -117,5 +110,5 @@ pub async fn keep(store: Store, house: House, file: PathBuf, inbox: mpsc::Sender
             before = now;
         }
     };
-    tokio::join!(lives, tidies, looks, mends(&store, &house), watches(&store, beat));
+    tokio::join!(lives, tidies, looks, mends(&store, &house));
 }

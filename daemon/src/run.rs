@@ -43,6 +43,7 @@ use crate::{
 };
 
 mod diary;
+mod looks;
 pub(crate) mod pace;
 mod reloading;
 
@@ -179,8 +180,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     }
     office.listen_for_what_is_sent();
     office.ring_for_crons();
-    let keeping =
-        tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone(), office.alarm.beat()));
+    let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
     let listening = tokio::spawn(listen_to_commits(store.commits(), inbox.clone()));
     let ringing = tokio::spawn(listen_to_bells(bells, inbox.clone()));
     let socket = match &started.inherited.apps {
@@ -192,6 +192,8 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let status = status_socket(started, &house);
     let server = Server::start(socket, Arc::new(house.clone()), Settings::of(Purpose::Apps));
     let status = status.map(|socket| server.beside(socket, Arc::new(house.clone()), Settings::of(Purpose::Status)));
+    let lookouts = [Some(&server), status.as_ref()].into_iter().flatten().map(Server::lookout).collect();
+    let looking = tokio::spawn(looks::after_files(office.alarm.beat(), store.clone(), lookouts));
     tracing::info!(socket = %started.paths.socket.display(), store = %started.store_file.display(), syncs = office.syncs.len(), "started");
     notify::ready();
     notify::status(&format!("{} syncs", office.syncs.len()));
@@ -226,7 +228,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         }
     };
     tokio::join!(server.close(&insisted), close_status);
-    for task in [listening, ringing, signalled, keeping] {
+    for task in [listening, ringing, signalled, keeping, looking] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }

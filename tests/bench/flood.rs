@@ -9,6 +9,8 @@ use mingle_tests::{
 };
 use serde_json::json;
 
+/// Of its ids: whoever makes them anew from it knows them all.
+pub const SEED: u64 = 3;
 /// Rows of a page.
 pub const PAGE: usize = 5_000;
 
@@ -21,7 +23,7 @@ pub struct Flood {
 impl Flood {
     /// So many records of some 400 bytes, with random ids.
     pub fn start(records: usize) -> Self {
-        let mut chance = Chance::new(3);
+        let mut chance = Chance::new(SEED);
         let mut pages = Vec::new();
         let mut first_row = String::new();
         for first in (0..records.max(1)).step_by(PAGE) {
@@ -67,8 +69,13 @@ impl Flood {
     }
 }
 
+/// The next id.
+pub fn id(chance: &mut Chance) -> String {
+    format!("{:016x}{:016x}", chance.number(), chance.number())
+}
+
 fn row(chance: &mut Chance, number: usize) -> String {
-    let id = format!("{:016x}{:016x}", chance.number(), chance.number());
+    let id = id(chance);
     let text = "y".repeat(260);
     json!({ "id": id, "rev": number + 1, "at": 1_700_000_000_000_u64, "name": format!("record {number}"), "number": number, "text": text })
         .to_string()

@@ -1,12 +1,15 @@
 //! Owns: measuring: which figures, in which order, on what machine. Must never know: how one figure is measured; a daemon's inside.
 //!
-//! `cargo run --release -p mingle-tests --bin bench -- [FIGURE..] [--rounds N] [--seconds S]`
+//! `cargo run --release -p mingle-tests --bin bench -- [FIGURE..] [--rounds N] [--seconds S] [--gigabytes N]`
 //!
-//! FIGURE: one of those in [`MEASURES`]; none: all. Needs `redis-server`, `curl` and `taskset` besides.
+//! FIGURE: one of those in [`MEASURES`]; none: all. `--gigabytes N` fills D4's large store up to that size. Needs `redis-server`, `curl`,
+//! `taskset` and `git` besides; Kinto, its client and the gRPC anchor are fetched on first use.
 //!
 //! Each figure stands beside its anchor, measured in the same run, in turns; ratios of medians are told, met or not. The rows of
-//! every round go to `target/bench/results.jsonl`. Never part of a test: a figure of a busy machine proves nothing.
+//! every round go to `target/bench/results.jsonl` as soon as a measure is done. Never part of a test: a figure of a busy machine proves
+//! nothing.
 
+mod apps;
 mod beside;
 mod calls;
 mod crowd;
@@ -14,8 +17,11 @@ mod disk;
 mod down;
 mod events;
 mod flood;
+mod fresh;
 mod growth;
+mod grpc;
 mod idle;
+mod large;
 mod line;
 mod lists;
 mod meanwhile;
@@ -48,11 +54,12 @@ const MEASURES: &[(&[&str], Measure)] = &[
     (&["E1", "E2"], events::measure),
     (&["E3"], sleeper::measure),
     (&["S1"], down::measure),
-    (&["S2", "D3"], growth::bulk),
     (&["S7", "S8"], growth::sizes),
+    (&["S2", "D3", "D4"], large::measure),
     (&["D1"], idle::asleep),
-    (&["D2", "D4"], idle::memory),
+    (&["D2"], idle::memory),
     (&["D5"], schedules::measure),
+    (&["D7"], fresh::measure),
     (&["T7"], stops::measure),
 ];
 
@@ -65,11 +72,12 @@ struct Asked {
     figures: Vec<String>,
     rounds: usize,
     seconds: Duration,
+    gigabytes: u64,
 }
 
 impl Asked {
     fn read(words: impl IntoIterator<Item = String>) -> anyhow::Result<Self> {
-        let mut asked = Self { figures: Vec::new(), rounds: 5, seconds: Duration::from_secs(3) };
+        let mut asked = Self { figures: Vec::new(), rounds: 5, seconds: Duration::from_secs(3), gigabytes: 0 };
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             let mut number = || -> anyhow::Result<u64> {
@@ -79,10 +87,11 @@ impl Asked {
             match word.as_str() {
                 "--rounds" => asked.rounds = usize::try_from(number()?.max(1))?,
                 "--seconds" => asked.seconds = Duration::from_secs(number()?.max(1)),
+                "--gigabytes" => asked.gigabytes = number()?,
                 _ if known().any(|figure| figure == word) => asked.figures.push(word),
                 other => {
                     let known = known().collect::<Vec<_>>().join(" ");
-                    bail!("{other}: figures are {known}; settings are --rounds N and --seconds S");
+                    bail!("{other}: figures are {known}; settings are --rounds N, --seconds S, --gigabytes N");
                 }
             }
         }
@@ -107,15 +116,17 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::new(&program)?;
     let mut failed = Ok(());
     for (figures, measure) in MEASURES {
-        if asked.wants(figures)
-            && let Err(error) = measure(&program, &asked, &mut table)
-        {
+        if !asked.wants(figures) {
+            continue;
+        }
+        table.begin();
+        if let Err(error) = measure(&program, &asked, &mut table) {
             // What was measured before is still told.
             table.plain(figures[0], &format!("could not be measured: {error:#}"), "-", "-", "-", Some(false));
             failed = Err(error);
         }
+        table.keep()?;
     }
     table.print();
-    table.keep()?;
     failed
 }

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -62,14 +63,18 @@ pub fn on_core(program: &Path, core: Option<u32>) -> Command {
     command
 }
 
+/// The directories of a daemon: the socket's path must be short; the store's disk must be the one that is measured. They go with the last
+/// who holds them.
+#[derive(Clone)]
+pub struct Dirs(Rc<(TempDir, TempDir)>);
+
 /// A daemon and all its directories. It ends with its value.
 pub struct Daemon {
     child: Child,
     pub socket: PathBuf,
     /// From exec to the first answer.
     pub started_in: Duration,
-    // The socket's path must be short; the store's disk must be the one that is measured.
-    dirs: Option<(TempDir, TempDir)>,
+    dirs: Dirs,
 }
 
 impl Daemon {
@@ -86,11 +91,12 @@ impl Daemon {
         fs::write(config.join("config.toml"), configuration)?;
         more(&config);
         fs::DirBuilder::new().mode(0o700).create(home.path().join("run"))?;
-        Self::start_in(program, core, (home, data))
+        Self::start_in(program, core, &Dirs(Rc::new((home, data))))
     }
 
-    fn start_in(program: &Path, core: Option<u32>, dirs: (TempDir, TempDir)) -> anyhow::Result<Self> {
-        let (home, data) = (dirs.0.path(), dirs.1.path());
+    /// Starts one where another was, and has ended.
+    pub fn start_in(program: &Path, core: Option<u32>, dirs: &Dirs) -> anyhow::Result<Self> {
+        let (home, data) = (dirs.0.0.path(), dirs.0.1.path());
         let log = home.join("log");
         let mut command = on_core(program, core);
         command
@@ -108,7 +114,7 @@ impl Daemon {
             .stderr(fs::File::create(&log)?);
         let socket = home.join("run/mingle/mingle.sock");
         let began = Instant::now();
-        let mut daemon = Self { child: command.spawn()?, socket, started_in: Duration::ZERO, dirs: Some(dirs) };
+        let mut daemon = Self { child: command.spawn()?, socket, started_in: Duration::ZERO, dirs: dirs.clone() };
         while let Err(error) = daemon.client("bench") {
             let log = || fs::read_to_string(&log).unwrap_or_default();
             if began.elapsed() > START_MAX {
@@ -124,10 +130,13 @@ impl Daemon {
     }
 
     /// Ends it, and starts it again where it was.
-    pub fn again(mut self, program: &Path) -> anyhow::Result<Self> {
-        let dirs = self.dirs.take().context("a daemon without a place")?;
-        drop(self);
-        Self::start_in(program, None, dirs)
+    pub fn again(self, program: &Path) -> anyhow::Result<Self> {
+        Self::start_in(program, None, &self.end())
+    }
+
+    /// Ends it, and gives its place.
+    pub fn end(self) -> Dirs {
+        self.dirs.clone()
     }
 
     pub fn pid(&self) -> u32 {
@@ -136,7 +145,7 @@ impl Daemon {
 
     /// Where its store lies.
     pub fn store(&self) -> PathBuf {
-        self.dirs.as_ref().map(|(_, data)| data.path().join("mingle/store.db")).unwrap_or_default()
+        self.dirs.0.1.path().join("mingle/store.db")
     }
 
     /// A connection to it.

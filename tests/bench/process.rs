@@ -1,8 +1,13 @@
 //! Owns: what the system knows of a process: its memory, its processor time, how often it woke. Must never know: which process.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use anyhow::Context;
+
+/// Bytes as MB.
+pub fn mb(bytes: u64) -> anyhow::Result<f64> {
+    Ok(f64::from(u32::try_from(bytes / 1024)?) * 1024.0 / 1e6)
+}
 
 /// A line of numbers in KiB of /proc, such as `VmHWM:`, in bytes.
 fn kib(pid: u32, file: &str, name: &str) -> anyhow::Result<u64> {
@@ -21,23 +26,41 @@ pub fn share_bytes(pid: u32) -> anyhow::Result<u64> {
     kib(pid, "smaps_rollup", "Pss:")
 }
 
-/// What it did since it began, all threads together.
-#[derive(Clone, Copy)]
+/// What it did since it began.
+#[derive(Clone)]
 pub struct Done {
-    /// How often it slept and was woken.
-    pub wakes: u64,
-    /// Its time on a processor, in ns.
+    /// How often each of its threads slept and was woken, by the thread's id and name.
+    pub by_thread: BTreeMap<String, u64>,
+    /// Its time on a processor, all threads together, in ns.
     pub ran_ns: u64,
 }
 
+impl Done {
+    /// How often it was woken.
+    pub fn wakes(&self) -> u64 {
+        self.by_thread.values().sum()
+    }
+
+    /// What it did since this moment; threads that did nothing are left out.
+    pub fn since(&self, before: &Self) -> Self {
+        let more = |(thread, wakes): (&String, &u64)| {
+            let more = wakes.saturating_sub(before.by_thread.get(thread).copied().unwrap_or(0));
+            (more > 0).then(|| (thread.clone(), more))
+        };
+        Self { by_thread: self.by_thread.iter().filter_map(more).collect(), ran_ns: self.ran_ns - before.ran_ns }
+    }
+}
+
 pub fn done(pid: u32) -> anyhow::Result<Done> {
-    let mut done = Done { wakes: 0, ran_ns: 0 };
+    let mut done = Done { by_thread: BTreeMap::new(), ran_ns: 0 };
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let thread = thread?.path();
-        let status = fs::read_to_string(thread.join("status"))?;
+        let thread = thread?;
+        let name = fs::read_to_string(thread.path().join("comm"))?;
+        let status = fs::read_to_string(thread.path().join("status"))?;
         let woke = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok());
-        done.wakes += woke.context("no count of switches")?;
-        let ran = fs::read_to_string(thread.join("schedstat"))?;
+        let id = format!("{} {}", thread.file_name().display(), name.trim());
+        done.by_thread.insert(id, woke.context("no count of switches")?);
+        let ran = fs::read_to_string(thread.path().join("schedstat"))?;
         done.ran_ns += ran.split_whitespace().next().context("an empty schedstat")?.parse::<u64>()?;
     }
     Ok(done)

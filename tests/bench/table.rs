@@ -7,7 +7,7 @@ use std::{
     io::Write as _,
     path::Path,
     process::Command,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context;
@@ -42,6 +42,9 @@ pub struct Table {
     about: Value,
     rows: Vec<Value>,
     lines: Vec<Line>,
+    /// So many of the lines are kept already.
+    kept: usize,
+    begun: Instant,
 }
 
 impl Table {
@@ -60,10 +63,9 @@ impl Table {
             "date": said("date", &["-u", "-Iseconds", "-d", &format!("@{at}")]),
             "mingled_built": said("date", &["-u", "-Iseconds", "-d", &format!("@{built}")]),
             "cores": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
-            "load_before": load(),
         });
         say(&format!("{about}"));
-        Ok(Self { about, rows: Vec::new(), lines: Vec::new() })
+        Ok(Self { about, rows: Vec::new(), lines: Vec::new(), kept: 0, begun: Instant::now() })
     }
 
     /// Keeps what one round brought, and says it.
@@ -133,10 +135,17 @@ impl Table {
         }
     }
 
-    /// Appends one line of JSON to the results of all runs.
-    pub fn keep(mut self) -> anyhow::Result<()> {
+    /// Begins to measure some figures: what the machine does meanwhile is kept with them.
+    pub fn begin(&mut self) {
+        self.about["load_before"] = load();
+        self.begun = Instant::now();
+    }
+
+    /// Appends what came since the last time to the results of all runs, as one line of JSON: a run that is cut off keeps what it has.
+    pub fn keep(&mut self) -> anyhow::Result<()> {
         self.about["load_after"] = load();
-        let lines = self.lines.iter().map(|line| {
+        self.about["seconds"] = self.begun.elapsed().as_secs().into();
+        let lines = self.lines[self.kept..].iter().map(|line| {
             let pairs = [
                 ("figure", line.figure),
                 ("what", &line.what),
@@ -152,7 +161,13 @@ impl Table {
         let path = place::results()?.join("results.jsonl");
         let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
         writeln!(file, "{all}")?;
-        say(&format!("raw rows: {}", path.strip_prefix(place::repository()).unwrap_or(&path).display()));
+        self.kept = self.lines.len();
+        self.rows.clear();
+        say(&format!(
+            "kept after {} s: {}",
+            self.about["seconds"],
+            path.strip_prefix(place::repository()).unwrap_or(&path).display()
+        ));
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    process::{Child, ChildStdin, ChildStdout, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
@@ -25,6 +25,7 @@ pub fn main(words: &[String]) -> anyhow::Result<()> {
         ["echo", socket] => calls::echo(socket),
         ["ask", which, socket, count] => calls::ask_worker(which, socket, count.parse()?),
         ["heap", which, socket] => calls::heap_worker(which, socket),
+        ["askers", socket] => calls::askers_worker(socket),
         ["rows", path, socket] => lists::bare(path, socket),
         ["list", which, socket] => lists::list_worker(which, socket),
         ["events", which, socket, listeners] => events::worker(which, socket, listeners.parse()?),
@@ -64,12 +65,17 @@ impl Worker {
     /// Starts one and waits until it is ready.
     pub fn start(words: &[&str], core: Option<u32>) -> anyhow::Result<Self> {
         let mut command = place::on_core(&std::env::current_exe()?, core);
-        command.arg(HIDDEN).args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
+        command.arg(HIDDEN).args(words);
+        Self::of(command).with_context(|| format!("worker {words:?}"))
+    }
+
+    /// One that is another program, and talks as ours do.
+    pub fn of(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let orders = child.stdin.take();
         let says = BufReader::new(child.stdout.take().context("a worker without output")?);
         let mut worker = Self { child, orders, says };
-        worker.hear().with_context(|| format!("worker {words:?}"))?;
+        worker.hear()?;
         Ok(worker)
     }
 

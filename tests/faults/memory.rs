@@ -3,20 +3,13 @@
 //!
 //! `MINGLE_ATTACK_MS` says how long each attack lasts.
 
-mod apps;
 mod far;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use mingle_tests::{
     daemon::{Daemon, Home},
-    tally, trap,
+    hostile, tally, trap,
     wait::{self, Times, Watch},
 };
 use serde_json::json;
@@ -40,19 +33,15 @@ struct Attack {
 
 /// What an attack stands on.
 pub struct Ground {
-    socket: std::path::PathBuf,
+    apps: hostile::Ground,
     remote: Arc<far::Hostile>,
-    ends: AtomicBool,
-}
-
-impl Ground {
-    fn goes_on(&self) -> bool {
-        !self.ends.load(SeqCst)
-    }
 }
 
 fn attacks() -> Vec<Attack> {
-    let mut all = apps::attacks();
+    let of_apps = hostile::attacks().into_iter();
+    let mut all: Vec<Attack> = of_apps
+        .map(|attack| Attack { name: attack.name, run: Box::new(move |ground: &Ground| attack.run(&ground.apps)) })
+        .collect();
     all.extend(far::attacks());
     all
 }
@@ -74,7 +63,7 @@ fn honest(daemon: &Daemon, ground: &Ground) -> Times {
     let mut times = Times::default();
     let (mut app, mut begun) = (None, None);
     let mut n = 0;
-    while ground.goes_on() || times.is_empty() {
+    while ground.apps.goes_on() || times.is_empty() {
         // A try that is told to come again counts on.
         let watch = *begun.get_or_insert_with(Watch::start);
         // Where attackers hold every seat it waits like anybody; that is part of the time.
@@ -117,17 +106,17 @@ fn memory_is_bounded_whatever_apps_and_a_remote_do() {
     home.set("MINGLE_LOG", "warn");
     let mut daemon = home.start();
     assert_eq!(cage.inside(), [daemon.pid()], "the daemon alone is in the cage");
-    apps::prepare(&daemon);
+    hostile::prepare(&daemon.socket());
 
     let only = std::env::var("MINGLE_ATTACK").unwrap_or_default();
     let (mut tried, mut most, mut failed) = (0, 0, Vec::new());
     for attack in attacks().iter().filter(|attack| attack.name.contains(&only)) {
-        let ground = Ground { socket: daemon.socket(), remote: Arc::clone(&remote), ends: AtomicBool::new(false) };
+        let ground = Ground { apps: hostile::Ground::at(&daemon.socket()), remote: Arc::clone(&remote) };
         let served = std::thread::scope(|scope| {
             let honest = scope.spawn(|| honest(&daemon, &ground));
             let hostile = scope.spawn(|| (attack.run)(&ground));
             wait::pass(Duration::from_millis(ms));
-            ground.ends.store(true, SeqCst);
+            ground.apps.end();
             ground.remote.peace();
             let served = honest.join();
             hostile.join().expect("an attack that is carried out");

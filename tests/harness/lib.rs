@@ -5,6 +5,7 @@ pub mod app;
 pub mod chance;
 pub mod daemon;
 pub mod fuzz;
+pub mod hostile;
 pub mod machine;
 pub mod proxy;
 pub mod python;

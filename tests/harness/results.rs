@@ -26,6 +26,31 @@ pub struct Tried {
     pub date: String,
     /// By what was tried.
     pub tallies: BTreeMap<String, Tally>,
+    /// How long each stage of `.ci/run` took, in seconds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stages: BTreeMap<String, u64>,
+}
+
+/// The stage that D7 has a goal for, in minutes.
+const TESTS: (&str, u64) = ("tests", 30);
+
+impl Tried {
+    /// D7's second line: the tests of the workspace, of the same run as the tallies.
+    fn tests(&self) -> Option<Figure> {
+        let (stage, goal) = TESTS;
+        let seconds = *self.stages.get(stage)?;
+        Some(Figure {
+            figure: "D7".into(),
+            what: "`cargo test --workspace` in `.ci/run`, the build of the tests included".into(),
+            anchor: "-".into(),
+            ours: format!("{}.{} min", seconds / 60, seconds % 60 / 6),
+            ratio: "-".into(),
+            goal: format!("<= {goal} min after the build"),
+            met: if seconds <= goal * 60 { "met" } else { "NOT MET" }.into(),
+            commit: self.commit.clone(),
+            date: self.date.clone(),
+        })
+    }
 }
 
 /// How often a thing was tried.
@@ -38,7 +63,7 @@ pub struct Tally {
 }
 
 /// A line of the bench's table, and when it was measured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Figure {
     /// Its id, such as `W1`.
     pub figure: String,
@@ -120,7 +145,8 @@ impl Results {
         Ok(fs::write(folder().join("last.json"), out)?)
     }
 
-    /// Takes what tests told ([`crate::tally`]) in one run: first a line with `commit` and `date`, then the tallies.
+    /// Takes what tests told ([`crate::tally`]) in one run: first a line with `commit` and `date`, then the tallies, and how long each
+    /// stage took.
     ///
     /// # Errors
     /// A line is something else.
@@ -128,7 +154,9 @@ impl Results {
         let mut tried = Tried::default();
         for line in text.lines() {
             let line: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
-            if let Some(what) = line["what"].as_str() {
+            if let Some(stage) = line["stage"].as_str() {
+                tried.stages.insert(stage.to_owned(), line["seconds"].as_u64().context("no seconds")?);
+            } else if let Some(what) = line["what"].as_str() {
                 let tally = tried.tallies.entry(what.to_owned()).or_default();
                 tally.tries += line["tries"].as_u64().context("no tries")?;
                 tally.failed += line["failed"].as_u64().context("no count of failures")?;
@@ -214,7 +242,10 @@ pub fn figures(results: &Results) -> String {
         return "No run on a quiet machine is written down yet.\n".to_owned();
     }
     let mut out = String::from("| | measured | anchor | ours | ratio | goal | | on |\n|---|---|---|---|---|---|---|---|\n");
-    for line in &results.figures {
+    let mut lines = results.figures.clone();
+    lines.extend(results.tried.tests());
+    lines.sort_by(|a, b| a.figure.cmp(&b.figure));
+    for line in &lines {
         let Figure { figure, what, anchor, ours, ratio, goal, met, commit, date } = line;
         let _ = writeln!(out, "| {figure} | {what} | {anchor} | {ours} | {ratio} | {goal} | {met} | {date} `{commit}` |");
     }
@@ -269,7 +300,20 @@ mod tests {
         let two = "{\"commit\":\"abc\",\"date\":\"2026-01-02\"}\n{\"what\":\"kills\",\"tries\":30,\"failed\":0}\n{\"what\":\"kills\",\"tries\":1000,\"failed\":1}\n";
         results.take_tallies(two).expect("tallies");
         assert_eq!((results.tried.tallies["kills"].tries, results.tried.tallies["kills"].failed), (1_030, 1));
+        assert!(!figures(&results).contains("D7"));
         assert!(results.take_tallies("{\"what\":\"kills\",\"tries\":1,\"failed\":0}\n").is_err());
+    }
+
+    #[test]
+    fn how_long_the_tests_took_is_a_figure() {
+        let mut results = Results { figures: vec![Figure::default()], ..Results::default() };
+        let run = |seconds: u64| {
+            format!("{{\"commit\":\"abc\",\"date\":\"2026-01-02\"}}\n{{\"stage\":\"tests\",\"seconds\":{seconds}}}\n")
+        };
+        for (seconds, told) in [(1_099, "| 18.3 min | - | <= 30 min after the build | met |"), (1_801, "| NOT MET |")] {
+            results.take_tallies(&run(seconds)).expect("a run");
+            assert!(figures(&results).contains(told), "{}", figures(&results));
+        }
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub const PACKAGES: &[Package] = &[
     Package { directory: "tests", name: "mingle_tests", may_know: &["mingle_proto", "mingle_client", "mingle_core", "mingled"] },
 ];
 
+/// Packages that are no members of the workspace: where they live, and why.
+pub const ALONE: &[(&str, &str)] = &[("tests/bench/grpc", "an anchor of the bench: whoever runs the tests shall not build it")];
+
 /// A room of the daemon (the first part of a path under `daemon/src`), and what it must never know: other rooms, and crates (or
 /// parts of them) by their path.
 pub struct Room {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    house::PACKAGES,
+    house::{ALONE, PACKAGES},
     tree::{File, code, files},
 };
 
@@ -12,7 +12,8 @@ use crate::{
 fn roots(files: &[File]) -> Vec<String> {
     let has = |path: &str| files.iter().any(|file| file.path == path);
     let mut roots = Vec::new();
-    for directory in PACKAGES.iter().map(|package| package.directory) {
+    let alone = ALONE.iter().map(|(directory, _)| *directory);
+    for directory in PACKAGES.iter().map(|package| package.directory).chain(alone) {
         let Some(manifest) = files.iter().find(|file| file.path == format!("{directory}/Cargo.toml")) else { continue };
         let table: toml::Table = manifest.text.parse().expect("a manifest");
         let mut written: Vec<String> = Vec::new();

@@ -43,8 +43,6 @@ pub const APP_NAME_BYTES_MAX: usize = 64;
 pub const WRITES_PER_TRANSACTION_MAX: usize = 1_000;
 /// Collections named in one subscription or question, at most; more is refused.
 pub const COLLECTIONS_PER_QUESTION_MAX: usize = 256;
-/// How often the socket's file is looked at: where something cleaned it away, it is made anew.
-pub const SOCKET_CHECK_MS: u64 = 30_000;
 /// When mingled ends, connections have so long to take what is written for them.
 pub const CLOSING_MS_MAX: u64 = 3_000;
 /// After `accept` failed (no descriptors left) we wait so long, or the loop would spin.
@@ -183,7 +181,8 @@ pub const RUNS_MAX: usize = 16;
 pub const RUNS_PER_REMOTE_MAX: usize = 4;
 /// So late a cron's bell may ring before the timer takes its place: it looks twice a second, and in whole seconds.
 pub const CRON_BELL_LATE_MAX: Duration = Duration::from_secs(2);
-/// The longest sleep at a stretch: a suspend or a clock that was set is noticed so long after it, at the latest.
+/// The longest sleep at a stretch: a suspend or a clock that was set is noticed so long after it, at the latest; and so is a file of ours,
+/// the store or a socket, that something cleaned away.
 pub const SLEEP_MAX: Duration = Duration::from_secs(30);
 /// The wall clock and the time that passed may differ so much in one sleep before that counts as a jump, and everything is looked at.
 pub const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(2);

@@ -12,6 +12,7 @@ use std::{
         unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
     },
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -85,13 +86,13 @@ pub enum Access {
 #[derive(Debug)]
 pub struct Socket {
     listener: Listener,
-    file: Option<File>,
+    file: Option<Arc<File>>,
     access: Access,
 }
 
 /// The socket's file, as it was when we made it.
 #[derive(Debug, PartialEq, Eq)]
-struct File {
+pub(super) struct File {
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -154,7 +155,8 @@ impl Socket {
                 .map_err(failed)?;
         }
         let made = fs::symlink_metadata(path).map_err(failed)?;
-        Ok(Self { listener, access, file: Some(File { path: path.into(), device: made.dev(), inode: made.ino() }) })
+        let file = File { path: path.into(), device: made.dev(), inode: made.ino() };
+        Ok(Self { listener, access, file: Some(Arc::new(file)) })
     }
 
     /// A socket that the service manager listens on for us; its file is not ours to take away.
@@ -199,7 +201,12 @@ impl Socket {
     /// Whether the file is still the one we made; always, where it is not ours to look after.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        self.file.as_ref().is_none_or(File::is_there)
+        self.file.as_ref().is_none_or(|file| file.is_there())
+    }
+
+    /// The file, where it is ours to look after.
+    pub(super) fn file(&self) -> Option<Arc<File>> {
+        self.file.clone()
     }
 
     /// The path that was bound, where we bound it.
@@ -220,7 +227,8 @@ impl Drop for Socket {
 }
 
 impl File {
-    fn is_there(&self) -> bool {
+    /// Whether it is still the one that we made.
+    pub(super) fn is_there(&self) -> bool {
         fs::symlink_metadata(&self.path).is_ok_and(|now| now.dev() == self.device && now.ino() == self.inode)
     }
 }

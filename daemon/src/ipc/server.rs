@@ -1,16 +1,16 @@
 //! Owns: taking connections in, as many as there may be, and ending them. Must never know: what is said on them.
 
-#![expect(clippy::disallowed_methods, reason = "how long a peer may take is counted where it is waited for")]
-
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use mingle_core::limits::{
-    BUFFERS_BYTES_MAX, CLOSING_MS_MAX, CONNECTIONS_MAX, HOLDS_LONG_MS_MAX, SOCKET_CHECK_MS, STATUS_CONNECTIONS_MAX,
-    TAKES_NOTHING_MS_MAX,
+    BUFFERS_BYTES_MAX, CLOSING_MS_MAX, CONNECTIONS_MAX, HOLDS_LONG_MS_MAX, STATUS_CONNECTIONS_MAX, TAKES_NOTHING_MS_MAX,
 };
 use mingle_proto::{Error, Name, message};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::{io::AsyncWriteExt as _, task::JoinHandle, time::MissedTickBehavior};
+use tokio::{io::AsyncWriteExt as _, sync::Notify, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     budget::Budget,
     connections::Connections,
     door::Door,
-    listen::{Incoming, Socket},
+    listen::{File, Incoming, Socket},
     serve::{self, Desk, Shared},
 };
 
@@ -38,8 +38,6 @@ pub struct Settings {
     pub buffers_bytes_max: usize,
     /// Past that, a connection that has held a large share for so long is closed.
     pub holds_long: Duration,
-    /// How often the socket's file is looked at.
-    pub socket_check: Duration,
     /// How long connections have to take what is written when the server ends.
     pub closing: Duration,
 }
@@ -54,7 +52,6 @@ impl Settings {
             takes_nothing: Duration::from_millis(TAKES_NOTHING_MS_MAX),
             buffers_bytes_max: BUFFERS_BYTES_MAX,
             holds_long: Duration::from_millis(HOLDS_LONG_MS_MAX),
-            socket_check: Duration::from_millis(SOCKET_CHECK_MS),
             closing: Duration::from_millis(CLOSING_MS_MAX),
         }
     }
@@ -71,6 +68,36 @@ pub struct Server {
     budget: Arc<Budget>,
     closing_for: Duration,
     connections: Arc<Connections>,
+    lookout: Lookout,
+}
+
+/// Looks whether a served socket's file is still there, for whoever looks at things now and then: a look is one question to the system,
+/// and wakes nobody while all is well.
+#[derive(Clone, Debug)]
+pub struct Lookout(Arc<Looked>);
+
+#[derive(Debug)]
+struct Looked {
+    file: Mutex<Option<Arc<File>>>,
+    gone: Notify,
+}
+
+impl Lookout {
+    fn new(socket: &Socket) -> Self {
+        Self(Arc::new(Looked { file: Mutex::new(socket.file()), gone: Notify::new() }))
+    }
+
+    /// Looks. Where the file is gone, the server makes it anew.
+    pub fn look(&self) {
+        let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if file.is_some_and(|file| !file.is_there()) {
+            self.0.gone.notify_one();
+        }
+    }
+
+    fn is_of(&self, socket: &Socket) {
+        *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = socket.file();
+    }
 }
 
 impl Server {
@@ -100,8 +127,16 @@ impl Server {
             closing: closing.clone(),
             cut: cut.clone(),
         });
-        let listener = tokio::spawn(listen(socket, shared, settings, accepting.clone(), tasks.clone()));
-        Self { accepting, closing, cut, listener, tasks, budget, closing_for: settings.closing, connections }
+        let lookout = Lookout::new(&socket);
+        let listening = listen(socket, shared, settings.connections_max, lookout.clone(), accepting.clone(), tasks.clone());
+        let listener = tokio::spawn(listening);
+        Self { accepting, closing, cut, listener, tasks, budget, closing_for: settings.closing, connections, lookout }
+    }
+
+    /// For whoever looks after the socket's file: unless somebody does, it stays gone when it was cleaned away.
+    #[must_use]
+    pub fn lookout(&self) -> Lookout {
+        self.lookout.clone()
     }
 
     /// Bytes that the buffers of all connections hold, beyond what idle ones keep.
@@ -169,13 +204,21 @@ fn share(granted: u64, settings: &Settings) -> usize {
     usize::try_from(share).unwrap_or(usize::MAX).clamp(1, settings.connections_max)
 }
 
-async fn listen(mut socket: Socket, shared: Arc<Shared>, settings: Settings, accepting: CancellationToken, tasks: TaskTracker) {
-    let mut check = tokio::time::interval(settings.socket_check);
-    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn listen(
+    mut socket: Socket,
+    shared: Arc<Shared>,
+    connections_max: usize,
+    lookout: Lookout,
+    accepting: CancellationToken,
+    tasks: TaskTracker,
+) {
     loop {
         tokio::select! {
-            incoming = socket.accept() => let_in(incoming, &shared, settings.connections_max, &tasks),
-            _ = check.tick() => look_after(&mut socket),
+            incoming = socket.accept() => let_in(incoming, &shared, connections_max, &tasks),
+            () = lookout.0.gone.notified() => {
+                look_after(&mut socket);
+                lookout.is_of(&socket);
+            }
             () = accepting.cancelled() => return,
         }
     }

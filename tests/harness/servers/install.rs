@@ -12,6 +12,8 @@ use fs2::FileExt;
 
 /// What is installed from the Python index, every package with its version.
 const PYTHON: &str = include_str!("../../data/servers/python.txt");
+/// The same for Kinto's own client, which the bench alone uses.
+const KINTO_CLIENT: &str = include_str!("../../data/servers/kinto-http.txt");
 /// What is installed with npm.
 const NPM: &str = include_str!("../../data/servers/package.json");
 /// Every package that it brings along, with its version and the sum of its bytes. It names no registry: the machine's own is asked.
@@ -24,15 +26,23 @@ const NPM_LOCK: &str = include_str!("../../data/servers/package-lock.json");
 /// When it cannot be installed: with what the installer said.
 pub(super) fn python() -> &'static Path {
     static DONE: OnceLock<PathBuf> = OnceLock::new();
-    DONE.get_or_init(|| {
-        let dir = installed("python", PYTHON, |dir| {
-            run(Command::new("python3").args(["-m", "venv"]).arg(dir));
-            let list = dir.join("wanted.txt");
-            fs::write(&list, PYTHON).expect("the list of packages");
-            run(Command::new(dir.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(list));
-        });
-        dir.join("bin")
-    })
+    DONE.get_or_init(|| installed("python", PYTHON, |dir| packages(dir, PYTHON)).join("bin"))
+}
+
+/// The same of the environment that has Kinto's own client.
+///
+/// # Panics
+/// When it cannot be installed: with what the installer said.
+pub(super) fn kinto_client() -> PathBuf {
+    installed("kinto-http", KINTO_CLIENT, |dir| packages(dir, KINTO_CLIENT)).join("bin")
+}
+
+/// A Python environment with these packages.
+fn packages(dir: &Path, wanted: &str) {
+    run(Command::new("python3").args(["-m", "venv"]).arg(dir));
+    let list = dir.join("wanted.txt");
+    fs::write(&list, wanted).expect("the list of packages");
+    run(Command::new(dir.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(list));
 }
 
 /// The folder that holds `node_modules`.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     process::Command,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -49,6 +50,19 @@ impl Kinto {
             command
         });
         Self { url: format!("{}/v1", server.url), _server: server, _dir: dir }
+    }
+
+    /// What fetches all records of a resource by Kinto's own client, in pages of so many, and prints `records` and `seconds`.
+    ///
+    /// # Panics
+    /// When the client cannot be installed, or the resource is no collection.
+    #[must_use]
+    pub fn own_client(&self, resource: &str, page: usize) -> Command {
+        let [_, bucket, _, collection] = resource.split('/').collect::<Vec<_>>()[..] else { panic!("{resource}: no collection") };
+        let mut command = Command::new(install::kinto_client().join("python"));
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/python/kinto_pages.py"));
+        command.args([&self.url, Self::ACCOUNT.0, Self::ACCOUNT.1, bucket, collection, &page.to_string()]);
+        command
     }
 
     /// One for all tests that run at the same time; each makes a collection of its own.

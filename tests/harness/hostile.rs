@@ -3,27 +3,80 @@
 use std::{
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
     time::Duration,
 };
 
-use mingle_tests::{app::App, daemon::Daemon, wait};
 use serde_json::json;
 
-use super::{Attack, Ground};
+use crate::{app::App, wait};
 
 /// Hostile apps at once.
-const CLIENTS: usize = 64;
+pub const CLIENTS: usize = 64;
 /// As long as a line may be, nearly.
 const LONG: usize = (1 << 20) - 4096;
 
-/// Something for them to ask for.
-pub fn prepare(daemon: &Daemon) {
-    let mut app = daemon.app("preparer");
+/// Where they meet the daemon, and how they are told to end.
+pub struct Ground {
+    socket: PathBuf,
+    ends: AtomicBool,
+}
+
+impl Ground {
+    /// At this socket.
+    #[must_use]
+    pub fn at(socket: &Path) -> Self {
+        Self { socket: socket.to_path_buf(), ends: AtomicBool::new(false) }
+    }
+
+    /// Whether they go on.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        !self.ends.load(SeqCst)
+    }
+
+    /// They shall end.
+    pub fn end(&self) {
+        self.ends.store(true, SeqCst);
+    }
+}
+
+/// One attack: what it is called, and what each of [`CLIENTS`] does.
+pub struct Attack {
+    /// For people.
+    pub name: &'static str,
+    one: fn(&Ground, usize),
+}
+
+impl Attack {
+    /// All of them, again and again, until they are told to end.
+    pub fn run(&self, ground: &Ground) {
+        std::thread::scope(|scope| {
+            for n in 0..CLIENTS {
+                scope.spawn(move || {
+                    while ground.goes_on() {
+                        (self.one)(ground, n);
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// Something for them to ask for, in the collection `big`.
+///
+/// # Panics
+/// When the daemon takes no connection, or refuses a write.
+pub fn prepare(socket: &Path) {
+    let mut app = App::try_connect(socket, "preparer").expect("a connection");
     for n in 0..40 {
         app.put("big", &format!("b{n}"), &json!({ "text": "x".repeat(500_000) }));
     }
 }
 
+/// All that there are.
+#[must_use]
 pub fn attacks() -> Vec<Attack> {
     vec![
         attack("a line that never ends", |ground, _| {
@@ -123,22 +176,8 @@ pub fn attacks() -> Vec<Attack> {
     ]
 }
 
-/// An attack that each of the hostile apps carries out again and again.
 fn attack(name: &'static str, one: fn(&Ground, usize)) -> Attack {
-    Attack {
-        name,
-        run: Box::new(move |ground| {
-            std::thread::scope(|scope| {
-                for n in 0..CLIENTS {
-                    scope.spawn(move || {
-                        while ground.goes_on() {
-                            one(ground, n);
-                        }
-                    });
-                }
-            });
-        }),
-    }
+    Attack { name, one }
 }
 
 /// A connection whose writes wait no longer than the attack lasts; with a name, where one is given.
