@@ -83,6 +83,9 @@ pub struct Listing {
     pub by_stamp: bool,
 }
 
+/// After so many rows the processor is offered to whoever waits for it: see the reader of JSON.
+const STRETCH_ROWS: usize = 64;
+
 /// Reads the rows of a page.
 ///
 /// # Errors
@@ -94,7 +97,10 @@ pub fn rows(shape: &RowShape, list: Value) -> Result<Listing, Unusable> {
     let count = list.len();
     let mut out = Listing { rows: Vec::with_capacity(count), count, last: None, by_stamp: true };
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    for value in list {
+    for (at, value) in list.into_iter().enumerate() {
+        if at % STRETCH_ROWS == STRETCH_ROWS - 1 {
+            std::thread::yield_now();
+        }
         let skipped = shape.skip.as_ref().and_then(|at| at.find(&value)).is_some_and(|there| *there != Value::Null);
         let row = row(shape, value)?;
         let stamp = row.modified.map(|at| (at, row.remote_id.clone()));
