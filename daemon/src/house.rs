@@ -2,6 +2,7 @@
 //! into the loop's inbox. Must never know: the wire, how anything is decided.
 
 use std::{
+    cell::RefCell,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -11,8 +12,8 @@ use std::{
 
 use mingle_core::{
     ask::{
-        About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, News, Page,
-        Plan, Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since,
+        About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, News, Page, Plan,
+        Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, Rows, RunRequest, RunRow, RunWaited, Since,
         Status, SyncRow, SyncState, SyncStatus, Undo, UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
@@ -26,7 +27,7 @@ use crate::{
     clock,
     config::{Config, Repeat},
     ipc::{
-        door::{Door, Later},
+        door::{Door, Later, Moment},
         news::Newsroom,
     },
     remotes::Means,
@@ -251,6 +252,10 @@ impl Door for House {
         self.0.store.head()
     }
 
+    fn moment(&self) -> Moment {
+        self.0.store.moment()
+    }
+
     fn news(&self) -> &Newsroom {
         &self.0.news
     }
@@ -271,12 +276,17 @@ impl Door for House {
         self.read(|reader| store::get(reader, collection, id))
     }
 
-    fn list(&self, query: &Query) -> Result<Listed, Refusal> {
-        self.read(|reader| store::list(reader, query))
+    fn list(&self, query: &Query, rows: &mut dyn Rows) -> Result<Option<String>, Refusal> {
+        let rows = RefCell::new(rows);
+        self.read(|reader| store::list(reader, query, &mut **rows.borrow_mut()))
     }
 
     fn changes(&self, since: &Since) -> Result<Changes, Refusal> {
         self.read(|reader| store::changes(reader, since))
+    }
+
+    fn follow(&self, since: &Since) -> Result<Changes, Refusal> {
+        self.0.store.latest(since).map_or_else(|| self.changes(since), Ok)
     }
 
     fn conflicts(&self, which: &Which) -> Result<Page<ConflictRow>, Refusal> {

@@ -269,11 +269,19 @@ pub fn request(out: &mut Vec<u8>, id: &Id<'_>, method: &str, params: &impl Seria
 /// # Errors
 /// What could not be written as JSON; then nothing was appended.
 pub fn answer(out: &mut Vec<u8>, id: &Id<'_>, result: &impl Serialize) -> serde_json::Result<()> {
+    answer_with(out, id, |out| serde_json::to_writer(out, result))
+}
+
+/// Appends the answer to a call, whose result `write` appends as JSON, and its line end.
+///
+/// # Errors
+/// What `write` returns; then nothing was appended.
+pub fn answer_with<E>(out: &mut Vec<u8>, id: &Id<'_>, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
     append(out, |out| {
         out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
         out.extend_from_slice(id.text().as_bytes());
         out.extend_from_slice(b",\"result\":");
-        serde_json::to_writer(&mut *out, result)
+        write(out)
     })
 }
 
@@ -304,7 +312,7 @@ pub fn notification(out: &mut Vec<u8>, method: &str, params: &impl Serialize) ->
 }
 
 /// Half a message is worse than none: what fails is taken back.
-fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) -> serde_json::Result<()> {
+fn append<E>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
     let before = out.len();
     match write(out) {
         Ok(()) => {

@@ -7,6 +7,7 @@ mod bench;
 mod clients;
 mod copies;
 mod crowd;
+mod ears;
 mod end_to_end;
 mod freeze;
 mod hostile;

@@ -153,13 +153,22 @@ pub enum Is {
     Has(Value),
 }
 
-/// A page of records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listed {
-    /// The records, in the order asked for.
-    pub records: Vec<Found>,
-    /// Where the next page begins; none: this was the last.
-    pub cursor: Option<String>,
+/// What takes a page of records, one after the other as they are found: so that none is copied only to be handed on.
+pub trait Rows {
+    /// The page begins. Anew, where a disk failed on the way: what was taken before is not part of it.
+    fn begin(&mut self);
+    /// The next record: its id, its JSON text, the seq of its last change.
+    fn row(&mut self, id: &str, data: &str, seq: u64);
+}
+
+impl Rows for Vec<Found> {
+    fn begin(&mut self) {
+        self.clear();
+    }
+
+    fn row(&mut self, id: &str, data: &str, seq: u64) {
+        self.push(Found { id: id.to_owned(), data: data.to_owned(), seq });
+    }
 }
 
 /// A question for the feed.

@@ -91,6 +91,14 @@ pub const ALL: &[(&str, Finder)] = &[
     ("ack before commit", Killing),
     // ipc: a subscription that comes again after the daemon fell goes on at the head, whatever it says it has seen.
     ("subscription goes on at the head", Chaos),
+    // store: a record that one commit changed twice is told twice to subscriptions.
+    ("record told twice by a commit", Tables),
+    // store: what the last commit changed is told to subscriptions that stand elsewhere.
+    ("last commit told at any place", Tables),
+    // ipc: a page that was read for one subscription is told to another, though something was committed since.
+    ("page of another moment", Tables),
+    // ipc: a page that was read for one subscription is told to another of other collections.
+    ("page of another scope", Tables),
     // schedule: only a sync with itself does not overlap, not two that share a replica and a collection.
     ("overlap by name only", Tables),
     // schedule: who asks while a run is on is forgotten.

@@ -7,9 +7,9 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use mingle_core::ask::{
-    About, Accepted, Changes, ConflictRow, Explained, Found, Grants, Halted, Keep, Listed, Page, Plan, Query, Refusal,
-    RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRequest, RunRow, RunWaited, Since, Status, SyncRow,
-    SyncState, Undo, UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
+    About, Accepted, Changes, ConflictRow, Explained, Found, Grants, Halted, Keep, Page, Plan, Query, Refusal, RejectionRow,
+    Reloaded, RemoteChecked, RemoteRow, Resolution, Rows, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, Undo,
+    UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
 };
 use mingle_core::time::Timestamp;
 use tokio::sync::watch;
@@ -18,6 +18,9 @@ use super::news::Newsroom;
 
 /// An answer that comes later. Dropped, nobody waits for it any more; what it asked for may happen all the same.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
+
+/// The head, and how often anything was committed: what is read between two looks that find the same is the same.
+pub type Moment = (u64, u64);
 
 /// What the socket asks of the rest of the daemon.
 ///
@@ -36,6 +39,8 @@ pub trait Door: Send + Sync + 'static {
     fn build(&self) -> String;
     /// The seq of the last commit: changes after each commit that gave a new one.
     fn head(&self) -> watch::Receiver<u64>;
+    /// Which moment it is: another one after each commit, before anybody hears of it.
+    fn moment(&self) -> Moment;
     /// What happens beside records; whoever implements the door publishes there.
     fn news(&self) -> &Newsroom;
     /// What the configuration grants an app by its name. An app that it does not name may write everything.
@@ -47,10 +52,15 @@ pub trait Door: Send + Sync + 'static {
     fn read_together(&self, work: &mut dyn FnMut());
     /// One live record. Neither collection nor record there: [`Refusal::NotFound`].
     fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal>;
-    /// A page of records: at most `query.limit`, and at most about a MiB.
-    fn list(&self, query: &Query) -> Result<Listed, Refusal>;
+    /// Gives `rows` a page of records: at most `query.limit`, and at most about a MiB. Returns where the next page begins; none: this
+    /// was the last.
+    fn list(&self, query: &Query, rows: &mut dyn Rows) -> Result<Option<String>, Refusal>;
     /// A page of the feed. Only what `since.scope` has; `seq` of the answer passes over what it has not.
     fn changes(&self, since: &Since) -> Result<Changes, Refusal>;
+    /// The same, for a subscription; it may come from what the last commit left in memory, and is then no older than [`Door::moment`] was.
+    fn follow(&self, since: &Since) -> Result<Changes, Refusal> {
+        self.changes(since)
+    }
     /// Conflicts, newest first.
     fn conflicts(&self, which: &Which) -> Result<Page<ConflictRow>, Refusal>;
     /// Rejections, newest first.

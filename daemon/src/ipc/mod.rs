@@ -10,6 +10,7 @@ mod halves;
 mod handle;
 pub mod listen;
 pub mod news;
+mod pages;
 mod serve;
 pub mod server;
 mod subscribe;

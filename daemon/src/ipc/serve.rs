@@ -19,17 +19,13 @@ use futures_util::{
     future::{AbortHandle, Abortable},
     stream::FuturesUnordered,
 };
-use interprocess::local_socket::tokio::Stream;
 use mingle_core::limits::{REPLIES_WAITING_BYTES_MAX, SUBSCRIPTION_AHEAD_BYTES_MAX};
 use mingle_proto::{
     Error, Frames, Id, Name, Request, Right, TooLarge, call,
     limits::{CALLS_IN_FLIGHT_MAX, REQUEST_BYTES_MAX},
     message,
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -38,8 +34,9 @@ use super::{
     connections::Connections,
     convert::Stored,
     door::Door,
-    halves::{READ_BYTES, discard, is_gone, make_room, write_now},
+    halves::{Halves, READ_BYTES, make_room},
     handle,
+    pages::Pages,
     subscribe::Subscriptions,
 };
 
@@ -56,6 +53,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Shared {
     pub(super) door: Arc<dyn Door>,
     pub(super) connections: Arc<Connections>,
+    pub(super) pages: Pages,
     pub(super) purpose: Purpose,
     /// A socket that takes nothing for so long is closed.
     pub(super) takes_nothing: Duration,
@@ -301,7 +299,7 @@ impl Desk {
         if self.shared.budget.pressed() {
             return true;
         }
-        let fed = self.subscriptions.feed(&*self.shared.door, &mut self.out, SUBSCRIPTION_AHEAD_BYTES_MAX);
+        let fed = self.subscriptions.feed(&*self.shared.door, &self.shared.pages, &mut self.out, SUBSCRIPTION_AHEAD_BYTES_MAX);
         if let Err(refusal) = &fed {
             // The app connects again and goes on from its last seq; anything else would leave it waiting.
             tracing::warn!(?refusal, "a subscription cannot be fed; its connection is closed");
@@ -331,10 +329,8 @@ enum Input {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(stream: Stream, mut desk: Desk) {
+pub(super) async fn serve(mut socket: Halves, mut desk: Desk) {
     let shared = desk.shared.clone();
-    let Stream::UdSocket(mut socket) = stream;
-    let (mut read, mut write) = socket.inner_mut().split();
     let mut frames = Frames::new(REQUEST_BYTES_MAX);
     let mut input = Input::Open;
     let mut closing = false;
@@ -359,7 +355,7 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
         }
         let mut blocked = false;
         if !desk.out.is_empty() {
-            match write_now(&mut write, &desk.out).await {
+            match socket.write_now(&desk.out) {
                 Some(Ok(bytes)) => {
                     desk.taken(bytes);
                     waits = false;
@@ -395,13 +391,13 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
         }
         desk.share.note(space.capacity() + desk.in_flight_bytes, desk.out.capacity());
         tokio::select! {
-            got = read.read_buf(space), if reads => match got {
-                Ok(0) if is_gone(&write) => return,
+            got = socket.read(space), if reads => match got {
+                Ok(0) if socket.is_gone() => return,
                 Ok(0) => input = Input::Ended,
                 Ok(_) => {}
                 Err(_) => return,
             },
-            taken = write.write(&desk.out), if blocked => match taken {
+            taken = socket.write(&desk.out), if blocked => match taken {
                 Ok(bytes) => {
                     desk.taken(bytes);
                     waits = false;
@@ -429,16 +425,16 @@ pub(super) async fn serve(stream: Stream, mut desk: Desk) {
                     tracing::warn!(app = desk.caller.name(), "a connection that holds much memory for long is closed");
                     return;
                 }
-                if is_gone(&write) {
+                if socket.is_gone() {
                     return;
                 }
             }
         }
     }
-    let _ = write.shutdown().await;
+    socket.end();
     if input == Input::Lost {
         // Closed with bytes unread, the socket would take our answer back from an app that is still writing.
-        let _ = timeout(LINGER, discard(&mut read)).await;
+        let _ = timeout(LINGER, socket.discard()).await;
     }
 }
 

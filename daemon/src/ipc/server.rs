@@ -18,7 +18,9 @@ use super::{
     budget::Budget,
     connections::Connections,
     door::Door,
+    halves::Halves,
     listen::{File, Incoming, Socket},
+    pages::Pages,
     serve::{self, Desk, Shared},
 };
 
@@ -120,6 +122,7 @@ impl Server {
         let shared = Arc::new(Shared {
             door,
             connections: connections.clone(),
+            pages: Pages::default(),
             purpose: settings.purpose,
             takes_nothing: settings.takes_nothing,
             budget: budget.clone(),
@@ -230,8 +233,12 @@ fn let_in(incoming: Incoming, shared: &Arc<Shared>, max: usize, tasks: &TaskTrac
         Some(number) => {
             tracing::debug!(number, pid, "a connection came");
             let desk = Desk::new(shared.clone(), number);
+            let socket = match Halves::of(stream) {
+                Ok(socket) => socket,
+                Err(error) => return tracing::warn!(%error, "a connection cannot be watched, and is closed"),
+            };
             let cut = shared.cut.clone();
-            tasks.spawn(async move { cut.run_until_cancelled(serve::serve(stream, desk)).await });
+            tasks.spawn(async move { cut.run_until_cancelled(serve::serve(socket, desk)).await });
         }
         None => {
             tracing::warn!(pid, max, "too many connections: one more is closed");

@@ -19,6 +19,7 @@ use super::{
     convert::{ChangedOut, event},
     discreet,
     door::Door,
+    pages::{Asked, PAGE_BYTES_MAX, Page, Pages},
 };
 
 /// News told in one turn, so that other subscriptions of the connection get theirs.
@@ -144,12 +145,12 @@ impl Subscriptions {
     ///
     /// # Errors
     /// When the feed cannot be read, or a message not be written: the connection must end, or the reader would wait for ever.
-    pub(super) fn feed(&mut self, door: &dyn Door, out: &mut Vec<u8>, full: usize) -> Result<(), Refusal> {
+    pub(super) fn feed(&mut self, door: &dyn Door, pages: &Pages, out: &mut Vec<u8>, full: usize) -> Result<(), Refusal> {
         while out.len() < full {
             let len = self.list.len();
             let Some(at) = (0..len).map(|step| (self.turn + step) % len).find(|at| self.list[*at].due()) else { break };
             self.turn = (at + 1) % len;
-            self.list[at].turn(door, out)?;
+            self.list[at].turn(door, pages, out)?;
         }
         Ok(())
     }
@@ -160,39 +161,58 @@ impl Subscription {
         self.feed.as_ref().is_some_and(|feed| feed.due) || self.topics.as_ref().is_some_and(|topics| topics.due)
     }
 
-    fn turn(&mut self, door: &dyn Door, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn turn(&mut self, door: &dyn Door, pages: &Pages, out: &mut Vec<u8>) -> Result<(), Refusal> {
         if let Some(topics) = self.topics.as_mut().filter(|topics| topics.due) {
             topics.tell(self.number, door, out)?;
         }
         if let Some(feed) = self.feed.as_mut().filter(|feed| feed.due) {
-            feed.tell(self.number, door, out)?;
+            feed.tell(self.number, door, pages, out)?;
         }
         Ok(())
     }
 }
 
 impl Feed {
-    fn tell(&mut self, number: u64, door: &dyn Door, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn tell(&mut self, number: u64, door: &dyn Door, pages: &Pages, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let instance = self.instance.take();
+        // Before anything is read: what changes from here on makes it another moment.
+        let moment = door.moment();
+        // Whoever is on the way through many pages, or has to find out whose position it has, reads for itself.
+        let alone = instance.is_some() || self.told_more;
+        let asked = Asked { moment, seq: self.seq, scope: &self.scope, data: self.data };
+        if !alone && let Some(page) = pages.find(asked) {
+            (self.seq, self.due) = (page.seq, false);
+            return page.text.as_deref().map_or(Ok(()), |text| write(out, number, text));
+        }
         let since = Since {
             seq: self.seq,
-            instance: self.instance.take(),
+            instance,
             scope: self.scope.clone(),
             limit: CHANGES_PER_PAGE_MAX,
             bytes: CHANGES_PER_PAGE_BYTES_MAX,
             data: self.data,
         };
-        let page = door.changes(&since)?;
+        let page = door.follow(&since)?;
         // Commits of other collections move the cursor and are nobody's business here.
         let news = !page.changes.is_empty() || page.fresh || page.more != self.told_more;
-        self.seq = page.seq;
-        self.due = page.more;
-        self.told_more = page.more;
-        if news {
-            let changed = ChangedOut::of(number, &page);
-            message::notification(out, Changed::METHOD, &changed).map_err(|error| Refusal::Internal(error.to_string()))?;
+        let text = if news { Some(ChangedOut::page(&page).map_err(|error| not_written(&error))?) } else { None };
+        if let Some(text) = &text {
+            write(out, number, text)?;
         }
+        if !alone && !page.more && !page.fresh && text.as_ref().is_none_or(|text| text.len() <= PAGE_BYTES_MAX) {
+            pages.keep(asked, Page { text, seq: page.seq });
+        }
+        (self.seq, self.due, self.told_more) = (page.seq, page.more, page.more);
         Ok(())
     }
+}
+
+fn write(out: &mut Vec<u8>, number: u64, page: &str) -> Result<(), Refusal> {
+    message::notification(out, Changed::METHOD, &ChangedOut::of(number, page)).map_err(|error| not_written(&error))
+}
+
+fn not_written(error: &serde_json::Error) -> Refusal {
+    Refusal::Internal(error.to_string())
 }
 
 impl Topics {
@@ -205,8 +225,7 @@ impl Topics {
         for one in news {
             // Where the status socket has it, the words of services are left out.
             let one = if self.only_looks { discreet::news(one) } else { one };
-            message::notification(out, Event::METHOD, &event(number, one))
-                .map_err(|error| Refusal::Internal(error.to_string()))?;
+            message::notification(out, Event::METHOD, &event(number, one)).map_err(|error| not_written(&error))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 mod calls;
 mod limits;
 mod model;
+mod pages;
 mod subscriptions;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};

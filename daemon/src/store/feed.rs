@@ -51,7 +51,7 @@ pub fn changes(reader: &Reader<'_>, since: &Since) -> Result<Changes, StoreError
 }
 
 /// What a change takes on the wire beside its id, collection and data, roughly.
-const OVERHEAD: usize = 64;
+pub(super) const OVERHEAD: usize = 64;
 
 const WITH_DATA: &str =
     "SELECT id, seq, first, created, state, data FROM m_record WHERE collection = ?1 AND seq > ?2 ORDER BY seq";
@@ -143,19 +143,24 @@ impl<'a> Merged<'a> {
     }
 }
 
+/// What a record in this state is for a reader at `after`; none: it cannot have had the record, and has not to hear of its end.
+pub(super) fn kind(state: i64, first: u64, created: u64, after: u64) -> Option<ChangeKind> {
+    let live = state == State::Live as i64;
+    let first = if planted::is("end hidden by a return") { created } else { first };
+    match (live, first <= after) {
+        (false, false) => None,
+        (false, true) if state == State::Deleted as i64 => Some(ChangeKind::Deleted),
+        (false, true) => Some(ChangeKind::Left),
+        (true, _) if created > after => Some(ChangeKind::Created),
+        (true, _) => Some(ChangeKind::Updated),
+    }
+}
+
 /// What this row is for a reader at `after`; none: it cannot have had the record, and has not to hear of its end.
 fn told(row: &rusqlite::Row<'_>, seq: u64, collection: &str, after: u64, with_data: bool) -> Result<Option<Change>, StoreError> {
     let (first, created): (u64, u64) = (row.get(2)?, row.get(3)?);
     let state: i64 = row.get(4)?;
-    let live = state == State::Live as i64;
-    let first = if planted::is("end hidden by a return") { created } else { first };
-    let kind = match (live, first <= after) {
-        (false, false) => return Ok(None),
-        (false, true) if state == State::Deleted as i64 => ChangeKind::Deleted,
-        (false, true) => ChangeKind::Left,
-        (true, _) if created > after => ChangeKind::Created,
-        (true, _) => ChangeKind::Updated,
-    };
+    let Some(kind) = kind(state, first, created, after) else { return Ok(None) };
     let data = match with_data {
         true => match row.get_ref(5)? {
             ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),

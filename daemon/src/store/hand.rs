@@ -210,11 +210,13 @@ impl Hand {
             self.try_again(now);
         }
         let seq = self.books.seq;
+        self.books.noted.begin(self.news.latest.wanted());
         let definitions = Arc::clone(&self.books.definitions);
         let ended = self.stand().and_then(|()| self.transact(&mut jobs)).and_then(|full| self.is_there().map(|()| full));
         match ended {
             Ok(full) => {
                 let touched = std::mem::take(&mut self.books.touched);
+                self.news.latest.keep(seq, self.books.seq, &self.books.definitions, &mut self.books.noted);
                 self.news.tell(&self.books, touched);
                 // Before the answers, so that who hears of it finds it told.
                 if full {

@@ -1,10 +1,13 @@
 //! Owns: reading one record, or those that fit a question, page by page. Must never know: who asks.
 
 use mingle_core::{
-    ask::{Found, Is, Listed, Query, Refusal, Test},
+    ask::{Found, Is, Query, Refusal, Rows, Test},
     record::Value,
 };
-use rusqlite::{OptionalExtension, params_from_iter, types::Value as Bound};
+use rusqlite::{
+    OptionalExtension, Row, params_from_iter,
+    types::{Type, Value as Bound},
+};
 
 use super::{
     cursor::Cursor,
@@ -29,12 +32,14 @@ pub fn get(reader: &Reader<'_>, collection: &str, id: &str) -> Result<Found, Sto
     Ok(Found { id: id.to_owned(), data, seq })
 }
 
-/// A page of records that fit, in the order asked for (absent before false and numbers, numbers before texts), ties by id.
+/// Gives `to` a page of records that fit, in the order asked for (absent before false and numbers, numbers before texts), ties by id.
+/// Returns where the next page begins; none: this was the last.
 ///
 /// # Errors
 /// `not_found` for the collection, `invalid` for a condition that makes no sense, `stale` for a cursor of another instance,
 /// [`StoreError::Deadline`] where too much must be looked through.
-pub fn list(reader: &Reader<'_>, query: &Query) -> Result<Listed, StoreError> {
+pub fn list(reader: &Reader<'_>, query: &Query, to: &mut dyn Rows) -> Result<Option<String>, StoreError> {
+    to.begin();
     let collection = reader.defined(&query.collection)?;
     let question = question(query);
     let mut build = Build { collection, sql: String::new(), bound: Vec::new() };
@@ -52,22 +57,26 @@ pub fn list(reader: &Reader<'_>, query: &Query) -> Result<Listed, StoreError> {
 
     let mut statement = reader.prepare_cached(&build.sql)?;
     let mut rows = statement.query(params_from_iter(build.bound))?;
-    let mut listed = Listed::default();
-    let (mut last, mut bytes) = (Vec::new(), 0);
+    let (mut last, mut count, mut bytes) = (Vec::new(), 0, 0);
     while let Some(row) = rows.next()? {
         if !last.is_empty() {
-            listed.cursor = Some(Cursor { keys: last }.text(reader.instance(), question.as_bytes()));
-            break;
+            return Ok(Some(Cursor { keys: last }.text(reader.instance(), question.as_bytes())));
         }
-        let found = Found { id: row.get(0)?, data: row.get(1)?, seq: row.get(2)? };
-        bytes += found.id.len() + found.data.len();
-        listed.records.push(found);
+        let (id, data) = (text(row, 0)?, text(row, 1)?);
+        to.row(id, data, row.get(2)?);
+        (count, bytes) = (count + 1, bytes + id.len() + data.len());
         // The page is full: where it ends, should there be more.
-        if listed.records.len() == rows_max || bytes >= limits::PAGE_BYTES_MAX {
+        if count == rows_max || bytes >= limits::PAGE_BYTES_MAX {
             last = (0..order.len()).map(|at| row.get(3 + at)).collect::<Result<_, _>>()?;
         }
     }
-    Ok(listed)
+    Ok(None)
+}
+
+/// A text, where SQLite has it: it is gone with the next row.
+fn text<'a>(row: &'a Row<'_>, at: usize) -> rusqlite::Result<&'a str> {
+    let text = row.get_ref(at)?.as_str();
+    text.map_err(|why| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(why)))
 }
 
 /// What a cursor belongs to: all but the limit.

@@ -19,6 +19,7 @@ pub mod gazette;
 mod hand;
 pub mod history;
 mod ids;
+mod latest;
 pub mod ledger;
 pub mod limits;
 mod list;
@@ -55,7 +56,10 @@ use std::{
     thread::JoinHandle,
 };
 
-use mingle_core::time::Timestamp;
+use mingle_core::{
+    ask::{Changes, Since},
+    time::Timestamp,
+};
 use tokio::sync::{oneshot, watch};
 
 pub use self::{
@@ -85,6 +89,7 @@ pub use self::{
 use self::{
     hand::{Hand, Probe, Task},
     ids::Maker,
+    latest::Noted,
     news::News,
     open::Found,
     queue::NotTaken,
@@ -317,6 +322,18 @@ impl Store {
         self.0.news.head()
     }
 
+    /// The page of the feed that a subscription asks for, where the last commit left it in memory; none: it has to be read.
+    #[must_use]
+    pub fn latest(&self, since: &Since) -> Option<Changes> {
+        self.0.news.latest.page(since)
+    }
+
+    /// The head, and how many commits there were: what is read between two looks that find the same is the same.
+    #[must_use]
+    pub fn moment(&self) -> (u64, u64) {
+        self.0.news.moment()
+    }
+
     /// A number that changes with every commit, also of those that changed no record (a settled link, a conflict, a run).
     #[must_use]
     pub fn pulse(&self) -> watch::Receiver<u64> {
@@ -418,5 +435,5 @@ fn wait_here<F: Future>(future: F) -> F::Output {
 }
 
 fn books(instance: String, seq: u64, ids: Maker) -> Books {
-    Books { seq, instance: instance.into(), definitions: Arc::default(), touched: Vec::new(), ids }
+    Books { seq, instance: instance.into(), definitions: Arc::default(), touched: Vec::new(), noted: Noted::default(), ids }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     definitions::Definitions,
+    latest::LatestOf,
     trouble::Trouble,
     tx::{Books, Origin},
 };
@@ -21,6 +22,8 @@ pub(super) struct News {
     trouble: watch::Sender<Option<Trouble>>,
     standing: RwLock<Standing>,
     commits: Arc<Shared>,
+    /// What the last commit changed.
+    pub(super) latest: LatestOf,
 }
 
 #[derive(Clone)]
@@ -48,6 +51,7 @@ impl News {
                 definitions: Arc::clone(&books.definitions),
             }),
             commits: Arc::default(),
+            latest: LatestOf::default(),
         }
     }
 
@@ -79,8 +83,13 @@ impl News {
                 self.commits.notify.notify_one();
             }
         }
-        self.head.send_if_modified(|head| std::mem::replace(head, books.seq) != books.seq);
+        // The pulse first: whoever is woken by the head finds the whole moment as it is from now on.
         self.pulse.send_modify(|count| *count += 1);
+        self.head.send_if_modified(|head| std::mem::replace(head, books.seq) != books.seq);
+    }
+
+    pub(super) fn moment(&self) -> (u64, u64) {
+        (*self.head.borrow(), *self.pulse.borrow())
     }
 
     pub(super) fn seq(&self) -> u64 {

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     error::StoreError,
+    latest::Left,
     ledger,
     tx::{Origin, Tx},
 };
@@ -130,6 +131,15 @@ pub fn make_new(tx: &mut Tx<'_>, collection: i64, id: &str, data: &str, origin: 
     let record = statement.insert((collection, id, data, seq))?;
     ledger::append(tx, seq, record, origin, None)?;
     tx.touch(collection, origin);
+    tx.left(|| Left {
+        collection,
+        id: id.to_owned(),
+        seq,
+        first: seq,
+        created: seq,
+        state: State::Live,
+        data: Some(data.to_owned()),
+    });
     Ok(Held {
         record,
         collection,
@@ -154,6 +164,7 @@ fn bring_back(tx: &mut Tx<'_>, held: &Held, data: &str, origin: &Origin) -> Resu
     // A link that was the same as the tombstone had none.
     leave_agreed(tx, held.record, None)?;
     tx.touch(held.collection, origin);
+    tx.left(|| left(held, seq, seq, State::Live, Some(data)));
     Ok(seq)
 }
 
@@ -188,6 +199,7 @@ pub fn change_to(tx: &mut Tx<'_>, held: &Held, text: &str, new: &Props, origin: 
     ledger::append(tx, seq, held.record, origin, Some(&ledger::before(&old, new)))?;
     leave_agreed(tx, held.record, Some(old_text))?;
     tx.touch(held.collection, origin);
+    tx.left(|| left(held, seq, held.created, State::Live, Some(text)));
     Ok(seq)
 }
 
@@ -211,7 +223,13 @@ fn end(tx: &mut Tx<'_>, held: &Held, state: State, origin: &Origin) -> Result<u6
     ledger::append(tx, seq, held.record, origin, Some(&before))?;
     leave_agreed(tx, held.record, Some(old_text))?;
     tx.touch(held.collection, origin);
+    tx.left(|| left(held, seq, held.created, state, None));
     Ok(seq)
+}
+
+fn left(held: &Held, seq: u64, created: u64, state: State, data: Option<&str>) -> Left {
+    let Held { collection, ref id, first, .. } = *held;
+    Left { collection, id: id.clone(), seq, first, created, state, data: data.map(str::to_owned) }
 }
 
 /// The first change of the truth after "the same" leaves each link of that record its own agreed copy: what the truth was.

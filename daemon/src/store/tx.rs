@@ -10,6 +10,7 @@ use super::{
     definitions::{Collection, Definitions},
     error::StoreError,
     ids::Maker,
+    latest::{Left, Noted},
 };
 
 /// Who made a change.
@@ -53,6 +54,8 @@ pub(super) struct Books {
     pub definitions: Arc<Definitions>,
     /// What the present group touched.
     pub touched: Vec<(i64, Origin)>,
+    /// The records that it changed, where somebody asks for them.
+    pub noted: Noted,
     /// Makes ids.
     pub ids: Maker,
 }
@@ -74,6 +77,7 @@ impl Books {
         self.seq = mark.seq;
         self.definitions = mark.definitions;
         self.touched.truncate(mark.touched);
+        self.noted.back_to(mark.seq);
     }
 }
 
@@ -148,6 +152,11 @@ impl Tx<'_> {
         if !already {
             self.books.touched.push((collection, origin.clone()));
         }
+    }
+
+    /// Notes a record that changed as it is now, for those who hear of each change.
+    pub(super) fn left(&mut self, left: impl FnOnce() -> Left) {
+        self.books.noted.note(left);
     }
 
     /// A new UUIDv7.

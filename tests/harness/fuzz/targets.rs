@@ -7,7 +7,7 @@ use std::{
 };
 
 use mingle_core::{
-    ask::{Query, Scope, Since, Write, Writer},
+    ask::{Found, Query, Scope, Since, Write, Writer},
     mingle::{Base, Sides, Stamps, alike, mingle},
     policy::{Merge, OnDelete, Policy},
     record::{Carried, Props, Value},
@@ -199,8 +199,8 @@ fn listed() -> Listed {
     let orders = [vec![], vec![("n".to_owned(), true)], vec![("n".to_owned(), false), ("x".to_owned(), true)]];
     let begun = orders.map(|order| {
         let query = Query { collection: "a".into(), filter: vec![], order, limit: 2, cursor: None };
-        let page = store.read(|reader| list(reader, &query)).expect("a page");
-        let cursor = page.cursor.expect("a second page");
+        let cursor = store.read(|reader| list(reader, &query, &mut Vec::<Found>::new())).expect("a page");
+        let cursor = cursor.expect("a second page");
         let begin = cursor.split('.').take(2).collect::<Vec<_>>().join(".");
         (query, begin)
     });
@@ -219,8 +219,13 @@ fn cursor(input: &[u8]) {
         // As it is, and as one that gets past the question which it must belong to.
         for cursor in [text.to_owned(), format!("{begin}.{text}")] {
             let query = Query { cursor: Some(cursor), ..query.clone() };
-            if let Ok(page) = store.read(|reader| list(reader, &query)) {
-                assert!(page.records.len() <= query.limit, "{text}");
+            let page = store.read(|reader| {
+                let mut records = Vec::<Found>::new();
+                list(reader, &query, &mut records)?;
+                Ok(records)
+            });
+            if let Ok(records) = page {
+                assert!(records.len() <= query.limit, "{text}");
             }
         }
     }

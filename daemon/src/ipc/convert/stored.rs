@@ -3,7 +3,7 @@
 //! Each type here writes what its namesake in `proto` writes; a test holds the two together. `proto`'s own types hold their data as
 //! `RawValue`, which checks the text it is made from: for a page of records that costs more than everything else.
 
-use mingle_core::ask::{Change, ChangeKind, Changes, Found, Listed};
+use mingle_core::ask::{Change, ChangeKind, Changes, Found, Rows};
 use mingle_proto::call;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
@@ -35,17 +35,56 @@ impl<'a> RecordOut<'a> {
     }
 }
 
-/// A page of records, as [`call::ListAnswer`].
-#[derive(Serialize)]
+/// A page of records, as [`call::ListAnswer`], written while the records are found: of a page of a hundred, two copies of each cost as
+/// much as everything else.
 pub(in crate::ipc) struct ListOut<'a> {
-    records: Each<'a, Found>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<&'a str>,
+    out: &'a mut Vec<u8>,
+    /// Where it begins in `out`.
+    at: usize,
+    failed: serde_json::Result<()>,
 }
 
 impl<'a> ListOut<'a> {
-    pub(in crate::ipc) fn of(listed: &'a Listed) -> Self {
-        Self { records: Each(&listed.records), cursor: listed.cursor.as_deref() }
+    pub(in crate::ipc) fn to(out: &'a mut Vec<u8>) -> Self {
+        let at = out.len();
+        Self { out, at, failed: Ok(()) }
+    }
+
+    /// The page is whole.
+    pub(in crate::ipc) fn end(self, cursor: Option<&str>) -> serde_json::Result<()> {
+        self.failed?;
+        self.out.push(b']');
+        if let Some(cursor) = cursor {
+            self.out.extend_from_slice(b",\"cursor\":");
+            serde_json::to_writer(&mut *self.out, cursor)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn append(&mut self, id: &str, data: &str, seq: u64) -> serde_json::Result<()> {
+        let comma: &[u8] = if self.out.last() == Some(&b'[') { b"{\"id\":" } else { b",{\"id\":" };
+        self.out.extend_from_slice(comma);
+        serde_json::to_writer(&mut *self.out, id)?;
+        self.out.extend_from_slice(b",\"data\":");
+        self.out.extend_from_slice(data.as_bytes());
+        self.out.extend_from_slice(b",\"seq\":");
+        serde_json::to_writer(&mut *self.out, &seq)?;
+        self.out.push(b'}');
+        Ok(())
+    }
+}
+
+impl Rows for ListOut<'_> {
+    fn begin(&mut self) {
+        self.out.truncate(self.at);
+        self.out.extend_from_slice(b"{\"records\":[");
+    }
+
+    fn row(&mut self, id: &str, data: &str, seq: u64) {
+        if self.failed.is_ok() {
+            self.failed = self.append(id, data, seq);
+        }
     }
 }
 
@@ -66,27 +105,30 @@ impl<'a> ChangesOut<'a> {
 }
 
 /// A page of a subscription, as [`mingle_proto::event::Changed`].
-#[derive(Serialize)]
-pub(in crate::ipc) struct ChangedOut<'a> {
-    subscription: u64,
-    #[serde(flatten)]
-    page: ChangesOut<'a>,
+pub(in crate::ipc) struct ChangedOut(String);
+
+impl ChangedOut {
+    /// What is the same for all who are told it: the members of [`ChangesOut`] as JSON, without the brace that opens them.
+    pub(in crate::ipc) fn page(changes: &Changes) -> serde_json::Result<String> {
+        let mut text = serde_json::to_string(&ChangesOut::of(changes))?;
+        text.remove(0);
+        Ok(text)
+    }
+
+    /// Such a page, for one of them.
+    pub(in crate::ipc) fn of(subscription: u64, page: &str) -> Self {
+        Self(format!("{{\"subscription\":{subscription},{page}"))
+    }
 }
 
-impl<'a> ChangedOut<'a> {
-    pub(in crate::ipc) fn of(subscription: u64, changes: &'a Changes) -> Self {
-        Self { subscription, page: ChangesOut::of(changes) }
+impl Serialize for ChangedOut {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Stored(&self.0).serialize(to)
     }
 }
 
 /// A list that is written without making one.
 struct Each<'a, T>(&'a [T]);
-
-impl Serialize for Each<'_, Found> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(self.0.iter().map(RecordOut::of))
-    }
-}
 
 #[derive(Serialize)]
 struct ChangeOut<'a> {
@@ -140,9 +182,32 @@ mod tests {
         let record = |data: &str| Found { id: "a\"b".into(), data: data.into(), seq: 7 };
         let odd = r#"{ "n": 1.50, "n": 12345678901234567890123 }"#;
         check::<call::Record>(&RecordOut::of(&record(odd)), &format!(r#"{{"id":"a\"b","data":{odd},"seq":7}}"#));
-        let listed = Listed { records: vec![record("{}"), record("{\"a\":1}")], cursor: Some("c".into()) };
-        let each = r#"{"id":"a\"b","data":{},"seq":7},{"id":"a\"b","data":{"a":1},"seq":7}"#;
-        check::<call::ListAnswer>(&ListOut::of(&listed), &format!(r#"{{"records":[{each}],"cursor":"c"}}"#));
+    }
+
+    #[test]
+    fn a_page_is_written_while_it_is_read() {
+        #[track_caller]
+        fn check_page(rows: &[(&str, &str)], cursor: Option<&str>, expect: &str) {
+            let mut out = b"before".to_vec();
+            let mut page = ListOut::to(&mut out);
+            // The first try met a disk that fails.
+            page.begin();
+            page.row("lost", "{}", 1);
+            page.begin();
+            rows.iter().for_each(|(id, data)| page.row(id, data, 7));
+            page.end(cursor).unwrap();
+            let ours = String::from_utf8(out).unwrap();
+            let ours = ours.strip_prefix("before").unwrap();
+            check::<call::ListAnswer>(&Stored(ours), expect);
+        }
+        check_page(&[], None, r#"{"records":[]}"#);
+        check_page(&[("[", "{}")], None, r#"{"records":[{"id":"[","data":{},"seq":7}]}"#);
+        let each = r#"{"id":"a\"b","data":{ "n": 1.50 },"seq":7},{"id":"[","data":{"a":[]},"seq":7}"#;
+        check_page(
+            &[("a\"b", "{ \"n\": 1.50 }"), ("[", "{\"a\":[]}")],
+            Some("c\""),
+            &format!(r#"{{"records":[{each}],"cursor":"c\""}}"#),
+        );
     }
 
     #[test]
@@ -164,7 +229,8 @@ mod tests {
         let left = r#"{"collection":"issues","id":"1","seq":3,"kind":"left"}"#;
         let tail = r#""seq":9,"more":true,"fresh":true}"#;
         check::<call::ChangesAnswer>(&ChangesOut::of(&page), &format!(r#"{{"changes":[{made},{left}],{tail}"#));
-        check::<Changed>(&ChangedOut::of(5, &page), &format!(r#"{{"subscription":5,"changes":[{made},{left}],{tail}"#));
+        let text = ChangedOut::page(&page).unwrap();
+        check::<Changed>(&ChangedOut::of(5, &text), &format!(r#"{{"subscription":5,"changes":[{made},{left}],{tail}"#));
         page.fresh = false;
         page.changes.clear();
         check::<call::ChangesAnswer>(&ChangesOut::of(&page), r#"{"changes":[],"seq":9,"more":true}"#);

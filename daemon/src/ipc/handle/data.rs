@@ -1,9 +1,10 @@
 //! Owns: serving reads and writes of records. Must never know: what is in a record.
 
-use mingle_core::ask::{Write, Writer, Written};
+use mingle_core::ask::{Refusal, Write, Writer, Written};
 use mingle_proto::{
     Error,
     call::{Changes, Delete, DeleteOne, Get, List, Patch, PatchOne, Put, PutOne, Transact, TransactAnswer, WrittenOne},
+    message,
 };
 
 use super::{Asked, held, text};
@@ -22,9 +23,15 @@ pub(super) fn get(asked: &mut Asked<'_>) -> Result<Served, Error> {
 
 pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let list: List = asked.params()?;
-    let door = asked.read(&list.collection)?;
-    let listed = door.list(&convert::list_query(list)?).map_err(refusal)?;
-    asked.answer(&ListOut::of(&listed))
+    asked.read(&list.collection)?;
+    let query = convert::list_query(list)?;
+    let (door, out) = (&*asked.desk.shared.door, &mut asked.desk.out);
+    message::answer_with(out, asked.id, |out| {
+        let mut page = ListOut::to(out);
+        let cursor = door.list(&query, &mut page).map_err(refusal)?;
+        page.end(cursor.as_deref()).map_err(|error| refusal(Refusal::Internal(error.to_string())))
+    })?;
+    Ok(Served::Answered)
 }
 
 pub(super) fn changes(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -13,9 +13,9 @@ use std::{
 use mingle_core::{
     ask::{
         Ability, About, Accepted, Change, ChangeKind, Changes, ConflictRow, DaemonState, Explained, Found, Grant, Grants, Halted,
-        Keep, Listed, Page, Plan, PlannedChange, PlannedRequest, Query, Refusal, RejectionRow, Reloaded, RemoteChecked,
-        RemoteRow, Resolution, RunRequest, RunRow, RunState, RunWaited, Since, Status, SyncRow, SyncState, Undo, UndoPage,
-        Undone, WaitState, Waited, Which, Why, Write, Writer, Written, WrittenOne,
+        Keep, Page, Plan, PlannedChange, PlannedRequest, Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow,
+        Resolution, Rows, RunRequest, RunRow, RunState, RunWaited, Since, Status, SyncRow, SyncState, Undo, UndoPage, Undone,
+        WaitState, Waited, Which, Why, Write, Writer, Written, WrittenOne,
     },
     run::Mode,
     time::Timestamp,
@@ -23,7 +23,7 @@ use mingle_core::{
 use tokio::sync::watch;
 
 use crate::ipc::{
-    door::{Door, Later},
+    door::{Door, Later, Moment},
     news::Newsroom,
 };
 
@@ -44,6 +44,8 @@ pub(super) struct Model {
     pub(super) leases: Mutex<Vec<String>>,
     /// Most records that one answer ever held.
     pub(super) page_max: AtomicU64,
+    /// How often the feed was read.
+    pub(super) reads: AtomicU64,
 }
 
 impl Default for Model {
@@ -56,6 +58,7 @@ impl Default for Model {
             settled: watch::Sender::new(BTreeSet::new()),
             leases: Mutex::default(),
             page_max: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
         }
     }
 }
@@ -138,6 +141,9 @@ impl Door for Model {
     fn head(&self) -> watch::Receiver<u64> {
         self.head.subscribe()
     }
+    fn moment(&self) -> Moment {
+        (*self.head.borrow(), 0)
+    }
     fn granted(&self) -> watch::Receiver<u64> {
         self.granted.subscribe()
     }
@@ -164,18 +170,16 @@ impl Door for Model {
         let (data, seq) = found.ok_or_else(|| Refusal::NotFound("no such record".into(), None))?;
         Ok(Found { id: id.into(), data, seq })
     }
-    fn list(&self, query: &Query) -> Result<Listed, Refusal> {
+    fn list(&self, query: &Query, rows: &mut dyn Rows) -> Result<Option<String>, Refusal> {
         Self::known(&query.collection)?;
         let records = self.records.lock().unwrap();
         let of = records.iter().filter(|((collection, _), one)| *collection == query.collection && one.data.is_some());
-        let found = |((_, id), one): (&(String, String), &Record)| Found {
-            id: id.clone(),
-            data: one.data.clone().unwrap_or_default(),
-            seq: one.seq,
-        };
-        Ok(Listed { records: of.map(found).take(query.limit).collect(), cursor: None })
+        rows.begin();
+        of.take(query.limit).for_each(|((_, id), one)| rows.row(id, one.data.as_deref().unwrap_or_default(), one.seq));
+        Ok(None)
     }
     fn changes(&self, since: &Since) -> Result<Changes, Refusal> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let fresh = since.instance.as_deref().is_some_and(|instance| instance != "here");
         let from = if fresh { 0 } else { since.seq };
         let records = self.records.lock().unwrap();

@@ -1,7 +1,9 @@
 //! Owns: the tests of lists, views and indexes. Must never know: the wire.
 
+use std::cell::RefCell;
+
 use mingle_core::{
-    ask::{Is, Query, Refusal, Test},
+    ask::{Found, Is, Query, Refusal, Test},
     record::Value,
 };
 
@@ -46,14 +48,21 @@ fn query(text: &str, order: &str, limit: usize) -> Query {
     Query { collection: "a".into(), filter: filter(text), order: order.collect(), limit, cursor: None }
 }
 
+/// A page, and where the next begins.
+fn page(store: &Store, query: &Query) -> Result<(Vec<Found>, Option<String>), Refusal> {
+    let records = RefCell::new(Vec::new());
+    let cursor = store.read(|reader| list(reader, query, &mut *records.borrow_mut())).map_err(Refusal::from)?;
+    Ok((records.into_inner(), cursor))
+}
+
 /// The ids, page after page.
 fn ids(store: &Store, mut query: Query) -> Result<String, Refusal> {
     let mut ids = Vec::new();
     for _ in 0..100 {
-        let page = store.read(|reader| list(reader, &query)).map_err(Refusal::from)?;
-        assert!(page.records.len() <= query.limit);
-        ids.extend(page.records.into_iter().map(|found| found.id));
-        query.cursor = page.cursor;
+        let (records, cursor) = page(store, &query)?;
+        assert!(records.len() <= query.limit);
+        ids.extend(records.into_iter().map(|found| found.id));
+        query.cursor = cursor;
         if query.cursor.is_none() {
             return Ok(ids.join(" "));
         }
@@ -167,12 +176,12 @@ fn what_makes_no_sense_is_said() {
     }
     let elsewhere = Query { collection: "zz".into(), ..query("{}", "", 10) };
     assert!(matches!(ids(&store, elsewhere), Err(Refusal::NotFound(..))));
-    let page = store.read(|reader| list(reader, &query("{}", "n", 2))).unwrap();
-    let of_another = Query { cursor: page.cursor.clone(), ..query("{}", "s", 2) };
+    let (_, cursor) = page(&store, &query("{}", "n", 2)).unwrap();
+    let of_another = Query { cursor: cursor.clone(), ..query("{}", "s", 2) };
     assert!(matches!(ids(&store, of_another), Err(Refusal::Invalid(..))));
     let other = filled(&[]);
     sql(&other, "UPDATE m_store SET instance = 'other'").unwrap();
-    let foreign = page.cursor.map(|text| text.replacen(|one: char| one.is_ascii_hexdigit(), "z", 1));
+    let foreign = cursor.map(|text| text.replacen(|one: char| one.is_ascii_hexdigit(), "z", 1));
     assert!(matches!(ids(&store, Query { cursor: foreign, ..query("{}", "n", 2) }), Err(Refusal::Stale(..))));
 }
 
@@ -183,8 +192,8 @@ fn a_long_page_ends_with_its_bytes() {
     for id in ["a", "b", "c", "d", "e"] {
         seq(&store, put(id, &data));
     }
-    let page = store.read(|reader| list(reader, &query("{}", "", 1_000))).unwrap();
-    assert_eq!(page.records.len(), 3);
+    let (records, _) = page(&store, &query("{}", "", 1_000)).unwrap();
+    assert_eq!(records.len(), 3);
     assert_eq!(ids(&store, query("{}", "", 1_000)).as_deref(), Ok("a b c d e"));
 }
 
