@@ -92,6 +92,7 @@ mod tests {
                     () = tokio::time::sleep(Duration::from_millis(3)) => {}
                 }
             }
+            // The sleep itself is what is tested.
             let how_long = Duration::from_millis(ms);
             nap.sleep(how_long).await;
             assert!(watch.elapsed() >= how_long, "{ms} ms took {:?}", watch.elapsed());
