@@ -93,7 +93,7 @@ pub async fn rehearse(copy: Store, cast: Cast, order: Order, most: usize) -> Res
     plan.requests_total = held.count();
     let id = order.run;
     let Played { run, changes, total } =
-        copy.write(Class::Interactive, clock::now(), move |tx| played::played(tx, &id, from, most)).await?;
+        copy.write(Class::Background, clock::now(), move |tx| played::played(tx, &id, from, most)).await?;
     (plan.changes, plan.changes_total) = (changes, total);
     if let Some(run) = run {
         plan.rejections = run.rejected.saturating_sub(withheld);

@@ -51,14 +51,14 @@ fn a_crowd_that_is_due_at_once_runs_in_turns() {
     let server = RestServer::start(Options::default(), &lists.iter().map(String::as_str).collect::<Vec<_>>());
     let mut config: String = (0..REMOTES)
         .map(|place| {
-            format!("[remote.far{place}]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{}\"\n", RestServer::PROFILE, server.url)
+            format!("[remote.f{place}]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{}\"\n", RestServer::PROFILE, server.url)
         })
         .collect();
     for (place, list) in lists.iter().enumerate() {
         let remote = place % REMOTES;
         let direction = if place == 0 { "both\"\non_change = false" } else { "down\"" };
         config += &format!(
-            "[sync.{list}]\ncollection = \"{list}\"\nremote = \"far{remote}\"\nresource = \"{list}\"\ndirection = \"{direction}\nevery = \"1d\"\nflex = \"1s\"\n"
+            "[sync.{list}]\ncollection = \"{list}\"\nremote = \"f{remote}\"\nresource = \"{list}\"\ndirection = \"{direction}\nevery = \"365d\"\n"
         );
     }
     let home = Home::new(Some(&config));

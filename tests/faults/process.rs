@@ -181,9 +181,10 @@ fn what_comes_beside_the_bytes_is_dropped() {
         stream.read_exact(&mut answer).expect("an answer");
         streams.push(stream);
     }
-    assert_eq!(descriptors(&daemon), before + streams.len(), "only the connections themselves");
+    // One of the beginning may have gone meanwhile; what came beside the lines would be two hundred more.
+    assert!(descriptors(&daemon) <= before + streams.len(), "only the connections themselves");
     drop(streams);
-    until("the connections to be gone", || (descriptors(&daemon) == before).then_some(()));
+    until("the connections to be gone", || (descriptors(&daemon) <= before).then_some(()));
 }
 
 /// No child of the daemon has its lock, its store or its socket: a secret's command that outlives it holds nobody up.

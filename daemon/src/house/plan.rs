@@ -59,7 +59,12 @@ impl House {
                 accept_deletes: request.accept_deletes,
             };
             let copy = copy.store().map_err(Refusal::from)?;
-            let plan = rehearse(copy, cast, order, most).await.map_err(Refusal::from);
+            let mut board = house.0.board.clone();
+            let stopped = board.wait_for(|board| board.state.0 != DaemonState::Running);
+            let plan = tokio::select! {
+                plan = rehearse(copy, cast, order, most) => plan.map_err(Refusal::from),
+                _ = stopped => Err(stopped_runs()),
+            };
             // Whoever is answered finds nothing left of it.
             let gone = stage.0.take();
             let _ = tokio::task::spawn_blocking(move || drop(gone)).await;
@@ -72,14 +77,18 @@ impl House {
         let board = self.0.board.borrow().clone();
         let shown = board.one(sync, clock::now()).ok_or_else(|| described::no_sync(sync, config))?;
         if board.state.0 != DaemonState::Running {
-            let hint = "`mingle restart` accepts runs again";
-            return Err(Refusal::Stopped("all runs are stopped, and a plan asks the remote too".into(), Some(hint.into())));
+            return Err(stopped_runs());
         }
-        match shown.holds.into_iter().find(|hold| hold.name == "retry_after") {
+        match shown.holds.into_iter().find(|hold| matches!(hold.name.as_str(), "retry_after" | "paused")) {
             Some(hold) => Err(Refusal::Stopped(format!("{sync}: {}", hold.needs), hold.hint)),
             None => Ok(()),
         }
     }
+}
+
+fn stopped_runs() -> Refusal {
+    let hint = "`mingle restart` accepts runs again";
+    Refusal::Stopped("all runs are stopped, and a plan asks the remote too".into(), Some(hint.into()))
 }
 
 fn cast(config: &Config, means: &Means, sync: &str) -> Option<Cast> {

@@ -37,7 +37,7 @@ impl Held {
 
     /// Takes a request that would change something; a question is left to be asked.
     pub(super) fn takes(&self, request: &Request) -> bool {
-        if request.method.is_safe() {
+        if !request.changes && request.method.is_safe() {
             return false;
         }
         let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,9 +103,11 @@ mod tests {
         headers.insert("authorization", hidden);
         headers.insert("if-match", HeaderValue::from_static("7"));
         let url = "http://far/a?of=1&key=hush".parse().unwrap();
-        let request = Request { method: Method::PUT, url, headers, body: Some("{}".into()) };
+        let request = Request { method: Method::PUT, url, headers, body: Some("{}".into()), changes: true };
         let held = Held::new(100, &auth);
-        assert!(!held.takes(&Request { method: Method::GET, ..request.clone() }));
+        let question = Request { method: Method::GET, changes: false, ..request.clone() };
+        assert!(!held.takes(&question));
+        assert!(Held::new(100, &auth).takes(&Request { changes: true, ..question }), "a service may delete by GET");
         assert!(held.takes(&request));
         assert!(held.takes(&Request { body: Some("x".repeat(100)), ..request }), "held, and only counted");
         let told = held.take();

@@ -79,6 +79,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// And this text.
     pub body: Option<String>,
+    /// It is meant to change something there, whatever its method.
+    pub changes: bool,
 }
 
 /// A whole answer, whatever its status.
@@ -139,7 +141,7 @@ impl Client {
             return Err(Lost { error: RemoteError::new(Failure::Stopped, HELD_BACK), sent: false });
         }
         let client = self.hand(&request.url)?;
-        let Request { method, mut url, headers, body } = request;
+        let Request { method, mut url, headers, body, .. } = request;
         for _ in 0..=limits::REDIRECTS_MAX {
             let build = || {
                 let builder = client.request(method.clone(), url.clone()).headers(headers.clone());

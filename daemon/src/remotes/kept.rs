@@ -86,7 +86,7 @@ mod tests {
 
     fn request(url: &str, login: &str) -> Request {
         let headers = [(header::AUTHORIZATION, HeaderValue::from_str(login).unwrap())].into_iter().collect();
-        Request { method: reqwest::Method::GET, url: url.parse().unwrap(), headers, body: None }
+        Request { method: reqwest::Method::GET, url: url.parse().unwrap(), headers, body: None, changes: false }
     }
 
     fn reply(status: u16, etag: &str, date: &str, body: &str) -> Reply {

@@ -137,6 +137,7 @@ pub(super) fn throwaway(store: &Path, to: &Path) -> Result<(), StoreError> {
     let source = open::read_only(store)?;
     let part = part(to)?;
     let conn = copy(&source, &part.0, -1, || {})?;
+    conn.pragma_update(None, "synchronous", "off")?;
     conn.execute("UPDATE m_store SET clean = 1, durable = 1", [])?;
     conn.close().map_err(|(_, error)| StoreError::from(error))?;
     fs::rename(&part.0, to).map_err(|error| failed(to, &error))

@@ -230,6 +230,8 @@ impl Hand {
                 self.books.seq = seq;
                 self.books.definitions = definitions;
                 self.books.touched.clear();
+                // What was told as the last commit may not be there any more.
+                self.news.latest.forget();
                 // Before the answers, so that who hears of it finds the store as it is from now on.
                 self.recover(&error, now);
                 for job in jobs {

@@ -103,6 +103,11 @@ impl LatestOf {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = latest;
     }
 
+    /// Nothing is told from memory until the next commit.
+    pub(super) fn forget(&self) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// The page of the feed that `since` asks for; none: it has to be read.
     pub(super) fn page(&self, since: &Since) -> Option<Changes> {
         self.wanted.store(true, Ordering::Relaxed);

@@ -105,8 +105,9 @@ fn ledger(tx: &Tx<'_>) -> Result<usize, StoreError> {
         "UPDATE m_store SET ledger_looked = ?1, ledger_horizon = max(ledger_horizon, ?2)",
         (to, gone.iter().max().copied().unwrap_or(0)),
     )?;
-    // Where all of them stay, the next few can wait for the next purge.
-    Ok(if end || gone.is_empty() { 0 } else { old.len() })
+    // Where all of them stay, the next few can wait for the next purge; not where a collection asks that little is kept, which lies
+    // anywhere between what others keep.
+    Ok(if end || (gone.is_empty() && own.is_none()) { 0 } else { old.len() })
 }
 
 #[cfg(test)]

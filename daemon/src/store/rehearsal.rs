@@ -26,7 +26,7 @@ use super::{
 use crate::json;
 
 /// What stands behind the store's name in the name of the copy, and of its log.
-const NAMES: [&str; 4] = [".plan", ".plan-wal", ".plan-shm", ".plan.part"];
+const NAMES: [&str; 6] = [".plan", ".plan-wal", ".plan-shm", ".plan.part", ".plan.part-journal", ".plan.part-wal"];
 
 /// A copy of the store in use; its files go away with it. There is one at a time.
 pub struct Rehearsal {
@@ -48,7 +48,13 @@ impl Rehearsal {
         let path = place::with(store, NAMES[0]);
         copies::throwaway(store, &path)?;
         // Nothing in it has to outlive anything.
-        rehearsal.copy = Some(Store::open(&path, Options { full_sync: false, ids: Ids::Random }, now)?.store);
+        let opened = Store::open(&path, Options { full_sync: false, ids: Ids::Random }, now)?;
+        rehearsal.copy = Some(opened.store);
+        if let Some(aside) = opened.moved_aside {
+            // A plan for an empty store would say that everything is new.
+            let _ = fs::remove_file(aside);
+            return Err(StoreError::Damaged("the copy that a plan is made on".into()));
+        }
         Ok(rehearsal)
     }
 
@@ -63,7 +69,12 @@ impl Rehearsal {
 
 impl Drop for Rehearsal {
     fn drop(&mut self) {
-        drop(self.copy.take());
+        // A job of it may still be under way, and holds the copy too: its files go once that has ended.
+        if let Some(copy) = self.copy.take()
+            && let Err(error) = copy.close()
+        {
+            tracing::debug!(%error, "the copy that a plan was made on was not closed in good order");
+        }
         if let Err(error) = sweep(&self.of) {
             tracing::warn!(%error, "the copy that a plan was made on is left behind; the next start takes it away");
         }
@@ -126,11 +137,12 @@ pub fn played(tx: &Tx<'_>, run: &str, from: u64, most: usize) -> Result<Played, 
     while let Some(row) = rows.next()? {
         let Some(change) = change(tx, row.get(0)?, from)? else { continue };
         played.total += 1;
+        if played.changes.len() >= most || bytes > limits::PLAN_BYTES_MAX {
+            continue;
+        }
         let size = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         bytes += change.properties.iter().map(|(name, from, to)| name.len() + size(from) + size(to) + 32).sum::<usize>();
-        if played.changes.len() < most && bytes <= limits::PLAN_BYTES_MAX {
-            played.changes.push(change);
-        }
+        played.changes.push(change);
     }
     Ok(played)
 }

@@ -12,9 +12,11 @@ const UNIT: &str = "mingle-status.socket";
 
 /// For `mingle doctor`. `group`: what `[status] group` means. None: no unit makes the socket, so the daemon makes it as configured.
 pub fn finding(group: Option<u64>) -> Option<Value> {
-    let units = [Whose::User, Whose::System].map(|whose| (whose, systemctl::socket(whose, UNIT)));
-    // A person's own daemon is asked before the machine's, which is another one.
-    let (whose, unit) = units.into_iter().find(|(_, unit)| unit.get("LoadState").is_some_and(|state| state == "loaded"))?;
+    // The machine's unit serves the machine's daemon, whose configuration is root's to look at.
+    let machines = rustix::process::geteuid().is_root().then_some(Whose::System);
+    let units = [Some(Whose::User), machines].into_iter().flatten().map(|whose| (whose, systemctl::socket(whose, UNIT)));
+    // A unit that only lies there makes no socket.
+    let (whose, unit) = units.into_iter().find(|(_, unit)| unit.get("ActiveState").is_some_and(|state| state == "active"))?;
     Some(compare(group, whose, &unit, &number))
 }
 
@@ -63,7 +65,7 @@ mod tests {
     fn a_unit_and_a_configuration_that_differ_are_told_with_the_remedy() {
         #[track_caller]
         fn check(group: Option<u64>, name: &str, mode: &str, state: &str, part: &str) {
-            let unit = [("LoadState", "loaded"), ("SocketGroup", name), ("SocketMode", mode)];
+            let unit = [("ActiveState", "active"), ("SocketGroup", name), ("SocketMode", mode)];
             let unit = unit.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
             let number = |name: &str| if name == "bars" { Some(7) } else { name.parse().ok() };
             let found = compare(group, Whose::System, &unit, &number);

@@ -39,7 +39,7 @@ pub fn socket(whose: Whose, unit: &str) -> BTreeMap<String, String> {
     if matches!(whose, Whose::User) {
         command.arg("--user");
     }
-    command.args(["--no-pager", "show", "--property=LoadState,SocketGroup,SocketMode", unit]);
+    command.args(["--no-pager", "show", "--property=ActiveState,SocketGroup,SocketMode", unit]);
     command.stdin(Stdio::null()).output().map(|output| pairs(&output)).unwrap_or_default()
 }
 

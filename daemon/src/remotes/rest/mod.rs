@@ -345,7 +345,7 @@ impl Rest {
     }
 
     async fn tell(&self, method: Method, url: Url, headers: HeaderMap, body: Option<String>) -> Result<Reply, Lost> {
-        self.exchange(self.request(method, url, headers, body)).await
+        self.exchange(http::Request { changes: true, ..self.request(method, url, headers, body) }).await
     }
 
     async fn exchange(&self, request: http::Request) -> Result<Reply, Lost> {
@@ -367,7 +367,7 @@ impl Rest {
         if let (Some(_), Ok(of)) = (&body, HeaderValue::from_str(&self.profile.types.send)) {
             headers.insert("content-type", of);
         }
-        http::Request { method, url, headers, body }
+        http::Request { method, url, headers, body, changes: false }
     }
 
     /// The address of a request about one record, or of one that makes it.

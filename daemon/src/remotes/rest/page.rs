@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use super::{
     Rest, misread, nonsense,
-    profile::{Means, More, Next, Token},
+    profile::{List, Means, More, Next, Token},
     rows::{self, Listing, Rows},
     walk::{self, Step},
 };
@@ -19,6 +19,12 @@ use crate::{
     json,
     remotes::{http::Reply, larder::Place},
 };
+
+/// Whether what follows a page is told inside of its rows: those are not there any more once they were handed over one by one, and a
+/// listing whose next page is not found is taken for whole.
+fn next_is_within_rows(list: &List) -> bool {
+    matches!(&list.next, Some(Next::Cursor(at) | Next::Address(at)) if at.way().starts_with(list.rows.way()))
+}
 
 impl Rest {
     /// One page, and the place that it takes in memory. `page` is a former page's `next`: an address below our own, or what stands
@@ -47,12 +53,17 @@ impl Rest {
         let mut place = self.means.http.larder.place(reply.body.len()).await;
         let mut rows = Rows::of(&self.profile.row);
         let text = reply.text(&self.profile.types.take)?;
-        let read = json::parse_elements(text, ANSWER_VALUES_BYTES_MAX, list.rows.way(), &mut rows);
+        let within = next_is_within_rows(list);
+        let read = match within {
+            true => json::parse_within(text, ANSWER_VALUES_BYTES_MAX),
+            false => json::parse_elements(text, ANSWER_VALUES_BYTES_MAX, list.rows.way(), &mut rows),
+        };
         let (mut body, bytes) = read.map_err(|error| too_large(misread(&reply, &error)))?;
         place.shrink(bytes);
         let next = self.next(&reply, &body)?;
         let value = list.rows.take(&mut body).ok_or_else(|| nonsense(&reply, &format!("has no rows at {}", list.rows)))?;
-        let listing = rows.listing(&value).map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
+        let listing = if within { rows::rows(&self.profile.row, value) } else { rows.listing(&value) };
+        let listing = listing.map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
         let next = match next {
             Forward::Told(key) => Some(key),
             Forward::Counted => self.counted(&reply, from, page, page_rows, &listing)?,
