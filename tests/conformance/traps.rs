@@ -221,3 +221,28 @@ fn what_is_dropped_stops_at_once() {
         }
     });
 }
+
+/// Rows are handed over as they come; what stands in one of them is still found where it says how to go on.
+#[test]
+fn a_next_page_that_a_row_tells_of_is_found() {
+    let dir = tempfile::tempdir().expect("a folder");
+    trap::write_profile(dir.path());
+    let profile = dir.path().join("profiles").join(format!("{}.toml", trap::PROFILE));
+    let text = std::fs::read_to_string(&profile).expect("the profile");
+    let inside =
+        text.replace("next = { header = \"next-page\" }", "next = { cursor = \"/rows/1/place\" }\nquery = { page = \"{page}\" }");
+    assert_ne!(inside, text);
+    std::fs::write(&profile, inside).expect("a profile");
+    let body = r#"{"rows":[{"id":"a","rev":1},{"id":"b","rev":2,"place":"behind b"}]}"#;
+    let answer = format!(
+        "HTTP/1.1 200 X\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let server = TrapServer::start(vec![trap::Play::Send(answer.into_bytes())]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let page = runtime.block_on(async {
+        let remote = open_with(&server.url, dir.path(), Client::new(HASTY).expect("HTTP")).await;
+        remote.list(&From::Start, None, 10).await.expect("a page")
+    });
+    assert_eq!((page.rows.len(), page.next.as_deref()), (2, Some("behind b")));
+}
