@@ -238,7 +238,7 @@ fn a_next_page_that_a_row_tells_of_is_found() {
         "HTTP/1.1 200 X\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    let server = TrapServer::start(vec![trap::Play::Send(answer.into_bytes())]);
+    let server = TrapServer::start(vec![Play::Send(answer.into_bytes())]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let page = runtime.block_on(async {
         let remote = open_with(&server.url, dir.path(), Client::new(HASTY).expect("HTTP")).await;
