@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mingle_tests::{app::App, daemon::Home};
+use mingle_tests::{app::App, daemon::Home, wait::until};
 use serde_json::{Value, json};
 
 const CONFIG: &str = "[collection.notes]\nindex = [\"n\"]\ncolumns = [\"n\"]\n[app.reader]\ngrants = { notes = \"read\" }\n";
@@ -155,6 +155,12 @@ fn a_session_of_each_released_protocol_hears_at_least_what_it_heard_then() {
         let words = |line: &Value, name: &str| line[name].as_str().expect("words").to_owned();
         let said: Vec<(String, String)> = lines.iter().map(|line| (words(line, "method"), words(line, "params"))).collect();
         let daemon = Home::new(Some(CONFIG)).start();
+        // Whoever looked whether it answers is still listed for a moment.
+        until("only us to be there", || {
+            let mut looks = App::raw(&daemon.socket()).ok()?;
+            let status = looks.ask("status", &json!({})).ok()?.ok()?;
+            (status["apps"] == json!([])).then_some(())
+        });
         let heard = say(&mut App::raw(&daemon.socket()).expect("a connection"), &said);
         let mut wrong = Vec::new();
         for (line, now) in lines.iter().zip(&heard) {
