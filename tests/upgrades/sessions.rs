@@ -155,13 +155,13 @@ fn a_session_of_each_released_protocol_hears_at_least_what_it_heard_then() {
         let words = |line: &Value, name: &str| line[name].as_str().expect("words").to_owned();
         let said: Vec<(String, String)> = lines.iter().map(|line| (words(line, "method"), words(line, "params"))).collect();
         let daemon = Home::new(Some(CONFIG)).start();
+        let mut app = App::raw(&daemon.socket()).expect("a connection");
         // Whoever looked whether it answers is still listed for a moment.
         until("only us to be there", || {
-            let mut looks = App::raw(&daemon.socket()).ok()?;
-            let status = looks.ask("status", &json!({})).ok()?.ok()?;
-            (status["apps"] == json!([])).then_some(())
+            let status = app.ask("status", &json!({})).expect("an answer").expect("a status");
+            status["apps"].as_array().is_some_and(|apps| apps.len() == 1).then_some(())
         });
-        let heard = say(&mut App::raw(&daemon.socket()).expect("a connection"), &said);
+        let heard = say(&mut app, &said);
         let mut wrong = Vec::new();
         for (line, now) in lines.iter().zip(&heard) {
             same(&line["heard"], now, &format!("{} {}", line["method"], line["params"]), &mut wrong);
