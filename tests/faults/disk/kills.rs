@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use mingle_tests::{chance::Chance, tally, wait::Watch};
+use mingle_tests::{app::App, chance::Chance, tally, wait::Watch};
 
 use super::{
     play::{CONFIG, Play},
@@ -30,8 +30,9 @@ fn run(at: u64, half: bool) -> (Vec<String>, u64) {
     let mut play = Play::default();
     let ended = daemon.answers_or_ends();
     if ended.is_none() {
-        let mut app = daemon.app("player");
-        if play.go_on(&mut app, COMMITS).is_ok() {
+        // The call may come between its first answer and this connection.
+        let written = App::try_connect(&daemon.socket(), "player").and_then(|mut app| play.go_on(&mut app, COMMITS));
+        if written.is_ok() {
             daemon.terminate();
         } else {
             daemon.ended();
