@@ -273,22 +273,13 @@ impl Sink for RefCell<&mut dyn Elements> {
     }
 }
 
-/// A page takes the processor for some 20 ms, and the system takes it away every 4: so often (each 0.2 ms) it is offered to whoever
-/// waits for it, such as a thread that answers an app.
-const STRETCH_BYTES: usize = 64 << 10;
-
 /// What an error says where the values take too much.
 const HEAVY: &str = "too many values";
 
 impl Seed<'_> {
     fn weigh<E: serde::de::Error>(&self, bytes: usize) -> Result<(), E> {
-        let before = self.left.get();
-        let left = before.saturating_sub(bytes);
+        let left = self.left.get().saturating_sub(bytes);
         self.left.set(left);
-        // Less one: the bound itself is a whole number of stretches, and the first value of a small text ends none.
-        if before.saturating_sub(1) / STRETCH_BYTES != left.saturating_sub(1) / STRETCH_BYTES {
-            std::thread::yield_now();
-        }
         if left == 0 { Err(E::custom(HEAVY)) } else { Ok(()) }
     }
 

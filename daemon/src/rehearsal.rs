@@ -3,13 +3,7 @@
 //!
 //! It is the run itself that is played, machine, store and remote: nothing here knows what a run would do.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use mingle_core::{
     ask::{Plan, PlannedRequest},
@@ -38,6 +32,8 @@ pub struct Cast {
     pub known: Known,
     /// Where its requests are held back.
     pub held: Arc<Held>,
+    /// How many changes its remote takes with one request.
+    pub together: usize,
 }
 
 /// Plays a run on a copy of the store, and tells at most so many changes and requests of it.
@@ -46,15 +42,9 @@ pub struct Cast {
 /// What the copy says.
 pub async fn rehearse(copy: Store, cast: Cast, order: Order, most: usize) -> Result<Plan, StoreError> {
     let from = copy.write(Class::Interactive, clock::now(), |tx| played::head(tx)).await?;
-    let Cast { known, held } = cast;
-    let opener = Arc::new(Asking { opener: Arc::clone(&known.opener), together: AtomicUsize::new(1) });
-    let site = Arc::new(Site::new(
-        copy.clone(),
-        known.spec,
-        order.clone(),
-        Arc::clone(&opener) as Arc<dyn Opener>,
-        pace::of(copy.clone()),
-    ));
+    let Cast { known, held, together } = cast;
+    let opener = Arc::new(Asking(Arc::clone(&known.opener)));
+    let site = Arc::new(Site::new(copy.clone(), known.spec, order.clone(), opener, pace::of(copy.clone())));
     let mut plan = Plan::default();
     let mut withheld = 0;
     let mut run = Run::new(order.clone());
@@ -63,7 +53,6 @@ pub async fn rehearse(copy: Store, cast: Cast, order: Order, most: usize) -> Res
         let event = match effect {
             Effect::Hurry => continue,
             Effect::Send { errands } => {
-                let together = opener.together.load(Ordering::Relaxed);
                 let mut answers = Vec::new();
                 for some in chunks(errands, together) {
                     let mut links = Vec::new();
@@ -114,19 +103,11 @@ fn chunks(errands: Vec<Errand>, together: usize) -> impl Iterator<Item = Vec<Err
 }
 
 /// Opens remotes that are only asked.
-struct Asking {
-    opener: Arc<dyn Opener>,
-    /// How many changes the remote takes with one request.
-    together: AtomicUsize,
-}
+struct Asking(Arc<dyn Opener>);
 
 impl Opener for Asking {
     fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
-        Box::pin(async move {
-            let remote = self.opener.open().await?;
-            self.together.store(remote.abilities().batch_max.max(1), Ordering::Relaxed);
-            Ok(Arc::new(Unmoved(remote)) as Arc<dyn Remote>)
-        })
+        Box::pin(async move { Ok(Arc::new(Unmoved(self.0.open().await?)) as Arc<dyn Remote>) })
     }
 }
 

@@ -66,10 +66,6 @@ pub const BATCH_TIME_MAX: Duration = Duration::from_millis(10);
 /// not with every row, so that a sync goes on under apps that never rest.
 pub const BATCH_TIME_WAITED_FOR: Duration = Duration::from_millis(2);
 
-/// A transaction of a run offers the processor to others so often: where two cores have three threads to run, who answers an app would
-/// wait for the system's next look (4 ms). Offering it costs less than a microsecond.
-pub const STRETCH: Duration = Duration::from_micros(300);
-
 /// Apps that wrote nothing for so long are not taken for writing.
 pub const APPS_QUIET_AFTER: Duration = Duration::from_secs(1);
 

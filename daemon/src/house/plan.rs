@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     ipc::door::Later,
     rehearsal::{Cast, rehearse},
-    remotes::{Means, held::Held},
+    remotes::{self, Means, held::Held},
     store::{StoreError, rehearsal::Rehearsal},
 };
 
@@ -96,5 +96,7 @@ fn cast(config: &Config, means: &Means, sync: &str) -> Option<Cast> {
     let held = Arc::new(Held::new(limits::PLANNED_REQUEST_BYTES_MAX, &settings.auth));
     let means = Means { http: means.http.holding(Arc::clone(&held)), ..means.clone() };
     let known = boot::syncs(config, &means).remove(sync)?;
-    Some(Cast { known, held })
+    // What cannot be looked at cannot be opened either, and the plan says why.
+    let together = remotes::look(settings, &means.config_dir).map_or(1, |seen| seen.abilities.batch_max);
+    Some(Cast { known, held, together })
 }

@@ -4,7 +4,10 @@ use std::sync::{Mutex, PoisonError};
 
 use mingle_core::ask::PlannedRequest;
 
-use super::{http::Request, settings::Auth};
+use super::{
+    http::{self, Request},
+    settings::Auth,
+};
 
 /// What is said in place of an answer.
 pub const HELD_BACK: &str = "held back: this is only a plan";
@@ -66,12 +69,7 @@ impl Held {
     fn told(&self, request: &Request) -> PlannedRequest {
         let mut url = request.url.clone();
         if let Some(secret) = &self.secret {
-            let rest: Vec<(String, String)> =
-                url.query_pairs().filter(|(name, _)| name != secret).map(|(name, value)| (name.into(), value.into())).collect();
-            url.set_query(None);
-            if !rest.is_empty() {
-                url.query_pairs_mut().extend_pairs(rest);
-            }
+            http::take_parameter(&mut url, secret);
         }
         let headers = request.headers.iter().filter(|(_, value)| !value.is_sensitive());
         let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

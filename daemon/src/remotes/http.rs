@@ -332,6 +332,15 @@ pub fn place(url: &Url) -> String {
     }
 }
 
+/// An address without one of its parameters, such as one that shows who we are.
+pub fn take_parameter(url: &mut Url, name: &str) {
+    let rest: Vec<_> = url.query_pairs().filter(|(key, _)| key != name).map(|(a, b)| (a.into_owned(), b.into_owned())).collect();
+    url.set_query(None);
+    if !rest.is_empty() {
+        url.query_pairs_mut().extend_pairs(rest);
+    }
+}
+
 /// The words of a stranger, fit to be shown: one line, no control characters, not too long.
 #[must_use]
 pub fn words(text: &str) -> String {

@@ -24,16 +24,7 @@ pub(crate) fn of(store: Store) -> Arc<Pace> {
             (asked, last.1.as_ref().is_none_or(|since| since.elapsed() >= limits::APPS_QUIET_AFTER))
         };
         let store = store.clone();
-        let mut held_on_to = Duration::ZERO;
-        Box::new(move || {
-            let took = watch.elapsed();
-            // The system takes the processor away every 4 ms; whoever waits for it to answer an app gets it sooner.
-            if took - held_on_to >= limits::STRETCH {
-                held_on_to = took;
-                std::thread::yield_now();
-            }
-            is_enough(took, || !quiet || store.writes_asked() != before)
-        })
+        Box::new(move || is_enough(watch.elapsed(), || !quiet || store.writes_asked() != before))
     })
 }
 

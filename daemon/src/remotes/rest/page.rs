@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     json,
-    remotes::{http::Reply, larder::Place},
+    remotes::{
+        http::{self, Reply},
+        larder::Place,
+    },
 };
 
 /// Whether what follows a page is told inside of its rows: those are not there any more once they were handed over one by one, and a
@@ -220,12 +223,7 @@ impl Rest {
     fn key_of(&self, url: &Url) -> String {
         let mut url = url.clone();
         if let Some((name, _)) = &self.login.query {
-            let rest: Vec<_> =
-                url.query_pairs().filter(|(key, _)| key != name).map(|(a, b)| (a.into_owned(), b.into_owned())).collect();
-            url.set_query(None);
-            if !rest.is_empty() {
-                url.query_pairs_mut().extend_pairs(rest);
-            }
+            http::take_parameter(&mut url, name);
         }
         match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
