@@ -15,6 +15,7 @@ Owns: one conversation, going on over lost connections. Must never know: tables,
 """
 from __future__ import annotations
 
+import contextlib
 import decimal
 import errno
 import json
@@ -35,7 +36,8 @@ _SOCKET_PATH_BYTES_MAX = 100
 _HELLO_WITHIN = 10.0
 _LOOK_AGAIN = 0.05
 _WAIT_SLICE = 30.0
-_WRITES = frozenset({"put", "patch", "delete", "transact", "conflict.resolve", "rejection.resolve", "undo"})
+_WRITES = frozenset({"put", "patch", "delete", "transact", "conflict.resolve", "rejection.resolve",
+                     "pending.rollback", "forget", "undo"})
 
 
 class MingleError(Exception):
@@ -146,6 +148,14 @@ class OutcomeUnknown(Refused):
 
 class NeedsLogin(Refused):
     """The remote does not take the credentials."""
+
+
+class WrongState(Refused):
+    """The session is in another state than this call needs."""
+
+
+class Guarded(Refused):
+    """More records would be deleted than may be without a word."""
 
 
 class Unsupported(Refused):
@@ -533,15 +543,17 @@ class Client:
             yield from page["records"]
             page = page if page.get("cursor") else None
 
-    def put(self, collection, data, id=None, *, if_seq=None, overwrite=False, merge=False, op=None, instance=None):
-        return self._call("put", collection=collection, data=data, id=id, if_seq=if_seq, overwrite=overwrite, merge=merge, op=op,
-                          instance=instance)
+    def put(self, collection, data, id=None, *, if_seq=None, overwrite=False, merge=False, defer=False, op=None,
+            instance=None):
+        """`defer`: stays here until somebody marks the record for upload (`pending_upload`); so in `patch` and `delete`."""
+        return self._call("put", collection=collection, data=data, id=id, if_seq=if_seq, overwrite=overwrite, merge=merge,
+                          defer=defer, op=op, instance=instance)
 
-    def patch(self, collection, id, patch, *, if_seq=None, op=None, instance=None):
-        return self._call("patch", collection=collection, id=id, patch=patch, if_seq=if_seq, op=op, instance=instance)
+    def patch(self, collection, id, patch, *, if_seq=None, defer=False, op=None, instance=None):
+        return self._call("patch", collection=collection, id=id, patch=patch, if_seq=if_seq, defer=defer, op=op, instance=instance)
 
-    def delete(self, collection, id, *, if_seq=None, op=None, instance=None):
-        return self._call("delete", collection=collection, id=id, if_seq=if_seq, op=op, instance=instance)
+    def delete(self, collection, id, *, if_seq=None, defer=False, op=None, instance=None):
+        return self._call("delete", collection=collection, id=id, if_seq=if_seq, defer=defer, op=op, instance=instance)
 
     def transact(self, writes, *, op=None, instance=None):
         """`writes`: like [{"put": {"collection": .., "data": ..}}, {"delete": {..}}], all or nothing."""
@@ -600,6 +612,10 @@ class Client:
         """What a run would send and change now; the remote is asked, and nothing is done."""
         return self._call("plan", sync=sync, mode=mode, force=force, accept_deletes=accept_deletes, limit=limit)
 
+    def rebuild(self, collection, *, plan=False):
+        """Fetches a collection anew; what is not sent yet stays, and is counted. `plan`: only counts."""
+        return self._call("rebuild", collection=collection, plan=plan)
+
     def sync_list(self):
         return self._call("sync.list")
 
@@ -636,6 +652,22 @@ class Client:
         """`with_`: "retry", "drop", "recreate" or "rollback"."""
         return self._call("rejection.resolve", rejection=rejection, op=op, instance=instance, **{"with": with_})
 
+    def pending_list(self, collection=None, sync=None, *, state=None, limit=None, cursor=None):
+        """A page of what syncs have yet to send; `state`: "rejected", "in_flight", "awaiting_ack", "deferred" or "pending"."""
+        return self._call("pending.list", collection=collection, sync=sync, state=state, limit=limit, cursor=cursor)
+
+    def pending_upload(self, collection, ids=None):
+        """Marks what was deferred for upload: these records, or all."""
+        return self._call("pending.upload", collection=collection, ids=ids)
+
+    def pending_rollback(self, collection=None, id=None, *, sync=None, cursor=None, op=None, instance=None):
+        """Takes back what was not sent: of one record, or a page of them; the answer's cursor goes on."""
+        return self._call("pending.rollback", collection=collection, id=id, sync=sync, cursor=cursor, op=op, instance=instance)
+
+    def forget(self, collection, id, *, if_seq=None, op=None, instance=None):
+        """Drops a record here; what remotes have of it stays."""
+        return self._call("forget", collection=collection, id=id, if_seq=if_seq, op=op, instance=instance)
+
     def why(self, collection, id, property=None):
         """Where a record, or one property of it, comes from: since when, whose, by which rule, what lost."""
         return self._call("why", collection=collection, id=id, property=property)
@@ -646,11 +678,125 @@ class Client:
         return self._call("undo", collection=collection, id=id, seq=seq, app=app, sync=sync, run=run, since_at=since_at,
                           until_at=until_at, preview=preview, force=force, cursor=cursor, op=op, instance=instance)
 
+    def session(self, collections, *, mode=None, anchor=None, join_ms=None):
+        """A `Session` of an app that keeps its own copy; it ends with the client's connection. With join_ms others are invited to it,
+        and waited for."""
+        begun = self.session_begin(collections, mode=mode, anchor=anchor, join_ms=join_ms)
+        if begun["state"] == "negotiating":
+            self.session_join(begun["session"])
+        return Session(self, begun)
+
+    def session_begin(self, collections, *, mode=None, anchor=None, join_ms=None):
+        return self._call("session.begin", collections=collections, mode=mode, anchor=anchor, join_ms=join_ms)
+
+    def session_join(self, session, *, decline=False, collections=None, mode=None, anchor=None):
+        """Takes part in the session of an invitation, or waits for those who were invited."""
+        return self._call("session.join", session=session, decline=decline, collections=collections, mode=mode, anchor=anchor)
+
+    def session_push(self, session, changes):
+        """`changes`: like [{"put": {"collection": .., "id": .., "data": ..}}, {"patch": {..}}, {"delete": {..}}]."""
+        return self._call("session.push", session=session, changes=changes)
+
+    def session_lost(self, session, collection, id, *, again=False):
+        return self._call("session.lost", session=session, collection=collection, id=id, again=again)
+
+    def session_mingle(self, session, *, accept_deletes=False):
+        return self._call("session.mingle", session=session, accept_deletes=accept_deletes)
+
+    def session_pull(self, session, *, limit=None, cursor=None):
+        return self._call("session.pull", session=session, limit=limit, cursor=cursor)
+
+    def session_accept(self, session, records):
+        return self._call("session.accept", session=session, records=records)
+
+    def session_refuse(self, session, records):
+        return self._call("session.refuse", session=session, records=records)
+
+    def session_commit(self, session):
+        return self._call("session.commit", session=session)
+
+    def session_finish(self, session):
+        return self._call("session.finish", session=session)
+
+    def session_cancel(self, session):
+        return self._call("session.cancel", session=session)
+
     def remote_list(self):
         return self._call("remote.list")
 
     def remote_check(self, remote):
         return self._call("remote.check", remote=remote)
+
+
+class Session:
+    """Push what the app changed, mingle, pull what it lacks, finish. `mode` says whether everything is to be pushed; `anchor` is to be
+    kept with the app's copy, and shown when the next session begins. Left by an exception, a `with` cancels it."""
+
+    def __init__(self, client, begun):
+        self._client, self.id, self.mode, self.anchor = client, begun["session"], begun["mode"], None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if self.id is None:
+            return
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            if self.id is not None:
+                with contextlib.suppress(MingleError):            # what went wrong before is what is to be told
+                    self.cancel()
+
+    def push(self, changes):
+        """As `Client.session_push`."""
+        return self._client.session_push(self.id, changes)
+
+    def lost(self, collection, id, *, again=False):
+        return self._client.session_lost(self.id, collection, id, again=again)
+
+    def mingle(self, *, accept_deletes=False):
+        return self._client.session_mingle(self.id, accept_deletes=accept_deletes)
+
+    def pull(self):
+        """Every record that the app lacks, page after page."""
+        page = {"cursor": None}
+        while page is not None:
+            page = self._client.session_pull(self.id, cursor=page["cursor"])
+            yield from page["records"]
+            page = page if page.get("cursor") else None
+
+    def accept(self, record, *, data=None, new_id=None):
+        """`record` as it was pulled; `data`: what the app made of it; `new_id`: its id in the app."""
+        more = {"data": data, "new_id": new_id}
+        one = {**_shown(record), **{key: value for key, value in more.items() if value is not None}}
+        return self._client.session_accept(self.id, [one])
+
+    def refuse(self, record):
+        return self._client.session_refuse(self.id, [_shown(record)])
+
+    def commit(self):
+        return self._closed(self._client.session_commit(self.id))
+
+    def finish(self):
+        """The end, with what is open. Refused (`Guarded`), the session is where it was."""
+        answer = self._closed(self._client.session_finish(self.id))
+        self.id = None
+        return answer
+
+    def cancel(self):
+        answer = self._client.session_cancel(self.id)
+        self.id = None
+        return answer
+
+    def _closed(self, answer):
+        self.anchor = answer["anchor"]
+        return answer
+
+
+def _shown(record):
+    return {key: record[key] for key in ("collection", "id", "seq")}
 
 
 def _new_op():

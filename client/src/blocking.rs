@@ -247,7 +247,7 @@ impl Iterator for Subscription {
 }
 
 /// Looks for a daemon until there is one again, or the time is over.
-fn reopen(options: &Options, within: Duration) -> Result<Client, ConnectError> {
+pub(crate) fn reopen(options: &Options, within: Duration) -> Result<Client, ConnectError> {
     let until = now().checked_add(within);
     loop {
         match Client::open(options) {
@@ -260,12 +260,12 @@ fn reopen(options: &Options, within: Duration) -> Result<Client, ConnectError> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "an app has a clock of its own: how long it waits is its own affair")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "an app that waits for a daemon has nothing else to do on this thread")]
-fn rest(time: Duration) {
+pub(crate) fn rest(time: Duration) {
     std::thread::sleep(time);
 }
 

@@ -3,9 +3,11 @@
 use mingle_proto::{
     Call,
     call::{
-        Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Get, Hello, History, List, Patch, Plan, Put,
-        RejectionList, RejectionResolve, Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, Shutdown, Status, Stop,
-        Subscribe, SyncCancel, SyncGet, SyncList, SyncPause, SyncResume, SyncRun, Transact, Undo, Wait, Why,
+        Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Forget, Get, Hello, History, List, Patch, PendingList,
+        PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve, Reload, RemoteCheck, RemoteList,
+        Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel, SessionCommit, SessionFinish, SessionJoin, SessionLost,
+        SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown, Status, Stop, Subscribe, SyncCancel, SyncGet, SyncList,
+        SyncPause, SyncResume, SyncRun, Transact, Undo, Wait, Why,
     },
 };
 
@@ -63,10 +65,13 @@ macro_rules! write {
 
 plain! {
     Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel Plan SyncGet SyncList Explain
-    History     ConflictList RejectionList Why RemoteList RemoteCheck
+    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck Rebuild
 }
-once! { Hello Subscribe Cancel Shutdown }
-write! { Put Patch Delete Transact ConflictResolve RejectionResolve Undo }
+once! {
+    Hello Subscribe Cancel Shutdown SessionBegin SessionJoin SessionPush SessionLost SessionMingle SessionPull SessionAccept SessionRefuse
+    SessionCommit SessionFinish SessionCancel
+}
+write! { Put Patch Delete Transact ConflictResolve RejectionResolve PendingRollback Forget Undo }
 
 /// The functions of a driver. `hello` and `subscribe` are its own.
 macro_rules! functions {
@@ -92,6 +97,7 @@ macro_rules! functions {
             sync_resume SyncResume, "Lets a paused sync run again.";
             sync_cancel SyncCancel, "Ends the run of a sync for good.";
             plan Plan, "What a run would send and change now; nothing is done.";
+            rebuild Rebuild, "Fetches a collection anew; what is not sent yet stays.";
             sync_get SyncGet, "One sync as it is defined.";
             sync_list SyncList, "The syncs that are defined.";
             explain Explain, "Every reason why a sync does not run now.";
@@ -100,8 +106,23 @@ macro_rules! functions {
             conflict_resolve ConflictResolve, "Decides a conflict.";
             rejection_list RejectionList, "A page of the records that a sync could not settle.";
             rejection_resolve RejectionResolve, "Decides what becomes of a rejection.";
+            pending_list PendingList, "A page of what syncs have yet to send.";
+            pending_upload PendingUpload, "Marks what was deferred for upload.";
+            pending_rollback PendingRollback, "Takes back a page of what was not sent.";
+            forget Forget, "Drops a record here; what remotes have of it stays.";
             why Why, "Where a value comes from: since when, whose, by which rule, what lost.";
             undo Undo, "Takes a page of changes back, or says what that would do.";
+            session_begin SessionBegin, "Begins a session of an app that keeps its own copy.";
+            session_join SessionJoin, "Takes part in the session of an invitation, or waits for those who were invited.";
+            session_push SessionPush, "What the app changed in its copy.";
+            session_lost SessionLost, "The app has lost a record of its copy.";
+            session_mingle SessionMingle, "What was pushed meets the truth.";
+            session_pull SessionPull, "A page of what the app lacks.";
+            session_accept SessionAccept, "The app has stored records that it was shown.";
+            session_refuse SessionRefuse, "The app does not want records as they were shown.";
+            session_commit SessionCommit, "What was accepted and refused holds from now on.";
+            session_finish SessionFinish, "Ends a session, with what is open.";
+            session_cancel SessionCancel, "Ends a session, without what is open.";
             remote_list RemoteList, "The remotes and what each can do.";
             remote_check RemoteCheck, "Asks a remote whether it answers and takes the credentials.";
         }

@@ -14,10 +14,12 @@ pub mod blocking;
 mod calls;
 pub mod connect;
 mod error;
+pub mod keeper;
 #[cfg(feature = "async")]
 pub mod nonblocking;
 #[cfg(feature = "reader")]
 pub mod reader;
+pub mod session;
 pub mod subscribe;
 pub mod talk;
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use mingle_core::{
     engine::{Engine, SyncFacts},
     limits,
+    policy::Policy,
     replica::RemoteError,
     run::Direction,
     schedule::{Backoff, Curve, Interval, Job, Name, Plan, Quiet, Spread, cron::Cron},
@@ -15,8 +16,11 @@ use crate::{
     clock,
     config::{self, Config, Repeat, SyncDefinition},
     perform::Opener,
-    remotes::{self, Means, Opening, Pending, Remote},
-    store::{self, Class, CollectionDefinition, Store, StoreError, marks, sync::SyncSpec},
+    remotes::{self, Means, Opening, Pending, Remote, settings::RemoteSettings},
+    store::{
+        self, Class, CollectionDefinition, Store, StoreError, marks,
+        sync::{Kin, SyncSpec, session},
+    },
 };
 
 /// A sync as the loop needs it.
@@ -84,27 +88,59 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
         let policy =
             config.collections.get(&definition.collection).map(|collection| collection.policy.clone()).unwrap_or_default();
         let opening = Opening { settings: settings.clone(), resource: definition.resource.clone(), means: means.clone() };
-        let identity = [
-            definition.remote.as_str(),
-            settings.url.trim_end_matches('/'),
-            settings.auth.account(),
-            definition.resource.trim_matches('/'),
-            definition.collection.as_str(),
-        ]
-        .join("\u{1f}");
+        let (history, listing) = opening.history().unwrap_or_default();
+        let identity = identity(definition, settings);
         let spec = SyncSpec {
             name: name.clone(),
             collection: definition.collection.clone(),
             remote: definition.remote.clone(),
             identity,
-            history: opening.history().unwrap_or_default(),
+            history: with_references(history, &policy),
+            listing,
             direction: direction(definition.direction),
             policy,
+            remove_after_upload: definition.remove_after_upload,
+            filter: definition.filter.clone(),
+            kin: kin(config, definition),
         };
         let opener: Arc<dyn Opener> = Arc::new(Configured::new(opening));
         known.insert(Name::from(name.as_str()), Known { spec: Arc::new(spec), opener, definition: definition.clone() });
     }
     known
+}
+
+/// What makes a replica this one.
+fn identity(definition: &SyncDefinition, settings: &RemoteSettings) -> String {
+    let account = settings.auth.account();
+    let (url, resource) = (settings.url.trim_end_matches('/'), definition.resource.trim_matches('/'));
+    [definition.remote.as_str(), url, account, resource, definition.collection.as_str()].join("\u{1f}")
+}
+
+/// What names the history of the rows, also how they are read: another reference reads them differently.
+fn with_references(settings: String, policy: &Policy) -> String {
+    let references =
+        policy.references.iter().map(|(property, reference)| format!("\u{1f}{property} -> {}", reference.collection));
+    references.fold(settings, |all, one| all + &one)
+}
+
+/// The other collections of a remote that references go to or come from. (Collections without any have no kin.)
+fn kin(config: &Config, of: &SyncDefinition) -> BTreeMap<String, Kin> {
+    let mut kin = BTreeMap::<String, Kin>::new();
+    let refers = |name: &str| config.collections.get(name).is_some_and(|one| !one.policy.references.is_empty());
+    let referred = |name: &str| {
+        let mut references = config.collections.values().flat_map(|one| one.policy.references.values());
+        references.any(|reference| reference.collection == name)
+    };
+    let related = |name: &str| refers(name) || referred(name);
+    let Some(settings) = config.remotes.get(&of.remote).filter(|_| related(&of.collection)) else { return kin };
+    for other in config.syncs.values().filter(|other| other.remote == of.remote && other.collection != of.collection) {
+        if related(&other.collection) {
+            let sends = other.direction.is_up();
+            let one = kin.entry(other.collection.clone()).or_insert_with(|| Kin { identity: identity(other, settings), sends });
+            one.sends |= sends;
+        }
+    }
+    kin
 }
 
 fn direction(direction: config::Direction) -> Direction {
@@ -122,6 +158,8 @@ fn direction(direction: config::Direction) -> Direction {
 /// What the store says.
 pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, host: u64, seed: u64, now: Timestamp) -> Result<Engine, StoreError> {
     store.write_blocking(Class::Interactive, now, store::sync::recover)?;
+    // Sessions that a crash cut off are cancelled. Those that mingle go on to the end of it, once there is a house (`ends_sessions`).
+    store.write_blocking(Class::Interactive, now, |tx| session::leave(tx, None))?;
     renamed(store, syncs, now)?;
     let mut facts = BTreeMap::new();
     for (name, known) in syncs {
@@ -153,13 +191,13 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
         let (last, failures) = marks::last(reader, name)?;
         let patience = marks::patience(reader, name)?;
         let paused = marks::paused(reader, name)?;
-        let unsent = marks::unsent(reader, name, &known.spec.collection)?;
+        let unsent = known.spec.direction.sends() && marks::unsent(reader, name, &known.spec.collection)?;
         Ok((last, failures, patience, paused, unsent))
     })?;
     let mut job = Job::new(plan(name, &known.definition, host), last, failures, now);
     job.paused = paused.is_some();
     job.pause_ended = paused == Some(true);
-    if unsent && known.spec.direction.sends() {
+    if unsent {
         job.changed(now);
     }
     Ok(SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job, patience })

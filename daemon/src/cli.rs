@@ -255,7 +255,13 @@ fn check_text(checked: &Result<Config, Vec<Problem>>, out: &mut dyn Write) -> io
         }
         Ok(config) => {
             let (syncs, remotes) = (config.syncs.len(), config.remotes.len());
-            writeln!(out, "good: {} {}, {} {}", syncs, plural(syncs, "sync"), remotes, plural(remotes, "remote"))
+            writeln!(out, "good: {} {}, {} {}", syncs, plural(syncs, "sync"), remotes, plural(remotes, "remote"))?;
+            config::circles(config).iter().try_for_each(|circle| {
+                writeln!(
+                    out,
+                    "note: references in a circle: {circle}; a new record in it is made without the reference, which follows"
+                )
+            })
         }
         Err(problems) => problems.iter().try_for_each(|problem| writeln!(out, "{problem}")),
     }

@@ -12,9 +12,10 @@ use std::{
 
 use mingle_core::{
     ask::{
-        About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, News, Page, Plan,
-        Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, Rows, RunRequest, RunRow, RunWaited, Since,
-        Status, SyncRow, SyncState, SyncStatus, Undo, UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
+        About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, News, Page,
+        PendingRow, Plan, Query, Rebuilding, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RollBack,
+        RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, SyncStatus, Undo, UndoPage, Undone,
+        Waited, Which, WhichPending, Why, Write, Writer, Written,
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
     time::Timestamp,
@@ -22,7 +23,7 @@ use mingle_core::{
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 
 pub use self::setup::Setup;
-use self::{notices::Notices, waits::Forget};
+use self::{described::told, notices::Notices, waits::Forget};
 use crate::{
     clock,
     config::{Config, Repeat},
@@ -40,9 +41,13 @@ use crate::{
 };
 
 mod described;
+mod gather;
 pub mod notices;
 mod past;
+mod pending;
 mod plan;
+mod rebuild;
+mod sessions;
 mod setup;
 mod waits;
 
@@ -64,6 +69,7 @@ struct Rooms {
     /// The newest conflict and rejection that were told as news.
     told: Mutex<(i64, i64)>,
     notices: Notices,
+    gatherings: gather::Gatherings,
     /// Held by whoever makes a plan: there is one copy of the store at a time.
     planning: Arc<tokio::sync::Mutex<()>>,
 }
@@ -92,6 +98,7 @@ impl House {
             began: clock::now(),
             asks: AtomicU64::new(1),
             told: Mutex::new(told),
+            gatherings: gather::Gatherings::default(),
             planning: Arc::default(),
         }))
     }
@@ -144,24 +151,18 @@ impl House {
         })
     }
 
-    fn halted(&self, ask: Ask) -> Later<Halted> {
+    /// Asks, and takes the answer that belongs to the question; any other is a fault of ours.
+    fn asked<T: Send + 'static>(&self, ask: Ask, wanted: fn(Answer) -> Result<T, Answer>) -> Later<T> {
         let answer = self.ask(ask);
-        Box::pin(async move {
-            match answer.await? {
-                Answer::Halted(halted) => Ok(halted),
-                other => Err(Refusal::Internal(format!("{other:?}"))),
-            }
-        })
+        Box::pin(async move { wanted(answer.await?).map_err(|other| Refusal::Internal(format!("{other:?}"))) })
+    }
+
+    fn halted(&self, ask: Ask) -> Later<Halted> {
+        self.asked(ask, |answer| if let Answer::Halted(halted) = answer { Ok(halted) } else { Err(answer) })
     }
 
     fn state(&self, ask: Ask) -> Later<SyncState> {
-        let answer = self.ask(ask);
-        Box::pin(async move {
-            match answer.await? {
-                Answer::State(state) => Ok(state),
-                other => Err(Refusal::Internal(format!("{other:?}"))),
-            }
-        })
+        self.asked(ask, |answer| if let Answer::State(state) = answer { Ok(state) } else { Err(answer) })
     }
 
     /// The replicas that `up` and `both` syncs of a collection serve.
@@ -221,18 +222,6 @@ impl House {
             rejections: counts.rejections,
         })
     }
-}
-
-/// The outcome of a write, as apps are told.
-fn told<T: Send + 'static>(written: impl Future<Output = Result<T, StoreError>> + Send + 'static) -> Later<T> {
-    Box::pin(async move {
-        written.await.map_err(|error| {
-            if !matches!(error, StoreError::Refused(_)) {
-                tracing::warn!(%error, "a write failed");
-            }
-            Refusal::from(error)
-        })
-    })
 }
 
 impl Door for House {
@@ -295,6 +284,10 @@ impl Door for House {
 
     fn rejections(&self, which: &Which) -> Result<Page<RejectionRow>, Refusal> {
         self.read(|reader| history::rejections(reader, which, &|sync| self.collection_of_sync(sync)))
+    }
+
+    fn pending(&self, which: &WhichPending) -> Result<Page<PendingRow>, Refusal> {
+        self.pending_rows(which)
     }
 
     fn why(&self, collection: &str, id: &str, property: Option<&str>) -> Result<Why, Refusal> {
@@ -404,6 +397,18 @@ impl Door for House {
         })
     }
 
+    fn upload(&self, app: String, collection: String, ids: Option<Vec<String>>) -> Later<u64> {
+        self.let_go(app, collection, ids)
+    }
+
+    fn roll_back(&self, writer: Writer, asked: RollBack) -> Later<RolledBack> {
+        self.taken_back(writer, asked)
+    }
+
+    fn forget(&self, writer: Writer, asked: mingle_core::ask::Forget) -> Later<Written> {
+        self.forgotten(writer, asked)
+    }
+
     fn undo_preview(&self, undo: Undo) -> Later<UndoPage> {
         self.would_undo(undo)
     }
@@ -421,17 +426,15 @@ impl Door for House {
     }
 
     fn run_sync(&self, request: RunRequest) -> Later<Accepted> {
-        let answer = self.ask(Ask::RunSync(request));
-        Box::pin(async move {
-            match answer.await? {
-                Answer::Accepted(accepted) => Ok(accepted),
-                other => Err(Refusal::Internal(format!("{other:?}"))),
-            }
-        })
+        self.asked(Ask::RunSync(request), |answer| if let Answer::Accepted(run) = answer { Ok(run) } else { Err(answer) })
     }
 
     fn plan(&self, request: RunRequest, most: usize) -> Later<Plan> {
         self.planned(request, most)
+    }
+
+    fn rebuild(&self, collection: String, preview: bool, by: Option<String>) -> Later<Rebuilding> {
+        self.rebuilt(collection, preview, by)
     }
 
     fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted> {
@@ -462,13 +465,7 @@ impl Door for House {
     }
 
     fn cancel_sync(&self, sync: String, by: Option<String>) -> Later<Vec<String>> {
-        let answer = self.ask(Ask::Cancel { sync, by });
-        Box::pin(async move {
-            match answer.await? {
-                Answer::Cancelled(runs) => Ok(runs),
-                other => Err(Refusal::Internal(format!("{other:?}"))),
-            }
-        })
+        self.asked(Ask::Cancel { sync, by }, |answer| if let Answer::Cancelled(runs) = answer { Ok(runs) } else { Err(answer) })
     }
 
     fn reload(&self, by: Option<String>) -> Later<Reloaded> {

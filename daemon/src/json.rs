@@ -4,7 +4,7 @@
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    collections::btree_map::Entry,
+    collections::{BTreeMap, btree_map::Entry},
     fmt,
     ops::Range,
 };
@@ -14,6 +14,7 @@ use mingle_core::{
     record::{Number, Props, Value},
 };
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// Why a text is not what was asked for: what is wrong and where, never the text itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +57,8 @@ pub trait Elements {
     fn begin(&mut self);
     /// One element. Returns how many bytes of memory are kept of it.
     fn element(&mut self, value: Value) -> usize;
+    /// One that cannot be read ([`parse_elements_singly`]), and what can be read of it. Returns the same.
+    fn unreadable(&mut self, rest: Value, why: JsonError) -> usize;
 }
 
 /// As [`parse_within`], but the elements of the list that these names lead to (as in a JSON pointer) are handed over one by one, and
@@ -70,11 +73,52 @@ pub fn parse_elements(
     path: &[String],
     elements: &mut dyn Elements,
 ) -> Result<(Value, usize), JsonError> {
+    elements_of(text, bytes_max, Way { path, elements: &RefCell::new(elements), singly: false })
+}
+
+/// As [`parse_elements`], but an element that cannot be read (too deep, with half a character in it) does not cost the others. It
+/// takes longer: for a text that [`parse_elements`] did not take.
+///
+/// # Errors
+/// As [`parse_elements`], for what is no JSON and for what stands around the elements.
+pub fn parse_elements_singly(
+    text: &str,
+    bytes_max: usize,
+    path: &[String],
+    elements: &mut dyn Elements,
+) -> Result<(Value, usize), JsonError> {
+    elements_of(text, bytes_max, Way { path, elements: &RefCell::new(elements), singly: true })
+}
+
+fn elements_of(text: &str, bytes_max: usize, way: Way<'_>) -> Result<(Value, usize), JsonError> {
     let left = Cell::new(bytes_max);
-    let elements = RefCell::new(elements);
-    let value = read(text, None, &left, Some(Way { path, elements: &elements }))?;
+    let value = read(text, None, &left, Some(way))?;
     Ok((value, bytes_max - left.get()))
 }
+
+/// What can be read of a text that is JSON and no value that we can keep (too deep, with half a character in it): of objects, property by
+/// property. None: it is no JSON.
+#[must_use]
+pub fn parse_what_can_be(text: &str, bytes_max: usize) -> Option<Value> {
+    serde_json::from_str::<&RawValue>(text).ok()?;
+    Some(readable(text, &Cell::new(bytes_max), READABLE_LEVELS))
+}
+
+/// What can be read of an object, property by property, also of objects in it; null where it is none.
+fn readable(text: &str, left: &Cell<usize>, levels: usize) -> Value {
+    let Ok(parts) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else { return Value::Null };
+    let part = |(name, part): (String, &RawValue)| {
+        let value = read(part.get(), None, left, None).or_else(|why| match levels {
+            0 => Err(why),
+            _ => Ok(readable(part.get(), left, levels - 1)),
+        });
+        Some((name, value.ok()?))
+    };
+    Value::Map(parts.into_iter().filter_map(part).collect())
+}
+
+/// So deep in an element that cannot be read its name is looked for.
+const READABLE_LEVELS: usize = 4;
 
 /// As [`parse`], for a text whose writer can still mend it: a name written twice in an object is an error, that names it; so are more
 /// values than a record may have ([`RECORD_VALUES_BYTES_MAX`]).
@@ -173,6 +217,7 @@ fn told(error: &serde_json::Error) -> JsonError {
         serde_json::error::Category::Data if error.to_string().starts_with(HEAVY) => "the JSON text has too many values",
         serde_json::error::Category::Data => "the JSON value does not fit",
         _ if error.to_string().starts_with("recursion limit") => "the JSON value is too deep",
+        _ if error.to_string().contains("hex escape") => "half a character stands in a JSON text",
         _ => "not JSON",
     };
     JsonError::new(format!("{what} (line {}, column {})", error.line(), error.column()))
@@ -256,12 +301,14 @@ struct Seed<'a> {
 struct Way<'a> {
     path: &'a [String],
     elements: &'a dyn Sink,
+    singly: bool,
 }
 
 /// [`Elements`], for seeds that share them.
 trait Sink {
     fn begin(&self);
     fn element(&self, value: Value) -> usize;
+    fn unreadable(&self, rest: Value, why: JsonError) -> usize;
 }
 
 impl Sink for RefCell<&mut dyn Elements> {
@@ -270,6 +317,9 @@ impl Sink for RefCell<&mut dyn Elements> {
     }
     fn element(&self, value: Value) -> usize {
         self.borrow_mut().element(value)
+    }
+    fn unreadable(&self, rest: Value, why: JsonError) -> usize {
+        self.borrow_mut().unreadable(rest, why)
     }
 }
 
@@ -300,8 +350,17 @@ impl Seed<'_> {
         way.elements.begin();
         loop {
             let left = self.left.get();
-            let Some(one) = seq.next_element_seed(Self { way: None, ..self })? else { return Ok(Value::List(Vec::new())) };
-            let kept = way.elements.element(one);
+            let kept = if way.singly {
+                let Some(text) = seq.next_element::<&RawValue>()?.map(RawValue::get) else { return Ok(Value::List(Vec::new())) };
+                match read(text, None, self.left, None) {
+                    Ok(one) => way.elements.element(one),
+                    Err(why) if why.heavy => return Err(A::Error::custom(HEAVY)),
+                    Err(why) => way.elements.unreadable(readable(text, self.left, READABLE_LEVELS), why),
+                }
+            } else {
+                let Some(one) = seq.next_element_seed(Self { way: None, ..self })? else { return Ok(Value::List(Vec::new())) };
+                way.elements.element(one)
+            };
             self.left.set(left);
             self.weigh(kept)?;
         }

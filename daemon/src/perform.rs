@@ -217,7 +217,7 @@ async fn open(site: &Site, now: Timestamp) -> Result<(), RemoteError> {
         }
     }
     site.note(|found| {
-        found.epoch = format!("{}\u{1f}{}", site.spec.history, greeting.instance);
+        found.epoch = sync::epoch(&site.spec, &greeting.instance);
         found.remote = Some(remote);
     });
     Ok(())
@@ -409,3 +409,6 @@ pub async fn write_down(store: &Store, mark: Mark, now: Timestamp) -> Result<(),
     });
     written.await.map_err(Refusal::from)
 }
+
+#[cfg(test)]
+mod tests;

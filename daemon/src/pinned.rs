@@ -10,16 +10,21 @@ use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
 const READERS: std::ops::RangeInclusive<u64> = 123..=127;
 
-/// A process that reads the store's file.
+/// Who reads the store's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Its number.
-    pub pid: u32,
-    /// Its name, where that can be told.
-    pub name: String,
+pub enum Holder {
+    /// A process.
+    Process {
+        /// Its number.
+        pid: u32,
+        /// Its name, where that can be told.
+        name: String,
+    },
+    /// The list of locks is not shown to us (a unit's `ProcSubset=pid` hides it): somebody, or nobody.
+    Unknown,
 }
 
-/// Other processes that are in the middle of a read of this store; empty where none is, or the system does not tell.
+/// Other processes that are in the middle of a read of this store; empty where none is. To be asked where the log has grown long.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn holders(store: &Path) -> Vec<Holder> {
@@ -27,12 +32,12 @@ pub fn holders(store: &Path) -> Vec<Holder> {
 
     let index = index(store);
     let Ok(about) = std::fs::symlink_metadata(&index) else { return Vec::new() };
-    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
+    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return vec![Holder::Unknown] };
     let us = std::process::id();
     let pids = readers(&locks, about.ino()).into_iter().filter(|pid| *pid != us && has_open(*pid, &index));
     pids.map(|pid| {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        Holder { pid, name: name.trim().to_owned() }
+        Holder::Process { pid, name: name.trim().to_owned() }
     })
     .collect()
 }

@@ -15,6 +15,7 @@ use mingle_core::{
     schedule::{Name, StopReason},
 };
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{diary::Diary, reloading::Reloads};
 use crate::{
-    alarm::{Alarm, Bell},
+    alarm::Alarm,
     boot::{self, Known},
     clock,
     config::{Config, Repeat, Synchronous},
@@ -39,13 +40,15 @@ use crate::{
     remotes::{Means, http},
     signals::Signal,
     start::Started,
-    store::{Class, Commits, Options, Origin, Store, Upgraded, Upgrading, marks, rehearsal},
+    store::{Class, Options, Store, Upgraded, Upgrading, marks, rehearsal},
 };
 
 mod diary;
+mod listening;
 mod looks;
 pub(crate) mod pace;
 mod reloading;
+mod threads;
 
 /// What comes into the loop.
 pub enum Letter {
@@ -59,6 +62,8 @@ pub enum Letter {
     Reloaded(Box<Result<Prepared, Refusal>>),
     /// A time zone is another, or its rules are.
     Zones,
+    /// Whether the loop lives: it answers.
+    Lives(oneshot::Sender<()>),
     /// The daemon shall end.
     Shutdown,
     /// Write the board into the log.
@@ -75,17 +80,13 @@ pub type ReloadAsked = oneshot::Sender<Result<Reloaded, Refusal>>;
 pub fn main(started: Started, signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
     // The store is opened before there is a runtime: its first steps block, and nobody waits yet.
     let opened = open(&started)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
-        .thread_name("mingled")
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
+    let runtime = threads::near().context("failed to start the runtime")?;
+    let far = threads::far().context("failed to start the runtime of runs")?;
     let store = opened.store.clone();
-    let done = runtime.block_on(serve(&started, opened, signals));
+    let done = runtime.block_on(serve(&started, opened, signals, far.handle()));
     // A task that hangs in a blocking call must not hold the end up.
     runtime.shutdown_timeout(Duration::from_millis(limits::CLOSING_MS_MAX));
+    far.shutdown_background();
     let closed = store.close().context("failed to close the store");
     drop(started.lock);
     done.and(closed)
@@ -142,7 +143,7 @@ fn upgrading(what: Upgrading) {
     notify::starting_still(MORE_TIME);
 }
 
-async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Signal>) -> anyhow::Result<()> {
+async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Signal>, far: &Handle) -> anyhow::Result<()> {
     let Opened { store, moved_aside, means, syncs, mut engine } = opened;
     let (inbox, letters) = mpsc::channel(limits::LETTERS_MAX);
     let (board, shown) = watch::channel(Arc::new(engine.copy()));
@@ -172,17 +173,19 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         house: house.clone(),
         alarm,
         tasks: JoinSet::new(),
+        far: far.clone(),
         inbox: inbox.clone(),
     };
     match boot::orphaned(&office.store, &office.syncs) {
         Ok(orphaned) => office.tell_orphaned(&orphaned),
         Err(error) => tracing::warn!(%error, "whether syncs that are gone left changes behind is not known"),
     }
+    office.house.ends_sessions();
     office.listen_for_what_is_sent();
     office.ring_for_crons();
     let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
-    let listening = tokio::spawn(listen_to_commits(store.commits(), inbox.clone()));
-    let ringing = tokio::spawn(listen_to_bells(bells, inbox.clone()));
+    let listening = tokio::spawn(listening::to_commits(store.commits(), inbox.clone()));
+    let ringing = tokio::spawn(listening::to_bells(bells, inbox.clone()));
     let socket = match &started.inherited.apps {
         Some(fd) => Socket::inherited(fd.try_clone().context("failed to take the socket over")?, Access::Owner)
             .context("failed to take the socket over")?,
@@ -257,33 +260,6 @@ fn status_socket(started: &Started, house: &House) -> Option<Socket> {
     }
 }
 
-/// What commits changed, as events: syncs that send hear of every change that their own replica did not bring.
-async fn listen_to_commits(commits: Commits, inbox: mpsc::Sender<Letter>) {
-    loop {
-        for (collection, origins) in commits.next().await {
-            for origin in origins {
-                let brought_by = match origin {
-                    Origin::App(_) => None,
-                    Origin::Sync(name) => Some(name),
-                };
-                let event = Event::Changed { collection: collection.clone(), brought_by };
-                if inbox.send(Letter::Event(event)).await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-async fn listen_to_bells(mut bells: mpsc::Receiver<Bell>, inbox: mpsc::Sender<Letter>) {
-    while let Some(bell) = bells.recv().await {
-        let letter = if bell == Bell::Zones { Letter::Zones } else { Letter::Event(Event::Look) };
-        if inbox.send(letter).await.is_err() {
-            return;
-        }
-    }
-}
-
 /// Where an answer goes.
 type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
 
@@ -307,6 +283,8 @@ struct Office {
     house: House,
     alarm: Alarm,
     tasks: JoinSet<()>,
+    /// Where runs go.
+    far: Handle,
     inbox: mpsc::Sender<Letter>,
 }
 
@@ -333,6 +311,12 @@ impl Office {
                 Letter::Reload(asked) => self.reload(asked),
                 Letter::Reloaded(prepared) => self.reloaded(*prepared),
                 Letter::Zones => self.zones_changed(),
+                Letter::Lives(asked) => {
+                    // What was due and overlooked begins now, at the latest.
+                    self.handle(Event::Look);
+                    // Whoever asked may be gone.
+                    let _ = asked.send(());
+                }
                 Letter::Shutdown if ending => {
                     // Asked twice: what is under way is dropped after its transaction; what was sent stays in doubt, and is looked up.
                     tracing::info!("asked again: ending now");
@@ -413,10 +397,11 @@ impl Office {
                     self.diary.counted(&sync, outcome.counts);
                 }
                 let inbox = self.inbox.clone();
-                self.tasks.spawn(async move {
+                let step = async move {
                     let event = perform(site, effect, clock::now()).await;
                     let _ = inbox.send(Letter::Event(Event::Run(sync, event))).await;
-                });
+                };
+                self.tasks.spawn_on(step, &self.far);
             }
             Effect::Over(sync) => {
                 self.sites.remove(&sync);

@@ -8,14 +8,16 @@ mod data;
 mod decide;
 mod filter;
 mod past;
+mod pending;
 mod remote;
+mod session;
 mod sync;
 mod talk;
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use self::{daemon::*, data::*, decide::*, filter::*, past::*, remote::*, sync::*, talk::*};
+pub use self::{daemon::*, data::*, decide::*, filter::*, past::*, pending::*, remote::*, session::*, sync::*, talk::*};
 use crate::{
     Raw,
     error::{Error, Name},
@@ -157,6 +159,7 @@ methods! {
     SyncResume, "sync.resume", Operate, SyncStateAnswer, "lets a paused sync run again";
     SyncCancel, "sync.cancel", Operate, SyncCancelAnswer, "ends the run of a sync for good";
     Plan, "plan", Read, PlanAnswer, "what a run would send and change now; nothing is done";
+    Rebuild, "rebuild", Operate, RebuildAnswer, "fetches a collection anew; what is not sent yet stays";
     SyncGet, "sync.get", Operate, SyncDefinition, "one sync as it is defined";
     SyncList, "sync.list", Operate, SyncListAnswer, "the syncs that are defined";
     Explain, "explain", Operate, ExplainAnswer, "every reason why a sync does not run now, and when it will";
@@ -165,8 +168,23 @@ methods! {
     ConflictResolve, "conflict.resolve", Write, Written, "decides a conflict";
     RejectionList, "rejection.list", Read, RejectionListAnswer, "records that a sync could not settle";
     RejectionResolve, "rejection.resolve", Write, Resolved, "decides what becomes of a rejection";
+    PendingList, "pending.list", Read, PendingListAnswer, "what syncs have yet to send";
+    PendingUpload, "pending.upload", Write, PendingUploadAnswer, "marks for upload what was deferred";
+    PendingRollback, "pending.rollback", Write, PendingRollbackAnswer, "takes back what was not sent: the record gets what its remote last had";
+    Forget, "forget", Write, Written, "drops a record here; what remotes have of it stays";
     Why, "why", Read, WhyAnswer, "where a value comes from: since when, whose, by which rule, what lost";
     Undo, "undo", Write, UndoAnswer, "takes changes back: of a record, an app, a sync, a run, or since a time";
+    SessionBegin, "session.begin", Write, SessionBegun, "begins a session of an app that keeps its own copy";
+    SessionJoin, "session.join", Write, SessionJoined, "takes part in the session of an invitation, or waits for those who were invited";
+    SessionPush, "session.push", Write, SessionPushed, "what the app changed in its copy";
+    SessionLost, "session.lost", Write, SessionStateAnswer, "the app has lost a record of its copy";
+    SessionMingle, "session.mingle", Write, SessionMingled, "what was pushed meets the truth";
+    SessionPull, "session.pull", Write, SessionPulled, "what the app lacks, in pages";
+    SessionAccept, "session.accept", Write, SessionTaken, "the app has stored records that it was shown";
+    SessionRefuse, "session.refuse", Write, SessionTaken, "the app does not want records as they were shown";
+    SessionCommit, "session.commit", Write, SessionClosed, "what was accepted and refused holds from now on";
+    SessionFinish, "session.finish", Write, SessionClosed, "ends a session, with what is open";
+    SessionCancel, "session.cancel", Write, SessionStateAnswer, "ends a session, without what is open";
     RemoteList, "remote.list", Operate, RemoteListAnswer, "the remotes and what each can do";
     RemoteCheck, "remote.check", Operate, RemoteCheckAnswer, "asks a remote whether it answers and takes the credentials";
 }

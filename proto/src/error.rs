@@ -33,6 +33,10 @@ words! {
         OutcomeUnknown = "outcome_unknown",
         /// The remote does not take the credentials.
         NeedsLogin = "needs_login",
+        /// The session is in another state than this call needs.
+        WrongState = "wrong_state",
+        /// More records would be deleted than may be without a word.
+        Guarded = "guarded",
         /// This daemon, or this remote, does not do it.
         Unsupported = "unsupported",
         /// The two ends speak different majors.

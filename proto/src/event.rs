@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     Raw, Time,
-    call::{Change, DaemonState, Hold, RunResult, RunStatus, ScheduleState, Side, Topic, Trouble},
+    call::{Change, DaemonState, Hold, RunResult, RunStatus, ScheduleState, SessionMode, SessionState, Side, Topic, Trouble},
     words::words,
 };
 
@@ -57,6 +57,10 @@ pub enum Body {
     Rejection(RejectionEvent),
     /// Topic `attention`.
     Attention(AttentionEvent),
+    /// Topic `session`.
+    Session(SessionEvent),
+    /// Topic `invite`.
+    Invite(InviteEvent),
 }
 
 words! {
@@ -183,6 +187,36 @@ pub struct AttentionEvent {
     pub hint: String,
 }
 
+/// A session of an app began (`negotiating`, `pushing`), goes on (`pulling`), or is over (`finished`, `cancelled`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SessionEvent {
+    /// Its id: `s-...`.
+    pub session: String,
+    /// Whose.
+    pub app: String,
+    /// Where it is.
+    pub state: SessionState,
+    /// How it goes on.
+    pub mode: SessionMode,
+    /// Of what.
+    pub collections: Vec<String>,
+}
+
+/// An app begins a session and invites this one to take part: `session.join` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InviteEvent {
+    /// Its id, which `session.join` names.
+    pub session: String,
+    /// Who invites.
+    pub app: String,
+    /// Of what.
+    pub collections: Vec<String>,
+    /// Until when an answer is waited for.
+    pub until_at: Time,
+}
+
 impl Event {
     /// Its name on the wire.
     pub const METHOD: &str = "event";
@@ -196,6 +230,8 @@ impl Event {
             Body::Conflict(_) => Topic::Conflict,
             Body::Rejection(_) => Topic::Rejection,
             Body::Attention(_) => Topic::Attention,
+            Body::Session(_) => Topic::Session,
+            Body::Invite(_) => Topic::Invite,
         }
     }
 }
@@ -214,6 +250,8 @@ impl schemars::JsonSchema for Event {
             body(Topic::Conflict, generator.subschema_for::<ConflictEvent>()),
             body(Topic::Rejection, generator.subschema_for::<RejectionEvent>()),
             body(Topic::Attention, generator.subschema_for::<AttentionEvent>()),
+            body(Topic::Session, generator.subschema_for::<SessionEvent>()),
+            body(Topic::Invite, generator.subschema_for::<InviteEvent>()),
         ];
         let topic = generator.subschema_for::<Topic>();
         schemars::json_schema!({
@@ -246,6 +284,8 @@ impl Serialize for Event {
             Body::Conflict(body) => flat(self, body, to),
             Body::Rejection(body) => flat(self, body, to),
             Body::Attention(body) => flat(self, body, to),
+            Body::Session(body) => flat(self, body, to),
+            Body::Invite(body) => flat(self, body, to),
         }
     }
 }
@@ -268,6 +308,8 @@ impl<'de> Deserialize<'de> for Event {
                 Topic::Conflict => Body::Conflict(serde_json::from_str(raw.get())?),
                 Topic::Rejection => Body::Rejection(serde_json::from_str(raw.get())?),
                 Topic::Attention => Body::Attention(serde_json::from_str(raw.get())?),
+                Topic::Session => Body::Session(serde_json::from_str(raw.get())?),
+                Topic::Invite => Body::Invite(serde_json::from_str(raw.get())?),
             };
             Ok(Self { subscription: head.subscription, at: head.at, body })
         };

@@ -3,6 +3,7 @@
 //! `PROTOCOL.md` beside this crate says the same for people; `tests/protocol.rs` holds the two together.
 
 pub mod call;
+pub mod depth;
 pub mod error;
 pub mod event;
 pub mod frame;

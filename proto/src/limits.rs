@@ -27,3 +27,7 @@ pub const CALLS_IN_FLIGHT_MAX: usize = 64;
 
 /// The longest path of a socket. Linux takes 107 bytes and macOS 103; a name that works on one must work on the other.
 pub const SOCKET_PATH_BYTES_MAX: usize = 100;
+
+/// So many lists and objects of a request may lie in each other; what lies deeper is not read. A value
+/// is read 127 deep (a deeper one is `invalid`), and no method wraps one in more than five.
+pub const REQUEST_DEPTH_MAX: usize = 160;

@@ -15,8 +15,8 @@ use crate::{
     table::Table,
 };
 
-/// A minute of nothing, after some seconds to settle.
-const SETTLE: Duration = Duration::from_secs(10);
+/// A minute of nothing, once an idle daemon has given its memory back (5 to 10 s after the last write).
+const SETTLE: Duration = Duration::from_secs(20);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// D1: ten syncs that wait, one app that listens.

@@ -284,6 +284,8 @@ fn a_paused_sync_stays_paused_over_a_kill_and_others_run() {
     let cut = bench.app.run("things");
     until("the request that hangs", || (!bench.server.log().is_empty()).then_some(()));
     bench.app.must("sync.pause", json!({ "sync": "things" }));
+    let explained = bench.app.must("explain", json!({ "sync": "things" }));
+    assert_eq!(explained["holds"][0]["name"], "paused", "while its run is ending, too: {explained}");
     assert_eq!(bench.app.ended(&cut), "stopped");
     assert_eq!(bench.app.status("things")["state"], "disabled", "who was told of the pause sees it");
     bench.kill_and_start();

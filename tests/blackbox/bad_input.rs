@@ -116,6 +116,7 @@ fn wrong_calls_are_refused_by_name_and_the_connection_goes_on() {
         ("not_found", "delete", json!({ "collection": "notes", "id": "none" })),
         ("not_found", "sync.run", json!({ "sync": "none" })),
         ("not_found", "explain", json!({ "sync": "none" })),
+        ("not_found", "remote.check", json!({ "remote": "none" })),
         ("not_found", "conflict.resolve", json!({ "conflict": "c-9", "keep": "truth" })),
         ("not_found", "rejection.resolve", json!({ "rejection": "x-9", "with": "drop" })),
         ("invalid", "put", json!({ "collection": "notes", "id": "n2", "data": [1] })),
@@ -138,6 +139,8 @@ fn wrong_calls_are_refused_by_name_and_the_connection_goes_on() {
         let error = app.refused(name, method, params.clone());
         let message = error["message"].as_str().unwrap_or_default();
         assert!(!message.is_empty(), "{method} {params}: {error}");
+        let hint = error["data"]["hint"].as_str().unwrap_or("a hint may be left out");
+        assert!(!hint.trim_end().ends_with("are"), "{method} {params} names nothing: {error}");
     }
     assert_eq!(app.get("notes", "n1"), Some(json!({ "a": 1 })));
 }
@@ -159,6 +162,67 @@ fn a_name_written_twice_in_a_record_is_refused_by_name() {
         assert!(error["message"].as_str().is_some_and(|said| said.contains("\"seats\"") && said.contains("twice")), "{error}");
     }
     assert_eq!(app.all("notes").into_values().collect::<Vec<_>>(), [json!({ "a": 1 })]);
+}
+
+/// What lies deeper than anybody may ask for is not read, and nobody can tell that by the answer.
+#[test]
+fn a_value_that_is_too_deep_is_refused_in_the_same_words_however_deep_it_is() {
+    let daemon = Daemon::with(LOCAL);
+    let mut app = daemon.app("tester");
+    app.put("notes", "n1", &json!({ "a": 1 }));
+    let record = |depth: usize| format!("{{\"v\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    let list = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let writes: &[(&str, &dyn Fn(usize) -> String)] = &[
+        ("data is no record: the JSON value is too deep (line 1, column 132)", &|depth| {
+            format!(
+                r#"{{"id":900,"method":"put","params":{{"collection":"notes","id":"n2","overwrite":true,"data":{}}}}}"#,
+                record(depth)
+            )
+        }),
+        ("data is no record: the JSON value is too deep (line 1, column 132)", &|depth| {
+            format!(
+                r#"{{"params":{{"data":{},"collection":"notes","id":"n2","overwrite":true}},"method":"put","id":900}}"#,
+                record(depth)
+            )
+        }),
+        ("patch is no record: the JSON value is too deep (line 1, column 132)", &|depth| {
+            format!(r#"{{"id":900,"method":"patch","params":{{"collection":"notes","id":"n1","patch":{}}}}}"#, record(depth))
+        }),
+        ("data is no record: the JSON value is too deep (line 1, column 132)", &|depth| {
+            format!(
+                r#"{{"id":900,"method":"transact","params":{{"writes":[{{"put":{{"collection":"notes","data":{}}}}}]}}}}"#,
+                record(depth)
+            )
+        }),
+        ("where v: the JSON value is too deep (line 1, column 128)", &|depth| {
+            format!(r#"{{"id":900,"method":"list","params":{{"collection":"notes","where":{{"v":{{"in":{}}}}}}}}}"#, list(depth))
+        }),
+    ];
+    for (expect, line) in writes {
+        let mut say = |depth: usize| {
+            app.write(&line(depth)).expect("a line");
+            let mut answer = app.read().expect("an answer");
+            assert_eq!(answer["id"], 900, "{expect}, {depth} deep: {answer}");
+            answer["error"]["data"]["op"].take();
+            answer["error"].take()
+        };
+        assert_ne!(say(127)["message"], *expect);
+        let error = say(128);
+        assert_eq!((&error["data"]["name"], &error["message"]), (&json!("invalid"), &json!(expect)), "{error}");
+        for depth in [200, 100_000] {
+            assert_eq!(say(depth), error, "{depth} deep");
+        }
+    }
+    // Nothing is looked for there, so what is no JSON is not found either.
+    let broken = format!(
+        r#"{{"id":900,"method":"put","params":{{"collection":"notes","data":{{"v":{}no]]{}}}}}}}"#,
+        "[".repeat(300),
+        "]".repeat(298)
+    );
+    app.write(&broken).expect("a line");
+    let answer = app.read().expect("an answer");
+    assert_eq!((&answer["id"], &answer["error"]["message"]), (&json!(900), &json!(writes[0].0)), "{answer}");
+    app.must("status", json!({}));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use mingle_client::reader::{ReadError, Reader};
 use mingle_tests::{
     daemon::{Daemon, Home},
     rest_server::Options,
+    tally,
     wait::{self, until},
 };
 use serde_json::{Value, json};
@@ -19,7 +20,10 @@ const CONFIG: &str =
     "[collection.issues]\ncolumns = [\"title\"]\nidentity = [\"number\"]\nindex = [\"state\"]\n[collection.notes]\n";
 
 fn filled() -> Daemon {
-    let daemon = Daemon::with(CONFIG);
+    fill(Daemon::with(CONFIG))
+}
+
+fn fill(daemon: Daemon) -> Daemon {
     let mut app = daemon.app("tester");
     for n in 0..20 {
         let state = if n % 4 == 0 { "closed" } else { "open" };
@@ -168,6 +172,29 @@ fn the_published_views_are_as_promised() {
 #[test]
 fn who_pins_the_log_is_named() {
     let daemon = filled();
+    let (process, hint) = pin_the_log(&daemon);
+    assert_eq!(process["about"], format!("process {hint}"), "{process}");
+    assert!(process["hint"].as_str().is_some_and(|hint| hint.contains("python") && hint.contains("MiB")), "{process}");
+}
+
+/// The same where the service's sandbox hides the list of locks: that the log is held is told, and how to find out by whom.
+#[test]
+fn where_the_sandbox_hides_who_pins_the_log_that_is_told() {
+    if !rustix::process::geteuid().is_root() {
+        tally::skip("a sandbox that hides the list of locks", "it needs root");
+        return;
+    }
+    let mut home = Home::new(Some(CONFIG));
+    home.set_under(&["unshare", "--mount", "sh", "-c", "mount -t proc -o subset=pid proc /proc && exec \"$@\"", "sh"]);
+    let daemon = home.start();
+    let (told, _) = pin_the_log(&fill(daemon));
+    assert_eq!(told["about"], "store", "{told}");
+    assert!(told["hint"].as_str().is_some_and(|hint| hint.contains("fuser -v") && hint.contains("MiB")), "{told}");
+}
+
+/// Reads the file without end while the log grows, until somebody is named for it, and again until nobody is. What was told, and the
+/// reader's number.
+fn pin_the_log(daemon: &Daemon) -> (Value, u32) {
     let mut app = daemon.app("tester");
     let script = "import sqlite3, sys, time\n\
                   store = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True, isolation_level=None)\n\
@@ -180,23 +207,29 @@ fn who_pins_the_log_is_named() {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut out, &mut line).expect("it reads");
     assert_eq!(line.trim(), "19");
-    for n in 0..40_u8 {
+    let grow = |app: &mut mingle_tests::app::App, n: u8| {
         // Another text each time: pages that stay the same are not written.
         let text = char::from(b'a' + n % 26).to_string().repeat(900_000);
         app.put("notes", "large", &json!({ "n": n, "text": text }));
-    }
+    };
+    (0..40).for_each(|n| grow(&mut app, n));
     let named = |app: &mut mingle_tests::app::App| {
         let status = app.must("status", json!({}));
         status["attention"].as_array().expect("a list").iter().find(|one| one["name"] == "log_pinned").cloned()
     };
     let found = until("the reader to be named", || named(&mut app));
-    assert_eq!(found["about"], format!("process {}", python.id()), "{found}");
-    assert!(found["hint"].as_str().is_some_and(|hint| hint.contains("python") && hint.contains("MiB")), "{found}");
     // Writes and reads go on meanwhile.
     app.put("notes", "n2", &json!({ "n": 1 }));
     drop(python.stdin.take());
     let _ = python.wait();
-    until("it to be over", || named(&mut app).is_none().then_some(()));
+    // Where nobody can be named, it is over once the log is folded back, which is when enough was written again.
+    let mut n = 40;
+    until("it to be over", || {
+        n += 1;
+        grow(&mut app, n);
+        named(&mut app).is_none().then_some(())
+    });
+    (found, python.id())
 }
 
 /// P19: a copy that is taken under load is one state, with everything that was acknowledged before it began.
@@ -277,4 +310,21 @@ fn a_backup_under_load_restores_to_a_whole_store() {
     assert_eq!(std::fs::metadata(world.daemon.store()).expect("the store").len(), before);
     world.daemon.start();
     assert_eq!(world.daemon.app("tester").all("notes").len() as u64, count);
+}
+
+/// A link stands where the copy is to be: it is refused with the reason, whatever it leads to, and nothing is written through it.
+#[test]
+fn a_backup_is_not_written_through_a_link() {
+    let daemon = filled();
+    let (victim, nowhere) = (daemon.dir().join("victim"), daemon.dir().join("nowhere"));
+    std::fs::write(&victim, "mine").expect("a file");
+    for (name, to) in [("to-a-file", &victim), ("to-nothing", &nowhere), ("to-the-store", &daemon.store())] {
+        let link = daemon.dir().join(name);
+        std::os::unix::fs::symlink(to, &link).expect("a link");
+        let said = daemon.says(1, &["backup", &link.display().to_string()]);
+        assert!(said.contains("is there already") && said.contains("hint"), "{name}: {said}");
+        assert!(link.symlink_metadata().is_ok_and(|link| link.is_symlink()), "{name}: it stays as it is");
+    }
+    assert_eq!((std::fs::read(&victim).expect("still there").as_slice(), nowhere.exists()), (&b"mine"[..], false));
+    assert_eq!(daemon.app("tester").all("issues").len(), 19);
 }

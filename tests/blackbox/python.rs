@@ -194,6 +194,27 @@ fn every_call_on_a_real_daemon() {
     assert_eq!(py.does("c.get('things', 'r1')['data']"), json!({ "a": 3 }));
     py.does("c.put('things', {'a': None}, 'r1', overwrite=True)");
 
+    // What waits to be sent.
+    py.does("c.put('things', {'draft': 1}, 'p1', defer=True)");
+    let deferred = "[(one['id'], one['state']) for one in c.pending_list('things', state='deferred')['pending']]";
+    assert_eq!(py.does(deferred), json!([["p1", "deferred"]]));
+    assert_eq!(py.does("c.pending_upload('things', ['p1'])['marked']"), 1);
+    assert_eq!(py.does("[one['id'] for one in c.pending_rollback('things', 'p1')['rolled_back']]"), json!(["p1"]));
+    py.raises("NotFound", "c.get('things', 'p1')");
+    py.raises("NotFound", "c.forget('things', 'p1')");
+
+    // A copy of its own, in step with the truth.
+    py.does("s = c.session(['things'])");
+    py.does("s.push([{'put': {'collection': 'things', 'id': 'own', 'data': {'own': 1}}}]), s.mingle()");
+    assert_eq!(py.does("[s.mode, [one['id'] for one in s.pull() if s.accept(one)]]"), json!(["slow", ["r1"]]));
+    assert_eq!(py.does("s.finish()['state']"), "finished");
+    py.does("t = c.session(['things'], anchor=s.anchor)");
+    assert_eq!(
+        py.does("[t.mode, t.mingle()['changed'], list(t.pull()), t.cancel()['state']]"),
+        json!(["fast", 0, [], "cancelled"])
+    );
+    py.does("c.delete('things', 'own')");
+
     // A write that the service refuses.
     assert_eq!(py.does("c.wait(c.sync_run('things')['run'], timeout=30)['state']"), "done");
     bench.server.next("PUT", Fault::Status(422, Vec::new()));

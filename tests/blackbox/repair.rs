@@ -54,7 +54,7 @@ fn a_store_is_looked_at_and_what_is_wrong_is_named() {
             "notes/n8",
             "mingle restore",
         ),
-        ("UPDATE m_link SET base = 1 WHERE remote_id = 't1'", "link", "things/t1 at ", "--mode refresh"),
+        ("UPDATE m_link SET base = 1 WHERE remote_id = 't1'", "link", "things/t1 at ", "mingle rebuild"),
         ("UPDATE m_sync SET watermark = '!', resume = '!'", "checkpoint", "things", "--mode slow"),
         ("DROP INDEX m_link_remote", "schema", "index m_link_remote", "mingle restore"),
     ] {
@@ -74,11 +74,11 @@ fn a_store_is_looked_at_and_what_is_wrong_is_named() {
         let said = world.daemon.says(1, &["fsck", &damaged.display().to_string()]);
         assert!(said.contains(&format!("{rule}  {about}")) && said.contains(hint), "{said}");
     }
-    // A refresh does what it is named for.
+    // A rebuild does what it is named for.
     damage(&world.daemon.store(), "UPDATE m_link SET base = 1, agreed = NULL WHERE remote_id = 't1'");
     assert!(world.daemon.says(1, &["fsck"]).contains("link  things/t1 at "));
     world.daemon.start();
-    world.daemon.says(0, &["sync", "things", "--mode", "refresh"]);
+    world.daemon.says(0, &["rebuild", "things"]);
     assert!(world.daemon.says(0, &["fsck"]).starts_with("good: "));
 }
 

@@ -90,7 +90,19 @@ fn a_purge_waits_until_everything_is_sent() {
     daemon.app("tester").put("things", "a", &json!({ "n": 1 }));
     let said = daemon.says(5, &["service", "uninstall", "--purge", "--yes"]);
     assert!(said.contains("nothing was deleted: not everything is sent (things: 1 pending"), "{said}");
+    // Nor does it count as sent where nothing is left that would send it.
+    daemon.configure("[collection.things]\n[collection.notes]\n");
+    daemon.says(5, &["reload"]);
+    let said = daemon.says(5, &["service", "uninstall", "--purge", "--yes"]);
+    assert!(said.contains("not everything is sent (things: 1 changes wait for a place"), "{said}");
+    daemon.configure(config);
+    daemon.says(0, &["reload"]);
     daemon.app("tester").delete("things", "a");
+    let aside = daemon.store().with_file_name("store.db.corrupt-1");
+    fs::write(&aside, "damaged").expect("written");
+    let said = daemon.says(5, &["service", "uninstall", "--purge", "--yes"]);
+    assert!(said.contains("store.db.corrupt-1 is a damaged store"), "{said}");
+    fs::remove_file(&aside).expect("removed");
     // Sent is everything now, and still a person has to mean it, and no daemon may be at work.
     let said = daemon.says(2, &["service", "uninstall", "--purge"]);
     assert!(said.contains(&daemon.store().display().to_string()) && said.contains("--yes"), "{said}");

@@ -1,13 +1,14 @@
 //! Owns: the same thin line as in `end_to_end.rs`, with services that promise less: both ways, merged, deletes found by absence.
 //! Must never know: how a profile describes them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use mingle_tests::{
     app::App,
     daemon::{Daemon, Home},
     servers::PocketBase,
     trackers::{self, GitHub},
+    wait::until,
 };
 use serde_json::{Value, json};
 
@@ -77,6 +78,71 @@ fn pocketbase_syncs_both_ways_and_its_deletes_are_found() {
     assert_eq!((&row["up"], &row["down"], &row["result"]), (&json!(0), &json!(0), &json!("no_new_data")), "{row}");
     let shown = daemon.says(0, &["remote", "show", "far"]);
     assert!(shown.contains("client_ids") && shown.contains("by stamp and id"), "{shown}");
+}
+
+/// A limit may come between a create and what it could not set: nothing of it is lost, and nobody's edit beats it.
+#[test]
+fn an_issue_that_is_closed_before_it_is_made_ends_closed_whatever_comes_between() {
+    fn check(profile: &str, url: &str, between: &dyn Fn(bool), states: &dyn Fn() -> Vec<Value>) {
+        let (daemon, mut app) = with(profile, url, trackers::TOKEN, "issues");
+        app.sync("notes", "done");
+        between(true);
+        app.put("notes", "new", &json!({ "title": "done on the train", "state": "closed" }));
+        let run = app.run("notes");
+        let end = app.ended(&run);
+        assert_ne!(end, "done", "it met no limit");
+        assert_eq!(states().len(), 1, "it is made, and no more");
+        assert_ne!(states()[0], "closed");
+        assert_eq!(app.get("notes", "new").expect("an issue")["state"], "closed");
+        assert_eq!(app.status("notes")["pending"], 1);
+        between(false);
+        until("the rest of it", || {
+            let run = app.run("notes");
+            (app.ended(&run) == "done" && states()[0] == "closed").then_some(())
+        });
+        assert_eq!(app.get("notes", "new").expect("an issue")["state"], "closed");
+        assert_eq!((app.status("notes")["pending"].clone(), states().len()), (json!(0), 1));
+        assert_eq!(app.must("conflict.list", json!({}))["conflicts"], json!([]));
+        drop(daemon);
+    }
+    let server = GitHub::start();
+    let between = |limited: bool| server.pace(if limited { 1 } else { usize::MAX }, Duration::from_secs(2));
+    let states = || server.issues().values().map(|issue| issue["state"].clone()).collect();
+    check("github-issues", &server.url, &between, &states);
+}
+
+/// Who edits the filter of a profile of his own gets what it lists now, and not only what changes from now on.
+#[test]
+fn a_filter_of_ones_own_profile_that_is_widened_or_narrowed_is_heeded_at_once() {
+    let server = GitHub::start();
+    for n in 0..4 {
+        server.open(&json!({ "title": format!("issue {n}") }));
+    }
+    server.edit(2, &json!({ "state": "closed" }));
+    let (daemon, mut app) = with("github-issues", &server.url, trackers::TOKEN, "issues");
+    let text = daemon.says(0, &["profile", "show", "github-issues"]);
+    let profiles = daemon.config_dir().join("profiles");
+    std::fs::create_dir(&profiles).expect("a folder for profiles");
+    let listing = |state: &str| {
+        let own = text.replace("state = \"all\"", &format!("state = \"{state}\""));
+        assert_ne!(own, text);
+        std::fs::write(profiles.join("mine.toml"), own).expect("written");
+    };
+    listing("open");
+    let config = std::fs::read_to_string(daemon.config_dir().join("config.toml")).expect("the configuration");
+    daemon.configure(&config.replace("github-issues", "mine"));
+    daemon.says(0, &["reload"]);
+    app.sync("notes", "done");
+    assert_eq!(app.all("notes").len(), 3, "the one that is closed is not listed");
+    app.sync("notes", "done");
+    listing("closed");
+    daemon.says(0, &["reload"]);
+    app.sync("notes", "done");
+    let titles: Vec<Value> = app.all("notes").values().map(|record| record["title"].clone()).collect();
+    assert!(titles.contains(&json!("issue 1")), "what it lists now has come: {titles:?}");
+    // What it does not list any more is still there: the service was asked for each.
+    assert_eq!((titles.len(), server.issues().len()), (4, 4));
+    assert_eq!(app.must("conflict.list", json!({}))["conflicts"], json!([]));
 }
 
 #[test]

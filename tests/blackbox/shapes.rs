@@ -41,6 +41,41 @@ fn check_quiet(options: Options) {
     assert_eq!(bench.theirs().len(), 20);
 }
 
+/// A record as deep as may be is read again wherever it is written; a deeper row is a rejection, and holds up nothing else.
+#[test]
+fn a_record_as_deep_as_may_be_goes_everywhere_and_a_deeper_one_holds_nothing_up() {
+    let deep = |depth: usize, last: u64| json!({ "v": (1..depth).fold(json!(last), |inner, _| json!([inner])) });
+    let mut bench = scripted(Options::default(), "");
+    bench.app.put("things", "a", &deep(100, 1));
+    bench.app.sync("things", "done");
+    assert_eq!(bench.server.rows("things")["a"]["v"], deep(100, 1)["v"]);
+    bench.server.put("things", "a", &deep(100, 2));
+    bench.app.sync("things", "done");
+    assert_eq!(bench.app.get("things", "a"), Some(deep(100, 2)));
+    // One that could be written and not be read where something stands around it would end all of these.
+    bench.app.put("things", "a", &deep(100, 3));
+    bench.app.must("why", json!({ "collection": "things", "id": "a" }));
+    let undone = bench.app.must("undo", json!({ "collection": "things", "id": "a" }));
+    assert_ne!(undone["undone"], json!([]), "{undone}");
+    bench.app.sync("things", "done");
+    let refused = bench.app.refused("invalid", "put", json!({ "collection": "things", "data": deep(101, 1) }));
+    assert!(refused["message"].as_str().is_some_and(|said| said.contains("more than 100")), "{refused}");
+
+    for (depth, n) in [(101, 1), (120, 2), (500, 3)] {
+        bench.server.put("things", "b", &deep(depth, n));
+        bench.server.put("things", "c", &json!({ "n": n }));
+        bench.app.sync("things", "done_with_errors");
+        assert_eq!((bench.app.get("things", "b"), bench.app.get("things", "c")), (None, Some(json!({ "n": n }))), "{depth} deep");
+        let rejections = bench.app.must("rejection.list", json!({}));
+        let one = &rejections["rejections"][0];
+        assert_eq!((&one["side"], &one["remote_id"]), (&json!("down"), &json!("b")), "{rejections}");
+    }
+    bench.daemon.says(0, &["fsck"]);
+    bench.server.put("things", "b", &json!({ "n": 2 }));
+    bench.app.sync("things", "done");
+    assert_eq!(bench.app.get("things", "b"), Some(json!({ "n": 2 })));
+}
+
 #[test]
 fn a_server_that_trims_lowers_and_adds_is_sent_nothing_the_second_time() {
     check_quiet(Options { normalise: tidies, ..Options::default() });

@@ -85,11 +85,20 @@ pub fn now() -> Timestamp {
     Timestamp::from_unix_ms(i64::try_from(since.as_millis()).expect("a clock of this age"))
 }
 
+/// Whether a law found what it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// It did, and held the service to it.
+    Had,
+    /// The service promises nothing of the kind.
+    Nothing,
+}
+
 /// Runs a law on a bench.
-pub fn run<F: Future<Output = ()>>(bench: fn() -> Bench, law: fn(Bench) -> F) {
+pub fn run<F: Future<Output = Say>>(bench: fn() -> Bench, law: fn(Bench) -> F) -> Say {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let limit = Duration::from_secs(60);
-    runtime.block_on(async { tokio::time::timeout(limit, law(bench())).await }).expect("an end within a minute");
+    runtime.block_on(async { tokio::time::timeout(limit, law(bench())).await }).expect("an end within a minute")
 }
 
 impl Bench {

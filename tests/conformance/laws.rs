@@ -1,4 +1,4 @@
-//! Owns: the laws: what a remote must do if its abilities promise it.
+//! Owns: the laws: what a remote must do if its abilities promise it. Each says whether it had a say: one that finds no promise passes.
 //! Must never know: which service it is.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -11,7 +11,7 @@ use mingle_tests::{servers::free_port, wire};
 
 use mingled::remotes::wrap;
 
-use crate::bench::{Bench, all, carry, delete, guard, held, now, props, settings, stale, taken, there, update};
+use crate::bench::{Bench, Say, all, carry, delete, guard, held, now, props, settings, stale, taken, there, update};
 
 /// The coarsest stamps that a service here writes.
 const GRAIN_MAX: Duration = Duration::from_secs(1);
@@ -23,14 +23,15 @@ fn ids(rows: &[Row]) -> BTreeSet<&str> {
     rows.iter().map(|row| row.remote_id.as_str()).collect()
 }
 
-pub async fn greets_alike_twice(bench: Bench) {
+pub async fn greets_alike_twice(bench: Bench) -> Say {
     let first = bench.open().await.greet().await.unwrap_or_else(|error| panic!("{error}"));
     bench.put("a", RECORD);
     let second = bench.open().await.greet().await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(first.instance, second.instance, "a record makes no new history");
+    Say::Had
 }
 
-pub async fn lists_every_page(bench: Bench) {
+pub async fn lists_every_page(bench: Bench) -> Say {
     let names = ["a", "b", "c", "d", "e", "f", "g"];
     for name in names {
         bench.put(name, &format!(r#"{{"name":"{name}"}}"#));
@@ -47,12 +48,14 @@ pub async fn lists_every_page(bench: Bench) {
         assert!(pages.iter().all(|page| page.rows.len() <= page_rows && page.bytes > 0));
         assert!(pages.iter().all(|page| page.total.is_none_or(|total| total == 7)));
     }
+    Say::Had
 }
 
-pub async fn lists_nothing_where_nothing_is(bench: Bench) {
+pub async fn lists_nothing_where_nothing_is(bench: Bench) -> Say {
     let remote = bench.open().await;
     let (rows, _) = all(remote.as_ref(), &From::Start, 10).await;
     assert_eq!(rows, []);
+    Say::Had
 }
 
 async fn token(remote: &dyn mingled::remotes::Remote) -> Option<From> {
@@ -66,12 +69,12 @@ async fn token(remote: &dyn mingled::remotes::Remote) -> Option<From> {
     }
 }
 
-pub async fn goes_on_from_a_token(bench: Bench) {
+pub async fn goes_on_from_a_token(bench: Bench) -> Say {
     for id in ["a", "b", "c"] {
         bench.put(id, RECORD);
     }
     let remote = bench.open().await;
-    let Some(from) = token(remote.as_ref()).await else { return };
+    let Some(from) = token(remote.as_ref()).await else { return Say::Nothing };
     let (rows, pages) = all(remote.as_ref(), &from, 2).await;
     assert_eq!(rows, [], "nothing changed");
     assert_eq!(Some(&from), pages[0].token.clone().map(From::Token).as_ref(), "nothing changed, so the token stays");
@@ -87,14 +90,15 @@ pub async fn goes_on_from_a_token(bench: Bench) {
     let from = From::Token(pages[0].token.clone().expect("a token"));
     let (rows, _) = all(remote.as_ref(), &from, 2).await;
     assert_eq!(rows, [], "the first page's token covers what its listing showed");
+    Say::Had
 }
 
-pub async fn goes_on_from_a_stamp(bench: Bench) {
+pub async fn goes_on_from_a_stamp(bench: Bench) -> Say {
     for name in ["a", "b", "c"] {
         bench.put(name, RECORD);
     }
     let remote = bench.open().await;
-    let Cursor::Stamp { overlap } = remote.abilities().cursor else { return };
+    let Cursor::Stamp { overlap } = remote.abilities().cursor else { return Say::Nothing };
     let (rows, _) = all(remote.as_ref(), &From::Start, 2).await;
     let newest = rows.iter().filter_map(|row| row.modified).max().expect("stamps");
     bench.put("b", OTHERS);
@@ -114,9 +118,10 @@ pub async fn goes_on_from_a_stamp(bench: Bench) {
             assert!(rows.iter().all(|row| row.modified.is_some_and(|at| at.plus(GRAIN_MAX) >= from)), "nothing older comes");
         }
     }
+    Say::Had
 }
 
-pub async fn misses_nothing_that_moves_while_it_pages(bench: Bench) {
+pub async fn misses_nothing_that_moves_while_it_pages(bench: Bench) -> Say {
     let names = ["a", "b", "c", "d", "e", "f"];
     for name in names {
         bench.put(name, RECORD);
@@ -135,20 +140,22 @@ pub async fn misses_nothing_that_moves_while_it_pages(bench: Bench) {
         seen.extend(page.rows.iter().map(|row| row.remote_id().to_owned()));
     }
     assert_eq!(seen, names.iter().map(|name| bench.id(name)).collect());
+    Say::Had
 }
 
-pub async fn refuses_a_token_that_it_never_gave(bench: Bench) {
+pub async fn refuses_a_token_that_it_never_gave(bench: Bench) -> Say {
     bench.put("a", RECORD);
     let remote = bench.open().await;
-    let Some(From::Token(good)) = token(remote.as_ref()).await else { return };
+    let Some(From::Token(good)) = token(remote.as_ref()).await else { return Say::Nothing };
     // One from the future is one of another history.
     for bad in ["nonsense".to_owned(), good.replace(|one: char| one.is_ascii_digit(), "9")] {
         let error = remote.list(&From::Token(bad.clone()), None, 10).await.expect_err("a refusal");
         assert_eq!(error.kind, Failure::CheckpointRefused, "{bad}: {error}");
     }
+    Say::Had
 }
 
-pub async fn gets_by_id(bench: Bench) {
+pub async fn gets_by_id(bench: Bench) -> Say {
     let remote = bench.open().await;
     assert_eq!(remote.get("a").await, Ok(Asked::Gone), "never there");
     bench.put("a", RECORD);
@@ -171,14 +178,16 @@ pub async fn gets_by_id(bench: Bench) {
         let refused = matches!(&answer, Answer::Refused(words) if words.contains("no name in an address"));
         assert_eq!(refused, [".", ".."].contains(&id), "a segment of dots never leaves: {id}: {answer:?}");
     }
+    Say::Had
 }
 
-pub async fn creates_under_our_id_once(bench: Bench) {
+pub async fn creates_under_our_id_once(bench: Bench) -> Say {
     let remote = bench.open().await;
     if remote.abilities().client_ids.is_none() {
         let answer = bench.create(remote.as_ref(), Some("a"), RECORD).await;
         assert!(matches!(answer, Answer::Unsent(_)), "{answer:?}");
-        return bench.has(&[]);
+        bench.has(&[]);
+        return Say::Nothing;
     }
     let id = bench.id("a");
     let row = taken(bench.create(remote.as_ref(), Some(&id), RECORD).await);
@@ -191,11 +200,12 @@ pub async fn creates_under_our_id_once(bench: Bench) {
     bench.other.delete("a");
     bench.holds(&taken(bench.create(remote.as_ref(), Some(&id), OTHERS).await), OTHERS);
     bench.has(&[("a", OTHERS)]);
+    Say::Had
 }
 
-pub async fn takes_every_id_it_promises_to_take(bench: Bench) {
+pub async fn takes_every_id_it_promises_to_take(bench: Bench) -> Say {
     let remote = bench.open().await;
-    let Some(rules) = remote.abilities().client_ids.clone() else { return };
+    let Some(rules) = remote.abilities().client_ids.clone() else { return Say::Nothing };
     let besides: String = rules.besides.chars().flat_map(|one| ['x', one]).collect();
     let fitted = |text: &str| {
         let text = if rules.lower_case { text.to_lowercase() } else { text.to_owned() };
@@ -214,12 +224,13 @@ pub async fn takes_every_id_it_promises_to_take(bench: Bench) {
         assert_eq!(taken(bench.create(remote.as_ref(), Some(&id), RECORD).await).remote_id, id);
         bench.holds(&there(remote.as_ref(), &id).await, RECORD);
     }
+    Say::Had
 }
 
-pub async fn makes_what_is_asked_twice_under_a_key_once(bench: Bench) {
+pub async fn makes_what_is_asked_twice_under_a_key_once(bench: Bench) -> Say {
     let remote = bench.open().await;
     if remote.abilities().key_kept.is_none() {
-        return;
+        return Say::Nothing;
     }
     let action = |key: &str| Action::Create { remote_id: None, whole: props(&bench.fits(RECORD)), key: Some(key.into()) };
     let first = taken(carry(remote.as_ref(), &action("one")).await);
@@ -227,10 +238,11 @@ pub async fn makes_what_is_asked_twice_under_a_key_once(bench: Bench) {
     bench.has(&[(&first.remote_id, RECORD)]);
     let other = taken(carry(remote.as_ref(), &action("two")).await);
     bench.has(&[(&first.remote_id, RECORD), (&other.remote_id, RECORD)]);
+    Say::Had
 }
 
 /// A create that is taken, an update that is taken, one of what moved and a delete, in one go and in this order.
-pub async fn settles_each_of_several_changes_by_itself(bench: Bench) {
+pub async fn settles_each_of_several_changes_by_itself(bench: Bench) -> Say {
     for name in ["a", "b", "c"] {
         bench.put(name, RECORD);
     }
@@ -263,9 +275,10 @@ pub async fn settles_each_of_several_changes_by_itself(bench: Bench) {
     };
     let there: Vec<_> = [(made.remote_id.as_str(), RECORD), ("a", OTHERS), ("b", OTHERS)].into_iter().chain(kept).collect();
     bench.has(&there);
+    Say::Had
 }
 
-pub async fn creates_under_its_own_id(bench: Bench) {
+pub async fn creates_under_its_own_id(bench: Bench) -> Say {
     let remote = bench.open().await;
     let first = taken(bench.create(remote.as_ref(), None, RECORD).await);
     let second = taken(bench.create(remote.as_ref(), None, RECORD).await);
@@ -274,9 +287,10 @@ pub async fn creates_under_its_own_id(bench: Bench) {
     bench.has(&[(&first.remote_id, RECORD), (&second.remote_id, RECORD)]);
     let (rows, _) = all(remote.as_ref(), &From::Start, 10).await;
     assert_eq!(ids(&rows), ids(&[first, second]));
+    Say::Had
 }
 
-pub async fn updates_what_did_not_move(bench: Bench) {
+pub async fn updates_what_did_not_move(bench: Bench) -> Say {
     bench.put("a", RECORD);
     let remote = bench.open().await;
     let row = bench.there(remote.as_ref(), "a").await;
@@ -285,17 +299,19 @@ pub async fn updates_what_did_not_move(bench: Bench) {
     bench.has(&[("a", OTHERS)]);
     assert_eq!(bench.there(remote.as_ref(), "a").await, after, "what the answer shows is what is there");
     bench.holds(&taken(bench.update(remote.as_ref(), &after, RECORD).await), RECORD);
+    Say::Had
 }
 
-pub async fn clears_what_an_update_clears(bench: Bench) {
+pub async fn clears_what_an_update_clears(bench: Bench) -> Say {
     bench.put("a", r#"{"name":"rust","old":1}"#);
     let remote = bench.open().await;
     let row = bench.there(remote.as_ref(), "a").await;
     bench.holds(&taken(bench.update(remote.as_ref(), &row, r#"{"name":"rust"}"#).await), r#"{"name":"rust"}"#);
     bench.holds(&bench.there(remote.as_ref(), "a").await, r#"{"name":"rust"}"#);
+    Say::Had
 }
 
-pub async fn refuses_an_update_of_what_moved(bench: Bench) {
+pub async fn refuses_an_update_of_what_moved(bench: Bench) -> Say {
     bench.put("a", RECORD);
     let remote = bench.open().await;
     let row = bench.there(remote.as_ref(), "a").await;
@@ -304,49 +320,55 @@ pub async fn refuses_an_update_of_what_moved(bench: Bench) {
     bench.holds(&present, OTHERS);
     bench.has(&[("a", OTHERS)]);
     bench.holds(&taken(bench.update(remote.as_ref(), &present, RECORD).await), RECORD);
+    Say::Had
 }
 
-pub async fn updates_nothing_that_is_gone(bench: Bench) {
+pub async fn updates_nothing_that_is_gone(bench: Bench) -> Say {
     bench.put("a", RECORD);
     let remote = bench.open().await;
     let row = bench.there(remote.as_ref(), "a").await;
     bench.other.delete("a");
     assert_eq!(bench.update(remote.as_ref(), &row, OTHERS).await, Answer::Gone);
     bench.has(&[]);
+    Say::Had
 }
 
-pub async fn deletes_what_did_not_move(bench: Bench) {
+pub async fn deletes_what_did_not_move(bench: Bench) -> Say {
     bench.put("a", RECORD);
     let remote = bench.open().await;
     let row = bench.there(remote.as_ref(), "a").await;
     if !remote.abilities().deletes {
         let answer = delete(remote.as_ref(), &row).await;
         assert!(matches!(&answer, Answer::Refused(words) if words.contains("no way to delete")), "{answer:?}");
-        return bench.has(&[("a", RECORD)]);
+        bench.has(&[("a", RECORD)]);
+        return Say::Nothing;
     }
     assert_eq!(delete(remote.as_ref(), &row).await, Answer::Taken(None));
     bench.has(&[]);
     assert_eq!(remote.get(&row.remote_id).await, Ok(Asked::Gone));
+    Say::Had
 }
 
-pub async fn refuses_a_delete_of_what_moved(bench: Bench) {
+pub async fn refuses_a_delete_of_what_moved(bench: Bench) -> Say {
     bench.put("a", RECORD);
     let remote = bench.open().await;
     let row = bench.there(remote.as_ref(), "a").await;
     bench.put("a", OTHERS);
     bench.holds(&stale(delete(remote.as_ref(), &row).await), OTHERS);
     bench.has(&[("a", OTHERS)]);
+    Say::Had
 }
 
-pub async fn deletes_nothing_that_is_gone(bench: Bench) {
+pub async fn deletes_nothing_that_is_gone(bench: Bench) -> Say {
     bench.put("a", RECORD);
     let remote = bench.open().await;
     let row = bench.there(remote.as_ref(), "a").await;
     bench.other.delete("a");
     assert_eq!(delete(remote.as_ref(), &row).await, Answer::Gone);
+    Say::Had
 }
 
-pub async fn shows_a_new_revision_for_each_change(bench: Bench) {
+pub async fn shows_a_new_revision_for_each_change(bench: Bench) -> Say {
     let remote = bench.open().await;
     let mut seen = BTreeSet::new();
     for round in 0..5 {
@@ -358,20 +380,21 @@ pub async fn shows_a_new_revision_for_each_change(bench: Bench) {
             assert!(row.revision.is_none_or(|revision| seen.insert((id, revision))), "a revision twice");
         }
     }
+    if seen.is_empty() { Say::Nothing } else { Say::Had }
 }
 
-pub async fn shows_when_it_was_changed(bench: Bench) {
+pub async fn shows_when_it_was_changed(bench: Bench) -> Say {
     bench.put("a", RECORD);
     let remote = bench.open().await;
     let row = bench.there(remote.as_ref(), "a").await;
     assert_eq!(row.modified.is_some(), remote.abilities().modified_grain.is_some());
-    if let Some(modified) = row.modified {
-        let off = now().since(modified).max(modified.since(now()));
-        assert!(off.as_secs() < 300, "{modified:?} is not about now");
-    }
+    let Some(modified) = row.modified else { return Say::Nothing };
+    let off = now().since(modified).max(modified.since(now()));
+    assert!(off.as_secs() < 300, "{modified:?} is not about now");
+    Say::Had
 }
 
-pub async fn keeps_values(bench: Bench) {
+pub async fn keeps_values(bench: Bench) -> Say {
     let record = r#"{"text":"Ä \"quoted\" \\ line\nnext\t😀","empty":"","no":false,"list":[1,"two",[3],{"four":4}],"map":{"in":{"in":{}}},"~/":"odd","n":-12.5}"#;
     let remote = bench.open().await;
     let row = taken(bench.create(remote.as_ref(), None, record).await);
@@ -379,9 +402,10 @@ pub async fn keeps_values(bench: Bench) {
     bench.has(&[(&row.remote_id, record)]);
     let after = taken(bench.update(remote.as_ref(), &row, &record.replace("two", "2")).await);
     bench.holds(&after, &record.replace("two", "2"));
+    Say::Had
 }
 
-pub async fn keeps_what_is_its_own_to_itself(bench: Bench) {
+pub async fn keeps_what_is_its_own_to_itself(bench: Bench) -> Say {
     bench.put("a", RECORD);
     let remote = bench.open().await;
     let row = bench.there(remote.as_ref(), "a").await;
@@ -397,9 +421,10 @@ pub async fn keeps_what_is_its_own_to_itself(bench: Bench) {
     assert_eq!(after.remote_id, row.remote_id);
     bench.holds(&after, OTHERS);
     bench.has(&[("a", OTHERS)]);
+    Say::Had
 }
 
-pub async fn says_that_a_resource_is_not_there(bench: Bench) {
+pub async fn says_that_a_resource_is_not_there(bench: Bench) -> Say {
     let remote = bench.open_wrong().await;
     let error = remote.greet().await.expect_err("a refusal");
     assert_eq!(error.kind, Failure::Denied, "{error}");
@@ -414,11 +439,12 @@ pub async fn says_that_a_resource_is_not_there(bench: Bench) {
     assert_eq!(listed.map_err(|error| error.kind), Err(Failure::Denied));
     let answer = bench.create(remote.as_ref(), None, RECORD).await;
     assert!(!matches!(answer, Answer::Taken(_) | Answer::Gone | Answer::Stale(_)), "{answer:?}");
+    Say::Had
 }
 
-pub async fn says_that_credentials_are_missing(bench: Bench) {
+pub async fn says_that_credentials_are_missing(bench: Bench) -> Say {
     if !bench.asks_for_credentials {
-        return;
+        return Say::Nothing;
     }
     let mut settings = bench.settings.clone();
     settings.auth = bench.stranger.clone();
@@ -434,11 +460,12 @@ pub async fn says_that_credentials_are_missing(bench: Bench) {
         Answer::Unsent(error) => assert_eq!(error.kind, Failure::NeedsLogin, "{error}"),
         other => panic!("{other:?}"),
     }
+    Say::Had
 }
 
-pub async fn says_that_it_is_another_kind_of_server(bench: Bench) {
+pub async fn says_that_it_is_another_kind_of_server(bench: Bench) -> Say {
     if !bench.tells_kinds_apart {
-        return;
+        return Say::Nothing;
     }
     let others = ["{\"hello\":\"world\"}", "{\"project_name\":\"other\",\"service\":\"other\"}", "[]", "<html>"];
     for (status, said) in others.into_iter().map(|said| (200, said)).chain([(404, "{}")]) {
@@ -450,9 +477,10 @@ pub async fn says_that_it_is_another_kind_of_server(bench: Bench) {
         assert_eq!(error.kind, Failure::Nonsense, "{said}: {error}");
         assert!(error.what.contains(&other.url) && error.what.contains("is not a") && error.hint.is_some(), "{said}: {error:?}");
     }
+    Say::Had
 }
 
-pub async fn says_that_it_is_offline(bench: Bench) {
+pub async fn says_that_it_is_offline(bench: Bench) -> Say {
     let mut settings = bench.settings.clone();
     settings.url = format!("http://127.0.0.1:{}", free_port());
     let remote = bench.open_as(&settings, &bench.resource).await;
@@ -462,4 +490,5 @@ pub async fn says_that_it_is_offline(bench: Bench) {
         Answer::Unsent(error) => assert_eq!(error.kind, Failure::Offline, "{error}"),
         other => panic!("{other:?}"),
     }
+    Say::Had
 }

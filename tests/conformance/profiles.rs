@@ -82,7 +82,7 @@ fn another_history_has_another_name() {
             means: crate::bench::means(dir.path().to_path_buf()),
         };
         change(&mut opening);
-        opening.history().expect("settings that fit")
+        opening.history().expect("settings that fit").0
     };
     let first = opening(&|_| {});
     assert_eq!(

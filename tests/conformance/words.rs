@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use mingle_core::replica::{Action, Answer, Asked, Failure, From, Precondition, RowState};
+use mingle_core::replica::{Action, Answer, Asked, Failure, From, Precondition, RemoteError, RowState};
 use mingle_tests::wire::{self, Request, Served, response};
 use mingled::remotes::{
     Opening, Remote, open,
@@ -57,10 +57,14 @@ fn set(profile: &str, answer: fn(&Request) -> (u16, String)) -> Set {
 
 impl Set {
     async fn open(&self, auth: Auth) -> Box<dyn Remote> {
+        self.try_open(auth).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn try_open(&self, auth: Auth) -> Result<Box<dyn Remote>, RemoteError> {
         let mut settings = settings("mine", &self.served.url);
         settings.auth = auth;
         let means = means(self.folder.path().to_path_buf());
-        open(Opening { settings, resource: "things".into(), means }).await.unwrap_or_else(|error| panic!("{error}"))
+        open(Opening { settings, resource: "things".into(), means }).await
     }
 
     fn asked(&self) -> Vec<String> {
@@ -113,6 +117,53 @@ next = { address = "/next" }
         drop(set.served);
         let error = remote.list(&From::Start, None, 10).await.expect_err("nobody");
         assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
+    });
+}
+
+#[test]
+fn a_key_in_a_header_is_in_every_request_and_nowhere_else() {
+    const PROFILE: &str = r#"
+[abilities]
+cursor = "none"
+errands_max = 1
+page_rows = 10
+[row]
+id = "/id"
+[list]
+path = "/{resource}"
+rows = "/rows"
+next = { address = "/next" }
+"#;
+    run(async {
+        // It says in every answer what it was shown, also where it refuses.
+        let set = set(PROFILE, |request| match request.header("x-key") {
+            Some(SECRET) if request.header("authorization").is_some() => (500, "{}".into()),
+            Some(SECRET) => match (request.method.as_str(), request.path.len(), request.parameter("page")) {
+                ("GET", 1, None) => (200, r#"{"rows":[{"id":"a"}],"next":"/things?page=2"}"#.into()),
+                ("GET", 1, Some(_)) => (200, r#"{"rows":[{"id":"b"}]}"#.into()),
+                ("POST", ..) => (201, r#"{"id":"c","n":1}"#.into()),
+                _ => (500, "{}".into()),
+            },
+            Some(_) => (403, "{}".into()),
+            None => (401, "{}".into()),
+        });
+        let with = |secret: &str| Auth::Header { name: "x-key".into(), secret: Secret::Plain(secret.into()) };
+        let remote = set.open(with(SECRET)).await;
+        let (rows, _) = all(remote.as_ref(), &From::Start, 10).await;
+        assert_eq!(rows.len(), 2);
+        let create = Action::Create { remote_id: None, whole: props(r#"{"n":1}"#), key: None };
+        assert!(matches!(remote.send(&create).await, Answer::Taken(Some(_))));
+        let error = remote.get("a").await.expect_err("trouble");
+        assert!(error.kind == Failure::Server && !format!("{error:?}").contains(SECRET), "{error:?}");
+        let asked = set.asked();
+        assert!(asked.len() >= 4 && asked.iter().all(|line| !line.contains(SECRET)), "{asked:?}");
+        assert_eq!(set.open(Auth::None).await.greet().await.expect_err("a refusal").kind, Failure::NeedsLogin);
+        assert_eq!(set.open(with("another")).await.greet().await.expect_err("a refusal").kind, Failure::Denied);
+        // What would be a header of its own is told before anything is sent, and not in its own words.
+        let _ = set.asked();
+        let error = set.try_open(with("open\r\nx-evil: yes")).await.err().expect("a refusal");
+        assert!(error.kind == Failure::NeedsLogin && !format!("{error:?}").contains("x-evil"), "{error:?}");
+        assert_eq!(set.asked(), [""; 0]);
     });
 }
 

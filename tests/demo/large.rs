@@ -41,7 +41,7 @@ pub fn tell(screen: &mut Screen, stage: &mut Stage, remote: &Remote) -> anyhow::
          with the position up to which it came, batch by batch."
     ));
     remote.lag(LAG);
-    remote.sent();
+    remote.sent("readings");
     let mut progress = Progress::listen(stage)?;
     stage.mingle(screen, 0, &["sync", "readings", "--no-wait"])?;
     progress.until(screen, READINGS / 3)?;
@@ -67,7 +67,7 @@ pub fn tell(screen: &mut Screen, stage: &mut Stage, remote: &Remote) -> anyhow::
     progress.until_done(screen, stage)?;
     let all = counted(screen, stage)?;
     ensure!(all == READINGS, "all {READINGS} readings should be here, and {all} are");
-    let sent = remote.sent();
+    let sent = remote.sent("readings");
     screen.good(&format!("all {all} are here. The remote sent {sent} rows in all: nothing was begun anew"));
     // Two interruptions, and each may cost the page under way and the one asked for ahead.
     ensure!(sent <= READINGS + 4 * PAGE_ROWS_MAX, "the remote had to send {sent} rows for {READINGS} records");

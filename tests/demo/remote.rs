@@ -30,7 +30,8 @@ struct State {
     lists: BTreeMap<String, BTreeMap<String, Row>>,
     clock: u64,
     lag: Duration,
-    sent: usize,
+    /// Rows, by list.
+    sent: BTreeMap<String, usize>,
 }
 
 /// A record, or what is left of a deleted one.
@@ -82,9 +83,9 @@ impl Remote {
         lock(&self.state).lag = lag;
     }
 
-    /// How many rows it sent in pages since the last time this was asked.
-    pub fn sent(&self) -> usize {
-        std::mem::take(&mut lock(&self.state).sent)
+    /// How many rows of a list it sent in pages since the last time this was asked.
+    pub fn sent(&self, list: &str) -> usize {
+        lock(&self.state).sent.remove(list).unwrap_or(0)
     }
 }
 
@@ -157,7 +158,7 @@ impl State {
             headers.push(("next-page", format!("http://{host}/v1/buckets/demo/collections/{list}/records?{query}")));
         }
         let data: Vec<Value> = rows.iter().filter_map(|(id, row)| shown(id, row).or_else(|| tombstone(id, row))).collect();
-        self.sent += data.len();
+        *self.sent.entry(list.to_owned()).or_default() += data.len();
         (200, headers, json!({ "data": data }))
     }
 

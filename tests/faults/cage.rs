@@ -1,4 +1,4 @@
-//! Owns: a memory cgroup for one daemon: made, entered, read, taken away; of version 1 or 2, whichever the machine has.
+//! Owns: a cgroup for one daemon, of memory or of processes: made, entered, read, taken away; of version 1 or 2, whichever the machine has.
 //! Must never know: what the daemon does in it.
 
 use std::{
@@ -24,6 +24,23 @@ impl Cage {
         let cage = Self { path: Path::new("/sys/fs/cgroup").join(name), unified: true };
         // Swap would hide what does not fit.
         cage.made(&[("memory.max", bytes), ("memory.swap.max", 0)])
+    }
+
+    /// One where as many processes and threads may be as are in it, once [`Cage::close`] says so; none where it cannot be made.
+    pub fn of_processes() -> Option<Self> {
+        let name = format!("mingle-faults-pids-{}", std::process::id());
+        let old = Path::new("/sys/fs/cgroup/pids").join(&name);
+        if old.parent().is_some_and(Path::is_dir) {
+            return Self { path: old, unified: false }.made(&[]);
+        }
+        let cage = Self { path: Path::new("/sys/fs/cgroup").join(name), unified: true }.made(&[])?;
+        cage.path.join("pids.max").exists().then_some(cage)
+    }
+
+    /// From now on no process or thread more than there are, or as many as may be wanted.
+    pub fn close(&self, closed: bool) {
+        let now = fs::read_to_string(self.path.join("pids.current")).expect("how many there are");
+        fs::write(self.path.join("pids.max"), if closed { now.trim() } else { "max" }).expect("a limit of processes");
     }
 
     fn made(self, limits: &[(&str, u64)]) -> Option<Self> {

@@ -100,7 +100,7 @@ impl Bench {
 }
 
 /// Records under what they hold, with a number for those that hold the same.
-fn by_content(records: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+pub fn by_content(records: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
     for record in records.values() {
         let same = (0..).map(|n| format!("{record} {n}")).find(|key| !out.contains_key(key));

@@ -14,6 +14,8 @@ use std::{
 use mingle_tests::{
     app::App,
     daemon::{Daemon, Home},
+    rest_server::{Options, RestServer},
+    tally,
     wait::{self, Watch, until, until_within},
 };
 use rustix::{
@@ -21,6 +23,8 @@ use rustix::{
     process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit},
 };
 use serde_json::json;
+
+use crate::cage::Cage;
 
 const LOCAL: &str = "[collection.notes]\n";
 
@@ -257,4 +261,71 @@ fn connections_that_say_nothing_cost_nothing() {
     assert!(watch.elapsed() < Duration::from_secs(5), "{:?}", watch.elapsed());
     drop(held);
     until("them to be gone", || (app.must("status", json!({}))["apps"].as_array().map(Vec::len) == Some(1)).then_some(()));
+}
+
+/// No process is left to start a secret's command with: the sync says so, everything else goes on, and so does the sync once there is one.
+#[test]
+fn without_processes_a_secrets_command_is_told_and_tried_again() {
+    let Some(cage) = Cage::of_processes() else {
+        return tally::skip("processes in a cage", "this machine lets us make no cgroup of processes");
+    };
+    let server = RestServer::start(Options { bearer: Some("sesame".into()), ..Options::default() }, &["things"]);
+    let mut home = Home::new(Some(&format!(
+        "[remote.far]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{}\"\n\
+         auth = {{ type = \"bearer\", token = {{ command = [\"echo\", \"sesame\"] }} }}\n\
+         [sync.things]\ncollection = \"things\"\nremote = \"far\"\nresource = \"things\"\ndirection = \"both\"\n\
+         on_start = false\non_change = false\nbackoff = {{ first = \"50ms\", at_most = \"200ms\" }}\n{LOCAL}",
+        RestServer::PROFILE,
+        server.url
+    )));
+    server.write_profile(&home.config_dir());
+    let words = cage.words();
+    home.set_under(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let daemon = home.start();
+    let mut app = daemon.app("tester");
+    app.put("things", "a", &json!({ "n": 1 }));
+    app.sync("things", "done");
+    cage.close(true);
+    app.patch("things", "a", &json!({ "n": 2 }));
+    let row = app.sync("things", "failed");
+    let said = row["error"]["what"].as_str().unwrap_or_default();
+    assert!(said.contains("echo") && !said.contains("sesame"), "{row}");
+    assert_eq!((app.get("things", "a"), server.rows("things")["a"]["n"].clone()), (Some(json!({ "n": 2 })), json!(1)));
+    app.put("notes", "a", &json!({}));
+    cage.close(false);
+    app.sync("things", "done");
+    assert_eq!(server.rows("things")["a"]["n"], 2);
+}
+
+/// Its parent left it a thousand open descriptors, of files that it has no business with.
+#[test]
+fn descriptors_of_its_parent_are_left_alone() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), "mine").expect("a file of the parent");
+    // Some are to write with, as a careless parent has them.
+    let script = "
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]),) * 2)
+for _ in range(1024):
+    os.set_inheritable(os.open(sys.argv[1], os.O_RDWR), True)
+os.execv(sys.argv[3], sys.argv[3:])";
+    // The second leaves it few of its own.
+    for most in ["4096", "1100"] {
+        let mut home = Home::new(Some(LOCAL));
+        let path = file.path().display().to_string();
+        home.set_under(&["python3", "-I", "-c", script, &path, most]);
+        let mut daemon = home.start();
+        assert!(descriptors(&daemon) > 1024, "they are there");
+        let mut early = daemon.app("early");
+        let held: Vec<UnixStream> = (0..100).filter_map(|_| UnixStream::connect(daemon.socket()).ok()).collect();
+        for n in 0..20 {
+            early.put("notes", "a", &json!({ "n": n }));
+            assert_eq!(early.get("notes", "a"), Some(json!({ "n": n })), "{most}");
+        }
+        drop(held);
+        until_within("a late app to be let in", Duration::from_secs(10), || App::try_connect(&daemon.socket(), "late").ok());
+        drop(early);
+        assert_eq!(daemon.terminate().0.code(), Some(0), "{most}");
+        assert_eq!(fs::read(file.path()).expect("still there"), b"mine", "{most}");
+    }
 }

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use mingle_tests::named;
 use serde::Deserialize;
 
 /// One fault: what happens, what has to follow, and who tries it.
@@ -46,32 +47,6 @@ fn rows() -> BTreeMap<String, Vec<Row>> {
     found
 }
 
-fn sources(folder: &Path, found: &mut String) {
-    if folder.is_file() {
-        found.push_str(&fs::read_to_string(folder).expect("readable"));
-        return;
-    }
-    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
-        let path = entry.expect("readable").path();
-        if path.is_dir() || path.extension().is_some_and(|ending| ending == "rs") {
-            sources(&path, found);
-        }
-    }
-}
-
-/// Whether the suite has that function.
-fn is_there(test: &str) -> bool {
-    let Some((suite, function)) = test.rsplit_once("::") else { return false };
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let place = if suite.ends_with(".rs") { tests.join("..").join(suite) } else { tests.join(suite.replace("::", "/")) };
-    let mut text = String::new();
-    if !place.exists() {
-        return false;
-    }
-    sources(&place, &mut text);
-    text.contains(&format!("fn {function}("))
-}
-
 #[test]
 fn every_fault_is_tried_or_says_why_not() {
     let mut breaches = Vec::new();
@@ -87,7 +62,8 @@ fn every_fault_is_tried_or_says_why_not() {
             if row.tests.is_empty() && row.reason.as_deref().is_none_or(|reason| reason.len() < 20) {
                 breaches.push(format!("{}: neither a test nor a reason", row.id));
             }
-            breaches.extend(row.tests.iter().filter(|test| !is_there(test)).map(|test| format!("{}: no test {test}", row.id)));
+            let missing = row.tests.iter().filter(|test| named::place(test).is_none());
+            breaches.extend(missing.map(|test| format!("{}: no test {test}", row.id)));
         }
     }
     assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));

@@ -154,7 +154,7 @@ fn a_signal_ends_it_whatever_hangs() {
         }
     }
     eprintln!("stops: {count} ends; {}", times.told());
-    tally::tell("stops", count, wrong.len() as u64);
+    tally::tell("ends", count, wrong.len() as u64);
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -183,7 +183,7 @@ fn a_signal_while_it_starts_ends_it_too() {
         }
     }
     eprintln!("stops while starting: {served} of 12 served already; {}", times.told());
-    tally::tell("stops", 12, wrong.len() as u64);
+    tally::tell("ends", 12, wrong.len() as u64);
     assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
     let daemon = home.start();
     assert_eq!(daemon.app("looker").must("status", json!({}))["attention"], json!([]));

@@ -322,6 +322,70 @@ fn places_that_a_stranger_prepared_are_refused() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Gives a folder and all that is in it to the stranger.
+fn give(path: &Path) {
+    chown(path, Some(STRANGER), Some(STRANGER)).expect("chown");
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        let path = entry.expect("readable").path();
+        if path.is_dir() { give(&path) } else { chown(&path, Some(STRANGER), Some(STRANGER)).expect("chown") }
+    }
+}
+
+/// A second user starts a daemon of their own on our store, while ours runs and while it does not, through our modes and through ones
+/// that somebody opened: it is refused each time, and ours goes on with all that it has.
+#[test]
+fn a_second_user_starts_no_daemon_on_our_store() {
+    if !is_root() {
+        return;
+    }
+    let mut daemon = house();
+    let store = daemon.store();
+    let mut other = Home::new(Some(&format!("[store]\npath = \"{}\"\n[collection.{SECRET}]\n", store.display())));
+    let program = other.dir().join("mingled");
+    fs::write(&program, fs::read(mingle_tests::daemon::mingled()).expect("the daemon")).expect("a daemon of theirs");
+    mode(&program, 0o755);
+    other.run_by(&program);
+    let id = STRANGER.to_string();
+    other.set_under(&["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups", "--"]);
+    give(other.dir());
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for opened in [false, true] {
+        if opened {
+            mode(store.parent().expect("its folder"), 0o777);
+            for end in ["", "-wal", "-shm"] {
+                let mut name = store.clone().into_os_string();
+                name.push(end);
+                if Path::new(&name).exists() {
+                    mode(Path::new(&name), 0o666);
+                }
+            }
+        }
+        for runs in [true, false] {
+            if !runs {
+                daemon.terminate();
+            }
+            let before = fs::read(&store).expect("the store");
+            let output = other.mingled_ends();
+            let said = String::from_utf8_lossy(&output.stderr);
+            tried += 1;
+            let refused = matches!(output.status.code(), Some(78 | 1)) && said.contains("hint: ");
+            if !refused || said.contains(SECRET) || fs::read(&store).expect("the store") != before {
+                wrong.push(format!("opened: {opened}, ours runs: {runs}: {:?}: {said}", output.status.code()));
+            }
+            if !runs {
+                mode(store.parent().expect("its folder"), 0o700);
+                for file in fs::read_dir(store.parent().expect("its folder")).expect("its files") {
+                    mode(&file.expect("a file").path(), 0o600);
+                }
+                daemon.start();
+            }
+            assert_eq!(daemon.app(SECRET).get(SECRET, SECRET), Some(json!({ "text": SECRET })));
+        }
+    }
+    tally::tell("strangers", tried, wrong.len() as u64);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 /// Where the log is a link into somebody's file: nothing is written through it.
 #[test]
 fn a_log_that_leads_elsewhere_is_not_written() {

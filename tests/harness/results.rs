@@ -29,6 +29,9 @@ pub struct Tried {
     /// How long each stage of `.ci/run` took, in seconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stages: BTreeMap<String, u64>,
+    /// The run came to its end, all stages in one piece.
+    #[serde(default)]
+    pub whole: bool,
 }
 
 /// The stage that D7 has a goal for, in minutes.
@@ -96,6 +99,8 @@ pub struct Promises {
     /// What a tally counts, where its name does not say it.
     #[serde(default)]
     pub words: BTreeMap<String, String>,
+    /// How often each must be tried in a run of `.ci/run`: goals of trust, and what a fixed list has.
+    pub at_least: BTreeMap<String, u64>,
     /// Tallies that back no promise.
     #[serde(default)]
     pub besides: Vec<String>,
@@ -154,7 +159,9 @@ impl Results {
         let mut tried = Tried::default();
         for line in text.lines() {
             let line: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
-            if let Some(stage) = line["stage"].as_str() {
+            if line["whole"].as_bool() == Some(true) {
+                tried.whole = true;
+            } else if let Some(stage) = line["stage"].as_str() {
                 tried.stages.insert(stage.to_owned(), line["seconds"].as_u64().context("no seconds")?);
             } else if let Some(what) = line["what"].as_str() {
                 let tally = tried.tallies.entry(what.to_owned()).or_default();
@@ -167,6 +174,9 @@ impl Results {
         }
         if tried.commit.is_empty() {
             bail!("the tallies do not say of which commit they are");
+        }
+        if !tried.whole {
+            bail!("this run did not come to its end: it says nothing of what was not tried");
         }
         self.tried = tried;
         Ok(())
@@ -205,6 +215,24 @@ impl Promises {
     pub fn read() -> anyhow::Result<Self> {
         Ok(toml::from_str(&fs::read_to_string(folder().join("promises.toml"))?)?)
     }
+
+    /// What a run left out, tried too seldom, or saw fail; nothing: it backs every promise.
+    #[must_use]
+    pub fn broken_by(&self, tried: &Tried) -> Vec<String> {
+        let mut breaches = Vec::new();
+        if !tried.whole {
+            breaches.push("the run that is written down did not come to its end".to_owned());
+        }
+        for (what, floor) in &self.at_least {
+            match tried.tallies.get(what) {
+                None => breaches.push(format!("{what} was not tried")),
+                Some(Tally { tries, failed }) if *failed > 0 => breaches.push(format!("{what}: {failed} of {tries} failed")),
+                Some(Tally { tries, .. }) if tries < floor => breaches.push(format!("{what}: {tries} tries, at least {floor}")),
+                Some(_) => {}
+            }
+        }
+        breaches
+    }
 }
 
 /// The table of promises, as README shows it.
@@ -214,7 +242,11 @@ pub fn promises(promises: &Promises, results: &Results) -> String {
     for promise in &promises.promise {
         let told = promise.tried.iter().map(|what| {
             let words = promises.words.get(what).cloned().unwrap_or_else(|| what.replace('-', " "));
+            let floor = promises.at_least.get(what).copied().unwrap_or(0);
             match results.tried.tallies.get(what) {
+                Some(Tally { tries, failed }) if *tries < floor => {
+                    format!("{} {words} of {}: {failed} failed", thousands(*tries), thousands(floor))
+                }
                 Some(Tally { tries, failed }) => format!("{} {words}: {failed} failed", thousands(*tries)),
                 None => format!("{words}: not run"),
             }
@@ -223,14 +255,17 @@ pub fn promises(promises: &Promises, results: &Results) -> String {
         let by: Vec<String> = promise.by.iter().map(|place| format!("`{place}`")).collect();
         let _ = writeln!(out, "| {} | {told} | {} |", promise.says, by.join(", "));
     }
-    let Tried { commit, date, .. } = &results.tried;
+    let Tried { commit, date, stages, whole, .. } = &results.tried;
     if commit.is_empty() {
         out.push_str("\nNo run of all of `.ci/run` is written down yet: it prints how often each was tried.\n");
         return out;
     }
+    let minutes = stages.values().sum::<u64>() / 60;
+    let piece = if *whole { "in one piece, planted bugs included" } else { "not to its end" };
     let _ = write!(
         out,
-        "\nThe last run of `.ci/run` that is written down: {date}, at `{commit}`. No failure in N independent tries bounds the rate at 3/N (95 %).\n"
+        "\nThe last run of `.ci/run` that is written down: {date}, at `{commit}`, {} stages {piece}, {minutes} minutes.\n",
+        stages.len()
     );
     out
 }
@@ -297,18 +332,40 @@ mod tests {
     #[test]
     fn tallies_of_one_run_are_added_up_and_say_of_which_commit_they_are() {
         let mut results = Results::default();
-        let two = "{\"commit\":\"abc\",\"date\":\"2026-01-02\"}\n{\"what\":\"kills\",\"tries\":30,\"failed\":0}\n{\"what\":\"kills\",\"tries\":1000,\"failed\":1}\n";
+        let two = "{\"commit\":\"abc\",\"date\":\"2026-01-02\"}\n{\"what\":\"kills\",\"tries\":30,\"failed\":0}\n{\"what\":\"kills\",\"tries\":1000,\"failed\":1}\n{\"whole\":true}\n";
         results.take_tallies(two).expect("tallies");
         assert_eq!((results.tried.tallies["kills"].tries, results.tried.tallies["kills"].failed), (1_030, 1));
         assert!(!figures(&results).contains("D7"));
-        assert!(results.take_tallies("{\"what\":\"kills\",\"tries\":1,\"failed\":0}\n").is_err());
+        assert!(results.take_tallies("{\"what\":\"kills\",\"tries\":1,\"failed\":0}\n{\"whole\":true}\n").is_err());
+        assert!(results.take_tallies(two.strip_suffix("{\"whole\":true}\n").expect("its end")).is_err(), "cut short");
+    }
+
+    #[test]
+    fn a_run_that_tried_too_little_backs_nothing() {
+        let read = r#"
+            promise = []
+            at_least = { kills = 1000, images = 20 }
+        "#;
+        let promises: Promises = toml::from_str(read).expect("promises");
+        let broken_by = |kills: u64, failed: u64, whole: bool| {
+            let tally = |tries, failed| Tally { tries, failed };
+            let tallies = [("kills".to_owned(), tally(kills, failed)), ("images".to_owned(), tally(20, 0))].into();
+            promises.broken_by(&Tried { tallies, whole, ..Tried::default() })
+        };
+        assert_eq!(broken_by(1_000, 0, true), [""; 0]);
+        assert_eq!(broken_by(999, 0, true), ["kills: 999 tries, at least 1000"]);
+        assert_eq!(broken_by(1_000, 1, true), ["kills: 1 of 1000 failed"]);
+        assert_eq!(broken_by(1_000, 0, false).len(), 1);
+        assert_eq!(promises.broken_by(&Tried { whole: true, ..Tried::default() }).len(), 2);
     }
 
     #[test]
     fn how_long_the_tests_took_is_a_figure() {
         let mut results = Results { figures: vec![Figure::default()], ..Results::default() };
         let run = |seconds: u64| {
-            format!("{{\"commit\":\"abc\",\"date\":\"2026-01-02\"}}\n{{\"stage\":\"tests\",\"seconds\":{seconds}}}\n")
+            format!(
+                "{{\"commit\":\"abc\",\"date\":\"2026-01-02\"}}\n{{\"stage\":\"tests\",\"seconds\":{seconds}}}\n{{\"whole\":true}}\n"
+            )
         };
         for (seconds, told) in [(1_099, "| 18.3 min | - | <= 30 min after the build | met |"), (1_801, "| NOT MET |")] {
             results.take_tallies(&run(seconds)).expect("a run");

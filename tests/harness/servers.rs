@@ -3,6 +3,7 @@
 
 mod install;
 mod json_server;
+mod khard;
 mod kinto;
 mod pocketbase;
 mod roundup;
@@ -17,6 +18,7 @@ use std::{
 };
 
 pub use json_server::JsonServer;
+pub use khard::Khard;
 pub use kinto::Kinto;
 pub use pocketbase::PocketBase;
 pub use roundup::Roundup;

@@ -61,6 +61,11 @@ impl<T: Answers> Tracker<T> {
         state.desk().reset_s = now_ms() / 1000 + seconds;
     }
 
+    /// So many changes are taken in so long.
+    pub fn pace(&self, most: usize, within: Duration) {
+        self.state().desk().pace = (most, within);
+    }
+
     /// What was asked so far, one line each: `GET repos/me/project/issues?page=1 200`. Cleared by asking.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
@@ -82,8 +87,12 @@ pub(crate) struct Desk {
     pub left: u64,
     /// The reset, in seconds since 1970.
     pub reset_s: u64,
-    /// Answers that ask for patience, in order: a status, and how many seconds.
-    pub patience: VecDeque<(u16, u64)>,
+    /// Answers that ask for patience, in order: a status, and how many seconds, where it says so.
+    pub patience: VecDeque<(u16, Option<u64>)>,
+    /// So many changes are taken in so long.
+    pub pace: (usize, Duration),
+    /// When the last of them were taken, in milliseconds since 1970.
+    pub changes: VecDeque<u64>,
     /// What was asked, one line each.
     pub log: Vec<String>,
 }
@@ -94,7 +103,29 @@ pub const TOKEN: &str = "sesame";
 impl Desk {
     pub fn new() -> Self {
         let reset_s = now_ms() / 1000 + 3600;
-        Self { token: TOKEN.into(), sees: true, left: 5000, reset_s, patience: VecDeque::new(), log: Vec::new() }
+        Self {
+            token: TOKEN.into(),
+            sees: true,
+            left: 5000,
+            reset_s,
+            patience: VecDeque::new(),
+            pace: (usize::MAX, Duration::from_secs(60)),
+            changes: VecDeque::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// Takes one more change, or says for how many seconds none is taken.
+    pub fn paced(&mut self) -> Option<u64> {
+        let (most, within) = self.pace;
+        let (now, within) = (now_ms(), u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
+        self.changes.retain(|at| at.saturating_add(within) > now);
+        if self.changes.len() < most {
+            self.changes.push_back(now);
+            return None;
+        }
+        let until = self.changes.front().map_or(now, |oldest| oldest.saturating_add(within));
+        Some(until.saturating_sub(now).div_ceil(1000).max(1))
     }
 
     /// Writes a request down.

@@ -4,6 +4,7 @@
 mod commands;
 mod configuration;
 mod demo;
+mod features;
 mod pages;
 mod places;
 mod results;

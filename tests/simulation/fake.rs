@@ -71,11 +71,12 @@ pub fn abilities(character: &Character) -> Abilities {
         key_kept: (character.keys && !character.client_ids).then_some(KEY_KEPT),
         batch_max: character.batch,
         carried: character.lacks.map_or(Carried::All, |lacks| Carried::AllBut([lacks.to_owned()].into())),
+        fills_in: character.later.is_some(),
+        later: character.later.into_iter().map(|name| (name.to_owned(), None)).collect(),
         modified_grain: Some(Duration::from_millis(u64::try_from(character.grain).unwrap_or(0))),
-        writes: true,
-        deletes: true,
         errands_max: character.errands_max,
         page_rows: character.page_rows,
+        ..Abilities::least()
     }
 }
 
@@ -423,7 +424,9 @@ fn send(service: &mut Service, action: &Action) -> Answer {
             } else {
                 let id = remote_id.clone().unwrap_or_else(|| service.new_id());
                 service.writes += 1;
-                service.store(&id, Some(whole.clone()));
+                let mut made = whole.clone();
+                made.retain(|name, _| service.character.later != Some(name.as_str()));
+                service.store(&id, Some(made));
                 let answer = taken(service, &id);
                 if let Some(key) = key {
                     service.answered.insert(key.clone(), (whole.clone(), answer.clone()));

@@ -11,6 +11,7 @@ use mingled::{
 
 use crate::{
     fake::lock,
+    family,
     oracle::{Conflict, Found},
     words,
     world::World,
@@ -62,7 +63,9 @@ pub fn found(world: &World, keys: &BTreeMap<String, String>) -> Found {
         Ok::<_, StoreError>((conflicts, open, rejected))
     });
     let (conflicts, open_properties, rejected) = read.expect("the store reads");
-    Found { truth, services, conflicts, rejected, open_properties }
+    let mut found = Found { truth, services, conflicts, rejected, open_properties };
+    family::by_key(world, &mut found);
+    found
 }
 
 /// What `mingle fsck` would name.

@@ -10,6 +10,7 @@
 mod chance;
 mod days;
 mod fake;
+mod family;
 mod found;
 mod oracle;
 mod people;
@@ -18,6 +19,7 @@ mod schedule;
 mod service;
 mod setup;
 mod trace;
+mod waits;
 mod words;
 mod world;
 

@@ -131,6 +131,12 @@ impl History {
         self.ends.push(End { who, key, saw, known });
     }
 
+    /// What apps did to these records was taken back.
+    pub fn takes_back(&mut self, keys: &[&str]) {
+        self.edits.retain(|edit| edit.who != Who::App || !keys.contains(&edit.key.as_str()));
+        self.ends.retain(|end| end.who != Who::App || !keys.contains(&end.key.as_str()));
+    }
+
     /// Whether `later` was written by somebody who had seen `earlier`, directly or through what they overwrote.
     fn descends(&self, later: &str, earlier: &str) -> bool {
         let mut at = later.to_owned();
@@ -148,7 +154,7 @@ impl History {
     /// Everything that is wrong, in words; empty: all is well.
     pub fn check(&self, found: &Found, terms: Terms) -> Vec<String> {
         let mut wrong = Vec::new();
-        self.doubles(found, &mut wrong);
+        self.doubles(found, terms, &mut wrong);
         converged(found, terms, &mut wrong);
         self.lost(found, terms, &mut wrong);
         self.resurrected(found, terms, &mut wrong);
@@ -162,14 +168,14 @@ impl History {
     pub fn check_meanwhile(&self, found: &Found, terms: Terms) -> Vec<String> {
         let mut wrong = Vec::new();
         let truth = Found { truth: found.truth.clone(), rejected: found.rejected.clone(), ..Found::default() };
-        self.doubles(&truth, &mut wrong);
+        self.doubles(&truth, terms, &mut wrong);
         let apps = Self { ends: self.ends.iter().filter(|end| end.who == Who::App).cloned().collect(), ..Self::default() };
         let apps = Self { revived: self.revived.clone(), ..apps };
         apps.resurrected(found, terms, &mut wrong);
         wrong
     }
 
-    fn doubles(&self, found: &Found, wrong: &mut Vec<String>) {
+    fn doubles(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
         let count = |records: &[Props]| {
             let mut counts = BTreeMap::<String, usize>::new();
             for key in records.iter().filter_map(words::key) {
@@ -179,7 +185,9 @@ impl History {
         };
         for (at, records) in found.services.iter().enumerate() {
             for (key, times) in count(records) {
-                if times > 1 {
+                // A backup brings back what was deleted, beside what an app made anew since: a person is told of the two.
+                let told = terms.restored && found.rejected.iter().any(|(of, side)| *of == key && side == "down");
+                if times > 1 && !told {
                     wrong.push(format!("doubled: {key} is {times} times at service {at}"));
                 }
                 if found.services[..at].iter().any(|before| count(before).contains_key(&key)) {

@@ -11,9 +11,11 @@ use mingled::json;
 use crate::{
     chance::Chance,
     fake::lock,
+    family::PARENT,
     found,
     oracle::{History, Terms, Who},
     trace,
+    waits::{self, Kept},
     words::{self, KEY, PROPERTIES},
     world::{COLLECTION, World},
 };
@@ -35,6 +37,21 @@ pub struct People {
     next_op: usize,
     /// What an app did that must not happen; told at the end.
     pub wrong: Vec<String>,
+    /// What was written to stay here.
+    kept: Kept,
+    /// How many values there were when this app began.
+    known: usize,
+    /// The lists of what waits are looked at: that takes longer than all else.
+    pub looks: bool,
+}
+
+/// What a write says that is to stay here; nothing, where it is to be sent.
+fn written_props(write: &Write) -> Props {
+    let Write::Deferred(write) = write else { return Props::new() };
+    match &**write {
+        Write::Put { data: text, .. } | Write::Patch { patch: text, .. } => json::parse_object(text).expect("what was written"),
+        _ => Props::new(),
+    }
 }
 
 /// At most so many records: few, so that people meet.
@@ -65,12 +82,17 @@ impl People {
         if !world.setup.sends() {
             return;
         }
+        self.known = self.next_value;
         let mut truth = world.truth();
         truth.retain(|(_, _, props)| words::key(props).is_none_or(|key| !self.elsewhere.contains(&key)));
         if truth.is_empty() || (truth.len() < RECORDS_MAX && chance.one_in(5)) {
             return self.app_makes(world, chance);
         }
         let (id, seq, props) = chance.pick(&truth).clone();
+        if !world.setup.policy.references.is_empty() && chance.one_in(3) {
+            let to = chance.pick(&truth).0.clone();
+            return self.app_refers(world, chance, &id, Some(&to));
+        }
         match chance.below(12) {
             0 => self.app_deletes(world, &id, seq, &props),
             1 => {
@@ -135,6 +157,14 @@ impl People {
         }
     }
 
+    /// An app lets a record refer to another, or to nothing. Ids are written more than once: the oracle compares who is named.
+    pub fn app_refers(&mut self, world: &mut World, chance: &mut Chance, id: &str, to: Option<&str>) {
+        let to = to.filter(|_| !chance.one_in(5));
+        let patch = Props::from([(PARENT.to_owned(), to.map_or(Value::Null, words::text))]);
+        let write = Write::Patch { collection: COLLECTION.into(), id: id.to_owned(), patch: json::write(&patch), if_seq: None };
+        self.write(world, chance, write);
+    }
+
     fn app_puts(&mut self, world: &mut World, chance: &mut Chance, id: &str, seq: u64, props: &Props) {
         let property = *chance.pick(&PROPERTIES);
         let value = self.value(world, chance);
@@ -188,10 +218,23 @@ impl People {
     fn write(&mut self, world: &mut World, chance: &mut Chance, write: Write) -> bool {
         self.next_op += 1;
         let op = format!("op{}", self.next_op);
+        // By a chance of its own: whatever else a seed says stays as it was.
+        let mut own = Chance::new(0xDEFE ^ self.next_op as u64);
+        let write = write.deferred(own.one_in(world.setup.defers));
         let told = world.trace.on().then(|| format!("{write:?}"));
+        let mut kept = written_props(&write);
+        // What it only repeats may have left before.
+        let number = |value: &Value| match value {
+            Value::Text(text) => text.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0),
+            _ => 0,
+        };
+        kept.retain(|_, value| number(value) > self.known);
         let again = chance.one_in(4).then(|| write.clone());
         let written = world.write(Some(op.clone()), vec![write]);
         world.trace.line(|| format!("app: {} -> {written:?}", told.unwrap_or_default()));
+        if written.is_ok() {
+            self.kept.writes(&kept);
+        }
         if let (Ok(first), Some(write)) = (&written, again) {
             let repeated = world.write(Some(op), vec![write]);
             if repeated.as_ref().map(|written| &written.writes) != Ok(&first.writes) {
@@ -199,6 +242,22 @@ impl People {
             }
         }
         written.is_ok()
+    }
+
+    /// Somebody marks all for upload that was deferred.
+    pub fn uploads(&mut self, world: &mut World) {
+        self.wrong.extend(self.kept.wrong(world));
+        self.kept.lets_go();
+        let marked = waits::uploads(world, None);
+        world.trace.line(|| format!("app: marks for upload what was deferred: {marked}"));
+    }
+
+    /// Looks at the lists of what waits, and that nothing has left that was to stay.
+    pub fn look_at_lists(&mut self, world: &World) {
+        if self.looks {
+            self.wrong.extend(waits::wrong(world));
+        }
+        self.wrong.extend(self.kept.wrong(world));
     }
 
     /// Whoever waits for a write is told that a service has it only if the service has had each of its values.
@@ -232,6 +291,10 @@ impl People {
             return self.colleague_makes(world, chance, at);
         }
         let (id, props) = chance.pick(&live).clone();
+        if !world.setup.policy.references.is_empty() && chance.one_in(3) {
+            let to = (!chance.one_in(5)).then(|| chance.pick(&live).0.clone());
+            return self.colleague_refers(world, at, &id, &props, to.as_deref());
+        }
         if chance.one_in(10) {
             return self.colleague_deletes(world, at, &id, &props);
         }
@@ -276,6 +339,17 @@ impl People {
         lock(&world.services[at]).store(id, Some(new));
         world.trace.line(|| format!("colleague {at}: {id}.{property} = {value:?} over {}", trace::props(props)));
         self.history.edits(Who::Colleague(at), props, property, value);
+    }
+
+    /// A colleague lets a record refer to another of the service, or to nothing.
+    pub fn colleague_refers(&mut self, world: &mut World, at: usize, id: &str, props: &Props, to: Option<&str>) {
+        let mut new = props.clone();
+        match to {
+            Some(to) => new.insert(PARENT.to_owned(), words::text(to)),
+            None => new.remove(PARENT),
+        };
+        lock(&world.services[at]).store(id, Some(new));
+        world.trace.line(|| format!("colleague {at}: {id} refers to {to:?}, was {}", trace::props(props)));
     }
 
     pub fn colleague_deletes(&mut self, world: &mut World, at: usize, id: &str, props: &Props) {

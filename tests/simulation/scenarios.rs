@@ -6,15 +6,18 @@
 
 mod answers;
 mod decisions;
+mod families;
+mod filtered;
 mod late;
 mod outcome;
 mod rows;
 mod runs;
 mod script;
+mod waiting;
 
 use std::collections::BTreeSet;
 
-use mingle_core::{policy::Policy, run::Direction};
+use mingle_core::{filter::Filter, policy::Policy, run::Direction};
 
 use crate::{
     service::{Character, Cursor, Faults},
@@ -34,7 +37,10 @@ use named;
 
 /// Every scenario.
 pub fn all() -> impl Iterator<Item = Named> {
-    [answers::ALL, decisions::ALL, late::ALL, rows::ALL, runs::ALL].into_iter().flatten().copied()
+    [answers::ALL, decisions::ALL, families::ALL, filtered::ALL, late::ALL, rows::ALL, runs::ALL, waiting::ALL]
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 /// How many traces holes.md has.
@@ -63,7 +69,8 @@ const BESIDE: &[(u32, &str, &str)] = &[
     (32, "daemon/src/store/decide/tests.rs", "a_decision_on_something_that_moved_is_stale"),
     // What leaves an app's view is told as left.
     (33, "daemon/src/store/feed/tests.rs", "what_is_forgotten_has_left"),
-    // Each change is a request of its own, so each answer is the answer of one.
+    (26, "daemon/src/store/undo/tests.rs", "by_record_app_run_and_time"),
+    (36, "tests/conformance/batches.rs", "what_is_not_known_of_a_batch_is_not_known_of_any_of_it"),
     (36, "tests/conformance/doubt.rs", "a_lost_answer_is_no_answer"),
     (39, "daemon/src/store/purge/tests.rs", "planted_bugs_are_found"),
     (39, "daemon/src/store/feed/tests.rs", "every_copy_becomes_the_truth"),
@@ -76,13 +83,10 @@ const NOT_BUILT: &[(u32, &str)] = &[
     (4, "recover: links of a renamed remote"),
     (13, "aliases of two records that prove to be one"),
     (19, "slow push, push_truth, pull_truth: sessions"),
-    (21, "references between records"),
     (23, "bulk"),
-    (26, "undo"),
     (31, "sessions"),
     (32, "review"),
-    (33, "filters of apps and remotes"),
-    (36, "batches of a remote"),
+    (33, "filters of apps"),
     (41, "recover_or_discard"),
 ];
 
@@ -106,6 +110,7 @@ fn able() -> Setup {
         page_rows: 2,
         errands_max: 2,
         lacks: None,
+        later: None,
     })
 }
 
@@ -128,7 +133,8 @@ fn careless() -> Setup {
 }
 
 fn setup(character: Character) -> Setup {
-    let both = SyncSetup { name: "s", service: 0, direction: Direction::Both, on_change: None, every: None };
+    let both =
+        SyncSetup { name: "s", service: 0, direction: Direction::Both, on_change: None, every: None, filter: Filter::default() };
     Setup {
         services: vec![character],
         faults: Faults::default(),
@@ -138,6 +144,7 @@ fn setup(character: Character) -> Setup {
         crashes: 0,
         bad_values: 0,
         epochs: false,
+        defers: 0,
     }
 }
 
@@ -151,9 +158,12 @@ fn with<T>(mut setup: Setup, change: impl FnOnce(&mut Setup) -> T) -> Setup {
 const FILES: &[&str] = &[
     include_str!("scenarios/answers.rs"),
     include_str!("scenarios/decisions.rs"),
+    include_str!("scenarios/families.rs"),
+    include_str!("scenarios/filtered.rs"),
     include_str!("scenarios/late.rs"),
     include_str!("scenarios/rows.rs"),
     include_str!("scenarios/runs.rs"),
+    include_str!("scenarios/waiting.rs"),
 ];
 
 #[test]

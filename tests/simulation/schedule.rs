@@ -23,6 +23,7 @@ enum Move {
     Run,
     SlowRun,
     Refresh,
+    Rebuild,
     Pass,
     PassLong,
     Stop,
@@ -48,6 +49,7 @@ const WEIGHTS: &[(Move, usize)] = &[
     (Move::Run, 14),
     (Move::SlowRun, 2),
     (Move::Refresh, 1),
+    (Move::Rebuild, 1),
     (Move::Pass, 8),
     (Move::PassLong, 2),
     (Move::Stop, 1),
@@ -105,19 +107,23 @@ pub fn play(seed: u64, bias: Bias, traced: bool) -> Report {
 /// Plays these moves.
 pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Report {
     let mut world = World::new(setup, seed, traced);
+    // Every rule of the store is looked at in some of them, and the lists of what waits: it takes as long as a schedule.
+    let looks = traced || seed.is_multiple_of(FSCK_EVERY);
     let mut people = People::default();
+    people.looks = looks;
     let mut terms = terms(&world.setup);
     for (what, chance) in deeds {
         one(&mut world, &mut people, &mut terms, WEIGHTS[*what].0, &mut Chance::new(*chance));
     }
-    // Every rule of the store is looked at in some of them: it takes as long as a schedule.
-    let looks = traced || seed.is_multiple_of(FSCK_EVERY);
+    people.look_at_lists(&world);
+    people.uploads(&mut world);
     let meanwhile = if looks { found::unsound(&world) } else { Vec::new() };
     let mut wrong = heal(&mut world, Chance::new(seed ^ 0x0EA1));
     wrong.extend(meanwhile);
     if looks {
         wrong.extend(found::unsound(&world));
     }
+    people.look_at_lists(&world);
     wrong.append(&mut people.wrong);
     wrong.extend(people.history.check(&found::found(&world, &people.keys), terms));
     for line in &wrong {
@@ -154,6 +160,10 @@ fn one(world: &mut World, people: &mut People, terms: &mut Terms, what: Move, ch
                 people.ask_what_is_there(world);
             }
             people.look_around(world, *terms);
+            people.look_at_lists(world);
+            if Chance::new(chance.next()).one_in(world.setup.defers) {
+                people.uploads(world);
+            }
         }
         Move::App => people.app(world, chance),
         Move::Colleague => people.colleague(world, chance, service),
@@ -163,6 +173,7 @@ fn one(world: &mut World, people: &mut People, terms: &mut Terms, what: Move, ch
             terms.forgot = true;
             world.ask_run(sync, Some(Mode::Refresh), false);
         }
+        Move::Rebuild => world.ask_rebuild(),
         Move::Pass => {
             let ms = *chance.pick(&[100, 400, 1_000, 2_500]);
             world.pass(ms);

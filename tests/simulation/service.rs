@@ -55,6 +55,8 @@ pub struct Character {
     pub errands_max: usize,
     /// A property that it does not have: its records come without, and it is never sent.
     pub lacks: Option<&'static str>,
+    /// A property that a create does not set there.
+    pub later: Option<&'static str>,
 }
 
 /// How badly it behaves, each once in so many requests; 0: never.

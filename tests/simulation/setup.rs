@@ -3,15 +3,19 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use mingle_core::{
+    filter::Filter,
     policy::{Merge, OnDelete, Policy},
+    reference::{Reference, WhenGone},
     run::Direction,
 };
 use mingled::config::OnChange;
 
 use crate::{
     chance::Chance,
+    family::PARENT,
     service::{Character, Cursor, Faults},
     words::KEY,
+    world::COLLECTION,
 };
 
 /// One sync.
@@ -24,6 +28,8 @@ pub struct SyncSetup {
     pub on_change: Option<OnChange>,
     /// Runs by itself that often.
     pub every: Option<Duration>,
+    /// What of the service is brought.
+    pub filter: Filter,
 }
 
 /// All of it.
@@ -41,6 +47,8 @@ pub struct Setup {
     pub bad_values: usize,
     /// The service may get a new instance, or go back to a backup.
     pub epochs: bool,
+    /// A write is marked not for upload once in so many.
+    pub defers: usize,
 }
 
 /// What schedules there shall be.
@@ -83,6 +91,7 @@ impl Setup {
             delete: if chance.one_in(3) { OnDelete::KeepDelete } else { OnDelete::KeepEdit },
             null_is_a_value: false,
             identity: if chance.one_in(4) { vec![KEY.to_owned()] } else { Vec::new() },
+            references: BTreeMap::new(),
         };
         let mut faults = faults(&mut chance);
         if character.client_ids {
@@ -104,17 +113,34 @@ impl Setup {
                 direction,
                 on_change,
                 every: chance.one_in(4).then(|| Duration::from_secs(20)),
+                filter: Filter::default(),
             }],
             policy,
             moves: 30 + chance.below(120),
             crashes: if chance.one_in(2) { 40 } else { 0 },
             bad_values: if chance.one_in(4) { 8 } else { 0 },
             epochs: chance.one_in(8),
+            defers: *Chance::new(seed ^ 0xDEFE).pick(&[0, 0, 0, 3]),
         };
         if direction == Direction::Both && chance.one_in(8) {
             setup.add_source(&mut chance);
         }
+        // By a chance of its own, so that whatever else a seed says stays as it was.
+        if Chance::new(seed ^ 0xFA31).one_in(3) {
+            setup.refers();
+            // Where writes are not conditional, what lies between the looks of several changes and their one request is a gap that nobody
+            // can close.
+            for character in setup.services.iter_mut().filter(|character| !character.conditional) {
+                character.batch = 1;
+            }
+        }
         setup
+    }
+
+    /// Records refer to each other.
+    pub fn refers(&mut self) {
+        let reference = Reference { collection: COLLECTION.into(), on_delete: WhenGone::Nullify, numbers: false };
+        self.policy.references.insert(PARENT.into(), reference);
     }
 
     /// A second service, whose records only come.
@@ -130,7 +156,14 @@ impl Setup {
     }
 
     fn links_source(&mut self) {
-        self.syncs.push(SyncSetup { name: "t", service: 1, direction: Direction::Down, on_change: None, every: None });
+        self.syncs.push(SyncSetup {
+            name: "t",
+            service: 1,
+            direction: Direction::Down,
+            on_change: None,
+            every: None,
+            filter: Filter::default(),
+        });
         // The two histories are told apart by key, and a key of one service is not to be met at the other.
         self.policy.identity.clear();
         self.epochs = false;
@@ -180,6 +213,7 @@ fn character(kind: Kind, chance: &mut Chance) -> Character {
         page_rows,
         errands_max,
         lacks: None,
+        later: None,
     };
     match kind {
         Kind::Kinto => common,
@@ -193,6 +227,7 @@ fn character(kind: Kind, chance: &mut Chance) -> Character {
             lag: *chance.pick(&[0, 1_500, 3_000]),
             date_ahead: *chance.pick(&[0, 0, 30_000, -30_000]),
             tells_created: !chance.one_in(3),
+            later: chance.one_in(4).then_some("b"),
             ..common
         },
         Kind::Careless => Character {

@@ -12,6 +12,7 @@ use std::{
 use mingle_core::{
     ask::{self, RunRequest, Write, Writer},
     engine::{Ask, AskId, Effect, Engine, Event},
+    filter::Filter,
     record::Props,
     run::{self, Mode},
     schedule::Name,
@@ -79,6 +80,8 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
             run::Direction::Up => config::Direction::Up,
             run::Direction::Both => config::Direction::Both,
         },
+        remove_after_upload: false,
+        filter: sync.filter.clone(),
         timing: config::Timing {
             repeat: sync.every.map_or(config::Repeat::Never, |every| config::Repeat::Every { every, flex: every }),
             on_start: false,
@@ -95,8 +98,12 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         remote: definition.remote.clone(),
         identity: format!("identity{}", sync.service),
         history: format!("history{}", sync.service),
+        listing: String::new(),
         direction: sync.direction,
         policy: setup.policy.clone(),
+        remove_after_upload: false,
+        filter: sync.filter.clone(),
+        kin: BTreeMap::new(),
     };
     Known { spec: Arc::new(spec), opener: Arc::new(FakeOpener(Arc::clone(&services[sync.service]))), definition }
 }
@@ -340,6 +347,10 @@ impl World {
         self.ask(Ask::RunSync(request));
     }
 
+    pub fn ask_rebuild(&mut self) {
+        self.ask(Ask::Rebuild { collection: COLLECTION.into() });
+    }
+
     pub fn ask_stop(&mut self) {
         self.ask(Ask::Stop { by: Some("tester".into()), lease: None });
     }
@@ -382,6 +393,15 @@ impl World {
     pub fn points_at(&mut self, sync: &str, service: usize) {
         let Some(edited) = self.setup.syncs.iter_mut().find(|one| one.name == sync) else { return };
         edited.service = service;
+        let edited = edited.clone();
+        self.syncs.insert(Name::from(sync), known(&self.setup, &edited, &self.services));
+        self.crash();
+    }
+
+    /// The configuration has another filter for a sync, and the daemon starts anew with it.
+    pub fn filters(&mut self, sync: &str, filter: Filter) {
+        let Some(edited) = self.setup.syncs.iter_mut().find(|one| one.name == sync) else { return };
+        edited.filter = filter;
         let edited = edited.clone();
         self.syncs.insert(Name::from(sync), known(&self.setup, &edited, &self.services));
         self.crash();

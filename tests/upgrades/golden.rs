@@ -10,6 +10,7 @@ use std::{
 };
 
 use mingle_tests::{
+    app::App,
     daemon::{Daemon, Home},
     rest_server::RestServer,
 };
@@ -149,7 +150,7 @@ fn rows(conn: &Connection, table: &str, sql: &mut String) {
 }
 
 /// What the tables are made of: their words without comments, quotes and the way they are spaced.
-fn shape(place: &Path) -> (i64, BTreeMap<String, String>) {
+pub fn shape(place: &Path) -> (i64, BTreeMap<String, String>) {
     let conn = Connection::open(place).expect("a store");
     let version = conn.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a number");
     let mut asked = conn
@@ -198,12 +199,17 @@ pub fn goes_on(golden: &Golden, server: &RestServer, daemon: &Daemon) {
     let now = story::see(&mut app);
     let op = seen["op"].clone();
     let mut then = seen.clone();
-    then.as_object_mut().expect("an object").remove("op");
+    let then_object = then.as_object_mut().expect("an object");
+    then_object.remove("op");
+    let keeper = then_object.remove("keeper");
     holds(&then, &now, name);
     // An op of then is still known, and a position of then is still one.
     let again =
         json!({ "collection": "notes", "id": "n3", "data": { "once": 1 }, "op": "an-op-of-then", "instance": seen["instance"] });
     holds(&op, &app.must("put", again), name);
+    if let Some(keeper) = keeper {
+        keeps_on(name, &keeper, daemon, &mut app);
+    }
     let changes = app.must("changes", json!({ "since": 3, "collections": ["notes"] }));
     assert_eq!(
         (changes["fresh"].as_bool().unwrap_or(false), changes["changes"].as_array().map(Vec::len)),
@@ -237,6 +243,24 @@ pub fn goes_on(golden: &Golden, server: &RestServer, daemon: &Daemon) {
     assert_eq!(app.all("others"), server.rows("others"), "{name}");
 }
 
+/// The app with a copy of its own goes on from what it committed, and is known by the ids and forms that it has.
+#[track_caller]
+fn keeps_on(name: &str, kept: &Value, daemon: &Daemon, app: &mut App) {
+    assert_eq!(json!(app.all("copied")), kept["copied"], "{name}");
+    let mut keeper = daemon.app("keeper");
+    let begun = keeper.must("session.begin", json!({ "collections": ["copied"], "anchor": kept["anchor"] }));
+    assert_eq!(begun["mode"], "fast", "{name}: {begun}");
+    let session = begun["session"].clone();
+    // It has not changed what it calls so, and has it in a form of its own.
+    let same = json!({ "put": { "collection": "copied", "id": "own", "data": { "n": "both", "phone": "0-2" } } });
+    keeper.must("session.push", json!({ "session": session, "changes": [same] }));
+    let met = keeper.must("session.mingle", json!({ "session": session }));
+    assert_eq!((&met["changed"], &met["conflicts"]), (&json!(0), &json!(0)), "{name}: {met}");
+    let lacks = keeper.must("session.pull", json!({ "session": session }))["records"].take();
+    assert_eq!(lacks, kept["lacks"], "{name}: what it had not committed is shown again, and nothing else");
+    keeper.must("session.finish", json!({ "session": session }));
+}
+
 #[test]
 fn every_store_there_ever_was_opens_and_goes_on() {
     let newest = newest();
@@ -266,7 +290,8 @@ fn every_store_there_ever_was_opens_and_goes_on() {
     }
 }
 
-fn newest() -> (i64, BTreeMap<String, String>) {
+/// What a store of today is made of.
+pub fn newest() -> (i64, BTreeMap<String, String>) {
     let mut daemon = Home::new(Some("")).start();
     daemon.terminate();
     shape(&daemon.store())

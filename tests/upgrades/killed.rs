@@ -1,7 +1,7 @@
-//! Owns: the daemon killed with -9 while it brings an older store to today's schema, at one system call that changes a file after the other,
-//! and a disk that has no room for it. Must never know: what it writes.
+//! Owns: the daemon killed with -9 while it brings a store of each older schema to today's, at one system call that changes a file after the
+//! other, and a disk that has no room for it. Must never know: what it writes.
 //!
-//! `MINGLE_UPGRADE_KILLS` says how many of those calls are tried (12, spread over all of them; `all` tries each).
+//! `MINGLE_UPGRADE_KILLS` says how many of those calls are tried (12, spread over all stores and all of their calls; `all` tries each).
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use std::{
 use mingle_tests::{app::App, daemon::Home, tally, wait, wait::until_within};
 use serde_json::json;
 
-use crate::golden::{Golden, goes_on, kept};
+use crate::golden::{Golden, goes_on, kept, newest, shape};
 
 const CALLS: &str = "pwrite64,fsync,fdatasync,ftruncate,rename,renameat2,unlink,chmod,fchmod";
 
@@ -40,25 +40,20 @@ fn dies_at(home: &Home, call: usize) -> bool {
     !answers
 }
 
-#[test]
-fn killed_at_any_write_of_an_upgrade_the_next_start_ends_whole_with_its_copy() {
-    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
-        return tally::skip("an upgrade killed at each call", "strace is not on this machine: `apt-get install strace`");
-    }
-    let asked = std::env::var("MINGLE_UPGRADE_KILLS").unwrap_or_else(|_| "12".into());
-    let early = Golden::all().into_iter().find(|golden| golden.name == "1-early").expect("the first store");
+/// Kills the upgrade of one store so often: how often it was killed, and what went wrong.
+fn killed(golden: &Golden, count: Option<usize>) -> (u64, Vec<String>) {
     // Where the daemon answers, all calls of the upgrade are behind it.
     let mut calls = 8;
-    while dies_at(&early.home().1, calls) {
+    while dies_at(&golden.home().1, calls) {
         calls *= 2;
     }
-    let tried: Vec<usize> = match asked.parse::<usize>() {
-        Ok(count) => (0..count).map(|at| 1 + at * calls / count.max(1)).collect(),
-        Err(_) => (1..=calls).collect(),
+    let tried: Vec<usize> = match count {
+        Some(count) => (0..count).map(|at| 1 + at * calls / count.max(1)).collect(),
+        None => (1..=calls).collect(),
     };
     let (mut kills, mut failed) = (0, Vec::new());
     for call in tried {
-        let (server, home) = early.home();
+        let (server, home) = golden.home();
         if !dies_at(&home, call) {
             continue;
         }
@@ -67,13 +62,33 @@ fn killed_at_any_write_of_an_upgrade_the_next_start_ends_whole_with_its_copy() {
         let copies = kept(&daemon.store());
         // Killed between the copy's name and the commit, there are two; never none.
         if copies.is_empty() || copies.len() > 2 {
-            failed.push(format!("call {call}: {copies:?}"));
+            failed.push(format!("{}: call {call}: {copies:?}", golden.name));
         }
-        goes_on(&early, &server, &daemon);
+        goes_on(golden, &server, &daemon);
+    }
+    (kills, failed)
+}
+
+#[test]
+fn killed_at_any_write_of_an_upgrade_the_next_start_ends_whole_with_its_copy() {
+    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
+        return tally::skip("an upgrade killed at each call", "strace is not on this machine: `apt-get install strace`");
+    }
+    let asked = std::env::var("MINGLE_UPGRADE_KILLS").unwrap_or_else(|_| "12".into());
+    let newest = newest();
+    let older: Vec<Golden> = Golden::all().into_iter().filter(|golden| shape(&golden.home().1.store()) != newest).collect();
+    assert!(older.len() > 1, "only {} stores are older than today's", older.len());
+    let each = asked.parse::<usize>().ok().map(|count| count.div_ceil(older.len()));
+    let (mut kills, mut failed) = (0, Vec::new());
+    for golden in &older {
+        let (killed, wrong) = killed(golden, each);
+        eprintln!("upgrades killed: {}: {killed}", golden.name);
+        assert!(killed > 0, "{}: nothing was killed", golden.name);
+        kills += killed;
+        failed.extend(wrong);
     }
     tally::tell("migrations-killed", kills, failed.len() as u64);
     assert!(failed.is_empty(), "{failed:?}");
-    assert!(kills > 0, "nothing was killed");
 }
 
 /// A small file system of memory; taken down with its value. None: only root may make one.

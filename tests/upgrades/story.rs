@@ -21,7 +21,7 @@ pub fn config(url: &str) -> String {
          [sync.things]\ncollection = \"things\"\nremote = \"far\"\nresource = \"things\"\ndirection = \"both\"\n{quiet}\n\
          [sync.others]\ncollection = \"others\"\nremote = \"far\"\nresource = \"others\"\ndirection = \"down\"\n{quiet}\n\
          [collection.things]\nmerge = {{ default = \"remote\", title = \"manual\" }}\nindex = [\"n\"]\ncolumns = [\"title\"]\n\n\
-         [collection.notes]\ncolumns = [\"text\"]\n",
+         [collection.notes]\ncolumns = [\"text\"]\n\n[collection.copied]\n",
         RestServer::PROFILE
     )
 }
@@ -61,7 +61,7 @@ pub fn play(program: Option<&std::path::Path>) -> (RestServer, Daemon, Value) {
     app.sync("things", "done_with_errors");
     // On this machine alone.
     app.put("notes", "n1", &json!({ "text": "with \"quotes\" and ünïcode \u{1f980}", "list": [1, null, {}] }));
-    app.patch("notes", "n1", &json!({ "text": "changed" }));
+    app.must("patch", json!({ "collection": "notes", "id": "n1", "patch": { "text": "changed" }, "defer": true }));
     app.put("notes", "n2", &json!({}));
     app.delete("notes", "n2");
     let written = app.must("put", json!({ "collection": "notes", "id": "n3", "data": { "once": 1 }, "op": "an-op-of-then" }));
@@ -70,12 +70,61 @@ pub fn play(program: Option<&std::path::Path>) -> (RestServer, Daemon, Value) {
     app.put("things", "new", &json!({ "n": 9 }));
     app.delete("things", "r6");
     app.must("sync.pause", json!({ "sync": "others" }));
+    let kept = keep(&daemon, &mut app);
     let mut seen = see(&mut app);
     seen["op"] = written;
+    if let Some(kept) = kept {
+        seen["keeper"] = kept;
+    }
     drop(app);
     let (status, _) = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{}", daemon.said());
     (server, daemon, seen)
+}
+
+/// An app with a copy of its own, in the middle of its second session when the daemon ends: what it was given, and what it has not taken
+/// yet. None: a daemon from before there were sessions.
+fn keep(daemon: &Daemon, app: &mut App) -> Option<Value> {
+    for n in 0..4 {
+        app.put("copied", &format!("k{n}"), &json!({ "n": n, "phone": format!("0{n}") }));
+    }
+    let mut keeper = daemon.app("keeper");
+    let begun = keeper.ask("session.begin", &json!({ "collections": ["copied"] })).expect("an answer");
+    if begun.as_ref().is_err_and(|error| error["data"]["name"] == "method") {
+        return None;
+    }
+    let session = begun.expect("a session")["session"].clone();
+    let mine = json!({ "put": { "collection": "copied", "id": "mine", "data": { "n": "of the keeper" } } });
+    keeper.must("session.push", json!({ "session": session, "changes": [mine] }));
+    keeper.must("session.mingle", json!({ "session": session }));
+    let shown = keeper.must("session.pull", json!({ "session": session }))["records"].take();
+    for (at, one) in shown.as_array().expect("records").iter().enumerate() {
+        let mut record = json!({ "collection": "copied", "id": one["id"], "seq": one["seq"] });
+        if at == 3 {
+            keeper.must("session.refuse", json!({ "session": session, "records": [record] }));
+            continue;
+        }
+        if at == 2 {
+            // In a form and under an id of its own.
+            record["new_id"] = json!("own");
+            record["data"] = json!({ "n": 2, "phone": "0-2" });
+        }
+        keeper.must("session.accept", json!({ "session": session, "records": [record] }));
+    }
+    let anchor = keeper.must("session.finish", json!({ "session": session }))["anchor"].clone();
+    app.patch("copied", "k0", &json!({ "n": "changed" }));
+    app.delete("copied", "k1");
+    let again = keeper.must("session.begin", json!({ "collections": ["copied"], "anchor": anchor }));
+    assert_eq!(again["mode"], "fast", "{again}");
+    let session = again["session"].clone();
+    let own = json!({ "put": { "collection": "copied", "id": "own", "data": { "n": "both", "phone": "0-2" } } });
+    keeper.must("session.push", json!({ "session": session, "changes": [own] }));
+    keeper.must("session.mingle", json!({ "session": session }));
+    let lacks = keeper.must("session.pull", json!({ "session": session }))["records"].take();
+    assert_eq!(lacks.as_array().map(Vec::len), Some(2), "{lacks}");
+    let one = json!({ "collection": "copied", "id": lacks[0]["id"], "seq": lacks[0]["seq"] });
+    keeper.must("session.accept", json!({ "session": session, "records": [one] }));
+    Some(json!({ "anchor": anchor, "lacks": lacks, "copied": app.all("copied") }))
 }
 
 /// What apps see: records, positions, and all that waits for somebody.

@@ -83,7 +83,8 @@ impl Resolve {
     fn run(self, at: &mut At) -> Result<Exit, Failure> {
         let Self { conflict, keep, value, if_seq, op } = self;
         let call = call::ConflictResolve { conflict: conflict.clone(), if_seq, keep, value, op, instance: None };
-        let written = at.show(call, |written| format!("{} is decided: {}", plain(&conflict), put::said("the record", written)));
+        let written =
+            at.show(call, |written| format!("{} is decided: {}", plain(&conflict), put::said("the record", written, false)));
         let (wire, ours) =
             ("`mingle conflict list` shows", "`mingle conflict list --all` shows those that are decided too, without --all");
         written.map_err(|failure| failure.reworded(wire, ours))?;

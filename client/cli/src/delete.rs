@@ -18,6 +18,9 @@ pub struct Delete {
     /// Only if the record's seq is this.
     #[arg(long, value_name = "SEQ")]
     if_seq: Option<u64>,
+    /// Keep the delete here until `mingle pending upload`.
+    #[arg(long)]
+    defer: bool,
     /// The operation id of a write that is repeated.
     #[arg(long, value_name = "OP")]
     op: Option<String>,
@@ -25,10 +28,15 @@ pub struct Delete {
 
 impl Delete {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let Self { collection, id, if_seq, op } = self;
-        let call = call::Delete { collection: collection.clone(), id, op, if_seq, instance: None };
+        let Self { collection, id, if_seq, defer, op } = self;
+        let call = call::Delete { collection: collection.clone(), id, op, if_seq, defer, instance: None };
         at.show(call, |written| {
             let (id, seq, token) = (&written.id, written.seq, &written.token);
+            if defer {
+                return plain(&format!(
+                    "{collection}/{id} is deleted here (seq {seq}) alone; `mingle pending upload {collection} {id}` lets it go"
+                ));
+            }
             plain(&format!("{collection}/{id} is deleted (seq {seq}); `mingle wait {token}` ends when the remotes have it"))
         })?;
         Ok(Exit::Done)

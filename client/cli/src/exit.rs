@@ -163,6 +163,8 @@ const fn of_name(name: Name) -> Exit {
         Name::NotFound
         | Name::Stale
         | Name::OpReused
+        | Name::WrongState
+        | Name::Guarded
         | Name::TooLarge
         | Name::Busy
         | Name::Cancelled

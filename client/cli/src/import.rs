@@ -188,6 +188,7 @@ impl Work<'_> {
             if_seq: (!overwrite).then_some(0),
             overwrite,
             merge: false,
+            defer: false,
         }
     }
 
@@ -204,6 +205,7 @@ impl Work<'_> {
                     if_seq: Some(u64::MAX >> 12),
                     overwrite: false,
                     merge: false,
+                    defer: false,
                     instance: None,
                 };
                 match self.at.call(put) {

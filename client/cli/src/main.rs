@@ -12,6 +12,7 @@ mod delete;
 mod doctor;
 mod exit;
 mod explain;
+mod forget;
 mod get;
 mod history;
 mod import;
@@ -23,11 +24,13 @@ mod logs;
 mod manual;
 mod patch;
 mod pause;
+mod pending;
 mod plan;
 mod profile;
 mod program;
 mod progress;
 mod put;
+mod rebuild;
 mod rejection;
 mod reload;
 mod remote;
@@ -93,6 +96,8 @@ enum Command {
     Put(put::Put),
     Patch(patch::Patch),
     Delete(delete::Delete),
+    Forget(forget::Forget),
+    Pending(pending::Pending),
     Changes(changes::Changes),
     Watch(watch::Watch),
     Why(why::Why),
@@ -114,6 +119,7 @@ enum Command {
     Backup(backup::Backup),
     Restore(backup::Restore),
     Fsck(backup::Fsck),
+    Rebuild(rebuild::Rebuild),
     #[command(subcommand)]
     Service(service::Service),
     Doctor(doctor::Doctor),
@@ -155,6 +161,8 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Put(put) => put.run(at),
         Command::Patch(patch) => patch.run(at),
         Command::Delete(delete) => delete.run(at),
+        Command::Forget(forget) => forget.run(at),
+        Command::Pending(pending) => pending.run(at),
         Command::Changes(changes) => changes.run(at),
         Command::Watch(watch) => watch.run(at),
         Command::Why(why) => why.run(at),
@@ -171,6 +179,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Fsck(fsck) => fsck.run(at),
+        Command::Rebuild(rebuild) => rebuild.run(at),
         Command::Service(service) => service.run(at),
         Command::Doctor(doctor) => doctor.run(at),
         Command::Logs(logs) => logs.run(at),
@@ -247,6 +256,19 @@ mod tests {
         check("mingle why a b", Ok(()));
         check("mingle why a b title", Ok(()));
         check("mingle why a", Err(2));
+        check("mingle pending", Ok(()));
+        check("mingle pending a --state deferred", Ok(()));
+        check("mingle pending --state sent", Err(2));
+        check("mingle pending upload a", Ok(()));
+        check("mingle pending upload a b c", Ok(()));
+        check("mingle pending upload", Err(2));
+        check("mingle pending rollback a b", Ok(()));
+        check("mingle pending rollback", Err(2));
+        check("mingle forget a b --if-seq 3", Ok(()));
+        check("mingle forget a", Err(2));
+        check("mingle put a b {} --defer", Ok(()));
+        check("mingle patch a b {} --defer", Ok(()));
+        check("mingle delete a b --defer", Ok(()));
         check("mingle undo a b", Ok(()));
         check("mingle undo a b --seq 7 --force --yes --op o-1", Ok(()));
         check("mingle undo --by agent --since 2h", Ok(()));
@@ -258,6 +280,11 @@ mod tests {
         check("mingle undo a --until 1h", Err(2));
         check("mingle fsck", Ok(()));
         check("mingle fsck --json copy.db", Ok(()));
+        check("mingle rebuild a", Ok(()));
+        check("mingle rebuild a --plan", Ok(()));
+        check("mingle rebuild a --no-wait", Ok(()));
+        check("mingle rebuild", Err(2));
+        check("mingle rebuild a --plan --no-wait", Err(2));
         check("mingle logs -f -n 20", Ok(()));
         check("mingle completions fish", Ok(()));
         check("mingle service uninstall --yes", Err(2));

@@ -22,6 +22,9 @@ pub struct Patch {
     /// Only if the record's seq is this.
     #[arg(long, value_name = "SEQ")]
     if_seq: Option<u64>,
+    /// Keep it here until `mingle pending upload`.
+    #[arg(long)]
+    defer: bool,
     /// The operation id of a write that is repeated.
     #[arg(long, value_name = "OP")]
     op: Option<String>,
@@ -29,9 +32,9 @@ pub struct Patch {
 
 impl Patch {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let Self { collection, id, patch, if_seq, op } = self;
-        let call = call::Patch { collection: collection.clone(), id, patch: patch.read()?, op, if_seq, instance: None };
-        at.show(call, |written| put::said(&collection, written))?;
+        let Self { collection, id, patch, if_seq, defer, op } = self;
+        let call = call::Patch { collection: collection.clone(), id, patch: patch.read()?, op, if_seq, defer, instance: None };
+        at.show(call, |written| put::said(&collection, written, defer))?;
         Ok(Exit::Done)
     }
 }

@@ -37,6 +37,9 @@ struct Args {
     /// Keep what others changed since that seq.
     #[arg(long, requires = "if_seq")]
     merge: bool,
+    /// Keep it here until `mingle pending upload`.
+    #[arg(long)]
+    defer: bool,
     /// The operation id of a write that is repeated.
     #[arg(long, value_name = "OP")]
     op: Option<String>,
@@ -75,10 +78,10 @@ impl clap::Args for Put {
 
 impl Put {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let Self { args: Args { collection, overwrite, if_seq, merge, op, .. }, id, data } = self;
-        let call =
-            call::Put { collection: collection.clone(), id, data: data.read()?, op, if_seq, overwrite, merge, instance: None };
-        let written = at.show(call, |written| said(&collection, written));
+        let Self { args: Args { collection, overwrite, if_seq, merge, defer, op, .. }, id, data } = self;
+        let (instance, data) = (None, data.read()?);
+        let call = call::Put { collection: collection.clone(), id, data, op, if_seq, overwrite, merge, defer, instance };
+        let written = at.show(call, |written| said(&collection, written, defer));
         let (wire, option) = ("give if_seq, or overwrite: true", "give --if-seq, or --overwrite");
         written.map_err(|failure| if at.json { failure } else { failure.reworded(wire, option) })?;
         Ok(Exit::Done)
@@ -86,7 +89,12 @@ impl Put {
 }
 
 /// A write that is done, in a line.
-pub fn said(collection: &str, written: &Written) -> String {
+pub fn said(collection: &str, written: &Written, defer: bool) -> String {
     let Written { id, seq, token, .. } = written;
+    if defer {
+        return plain(&format!(
+            "{collection}/{id} is written (seq {seq}), and stays here; `mingle pending upload {collection} {id}` lets it go"
+        ));
+    }
     plain(&format!("{collection}/{id} is written (seq {seq}); `mingle wait {token}` ends when the remotes have it"))
 }

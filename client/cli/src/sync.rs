@@ -102,35 +102,7 @@ impl Sync {
         if !asked.is_empty() {
             interrupt::say_that_work_goes_on("`mingle stop` stops all runs, `mingle pause SYNC` one sync");
         }
-        for (name, run) in asked {
-            let outcome = self.settle(at, &name, run)?;
-            progress.clear();
-            say(at, &outcome)?;
-            exit = exit.and(outcome.exit);
-        }
-        Ok(exit)
-    }
-
-    /// Waits until the run has ended, or until something holds it that does not end by itself. A run that ended with its daemon is asked
-    /// for once more: it is this command's to see it through.
-    fn settle(&self, at: &mut At, name: &str, mut run: String) -> Result<Outcome, Failure> {
-        let mut again = true;
-        loop {
-            let (_, answer) = wait::once(at, &What::Run(run.clone()), LOOK)?;
-            let sync = at.call(call::Status {})?.syncs.into_iter().find(|sync| sync.sync == name);
-            if answer.state != Settled::Pending {
-                let ended = ended(at, name, &run)?;
-                if again && ended.as_ref().and_then(|run| run.stop_reason.as_deref()) == Some("crash") {
-                    again = false;
-                    run = self.ask(at, name)?.run;
-                    continue;
-                }
-                return Ok(outcome(name, &run, &answer, sync.as_ref(), ended.as_ref(), clock::now()));
-            }
-            if let Some(hold) = sync.as_ref().and_then(held) {
-                return Ok(waits(name, &run, hold, clock::now()));
-            }
-        }
+        Ok(exit.and(see_through(at, asked, &progress, |at, name| Ok(self.ask(at, name)?.run))?))
     }
 
     fn ask(&self, at: &mut At, name: &str) -> Result<call::SyncRunAnswer, Failure> {
@@ -140,6 +112,50 @@ impl Sync {
     fn wish(&self, name: &str) -> call::SyncRun {
         let Self { mode, force, accept_deletes, .. } = *self;
         call::SyncRun { sync: name.to_owned(), mode, force, accept_deletes }
+    }
+}
+
+/// Waits for each run, and says how it came out. `again` asks for one of this sync once more.
+pub fn see_through(
+    at: &mut At,
+    runs: Vec<(String, String)>,
+    progress: &Progress,
+    mut again: impl FnMut(&mut At, &str) -> Result<String, Failure>,
+) -> Result<Exit, Failure> {
+    let mut exit = Exit::Done;
+    for (name, run) in runs {
+        let outcome = settle(at, &name, run, &mut again)?;
+        progress.clear();
+        say(at, &outcome)?;
+        exit = exit.and(outcome.exit);
+    }
+    Ok(exit)
+}
+
+/// Waits until the run has ended, or until something holds it that does not end by itself. A run that ended with its daemon is asked
+/// for once more: it is this command's to see it through.
+fn settle(
+    at: &mut At,
+    name: &str,
+    mut run: String,
+    mut again: impl FnMut(&mut At, &str) -> Result<String, Failure>,
+) -> Result<Outcome, Failure> {
+    let mut once_more = true;
+    loop {
+        let (_, answer) = wait::once(at, &What::Run(run.clone()), LOOK)?;
+        let sync = at.call(call::Status {})?.syncs.into_iter().find(|sync| sync.sync == name);
+        if answer.state != Settled::Pending {
+            let ended = ended(at, name, &run)?;
+            if once_more && ended.as_ref().and_then(|run| run.stop_reason.as_deref()) == Some("crash") {
+                once_more = false;
+                run = again(at, name)?;
+                continue;
+            }
+            return Ok(outcome(name, &run, &answer, sync.as_ref(), ended.as_ref(), clock::now()));
+        }
+        if let Some(hold) = sync.as_ref().and_then(held) {
+            return Ok(waits(name, &run, hold, clock::now()));
+        }
     }
 }
 

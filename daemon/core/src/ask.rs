@@ -11,16 +11,20 @@ mod grants;
 mod news;
 mod operate;
 mod past;
+mod pending;
 mod plan;
+mod session;
 
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
 pub use past::{LostRow, Past, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};
+pub use pending::{Forget, Left, PendingRow, RollBack, RolledBack, WhichPending};
 pub use plan::{Plan, PlannedChange, PlannedRequest};
+pub use session::{Begin, Begun, Closed, Invites, Join, Joined, LostOne, Mingled, Pulled, PulledOne, Push, Speaker, Take, Took};
 
 pub use operate::{
-    Ability, Accepted, Attention, Configured, DaemonState, Explained, Halted, Holding, Page, Progress, Reloaded, RemoteChecked,
-    RemoteRow, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
+    Ability, Accepted, Attention, Configured, DaemonState, Explained, Halted, Holding, Page, Progress, Rebuilding, Reloaded,
+    RemoteChecked, RemoteRow, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
 };
 
 /// A record's data as JSON text (an object), as stored.
@@ -64,6 +68,25 @@ pub enum Write {
         /// Only over this seq.
         if_seq: Option<u64>,
     },
+    /// One of these, marked not for upload: it stays here until somebody marks the record for upload.
+    Deferred(Box<Write>),
+}
+
+impl Write {
+    /// Where.
+    #[must_use]
+    pub fn collection(&self) -> &str {
+        match self {
+            Self::Put { collection, .. } | Self::Patch { collection, .. } | Self::Delete { collection, .. } => collection,
+            Self::Deferred(write) => write.collection(),
+        }
+    }
+
+    /// The same, marked not for upload where that is asked for.
+    #[must_use]
+    pub fn deferred(self, defer: bool) -> Self {
+        if defer { Self::Deferred(Box::new(self)) } else { self }
+    }
 }
 
 /// Who writes, under which operation id.
@@ -422,6 +445,10 @@ pub enum Refusal {
     Stopped(String, Option<String>),
     /// Too much is queued; ask again after this.
     Busy(Duration),
+    /// The session is in another state than the call needs: what, and what may be called now.
+    WrongState(String, Option<String>),
+    /// More records would be deleted than may be without a word.
+    Guarded(String),
     /// Cannot be done here.
     Unsupported(String),
     /// The collection takes no writes: its syncs are all `down`.

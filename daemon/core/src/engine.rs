@@ -20,6 +20,7 @@ mod defined;
 mod ended;
 mod halted;
 mod ids;
+mod rebuild;
 mod shelves;
 mod shown;
 #[cfg(test)]
@@ -83,6 +84,11 @@ pub enum Event {
 pub enum Ask {
     /// A run.
     RunSync(RunRequest),
+    /// A run of each sync of a collection that fetches it anew; of all of them, or none.
+    Rebuild {
+        /// Which collection.
+        collection: String,
+    },
     /// Suspend all runs, refuse new ones.
     Stop {
         /// Who.
@@ -135,6 +141,8 @@ pub enum Ask {
 pub enum Answer {
     /// To `RunSync`.
     Accepted(Accepted),
+    /// To `Rebuild`: the run of each sync, by name.
+    Rebuilds(Vec<(String, Accepted)>),
     /// To `Stop` and `Restart`.
     Halted(Halted),
     /// To `Pause` and `Resume`.
@@ -143,8 +151,8 @@ pub enum Answer {
     Cancelled(Vec<String>),
     /// To `WaitRun`.
     Waited(RunWaited),
-    /// To `HasRun`: it is.
-    Here,
+    /// To `HasRun`: it is one of this sync.
+    Here(Name),
     /// To `WaitRun` and `HasRun`: no such run is queued or on; history may know it.
     NotHere,
 }

@@ -3,15 +3,19 @@
 
 pub mod ask;
 pub mod engine;
+pub mod filter;
 pub mod limits;
 pub mod meeting;
 pub mod mingle;
 pub mod path;
+pub mod pending;
 pub mod planted;
 pub mod policy;
 pub mod record;
+pub mod reference;
 pub mod replica;
 pub mod run;
 pub mod schedule;
+pub mod session;
 pub mod time;
 pub mod undo;

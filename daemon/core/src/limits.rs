@@ -10,6 +10,11 @@ pub const PAGE_RECORDS: usize = 100;
 pub const LOG_BYTES_PINNED: u64 = 32 << 20;
 /// How often it is looked, in milliseconds: somebody who is there twice in a row is named.
 pub const LOG_LOOK_MS: u64 = 2_000;
+
+/// A store that nobody wrote to for so long gives back the memory that its pages took, in ms.
+pub const STORE_IDLE_MS: u64 = 5_000;
+/// Fewer commits than this are not looked after.
+pub const STORE_IDLE_COMMITS: u64 = 4;
 /// Past this many connections the next is told `busy` and closed. Apps of one user are dozens; a thousand still fit into memory.
 pub const CONNECTIONS_MAX: usize = 1_024;
 /// The same for the socket that gives no data: a few status bars and one monitor. Those who may only look must not use up what apps
@@ -43,6 +48,15 @@ pub const APP_NAME_BYTES_MAX: usize = 64;
 pub const WRITES_PER_TRANSACTION_MAX: usize = 1_000;
 /// Collections named in one subscription or question, at most; more is refused.
 pub const COLLECTIONS_PER_QUESTION_MAX: usize = 256;
+/// Records that an app may have taken in a session since its last commit; more is refused until it commits. A commit is one transaction, some
+/// 0.2 s of the writer at most.
+pub const SESSION_TAKES_MAX: usize = 5_000;
+/// An app has one session at a time. One whose connection has asked nothing of it for so long is cancelled when the app begins another: it
+/// hangs, and must not keep the app from its data for ever.
+pub const SESSION_SILENT_MAX: Duration = Duration::from_secs(10 * 60);
+/// Those whom a session invites, and those who take part in it, are waited for so long at most, each time; more is refused. Meanwhile the
+/// others stand still.
+pub const JOIN_MS_MAX: u64 = 60_000;
 /// When mingled ends, connections have so long to take what is written for them.
 pub const CLOSING_MS_MAX: u64 = 3_000;
 /// After `accept` failed (no descriptors left) we wait so long, or the loop would spin.
@@ -58,9 +72,10 @@ pub const TEXT_MERGE_LINES_MAX: usize = 2_000;
 /// Rows of a page that one transaction applies, at most; [`BATCH_TIME_MAX`] mostly ends it.
 pub const BATCH_ROWS_MAX: usize = 500;
 
-/// A transaction that applies rows ends with the first row after this time, whatever is left of its batch: an interactive write, and
-/// a stop, wait for one of them at most, on any machine. Shorter ones cost more commits than they save.
-pub const BATCH_TIME_MAX: Duration = Duration::from_millis(10);
+/// A transaction that applies rows ends with the first row after this time, whatever is left of its batch, on any machine. An interactive
+/// write and a stop that come meanwhile end it sooner, see below: they wait for the row and the commit. Shorter ones cost more:
+/// with random ids the records of a batch share few pages, and each commit writes all that it touched.
+pub const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// The same, while apps write: it ends sooner, because its commit is waited for too, and that takes as long as the batch is large. But
 /// not with every row, so that a sync goes on under apps that never rest.
@@ -143,6 +158,12 @@ pub const PAGES_VALUES_BYTES_MAX: usize = 24 << 20;
 
 /// What the values of one record may take in memory while it is met, in bytes: some hundred thousand values. More is `too_large`.
 pub const RECORD_VALUES_BYTES_MAX: usize = 8 << 20;
+
+/// So many lists and objects of a record may lie in each other, the record itself counted. An app that writes a deeper one is told
+/// `invalid`, and a deeper row of a remote is a rejection. JSON is read 127 deep (`json::parse`): what is left is for what a record
+/// is wrapped in, in the ledger, on a page, in a batch; a record that could be written and then not be read again would hold its
+/// sync up for ever.
+pub const RECORD_DEPTH_MAX: usize = 100;
 
 /// Of an answer that refuses, this much is read; what is longer counts as having no body.
 pub const REFUSAL_BYTES_MAX: usize = 1024 * 1024;

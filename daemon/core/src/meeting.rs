@@ -19,8 +19,11 @@ use crate::{
 pub mod answer;
 pub mod arrival;
 pub mod errand;
+mod footing;
 #[cfg(test)]
 mod tests;
+
+use footing::{Footing, based};
 
 /// How many revisions that a link has left are remembered (design: "the last 8 are kept").
 pub const REVISIONS_LEFT_MAX: usize = 8;
@@ -73,6 +76,8 @@ pub struct Sent {
     pub strangers: u32,
     /// What a create can be repeated under.
     pub key: Option<Key>,
+    /// The run that sent it: while that is on and nothing was given up, its request is open.
+    pub run: Option<String>,
 }
 
 impl Sent {
@@ -124,6 +129,8 @@ pub struct Rules<'a> {
     pub up_only: bool,
     /// Properties under an open conflict at this link.
     pub frozen: &'a BTreeSet<String>,
+    /// The copy here is not trusted: that a revision is known does not make an echo.
+    pub anew: bool,
 }
 
 /// What a meeting makes of both sides.
@@ -203,7 +210,7 @@ impl Link {
     }
 
     /// Takes a revision as the present one; the former one has been left.
-    fn moves_to(&mut self, revision: Option<String>) {
+    pub fn moves_to(&mut self, revision: Option<String>) {
         if revision == self.revision {
             return;
         }
@@ -233,111 +240,6 @@ pub fn meet(link: &Link, truth: Option<&Props>, row: &Row, stamps: &Stamps, rule
     close(next, base.as_base(), truth, theirs, row, stamps, rules, None)
 }
 
-/// A merge base of our own making, or the link's.
-pub(crate) enum Footing {
-    Known(Props),
-    Gone,
-    Unknown,
-}
-
-impl Footing {
-    pub(crate) fn as_base(&self) -> Base<'_> {
-        match self {
-            Self::Known(props) => Base::Known(props),
-            Self::Gone => Base::Gone,
-            Self::Unknown => Base::Unknown,
-        }
-    }
-}
-
-/// The base of a read: what was agreed, and where the replica shows a value that we sent, that value: it is our own, not news.
-fn based(link: &Link, truth: Option<&Props>, theirs: Option<&Props>, rules: Rules<'_>) -> Footing {
-    let mut footing = Footing::of(link, truth);
-    let returned = planted::is("sent dropped when the truth returns") && errand::difference(link, truth, rules).is_none();
-    if !planted::is("sent in memory only") && !returned {
-        for sent in &link.sent {
-            // The service said that it had such a record already: somebody else's, for all we know, unless it is deleted here, or
-            // shows all that was sent.
-            let contested = link.agreed == Agreed::Unknown
-                && matches!(sent.what, SentWhat::Create(_))
-                && truth.is_some()
-                && !sent.shown_by(theirs, rules);
-            if !contested {
-                footing.take(sent, theirs, rules);
-            }
-        }
-    }
-    // A record was made under an id of ours, the answer was lost, and it was deleted here since. What stands there under that id is
-    // ours with somebody's edit on it, or somebody's own: who deleted has seen neither, so the delete meets an edit, and is recorded.
-    // (Chaos with real processes brought such a record back without a word.)
-    if let (None, Some(_), Footing::Gone, Some(props)) = (truth, theirs, &footing, link.made()) {
-        footing = Footing::Known(props.clone());
-    }
-    footing
-}
-
-impl Footing {
-    /// The link's own.
-    fn of(link: &Link, truth: Option<&Props>) -> Self {
-        match link.base(truth) {
-            Base::Known(props) => Self::Known(props.clone()),
-            Base::Gone => Self::Gone,
-            Base::Unknown => Self::Unknown,
-        }
-    }
-
-    /// Takes what was sent as the base, if it has arrived; whether it has.
-    fn take(&mut self, sent: &Sent, theirs: Option<&Props>, rules: Rules<'_>) -> bool {
-        match (&sent.what, theirs) {
-            (SentWhat::Delete, None) => {
-                *self = Self::Gone;
-                true
-            }
-            (SentWhat::Delete, Some(_)) | (_, None) => false,
-            (SentWhat::Create(props), Some(theirs)) => {
-                self.lay(props.iter().map(|(name, value)| (name, Some(value))), theirs, rules)
-            }
-            (SentWhat::Update(patch), Some(theirs)) => {
-                self.lay(patch.iter().map(|(name, value)| (name, value.as_ref())), theirs, rules)
-            }
-        }
-    }
-
-    /// It has arrived if the replica shows one of its values, and that one was not there before. A change arrives as a whole, so what
-    /// of it shows otherwise was changed there since. That something is absent is a weak sign: somebody else may have cleared it too.
-    /// Then only what is absent counts (a simulated edit was lost that way).
-    fn lay<'a>(
-        &mut self,
-        sent: impl Iterator<Item = (&'a String, Option<&'a Value>)> + Clone,
-        theirs: &Props,
-        rules: Rules<'_>,
-    ) -> bool {
-        let before = match self {
-            Self::Known(base) => base.clone(),
-            Self::Gone | Self::Unknown => Props::new(),
-        };
-        let shows = |name: &str, value: Option<&Value>| same(theirs.get(name), value, rules.policy.likeness(name));
-        let was = |name: &str, value: Option<&Value>| same(before.get(name), value, rules.policy.likeness(name));
-        let came = |(name, value): &(&String, Option<&Value>)| shows(name, *value) && !was(name, *value);
-        let absent = |value: Option<&Value>| value.is_none_or(|value| *value == Value::Null);
-        if !sent.clone().any(|one| came(&one)) {
-            return false;
-        }
-        let sure = sent.clone().any(|one| came(&one) && !absent(one.1));
-        let all = sent.clone().all(|(name, value)| shows(name, value));
-        let arrived = sure || all || planted::is("cleared by another taken for arrived");
-        let mut base = before.clone();
-        for (name, value) in sent.filter(|one| arrived || came(one)) {
-            match value {
-                Some(value) => base.insert(name.clone(), value.clone()),
-                None => base.remove(name),
-            };
-        }
-        *self = Self::Known(base);
-        arrived
-    }
-}
-
 impl Link {
     /// A read after the fact settles what was sent where writes are conditional (what did not come through then is refused later),
     /// and elsewhere what it shows to have arrived. The rest may still arrive, so it is kept as a base.
@@ -354,7 +256,7 @@ impl Link {
         let mut footing = Footing::of(self, truth);
         self.sent.retain_mut(|sent| {
             sent.looked = true;
-            !footing.take(sent, theirs, rules)
+            !footing.take(sent, truth, theirs, rules)
         });
     }
 }
@@ -390,7 +292,9 @@ pub(crate) fn close(
         mingled.clashes.clear();
         // Remote-only properties bring nothing and are not cleared: they are not part of what was agreed.
         if let (Some(held), Some(truth)) = (&mut held, &mingled.truth) {
-            held.retain(|name, _| truth.contains_key(name) || matches!(base, Base::Known(base) if base.contains_key(name)));
+            held.retain(|name, _| {
+                truth.contains_key(name) || matches!(base, Base::Known(base) | Base::Partly(base, _) if base.contains_key(name))
+            });
         }
     }
     let changed = match (&mingled.truth, truth) {

@@ -26,6 +26,9 @@ mod tests;
 pub enum Base<'a> {
     /// This.
     Known(&'a Props),
+    /// This, but for these properties: a request that may have arrived set them, and the replica shows something else. What was there
+    /// before is no news of somebody else's, or it is: nobody can tell.
+    Partly(&'a Props, &'a BTreeSet<String>),
     /// Nothing: it never had the record, or it is deleted there.
     Gone,
     /// Never compared.
@@ -110,8 +113,8 @@ pub enum Verdict {
 #[must_use]
 pub fn mingle(sides: &Sides<'_>) -> Mingled {
     match (sides.base, sides.truth, sides.theirs) {
-        (Base::Known(agreed), Some(truth), None) => deleted(sides, Some(agreed), truth),
-        (Base::Known(agreed), None, Some(theirs)) => deleted(sides, Some(agreed), theirs),
+        (Base::Known(agreed) | Base::Partly(agreed, _), Some(truth), None) => deleted(sides, Some(agreed), truth),
+        (Base::Known(agreed) | Base::Partly(agreed, _), None, Some(theirs)) => deleted(sides, Some(agreed), theirs),
         // The link has lost its base, and the truth has deleted the record: whether theirs was edited since cannot be told.
         (Base::Unknown, None, Some(theirs)) => deleted(sides, None, theirs),
         // Nobody deleted anything: it was not there before, or both agree that it is gone.
@@ -119,7 +122,7 @@ pub fn mingle(sides: &Sides<'_>) -> Mingled {
         (_, None, Some(theirs)) => Mingled { truth: Some(sides.carried.of(theirs)), clashes: Vec::new() },
         (base, Some(truth), Some(theirs)) => {
             let agreed = match base {
-                Base::Known(agreed) => Some(agreed),
+                Base::Known(agreed) | Base::Partly(agreed, _) => Some(agreed),
                 Base::Gone | Base::Unknown => None,
             };
             let mut meeting = Meeting { sides, clashes: Vec::new() };
@@ -183,13 +186,15 @@ enum Before<'a> {
     Untold,
     /// It was this; none: absent, and that is a value.
     Was(Option<&'a Value>),
+    /// It was this, or what the truth sent since: nobody can tell.
+    Doubted(Option<&'a Value>),
 }
 
 impl<'a> Before<'a> {
     fn value(self) -> Option<&'a Value> {
         match self {
             Self::Untold => None,
-            Self::Was(value) => value,
+            Self::Was(value) | Self::Doubted(value) => value,
         }
     }
 }
@@ -210,7 +215,13 @@ impl Meeting<'_> {
             let carried = around.is_some() || sides.carried.has(name) || planted::is("thin answer clears");
             let frozen = sides.frozen.contains(&*at) && !planted::is("manual not frozen");
             let value = if carried && !frozen {
-                let before = agreed.map_or(Before::Untold, |agreed| Before::Was(agreed.get(name)));
+                let before = match (agreed, sides.base) {
+                    (Some(agreed), Base::Partly(_, doubted)) if around.is_none() && doubted.contains(name) => {
+                        Before::Doubted(agreed.get(name))
+                    }
+                    (Some(agreed), _) => Before::Was(agreed.get(name)),
+                    (None, _) => Before::Untold,
+                };
                 self.property(&at, before, truth.get(name), theirs.get(name))
             } else {
                 truth.get(name).cloned()
@@ -239,7 +250,7 @@ impl Meeting<'_> {
                 return if planted::is("absence clears without a base") { None } else { truth.cloned() };
             }
             Before::Untold if absent(truth) => return theirs.cloned(),
-            Before::Untold | Before::Was(_) => {}
+            Before::Untold | Before::Was(_) | Before::Doubted(_) => {}
         }
         if let (true, Some(Value::Map(truth)), Some(Value::Map(theirs))) = (policy.nested, truth, theirs) {
             let nothing = Props::new();
@@ -252,7 +263,7 @@ impl Meeting<'_> {
                     return Some(Value::Map(self.object(Some(at), Some(&nothing), truth, theirs)));
                 }
                 // It was no object before: one value, and both sides replaced it.
-                Before::Was(_) => {}
+                Before::Was(_) | Before::Doubted(_) => {}
             }
         }
         self.settle(at, before, truth, theirs)
@@ -270,7 +281,10 @@ impl Meeting<'_> {
         if let Some(both) = both {
             return if alike_at(at, truth, both.as_ref(), policy) { truth.cloned() } else { both };
         }
+        // Somebody who set just what was there before is less likely than a request that was lost; either way it is kept.
+        let unmoved = matches!(before, Before::Doubted(was) if alike_at(at, theirs, was, policy));
         let verdict = match rule {
+            rule if unmoved && rule != Merge::Manual => Verdict::Truth,
             Merge::Truth => Verdict::Truth,
             Merge::Manual => Verdict::Open,
             Merge::Newest => newest(self.sides.stamps, at),

@@ -25,12 +25,18 @@ pub const ALL: &[(&str, Finder)] = &[
     ("union is plain", Tables),
     // mingle: a property under an open conflict clashes again at each meeting.
     ("manual not frozen", Tables),
+    // meeting: a request of which one value is shown is taken for arrived, whatever the others are.
+    ("one value shown is all of it", Tables),
+    // meeting: a record that the service had when it was made, and has no more, was never there.
+    ("delete of a doubled create unseen", Tables),
     // mingle: what a service does not have is taken for absent there.
     ("thin answer clears", Simulation),
     // meeting: what was sent is not looked at again, as if it had been kept in memory and the process had died.
     ("sent in memory only", Simulation),
     // meeting: what somebody else cleared is taken for our own clearing, and what was sent with it for arrived.
     ("cleared by another taken for arrived", Tables),
+    // meeting: a create says what it cannot set, and what the new record shows instead is taken for somebody's edit.
+    ("sent with a create that does not take it", Simulation),
     // meeting: what was sent goes as soon as the truth is what was agreed again.
     ("sent dropped when the truth returns", Simulation),
     // meeting: the base of an answer is the record as it is now, with what was edited while the request was under way.
@@ -85,6 +91,12 @@ pub const ALL: &[(&str, Finder)] = &[
     ("unlinked row not offered to unknown creates", Simulation),
     // run: a refresh forgets which record is which.
     ("refresh drops remote ids", Simulation),
+    // run: a rebuild takes what is here for what was agreed, so that what was not sent yet is written over.
+    ("rebuild drops unsent edits", Simulation),
+    // run: a rebuild believes a revision that it knows, so that what is wrong here stays.
+    ("rebuild trusts revisions", Tables),
+    // run: a rebuild that was cut off goes on as any other run.
+    ("rebuild forgotten when cut off", Tables),
     // run: a record that came from another remote is made at this one too.
     ("record linked elsewhere created", Simulation),
     // store: who writes is answered before the commit.
@@ -113,6 +125,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("cursor without instance", Tables),
     // store: a cursor from below the highest purged seq is taken for a good one.
     ("purge without horizon", Tables),
+    // store: what a record was is told from a ledger that does not reach back so far.
+    ("ledger without horizon", Tables),
     // store: the cursors of a first reading are not told from cursors that missed tombstones.
     ("first reading unmarked", Tables),
     // store: who had a record does not hear of its end if it came back in between.
@@ -121,6 +135,56 @@ pub const ALL: &[(&str, Finder)] = &[
     ("tombstone purged at once", Tables),
     // store: the first change after "the same" leaves no agreed copy.
     ("agreed copy not left", Tables),
+    // reference: what a remote shows is taken for ids of records as it is.
+    ("reference taken as it comes", Simulation),
+    // reference: a child is sent whatever the remote has in the place of its parent.
+    ("child does not wait", Simulation),
+    // store: a child whose parent came after it keeps the remote's id.
+    ("pending reference stays pending", Simulation),
+    // store: what was agreed while a parent was not known is another value than the truth, once it is.
+    ("pending reference agreed on for ever", Tables),
+    // store: children of a record that was made anew at the remote go on naming what was deleted there.
+    ("reference to a former id stays", Simulation),
+    // store: new records that refer to each other in a circle wait for each other.
+    ("circle waits for itself", Simulation),
+    // store: a parent is deleted at the remote while its children there name it.
+    ("parent deleted before its children", Tables),
+    // store: who refers to a record that is deleted goes on doing so.
+    ("children left when their parent is deleted", Tables),
+    // store: who refers to a record that left here alone waits for it for ever.
+    ("children wait for what was forgotten", Tables),
+    // store: a listing settles a doubt that is younger than it, because the first request was older.
+    ("doubt as old as its first request", Tables),
+    // store: a row that names what is deleted here brings the reference back.
+    ("reference to a deleted record comes back", Tables),
+    // store: a delete waits for a create of which only a person can say what became of it.
+    ("deletes wait for a create in doubt", Tables),
+    // store: a delete waits for a record that left here alone and sends nothing.
+    ("deletes wait for what was forgotten", Tables),
+    // reference: that a reference went with what it named is an edit, which a delete there clashes with.
+    ("reference let go is an edit", Tables),
+    // run: children whose parent was sent are left for the next run.
+    ("who waited is left for the next run", Simulation),
+    // session: what an app made of a record that it took is taken for an edit of it.
+    ("pair rule off", Tables),
+    // session: what an app was shown is not noted, as if it could not have it.
+    ("shown not noted", Tables),
+    // session: whoever joined and does not push is waited for beyond the deadline.
+    ("joined without a deadline", Tables),
+    // session: what an app did not push is deleted, however much it is.
+    ("absence without the guard", Tables),
+    // pending: a record that is marked not for upload is listed as sent next.
+    ("deferred listed as pending", Tables),
+    // pending: what was sent and not answered is taken back, though the remote may have it.
+    ("rolled back in flight", Tables),
+    // store: a record that is marked not for upload is sent.
+    ("deferred change sent", Simulation),
+    // store: a record that was forgotten here is deleted at its remote.
+    ("forgotten is deleted there", Simulation),
+    // store: a record that was forgotten here is back with the next listing, though nothing changed there.
+    ("forgotten comes back unchanged", Simulation),
+    // filter: what does not fit a sync's filter is taken like everything else.
+    ("row outside the filter taken", Simulation),
     // store: an op's answer is not kept.
     ("op forgotten", Tables),
 ];

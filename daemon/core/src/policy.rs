@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::Likeness;
+use crate::{record::Likeness, reference::References};
 
 /// What decides between two different changes of one property.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Policy {
     pub null_is_a_value: bool,
     /// Properties that make two records the same record; empty: nothing does.
     pub identity: Vec<String>,
+    /// Properties that name other records.
+    pub references: References,
 }
 
 impl Policy {

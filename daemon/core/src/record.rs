@@ -115,6 +115,19 @@ pub struct Likeness {
     pub null_is_a_value: bool,
 }
 
+/// Whether more than `max` lists and objects lie in each other; the record itself is the first.
+#[must_use]
+pub fn is_deeper(props: &Props, max: usize) -> bool {
+    fn below(value: &Value, left: usize) -> bool {
+        match value {
+            Value::List(list) => left == 0 || list.iter().any(|one| below(one, left - 1)),
+            Value::Map(props) => is_deeper(props, left),
+            _ => false,
+        }
+    }
+    max == 0 || props.values().any(|value| below(value, max - 1))
+}
+
 /// Whether two values, either of which may be absent, mean the same: null equals absent (unless told otherwise), numbers by value,
 /// line ends as LF, lists as sets where told so.
 #[must_use]
@@ -274,6 +287,25 @@ mod tests {
         let (x, y) = (Number::as_written(a), Number::as_written(b));
         assert_eq!(x.by_value(&y), expect, "{a} against {b}");
         assert_eq!(y.by_value(&x), expect.reverse(), "{b} against {a}");
+    }
+
+    #[test]
+    fn a_records_depth_counts_itself_and_both_kinds() {
+        let list = |inner: Value| Value::List(vec![Value::Null, inner]);
+        let map = |inner: Value| Value::Map(Props::from([("a".into(), Value::Null), ("b".into(), inner)]));
+        let check = |value: Value, depth: usize| {
+            let props = Props::from([("p".into(), value)]);
+            let deeper: Vec<bool> = (0..6).map(|max| is_deeper(&props, max)).collect();
+            let expect: Vec<bool> = (0..6).map(|max| depth > max).collect();
+            assert_eq!(deeper, expect, "{props:?}");
+        };
+        assert!(!is_deeper(&Props::new(), 1) && is_deeper(&Props::new(), 0));
+        check(Value::Null, 1);
+        check(Value::List(Vec::new()), 2);
+        check(Value::Map(Props::new()), 2);
+        check(list(Value::Bool(true)), 2);
+        check(map(list(map(Value::Null))), 4);
+        check(list(list(Value::Map(Props::new()))), 4);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Owns: the words in which a replica and the truth meet: rows, pages, errands, answers, errors, abilities.
 //! Must never know: how any remote speaks them (HTTP, JSON), or how they are stored.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    record::{Carried, Props},
+    record::{Carried, Props, Value},
     time::Timestamp,
 };
 
@@ -94,7 +94,7 @@ pub enum Action {
         /// Which.
         remote_id: String,
         /// Only what differs; `None` clears.
-        patch: std::collections::BTreeMap<String, Option<crate::record::Value>>,
+        patch: BTreeMap<String, Option<Value>>,
         /// The record as it shall be, for remotes that take whole records.
         whole: Props,
         /// What must still be so.
@@ -264,6 +264,11 @@ pub struct Abilities {
     pub batch_max: usize,
     /// Rows carry these properties, complete in every answer.
     pub carried: Carried,
+    /// A record shows more there than was sent with its create: the service fills in fields of its own, such as a number or an author.
+    pub fills_in: bool,
+    /// Properties that a create does not set, whatever it says, each with what a new record has there (none: nothing). They are left
+    /// out of a create, and sent with an update once it is made.
+    pub later: BTreeMap<String, Option<Value>>,
     /// Rows carry `modified`, with this grain.
     pub modified_grain: Option<Duration>,
     /// Records can be written at all.
@@ -277,6 +282,28 @@ pub struct Abilities {
 }
 
 impl Abilities {
+    /// The least that a service can do: list everything, and take one change at a time.
+    #[must_use]
+    pub fn least() -> Self {
+        Self {
+            cursor: Cursor::None,
+            tombstones: false,
+            strong_revision: false,
+            conditional: false,
+            client_ids: None,
+            key_kept: None,
+            batch_max: 1,
+            carried: Carried::All,
+            fills_in: false,
+            later: BTreeMap::new(),
+            modified_grain: None,
+            writes: true,
+            deletes: true,
+            errands_max: 1,
+            page_rows: 1,
+        }
+    }
+
     /// How much later than it happened a change may show in a listing: the overlap, or what it would be by default.
     #[must_use]
     pub fn lateness(&self) -> Duration {

@@ -30,6 +30,9 @@ pub enum Mode {
     Slow,
     /// Everything, with agreed copies forgotten and remote ids kept; no deletes.
     Refresh,
+    /// Everything, with the copy here not trusted: what is not sent stays, and of the rest the remote's word counts. The run itself
+    /// is a slow one.
+    Rebuild,
 }
 
 impl Mode {
@@ -40,6 +43,7 @@ impl Mode {
             Self::Fast => "fast",
             Self::Slow => "slow",
             Self::Refresh => "refresh",
+            Self::Rebuild => "rebuild",
         }
     }
 }
@@ -164,6 +168,8 @@ pub struct Planned {
     pub after: u64,
     /// More links lie behind it.
     pub more: bool,
+    /// How many links are behind and wait for another: a child for its parent, a parent's delete for its children.
+    pub waits: u64,
     /// How many links may be behind, for progress.
     pub behind: u64,
 }

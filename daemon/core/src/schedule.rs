@@ -99,7 +99,7 @@ pub struct Start {
 pub struct Look {
     /// Its state.
     pub state: SyncState,
-    /// Every hold; the first is the one that [`decide`] names.
+    /// Every hold; the first is the one that [`decide`] names. Of one that runs: a pause or a stop, which its run is yet to end by.
     pub holds: Vec<Hold>,
     /// When it runs next, as far as time alone decides; none: it runs, or an event must come first.
     pub next: Option<Timestamp>,
@@ -169,10 +169,10 @@ impl<'a> Looks<'a> {
     #[must_use]
     pub fn at(&self, job: &Job, remote: Option<&Remote>) -> Look {
         let Self { conditions, now, floor } = self;
-        if job.running.is_some() {
-            return Look { state: SyncState::Running, holds: Vec::new(), next: None };
-        }
         let view = View { job, remote, conditions, now: *now };
+        if job.running.is_some() {
+            return Look { state: SyncState::Running, holds: view.ended_by_a_person().collect(), next: None };
+        }
         let mut holds: Vec<Hold> = view.holds().collect();
         holds.extend(floor.room_for(job, remote));
         let state = holds.first().map_or(SyncState::Ready, Hold::state);

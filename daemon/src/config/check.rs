@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::policy::Merge;
 
-use super::{CollectionDefinition, Config, Known, problem::did_you_mean, sections::Draft};
+use super::{CollectionDefinition, Config, Known, problem::did_you_mean, references, sections::Draft};
 
 /// What the published view of a collection brings by itself.
 const VIEW_COLUMNS: [&str; 3] = ["id", "seq", "data"];
@@ -17,10 +17,11 @@ pub(super) fn check(draft: &mut Draft, known: &dyn Known) {
     one_writer_each(draft);
     collections(draft);
     newest_needs_stamps(draft, known);
+    references::check(draft);
     grants(draft);
 }
 
-fn complain(draft: &mut Draft, key: &str, what: impl Into<String>, hint: impl Into<String>) {
+pub(super) fn complain(draft: &mut Draft, key: &str, what: impl Into<String>, hint: impl Into<String>) {
     draft.problems.push(draft.places.problem(key, what, hint));
 }
 

@@ -12,11 +12,14 @@ use std::{
 
 use mingle_core::{
     ask::{Grant, Grants},
+    filter::Filter,
     policy::Policy,
 };
 
 mod check;
+mod filter;
 mod problem;
+mod references;
 mod section;
 mod sections;
 mod source;
@@ -25,6 +28,7 @@ mod tests;
 mod words;
 
 pub use problem::Problem;
+pub use references::circles;
 pub use source::Source;
 
 pub use crate::remotes::settings::{RemoteSettings, Secret};
@@ -77,6 +81,20 @@ pub struct Config {
     pub apps: BTreeMap<String, BTreeMap<String, Grant>>,
 }
 
+impl Config {
+    /// Where changes are sent: of each replica the first sync that sends there, by the order of their names.
+    #[must_use]
+    pub fn senders(&self) -> Vec<(&str, &SyncDefinition)> {
+        let mut senders: Vec<(&str, &SyncDefinition)> = Vec::new();
+        for (name, sync) in self.syncs.iter().filter(|(_, sync)| sync.direction.is_up()) {
+            if !senders.iter().any(|(_, known)| known.has_replica_of(sync)) {
+                senders.push((name, sync));
+            }
+        }
+        senders
+    }
+}
+
 /// `[status]`: who may look without reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusConfig {
@@ -117,7 +135,7 @@ pub struct CollectionDefinition {
 }
 
 /// `[sync.NAME]`: one collection, one remote, and when they meet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SyncDefinition {
     /// The collection, which exists because it is named here.
     pub collection: String,
@@ -127,8 +145,20 @@ pub struct SyncDefinition {
     pub resource: String,
     /// Which way records go.
     pub direction: Direction,
+    /// What the remote has taken is removed here.
+    pub remove_after_upload: bool,
+    /// What of the remote is brought here.
+    pub filter: Filter,
     /// When it runs.
     pub timing: Timing,
+}
+
+impl SyncDefinition {
+    /// Whether two syncs keep the same copy in step: one collection with one resource of one remote.
+    #[must_use]
+    pub fn has_replica_of(&self, other: &Self) -> bool {
+        self.collection == other.collection && self.remote == other.remote && self.resource == other.resource
+    }
 }
 
 /// Which way records go.

@@ -238,6 +238,20 @@ impl<'a> Section<'a> {
         pairs
     }
 
+    /// Every key with what stands there, where that is text or a table: for tables whose keys are the user's own.
+    pub(super) fn entries(&mut self, expected: &str, hint: &str) -> Vec<(String, Entry<'a>)> {
+        let mut entries = Vec::new();
+        for (key, value) in self.table {
+            let name = key.get_ref().to_string();
+            match value.get_ref() {
+                DeValue::String(text) => entries.push((name, Entry::Text(text.to_string()))),
+                DeValue::Table(table) => entries.push((name, Entry::Table(table))),
+                _ => self.wrong(&name, expected, hint),
+            }
+        }
+        entries
+    }
+
     /// What is left is unknown, or known but not built yet.
     pub(super) fn finish(mut self, later: &[&str]) {
         let asked = std::mem::take(&mut self.asked);
@@ -279,6 +293,12 @@ pub(super) enum Inner<'a> {
     Absent,
     False,
     Wrong,
+    Table(&'a DeTable<'a>),
+}
+
+/// What stands at a key of the user's own.
+pub(super) enum Entry<'a> {
+    Text(String),
     Table(&'a DeTable<'a>),
 }
 

@@ -12,8 +12,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, RemoteSettings, Repeat, Source, StatusConfig,
-    StoreConfig, SyncDefinition, Synchronous, Timing,
+    StoreConfig, SyncDefinition, Synchronous, Timing, filter,
     problem::did_you_mean,
+    references,
     section::{Inner, Places, Section},
     source, words,
 };
@@ -36,9 +37,9 @@ pub(super) struct Draft {
 
 const SECTIONS: [&str; 6] = ["store", "status", "remote", "sync", "collection", "app"];
 const SECTIONS_LATER: [&str; 1] = ["blob"];
-const SYNC_LATER: [&str; 11] =
-    ["constraints", "demand", "freshness", "after", "mirror", "home", "mode", "priority", "initial_delay", "filter", "deep"];
-const COLLECTION_LATER: [&str; 2] = ["references", "scope"];
+const SYNC_LATER: [&str; 10] =
+    ["constraints", "demand", "freshness", "after", "mirror", "home", "mode", "priority", "initial_delay", "deep"];
+const COLLECTION_LATER: [&str; 1] = ["scope"];
 const APP_LATER: [&str; 2] = ["filter", "alerts"];
 
 const MERGES: [(&str, Merge); 8] = [
@@ -205,8 +206,25 @@ fn sync(read: &mut Section<'_>) -> Option<SyncDefinition> {
         Some(word) => read.chosen("direction", &word, &directions),
         None => None,
     };
+    let remove_after_upload = read.flag("remove_after_upload").unwrap_or(false);
+    if remove_after_upload && direction.is_some_and(|direction| direction != Direction::Up) {
+        read.complain(
+            "remove_after_upload",
+            "`remove_after_upload` is for a sync that only sends: what it brings would be removed with the next edit",
+            "direction = \"up\", or take it out",
+        );
+    }
+    let filter = filter::read(read);
+    if !filter.tests.is_empty() && direction == Some(Direction::Up) {
+        read.complain(
+            "filter",
+            "`filter` is for a sync that brings: this one only sends",
+            "direction = \"both\" or \"down\", or take it out",
+        );
+    }
     let timing = timing(read, direction.is_some_and(Direction::is_up));
-    Some(SyncDefinition { collection: collection?, remote: remote?, resource, direction: direction?, timing })
+    let (collection, remote, direction) = (collection?, remote?, direction?);
+    Some(SyncDefinition { collection, remote, resource, direction, remove_after_upload, filter, timing })
 }
 
 fn timing(read: &mut Section<'_>, up: bool) -> Timing {
@@ -321,6 +339,7 @@ fn collection(read: &mut Section<'_>) -> CollectionDefinition {
         nested: read.flag("nested").unwrap_or(false),
         null_is_a_value: read.flag("null_is_a_value").unwrap_or(false),
         identity: read.list("identity"),
+        references: references::read(read),
         ..Policy::default()
     };
     let deletes = [("keep_edit", OnDelete::KeepEdit), ("keep_delete", OnDelete::KeepDelete)];

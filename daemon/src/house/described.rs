@@ -11,8 +11,9 @@ use mingle_core::{
 
 use crate::{
     config::{Config, SyncDefinition},
+    ipc::door::Later,
     remotes::{self, settings::RemoteSettings},
-    store::{Trouble, history::Counts},
+    store::{StoreError, Trouble, history::Counts},
 };
 
 /// There is no such sync.
@@ -24,6 +25,17 @@ pub(super) fn no_sync(sync: &str, config: &Config) -> Refusal {
         format!("the syncs are {}", names.join(", "))
     };
     Refusal::NotFound(format!("no sync {sync:?}"), Some(hint))
+}
+
+/// There is no such remote.
+pub(super) fn no_remote(remote: &str, config: &Config) -> Refusal {
+    let names: Vec<&str> = config.remotes.keys().map(String::as_str).take(20).collect();
+    let hint = if names.is_empty() {
+        "there are no remotes; a [remote.NAME] in config.toml makes one".into()
+    } else {
+        format!("the remotes are {}", names.join(", "))
+    };
+    Refusal::NotFound(format!("no remote {remote:?}"), Some(hint))
 }
 
 /// What `attention` says of the disk: what is so now, though the keeper of notices may not have come around to it yet.
@@ -131,4 +143,16 @@ pub(super) fn ended(row: &RunRow, configured: Option<&SyncDefinition>) -> RunWai
     let why = row.error.as_ref().map(|trouble| trouble.what.clone());
     let error = row.error.as_ref().map(|trouble| trouble.name.clone());
     RunWaited { state, why, remote: configured.map(|sync| (sync.remote.clone(), error)) }
+}
+
+/// The outcome of a write, as apps are told.
+pub(super) fn told<T: Send + 'static>(written: impl Future<Output = Result<T, StoreError>> + Send + 'static) -> Later<T> {
+    Box::pin(async move {
+        written.await.map_err(|error| {
+            if !matches!(error, StoreError::Refused(_)) {
+                tracing::warn!(%error, "a write failed");
+            }
+            Refusal::from(error)
+        })
+    })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mingle_core::{
-    ask::{Refusal, RemoteChecked, RunState, RunWaited, Trouble, WaitState, Waited},
+    ask::{RemoteChecked, RunState, RunWaited, Trouble, WaitState, Waited},
     engine::{Answer, Ask, AskId, Event},
     limits,
 };
@@ -46,9 +46,16 @@ impl House {
         let house = self.clone();
         Box::pin(async move {
             // Whether there is such a run is no matter of patience.
-            let timeout = if here.await? == Answer::NotHere { Duration::MAX } else { timeout };
+            let (timeout, sync) = match here.await? {
+                Answer::Here(sync) => (timeout, Some(sync)),
+                _ => (Duration::MAX, None),
+            };
             match tokio::time::timeout(timeout, answer).await {
-                Err(_) => Ok(RunWaited { state: RunState::Pending, why: None, remote: None }),
+                Err(_) => {
+                    // How its sync stands is why it is not over.
+                    let shown = sync.and_then(|sync| house.0.board.borrow().clone().one(&sync, clock::now()));
+                    Ok(RunWaited { state: RunState::Pending, why: shown.map(|shown| shown.text), remote: None })
+                }
                 Ok(Ok(Answer::Waited(waited))) => Ok(waited),
                 Ok(Ok(_)) => {
                     let row = house.read(|reader| history::one_run(reader, &run))?;
@@ -63,8 +70,7 @@ impl House {
     pub(super) fn checked(&self, remote: String) -> Later<RemoteChecked> {
         let opening = boot::root(&self.config(), &self.0.means, &remote);
         let config = self.config();
-        let known: Vec<&str> = config.remotes.keys().map(String::as_str).collect();
-        let missing = Refusal::NotFound(format!("no remote {remote:?}"), Some(format!("the remotes are {}", known.join(", "))));
+        let missing = described::no_remote(&remote, &config);
         let inbox = self.0.inbox.clone();
         Box::pin(async move {
             let opening = opening.ok_or(missing)?;

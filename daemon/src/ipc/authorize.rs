@@ -145,6 +145,10 @@ impl Caller {
 
     /// Whether it may listen to a topic; what it hears of it is another question ([`Grants::readable`]).
     pub(super) fn may_hear(&self, topic: Topic) -> Result<(), Error> {
+        if self.purpose == Purpose::Apps && topic == Topic::Invite && self.name.is_none() {
+            return Err(Error::new(Name::Denied, "who wants to be invited needs a name")
+                .hint("say hello first: {\"id\":0,\"method\":\"hello\",\"params\":{\"app\":\"NAME\"}}"));
+        }
         if self.purpose == Purpose::Apps || STATUS_TOPICS.contains(&topic) {
             return Ok(());
         }
@@ -265,6 +269,9 @@ mod tests {
         let status = Caller::unnamed(Purpose::Status);
         let heard: Vec<_> = Topic::ALL.into_iter().filter(|topic| status.may_hear(*topic).is_ok()).collect();
         assert_eq!(heard, STATUS_TOPICS);
-        assert!(Topic::ALL.into_iter().all(|topic| Caller::unnamed(Purpose::Apps).may_hear(topic).is_ok()));
+        let unheard = |who: &Caller| Topic::ALL.into_iter().filter(|topic| who.may_hear(*topic).is_err()).collect::<Vec<_>>();
+        assert_eq!(unheard(&Caller::unnamed(Purpose::Apps)), [Topic::Invite], "nobody can be invited without a name");
+        let named = callers().into_iter().find(|(name, _)| *name == "none").unwrap().1;
+        assert_eq!(unheard(&named), []);
     }
 }

@@ -4,7 +4,9 @@ mod data;
 mod news;
 mod operate;
 mod past;
+mod pending;
 mod plan;
+mod session;
 mod stored;
 
 use std::{fmt, time::Duration};
@@ -22,11 +24,16 @@ pub(super) use self::{
     },
     news::{event, topic},
     operate::{
-        conflict, explained, halted, keep, mode, rejection, reloaded, remote, remote_checked, resolution, resolved, run,
-        run_waited, shutting_down, status, sync_definition, sync_state, waited,
+        conflict, explained, halted, keep, mode, rebuilding, rejection, reloaded, remote, remote_checked, resolution, resolved,
+        run, run_waited, shutting_down, status, sync_definition, sync_state, waited,
     },
     past::{undo, undo_preview, undone, why},
+    pending::{left, pending, which_pending},
     plan::plan,
+    session::{
+        accepts, lost, pushed_into, pushes, refuses, session_begin, session_begun, session_closed, session_join, session_joined,
+        session_mingled, session_pulled, session_pushed, session_state, session_taken,
+    },
     stored::{ChangedOut, ChangesOut, ListOut, RecordOut, Stored},
 };
 
@@ -67,6 +74,10 @@ pub(super) fn refusal(refusal: Refusal) -> Error {
         Refusal::Stopped(what, hint) => with(Name::Stopped, what, hint),
         Refusal::Busy(after) => {
             Error::new(Name::Busy, "too much is queued").hint("ask again a little later").retry_after_ms(ms(after))
+        }
+        Refusal::WrongState(what, hint) => with(Name::WrongState, what, hint),
+        Refusal::Guarded(what) => {
+            Error::new(Name::Guarded, what).hint("ask a person, then call again with accept_deletes: true, or cancel")
         }
         Refusal::Unsupported(what) => Error::new(Name::Unsupported, what),
         Refusal::ReadOnly(what) => {
@@ -162,6 +173,8 @@ mod tests {
         check(Refusal::TooLarge(what()), Name::TooLarge, false);
         check(Refusal::Stopped(what(), None), Name::Stopped, false);
         check(Refusal::Busy(Duration::from_millis(7)), Name::Busy, true);
+        check(Refusal::WrongState(what(), None), Name::WrongState, false);
+        check(Refusal::Guarded(what()), Name::Guarded, false);
         check(Refusal::Unsupported(what()), Name::Unsupported, false);
         check(Refusal::ReadOnly(what()), Name::ReadOnly, false);
         check(Refusal::Shut(what(), what()), Name::ReadOnly, false);

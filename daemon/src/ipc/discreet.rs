@@ -36,7 +36,7 @@ pub(super) fn news(mut news: News) -> News {
     match &mut news.event {
         Event::Run { error, .. } => error.as_mut().map(trouble).unwrap_or_default(),
         Event::Attention { attention: about, .. } => attention(about),
-        Event::Sync { .. } | Event::Conflict { .. } | Event::Rejection { .. } => {}
+        Event::Sync { .. } | Event::Conflict { .. } | Event::Rejection { .. } | Event::Session { .. } | Event::Invite { .. } => {}
     }
     news
 }

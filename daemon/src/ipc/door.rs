@@ -6,18 +6,25 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use mingle_core::ask::{
-    About, Accepted, Changes, ConflictRow, Explained, Found, Grants, Halted, Keep, Page, Plan, Query, Refusal, RejectionRow,
-    Reloaded, RemoteChecked, RemoteRow, Resolution, Rows, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, Undo,
-    UndoPage, Undone, Waited, Which, Why, Write, Writer, Written,
+use mingle_core::{
+    ask::{
+        About, Accepted, Begin, Begun, Changes, Closed, ConflictRow, Explained, Forget, Found, Grants, Halted, Join, Joined,
+        Keep, LostOne, Mingled, Page, PendingRow, Plan, Pulled, Push, Query, Rebuilding, Refusal, RejectionRow, Reloaded,
+        RemoteChecked, RemoteRow, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status,
+        SyncRow, SyncState, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending, Why, Write, Writer, Written,
+    },
+    session::State,
+    time::Timestamp,
 };
-use mingle_core::time::Timestamp;
 use tokio::sync::watch;
 
 use super::news::Newsroom;
 
 /// An answer that comes later. Dropped, nobody waits for it any more; what it asked for may happen all the same.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
+
+/// Whether the connection of that number is gone, or has been silent in its session for too long.
+pub type Gone = Box<dyn Fn(u64) -> bool + Send>;
 
 /// The head, and how often anything was committed: what is read between two looks that find the same is the same.
 pub type Moment = (u64, u64);
@@ -30,7 +37,7 @@ pub type Moment = (u64, u64);
 /// # Errors
 /// Every [`Refusal`] becomes one stable error name in `ipc/convert`; its words reach the app, except those of
 /// [`Refusal::Internal`].
-pub trait Door: Send + Sync + 'static {
+pub trait Door: Sessions + Send + Sync + 'static {
     /// The moment: the socket itself never reads a clock.
     fn now(&self) -> Timestamp;
     /// This store's id; a new or restored store has a new one.
@@ -65,6 +72,8 @@ pub trait Door: Send + Sync + 'static {
     fn conflicts(&self, which: &Which) -> Result<Page<ConflictRow>, Refusal>;
     /// Rejections, newest first.
     fn rejections(&self, which: &Which) -> Result<Page<RejectionRow>, Refusal>;
+    /// What syncs have yet to send, by sync and seq.
+    fn pending(&self, which: &WhichPending) -> Result<Page<PendingRow>, Refusal>;
     /// Where a value comes from; also of a record that was deleted.
     fn why(&self, collection: &str, id: &str, property: Option<&str>) -> Result<Why, Refusal>;
     /// Runs, newest first.
@@ -87,6 +96,12 @@ pub trait Door: Send + Sync + 'static {
     fn resolve_conflict(&self, writer: Writer, conflict: String, if_seq: Option<u64>, keep: Keep) -> Later<Written>;
     /// Decides a rejection. [`Written::writes`] names the record where there is one.
     fn resolve_rejection(&self, writer: Writer, rejection: String, with: Resolution) -> Later<Written>;
+    /// Marks what was deferred for upload: these records, or all of a collection. How many there were.
+    fn upload(&self, app: String, collection: String, ids: Option<Vec<String>>) -> Later<u64>;
+    /// Takes back what was not sent: of one record, or a page of those of a collection.
+    fn roll_back(&self, writer: Writer, asked: RollBack) -> Later<RolledBack>;
+    /// Drops a record here alone. [`Written::writes`] names it.
+    fn forget(&self, writer: Writer, asked: Forget) -> Later<Written>;
     /// What [`Door::undo`] would do.
     fn undo_preview(&self, undo: Undo) -> Later<UndoPage>;
     /// Takes one page of changes back, as a write like any other.
@@ -99,6 +114,9 @@ pub trait Door: Send + Sync + 'static {
     fn run_sync(&self, request: RunRequest) -> Later<Accepted>;
     /// What a run of a sync would send and change now, at most so many of either; nothing is done.
     fn plan(&self, request: RunRequest, most: usize) -> Later<Plan>;
+    /// Has a collection fetched anew by each of its syncs; what is not sent yet, conflicts and rejections stay, and are counted. As a
+    /// preview it only counts.
+    fn rebuild(&self, collection: String, preview: bool, by: Option<String>) -> Later<Rebuilding>;
     /// Suspends all runs and refuses new ones. With a lease (a number of ours) it ends at [`Door::release`]; without, it is written
     /// down and holds until [`Door::restart`].
     fn stop(&self, by: Option<String>, lease: Option<u64>) -> Later<Halted>;
@@ -119,4 +137,36 @@ pub trait Door: Send + Sync + 'static {
     fn shutdown(&self, by: Option<String>) -> Later<()>;
     /// Asks a remote whether it is there and takes our login.
     fn check_remote(&self, remote: String) -> Later<RemoteChecked>;
+}
+
+/// What apps that keep their own copy ask. What a call does in which state is not decided here.
+///
+/// # Errors
+/// As [`Door`].
+pub trait Sessions {
+    /// The collections of a session of the speaker's; also those that have left the configuration.
+    fn session_collections(&self, who: &Speaker, session: &str) -> Result<Vec<String>, Refusal>;
+    /// Begins a session of an app that keeps its own copy. One that it has already stands in its way, unless its connection is gone and
+    /// [`Sessions::session_leave`] could not end it, or is silent: that one is cancelled.
+    fn session_begin(&self, who: Speaker, begin: Begin, gone: Gone) -> Later<Begun>;
+    /// The collections of a session that the speaker was invited to; none: it was not.
+    fn session_invited(&self, who: &Speaker, session: &str) -> Option<Vec<String>>;
+    /// An answer to an invitation; or, of the speaker's own session, the question whether all have answered, which waits for them.
+    fn session_join(&self, who: Speaker, join: Join, gone: Gone) -> Later<Joined>;
+    /// Keeps what the app changed until the mingling; how many changes.
+    fn session_push(&self, who: Speaker, session: String, pushes: Vec<Push>) -> Later<u64>;
+    /// The app has lost a record; where the session is.
+    fn session_lost(&self, who: Speaker, session: String, lost: LostOne) -> Later<State>;
+    /// What was pushed meets the truth, whether or not the answer is waited for.
+    fn session_mingle(&self, who: Speaker, session: String, accept_deletes: bool) -> Later<Mingled>;
+    /// A page of what the app lacks.
+    fn session_pull(&self, who: Speaker, session: String, cursor: Option<String>, limit: usize) -> Later<Pulled>;
+    /// What the app did with records that it was shown; how many.
+    fn session_take(&self, who: Speaker, session: String, takes: Vec<Take>) -> Later<u64>;
+    /// What was taken holds from now on.
+    fn session_commit(&self, who: Speaker, session: String) -> Later<Closed>;
+    /// The end, with what is open or without it.
+    fn session_end(&self, who: Speaker, session: String, finish: bool) -> Later<Closed>;
+    /// The connection is gone: its session is cancelled.
+    fn session_leave(&self, connection: u64);
 }

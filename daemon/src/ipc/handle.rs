@@ -7,7 +7,9 @@ mod daemon;
 mod data;
 mod decide;
 mod past;
+mod pending;
 mod remote;
+mod session;
 mod sync;
 mod talk;
 
@@ -54,6 +56,7 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("sync.resume", sync::resume),
     ("sync.cancel", sync::cancel),
     ("plan", sync::plan),
+    ("rebuild", sync::rebuild),
     ("sync.get", sync::get),
     ("sync.list", sync::list),
     ("explain", sync::explain),
@@ -62,8 +65,23 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("conflict.resolve", decide::conflict_resolve),
     ("rejection.list", decide::rejection_list),
     ("rejection.resolve", decide::rejection_resolve),
+    ("pending.list", pending::list),
+    ("pending.upload", pending::upload),
+    ("pending.rollback", pending::rollback),
+    ("forget", pending::forget),
     ("why", past::why),
     ("undo", past::undo),
+    ("session.begin", session::begin),
+    ("session.join", session::join),
+    ("session.push", session::push),
+    ("session.lost", session::lost),
+    ("session.mingle", session::mingle),
+    ("session.pull", session::pull),
+    ("session.accept", session::accept),
+    ("session.refuse", session::refuse),
+    ("session.commit", session::commit),
+    ("session.finish", session::finish),
+    ("session.cancel", session::cancel),
     ("remote.list", remote::list),
     ("remote.check", remote::check),
 ];

@@ -21,7 +21,7 @@ use futures_util::{
 };
 use mingle_core::limits::{REPLIES_WAITING_BYTES_MAX, SUBSCRIPTION_AHEAD_BYTES_MAX};
 use mingle_proto::{
-    Error, Frames, Id, Name, Request, Right, TooLarge, call,
+    Error, Frames, Id, Name, Request, Right, TooLarge, call, depth,
     limits::{CALLS_IN_FLIGHT_MAX, REQUEST_BYTES_MAX},
     message,
 };
@@ -92,6 +92,8 @@ pub(super) struct Desk {
     pub(super) subscriptions: Subscriptions,
     /// It holds a stop by lease.
     pub(super) leased: bool,
+    /// It has, or had, a session.
+    pub(super) in_session: bool,
     /// What waits for the socket.
     pub(super) out: Vec<u8>,
     share: Share,
@@ -126,6 +128,7 @@ impl Desk {
             caller,
             subscriptions: Subscriptions::default(),
             leased: false,
+            in_session: false,
             out: Vec::new(),
             share,
             running: FuturesUnordered::new(),
@@ -149,6 +152,8 @@ impl Desk {
 
     /// Takes one line: answers it, or holds it.
     fn take(&mut self, line: &[u8]) {
+        let shallow = depth::shallow(line);
+        let line = shallow.as_deref().unwrap_or(line);
         let request = match Request::read(line) {
             Ok(request) => request,
             Err(not) => return self.refuse(not.id.as_ref(), &not.error),
@@ -265,7 +270,8 @@ impl Desk {
 
     /// The app said who it is, or has more subscriptions.
     pub(super) fn note(&self) {
-        self.shared.connections.note(self.number, self.caller.name(), self.subscriptions.len());
+        let wanted = self.subscriptions.wants_invitations();
+        self.shared.connections.note(self.number, self.caller.name(), self.subscriptions.len(), wanted);
     }
 }
 
@@ -312,6 +318,9 @@ impl Drop for Desk {
     fn drop(&mut self) {
         if self.leased {
             self.shared.door.release(self.number);
+        }
+        if self.in_session {
+            self.shared.door.session_leave(self.number);
         }
         self.shared.connections.leave(self.number);
     }

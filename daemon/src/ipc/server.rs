@@ -26,6 +26,8 @@ use super::{
 
 /// Descriptors that everything else takes: the store's connections, remotes, secrets' commands, logs.
 const DESCRIPTORS_BESIDE: u64 = 512;
+/// We have no more than so many of our own when a socket begins to listen.
+const DESCRIPTORS_AT_START: u64 = 64;
 
 /// How a socket is served. The defaults are the limits; tests shorten them.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +183,8 @@ impl Drop for Server {
 /// many connections may come: where little is granted, a share, so that the store, remotes and the other socket have theirs.
 fn descriptors(settings: &Settings) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = settings.connections_max as u64 + DESCRIPTORS_BESIDE;
+    let inherited = inherited();
+    let wanted = settings.connections_max as u64 + DESCRIPTORS_BESIDE + inherited;
     let enough = |is: Option<u64>| is.is_none_or(|is| is >= wanted);
     if enough(limit.current) {
         return settings.connections_max;
@@ -193,12 +196,18 @@ fn descriptors(settings: &Settings) -> usize {
     }
     match limit.current {
         Some(granted) if !enough(limit.current) => {
-            let max = share(granted, settings);
+            let max = share(granted.saturating_sub(inherited), settings);
             tracing::warn!(wanted, granted, connections = max, purpose = ?settings.purpose, "few descriptors: fewer connections are let in");
             max
         }
         _ => settings.connections_max,
     }
+}
+
+/// Descriptors that a careless parent left open, as far as they are more than we have of our own at a start: they are not granted to us.
+fn inherited() -> u64 {
+    let open = std::fs::read_dir("/dev/fd").map_or(0, Iterator::count);
+    (open as u64).saturating_sub(DESCRIPTORS_AT_START)
 }
 
 /// How many of so few descriptors a socket's connections may have.

@@ -69,6 +69,8 @@ pub(super) struct Topics {
     pub(super) grants: Grants,
     /// It listens by the socket that gives no data.
     pub(super) only_looks: bool,
+    /// The name that the listener gave.
+    pub(super) app: Option<String>,
     /// Everything up to here has been told.
     pub(super) number: u64,
     /// There may be more.
@@ -99,6 +101,11 @@ impl Subscriptions {
     /// Whether any follows the news.
     pub(super) fn follow_news(&self) -> bool {
         self.list.iter().any(|one| one.topics.is_some())
+    }
+
+    /// Whether any asks to be invited to sessions.
+    pub(super) fn wants_invitations(&self) -> bool {
+        self.list.iter().filter_map(|one| one.topics.as_ref()).any(|topics| topics.wanted.contains(&Topic::Invite))
     }
 
     /// The head moved.
@@ -218,7 +225,11 @@ fn not_written(error: &serde_json::Error) -> Refusal {
 impl Topics {
     fn tell(&mut self, number: u64, door: &dyn Door, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let (wanted, scope) = (&self.wanted, self.grants.readable());
-        let hear = |news: &News| wanted.contains(&news.topic()) && news.collection().is_none_or(|name| scope.has(name));
+        let hear = |news: &News| {
+            wanted.contains(&news.topic())
+                && news.is_for(self.app.as_deref())
+                && news.collections().iter().all(|name| scope.has(name))
+        };
         let (news, upto) = door.news().after(self.number, NEWS_PER_TURN, hear);
         self.due = news.len() == NEWS_PER_TURN;
         self.number = upto;

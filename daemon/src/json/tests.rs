@@ -20,6 +20,10 @@ fn elements_come_one_by_one() {
             self.0.push(write_value(&value));
             16
         }
+        fn unreadable(&mut self, rest: Value, why: JsonError) -> usize {
+            self.0.push(format!("!{why}:{}", write_value(&rest)));
+            16
+        }
     }
     #[track_caller]
     fn check(path: &[&str], text: &str, expect: &str) {
@@ -44,6 +48,20 @@ fn elements_come_one_by_one() {
     check(&["rows"], r#"{"other":[1]}"#, r#" {"other":[1]}"#);
     check(&["rows"], "5", " 5");
     check(&["rows"], r#"{"rows":[1,2"#, "1 2 ! the JSON text ends too early (line 1, column 12)");
+    // One that cannot be read costs the others nothing where each is read by itself; what is no JSON costs them all.
+    let singly = |text: &str| {
+        let mut kept = Kept::default();
+        let read = parse_elements_singly(text, 4096, &["rows".into()], &mut kept);
+        format!("{} {}", kept.0.join(" "), read.map_or_else(|error| format!("! {error}"), |(value, _)| write_value(&value)))
+    };
+    assert_eq!(singly(r#"{"rows":[1,{"a":2}],"next":3}"#), r#"1 {"a":2} {"next":3,"rows":[]}"#);
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    assert_eq!(
+        singly(&format!(r#"{{"rows":[{{"id":1,"in":{{"id":2,"v":{deep}}},"w":{deep}}},"\ud800",{{"id":3}}]}}"#)),
+        r#"!the JSON value is too deep (line 1, column 151):{"id":1,"in":{"id":2,"v":null},"w":null} !half a character stands in a JSON text (line 1, column 8):null {"id":3} {"rows":[]}"#
+    );
+    assert_eq!(singly(r#"{"rows":[1,{"a":2"#), "1 ! the JSON text ends too early (line 1, column 17)");
+    assert_eq!(singly(r#"{"rows":[1,nonsense]}"#), "1 ! not JSON (line 1, column 13)");
     // Many that are kept small fit, where all of them at once would not; one that is large does not.
     let many = format!("[{}]", vec![r#"{"a":{}}"#; 100].join(","));
     assert!(parse_within(&many, 4096).unwrap_err().heavy);
@@ -121,4 +139,13 @@ fn what_is_not_json_is_an_error() {
     check(&format!("{}{}", "[".repeat(200), "]".repeat(200)), "!");
     assert!(parse_object("[]").is_err());
     assert_eq!(parse("{\"secret\": sesame}").unwrap_err().to_string(), "not JSON (line 1, column 12)");
+}
+
+/// A record that is JSON and cannot be read is told by what can be read of it; what is no JSON is told by nothing.
+#[test]
+fn of_what_is_too_deep_the_rest_is_read() {
+    let deep = format!("{}1{}", "[".repeat(300), "]".repeat(300));
+    let read = parse_what_can_be(&format!(r#"{{"data":{{"id":"b","v":{deep}}}}}"#), 1_000).expect("it is JSON");
+    assert_eq!(write_value(&read), r#"{"data":{"id":"b","v":null}}"#);
+    assert_eq!(parse_what_can_be(r#"{"data":{"id":"b","#, 1_000), None);
 }

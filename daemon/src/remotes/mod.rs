@@ -103,11 +103,11 @@ pub struct Opening {
 
 impl Opening {
     /// What tells one history of a remote from another, as far as the settings say it: kind, profile with its version, address,
-    /// account and resource. With [`Greeting::instance`] it makes the epoch.
+    /// account and resource; and beside it [`Seen::listing`]. With [`Greeting::instance`] they make the epoch.
     ///
     /// # Errors
     /// As [`Kind::look`].
-    pub fn history(&self) -> Result<String, Problem> {
+    pub fn history(&self) -> Result<(String, String), Problem> {
         let seen = look(&self.settings, &self.means.config_dir)?;
         let RemoteSettings { kind, profile, url, auth, .. } = &self.settings;
         let parts = [
@@ -123,7 +123,7 @@ impl Opening {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }
-        Ok(hasher.finalize().to_hex()[..32].to_owned())
+        Ok((hasher.finalize().to_hex()[..32].to_owned(), seen.listing))
     }
 }
 
@@ -134,6 +134,8 @@ pub struct Seen {
     pub abilities: Abilities,
     /// The version of how its rows are read: where it changes, agreed copies no longer mean the same.
     pub mapping: String,
+    /// Which records it lists and how it reads them, where that is described by somebody and not by us: it may change without a version.
+    pub listing: String,
     /// How it does what it can, for people: a stable word each.
     pub ways: Vec<(&'static str, String)>,
 }

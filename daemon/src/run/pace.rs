@@ -50,8 +50,8 @@ mod tests {
         check(1, true, false);
         check(2, true, true);
         check(2, false, false);
-        check(9, false, false);
-        check(10, false, true);
+        check(49, false, false);
+        check(50, false, true);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use mingle_core::{ask::Refusal, policy::Policy};
+use mingle_core::{ask::Refusal, policy::Policy, reference::Reference};
 
 /// One collection as configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +65,17 @@ impl Definitions {
     /// All of them, by name.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Collection>> {
         self.by_name.values()
+    }
+
+    /// What refers to records of a collection: the children's collection, the property, and how it is declared.
+    pub fn referring_to<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = (&'a Arc<Collection>, &'a str, &'a Reference)> {
+        let of = move |child: &'a Arc<Collection>| {
+            let references = child.definition.policy.references.iter();
+            references
+                .filter(move |(_, reference)| reference.collection == parent)
+                .map(move |(property, reference)| (child, property.as_str(), reference))
+        };
+        self.by_name.values().flat_map(of)
     }
 
     fn remedy(&self) -> String {

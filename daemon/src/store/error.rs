@@ -26,7 +26,7 @@ pub enum StoreError {
     /// The disk failed.
     #[error("the disk failed: {0}")]
     Disk(String),
-    /// Too much waits for the writer, or another process holds the file.
+    /// Too much waits for the writer, another process holds the file, or SQLite gets no memory: later it may be done.
     #[error("the store is busy")]
     Busy,
     /// The commit failed: it may or may not be there.
@@ -81,7 +81,8 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::ReadOnly) => Self::Shut(Trouble::ReadOnly),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(told),
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => Self::Disk(told),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            // Memory that was short is there again once others have given theirs back.
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory) => Self::Busy,
             Some(ErrorCode::OperationInterrupted) => Self::Deadline,
             _ => Self::Sql(error),
         }
@@ -148,5 +149,19 @@ impl From<StoreError> for Refusal {
             | StoreError::Panicked
             | StoreError::Sql(_)) => Self::Internal(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_short_is_no_mistake_of_ours() {
+        let said = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOMEM), None);
+        assert!(matches!(StoreError::from(said()), StoreError::Busy));
+        assert!(!StoreError::from(said()).spoils_connection());
+        assert!(matches!(StoreError::from(said()).of_a_commit(), StoreError::Unknown(_)));
+        assert!(matches!(Refusal::from(StoreError::from(said())), Refusal::Busy(_)));
     }
 }

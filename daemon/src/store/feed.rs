@@ -1,8 +1,8 @@
 //! Owns: the change feed: each record once, at its last change, since a cursor. Must never know: subscriptions, sockets.
 //!
-//! A cursor is a seq. While a reader that began from nothing is still below the horizon (the highest purged seq), its cursor is
-//! marked, because a plain cursor there has missed tombstones and must begin anew, and one of a reader that is on its way through
-//! the first reading must not: it would never arrive. The mark holds for the horizon it was made under.
+//! A cursor is a seq. While a reader that began from nothing is still below the horizon (the highest purged seq of the collections that
+//! it reads), its cursor is marked, because a plain cursor there has missed tombstones and must begin anew, and one of a reader that is
+//! on its way through the first reading must not: it would never arrive. The mark holds for the horizon it was made under.
 
 use mingle_core::{
     ask::{Change, ChangeKind, Changes, Scope, Since},
@@ -23,11 +23,10 @@ const SEQ_BITS: u64 = 40;
 /// # Errors
 /// [`mingle_core::ask::Refusal::NotFound`] for a collection that is not there.
 pub fn changes(reader: &Reader<'_>, since: &Since) -> Result<Changes, StoreError> {
-    let (head, horizon): (u64, u64) = reader
-        .prepare_cached(&format!("SELECT {HEAD}, horizon FROM m_store"))?
-        .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let position = position(since, reader.instance(), head, horizon);
+    let head: u64 = reader.prepare_cached(&format!("SELECT {HEAD} FROM m_store"))?.query_row((), |row| row.get(0))?;
     let collections = scope(reader, &since.scope)?;
+    let horizon = horizon(reader, &collections)?;
+    let position = position(since, reader.instance(), head, horizon);
     let sql = if since.data { WITH_DATA } else { WITHOUT_DATA };
     let mut statements = collections.iter().map(|_| reader.prepare_cached(sql)).collect::<Result<Vec<_>, _>>()?;
     let mut merged = Merged { after: position.after, heads: Vec::new(), with_data: since.data };
@@ -48,6 +47,16 @@ pub fn changes(reader: &Reader<'_>, since: &Since) -> Result<Changes, StoreError
         page.changes.push(change);
     }
     Ok(page)
+}
+
+/// The highest purged seq of these collections: who read up to it has missed nothing.
+fn horizon(reader: &Reader<'_>, collections: &[(i64, String)]) -> Result<u64, StoreError> {
+    let mut statement = reader.prepare_cached("SELECT horizon FROM m_collection WHERE collection = ?1")?;
+    let mut highest = 0;
+    for (number, _) in collections {
+        highest = highest.max(statement.query_row([number], |row| row.get(0))?);
+    }
+    Ok(highest)
 }
 
 /// What a change takes on the wire beside its id, collection and data, roughly.

@@ -13,14 +13,15 @@ mod file;
 mod ledger;
 mod links;
 mod records;
+mod sessions;
 mod syncs;
 mod waiting;
 
 /// A rule: its name, and what to do where it is broken.
 pub type Rule = (&'static str, &'static str);
 
-const LINK: &str = "`mingle sync SYNC --mode refresh` forgets what the links say and compares everything anew; where it is named again \
-                    after that, restore a backup: `mingle restore FILE`";
+const LINK: &str = "`mingle rebuild COLLECTION` puts away what the links say that cannot be, and fetches everything anew; where it is named \
+                    again after that, restore a backup: `mingle restore FILE`";
 const BACKUP: &str = "keep a copy of the store (`mingle backup FILE`) and restore an older one: `mingle restore FILE`; each sync then \
                       compares everything";
 
@@ -41,6 +42,8 @@ pub const RULES: &[Rule] = &[
     ("rejection", "`mingle rejection resolve REJECTION --with retry` has the next run look at it anew"),
     ("checkpoint", "`mingle sync SYNC --mode slow` lists everything and makes a new one"),
     ("run", "start mingled anew: it ends every run that a crash cut off"),
+    ("copy", "the app's next session in the mode \"refresh\" compares its whole copy, and deletes nothing"),
+    ("session", "start mingled anew: it ends every session that is open"),
     ("op", "none is needed: it goes after 24 hours; until then a repeat of that write may be refused"),
 ];
 
@@ -162,6 +165,7 @@ pub fn check(conn: &Connection) -> Result<Report, StoreError> {
     links::check(conn, &mut notes, head)?;
     waiting::check(conn, &mut notes)?;
     syncs::check(conn, &mut notes, head)?;
+    sessions::check(conn, &mut notes, head)?;
     let records = conn.query_row("SELECT count(*) FROM m_record WHERE state = 0", (), |row| row.get(0))?;
     Ok(done(notes, records, head))
 }

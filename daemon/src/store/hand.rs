@@ -217,6 +217,7 @@ impl Hand {
             Ok(full) => {
                 let touched = std::mem::take(&mut self.books.touched);
                 self.news.latest.keep(seq, self.books.seq, &self.books.definitions, &mut self.books.noted);
+                self.news.log(self.log_pages());
                 self.news.tell(&self.books, touched);
                 // Before the answers, so that who hears of it finds it told.
                 if full {
@@ -330,6 +331,7 @@ impl Hand {
         self.fold_at = Some(match folded {
             Ok((log, folded)) if log == folded => {
                 self.log_pages.store(0, Ordering::Relaxed);
+                self.news.log(0);
                 limits::CHECKPOINT_PAGES
             }
             // A reader holds it back: no use trying again before there is as much again.

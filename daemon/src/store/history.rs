@@ -240,7 +240,7 @@ pub fn counts(reader: &Reader<'_>, sync: &str, sends_from: Option<&str>) -> Resu
             .prepare_cached(&format!(
                 "SELECT count(*) FROM m_link k INDEXED BY m_link_behind JOIN m_record r USING (record)
                  WHERE k.replica = ?1 AND (k.base <> 0 OR k.sent IS NOT NULL)
-                   AND ({under_way} OR (k.base = 1 AND k.agreed IS NOT r.data) OR (k.base = 2 AND r.state = 0))
+                   AND ({under_way} OR (k.base = 1 AND k.agreed IS NOT r.data AND r.state <> 2) OR (k.base = 2 AND r.state = 0))
                    AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.link = k.link)"
             ))?
             .query_row([replica], |row| row.get(0))?
@@ -258,7 +258,7 @@ fn unlinked(reader: &Reader<'_>, sync: &str, collection: &str) -> Result<u64, St
                (SELECT r.record, r.state FROM m_collection c JOIN m_record r USING (collection)
                 WHERE c.name = ?2 AND r.seq > coalesce((SELECT up_scanned FROM m_sync WHERE name = ?1), 0)
                 ORDER BY r.seq DESC LIMIT ?3) new
-             WHERE new.state = 0 AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = new.record)",
+             WHERE new.state = 0 AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = new.record AND l.replica > 0)",
         )?
         .query_row(params![sync, collection, limits::PENDING_LOOK_MAX], |row| row.get(0))?)
 }

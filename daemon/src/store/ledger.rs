@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mingle_core::{
+    planted,
     record::{Props, Value},
     time::Timestamp,
 };
@@ -71,9 +72,22 @@ pub enum Past {
 /// # Errors
 /// What SQLite says.
 pub fn at(conn: &Connection, held: &Held, seq: u64) -> Result<Past, StoreError> {
-    let horizon: u64 = conn.prepare_cached("SELECT ledger_horizon FROM m_store")?.query_row((), |row| row.get(0))?;
+    let mut asked = conn.prepare_cached("SELECT ledger_horizon FROM m_collection WHERE collection = ?1")?;
+    let horizon: u64 = asked.query_row([held.collection], |row| row.get(0))?;
+    if seq < horizon && seq < held.seq && !planted::is("ledger without horizon") {
+        return Ok(Past::Unknown);
+    }
+    at_kept(conn, held, seq)
+}
+
+/// The same, for whoever knows that every later row of this record is there: a link with a copy of its own keeps them, from the state on
+/// that it confirms ([`super::purge`]), also below the horizon.
+///
+/// # Errors
+/// What SQLite says.
+pub fn at_kept(conn: &Connection, held: &Held, seq: u64) -> Result<Past, StoreError> {
     let head: u64 = conn.prepare_cached(&format!("SELECT {HEAD} FROM m_store"))?.query_row((), |row| row.get(0))?;
-    if seq > head.max(held.seq) || (seq < horizon && seq < held.seq) {
+    if seq > head.max(held.seq) {
         return Ok(Past::Unknown);
     }
     let mut props = held.props()?;

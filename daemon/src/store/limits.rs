@@ -18,6 +18,13 @@ pub const PAGE_ROWS_MAX: usize = 1_000;
 /// A record's JSON text is at most this long, in bytes: a request is 1 MiB. Longer: `too_large`.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
+/// Records that one delete may change or delete besides, because they refer to it: some 100 ms of the writer. More: `too_large`, or a
+/// delete that waits for a person where a service says it.
+pub const CHILDREN_MAX: usize = 5_000;
+
+/// Records that are looked at to see whether one waits for itself. In a longer circle of new records each waits for the others, and says so.
+pub const CIRCLE_MAX: usize = 1_000;
+
 /// Interactive writes waiting for the writer thread: some 100 ms of its work. More: `busy`.
 pub const INTERACTIVE_MAX: usize = 4_096;
 
@@ -29,6 +36,9 @@ pub const GROUP_MAX: usize = 512;
 
 /// How long a writer that was told `busy` is asked to wait.
 pub const BUSY_RETRY: Duration = Duration::from_millis(100);
+
+/// The pages of the store's file and of its log, in bytes.
+pub const PAGE_BYTES: u32 = 4096;
 
 /// The log (WAL) is copied back into the store past this many pages (4 KiB each): longer logs write less, shorter ones stall less.
 pub const CHECKPOINT_PAGES: u32 = 4_000;
@@ -66,7 +76,10 @@ pub const ROOM_BYTES: u64 = 4 << 20;
 pub const CHECKED_BYTES_MAX: i64 = 256 << 20;
 
 /// The steps (of SQLite's machine) one read may take: some seconds. More: `deadline`.
-pub const READ_STEPS_MAX: u64 = 400_000_000;
+pub const READ_STEPS_MAX: u64 = if cfg!(test) { 10_000_000 } else { 400_000_000 };
+
+/// Of what changed since a sync last looked for records to create, so many seqs are looked at in one transaction: some 20 ms.
+pub const PLAN_SEQS_MAX: u64 = if cfg!(test) { 20 } else { 20_000 };
 
 /// The conditions one `list` may have, and the values of one `in`. More: `invalid`.
 pub const CONDITIONS_MAX: usize = 100;
@@ -76,6 +89,14 @@ pub const OP_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// Tombstones are kept at least this long, where their collection does not say how long.
 pub const TOMBSTONE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// For an app that keeps a copy and may still have what was deleted, its tombstone is kept at most this long: the app may never come
+/// again. If it does, it says everything that it has, and what was deleted here comes back.
+pub const TOMBSTONE_KEPT_FOR_COPIES: Duration = Duration::from_secs(180 * 24 * 3600);
+
+/// Apps that may keep a copy of one collection: each record is written down once for each of them. One more takes the place of the one that
+/// has been away for longest, if that is longer than [`TOMBSTONE_KEPT_FOR_COPIES`]; else it is `too_large`.
+pub const COPIES_MAX: i64 = 64;
 
 /// The ledger is kept at least this long, where a collection does not say how long.
 pub const LEDGER_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -92,6 +113,12 @@ pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Of the newest records of a collection, so many are looked at for those that a sync has not met yet: status must be quick, and
 /// past this its count of what is pending is a lower bound.
 pub const PENDING_LOOK_MAX: usize = 20_000;
+
+/// A page of `pending.list` looks at so many records at most, and may have fewer rows for it.
+pub const PENDING_ROWS_MAX: usize = if cfg!(test) { 20 } else { 2_000 };
+
+/// So many records are taken back by one `pending.rollback`: one short transaction.
+pub const ROLLBACK_RECORDS_MAX: usize = 200;
 
 /// So many things that break one rule are named by `mingle fsck`; the others are counted.
 pub const FINDINGS_PER_RULE_MAX: u64 = 100;

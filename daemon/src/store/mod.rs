@@ -6,10 +6,12 @@
 //! caller's own thread, on a connection of that thread.
 
 mod app_meeting;
+mod children;
 pub mod conflicts;
 pub mod copies;
 mod cursor;
 mod decide;
+mod deferred;
 mod definitions;
 mod error;
 mod feed;
@@ -64,6 +66,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::{
     decide::{resolve_conflict, resolve_rejection},
+    deferred::upload,
     definitions::{Collection, CollectionDefinition, Definitions},
     error::StoreError,
     feed::changes,
@@ -72,7 +75,7 @@ pub use self::{
     look::{Look, Seen, look},
     news::Commits,
     open::{Options, Renewed},
-    purge::purge,
+    purge::{purge, rest},
     queue::Class,
     reader::Reader,
     record::Held,
@@ -338,6 +341,12 @@ impl Store {
     #[must_use]
     pub fn pulse(&self) -> watch::Receiver<u64> {
         self.0.news.pulse()
+    }
+
+    /// The bytes of the log that wait to be folded back. The file may be longer: it is begun anew, and kept.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        u64::from(self.0.news.log_pages()) * u64::from(limits::PAGE_BYTES)
     }
 
     /// Why the store takes no writes for now; none: it does. For `attention`.

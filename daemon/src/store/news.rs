@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tokio::sync::{Notify, watch};
@@ -19,6 +22,8 @@ use super::{
 pub(super) struct News {
     head: watch::Sender<u64>,
     pulse: watch::Sender<u64>,
+    /// How many pages the log has that are not folded back.
+    log_pages: AtomicU32,
     trouble: watch::Sender<Option<Trouble>>,
     standing: RwLock<Standing>,
     commits: Arc<Shared>,
@@ -45,6 +50,7 @@ impl News {
         Self {
             head: watch::Sender::new(books.seq),
             pulse: watch::Sender::new(0),
+            log_pages: AtomicU32::new(0),
             trouble: watch::Sender::new(None),
             standing: RwLock::new(Standing {
                 instance: Arc::clone(&books.instance),
@@ -102,6 +108,15 @@ impl News {
 
     pub(super) fn pulse(&self) -> watch::Receiver<u64> {
         self.pulse.subscribe()
+    }
+
+    /// The log has so many pages that are not folded back.
+    pub(super) fn log(&self, pages: u32) {
+        self.log_pages.store(pages, Ordering::Relaxed);
+    }
+
+    pub(super) fn log_pages(&self) -> u32 {
+        self.log_pages.load(Ordering::Relaxed)
     }
 
     /// The store takes no writes, for this reason; none: it does. Whether that is news.

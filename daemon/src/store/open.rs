@@ -151,7 +151,7 @@ fn standing(conn: &Connection) -> Result<Option<Standing>, StoreError> {
 /// Writes down that the store is in use from now on, and whether its commits are synced.
 fn settle(conn: &Connection, instance: &str, options: Options) -> Result<(), StoreError> {
     conn.execute(
-        "INSERT INTO m_store (store, instance, horizon, ledger_horizon, ledger_looked, clean, durable) VALUES (1, ?1, 0, 0, 0, 0, ?2)
+        "INSERT INTO m_store (store, instance, horizon, ledger_looked, clean, durable) VALUES (1, ?1, 0, 0, 0, ?2)
          ON CONFLICT (store) DO UPDATE SET instance = excluded.instance, clean = 0, durable = excluded.durable",
         (instance, options.full_sync),
     )?;

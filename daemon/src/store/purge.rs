@@ -1,6 +1,7 @@
-//! Owns: what may be thrown away, and when: tombstones, ledger rows, answers of ops. Must never know: who needs the room.
+//! Owns: what may be thrown away, and when: tombstones, ledger rows, answers of ops; pages in memory that nobody waits for. Must never
+//! know: who needs the room.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use mingle_core::planted;
 
@@ -27,6 +28,14 @@ pub fn purge(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     Ok(counts.iter().any(|count| *count >= limits::PURGED_AT_ONCE))
 }
 
+/// Gives back the memory of pages: those of an idle store are as quickly read again.
+///
+/// # Errors
+/// What SQLite says.
+pub fn rest(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    Ok(tx.conn.execute_batch("PRAGMA shrink_memory")?)
+}
+
 /// Answers of ops older than they are kept, from the oldest on. Those of a clock that was set back count from now, so that they
 /// do not hold up the others for ever.
 fn ops(tx: &Tx<'_>) -> Result<usize, StoreError> {
@@ -38,39 +47,68 @@ fn ops(tx: &Tx<'_>) -> Result<usize, StoreError> {
     Ok(old.execute((until, limits::PURGED_AT_ONCE))?)
 }
 
-/// Tombstones whose every link has passed and whose time is over, with their links. The horizon rises over them, so that a
-/// cursor from before begins anew instead of missing a delete.
+/// Tombstones whose every link has passed and whose time is over, with their links. The horizon of their collection rises over them, so
+/// that a cursor from before begins anew instead of missing a delete.
 fn tombstones(tx: &Tx<'_>) -> Result<usize, StoreError> {
     let kept = if planted::is("tombstone purged at once") { Duration::ZERO } else { limits::TOMBSTONE_KEPT };
     let until = tx.now.minus(kept).unix_ms();
+    let for_copies = tx.now.minus(limits::TOMBSTONE_KEPT_FOR_COPIES).unix_ms();
     // A link has passed when both sides agree that there is nothing: its base is gone, or the same as the tombstone; nothing
-    // is under way; and nothing about the record waits for a person.
+    // is under way; and nothing about the record waits for a person. An app that keeps a copy may never come again, so it is waited
+    // for only so long.
     let (under_way, old_at) = (under_way(), old_at("r.collection"));
     let mut statement = tx.conn.prepare_cached(&format!(
-        "SELECT r.record, r.seq FROM m_record r JOIN m_ledger l ON l.seq = r.seq
+        "SELECT r.record, r.seq, r.collection FROM m_record r JOIN m_ledger l ON l.seq = r.seq
          WHERE r.state <> 0 AND l.at < {old_at}
-           AND NOT EXISTS (SELECT 1 FROM m_link k WHERE k.record = r.record AND (k.base NOT IN (0, 2) OR {under_way}))
+           AND NOT EXISTS (SELECT 1 FROM m_link k WHERE k.record = r.record AND (k.replica > 0 OR l.at >= ?4)
+                           AND (k.base NOT IN (0, 2) OR {under_way}))
            AND NOT EXISTS (SELECT 1 FROM m_conflict c WHERE c.record = r.record AND c.open = 1)
            AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.record = r.record)
          LIMIT ?2"
     ))?;
-    let rows = statement.query_map((until, limits::PURGED_AT_ONCE, own_retentions(tx)), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let gone: Vec<(i64, u64)> = rows.collect::<Result<_, _>>()?;
-    for (record, _) in &gone {
+    let params = (until, limits::PURGED_AT_ONCE, own_retentions(tx), for_copies);
+    let rows = statement.query_map(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let gone: Vec<(i64, u64, i64)> = rows.collect::<Result<_, _>>()?;
+    let mut horizons = BTreeMap::<i64, u64>::new();
+    for (record, seq, collection) in &gone {
+        left_by_copies(tx, *record)?;
         for sql in [
             "DELETE FROM m_former WHERE link IN (SELECT link FROM m_link WHERE record = ?1)",
             "DELETE FROM m_link WHERE record = ?1",
             "DELETE FROM m_conflict WHERE record = ?1",
             "DELETE FROM m_ledger WHERE record = ?1",
+            "DELETE FROM m_deferred WHERE record = ?1",
             "DELETE FROM m_record WHERE record = ?1",
         ] {
             tx.conn.prepare_cached(sql)?.execute([record])?;
         }
+        let horizon = horizons.entry(*collection).or_default();
+        *horizon = (*horizon).max(*seq);
     }
-    if let Some(highest) = gone.iter().map(|(_, seq)| *seq).max() {
+    for (collection, horizon) in &horizons {
+        let mut rise = tx.conn.prepare_cached("UPDATE m_collection SET horizon = max(horizon, ?2) WHERE collection = ?1")?;
+        rise.execute((collection, horizon))?;
+    }
+    if let Some(highest) = horizons.values().max() {
+        // Which seqs were given is a matter of the whole store.
         tx.conn.execute("UPDATE m_store SET horizon = max(horizon, ?1)", [highest])?;
     }
     Ok(gone.len())
+}
+
+/// An app that still has a record which is thrown away can hear of its end no more, so it has to say everything that it has.
+fn left_by_copies(tx: &Tx<'_>, record: i64) -> Result<(), StoreError> {
+    const LINKS: &str = "SELECT link FROM m_link WHERE record = ?1 AND replica < 0";
+    if tx.conn.prepare_cached(LINKS)?.exists([record])? {
+        for sql in [
+            "UPDATE m_copy SET anchor = NULL
+             WHERE replica IN (SELECT replica FROM m_link WHERE record = ?1 AND replica < 0 AND base IN (1, 3))",
+            &format!("DELETE FROM m_take WHERE link IN ({LINKS})"),
+        ] {
+            tx.conn.prepare_cached(sql)?.execute([record])?;
+        }
+    }
+    Ok(())
 }
 
 /// Ledger rows whose time is over, but for the last of each property (what `why` and `newest` ask for), those behind open conflicts
@@ -94,17 +132,23 @@ fn ledger(tx: &Tx<'_>) -> Result<usize, StoreError> {
              AND NOT EXISTS (SELECT 1 FROM json_each(coalesce(l.before, r.data)) p
                WHERE NOT EXISTS (SELECT 1 FROM m_ledger k WHERE k.record = l.record AND k.seq > l.seq
                  AND (k.before IS NULL OR EXISTS (SELECT 1 FROM json_each(k.before) q WHERE q.key = p.key)))))
-           AND NOT EXISTS (SELECT 1 FROM m_link k WHERE k.record = l.record AND (k.base <> 0 OR k.sent IS NOT NULL))
+           AND NOT EXISTS (SELECT 1 FROM m_link k WHERE k.record = l.record
+             AND (k.base = 1 OR (k.replica > 0 AND (k.base <> 0 OR k.sent IS NOT NULL))))
            AND NOT EXISTS (SELECT 1 FROM m_conflict c WHERE c.record = l.record AND c.open = 1)
            AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.record = l.record)
-         RETURNING seq"
+         RETURNING seq, record"
     ))?;
-    let rows = statement.query_map((until, looked, own_retentions(tx), old.last().copied().unwrap_or(0)), |row| row.get(0))?;
-    let gone: Vec<u64> = rows.collect::<Result<_, _>>()?;
-    tx.conn.execute(
-        "UPDATE m_store SET ledger_looked = ?1, ledger_horizon = max(ledger_horizon, ?2)",
-        (to, gone.iter().max().copied().unwrap_or(0)),
+    let params = (until, looked, own_retentions(tx), old.last().copied().unwrap_or(0));
+    let rows = statement.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let gone: Vec<(u64, i64)> = rows.collect::<Result<_, _>>()?;
+    let mut rise = tx.conn.prepare_cached(
+        "UPDATE m_collection SET ledger_horizon = ?1
+         WHERE collection = (SELECT collection FROM m_record WHERE record = ?2) AND ledger_horizon < ?1",
     )?;
+    for (seq, record) in &gone {
+        rise.execute((seq, record))?;
+    }
+    tx.conn.execute("UPDATE m_store SET ledger_looked = ?1", [to])?;
     // Where all of them stay, the next few can wait for the next purge; not where a collection asks that little is kept, which lies
     // anywhere between what others keep.
     Ok(if end || (gone.is_empty() && own.is_none()) { 0 } else { old.len() })

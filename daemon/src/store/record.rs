@@ -10,6 +10,7 @@ use mingle_core::{
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
+    children,
     error::StoreError,
     latest::Left,
     ledger,
@@ -168,8 +169,19 @@ fn bring_back(tx: &mut Tx<'_>, held: &Held, data: &str, origin: &Origin) -> Resu
     Ok(seq)
 }
 
-/// Changes a record to `new` (compact JSON of an object; none: deletes it). What changes nothing by meaning writes nothing and
-/// returns the present seq; what names a record that is not there brings it back.
+/// The records of every collection that are at a seq above this.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn changed_since(conn: &Connection, seq: u64) -> Result<Vec<i64>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT r.record FROM m_collection c CROSS JOIN m_record r ON r.collection = c.collection AND r.seq > ?1 ORDER BY r.seq",
+    )?;
+    Ok(statement.query_map([seq], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Changes a record to `new` (compact JSON of an object; none: deletes it, and does to those that refer to it what is declared). What
+/// changes nothing by meaning writes nothing and returns the present seq; what names a record that is not there brings it back.
 ///
 /// # Errors
 /// What SQLite says.
@@ -177,8 +189,22 @@ pub fn change(tx: &mut Tx<'_>, held: &Held, new: Option<&str>, origin: &Origin) 
     match new {
         Some(text) if held.data.as_deref() == Some(text) => Ok(held.seq),
         Some(text) => change_to(tx, held, text, &props(text)?, origin),
-        None => end(tx, held, State::Deleted, origin),
+        None => {
+            let seq = end(tx, held, State::Deleted, origin)?;
+            if seq != held.seq {
+                children::parent_is_deleted(tx, held, origin)?;
+            }
+            Ok(seq)
+        }
     }
+}
+
+/// Deletes a record, and looks at no other.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn delete_alone(tx: &mut Tx<'_>, held: &Held, origin: &Origin) -> Result<u64, StoreError> {
+    end(tx, held, State::Deleted, origin)
 }
 
 /// As [`change`], where the caller has read the text already.

@@ -1,7 +1,7 @@
 //! Owns: what the tests of this room share: stores, short forms of writes and reads. Must never know: what they prove.
 
 use mingle_core::{
-    ask::{Changes, Found, Refusal, Scope, Since, Write, Writer, Written},
+    ask::{Changes, Found, Refusal, Scope, Since, Undo, Write, Writer, Written},
     time::Timestamp,
 };
 
@@ -11,6 +11,22 @@ pub(super) const NOW: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
 
 pub(super) fn definition(name: &str) -> CollectionDefinition {
     CollectionDefinition { name: name.into(), ..CollectionDefinition::default() }
+}
+
+/// Everything is to be taken back.
+pub(super) fn undo_all() -> Undo {
+    Undo {
+        scope: Scope::All,
+        id: None,
+        seq: None,
+        app: None,
+        sync: None,
+        run: None,
+        since: None,
+        until: None,
+        force: false,
+        cursor: None,
+    }
 }
 
 /// A store in memory with collections `a` and `b`.

@@ -15,6 +15,7 @@ use mingle_core::{
 use rusqlite::{Connection, OptionalExtension, types::Value as Bound};
 
 use super::{
+    children,
     cursor::Cursor,
     decide::once_all,
     error::StoreError,
@@ -267,6 +268,9 @@ pub fn undo(tx: &mut Tx<'_>, writer: &Writer, asked: &Undo, chosen: &Chosen) -> 
                     limits::RECORD_BYTES_MAX
                 ))
                 .into());
+            }
+            if text.is_none() {
+                children::may_be_deleted(tx, &looked.held)?;
             }
             let before = looked.held.seq;
             let seq = record::change(tx, &looked.held, text.as_deref(), origin)?;

@@ -75,10 +75,15 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 /// What the views and indexes are made of: another text makes them anew.
 fn text(definition: &CollectionDefinition) -> String {
     let list = |names: &[String]| Value::List(names.iter().cloned().map(Value::Text).collect());
-    json::write(&mingle_core::record::Props::from([
+    let mut parts = mingle_core::record::Props::from([
         ("columns".into(), list(&columns(definition))),
         ("index".into(), list(&indexed(definition))),
-    ]))
+    ]);
+    let referring: Vec<String> = definition.policy.references.keys().cloned().collect();
+    if !referring.is_empty() {
+        parts.insert("references".into(), list(&referring));
+    }
+    json::write(&parts)
 }
 
 /// The properties that are columns: named ones, identity and indexed, once each; the three fixed ones come first.
@@ -98,7 +103,11 @@ fn columns(definition: &CollectionDefinition) -> Vec<String> {
 /// first sync would read all records for each row.
 fn indexed(definition: &CollectionDefinition) -> Vec<String> {
     let identity = definition.policy.identity.first().filter(|name| !definition.index.contains(name));
-    definition.index.iter().chain(identity).cloned().collect()
+    let mut indexed: Vec<String> = definition.index.iter().chain(identity).cloned().collect();
+    // By what refers, children are found: when their parent is deleted, and when it comes.
+    let referring = definition.policy.references.keys().filter(|name| !indexed.contains(name)).cloned().collect::<Vec<_>>();
+    indexed.extend(referring);
+    indexed
 }
 
 /// The index by which a record is found by the first of its identity properties; none: it has no identity.
@@ -122,7 +131,28 @@ fn publish(tx: &Tx<'_>, number: i64, definition: &CollectionDefinition) -> Resul
             live(number)
         ))?;
     }
+    for (at, property) in definition.policy.references.keys().enumerate() {
+        tx.conn.execute_batch(&format!(
+            "CREATE INDEX {} ON m_record (record) WHERE {} AND {}",
+            index_name(number, indexed(definition).len() + at),
+            live(number),
+            listed(property)
+        ))?;
+    }
     Ok(())
+}
+
+/// The indexes by which those that refer with a property are found: single references, and lists of them.
+pub(super) fn reference_indexes(number: i64, definition: &CollectionDefinition, property: &str) -> Option<[String; 2]> {
+    let indexed = indexed(definition);
+    let single = indexed.iter().position(|name| name == property)?;
+    let list = definition.policy.references.keys().position(|name| name == property)?;
+    Some([index_name(number, single), index_name(number, indexed.len() + list)])
+}
+
+/// The property is a list, in the words of the index of those: most are none, and who looks into lists looks at no other record.
+pub(super) fn listed(property: &str) -> String {
+    format!("json_type(data, {}) = 'array'", literal(&path(property)))
 }
 
 fn unpublish(tx: &Tx<'_>, number: i64, name: &str) -> Result<(), StoreError> {

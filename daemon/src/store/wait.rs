@@ -10,6 +10,7 @@ use mingle_core::{
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
+    children, deferred,
     error::StoreError,
     reader::Reader,
     record::{self, Held, State},
@@ -172,7 +173,7 @@ fn standing(
     };
     match link {
         Some(link) => linked(conn, held, seq, &link, replica, policy).map(Some),
-        None => unlinked(conn, held, replica.creates),
+        None => unlinked(conn, held, replica, policy),
     }
 }
 
@@ -184,7 +185,8 @@ fn linked(
     replica: &UpReplica,
     policy: &Policy,
 ) -> Result<Standing, StoreError> {
-    if link.confirmed >= seq {
+    // What left here without being deleted is not to be sent.
+    if link.confirmed >= seq || held.state == State::Forgotten {
         return Ok((WaitState::Done, None));
     }
     if let Some(standing) = rejected(conn, link.link)? {
@@ -203,7 +205,17 @@ fn linked(
     if level {
         return Ok((WaitState::Done, None));
     }
-    Ok((WaitState::Pending, Some(frozen(conn, link.link)?.unwrap_or_else(|| "not sent yet".into()))))
+    let parent = truth.as_ref().map(|truth| children::deferred(conn, &replica.remote, &policy.references, truth)).transpose()?;
+    let why = match frozen(conn, link.link)? {
+        Some(why) => why,
+        None => kept_back(conn, held.record)?.or(parent.flatten()).unwrap_or_else(|| "not sent yet".into()),
+    };
+    Ok((WaitState::Pending, Some(why)))
+}
+
+/// Why a record is not sent: it is marked so.
+fn kept_back(conn: &Connection, record: i64) -> Result<Option<String>, StoreError> {
+    Ok(deferred::by(conn, record)?.map(|app| format!("{app} marked it not for upload; `mingle pending upload` lets it go")))
 }
 
 /// A rejection that stands against the link.
@@ -228,16 +240,21 @@ fn frozen(conn: &Connection, link: i64) -> Result<Option<String>, StoreError> {
     Ok(found.map(|(id, property)| format!("{} waits for a decision ({id})", property.unwrap_or_else(|| "the record".into()))))
 }
 
-fn unlinked(conn: &Connection, held: &Held, creates: Creates) -> Result<Option<Standing>, StoreError> {
-    let elsewhere =
-        || conn.prepare_cached("SELECT 1 FROM m_link WHERE record = ?1")?.exists([held.record]).map_err(StoreError::from);
-    let would = match creates {
+fn unlinked(conn: &Connection, held: &Held, replica: &UpReplica, policy: &Policy) -> Result<Option<Standing>, StoreError> {
+    let elsewhere = || {
+        conn.prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0")?
+            .exists([held.record])
+            .map_err(StoreError::from)
+    };
+    let would = match replica.creates {
         Creates::Never => false,
         Creates::Unlinked => !elsewhere()?,
         Creates::All => true,
     };
-    Ok(would.then(|| match held.state {
-        State::Live => (WaitState::Pending, Some("not made there yet".into())),
+    let parent = held.props()?.map(|props| children::deferred(conn, &replica.remote, &policy.references, &props)).transpose()?;
+    let why = kept_back(conn, held.record)?.or(parent.flatten()).unwrap_or_else(|| "not made there yet".into());
+    Ok(would.then_some(match held.state {
+        State::Live => (WaitState::Pending, Some(why)),
         // Made and deleted before it was sent: nothing is.
         State::Deleted | State::Forgotten => (WaitState::Done, None),
     }))

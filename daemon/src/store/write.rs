@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use mingle_core::{
     ask::{Refusal, Write, Writer, Written, WrittenOne},
-    record::{Props, Value},
+    limits::RECORD_DEPTH_MAX,
+    record::{Props, Value, is_deeper},
 };
 
 use super::{
-    app_meeting,
+    app_meeting, children, deferred,
     definitions::Collection,
     error::StoreError,
     limits, op,
@@ -31,6 +32,7 @@ enum Step {
     Put { collection: String, id: Option<String>, data: Data, over: Over },
     Patch { collection: String, id: String, patch: Props, if_seq: Option<u64> },
     Delete { collection: String, id: String, if_seq: Option<u64> },
+    Deferred(Box<Step>),
 }
 
 /// A whole record, read and in our form.
@@ -57,7 +59,7 @@ impl Prepared {
     /// Whether it is one write, which refuses before its first change or not at all. (A meeting may write more than one row.)
     #[must_use]
     pub fn is_small(&self) -> bool {
-        self.steps.len() == 1 && !matches!(self.steps[0], Step::Put { over: Over::Meet(_), .. })
+        self.steps.len() == 1 && !matches!(self.steps[0], Step::Put { over: Over::Meet(_), .. } | Step::Deferred(_))
     }
 }
 
@@ -106,6 +108,7 @@ fn step(write: Write) -> Result<Step, Refusal> {
         }
         Write::Patch { collection, id, patch, if_seq } => Step::Patch { collection, id, patch: object("patch", &patch)?, if_seq },
         Write::Delete { collection, id, if_seq } => Step::Delete { collection, id, if_seq },
+        Write::Deferred(write) => Step::Deferred(Box::new(step(*write)?)),
     })
 }
 
@@ -123,14 +126,14 @@ pub fn check_id(id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_size(text: &str) -> Result<(), Refusal> {
+pub(super) fn check_size(text: &str) -> Result<(), Refusal> {
     if text.len() > limits::RECORD_BYTES_MAX {
         return Err(Refusal::TooLarge(format!("a record of {} bytes; at most {}", text.len(), limits::RECORD_BYTES_MAX)));
     }
     Ok(())
 }
 
-fn object(what: &str, text: &str) -> Result<Props, Refusal> {
+pub(super) fn object(what: &str, text: &str) -> Result<Props, Refusal> {
     if text.len() > limits::RECORD_BYTES_MAX.saturating_mul(2) {
         return Err(Refusal::TooLarge(format!(
             "{what} of {} bytes; a record has at most {}",
@@ -138,10 +141,21 @@ fn object(what: &str, text: &str) -> Result<Props, Refusal> {
             limits::RECORD_BYTES_MAX
         )));
     }
-    json::parse_object_once(text).map_err(|error| match error.heavy {
+    let props = json::parse_object_once(text).map_err(|error| match error.heavy {
         true => Refusal::TooLarge(format!("{what} does not fit: {error}")),
         false => Refusal::Invalid(format!("{what} is no record: {error}"), None),
-    })
+    })?;
+    check_depth(what, &props)?;
+    Ok(props)
+}
+
+/// What is written has to be read again, also where it is wrapped in something.
+pub(super) fn check_depth(what: &str, props: &Props) -> Result<(), Refusal> {
+    if is_deeper(props, RECORD_DEPTH_MAX) {
+        let told = format!("{what} is no record: more than {RECORD_DEPTH_MAX} lists and objects lie in each other");
+        return Err(Refusal::Invalid(told, Some("keep what lies so deep as a text".into())));
+    }
+    Ok(())
 }
 
 /// Over the canonical form of the whole request; lengths keep the parts apart.
@@ -156,7 +170,16 @@ fn hash(steps: &[Step]) -> op::Hash {
         hasher.update(&number.unwrap_or(0).to_le_bytes());
     };
     for step in steps {
+        let step = match step {
+            Step::Deferred(step) => {
+                number(&mut hasher, 7, None);
+                &**step
+            }
+            step => step,
+        };
         match step {
+            // A mark is no write of its own, so it holds none.
+            Step::Deferred(_) => {}
             Step::Put { collection, id, data, over } => {
                 match over {
                     Over::Nothing => number(&mut hasher, 1, None),
@@ -230,6 +253,7 @@ pub(super) fn check_instance(tx: &Tx<'_>, writer: &Writer) -> Result<(), Refusal
 
 fn do_step(tx: &mut Tx<'_>, step: &Step, origin: &Origin) -> Result<(i64, String, u64), StoreError> {
     match step {
+        Step::Deferred(step) => defer(tx, step, origin),
         Step::Put { collection, id, data, over } => {
             let collection = writable(tx, collection)?;
             let id = id.clone().unwrap_or_else(|| tx.uuid7());
@@ -246,10 +270,27 @@ fn do_step(tx: &mut Tx<'_>, step: &Step, origin: &Origin) -> Result<(i64, String
         }
         Step::Delete { collection, id, if_seq } => {
             let held = there(tx, collection, id, *if_seq)?;
+            children::may_be_deleted(tx, &held)?;
             let seq = record::change(tx, &held, None, origin)?;
             Ok((held.record, held.id, seq))
         }
     }
+}
+
+/// Writes, and marks what the write changed not for upload: the record, and with a delete those that refer to it. Nobody is told that
+/// there is something to send.
+fn defer(tx: &mut Tx<'_>, step: &Step, origin: &Origin) -> Result<(i64, String, u64), StoreError> {
+    let (before, touched) = (tx.seq(), tx.books.touched.len());
+    let (record, id, seq) = do_step(tx, step, origin)?;
+    if tx.seq() > before
+        && let Origin::App(app) = origin
+    {
+        for changed in record::changed_since(tx.conn(), before)? {
+            deferred::mark(tx, changed, app)?;
+        }
+        tx.books.touched.truncate(touched);
+    }
+    Ok((record, id, seq))
 }
 
 /// The collection, where apps may write it.
@@ -327,7 +368,7 @@ fn put(
 }
 
 /// RFC 7396: null removes, objects merge, anything else replaces.
-fn merge_patch(into: &mut Props, patch: &Props) {
+pub(super) fn merge_patch(into: &mut Props, patch: &Props) {
     for (name, value) in patch {
         match value {
             Value::Null => {

@@ -87,6 +87,9 @@ pub struct Put {
     /// The instance that `if_seq` and `op` belong to, if not this connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// Stays here until somebody marks the record for upload.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub defer: bool,
 }
 
 /// `patch`: RFC 7396, a null takes a property away; `not_found` where there is no record.
@@ -109,6 +112,9 @@ pub struct Patch {
     /// The instance that `if_seq` and `op` belong to, if not this connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// Stays here until somebody marks the record for upload.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub defer: bool,
 }
 
 /// `delete`: the record is gone, here and then at its remotes.
@@ -129,6 +135,9 @@ pub struct Delete {
     /// The instance that `if_seq` and `op` belong to, if not this connection's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// Stays here until somebody marks the record for upload.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub defer: bool,
 }
 
 /// What a write answers, after its commit.
@@ -191,6 +200,8 @@ pub struct PutOne {
     pub overwrite: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     pub merge: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub defer: bool,
 }
 
 /// A `patch` inside a `transact`; its fields are those of [`Patch`].
@@ -204,6 +215,8 @@ pub struct PatchOne {
     pub patch: Raw,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_seq: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub defer: bool,
 }
 
 /// A `delete` inside a `transact`; its fields are those of [`Delete`].
@@ -216,6 +229,8 @@ pub struct DeleteOne {
     pub id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_seq: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub defer: bool,
 }
 
 /// What `transact` answers.

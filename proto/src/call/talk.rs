@@ -120,6 +120,10 @@ choice! {
         Rejection = "rejection",
         /// Something needs a person, or no longer does.
         Attention = "attention",
+        /// A session of an app began, goes on, is over.
+        Session = "session",
+        /// An app invites this one to take part in its session. Whoever listens is asked, and waited for.
+        Invite = "invite",
     }
 }
 

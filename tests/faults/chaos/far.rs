@@ -1,11 +1,12 @@
-//! Owns: the user at the service: edits what they have seen, and knows what they wrote over. Must never know: the daemon.
+//! Owns: the user at the service: edits what they have seen, and knows what they wrote over; where a write cannot be refused for what
+//! moved, they only make records. Must never know: the daemon.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use mingle_tests::{
     chance::Chance,
     rest_server::RestServer,
-    servers::Kinto,
+    servers::{Kinto, PocketBase},
     wire::{self, Answer},
 };
 use serde_json::{Map, Value, json};
@@ -14,12 +15,14 @@ use super::history::{History, Who};
 
 type Record = Map<String, Value>;
 
-/// A service that refuses a write to what moved.
+/// A service.
 pub enum Far {
     /// Our own, in this process.
     Scripted(RestServer),
     /// A real one, and the collection.
     Kinto(Arc<Kinto>, String),
+    /// A real one that refuses no write for what moved, and has ids of its own form; and the collection.
+    PocketBase(Arc<PocketBase>, String),
 }
 
 impl Far {
@@ -28,6 +31,22 @@ impl Far {
         match self {
             Self::Scripted(server) => &server.url,
             Self::Kinto(kinto, _) => &kinto.url,
+            Self::PocketBase(base, _) => &base.url,
+        }
+    }
+
+    /// Records as they are to be compared with those of the other side: by their ids, where both have the same. PocketBase shows each field
+    /// that it has, with null where there is nothing, and to us null is nothing (`null_is_a_value`).
+    pub fn compared(&self, records: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+        match self {
+            Self::Scripted(_) | Self::Kinto(..) => records.clone(),
+            Self::PocketBase(..) => {
+                let mut records = records.clone();
+                for record in records.values_mut().filter_map(Value::as_object_mut) {
+                    record.retain(|_, value| !value.is_null());
+                }
+                crate::net::by_content(&records)
+            }
         }
     }
 
@@ -36,6 +55,7 @@ impl Far {
         match self {
             Self::Scripted(server) => server.rows("things"),
             Self::Kinto(kinto, collection) => kinto.list(collection),
+            Self::PocketBase(base, collection) => base.list(collection),
         }
     }
 
@@ -50,6 +70,10 @@ impl Far {
                 let body = body.map(|body| json!({ "data": body }).to_string());
                 kinto.ask(method, &format!("{collection}/records/{id}"), &headers, body.as_deref())
             }
+            Self::PocketBase(base, collection) => {
+                let body = body.map(|body| Value::Object(body.clone()));
+                base.ask(method, &format!("collections/{collection}/records{id}"), body.as_ref())
+            }
         }
     }
 
@@ -59,6 +83,7 @@ impl Far {
         let body: Value = serde_json::from_str(&answer.body).ok().filter(|_| answer.status == 200)?;
         let (at, revision) = match self {
             Self::Scripted(_) => ("row", body["row"]["rev"].to_string()),
+            Self::PocketBase(..) => return None,
             Self::Kinto(..) => ("data", answer.headers.iter().find(|(name, _)| name == "etag")?.1.clone()),
         };
         let mut record = body[at].as_object()?.clone();
@@ -71,6 +96,14 @@ impl Far {
     /// One edit by chance, written down with what its author saw.
     pub fn edit(&self, chance: &mut Chance, count: u64, history: &mut History) {
         let value = format!("far-{count}");
+        if matches!(self, Self::PocketBase(..)) {
+            let id = format!("far{count:0>12}");
+            let record = [("id".to_owned(), json!(id)), ("p0".to_owned(), json!(value))].into_iter().collect();
+            if self.ask("POST", "", None, Some(&record)).status == 200 {
+                history.wrote(Who::Far, &id, "p0", &value, None);
+            }
+            return;
+        }
         let ids: Vec<String> = self.all().into_keys().collect();
         if ids.is_empty() || chance.below(6) == 0 {
             let record: Record = [("p0".to_owned(), json!(value))].into_iter().collect();

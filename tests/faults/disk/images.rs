@@ -171,3 +171,15 @@ fn crash_images_see_what_is_not_synced() {
     let damaged: Vec<&String> = outcome.wrong.iter().filter(|why| !why.contains("was acknowledged")).collect();
     assert!(damaged.is_empty(), "{damaged:#?}");
 }
+
+/// A disk that says it synced and did not loses what it was told is there, and can leave a store that is damaged: README says both.
+#[test]
+fn a_disk_that_lies_loses_and_damages() {
+    let life = life(12, CONFIG);
+    let lies: Vec<Change> = life.into_iter().filter(|change| !matches!(change, Change::Synced(_))).collect();
+    let outcome = cut_everywhere(&lies, 8, Chance::seed(29));
+    let damaged = outcome.wrong.iter().filter(|why| !why.contains("was acknowledged")).count();
+    eprintln!("crash images: of a disk that lies {} of {} lose, {damaged} are damaged", outcome.lost, outcome.images);
+    assert!(outcome.lost * 2 > outcome.images, "{} of {}", outcome.lost, outcome.images);
+    assert!(damaged > 0, "README says that it can be damaged");
+}

@@ -1,5 +1,6 @@
-//! Owns: disks that fail, fill up, lie, are cut off or taken away under the real daemon. Must never know: how the store keeps its word.
+//! Owns: disks that fail, fill up, lie, are cut off or taken away, and memory that is not given, under the real daemon. Must never know: how the store keeps its word.
 
+mod allocations;
 mod cuts;
 mod errors;
 mod full;

@@ -1,5 +1,5 @@
 /* Owns: a disk that fails when it is told to. Loaded before the C library of one process, it counts that process's calls on files
- * below one path, lets the k-th fail, end short, take long or end the process, and writes down what reached the disk.
+ * below one path, and for memory, lets the k-th fail, end short, take long or end the process, and writes down what reached the disk.
  * Must never know: what the files mean.
  *
  * MINGLE_SHIM_ROOT     only files whose path begins so are counted.
@@ -25,7 +25,7 @@
 
 enum { ARMED, OPS, AT, STICKY, ACTION, VALUE, COUNT, HITS, CALLS }; /* CALLS and on: how often each call was made */
 enum { FAIL = 1, SHORT, KILL, KILL_HALF, DELAY };
-enum { PWRITE, WRITE, FSYNC, FTRUNCATE, OPEN, MMAP, UNLINK, PREAD, READ, RENAME };
+enum { PWRITE, WRITE, FSYNC, FTRUNCATE, OPEN, MMAP, UNLINK, PREAD, READ, RENAME, MALLOC };
 
 static volatile uint64_t *control;
 static const char *root;
@@ -193,6 +193,12 @@ void *mmap64(void *at, size_t length, int access, int flags, int fd, off64_t off
   if (known(fd) && verdict(MMAP)) return MAP_FAILED;
   return REAL(mmap64)(at, length, access, flags, fd, offset);
 }
+
+/* Asked for by anybody in the process; the C library itself is asked under another name. */
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+void *malloc(size_t size) { return verdict(MALLOC) ? NULL : __libc_malloc(size); }
+void *calloc(size_t count, size_t size) { return verdict(MALLOC) ? NULL : __libc_calloc(count, size); }
+void *realloc(void *old, size_t size) { return verdict(MALLOC) ? NULL : __libc_realloc(old, size); }
 
 int unlink(const char *path) {
   if (!below(path)) return REAL(unlink)(path);

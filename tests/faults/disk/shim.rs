@@ -25,6 +25,8 @@ pub enum Op {
     Pread,
     /// Kept in step with `shim.c`, which has the call of plain reading before it.
     Rename = 9,
+    /// Memory is asked for, whoever asks.
+    Malloc,
 }
 
 /// Every call that changes what is on the disk.

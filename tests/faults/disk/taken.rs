@@ -12,7 +12,7 @@ use mingle_core::time::Timestamp;
 use mingle_tests::{
     chance::Chance,
     daemon::Daemon,
-    tally,
+    rest_server, tally,
     wait::{until, until_within},
 };
 use mingled::store::{Options, Store, StoreError};
@@ -163,6 +163,57 @@ fn a_store_from_an_older_copy_sends_apps_back_to_the_beginning() {
     assert_eq!(play.told.last(), Some(&Told::Acknowledged));
 }
 
+/// An older copy in the place of the store, with an edit in it that was sent since: the next run pushes nothing that is old, loses
+/// nothing that is new, and brings nothing back that was deleted.
+fn older_copy(options: rest_server::Options, restored: bool) {
+    let what = format!("{options:?}, restored: {restored}");
+    let mut bench = crate::net::bench(options, "");
+    bench.fill(20);
+    bench.settle();
+    bench.app.patch("things", "r01", &json!({ "ours": 1 }));
+    let copy = bench.daemon.dir().join("copy.db");
+    let name = copy.display().to_string();
+    if restored {
+        bench.daemon.says(0, &["backup", &name]);
+    } else {
+        bench.daemon.terminate();
+        fs::write(&copy, fs::read(bench.daemon.store()).expect("the store")).expect("a copy");
+        bench.daemon.start();
+        bench.app = bench.daemon.app("tester");
+    }
+    bench.settle();
+    bench.server.patch("things", "r01", &json!({ "later": true }));
+    bench.server.put("things", "r02", &json!({ "n": "theirs" }));
+    bench.server.delete("things", "r03");
+    bench.app.patch("things", "r04", &json!({ "ours": 2 }));
+    bench.app.delete("things", "r05");
+    bench.app.put("things", "new", &json!({ "made": true }));
+    bench.settle();
+    let there = bench.server.rows("things");
+    bench.daemon.terminate();
+    if restored {
+        bench.daemon.says(0, &["restore", &name]);
+    } else {
+        fs::write(bench.daemon.store(), fs::read(&copy).expect("the copy")).expect("the copy in its place");
+    }
+    bench.daemon.start();
+    bench.app = bench.daemon.app("tester");
+    assert_eq!(bench.app.status("things")["pending"], 1, "{what}: the edit of then waits");
+    let _ = bench.server.log();
+    bench.settle();
+    let pushed: Vec<String> = bench.server.log().into_iter().filter(|line| !line.starts_with("GET")).collect();
+    assert_eq!((pushed, bench.server.rows("things")), (Vec::new(), there), "{what}");
+    assert_eq!(bench.app.must("conflict.list", json!({ "all": true }))["conflicts"], json!([]), "{what}");
+}
+
+#[test]
+fn an_older_copy_pushes_nothing_old_loses_nothing_new_and_brings_nothing_back() {
+    for options in [rest_server::Options::default, rest_server::Options::careless] {
+        older_copy(options(), false);
+        older_copy(options(), true);
+    }
+}
+
 /// Bits that turn over in a store at rest: it opens with everything, or says what is wrong, or is moved aside whole; it is never wiped,
 /// and nothing panics.
 #[test]
@@ -234,10 +285,17 @@ fn damage_that_is_met_later_is_told_and_the_next_start_keeps_the_store_aside() {
     let (mut daemon, mut play) = begun();
     play.go_on(&mut daemon.app("player"), 60).expect("a good disk");
     daemon.terminate();
+    // Only where records lie: whatever a start reads is whole, so it opens.
+    let roots: Vec<usize> = {
+        let store = rusqlite::Connection::open(daemon.store()).expect("the store");
+        let mut named = store
+            .prepare("SELECT rootpage FROM sqlite_master WHERE name IN ('m_record', 'm_record_id', 'm_record_feed')")
+            .expect("its schema");
+        let rows = named.query_map((), |row| row.get::<_, i64>(0)).expect("its schema");
+        rows.map(|root| usize::try_from(root.expect("a page")).expect("a page")).collect()
+    };
     let mut bytes = fs::read(daemon.store()).expect("the store");
-    // The tables of the schema are whole, so it opens.
-    let pages = bytes.len() / 4_096;
-    (pages / 3..pages).for_each(|page| bytes[page * 4_096..page * 4_096 + 8].fill(0xee));
+    roots.into_iter().for_each(|page| bytes[(page - 1) * 4_096..(page - 1) * 4_096 + 8].fill(0xee));
     fs::write(daemon.store(), &bytes).expect("a damaged store");
     daemon.start();
     let mut app = daemon.app("player");

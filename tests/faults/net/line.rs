@@ -7,6 +7,7 @@ use mingle_tests::{
     daemon::Home,
     proxy::{End, Fault, Way},
     rest_server::{Options, RestServer},
+    tally,
     wait::{self, Watch, until, until_within},
     wire,
 };
@@ -195,7 +196,7 @@ fn no_network_is_offline_and_sends_nothing() {
     server.write_profile(&home.config_dir());
     let alone = std::process::Command::new("unshare").args(["-n", "true"]).status();
     if !alone.is_ok_and(|status| status.success()) {
-        return mingle_tests::tally::skip("no network", "a network name space of its own needs root and unshare");
+        return tally::skip("no network", "a network name space of its own needs root and unshare");
     }
     // Address by address: nothing is up; then what routes can say.
     let routes: [(&str, Option<&str>); 4] = [
@@ -268,6 +269,53 @@ fn the_systems_proxy_is_for_other_hosts() {
             assert!(asked.contains("far.invalid"), "{asked}");
         } else {
             assert!(told.try_recv().is_err(), "this very host is asked directly");
+        }
+    }
+}
+
+/// Somebody on the sixth version of the network's protocol alone, who passes everything on to a place of the fourth.
+fn on_version_six(to: &str) -> Option<String> {
+    let listener = std::net::TcpListener::bind("[::1]:0").ok()?;
+    let url = format!("http://{}", listener.local_addr().ok()?);
+    let to = to.strip_prefix("http://").expect("an address").to_owned();
+    std::thread::spawn(move || {
+        for mut here in listener.incoming().flatten() {
+            let Ok(mut there) = std::net::TcpStream::connect(&to) else { continue };
+            let (Ok(mut back), Ok(mut from)) = (here.try_clone(), there.try_clone()) else { continue };
+            std::thread::spawn(move || std::io::copy(&mut here, &mut there));
+            std::thread::spawn(move || std::io::copy(&mut from, &mut back));
+        }
+    });
+    Some(url)
+}
+
+/// A proxy, and a service, that have an address of the sixth version and no other.
+#[test]
+fn a_proxy_and_a_service_on_version_six_alone_are_reached() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let between = wire::serve(std::sync::Arc::new(move |request, line| {
+        let _ = tell.send(request.path.join("/"));
+        line.send(&wire::response(502, &[], ""))
+    }));
+    let server = RestServer::start(Options::default(), &["things"]);
+    let (Some(proxy), Some(six)) = (on_version_six(&between.url), on_version_six(&server.url)) else {
+        return tally::skip("a network of version six", "this machine has no [::1]");
+    };
+    let far = config("http://far.invalid", "").replace("profile", "insecure = true\nprofile");
+    for (text, through) in [(config(&six, ""), false), (far, true)] {
+        let mut home = Home::new(Some(&text));
+        server.write_profile(&home.config_dir());
+        home.set("http_proxy", proxy.as_str());
+        let daemon = home.start();
+        let mut app = daemon.app("tester");
+        app.put("things", "a", &json!({ "v": 1 }));
+        let row = app.sync("things", if through { "failed" } else { "done" });
+        if through {
+            assert_eq!(row["error"]["name"], "server", "{row}");
+            assert!(told.recv_timeout(wait::LONG).expect("a request to the proxy").contains("far.invalid"));
+        } else {
+            assert!(told.try_recv().is_err(), "this very host is asked directly");
+            assert_eq!(server.rows("things")["a"], json!({ "v": 1 }));
         }
     }
 }

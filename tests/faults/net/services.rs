@@ -362,18 +362,22 @@ fn revisions_that_flap_change_nothing() {
     assert_eq!(bench.app.must("conflict.list", json!({ "all": true }))["conflicts"], json!([]));
 }
 
+/// A sync `things` of the issues at this address.
+fn tracked(url: &str) -> String {
+    format!(
+        "[remote.far]\nkind = \"rest\"\nprofile = \"github-issues\"\nurl = \"{url}\"\n\
+         auth = {{ type = \"bearer\", token = {{ file = \"far.secret\" }} }}\n\n\
+         [sync.things]\ncollection = \"things\"\nremote = \"far\"\nresource = \"issues\"\ndirection = \"both\"\n{QUIET}\n"
+    )
+}
+
 /// A listing that says "not modified" of what was: it comes with the next one that tells.
 #[test]
 fn a_304_that_lies_is_late_and_no_more() {
     let server = GitHub::start();
     server.open(&json!({ "title": "one" }));
     let proxy = mingle_tests::proxy::Proxy::before(&server.url);
-    let home = Home::new(Some(&format!(
-        "[remote.far]\nkind = \"rest\"\nprofile = \"github-issues\"\nurl = \"{}\"\n\
-         auth = {{ type = \"bearer\", token = {{ file = \"far.secret\" }} }}\n\n\
-         [sync.things]\ncollection = \"things\"\nremote = \"far\"\nresource = \"issues\"\ndirection = \"both\"\n{QUIET}\n",
-        proxy.url
-    )));
+    let home = Home::new(Some(&tracked(&proxy.url)));
     home.write("far.secret", trackers::TOKEN);
     let daemon = home.start();
     let mut app = daemon.app("tester");
@@ -389,6 +393,34 @@ fn a_304_that_lies_is_late_and_no_more() {
     assert_eq!((title(&mut app), proxy.waiting()), (Some(json!("one")), 0));
     app.sync("things", "done");
     assert_eq!(title(&mut app), Some(json!("two")));
+}
+
+/// More creates than a service takes in a while: it is asked again when it said, and each is made once.
+#[test]
+fn more_changes_than_a_service_takes_in_a_minute_all_arrive_in_its_time() {
+    let server = GitHub::start();
+    server.pace(80, Duration::from_secs(6));
+    let home = Home::new(Some(&tracked(&server.url)));
+    home.write("far.secret", trackers::TOKEN);
+    let daemon = home.start();
+    let mut app = daemon.app("tester");
+    for n in 0..100 {
+        app.put("things", &format!("n{n:02}"), &json!({ "title": format!("number {n}") }));
+    }
+    let run = app.run("things");
+    assert_eq!((app.ended(&run).as_str(), server.issues().len()), ("failed", 80), "{}", app.status("things"));
+    let explained = app.must("explain", json!({ "sync": "things" }));
+    assert!(
+        explained["holds"].as_array().is_some_and(|holds| holds.iter().any(|one| one["name"] == "retry_after")),
+        "{explained}"
+    );
+    // It goes on by itself, and asks nothing before its time.
+    until("the rest to arrive", || (app.status("things")["pending"] == 0).then_some(()));
+    let refused = server.log().iter().filter(|line| line.ends_with(" 403")).count();
+    assert_eq!(refused, 1);
+    let titles: std::collections::BTreeSet<String> = server.issues().values().map(|issue| issue["title"].to_string()).collect();
+    assert_eq!((server.issues().len(), titles.len(), app.all("things").len()), (100, 100, 100));
+    assert_eq!(app.must("rejection.list", json!({}))["rejections"], json!([]));
 }
 
 /// A value of a record that goes into a header would be a header of its own: it is told, and never sent.

@@ -47,12 +47,16 @@ enum Does {
     IsOld,
     /// It speaks plain HTTP.
     SpeaksPlain,
+    /// It sends whoever asks on to this port, without TLS; none: to its own.
+    SendsOn(Option<u16>),
 }
 
 struct Server {
     url: String,
     /// What was said to it, decrypted.
     heard: Arc<Mutex<Vec<u8>>>,
+    /// How many came that did not begin with TLS.
+    plain: Arc<AtomicUsize>,
 }
 
 fn config(certificate: &[u8], key: &[u8]) -> Arc<ServerConfig> {
@@ -69,17 +73,23 @@ fn serve(first: &Arc<ServerConfig>, then: &Arc<ServerConfig>, change_after: usiz
     let url = format!("https://{}", listener.local_addr().expect("its address"));
     let heard = Arc::new(Mutex::new(Vec::new()));
     let (first, then, hears, count) = (Arc::clone(first), Arc::clone(then), Arc::clone(&heard), Arc::new(AtomicUsize::new(0)));
+    let plain = Arc::new(AtomicUsize::new(0));
+    let came = Arc::clone(&plain);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let config = if count.fetch_add(1, SeqCst) < change_after { &first } else { &then };
-            let (config, hears) = (Arc::clone(config), Arc::clone(&hears));
+            let (config, hears, came) = (Arc::clone(config), Arc::clone(&hears), Arc::clone(&came));
             std::thread::spawn(move || {
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
+                let mut first = [0];
+                if stream.peek(&mut first).is_ok_and(|bytes| bytes == 1) && first != [0x16] {
+                    came.fetch_add(1, SeqCst);
+                }
                 let _ = one(stream, config, &hears, does);
             });
         }
     });
-    Server { url, heard }
+    Server { url, heard, plain }
 }
 
 fn one(mut stream: TcpStream, config: Arc<ServerConfig>, hears: &Mutex<Vec<u8>>, does: Does) -> std::io::Result<()> {
@@ -109,6 +119,15 @@ fn one(mut stream: TcpStream, config: Arc<ServerConfig>, hears: &Mutex<Vec<u8>>,
         Does::CutsOff(body) => {
             let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\n\r\n";
             Stream::new(&mut connection, &mut stream).write_all(format!("{head}{body}").as_bytes())
+        }
+        Does::SendsOn(port) => {
+            let port = port.map_or_else(|| stream.local_addr().map(|address| address.port()), Ok)?;
+            let to = format!("http://127.0.0.1:{port}/things");
+            let answer = wire::response(302, &[("location", &to), ("connection", "close")], "");
+            let mut line = Stream::new(&mut connection, &mut stream);
+            line.write_all(&answer)?;
+            line.conn.send_close_notify();
+            line.flush()
         }
         Does::Alerts => {
             Stream::new(&mut connection, &mut stream).write_all(b"HTTP/1.1 200 X\r\ncontent-length: 90\r\n\r\n{\"rows\"")?;
@@ -195,6 +214,28 @@ fn who_proves_nothing_is_told_nothing_and_what_is_cut_is_no_answer() {
         assert_eq!(app.get("things", "private"), Some(json!({ "diary": true })), "{name}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// From https on to http, to another port and to the same one: nobody goes there, and nobody is told anything without TLS.
+#[test]
+fn from_https_nobody_is_sent_on_to_http() {
+    let good = config(pem!("good.crt"), pem!("server.key"));
+    let plain = TcpListener::bind("127.0.0.1:0").expect("a port");
+    plain.set_nonblocking(true).expect("a look without waiting");
+    let port = plain.local_addr().expect("its address").port();
+    for to in [Some(port), None] {
+        let server = serve(&good, &good, usize::MAX, Does::SendsOn(to));
+        let (_daemon, mut app) = daemon(&server.url);
+        app.put("things", "private", &json!({ "diary": true }));
+        let row = app.sync("things", "failed");
+        assert!(row["error"]["what"].as_str().is_some_and(|what| !what.contains(SECRET)), "{row}");
+        let heard = String::from_utf8_lossy(&server.heard.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+        // What came without TLS to its own port is no session, and would have ended the connection; one question came, and no more.
+        assert_eq!(heard.matches("GET ").count(), 1, "{heard}");
+        assert!(!heard.contains("diary"), "{heard}");
+        assert_eq!(server.plain.load(SeqCst), 0, "{to:?}");
+    }
+    assert!(plain.accept().is_err(), "somebody came without TLS");
 }
 
 /// From one connection to the next somebody else answers.

@@ -16,7 +16,7 @@ use mingle_core::{
 use mingle_proto::{FromDaemon, METHODS, Request, frame::Frames};
 use mingled::{
     config::{self, Source},
-    json,
+    json::{self, JsonError},
     known::BuiltIn,
     remotes::rest,
     store::{Class, CollectionDefinition, Ids, Store, Token, apply, changes, define, list, prepare, sync},
@@ -153,6 +153,35 @@ fn page(input: &[u8]) {
     }
     for profile in profiles() {
         let _ = profile.records_in(text);
+    }
+    for way in [&[][..], &["data".to_owned()]] {
+        let (mut together, mut singly) = (Elements::default(), Elements::default());
+        let rest = json::parse_elements(text, 1 << 30, way, &mut together);
+        let same = json::parse_elements_singly(text, 1 << 30, way, &mut singly);
+        if let Ok((rest, _)) = rest {
+            let (same, _) = same.unwrap_or_else(|why| panic!("{text} is not read one by one: {why}"));
+            assert_eq!((together.0, rest), (singly.0, same), "{text}");
+        }
+    }
+}
+
+/// What a list of a body had.
+#[derive(Default)]
+struct Elements(Vec<Result<Value, JsonError>>);
+
+impl json::Elements for Elements {
+    fn begin(&mut self) {
+        self.0.clear();
+    }
+
+    fn element(&mut self, value: Value) -> usize {
+        self.0.push(Ok(value));
+        1
+    }
+
+    fn unreadable(&mut self, _: Value, why: JsonError) -> usize {
+        self.0.push(Err(why));
+        1
     }
 }
 

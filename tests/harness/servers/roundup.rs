@@ -39,6 +39,15 @@ impl Roundup {
     /// When it cannot be installed or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::known_as(str::to_owned)
+    }
+
+    /// One that also takes writes from pages of another address than its own (`http://host:port`, which is given): of a proxy before it.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn known_as(known: impl Fn(&str) -> String) -> Self {
         let bin = install::python();
         let fresh = fresh(bin);
         let dir = tempfile::tempdir().expect("a folder for a Roundup");
@@ -47,7 +56,8 @@ impl Roundup {
         let settings = home.join("config.ini");
         let template = fs::read_to_string(&settings).expect("the settings of a Roundup");
         let server = Server::start("roundup", "/rest", |port| {
-            fs::write(&settings, configured(&template, port)).expect("the settings of a Roundup");
+            let own = format!("http://127.0.0.1:{port}");
+            fs::write(&settings, configured(&template, &own, &known(&own))).expect("the settings of a Roundup");
             let mut command = Command::new(bin.join("python"));
             command.args(["-c", SERVE]).arg(&home).arg(port.to_string());
             command
@@ -129,7 +139,8 @@ fn fresh(bin: &Path) -> PathBuf {
         admin(bin, &home, &["install", "classic", "sqlite"]);
         let settings = home.join("config.ini");
         let template = fs::read_to_string(&settings).expect("the settings of a Roundup");
-        fs::write(&settings, configured(&template, 80)).expect("the settings of a Roundup");
+        fs::write(&settings, configured(&template, "http://127.0.0.1:80", "http://127.0.0.1:80"))
+            .expect("the settings of a Roundup");
         admin(bin, &home, &["initialise", Roundup::ACCOUNT.1]);
     });
     made.join("tracker")
@@ -157,7 +168,7 @@ fn admin(bin: &Path, home: &Path, arguments: &[&str]) {
 }
 
 /// The settings as they come, with what has to be set; a password need not be hard to guess here.
-fn configured(template: &str, port: u16) -> String {
+fn configured(template: &str, web: &str, known: &str) -> String {
     let mut section = String::new();
     let lines = template.lines().map(|line| {
         if line.starts_with('[') {
@@ -165,7 +176,10 @@ fn configured(template: &str, port: u16) -> String {
         }
         let key = line.trim_start_matches('#').split(" =").next().unwrap_or_default();
         let value = match (section.as_str(), key) {
-            ("tracker", "web") => format!("http://127.0.0.1:{port}/"),
+            ("tracker", "web") => format!("{web}/"),
+            ("web", "allowed_api_origins") => known.into(),
+            // Who comes through a proxy asks for the proxy's host.
+            ("web", "csrf_enforce_header_host") if known != web => "no".into(),
             ("mail", "domain") => "example.org".into(),
             ("mail", "host") => "localhost".into(),
             ("main", "password_pbkdf2_default_rounds") => "1000".into(),

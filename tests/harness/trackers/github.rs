@@ -1,7 +1,7 @@
 //! Owns: the issues of one private repository, served by the rules that GitHub publishes of its REST API (version 2022-11-28).
 //! Must never know: the daemon.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value, json};
 
@@ -34,12 +34,17 @@ struct Issue {
 /// Who may be assigned, and which milestones there are.
 const PEOPLE: [&str; 2] = ["me", "you"];
 const MILESTONES: [u64; 2] = [1, 2];
+/// Requests that make content: so many in so long (https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+const CHANGES: (usize, Duration) = (80, Duration::from_secs(60));
+/// What it says to who asks for more.
+const SECONDARY: &str = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
 
 impl GitHub {
     /// Starts one without issues.
     #[must_use]
     pub fn start() -> Self {
-        Self::serving(Repository { desk: Desk::new(), issues: BTreeMap::new() }, "/repos/me/project")
+        let desk = Desk { pace: CHANGES, ..Desk::new() };
+        Self::serving(Repository { desk, issues: BTreeMap::new() }, "/repos/me/project")
     }
 
     /// Another user opens an issue; its number.
@@ -88,8 +93,8 @@ impl GitHub {
         live.map(|(number, issue)| (*number, row(*number, issue))).collect()
     }
 
-    /// The next request meets a secondary limit: 403 or 429, and how many seconds to wait.
-    pub fn ask_patience(&self, status: u16, seconds: u64) {
+    /// The next request meets a secondary limit: 403 or 429, and how many seconds to wait; none: it does not say.
+    pub fn ask_patience(&self, status: u16, seconds: Option<u64>) {
         self.state().desk.patience.push_back((status, seconds));
     }
 }
@@ -150,10 +155,14 @@ impl Answers for Repository {
         }
         let limited = self.desk.left == 0;
         let said = if let Some((status, seconds)) = self.desk.patience.pop_front() {
-            let what = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-            told(status, what).with("retry-after", &seconds)
+            let said = told(status, SECONDARY);
+            if let Some(seconds) = seconds { said.with("retry-after", &seconds) } else { said }
         } else if limited {
             told(403, "API rate limit exceeded for user ID 1.")
+        } else if request.method != "GET"
+            && let Some(seconds) = self.desk.paced()
+        {
+            told(403, SECONDARY).with("retry-after", &seconds)
         } else {
             self.routed(request)
         };

@@ -13,6 +13,7 @@ use crate::{fake::lock, service::Faults, setup::Setup, words::KEY};
 named!(
     h03_a_record_of_another_remote_is_not_made_here,
     h04_a_refresh_keeps_the_ids_and_doubles_nothing,
+    h04_a_rebuild_keeps_the_ids_and_what_is_not_sent,
     h05_links_of_another_address_are_not_used,
     h10_not_shown_to_us_is_not_gone,
     h13_two_rows_of_one_identity_are_two_records,
@@ -59,6 +60,31 @@ fn h04_a_refresh_keeps_the_ids_and_doubles_nothing() {
                 script.syncs();
             });
             script.counts_are(4, 4);
+            script.heals();
+            script.counts_are(4, 4);
+            script.conflicts_are(&[]);
+        });
+    }
+}
+
+#[test]
+fn h04_a_rebuild_keeps_the_ids_and_what_is_not_sent() {
+    for setup in [able(), plain(), careless()] {
+        play(&setup, |script| {
+            for key in ["k1", "k2", "k3"] {
+                script.colleague_makes(key, "a=a1");
+            }
+            script.app_makes("k4", "a=a4");
+            script.syncs();
+            // An edit, a delete and a record that are not sent yet, and what the service has since.
+            script.app_sets("k1", "b=b1");
+            script.app_deletes("k2");
+            script.app_makes("k5", "a=a5");
+            script.colleague_sets("k1", "a=a2");
+            script.rebuilds();
+            script.truth_is("k1", "a=a2 b=b1");
+            script.truth_is("k2", "gone");
+            script.truth_is("k5", "a=a5");
             script.heals();
             script.counts_are(4, 4);
             script.conflicts_are(&[]);

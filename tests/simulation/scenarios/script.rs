@@ -76,6 +76,14 @@ fn keyed(key: &str, text: &str) -> Props {
     props(&format!("{KEY}={key} {text}"))
 }
 
+/// The put that writes a record again under its id, with some properties changed.
+pub fn put_again(id: &str, before: &Props, text: &str) -> Write {
+    let mut new = before.clone();
+    new.extend(props(text));
+    let data = json::write(&new);
+    Write::Put { collection: COLLECTION.into(), id: Some(id.into()), data, if_seq: Some(0), overwrite: false, merge: false }
+}
+
 impl Script {
     /// Fails, with the trace, unless it holds.
     #[track_caller]
@@ -176,6 +184,16 @@ impl Script {
         let (id, ..) = self.in_truth(key);
         let patch = json::write(&Props::from([(name.to_owned(), value)]));
         self.app_does(Write::Patch { collection: COLLECTION.into(), id, patch, if_seq: None });
+    }
+
+    /// The oracle hears that an app wrote a property over what it saw.
+    pub fn tells_of_edit(&mut self, before: &Props, name: &str, value: &str) {
+        self.people.history.edits(Who::App, before, name, Some(value));
+    }
+
+    /// The oracle forgets what apps did to these records: somebody took it back.
+    pub fn takes_it_back(&mut self, keys: &[&str]) {
+        self.people.history.takes_back(keys);
     }
 
     /// An app reads a record, for a later [`Script::app_puts`].
@@ -314,6 +332,14 @@ impl Script {
     #[track_caller]
     pub fn runs(&mut self, sync: &str, mode: Option<Mode>) {
         self.asks(sync, mode);
+        self.rests();
+    }
+
+    /// Fetches the collection anew, to the end.
+    #[track_caller]
+    pub fn rebuilds(&mut self) {
+        self.begin();
+        self.world.ask_rebuild();
         self.rests();
     }
 

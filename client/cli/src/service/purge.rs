@@ -20,6 +20,7 @@ pub fn may(at: &mut At, places: &Value, yes: bool) -> Result<(), Failure> {
     let files = files(places);
     if !files.is_empty() {
         nothing_waits(at)?;
+        nothing_damaged(&files)?;
     }
     at.note(if files.is_empty() { "there is no data to delete" } else { "this is deleted, for good:" });
     for file in &files {
@@ -57,6 +58,9 @@ fn nothing_waits(at: &At) -> Result<(), Failure> {
             format!("{}: {} pending, {} conflicts, {} rejections", sync.sync, sync.pending, sync.conflicts, sync.rejections)
         })
         .collect();
+    // What belongs to no sync of the configuration any more was not sent either.
+    let kept = status.attention.iter().filter(|one| one.name == "orphaned");
+    let waits: Vec<String> = waits.into_iter().chain(kept.map(|one| format!("{}: {}", one.about, one.hint))).collect();
     if waits.is_empty() {
         return Ok(());
     }
@@ -65,6 +69,20 @@ fn nothing_waits(at: &At) -> Result<(), Failure> {
         Exit::Person,
         what,
         "`mingle sync` sends it; `mingle conflict list` and `mingle rejection list` show what waits for you",
+    ))
+}
+
+/// A store that was moved aside as damaged may hold edits that were never sent, and no daemon knows of them.
+fn nothing_damaged(files: &[PathBuf]) -> Result<(), Failure> {
+    let aside = |file: &&PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().contains(".corrupt-"));
+    let Some(file) = files.iter().find(aside) else { return Ok(()) };
+    Err(Failure::said(
+        Exit::Person,
+        format!(
+            "nothing was deleted: {} is a damaged store that was moved aside, and may hold edits that were never sent",
+            file.display()
+        ),
+        "`mingle fsck FILE` says what can be read of it; delete it by hand if you do not need it",
     ))
 }
 

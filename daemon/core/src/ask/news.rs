@@ -1,7 +1,10 @@
 //! Owns: what happens, as apps are told of it: the topics. Must never know: who listens, the wire.
 
 use super::{Attention, Holding, Progress, SyncState, Trouble};
-use crate::time::Timestamp;
+use crate::{
+    session::{Mode, State},
+    time::Timestamp,
+};
 
 /// What an app may listen to, beside changes of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,11 +19,16 @@ pub enum Topic {
     Rejection,
     /// What a person should know or decide.
     Attention,
+    /// Sessions of apps: begun, pulling, over.
+    Session,
+    /// Invitations to take part in a session.
+    Invite,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 5] = [Self::Run, Self::Sync, Self::Conflict, Self::Rejection, Self::Attention];
+    pub const ALL: [Self; 7] =
+        [Self::Run, Self::Sync, Self::Conflict, Self::Rejection, Self::Attention, Self::Session, Self::Invite];
 }
 
 /// One thing that happened. Only the latest about one thing is kept ([`News::about`]).
@@ -102,6 +110,32 @@ pub enum Event {
         /// Whether it is over.
         over: bool,
     },
+    /// A session has begun, goes on, or is over.
+    Session {
+        /// Its id.
+        session: String,
+        /// Whose.
+        app: String,
+        /// Where it is.
+        state: State,
+        /// Its mode.
+        mode: Mode,
+        /// Of what.
+        collections: Vec<String>,
+    },
+    /// An app begins a session and invites others to it.
+    Invite {
+        /// Its session.
+        session: String,
+        /// Who invites.
+        app: String,
+        /// Of what.
+        collections: Vec<String>,
+        /// Until when it waits for answers.
+        until: Timestamp,
+        /// Those whom it invites: nobody else hears of it.
+        invited: Vec<String>,
+    },
 }
 
 impl News {
@@ -114,6 +148,8 @@ impl News {
             Event::Conflict { .. } => Topic::Conflict,
             Event::Rejection { .. } => Topic::Rejection,
             Event::Attention { .. } => Topic::Attention,
+            Event::Session { .. } => Topic::Session,
+            Event::Invite { .. } => Topic::Invite,
         }
     }
 
@@ -127,15 +163,26 @@ impl News {
             Event::Conflict { conflict, .. } => conflict.clone(),
             Event::Rejection { rejection, .. } => rejection.clone(),
             Event::Attention { attention, .. } => format!("{} {}", attention.name, attention.about),
+            Event::Session { session, .. } | Event::Invite { session, .. } => session.clone(),
         }
     }
 
-    /// The collection whose grant decides who may hear it; none: everybody.
+    /// The collections whose grants decide who may hear it: all of them are needed; none: everybody may.
     #[must_use]
-    pub fn collection(&self) -> Option<&str> {
+    pub fn collections(&self) -> &[String] {
         match &self.event {
-            Event::Conflict { collection, .. } | Event::Rejection { collection, .. } => Some(collection),
-            Event::Run { .. } | Event::Sync { .. } | Event::Attention { .. } => None,
+            Event::Conflict { collection, .. } | Event::Rejection { collection, .. } => std::slice::from_ref(collection),
+            Event::Session { collections, .. } | Event::Invite { collections, .. } => collections,
+            Event::Run { .. } | Event::Sync { .. } | Event::Attention { .. } => &[],
+        }
+    }
+
+    /// Whether it is for an app of this name (none: it gave none).
+    #[must_use]
+    pub fn is_for(&self, app: Option<&str>) -> bool {
+        match &self.event {
+            Event::Invite { invited, .. } => app.is_some_and(|app| invited.iter().any(|one| one == app)),
+            _ => true,
         }
     }
 }

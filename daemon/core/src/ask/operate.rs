@@ -203,6 +203,19 @@ pub struct Accepted {
     pub queued: bool,
 }
 
+/// What a rebuild of a collection keeps, and which runs do it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilding {
+    /// The run of each of its syncs, by name; none: it was only looked at.
+    pub runs: Vec<(String, Accepted)>,
+    /// Changes that are yet to be sent.
+    pub unsent: u64,
+    /// Conflicts that are open.
+    pub conflicts: u64,
+    /// Rejections that stand.
+    pub rejections: u64,
+}
+
 /// How a run has come out, or that it has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {

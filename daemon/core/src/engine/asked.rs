@@ -12,6 +12,10 @@ impl Engine {
                 let answer = self.run_sync(now, &request);
                 effects.push(Effect::Answer(id, answer));
             }
+            Ask::Rebuild { collection } => {
+                let answer = self.rebuild(now, &collection);
+                effects.push(Effect::Answer(id, answer));
+            }
             Ask::Stop { by, lease } => self.stop(now, id, by, lease, effects),
             Ask::Restart { resync_stopped, lease } => self.restart(id, resync_stopped, lease, effects),
             Ask::Pause { sync, by } => self.pause(now, id, sync, by, effects),
@@ -21,9 +25,10 @@ impl Engine {
                 effects.push(Effect::Answer(id, answer));
             }
             Ask::HasRun { run } => {
-                effects.push(Effect::Answer(id, Ok(if self.has_run(&run) { Answer::Here } else { Answer::NotHere })));
+                let answer = self.whose_run(&run).map_or(Answer::NotHere, |sync| Answer::Here(sync.clone()));
+                effects.push(Effect::Answer(id, Ok(answer)));
             }
-            Ask::WaitRun { run } if self.has_run(&run) => self.waiting.entry(run).or_default().push(id),
+            Ask::WaitRun { run } if self.whose_run(&run).is_some() => self.waiting.entry(run).or_default().push(id),
             Ask::WaitRun { .. } => effects.push(Effect::Answer(id, Ok(Answer::NotHere))),
             Ask::Forget => self.waiting.retain(|_, waiting| {
                 waiting.retain(|one| *one != id);
@@ -32,11 +37,11 @@ impl Engine {
         }
     }
 
-    /// Whether this run is queued or on.
-    fn has_run(&self, run: &str) -> bool {
+    /// The sync of which this run is queued or on.
+    fn whose_run(&self, run: &str) -> Option<&Name> {
         let of =
             |sync: &super::Sync| sync.run_id.as_deref() == Some(run) || sync.asked.as_ref().is_some_and(|wish| wish.run == run);
-        self.syncs.values().any(of)
+        self.syncs.iter().find(|(_, sync)| of(sync)).map(|(name, _)| name)
     }
 
     pub(super) fn named(&self, sync: &str) -> Result<Name, Refusal> {
@@ -51,20 +56,26 @@ impl Engine {
         })
     }
 
-    fn run_sync(&mut self, now: Timestamp, request: &RunRequest) -> Result<Answer, Refusal> {
-        let name = self.named(&request.sync)?;
+    /// Why a run of this sync is not even asked for; none: it may be.
+    pub(super) fn refused(&self, name: &Name) -> Option<Refusal> {
         if self.shutting_down {
-            return Err(Refusal::Stopped("mingled is going down".into(), None));
+            return Some(Refusal::Stopped("mingled is going down".into(), None));
         }
         if self.stopped.is_some() {
-            return Err(Refusal::Stopped("runs are stopped".into(), Some("`mingle restart` accepts them again".into())));
+            return Some(Refusal::Stopped("runs are stopped".into(), Some("`mingle restart` accepts them again".into())));
+        }
+        let paused = self.desk.board().jobs.get(name).is_some_and(|job| job.paused);
+        paused.then(|| Refusal::Stopped(format!("{name} is paused"), Some(format!("`mingle resume {name}` takes that back"))))
+    }
+
+    pub(super) fn run_sync(&mut self, now: Timestamp, request: &RunRequest) -> Result<Answer, Refusal> {
+        let name = self.named(&request.sync)?;
+        if let Some(refusal) = self.refused(&name) {
+            return Err(refusal);
         }
         let (Some(sync), Some(job)) = (self.syncs.get_mut(&name), self.desk.job(&name)) else {
             return Err(Refusal::Internal("a sync without a job".into()));
         };
-        if job.paused {
-            return Err(Refusal::Stopped(format!("{name} is paused"), Some(format!("`mingle resume {name}` takes that back"))));
-        }
         let mode = request.mode.unwrap_or_default();
         // Requests that wait become one, which does what each of them asks.
         let wish = sync.asked.get_or_insert_with(|| Wish { run: self.ids.next(), mode, force: false, accept_deletes: false });

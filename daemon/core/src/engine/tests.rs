@@ -242,6 +242,37 @@ fn a_stop_ends_runs_and_queued_ones_and_a_restart_brings_them_back_if_told() {
 }
 
 #[test]
+fn a_rebuild_is_of_all_syncs_of_a_collection_or_of_none() {
+    let mut world = World::new(8);
+    world.handle(Event::Look);
+    let rebuild = |collection: &str| Ask::Rebuild { collection: collection.into() };
+    let unknown = world.ask(rebuild("nothing"));
+    let Err(Refusal::Invalid(what, Some(_))) = &world.answered[&unknown] else { panic!("nothing syncs it") };
+    assert!(what.contains("nothing syncs nothing"), "{what}");
+    world.ask(Ask::Pause { sync: "c".into(), by: None });
+    let paused = world.ask(rebuild("k"));
+    let Err(Refusal::Stopped(_, Some(hint))) = &world.answered[&paused] else { panic!("c is paused") };
+    assert!(hint.contains("resume c"), "{hint}");
+    world.drain();
+    let begun = world.begun;
+    world.ask(Ask::Resume { sync: "c".into() });
+    world.drain();
+    assert_eq!(world.begun, begun, "what was refused asked for nothing");
+
+    world.under_way.clear();
+    world.ask(Ask::RunSync(RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, by: None }));
+    let asked = world.ask(rebuild("k"));
+    let Some(Ok(Answer::Rebuilds(runs))) = world.answered.get(&asked).cloned() else { panic!("accepted") };
+    let told: Vec<(&str, bool)> = runs.iter().map(|(sync, run)| (sync.as_str(), run.queued)).collect();
+    assert_eq!(told, [("a", true), ("b", false), ("c", false)], "one is on, and ends first");
+    world.drain();
+    assert!(runs.iter().all(|(_, run)| world.ended.contains(&run.run)));
+    world.ask(Ask::Stop { by: None, lease: None });
+    let stopped = world.ask(rebuild("k"));
+    assert!(matches!(&world.answered[&stopped], Err(Refusal::Stopped(..))));
+}
+
+#[test]
 fn stop_when_idle_and_twice_and_a_restart_while_stopping_are_all_fine() {
     let mut world = World::new(9);
     let idle = world.ask(Ask::Stop { by: None, lease: None });

@@ -3,7 +3,11 @@
 //! The answer to an upload is itself a meeting, whose base is what was agreed with what was sent laid over it: so the remote's
 //! own form of an app's value enters the truth once, and an edit made while the request was under way stays.
 
-use super::{Agreed, Footing, Link, Met, Rules, Sent, SentWhat, close, meet};
+use super::{
+    Agreed, Link, Met, Rules, Sent, SentWhat, close,
+    footing::{Footing, all_at_once, set_later},
+    meet,
+};
 use crate::{
     mingle::{Base, Stamps},
     planted,
@@ -68,7 +72,7 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
         Answer::Taken(row) => {
             // What was sent before was looked behind when this one was planned, and this one lies over it.
             next.sent.clear();
-            let took = Some(last.seq);
+            let took = took(&last, truth, rules);
             match (&last.what, row) {
                 (SentWhat::Delete, _) => {
                     let row = gone(&next);
@@ -82,7 +86,7 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
         Answer::ReadBack { told, read } => {
             next.sent.clear();
             let met = taken(next, truth, &last.what, told.as_ref(), Some(read), stamps, rules);
-            Settled::Met { met, took: Some(last.seq) }
+            Settled::Met { met, took: took(&last, truth, rules) }
         }
         // What cannot be read says nothing of the record: a look by id makes it a rejection, never a delete.
         Answer::Stale(Some(Row { state: RowState::Unreadable(_), .. })) => Settled::Look(next),
@@ -114,6 +118,12 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
         }
         Answer::Unknown(_) => Settled::Doubt,
     }
+}
+
+/// The seq whose state the remote took; none of a create that leaves some of it to an update.
+fn took(last: &Sent, truth: Option<&Props>, rules: Rules<'_>) -> Option<u64> {
+    let whole = !matches!(last.what, SentWhat::Create(_)) || all_at_once(truth, rules);
+    whole.then_some(last.seq)
 }
 
 /// A create that did not happen gives its id back.
@@ -155,6 +165,9 @@ fn taken(
         (None, _) => theirs.clone(),
     };
     let mut base = base;
+    if matches!(what, SentWhat::Create(_)) {
+        set_later(&mut base, truth, rules);
+    }
     for name in names_of(what) {
         let moved = truth.is_none_or(|truth| !same(truth.get(name), sent_value(what, name), rules.policy.likeness(name)));
         if moved {

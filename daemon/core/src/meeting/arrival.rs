@@ -23,7 +23,8 @@ pub enum Arrival {
 /// Judges a row. `asked`: it was asked for by id just now, so it is believed.
 ///
 /// Only a revision that is unique per change makes an echo; a stamp does not: content is compared (holes.md H8). A revision the
-/// link has already left, or an older stamp, is old news (H7), and other content under the same stamp may be.
+/// link has already left, or an older stamp, is old news (H7), and other content under the same stamp may be. Where the copy here is
+/// not trusted, not even such a revision makes an echo: a row is one if it shows what is here.
 #[must_use]
 pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: Rules<'_>) -> Arrival {
     let strong = rules.abilities.strong_revision;
@@ -52,18 +53,18 @@ pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: 
         (RowState::Live(_), Agreed::Gone) if link.remote_id.is_some() => Arrival::Meet,
         // Deleted, and here it is again: under a former id, or before the delete reached every listing.
         (RowState::Live(_), Agreed::Gone) if asked => Arrival::Meet,
-        (RowState::Live(_), Agreed::Gone) if left && !believe_all => Arrival::Echo,
+        (RowState::Live(_), Agreed::Gone) if left && !believe_all && !rules.anew => Arrival::Echo,
         (RowState::Live(_), Agreed::Gone) => Arrival::Ask,
         (RowState::Live(_), _) if (left || older) && !asked && !believe_all => Arrival::Ask,
         (RowState::Live(_), Agreed::Unknown) => Arrival::Meet,
         (RowState::Live(theirs), Agreed::Same | Agreed::Own(_)) => {
-            let repeats = if strong || planted::is("echo by coarse stamp") {
-                row.revision.is_some() && row.revision == link.revision
-            } else {
-                shows_agreed(link, truth, theirs, rules)
-            };
-            // Two states of one second have the same stamp, and a late listing may show the first of them.
-            let same_stamp = row.modified.is_some() && row.modified == link.modified;
+            let known = row.revision.is_some() && row.revision == link.revision;
+            let trusted = strong && (!rules.anew || planted::is("rebuild trusts revisions"));
+            let repeats =
+                if trusted || planted::is("echo by coarse stamp") { known } else { shows_agreed(link, truth, theirs, rules) };
+            // Two states of one second have the same stamp, and a late listing may show the first of them; not where a revision
+            // tells them apart.
+            let same_stamp = row.modified.is_some() && row.modified == link.modified && !(strong && known);
             match (repeats, same_stamp) {
                 // What a listing still shows says nothing of a request whose answer is outstanding: it may be late. A look by id will tell.
                 (true, _) if !(link.in_doubt() && (asked || planted::is("late listing settles a doubt"))) => Arrival::Echo,

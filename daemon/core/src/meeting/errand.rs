@@ -80,7 +80,7 @@ pub fn plan(link: &Link, truth: Option<&Props>, new_id: Option<&str>, rules: Rul
         return match (difference, &link.remote_id, truth) {
             (Difference::Lacks, _, Some(truth)) => Need::Send(Action::Create {
                 remote_id: rules.abilities.client_ids.is_some().then(|| new_id.map(String::from)).flatten(),
-                whole: rules.abilities.carried.of(truth),
+                whole: made_of(truth, rules),
                 key: None,
             }),
             (_, Some(remote_id), _) => Need::Look(remote_id.clone()),
@@ -110,6 +110,16 @@ pub fn plan(link: &Link, truth: Option<&Props>, new_id: Option<&str>, rules: Rul
         }
         Difference::Lacks => Need::Nothing,
     }
+}
+
+/// What a create carries: what the replica carries, without what a create does not set there. Sent all the same, it would be the base
+/// of what the new record shows instead, and the app's own value would give way to that.
+fn made_of(truth: &Props, rules: Rules<'_>) -> Props {
+    let mut made = rules.abilities.carried.of(truth);
+    if !planted::is("sent with a create that does not take it") {
+        made.retain(|name, _| !rules.abilities.later.contains_key(name));
+    }
+    made
 }
 
 /// The create whose answer is outstanding, once more as it was: under its key the remote does it once, and tells what it made. Looking

@@ -1,9 +1,10 @@
 //! Owns: the tables of a meeting: what a link says, a row or an answer, what both sides become. Must never know: SQL, runs.
 //!
-//! `[weak] agreed | sent; .. | truth | event => truth [; clash ..][; behind]`
+//! `[weak|anew] agreed | sent; .. | truth | event => truth [; clash ..][; behind]`
 //! A record is `name=value ..`, `gone`, or (agreed) `same`; what was sent is a patch, in which `name=` clears, or `makes RECORD`. The event is
 //! `reads RECORD` (a row that came by id), `shows RECORD` (a row of a listing, under the stamp that the link knows: `echo`, `ask` or
-//! `meet`), `answers RECORD`, `read-back RECORD` or `read-back RECORD after RECORD`. `weak`: writes are not conditional.
+//! `meet`), `knows RECORD` (the same under the revision that the link knows), `answers RECORD`, `read-back RECORD` or `read-back RECORD after RECORD`. `weak`: writes are not conditional. `anew`: the
+//! copy here is not trusted. `later`: a create does not set `s`, which begins as 9.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +63,8 @@ fn told(met: &Met, rules: Rules<'_>) -> String {
 
 fn outcome(line: &str) -> String {
     let (weak, line) = line.strip_prefix("weak ").map_or((false, line), |line| (true, line));
+    let (later, line) = line.strip_prefix("later ").map_or((false, line), |line| (true, line));
+    let (anew, line) = line.strip_prefix("anew ").map_or((false, line), |line| (true, line));
     let [agreed, sent, truth, event] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
         panic!("four parts: {line}")
     };
@@ -81,7 +84,7 @@ fn outcome(line: &str) -> String {
                 Some(text) => SentWhat::Create(record(text).unwrap_or_default()),
                 None => SentWhat::Update(patch(sent)),
             })
-            .map(|what| Sent { seq: 1, what, given_up: None, looked: false, strangers: 0, key: None })
+            .map(|what| Sent { seq: 1, what, given_up: None, looked: false, strangers: 0, key: None, run: None })
             .collect(),
         ..Link::unborn()
     };
@@ -94,6 +97,8 @@ fn outcome(line: &str) -> String {
         key_kept: None,
         batch_max: 1,
         carried: Carried::All,
+        fills_in: later,
+        later: if later { [("s".to_owned(), Some(Value::Text("9".into())))].into() } else { BTreeMap::new() },
         modified_grain: None,
         writes: true,
         deletes: true,
@@ -102,21 +107,23 @@ fn outcome(line: &str) -> String {
     };
     let policy = Policy { default: Merge::Remote, ..Policy::default() };
     let frozen = BTreeSet::new();
-    let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen };
+    let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew };
     let stamps = Stamps::default();
     let truth = record(truth);
     let settled = |answer: &Answer| match answer::settle(&link, truth.as_ref(), answer, &stamps, rules) {
         Settled::Met { met, .. } => told(&met, rules),
         other => format!("{other:?}"),
     };
+    let judged = |row: &Row| match judge(&link, truth.as_ref(), row, false, rules) {
+        Arrival::Echo => "echo".into(),
+        Arrival::Ask => "ask".into(),
+        Arrival::Meet => "meet".into(),
+        Arrival::Second => "second".into(),
+    };
     match event.split_once(' ').unwrap_or((event, "")) {
         ("reads", theirs) => told(&meet(&link, truth.as_ref(), &row(theirs), &stamps, rules), rules),
-        ("shows", theirs) => match judge(&link, truth.as_ref(), &row(theirs), false, rules) {
-            Arrival::Echo => "echo".into(),
-            Arrival::Ask => "ask".into(),
-            Arrival::Meet => "meet".into(),
-            Arrival::Second => "second".into(),
-        },
+        ("shows", theirs) => judged(&row(theirs)),
+        ("knows", theirs) => judged(&Row { revision: Some("1".into()), ..row(theirs) }),
         ("answers", theirs) => settled(&Answer::Taken(Some(row(theirs)))),
         ("read-back", both) => {
             let (read, told) = both.split_once(" after ").map_or((both, None), |(read, told)| (read, Some(told)));
@@ -157,6 +164,11 @@ const ANSWERS: &str = "
     a=1 | a=B | a=3 | read-back a=b after a=b => a=3; behind
     a=1 | a=B | a=3 | read-back a=4 after a=b => a=4; a
     a=1 | a=2 | gone | read-back a=4 => a=4; *
+    later gone | makes a=1 | a=1 s=2 | answers a=1 s=9 => a=1 s=2; behind
+    later gone | makes a=1 | a=1 | answers a=1 s=9 => a=1 s=9
+    later gone | makes a=1 | a=3 s=2 | answers a=1 s=9 n=5 => a=3 n=5 s=2; behind
+    later gone | makes a=1 | a=1 s=2 | answers a=1 s=5 => a=1 s=5; s
+    later a=1 s=2 | s=3 | a=1 s=3 | answers a=1 s=9 => a=1 s=9
 ";
 
 const READS: &str = "
@@ -164,8 +176,10 @@ const READS: &str = "
     a=1 | a=2 | a=3 | reads a=2 => a=3; behind
     a=1 | a=2 | a=2 | reads a=1 => a=2; behind
     a=1 | a=2 | a=2 | reads a=5 => a=5; a
-    a=1 b=1 | a=2 b=2 | a=2 b=2 | reads a=2 b=5 => a=2 b=5
-    a=1 b=1 | a=2 b=2 | a=2 b=2 | reads a=2 b=1 => a=2 b=1
+    a=1 b=1 | a=2 b=2 | a=2 b=2 | reads a=2 b=5 => a=2 b=5; b
+    a=1 b=1 | a=2 b=2 | a=2 b=2 | reads a=2 b=1 => a=2 b=2; b; behind
+    c=1 | a=2 b=2 | a=2 b=2 c=1 | reads b=2 c=1 => a=2 b=2 c=1; a; behind
+    c=1 | a=2 b=2 | a=3 b=2 c=1 | reads a=2 b=2 c=1 => a=3 b=2 c=1; behind
     a=1 b=1 | a=2 b= | a=2 | reads a=1 => a=2; behind
     a=1 b=1 | a=2 b= | a=2 | reads a=5 => a=5; a
     a=1 b=1 | a=2 b= | a=2 | reads a=2 => a=2
@@ -180,12 +194,19 @@ const READS: &str = "
     gone | makes a=1 | a=2 | late a=5 => a=5; *
     gone | | a=1 | late a=1 => a=1
     unknown | makes a=1 | gone | reads a=1 => gone; behind
+    unknown | makes a=1 | a=1 | reads gone => a=1; *; behind
+    unknown | | a=1 | reads gone => a=1; behind
     unknown | makes a=1 b=1 | a=1 b=1 | reads a=1 b=5 => a=1 b=5; b
     gone | makes a=1 | gone | stale a=1 => gone; behind
     gone | makes a=1 | gone | stale a=5 => a=5; *
     gone | makes a=1 | a=1 | stale a=5 => a=5; a
     gone | makes a=1 b=1 | a=2 b=1 | stale a=1 b=1 => a=2 b=1; behind
     gone | makes a=1 | a=2 | stale a=1 c=9 => a=2 c=9; behind
+    later gone | makes a=1 | a=1 s=2 | reads a=1 s=9 => a=1 s=2; behind
+    later weak gone | makes a=1 | a=1 s=2 | reads a=1 s=9 n=5 => a=1 n=5 s=2; behind
+    later gone | makes a=1 | a=1 | reads a=1 s=9 => a=1 s=9
+    later gone | makes a=1 | a=1 s=2 | reads a=1 s=5 => a=1 s=5; s
+    later gone | makes a=1 | gone | reads a=1 s=9 => a=1 s=9; *
     unknown | makes a=1 | a=2 | reads a=1 => a=2; behind
 ";
 
@@ -195,6 +216,15 @@ const SHOWS: &str = "
     weak a=1 | | a=1 | shows a=2 => ask
     weak a=1 | a=2 | a=2 | shows a=1 => echo
     a=1 | a=2 | a=2 | shows a=2 => ask
+    same | | a=1 | knows a=2 => echo
+    a=1 | | a=2 | knows a=3 => echo
+    anew same | | a=1 | knows a=2 => meet
+    anew same | | a=1 | knows a=1 => echo
+    anew a=1 | | a=2 | knows a=3 => meet
+    anew a=1 | | a=2 | knows a=1 => echo
+    anew same | | a=1 | shows a=2 => ask
+    anew same | | gone | knows a=1 => meet
+    anew gone | | gone | knows gone => echo
 ";
 
 const ALL_TABLES: [&str; 3] = [ANSWERS, READS, SHOWS];
@@ -217,6 +247,9 @@ fn planted_bugs_are_found() {
         "same stamp believed",
         "late listing settles a doubt",
         "late create forgotten",
+        "one value shown is all of it",
+        "delete of a doubled create unseen",
+        "rebuild trusts revisions",
     ] {
         planted::set_here(Some(bug));
         let found = ALL_TABLES.iter().any(|table| !failures(table).is_empty());

@@ -250,6 +250,7 @@ fn any_rules() -> impl Strategy<Value = Rules> {
                 null_is_a_value,
                 delete: if keep { OnDelete::KeepEdit } else { OnDelete::KeepDelete },
                 identity: Vec::new(),
+                references: BTreeMap::new(),
             },
             stamps: Stamps {
                 truth: ours.into_iter().map(|stamp| ("a".to_owned(), stamp)).collect(),

@@ -43,6 +43,9 @@ pub struct Resume {
     pub newest: Option<Timestamp>,
     /// The first page's token.
     pub token: Option<String>,
+    /// The copy here is not trusted (a rebuild): that a link knows a row's revision does not say that the row is the same here. It
+    /// stands in the position, so that a rebuild which was cut off goes on as one.
+    pub anew: bool,
 }
 
 impl Resume {

@@ -134,6 +134,7 @@ impl World {
                     look,
                     more: self.behind > many,
                     after: 1,
+                    waits: if self.chance.one_in(4) { 1 } else { 0 },
                     behind: self.behind,
                     ..Planned::default()
                 })

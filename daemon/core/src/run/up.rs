@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Planned, Settled};
 use crate::{
-    limits,
+    limits, planted,
     replica::{Answer, Errand, Failure, RemoteError},
 };
 
@@ -18,6 +18,9 @@ pub(super) struct Up {
     tries: BTreeMap<i64, u32>,
     /// Links of this round that need another.
     again: u64,
+    /// Links of this round that wait for another, and whether anything was taken in it that they may have waited for.
+    waits: u64,
+    taken: bool,
     /// What to read by id before the next plan.
     pub(super) look: Vec<String>,
     pub(super) step: Step,
@@ -65,6 +68,7 @@ impl Up {
         self.after = planned.after;
         self.more = planned.more;
         self.behind = planned.behind;
+        self.waits += planned.waits;
         self.again += planned.look.len() as u64;
         self.look.extend(planned.look);
         for errand in &planned.errands {
@@ -103,6 +107,7 @@ impl Up {
 
     pub(super) fn settled(&mut self, settled: Settled) {
         self.done += settled.taken;
+        self.taken |= settled.taken > 0;
         self.behind = self.behind.saturating_sub(settled.taken);
         self.again += settled.again + settled.look.len() as u64;
         self.look.extend(settled.look);
@@ -119,15 +124,22 @@ impl Up {
             Step::Look
         } else if self.more {
             Step::Plan
+        } else if self.waits > 0 && self.taken && !planted::is("who waited is left for the next run") {
+            // Each such round has sent something: it ends with the records there are.
+            self.begin_round();
+            Step::Plan
         } else if self.again > 0 && self.round < limits::ROUNDS_MAX {
             self.round += 1;
-            self.again = 0;
-            self.after = 0;
-            self.doubt = None;
+            self.begin_round();
             Step::Plan
         } else {
             Step::End
         };
+    }
+
+    fn begin_round(&mut self) {
+        (self.again, self.after, self.waits, self.taken) = (0, 0, 0, false);
+        self.doubt = None;
     }
 
     /// Why the run may not call itself done.

@@ -152,6 +152,11 @@ impl View<'_> {
         self.holds().next()
     }
 
+    /// What a person asked for and alone takes back: it holds a sync whose run has not ended yet, too.
+    pub(super) fn ended_by_a_person(&self) -> impl Iterator<Item = Hold> {
+        [self.paused(), self.stopped()].into_iter().flatten()
+    }
+
     /// Every hold, without those of other runs.
     pub(super) fn holds(&self) -> impl Iterator<Item = Hold> {
         RULES

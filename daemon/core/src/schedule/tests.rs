@@ -367,6 +367,8 @@ fn a_look_names_every_hold() {
     let all = "every=1h paused stopped login epoch last=failed@-0s patience=-1m,+1m offline needs=unmetered,idle metered busy";
     assert_eq!(holds(all), "Disabled paused,stopped,needs_login,epoch,backoff,retry_after,network,network,idle ");
     assert_eq!(holds("running@-1m"), "Running  ");
+    assert_eq!(holds("running@-1m offline paused"), "Running paused ");
+    assert_eq!(holds("running@-1m paused stopped"), "Running paused,stopped ");
 }
 
 #[test]

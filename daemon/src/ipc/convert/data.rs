@@ -32,7 +32,8 @@ pub(in crate::ipc) fn write_op(op: Option<String>) -> Result<String, Error> {
     }
 }
 
-fn object(data: &Raw, what: &str) -> Result<String, Error> {
+/// An object as JSON text.
+pub(super) fn object(data: &Raw, what: &str) -> Result<String, Error> {
     if data.get().starts_with('{') {
         Ok(data.get().to_owned())
     } else {
@@ -52,21 +53,23 @@ pub(in crate::ipc) fn put(put: call::PutOne) -> Result<Write, Error> {
         return Err(invalid("overwrite and if_seq exclude each other", "leave one of them out"));
     }
     let data = object(&put.data, "data")?;
-    let call::PutOne { collection, id, if_seq, overwrite, merge, .. } = put;
-    Ok(Write::Put { collection, id, data, if_seq, overwrite, merge })
+    let call::PutOne { collection, id, if_seq, overwrite, merge, defer, .. } = put;
+    Ok(Write::Put { collection, id, data, if_seq, overwrite, merge }.deferred(defer))
 }
 
 /// `patch`.
 pub(in crate::ipc) fn patch(patch: call::PatchOne) -> Result<Write, Error> {
     record_id(&patch.id)?;
     let text = object(&patch.patch, "patch")?;
-    Ok(Write::Patch { collection: patch.collection, id: patch.id, patch: text, if_seq: patch.if_seq })
+    let write = Write::Patch { collection: patch.collection, id: patch.id, patch: text, if_seq: patch.if_seq };
+    Ok(write.deferred(patch.defer))
 }
 
 /// `delete`.
 pub(in crate::ipc) fn delete(delete: call::DeleteOne) -> Result<Write, Error> {
     record_id(&delete.id)?;
-    Ok(Write::Delete { collection: delete.collection, id: delete.id, if_seq: delete.if_seq })
+    let write = Write::Delete { collection: delete.collection, id: delete.id, if_seq: delete.if_seq };
+    Ok(write.deferred(delete.defer))
 }
 
 /// The writes of a `transact`.
@@ -102,7 +105,7 @@ pub(in crate::ipc) fn written(written: Written) -> Result<call::Written, Error> 
     Ok(call::Written { id: one.id, seq: one.seq, token, op })
 }
 
-fn limit(limit: Option<u32>) -> Result<usize, Error> {
+pub(super) fn limit(limit: Option<u32>) -> Result<usize, Error> {
     match limit {
         None => Ok(PAGE_RECORDS),
         Some(limit @ 1..=PAGE_RECORDS_MAX) => Ok(limit as usize),

@@ -3,11 +3,12 @@
 use mingle_core::ask::{Event, News, Topic};
 use mingle_proto::{
     call,
-    event::{self, AttentionEvent, Body, ConflictEvent, RejectionEvent, RunEvent, RunStep, SyncEvent},
+    event::{self, AttentionEvent, Body, ConflictEvent, InviteEvent, RejectionEvent, RunEvent, RunStep, SessionEvent, SyncEvent},
 };
 
 use super::{
     operate::{daemon_state, hold, sync_state, trouble},
+    session::{mode, session_state},
     time, word,
 };
 
@@ -19,6 +20,8 @@ pub(in crate::ipc) fn topic(topic: call::Topic) -> Topic {
         call::Topic::Conflict => Topic::Conflict,
         call::Topic::Rejection => Topic::Rejection,
         call::Topic::Attention => Topic::Attention,
+        call::Topic::Session => Topic::Session,
+        call::Topic::Invite => Topic::Invite,
     }
 }
 
@@ -57,6 +60,12 @@ pub(in crate::ipc) fn event(subscription: u64, news: News) -> event::Event {
             since_at: time(attention.since),
             hint: attention.hint,
         }),
+        Event::Session { session, app, state, mode: how, collections } => {
+            Body::Session(SessionEvent { session, app, state: session_state(state), mode: mode(how), collections })
+        }
+        Event::Invite { session, app, collections, until, invited: _ } => {
+            Body::Invite(InviteEvent { session, app, collections, until_at: time(until) })
+        }
     };
     event::Event { subscription, at: time(news.at), body }
 }

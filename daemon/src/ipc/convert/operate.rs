@@ -3,9 +3,9 @@
 
 use mingle_core::{
     ask::{
-        Ability, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Progress, RejectionRow, Reloaded,
-        RemoteChecked, RemoteRow, Resolution, RunRow, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble,
-        WaitState, Waited, Written,
+        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Progress, Rebuilding,
+        RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRow, RunState, RunWaited, Status, SyncRow, SyncState,
+        SyncStatus, Trouble, WaitState, Waited, Written,
     },
     run::Mode,
 };
@@ -165,8 +165,20 @@ pub(in crate::ipc) fn mode(mode: call::Mode) -> Mode {
 pub(super) fn mode_told(mode: Mode) -> call::Mode {
     match mode {
         Mode::Fast => call::Mode::Fast,
-        Mode::Slow => call::Mode::Slow,
+        // A rebuild is a run of this kind.
+        Mode::Slow | Mode::Rebuild => call::Mode::Slow,
         Mode::Refresh => call::Mode::Refresh,
+    }
+}
+
+/// `rebuild`.
+pub(in crate::ipc) fn rebuilding(rebuilding: Rebuilding) -> call::RebuildAnswer {
+    let run = |(sync, accepted): (String, Accepted)| call::RebuildRun { sync, run: accepted.run, queued: accepted.queued };
+    call::RebuildAnswer {
+        runs: rebuilding.runs.into_iter().map(run).collect(),
+        unsent: rebuilding.unsent,
+        conflicts: rebuilding.conflicts,
+        rejections: rebuilding.rejections,
     }
 }
 

@@ -43,20 +43,20 @@ pub(super) fn changes(asked: &mut Asked<'_>) -> Result<Served, Error> {
 }
 
 pub(super) fn put(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let Put { collection, id, data, op, if_seq, overwrite, merge, instance } = asked.params()?;
-    let one = PutOne { collection, id, data, if_seq, overwrite, merge };
+    let Put { collection, id, data, op, if_seq, overwrite, merge, instance, defer } = asked.params()?;
+    let one = PutOne { collection, id, data, if_seq, overwrite, merge, defer };
     write_one(asked, (op, instance), || convert::put(one))
 }
 
 pub(super) fn patch(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let Patch { collection, id, patch, op, if_seq, instance } = asked.params()?;
-    let one = PatchOne { collection, id, patch, if_seq };
+    let Patch { collection, id, patch, op, if_seq, instance, defer } = asked.params()?;
+    let one = PatchOne { collection, id, patch, if_seq, defer };
     write_one(asked, (op, instance), || convert::patch(one))
 }
 
 pub(super) fn delete(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let Delete { collection, id, op, if_seq, instance } = asked.params()?;
-    let one = DeleteOne { collection, id, if_seq };
+    let Delete { collection, id, op, if_seq, instance, defer } = asked.params()?;
+    let one = DeleteOne { collection, id, if_seq, defer };
     write_one(asked, (op, instance), || convert::delete(one))
 }
 
@@ -85,8 +85,7 @@ fn write(
 ) -> Result<Served, Error> {
     let mut app = None;
     for write in &writes {
-        let (Write::Put { collection, .. } | Write::Patch { collection, .. } | Write::Delete { collection, .. }) = write;
-        app = Some(asked.write(collection)?);
+        app = Some(asked.write(write.collection())?);
     }
     let Some((door, app)) = app else { return Err(convert::invalid("no writes", "give at least one")) };
     let op = convert::write_op(under.0)?;

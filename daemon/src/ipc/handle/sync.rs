@@ -6,8 +6,8 @@ use mingle_core::ask::{About, Refusal, RunRequest};
 use mingle_proto::{
     Error, Name,
     call::{
-        Explain, History, HistoryAnswer, Plan, SyncCancel, SyncCancelAnswer, SyncGet, SyncList, SyncListAnswer, SyncPause,
-        SyncResume, SyncRun, SyncRunAnswer, SyncStateAnswer,
+        Explain, History, HistoryAnswer, Plan, Rebuild, SyncCancel, SyncCancelAnswer, SyncGet, SyncList, SyncListAnswer,
+        SyncPause, SyncResume, SyncRun, SyncRunAnswer, SyncStateAnswer,
     },
 };
 
@@ -43,6 +43,13 @@ pub(super) fn plan(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let door = asked.read(&collection)?;
     let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, by: asked.by() };
     later(door.plan(request, most), convert::plan, true)
+}
+
+pub(super) fn rebuild(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let Rebuild { collection, plan } = asked.params()?;
+    // What is here gives way to what is there, so operating is not enough.
+    let (door, _) = asked.write(&collection)?;
+    later(door.rebuild(collection, plan, asked.by()), convert::rebuilding, false)
 }
 
 /// Modes that have their names already and are not built yet.

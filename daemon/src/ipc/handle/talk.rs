@@ -120,6 +120,7 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
             wanted,
             grants: asked.desk.caller.grants().clone(),
             only_looks: asked.desk.caller.only_looks(),
+            app: asked.desk.caller.name().map(str::to_owned),
             number,
             due: false,
         }

@@ -29,6 +29,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("sync.resume", r#"{"sync":"s"}"#),
     ("sync.cancel", r#"{"sync":"s"}"#),
     ("plan", r#"{"sync":"s","limit":1}"#),
+    ("rebuild", r#"{"collection":"issues","plan":true}"#),
     ("sync.get", r#"{"sync":"s"}"#),
     ("sync.list", "{}"),
     ("explain", r#"{"sync":"s"}"#),
@@ -37,8 +38,23 @@ const SAMPLES: &[(&str, &str)] = &[
     ("conflict.resolve", r#"{"conflict":"c-1","value":null}"#),
     ("rejection.list", r#"{"sync":"s"}"#),
     ("rejection.resolve", r#"{"rejection":"j-1","with":"retry"}"#),
+    ("pending.list", r#"{"collection":"issues","sync":"s","state":"deferred"}"#),
+    ("pending.upload", r#"{"collection":"issues","ids":["1"]}"#),
+    ("pending.rollback", r#"{"collection":"issues","id":"1"}"#),
+    ("forget", r#"{"collection":"issues","id":"1","if_seq":1}"#),
     ("why", r#"{"collection":"issues","id":"1","property":"n"}"#),
     ("undo", r#"{"collection":"issues","id":"1"}"#),
+    ("session.begin", r#"{"collections":["issues"],"mode":"fast","anchor":"a-1"}"#),
+    ("session.join", r#"{"session":"s-1","decline":true}"#),
+    ("session.push", r#"{"session":"s-1","changes":[{"put":{"collection":"issues","id":"1","data":{}}}]}"#),
+    ("session.lost", r#"{"session":"s-1","collection":"issues","id":"1","again":true}"#),
+    ("session.mingle", r#"{"session":"s-1","accept_deletes":true}"#),
+    ("session.pull", r#"{"session":"s-1","limit":10}"#),
+    ("session.accept", r#"{"session":"s-1","records":[{"collection":"issues","id":"1","seq":1,"data":{},"new_id":"x"}]}"#),
+    ("session.refuse", r#"{"session":"s-1","records":[{"collection":"issues","id":"1","seq":1}]}"#),
+    ("session.commit", r#"{"session":"s-1"}"#),
+    ("session.finish", r#"{"session":"s-1"}"#),
+    ("session.cancel", r#"{"session":"s-1"}"#),
     ("remote.list", "{}"),
     ("remote.check", r#"{"remote":"github"}"#),
 ];
@@ -71,7 +87,21 @@ async fn who_may_call_what() {
     house.model.put("issues", "1", Some("{}"));
     house.model.put("notes", "1", Some("{}"));
     // Each caller with the methods that are denied to it when they touch `issues`.
-    let writes = ["put", "patch", "delete", "transact", "conflict.resolve", "rejection.resolve", "undo"];
+    let writing = [
+        "put",
+        "patch",
+        "delete",
+        "transact",
+        "conflict.resolve",
+        "rejection.resolve",
+        "pending.upload",
+        "pending.rollback",
+        "forget",
+        "undo",
+        "rebuild",
+    ];
+    let in_sessions = SAMPLES.iter().map(|(method, _)| *method).filter(|method| method.starts_with("session."));
+    let writes: Vec<&str> = writing.into_iter().chain(in_sessions).collect();
     type Denied<'a> = &'a dyn Fn(&str) -> bool;
     let table: &[(Option<&str>, Denied<'_>)] = &[
         (None, &|method| writes.contains(&method) || method == "sync.run"),
@@ -79,7 +109,7 @@ async fn who_may_call_what() {
         (Some("writer"), &|_| false),
         (Some("reader"), &|method| writes.contains(&method) || method == "sync.run"),
         (Some("nothing"), &|method| {
-            let reads = ["get", "list", "changes", "subscribe", "conflict.list", "why", "plan"];
+            let reads = ["get", "list", "changes", "subscribe", "conflict.list", "pending.list", "why", "plan"];
             writes.contains(&method) || reads.contains(&method) || method == "sync.run"
         }),
     ];
@@ -105,6 +135,10 @@ async fn who_may_call_what() {
     let mut writer = house.app("writer").await;
     let both = r#"{"writes":[{"put":{"collection":"issues","data":{}}},{"delete":{"collection":"notes","id":"1"}}]}"#;
     assert_eq!(writer.refusal("transact", both).await, "denied", "all of it must be granted");
+    for (method, params) in SAMPLES.iter().filter(|(method, _)| method.starts_with("session.") && *method != "session.begin") {
+        let both = params.replace("s-1", "s-both");
+        assert_eq!(writer.refusal(method, &both).await, "denied", "{method}: every collection of the session must be granted");
+    }
 }
 
 #[tokio::test]
@@ -238,4 +272,24 @@ async fn a_stop_by_lease_ends_with_its_connection() {
     until("another stop stands", || leases().len() == 3).await;
     other.call("status", "{}").await;
     assert_eq!(leases().last().map(String::as_str), Some("stop"));
+}
+
+#[tokio::test]
+async fn a_session_whose_connection_is_gone_is_in_nobodys_way() {
+    let house = House::open();
+    let begin = r#"{"collections":["issues"]}"#;
+    let mut first = house.app("agent").await;
+    assert_eq!(first.call("session.begin", begin).await["result"]["session"], "s-1");
+    let mut second = house.app("agent").await;
+    assert_eq!(second.refusal("session.begin", begin).await, "wrong_state");
+    drop(first);
+    until("its end is known", || house.model.leases.lock().unwrap().contains(&"leave 1".to_owned())).await;
+    loop {
+        let answer = second.call("session.begin", begin).await;
+        if answer["error"].is_null() {
+            break;
+        }
+        assert_eq!(answer["error"]["data"]["name"], "wrong_state", "{answer}");
+        tokio::task::yield_now().await;
+    }
 }

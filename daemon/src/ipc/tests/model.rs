@@ -12,18 +12,21 @@ use std::{
 
 use mingle_core::{
     ask::{
-        Ability, About, Accepted, Change, ChangeKind, Changes, ConflictRow, DaemonState, Explained, Found, Grant, Grants, Halted,
-        Keep, Page, Plan, PlannedChange, PlannedRequest, Query, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow,
-        Resolution, Rows, RunRequest, RunRow, RunState, RunWaited, Since, Status, SyncRow, SyncState, Undo, UndoPage, Undone,
-        WaitState, Waited, Which, Why, Write, Writer, Written, WrittenOne,
+        Ability, About, Accepted, Begin, Begun, Change, ChangeKind, Changes, Closed, ConflictRow, DaemonState, Explained, Forget,
+        Found, Grant, Grants, Halted, Join, Joined, Keep, Left, LostOne, Mingled, Page, PendingRow, Plan, PlannedChange,
+        PlannedRequest, Pulled, PulledOne, Push, Query, Rebuilding, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow,
+        Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunState, RunWaited, Since, Speaker, Status, SyncRow,
+        SyncState, Take, Undo, UndoPage, Undone, WaitState, Waited, Which, WhichPending, Why, Write, Writer, Written, WrittenOne,
     },
+    pending::{Change as PendingChange, State as PendingIs},
     run::Mode,
+    session::{Mode as SessionMode, State},
     time::Timestamp,
 };
 use tokio::sync::watch;
 
 use crate::ipc::{
-    door::{Door, Later, Moment},
+    door::{Door, Gone, Later, Moment, Sessions},
     news::Newsroom,
 };
 
@@ -42,6 +45,8 @@ pub(super) struct Model {
     pub(super) granted: watch::Sender<u64>,
     settled: watch::Sender<BTreeSet<String>>,
     pub(super) leases: Mutex<Vec<String>>,
+    /// The connection of the session.
+    session: Mutex<Option<u64>>,
     /// Most records that one answer ever held.
     pub(super) page_max: AtomicU64,
     /// How often the feed was read.
@@ -57,6 +62,7 @@ impl Default for Model {
             granted: watch::Sender::new(0),
             settled: watch::Sender::new(BTreeSet::new()),
             leases: Mutex::default(),
+            session: Mutex::default(),
             page_max: AtomicU64::new(0),
             reads: AtomicU64::new(0),
         }
@@ -126,6 +132,56 @@ fn row() -> RunRow {
 
 fn halted() -> Later<Halted> {
     Box::pin(ready(Ok(Halted { state: DaemonState::Stopping, runs: vec!["r-1".into()] })))
+}
+
+impl Sessions for Model {
+    fn session_collections(&self, _: &Speaker, session: &str) -> Result<Vec<String>, Refusal> {
+        let mine: &[&str] = if session == "s-both" { &["issues", "notes"] } else { &["issues"] };
+        Ok(mine.iter().map(|name| (*name).to_owned()).collect())
+    }
+    /// One session, which no end of a connection ends.
+    fn session_begin(&self, who: Speaker, begin: Begin, gone: Gone) -> Later<Begun> {
+        let mut session = self.session.lock().unwrap();
+        if session.is_some_and(|number| !gone(number)) {
+            return Box::pin(ready(Err(Refusal::WrongState("there is one".into(), None))));
+        }
+        *session = Some(who.connection);
+        let invited = begin.invites.map(|invites| invites.apps).unwrap_or_default();
+        Box::pin(ready(Ok(Begun { session: "s-1".into(), mode: begin.mode.unwrap_or(SessionMode::Slow), invited })))
+    }
+    fn session_invited(&self, _: &Speaker, session: &str) -> Option<Vec<String>> {
+        (session == "s-invites").then(|| vec!["issues".into(), "notes".into()])
+    }
+    fn session_join(&self, _: Speaker, join: Join, _: Gone) -> Later<Joined> {
+        let state = if join.decline { State::Cancelled } else { State::Pushing };
+        Box::pin(ready(Ok(Joined { session: join.session, state, mode: join.mode, joined: Vec::new() })))
+    }
+    fn session_push(&self, _: Speaker, _: String, pushes: Vec<Push>) -> Later<u64> {
+        Box::pin(ready(Ok(pushes.len() as u64)))
+    }
+    fn session_lost(&self, _: Speaker, _: String, _: LostOne) -> Later<State> {
+        Box::pin(ready(Ok(State::Pushing)))
+    }
+    fn session_mingle(&self, _: Speaker, _: String, _: bool) -> Later<Mingled> {
+        Box::pin(ready(Ok(Mingled::default())))
+    }
+    fn session_pull(&self, _: Speaker, _: String, _: Option<String>, _: usize) -> Later<Pulled> {
+        let data = Some("{\"n\":1}".into());
+        let one = PulledOne { collection: "issues".into(), id: "1".into(), kind: ChangeKind::Created, seq: 1, data };
+        Box::pin(ready(Ok(Pulled { records: vec![one], cursor: Some("0.1".into()) })))
+    }
+    fn session_take(&self, _: Speaker, _: String, takes: Vec<Take>) -> Later<u64> {
+        Box::pin(ready(Ok(takes.len() as u64)))
+    }
+    fn session_commit(&self, _: Speaker, _: String) -> Later<Closed> {
+        Box::pin(ready(Ok(Closed { anchor: Some("a-1".into()), taken: 1 })))
+    }
+    fn session_end(&self, _: Speaker, _: String, finish: bool) -> Later<Closed> {
+        Box::pin(ready(Ok(Closed { anchor: finish.then(|| "a-1".into()), taken: 0 })))
+    }
+    fn session_leave(&self, connection: u64) {
+        self.leases.lock().unwrap().push(format!("leave {connection}"));
+    }
 }
 
 impl Door for Model {
@@ -288,6 +344,7 @@ impl Door for Model {
                 Write::Put { collection, id, data, .. } => (collection, id.unwrap_or_else(|| "made".into()), Some(data)),
                 Write::Patch { collection, id, patch, .. } => (collection, id, Some(patch)),
                 Write::Delete { collection, id, .. } => (collection, id, None),
+                Write::Deferred(_) => return Box::pin(ready(Err(Refusal::Unsupported("nothing is deferred here".into())))),
             };
             if let Err(no) = Self::known(&collection) {
                 return Box::pin(ready(Err(no)));
@@ -308,6 +365,32 @@ impl Door for Model {
     }
     fn resolve_rejection(&self, writer: Writer, _: String, _: Resolution) -> Later<Written> {
         Box::pin(ready(Ok(Written { writes: vec![], token: String::new(), op: writer.op.unwrap_or_default() })))
+    }
+    fn pending(&self, _: &WhichPending) -> Result<Page<PendingRow>, Refusal> {
+        let row = PendingRow {
+            sync: "s".into(),
+            remote: "github".into(),
+            collection: "issues".into(),
+            id: "1".into(),
+            state: PendingIs::Deferred,
+            change: PendingChange::Update(["n".to_owned()].into()),
+            seq: 1,
+            rejection: None,
+            why: Some("agent marked it not for upload".into()),
+        };
+        Ok(Page { rows: vec![row], cursor: None })
+    }
+    fn upload(&self, _: String, _: String, ids: Option<Vec<String>>) -> Later<u64> {
+        Box::pin(ready(Ok(ids.map_or(0, |ids| ids.len() as u64))))
+    }
+    fn roll_back(&self, writer: Writer, asked: RollBack) -> Later<RolledBack> {
+        let written = Written { writes: vec![], token: String::new(), op: writer.op.unwrap_or_default() };
+        let left = vec![Left { id: asked.id.unwrap_or_default(), why: "it is on its way".into() }];
+        Box::pin(ready(Ok(RolledBack { written, left, cursor: None })))
+    }
+    fn forget(&self, writer: Writer, asked: Forget) -> Later<Written> {
+        let writes = vec![WrittenOne { id: asked.id, seq: 2 }];
+        Box::pin(ready(Ok(Written { writes, token: "w-2".into(), op: writer.op.unwrap_or_default() })))
     }
     fn why(&self, _: &str, id: &str, _: Option<&str>) -> Result<Why, Refusal> {
         Ok(Why { id: id.into(), seq: 1, state: "live", rows: vec![], more: false })
@@ -334,6 +417,10 @@ impl Door for Model {
             changes_total: 1,
             ..Plan::default()
         })))
+    }
+    fn rebuild(&self, _: String, preview: bool, _: Option<String>) -> Later<Rebuilding> {
+        let runs = (!preview).then(|| ("s".to_owned(), Accepted { run: "r-1".into(), queued: false })).into_iter().collect();
+        Box::pin(ready(Ok(Rebuilding { runs, unsent: 2, conflicts: 1, rejections: 0 })))
     }
     fn undo_preview(&self, _: Undo) -> Later<UndoPage> {
         Box::pin(ready(Ok(UndoPage::default())))

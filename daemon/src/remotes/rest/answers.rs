@@ -1,6 +1,8 @@
 //! Owns: what an answer means, by its status, its headers and what it says.
 //! Must never know: when to try again, or what was asked.
 
+use std::time::Duration;
+
 use mingle_core::{
     record::Value,
     replica::{Failure, RemoteError, Row},
@@ -19,23 +21,30 @@ const ACCOUNT_CHARS_SHOWN: usize = 24;
 impl Rest {
     /// What the profile says that this answer means, where its status alone does not tell.
     pub(super) fn means(&self, reply: &Reply) -> Option<Means> {
+        self.meaning(reply).map(|meaning| meaning.means)
+    }
+
+    fn meaning(&self, reply: &Reply) -> Option<&Meaning> {
         let body = std::cell::OnceCell::new();
         let fits = |meaning: &&Meaning| {
-            let is = |said: &str| meaning.is.is_empty() || meaning.is.iter().any(|one| one == said);
+            let any = meaning.is.is_empty() && meaning.begins.is_empty();
+            let is = |said: &str| {
+                any || meaning.is.iter().any(|one| one == said) || meaning.begins.iter().any(|one| said.starts_with(one.as_str()))
+            };
             meaning.status.contains(&reply.status.as_u16())
                 && match (&meaning.at, &meaning.header) {
                     (Some(at), _) => {
                         let body = body.get_or_init(|| self.json(reply).ok());
                         body.as_ref().and_then(|body| at.find(body)).is_some_and(|value| match rows::word(value) {
                             Some(word) => is(&word),
-                            None => *value != Value::Null && meaning.is.is_empty(),
+                            None => *value != Value::Null && any,
                         })
                     }
                     (None, Some(name)) => reply.header(name).is_some_and(is),
                     (None, None) => true,
                 }
         };
-        self.profile.meaning.iter().find(fits).map(|meaning| meaning.means)
+        self.profile.meaning.iter().find(fits)
     }
 
     /// What is wrong with an answer, with the profile's hint where the resource is refused.
@@ -45,10 +54,14 @@ impl Rest {
         let place = http::place(&reply.url);
         let told =
             |kind: Failure, what: &str| Some(RemoteError::new(kind, format!("{place} {what} (HTTP {})", reply.status.as_u16())));
-        let mut trouble = match self.means(reply) {
+        let meaning = self.meaning(reply);
+        let mut trouble = match meaning.map(|meaning| meaning.means) {
             Some(Means::NeedsLogin) => told(Failure::NeedsLogin, "refuses the credentials"),
             Some(Means::Denied) => told(Failure::Denied, "does not allow this"),
-            Some(Means::Throttled) => told(Failure::Throttled(reply.not_before(now)), "asks for patience"),
+            Some(Means::Throttled) => {
+                let least = meaning.and_then(|meaning| meaning.wait_s).map(|wait| now.plus(Duration::from_secs(wait)));
+                told(Failure::Throttled(reply.not_before(now).or(least)), "asks for patience")
+            }
             Some(Means::Trouble) => told(Failure::Server, "is in trouble"),
             Some(Means::TokenRefused) => told(Failure::CheckpointRefused, "no longer knows where we were"),
             Some(Means::Gone | Means::Stale | Means::Exists | Means::Refused) | None => by_status,

@@ -59,8 +59,6 @@ impl Rest {
         let mut parts = Vec::new();
         for (at, action) in actions.iter().enumerate() {
             match self.part(action) {
-                // A second request belongs to it.
-                Ok(part) if part.later.is_some() => answers[at] = Some(self.sent(action).await),
                 Ok(part) => parts.push((at, part)),
                 Err(answer) => answers[at] = Some(*answer),
             }
@@ -79,7 +77,7 @@ impl Rest {
                 }
                 Envelope::Refused => {
                     for (at, part) in some {
-                        answers[at] = Some(self.sent_alone(&actions[at], part).await);
+                        answers[at] = Some(self.sent_once(&actions[at], part).await);
                     }
                 }
                 Envelope::Same(answer) => some.iter().for_each(|(at, _)| answers[*at] = Some(answer.clone())),

@@ -94,6 +94,21 @@ pub fn text(name: &str, config_dir: &Path) -> Result<String, Problem> {
     }
 }
 
+/// Which records a profile lists and how it reads them, in a few letters, where somebody wrote it: who edits a filter does not think of
+/// versions. Empty of one that is built in: there the version says so, and an update of mingle compares nothing anew.
+fn listing(text: &str) -> String {
+    if BUILT_IN.iter().any(|(_, built_in)| *built_in == text) {
+        return String::new();
+    }
+    // Without comments, and in one order. It was read as a profile before, so it can be read.
+    let table: toml::Table = toml::from_str(text).unwrap_or_default();
+    let mut hasher = blake3::Hasher::new();
+    for part in ["list", "row"] {
+        hasher.update(table.get(part).map(ToString::to_string).unwrap_or_default().as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
 /// Everything that is wrong with the profile in a file.
 ///
 /// # Errors
@@ -125,7 +140,7 @@ pub fn find(name: &str, config_dir: &Path) -> Result<Arc<Profile>, Problem> {
     {
         return Ok(Arc::clone(profile));
     }
-    let profile = Arc::new(Profile::read(name, &text)?);
+    let profile = Arc::new(Profile { listing: listing(&text), ..Profile::read(name, &text)? });
     if read.len() >= READ_MAX {
         read.clear();
     }
@@ -187,6 +202,33 @@ remaning = "x"
         }
         let once = text.replace("colour = \"red\"\n", "");
         assert_eq!(wrongs(&once).len(), 5);
+    }
+
+    /// A filter that is made wider or narrower is another history; words for people are not.
+    #[test]
+    fn what_a_profile_lists_and_reads_is_told_from_what_it_says_to_people() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("profiles")).unwrap();
+        let (name, built_in) = BUILT_IN.iter().find(|(name, _)| *name == "github-issues").unwrap();
+        let mapped = |text: Option<String>| {
+            let file = dir.path().join("profiles").join(format!("{name}.toml"));
+            match text {
+                Some(text) => std::fs::write(&file, text).unwrap(),
+                None => std::fs::remove_file(&file).unwrap_or_default(),
+            }
+            find(name, dir.path()).unwrap().listing.clone()
+        };
+        assert_eq!(mapped(None), "");
+        let own = mapped(Some(format!("# mine\n{built_in}")));
+        assert_eq!(own.len(), 16);
+        assert_eq!(mapped(Some(format!("# yours\n{built_in}"))), own);
+        let edited = |from: &str, to: &str| {
+            assert!(built_in.contains(from), "{from}");
+            mapped(Some(built_in.replace(from, to)))
+        };
+        assert_ne!(edited("state = \"all\"", "state = \"open\""), own);
+        assert_ne!(edited("title = {}", "title = { at = \"/name\" }"), own);
+        assert_eq!(edited("GitHub: the issues", "GitHub: our issues"), own);
     }
 
     #[test]

@@ -119,7 +119,8 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
 
 fn look(settings: &RemoteSettings, config_dir: &Path) -> Result<Seen, Problem> {
     let (profile, _) = found(settings, config_dir)?;
-    Ok(Seen { abilities: profile.abilities(), mapping: profile.version.to_string(), ways: profile.ways() })
+    let (mapping, listing) = (profile.version.to_string(), profile.listing.clone());
+    Ok(Seen { abilities: profile.abilities(), mapping, listing, ways: profile.ways() })
 }
 
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
@@ -319,9 +320,10 @@ impl Rest {
         }
         let row = match &one.rows {
             Some(at) => {
-                let value = at.take(&mut self.json(&reply)?);
-                let value = value.ok_or_else(|| nonsense(&reply, &format!("has no rows at {at}")))?;
-                let listing = rows::rows(&self.profile.row, value);
+                let (body, rows) = page::elements(&self.profile.row, reply.text(&self.profile.types.take)?, at)
+                    .map_err(|error| misread(&reply, &error))?;
+                let list = at.find(&body.0).ok_or_else(|| nonsense(&reply, &format!("has no rows at {at}")))?;
+                let listing = rows.listing(list);
                 let mut rows = listing.map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?.rows;
                 match (rows.pop(), rows.is_empty()) {
                     (None, _) => return Ok(Asked::Gone),
@@ -329,7 +331,10 @@ impl Rest {
                     (Some(_), false) => return Err(nonsense(&reply, "lists several records under one id")),
                 }
             }
-            None => self.row_of(one, &reply)?,
+            None => match self.row_of(one, &reply) {
+                Err(wrong) if wrong.kind == Failure::Nonsense => Some(self.unreadable(one, &reply).ok_or(wrong)?),
+                read => read?,
+            },
         };
         let mut row = row.ok_or_else(|| nonsense(&reply, "shows no record"))?;
         if row.remote_id != remote_id {
@@ -404,6 +409,15 @@ impl Rest {
         let text = reply.text(&self.profile.types.take)?;
         let read = json::parse_within(text, ANSWER_VALUES_BYTES_MAX).map_err(|error| misread(reply, &error))?;
         Ok(read.0)
+    }
+
+    /// A record that is JSON and cannot be read, by what can be read of it: that concerns it alone. None: it is no such.
+    fn unreadable(&self, one: &One, reply: &Reply) -> Option<Row> {
+        let text = reply.text(&self.profile.types.take).ok()?;
+        let why = json::parse_within(text, ANSWER_VALUES_BYTES_MAX).err().filter(|why| !why.heavy)?;
+        let value = one.row.as_ref()?.take(&mut json::parse_what_can_be(text, ANSWER_VALUES_BYTES_MAX)?)?;
+        let row = rows::row(&self.profile.row, value).ok()?;
+        Some(Row { state: RowState::Unreadable(rows::unreadable(&why)), ..row })
     }
 
     /// The record in an answer; none where the request shows none, or the answer is empty and may be.

@@ -1,6 +1,8 @@
 //! Owns: listing: the request for a page, its rows, and how the next one is found.
 //! Must never know: what becomes of the rows.
 
+use std::{panic::resume_unwind, sync::Arc};
+
 use mingle_core::{
     limits::ANSWER_VALUES_BYTES_MAX,
     record::Value,
@@ -11,8 +13,9 @@ use reqwest::Url;
 
 use super::{
     Rest, misread, nonsense,
-    profile::{List, Means, More, Next, Token},
-    rows::{self, Listing, Rows},
+    pointer::Pointer,
+    profile::{List, Means, More, Next, Profile, RowShape, Token},
+    rows::{self, Listing, Rows, Unusable},
     walk::{self, Step},
 };
 use crate::{
@@ -23,10 +26,48 @@ use crate::{
     },
 };
 
+/// A body of more bytes is read beside its run: some milliseconds of work.
+const READ_ASIDE_BYTES: usize = 128 << 10;
+
 /// Whether what follows a page is told inside of its rows: those are not there any more once they were handed over one by one, and a
 /// listing whose next page is not found is taken for whole.
 fn next_is_within_rows(list: &List) -> bool {
     matches!(&list.next, Some(Next::Cursor(at) | Next::Address(at)) if at.way().starts_with(list.rows.way()))
+}
+
+/// A body, and its rows; none: they stand in it still.
+type Read = (Value, Option<Result<Listing, Unusable>>);
+
+fn read(profile: &Profile, reply: &Reply, place: &mut Place) -> Result<Read, RemoteError> {
+    let (list, text) = (&profile.list, reply.text(&profile.types.take)?);
+    let wrong = |error: json::JsonError| misread(reply, &error);
+    if next_is_within_rows(list) {
+        let (body, bytes) = json::parse_within(text, ANSWER_VALUES_BYTES_MAX).map_err(wrong)?;
+        place.shrink(bytes);
+        return Ok((body, None));
+    }
+    let ((body, bytes), rows) = elements(&profile.row, text, &list.rows).map_err(wrong)?;
+    place.shrink(bytes);
+    let listing = list.rows.find(&body).map(|list| rows.listing(list));
+    Ok((body, listing))
+}
+
+/// A body without its rows, and the bytes that it takes; and the rows. One that cannot be read must not cost the others: where it has a
+/// name, it alone is told.
+pub(super) fn elements<'a>(shape: &'a RowShape, text: &str, at: &Pointer) -> Result<((Value, usize), Rows<'a>), json::JsonError> {
+    let mut rows = Rows::of(shape);
+    let error = match json::parse_elements(text, ANSWER_VALUES_BYTES_MAX, at.way(), &mut rows) {
+        Ok(read) => return Ok((read, rows)),
+        Err(error) => error,
+    };
+    if error.heavy {
+        return Err(error);
+    }
+    let mut rows = Rows::of(shape);
+    match json::parse_elements_singly(text, ANSWER_VALUES_BYTES_MAX, at.way(), &mut rows) {
+        Ok(read) if !rows.is_unusable() => Ok((read, rows)),
+        _ => Err(error),
+    }
 }
 
 impl Rest {
@@ -53,19 +94,12 @@ impl Rest {
         if let Some(trouble) = self.trouble(&reply) {
             return Err(trouble);
         }
-        let mut place = self.means.http.larder.place(reply.body.len()).await;
-        let mut rows = Rows::of(&self.profile.row);
-        let text = reply.text(&self.profile.types.take)?;
-        let within = next_is_within_rows(list);
-        let read = match within {
-            true => json::parse_within(text, ANSWER_VALUES_BYTES_MAX),
-            false => json::parse_elements(text, ANSWER_VALUES_BYTES_MAX, list.rows.way(), &mut rows),
-        };
-        let (mut body, bytes) = read.map_err(|error| too_large(misread(&reply, &error)))?;
-        place.shrink(bytes);
+        let place = self.means.http.larder.place(reply.body.len()).await;
+        let (reply, place, read) = self.read_aside(reply, place).await;
+        let (mut body, rows) = read.map_err(too_large)?;
         let next = self.next(&reply, &body)?;
         let value = list.rows.take(&mut body).ok_or_else(|| nonsense(&reply, &format!("has no rows at {}", list.rows)))?;
-        let listing = if within { rows::rows(&self.profile.row, value) } else { rows.listing(&value) };
+        let listing = rows.unwrap_or_else(|| rows::rows(&self.profile.row, value));
         let listing = listing.map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
         let next = match next {
             Forward::Told(key) => Some(key),
@@ -85,6 +119,20 @@ impl Rest {
             bytes: reply.body.len() as u64,
         };
         Ok((page, place))
+    }
+
+    /// Reads a body; a large one beside the run. Reading is work without a pause, and a stop would wait for it where the processor is
+    /// taken by others: so it waits for nothing, and what is read in vain gives its place back when it is done.
+    async fn read_aside(&self, reply: Reply, mut place: Place) -> (Reply, Place, Result<Read, RemoteError>) {
+        let (profile, large) = (Arc::clone(&self.profile), reply.body.len() > READ_ASIDE_BYTES);
+        let work = move || {
+            let read = read(&profile, &reply, &mut place);
+            (reply, place, read)
+        };
+        if !large {
+            return work();
+        }
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
     }
 
     fn page_url(&self, from: &From, page: Option<&str>, page_rows: usize) -> Result<Url, RemoteError> {

@@ -30,6 +30,9 @@ use crate::remotes::Problem;
 pub struct Profile {
     /// Goes up when its rows are read differently: what was agreed before no longer counts.
     pub version: u32,
+    /// Which records it lists and how it reads them, in a few letters, where somebody wrote it; empty: it is built in.
+    #[serde(skip)]
+    pub listing: String,
     /// One line for people.
     pub about: String,
     /// Some lines of configuration to start from.
@@ -163,6 +166,14 @@ impl Profile {
                 None if !self.row.fields.is_empty() => Carried::Only(self.row.fields.keys().cloned().collect()),
                 None => Carried::AllBut(self.not_data()),
             },
+            // A service with fields has defaults for them, and writes some itself.
+            fills_in: !self.row.fields.is_empty(),
+            later: [&self.create, &self.create_named]
+                .into_iter()
+                .flatten()
+                .flat_map(|one| &one.later)
+                .map(|(name, later)| (name.clone(), later.begins.clone()))
+                .collect(),
             modified_grain: grain,
             writes: self.update.is_some(),
             deletes: self.delete.is_some(),
@@ -207,6 +218,8 @@ impl Profile {
         }
         if let Some(kept) = self.abilities.key_kept_s {
             ways.push(("repeats", format!("under a key, for {kept} s")));
+        } else if self.create.is_some() && self.abilities.client_ids.is_none() {
+            ways.push(("repeats", "of a create whose answer was lost: after it was looked for among new records".into()));
         }
         if let Some(name) = &self.limits.remaining {
             ways.push(("limits", format!("the header {name}")));

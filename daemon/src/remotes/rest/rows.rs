@@ -11,7 +11,7 @@ use super::{
     fields,
     profile::{RowShape, StampForm},
 };
-use crate::json::{self, Elements};
+use crate::json::{self, Elements, JsonError};
 
 /// Why a whole page is not usable, for a person: no content of it.
 pub type Unusable = String;
@@ -109,6 +109,12 @@ impl<'a> Rows<'a> {
         Self { shape, listing, unusable: None }
     }
 
+    /// Whether a row without an id was in it.
+    #[must_use]
+    pub const fn is_unusable(&self) -> bool {
+        self.unusable.is_some()
+    }
+
     /// All of them, once the page was read to its end. `list` is what stands where they should be.
     ///
     /// # Errors
@@ -131,6 +137,10 @@ impl<'a> Rows<'a> {
     fn add(&mut self, value: Value) -> Result<usize, Unusable> {
         let skipped = self.shape.skip.as_ref().and_then(|at| at.find(&value)).is_some_and(|there| *there != Value::Null);
         let row = row(self.shape, value)?;
+        Ok(self.take(row, skipped))
+    }
+
+    fn take(&mut self, row: Row, skipped: bool) -> usize {
         let listing = &mut self.listing;
         listing.count += 1;
         listing.by_stamp &= row.modified >= listing.last.as_ref().map(|(at, _)| *at);
@@ -138,7 +148,7 @@ impl<'a> Rows<'a> {
         listing.last = row.modified.map(|at| (at, row.remote_id));
         let bytes = packed.as_ref().map_or(0, Packed::bytes);
         listing.rows.extend(packed);
-        Ok(bytes)
+        bytes
     }
 }
 
@@ -156,6 +166,22 @@ impl Elements for Rows<'_> {
             0
         })
     }
+
+    fn unreadable(&mut self, rest: Value, why: JsonError) -> usize {
+        match row(self.shape, rest) {
+            Ok(row) if row.state == RowState::Gone => self.take(row, false),
+            Ok(row) => self.take(Row { state: RowState::Unreadable(unreadable(&why)), ..row }, false),
+            Err(why) => {
+                self.unusable.get_or_insert(why);
+                0
+            }
+        }
+    }
+}
+
+/// Why a row is a rejection, for a person.
+pub fn unreadable(why: &JsonError) -> String {
+    format!("it cannot be read: {why}")
 }
 
 /// Leaves of rows with one id the newer, in the place of the first.

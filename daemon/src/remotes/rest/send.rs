@@ -34,15 +34,13 @@ pub(super) struct Part<'a> {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Value>,
-    /// What is sent with an update right after it.
-    pub later: Option<Value>,
 }
 
 impl Rest {
     /// Sends a change once. A re-read that it asks for was done by [`crate::remotes::wrap::carry`].
     pub(super) async fn sent(&self, action: &Action) -> Answer {
         match self.part(action) {
-            Ok(part) => self.sent_alone(action, part).await,
+            Ok(part) => self.sent_once(action, part).await,
             Err(answer) => *answer,
         }
     }
@@ -51,7 +49,7 @@ impl Rest {
     pub(super) fn part<'a>(&'a self, action: &'a Action) -> Result<Part<'a>, Box<Answer>> {
         let (one, id, unless_moved) = self.way(action)?;
         // Nothing of it can be set here: what the service has stands.
-        let (body, later) = self.bodies(one, action, id).ok_or_else(|| Box::new(Answer::Taken(None)))?;
+        let body = self.body(one, action, id).ok_or_else(|| Box::new(Answer::Taken(None)))?;
         let mut values: Vec<(&str, &str)> = match unless_moved {
             Some(Precondition::Revision(revision)) => vec![("revision", revision)],
             Some(Precondition::Reread(_) | Precondition::Shows(_)) | None => Vec::new(),
@@ -59,7 +57,7 @@ impl Rest {
         if let Action::Create { key: Some(key), .. } = action {
             values.push(("key", key));
         }
-        self.request_of(one, id, &values, body, later)
+        self.request_of(one, id, &values, body)
     }
 
     fn request_of<'a>(
@@ -68,30 +66,16 @@ impl Rest {
         id: Option<&'a str>,
         values: &[(&str, &str)],
         body: Option<Value>,
-        later: Option<Value>,
     ) -> Result<Part<'a>, Box<Answer>> {
         let request = self.address(one, id).and_then(|url| Ok((url, headers(&one.headers, values)?)));
         // What cannot be written as a request will not be sent, however often we try.
         let (url, headers) = request.map_err(|error| Box::new(Answer::Refused(error.what)))?;
-        Ok(Part { one, id, url, headers, body, later })
+        Ok(Part { one, id, url, headers, body })
     }
 
-    /// Sends a change with a request of its own, and with a second one what the first does not take.
-    pub(super) async fn sent_alone(&self, action: &Action, mut part: Part<'_>) -> Answer {
-        let later = part.later.take();
-        let answer = self.sent_once(action, part).await;
-        let (Answer::Taken(Some(row)), Some(later), Some(update)) = (&answer, later, &self.profile.update) else { return answer };
-        let id = row.remote_id.clone();
-        let Ok(part) = self.request_of(update, Some(&id), &[], Some(later), None) else { return answer };
-        match self.sent_once(action, part).await {
-            Answer::Taken(Some(row)) => Answer::Taken(Some(row)),
-            // It is made; what is missing of it shows in the row, and is the service's word.
-            _ => answer,
-        }
-    }
-
-    async fn sent_once(&self, action: &Action, part: Part<'_>) -> Answer {
-        let Part { one, id, url, headers, body, .. } = part;
+    /// Sends a change with a request of its own.
+    pub(super) async fn sent_once(&self, action: &Action, part: Part<'_>) -> Answer {
+        let Part { one, id, url, headers, body } = part;
         let body = body.as_ref().map(json::write_value);
         match self.tell(one.method.clone(), url, headers, body).await {
             Ok(reply) => self.answer(one, action, id, &reply).await,
@@ -119,28 +103,25 @@ impl Rest {
         Ok((one, id, unless_moved))
     }
 
-    /// What is sent, and what is sent with an update right after it. None: there is nothing to send.
-    fn bodies(&self, one: &One, action: &Action, id: Option<&str>) -> Option<(Option<Value>, Option<Value>)> {
+    /// What is sent; without a body: none inside. None: there is nothing to send.
+    fn body(&self, one: &One, action: &Action, id: Option<&str>) -> Option<Option<Value>> {
         let shape = &self.profile.row;
         let some = |props: &Props| props.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
-        let (mut props, clears): (BTreeMap<String, Option<Value>>, bool) = match (one.sends, action) {
+        let (props, clears): (BTreeMap<String, Option<Value>>, bool) = match (one.sends, action) {
             (Sends::Nothing, _) | (_, Action::Delete { .. }) => {
-                return Some((one.says.clone(), None));
+                return Some(one.says.clone());
             }
             (Sends::Patch, Action::Update { patch, .. }) => (patch.clone(), true),
             (_, Action::Create { whole, .. } | Action::Update { whole, .. }) => (some(whole), false),
         };
-        let update = self.profile.update.as_ref();
-        let (later, now) = std::mem::take(&mut props).into_iter().partition(|(name, _)| one.later.contains(name));
-        let mut record = fields::sent(shape, &now, clears);
+        let mut record = fields::sent(shape, &props, clears);
         if clears && record == Value::Map(Props::new()) {
             return None;
         }
         if let (Some(at), Some(id)) = (&one.id, id) {
             at.put(&mut record, Value::Text(id.to_owned()));
         }
-        let later = update.filter(|_| !later.is_empty()).map(|update| written(update, fields::sent(shape, &later, false)));
-        Some((Some(written(one, record)), later))
+        Some(Some(written(one, record)))
     }
 
     /// The record that was made, whose id is all that the answer shows.

@@ -18,6 +18,7 @@ use crate::{
         limits,
         record::{self, Held},
         tx::{Origin, Tx},
+        write,
     },
 };
 
@@ -45,6 +46,12 @@ pub fn resolve_conflict(
         let value = found.kept(keep, now.as_ref(), &policy)?;
         let seq = put(tx, &held, now, found.property.as_deref(), value, &policy, origin)?;
         tx.conn().prepare_cached("UPDATE m_conflict SET open = 0, verdict = 'resolved' WHERE id = ?1")?.execute([conflict])?;
+        // An app that keeps a copy is shown what was decided, also where the record has not changed since it took it.
+        tx.conn()
+            .prepare_cached(
+                "UPDATE m_link SET confirmed = 0 WHERE replica < 0 AND link = (SELECT link FROM m_conflict WHERE id = ?1)",
+            )?
+            .execute([conflict])?;
         // Also where the truth stays as it is, what was frozen is to be sent now.
         tx.touch(held.collection, origin);
         Ok(Some((held.record, WrittenOne { id: held.id, seq })))
@@ -201,6 +208,9 @@ fn put(
         (None, None) => None,
         (None, Some(_)) => return Err(Refusal::Invalid("the record as a whole is an object".into(), None).into()),
     };
+    if let Some(props) = &new {
+        write::check_depth("what would be there then", props)?;
+    }
     let text = new.as_ref().map(json::write);
     if text.as_ref().is_some_and(|text| text.len() > limits::RECORD_BYTES_MAX) {
         return Err(Refusal::TooLarge(format!("a record has at most {} bytes", limits::RECORD_BYTES_MAX)).into());

@@ -108,11 +108,11 @@ fn recreate(tx: &Tx<'_>, row: &Row, held: Option<&Held>) -> Result<(), StoreErro
 /// The link's replica has nothing (any more); a row under the former id still belongs to the link.
 fn sever(tx: &Tx<'_>, link: &Link) -> Result<(), StoreError> {
     if let Some(remote_id) = &link.remote_id {
-        tx.conn()
-            .prepare_cached(
-                "INSERT INTO m_former (replica, remote_id, link) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET link = ?3",
-            )?
-            .execute((link.replica, remote_id, link.link))?;
+        tx.conn().prepare_cached("INSERT OR REPLACE INTO m_former (replica, remote_id, link) VALUES (?1, ?2, ?3)")?.execute((
+            link.replica,
+            remote_id,
+            link.link,
+        ))?;
     }
     tx.conn()
         .prepare_cached(

@@ -79,14 +79,14 @@ fn pointers(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
 fn store(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
     let row = conn
         .query_row(
-            "SELECT instance, horizon, ledger_horizon, ledger_looked, coalesce((SELECT max(seq) FROM m_ledger), 0), stopped FROM m_store",
+            "SELECT instance, horizon, ledger_looked, coalesce((SELECT max(seq) FROM m_ledger), 0), stopped FROM m_store",
             (),
             |row| {
                 Ok((
                     row.get::<_, String>(0)?,
-                    [row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?],
-                    row.get::<_, i64>(4)?,
-                    row.get::<_, Option<String>>(5)?,
+                    [row.get::<_, i64>(1)?, row.get(2)?],
+                    row.get::<_, i64>(3)?,
+                    row.get::<_, Option<String>>(4)?,
                 ))
             },
         )
@@ -98,9 +98,20 @@ fn store(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
     if instance.is_empty() {
         notes.note("store", "m_store", "it has no instance");
     }
-    let [horizon, ledger_horizon, looked] = horizons;
-    if horizons.iter().any(|one| *one < 0) || ledger_horizon > newest.max(horizon) || looked > newest.max(horizon) {
+    let [horizon, looked] = horizons;
+    if horizon < 0 || looked < 0 || looked > newest.max(horizon) {
         notes.note("store", "m_store", "a horizon lies beyond the highest seq");
+    }
+    let mut statement = conn.prepare("SELECT name, horizon, ledger_horizon FROM m_collection")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        let (name, [purged, rows_gone]): (String, [i64; 2]) = (row.get(0)?, [row.get(1)?, row.get(2)?]);
+        if !(0..=horizon).contains(&purged) {
+            notes.note("store", &name, format!("it threw away up to seq {purged}, and the whole store up to {horizon}"));
+        }
+        if !(0..=newest.max(horizon)).contains(&rows_gone) {
+            notes.note("store", &name, "the horizon of its history lies beyond the highest seq");
+        }
     }
     if stopped.is_some_and(|text| json::parse_object(&text).is_err()) {
         notes.note("store", "m_store", "the mark of a stop does not read");
@@ -126,10 +137,11 @@ fn published(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
             notes.note("published", &name, "its definition does not read");
             continue;
         };
-        let wanted = match definition.get("index") {
+        let listed = |part: &str| match definition.get(part) {
             Some(Value::List(names)) => names.len(),
             _ => 0,
         };
+        let wanted = listed("index") + listed("references");
         if !row.get::<_, bool>(3)? {
             notes.note("published", &name, "the view that apps read is not there");
         }

@@ -26,23 +26,24 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes) -> Result<(), StoreErr
         "SELECT 'm_ledger seq ' || l.seq, 'it is about a record that is not there'
          FROM m_ledger l WHERE NOT EXISTS (SELECT 1 FROM m_record r WHERE r.record = l.record)",
     )?;
-    // Above the highest row that was purged nothing is missing.
+    // Above the highest row that was purged of a collection nothing of it is missing.
     notes.ask(
         conn,
         "ledger",
         &format!(
             "SELECT {NAMED}, 'the row of its making (seq ' || r.created || ') is not there, or says that it was there before'
              FROM m_record r LEFT JOIN m_ledger l ON l.seq = r.created AND l.record = r.record
-             WHERE (l.seq IS NULL AND r.created > (SELECT ledger_horizon FROM m_store)) OR l.before IS NOT NULL"
+             WHERE (l.seq IS NULL AND r.created > coalesce((SELECT ledger_horizon FROM m_collection h WHERE h.collection = r.collection), 0))
+               OR l.before IS NOT NULL"
         ),
     )?;
     rows(conn, notes)
 }
 
 fn rows(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
-    let horizon: i64 = conn.query_row("SELECT coalesce(max(ledger_horizon), 0) FROM m_store", (), |row| row.get(0))?;
     let mut statement = conn.prepare(&format!(
-        "SELECT l.record, l.seq, l.origin, l.before, {NAMED}, r.data, r.created
+        "SELECT l.record, l.seq, l.origin, l.before, {NAMED}, r.data, r.created,
+           coalesce((SELECT ledger_horizon FROM m_collection h WHERE h.collection = r.collection), 0)
          FROM m_ledger l INDEXED BY m_ledger_record JOIN m_record r ON r.record = l.record ORDER BY l.record, l.seq DESC"
     ))?;
     let mut rows = statement.query(())?;
@@ -73,7 +74,7 @@ fn rows(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
                     walk.lost = true;
                 }
                 Some(old) => {
-                    if !walk.lost && seq > horizon && !leads_back(walk.after.as_ref(), &old) {
+                    if !walk.lost && seq > row.get::<_, i64>(7)? && !leads_back(walk.after.as_ref(), &old) {
                         notes.note(
                             "ledger",
                             &about,

@@ -42,7 +42,17 @@ fn healthy(store: Store) -> Store {
              SELECT 'c-1', record, 2, 'far', 't', '"one"', '"two"', NULL, 'open', 1, seq, 1 FROM m_record WHERE id = 'own';
            INSERT INTO m_rejection (id, sync, replica, side, link, record, remote_id, action, what, at, tries)
              SELECT 'j-1', 'down', 1, 'up', 1, record, 'r1', 'update', 'no', 1, 1 FROM m_record WHERE id = 'same'
-             UNION ALL SELECT 'j-2', 'down', 1, 'down', NULL, NULL, 'r9', 'apply', 'no', 1, 1"#,
+             UNION ALL SELECT 'j-2', 'down', 1, 'down', NULL, NULL, 'r9', 'apply', 'no', 1, 1;
+           INSERT INTO m_replica (replica, remote, identity) VALUES (-1, 'app:keeper', 'app:keeper 1'), (-2, 'app:other', 'app:other 1');
+           INSERT INTO m_copy (replica, app, collection, anchor, instance, scanned, pass, used, owed)
+             SELECT -1, 'keeper', collection, 'a-1', 'here', 7, 2, 1, 0 FROM m_collection WHERE name = 'a'
+             UNION ALL SELECT -2, 'other', collection, NULL, 'here', 0, 1, 1, 1 FROM m_collection WHERE name = 'a';
+           INSERT INTO m_link (link, replica, record, remote_id, left_revs, base, agreed, sent, confirmed, born, seen, missing)
+             SELECT 4, -1, record, 'k1', NULL, 3, NULL, NULL, 0, 0, 0, 0 FROM m_record WHERE id = 'new';
+           INSERT INTO m_session (session, id, app, connection, state, mode, replicas)
+             VALUES (1, 's-1', 'keeper', 1, 'pulling', 'fast', '[-1]'), (2, 's-2', 'other', 2, 'pushing', 'pull_truth', '[-2]');
+           INSERT INTO m_push (session, replica, id, what, data) VALUES (2, -2, 'k8', 'put', '{"t":1}'), (2, -2, 'k9', 'delete', NULL);
+           INSERT INTO m_take (session, replica, link, what, seq, id, form) VALUES (1, -1, 4, 'accept', 4, 'mine', '{"t":"o-n-e"}')"#,
     )
     .unwrap();
     store
@@ -65,13 +75,15 @@ fn a_healthy_store_breaks_no_rule() {
 
 /// Each rule, broken: the SQL that breaks it, and what is named.
 const DAMAGE: &[(&str, &str)] = &[
-    ("DROP INDEX m_link_of", "schema index m_link_of: it is not there"),
+    ("DROP INDEX m_record_gone", "schema index m_record_gone: it is not there"),
     ("DROP INDEX m_link_behind; CREATE INDEX m_link_behind ON m_link (replica)", "schema index m_link_behind: it has another form"),
     ("ALTER TABLE m_run ADD COLUMN more TEXT", "schema table m_run: it has another form"),
     ("UPDATE m_link SET record = 99 WHERE link = 1", "pointer m_link row 1: it points at a row of m_record that is not there"),
     ("DELETE FROM m_collection WHERE name = 'b'", "pointer m_record row 5: it points at a row of m_collection that is not there"),
     ("DELETE FROM m_store", "store m_store: the row that says which store this is is not there"),
-    ("UPDATE m_store SET ledger_horizon = 99", "store m_store: a horizon lies beyond the highest seq"),
+    ("UPDATE m_store SET ledger_looked = 99", "store m_store: a horizon lies beyond the highest seq"),
+    ("UPDATE m_collection SET ledger_horizon = 99 WHERE name = 'b'", "store b: the horizon of its history lies beyond the highest seq"),
+    ("UPDATE m_collection SET horizon = 5 WHERE name = 'b'", "store b: it threw away up to seq 5, and the whole store up to 0"),
     ("UPDATE m_store SET stopped = 'yes'", "store m_store: the mark of a stop does not read"),
     ("DROP VIEW a", "published a: the view that apps read is not there"),
     ("UPDATE m_record SET data = NULL WHERE id = 'new'", "record a/new: it is there, and has no data"),
@@ -131,6 +143,25 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE m_run SET status = 'done' WHERE id = 'r-2'", "run down r-2: it is done, and not over"),
     ("UPDATE m_run SET status = 'lost' WHERE id = 'r-1'", "run down r-1: it is lost, and over"),
     ("UPDATE m_run SET status = 'running', ended = NULL", "run down: 2 runs of it are under way at once"),
+    ("UPDATE m_copy SET scanned = 99 WHERE replica = -1", "copy keeper a: it was compared up to seq 99, and the highest is 7"),
+    ("UPDATE m_copy SET scanned = -1 WHERE replica = -1", "copy keeper a: it was compared up to seq -1"),
+    ("UPDATE m_copy SET owed = 7 WHERE replica = -1", "copy keeper a: it is in session 2, and owed 7"),
+    ("UPDATE m_copy SET replica = 7 WHERE replica = -2", "copy other a: it lies at the place of a remote"),
+    ("DELETE FROM m_copy WHERE replica = -2", "copy app:other: a place of an app that keeps no copy there"),
+    ("UPDATE m_session SET state = 'asleep' WHERE session = 1", "session keeper s-1: no open session is \"asleep\""),
+    ("UPDATE m_session SET state = 'finished' WHERE session = 1", "session keeper s-1: no open session is \"finished\""),
+    ("UPDATE m_session SET mode = 'quick' WHERE session = 1", "session keeper s-1: no open session is \"pulling\", of the mode \"quick\""),
+    ("UPDATE m_session SET replicas = 'x' WHERE session = 1", "session keeper s-1: of which collections it is does not read"),
+    ("UPDATE m_session SET replicas = '[]' WHERE session = 1", "session keeper s-1: it is of no collection"),
+    ("UPDATE m_session SET replicas = '[-2]' WHERE session = 1", "session keeper s-1: it is of the copy -2, which is not its app's"),
+    ("UPDATE m_push SET data = '7' WHERE id = 'k8'", "session other s-2: what was pushed of k8 does not read"),
+    ("UPDATE m_push SET what = 'put' WHERE id = 'k9'", "session other s-2: what was pushed of k9 does not read"),
+    ("UPDATE m_push SET session = 1 WHERE id = 'k8'", "session keeper s-1: k8 waits to be mingled, and this session does not"),
+    ("UPDATE m_push SET replica = -1 WHERE id = 'k8'", "session other s-2: k8 waits to be mingled, and this session does not"),
+    ("UPDATE m_take SET form = '7'", "session keeper s-1: what was taken of link 4 does not read"),
+    ("UPDATE m_take SET what = 'eat'", "session keeper s-1: what was taken of link 4 does not read"),
+    ("UPDATE m_take SET link = 1", "session keeper s-1: link 1 waits for a commit, and this session does not show it"),
+    ("UPDATE m_session SET state = 'pushing' WHERE session = 1", "session keeper s-1: link 4 waits for a commit, and this session does"),
     ("UPDATE m_op SET hash = x'00' WHERE rowid = 1", "op tester "),
     ("UPDATE m_op SET answer = 'w-1\nx' WHERE rowid = 1", "op tester "),
 ];

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use mingle_core::{
     ask::{Found, Is, Query, Refusal, Test},
+    filter::Filter,
     record::Value,
 };
 
@@ -98,6 +99,14 @@ fn conditions() {
         let check = |text: &str, expect: &str| {
             for limit in [1, 2, 100] {
                 assert_eq!(ids(&store, query(text, "", limit)).as_deref(), Ok(expect), "{text}, {limit} a page");
+            }
+            // A sync's filter means the same by the same words.
+            if !text.contains("\"id\"") {
+                let wanted = Filter { text: text.into(), tests: filter(text) };
+                let all = page(&store, &query("{}", "", 100)).unwrap().0;
+                let fits = |found: &Found| wanted.fits(&json::parse_object(&found.data).unwrap());
+                let told: Vec<String> = all.into_iter().filter(fits).map(|found| found.id).collect();
+                assert_eq!(told.join(" "), expect, "{text}, without SQL");
             }
         };
         check("{}", "a b c d e f g");

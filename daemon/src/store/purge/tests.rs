@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mingle_core::{
-    ask::{Refusal, Write},
+    ask::{Refusal, Scope, Since, Write},
     time::Timestamp,
 };
 
@@ -33,7 +33,9 @@ fn a_tombstone_stays_until_all_have_passed_and_its_time_is_over() {
         let store = with_tombstone(also);
         purge_at(&store, NOW.plus(after));
         assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE id = 'x'"), i64::from(!goes), "{also} after {after:?}");
-        assert_eq!(number(&store, "SELECT horizon FROM m_store"), if goes { 3 } else { 0 });
+        let horizon = if goes { 3 } else { 0 };
+        assert_eq!(number(&store, "SELECT horizon FROM m_store"), horizon);
+        assert_eq!(number(&store, "SELECT horizon FROM m_collection WHERE name = 'a'"), horizon);
         assert_eq!(data(&store, "y"), "{}");
         if goes {
             assert_eq!(number(&store, "SELECT (SELECT count(*) FROM m_link) + (SELECT count(*) FROM m_former)"), 0);
@@ -117,7 +119,7 @@ fn the_ledger_goes_but_for_the_newest_and_what_still_counts() {
     purge_at(&store, NOW.plus(limits::LEDGER_KEPT + DAY));
     assert_eq!(number(&store, "SELECT count(*) FROM m_ledger WHERE record = 1"), 1);
     assert_eq!(number(&store, "SELECT count(*) FROM m_ledger WHERE record = 2"), 3);
-    assert_eq!(number(&store, "SELECT ledger_horizon FROM m_store"), 3);
+    assert_eq!(number(&store, "SELECT ledger_horizon FROM m_collection WHERE name = 'a'"), 3);
     // What was before is not known any more; what is, is.
     let merge = |if_seq| {
         let put = Write::Put {
@@ -205,6 +207,42 @@ fn a_collection_keeps_what_it_says_and_no_other_hears_of_it() {
     check(Some(long), long + second, "1 1", "1 1");
 }
 
+/// What one collection has thrown away is missing there, and in no other: neither for a merge onto an older base nor for a reader.
+#[test]
+fn the_horizon_of_one_collection_is_not_that_of_others() {
+    let store = memory();
+    let own = CollectionDefinition { retention: Some(2 * DAY), ..definition("a") };
+    store.write_blocking(Class::Interactive, NOW, move |tx| define(tx, &[own, definition("b")])).unwrap();
+    let of = |collection: &str, id: &str, data: &str, if_seq: Option<u64>| Write::Put {
+        collection: collection.into(),
+        id: Some(id.into()),
+        data: data.into(),
+        if_seq,
+        overwrite: if_seq.is_none(),
+        merge: if_seq.is_some(),
+    };
+    // The other one first, so that all of it lies below what is thrown away.
+    let mut bases = Vec::new();
+    for collection in ["b", "a"] {
+        bases.push(seq(&store, of(collection, "x", r#"{"n":1}"#, None)));
+        seq(&store, of(collection, "x", r#"{"n":2}"#, None));
+        seq(&store, of(collection, "x", r#"{"n":3}"#, None));
+        seq(&store, of(collection, "gone", "{}", None));
+        seq(&store, Write::Delete { collection: collection.into(), id: "gone".into(), if_seq: None });
+    }
+    let reads = |collections: &[&str]| {
+        let scope = Scope::Only(collections.iter().map(|name| (*name).into()).collect());
+        feed(&store, &Since { scope, ..since(1) }).fresh
+    };
+    assert!(!reads(&["a"]) && !reads(&["b"]));
+    while purge_at(&store, NOW.plus(3 * DAY)) {}
+    let merged = |collection: &str, base: u64| write(&store, vec![of(collection, "x", r#"{"n":1,"l":1}"#, Some(base))]);
+    assert!(matches!(merged("a", bases[1]), Err(Refusal::Stale(..))), "its base is not known any more");
+    assert!(merged("b", bases[0]).is_ok(), "that of another is");
+    assert!(reads(&["a"]) && reads(&["a", "b"]), "who reads it may have missed an end");
+    assert!(!reads(&["b"]), "who reads the other has not");
+}
+
 #[test]
 fn a_purge_is_short_and_says_that_there_is_more() {
     let store = memory();
@@ -224,8 +262,13 @@ fn a_purge_is_short_and_says_that_there_is_more() {
 #[test]
 fn planted_bugs_are_found() {
     use mingle_core::planted;
-    planted::set_here(Some("tombstone purged at once"));
-    let found = std::panic::catch_unwind(a_tombstone_stays_until_all_have_passed_and_its_time_is_over).is_err();
-    planted::set_here(None);
-    assert!(found);
+    for (bug, test) in [
+        ("tombstone purged at once", a_tombstone_stays_until_all_have_passed_and_its_time_is_over as fn()),
+        ("ledger without horizon", the_horizon_of_one_collection_is_not_that_of_others),
+    ] {
+        planted::set_here(Some(bug));
+        let found = std::panic::catch_unwind(test).is_err();
+        planted::set_here(None);
+        assert!(found, "no test sees {bug:?}");
+    }
 }

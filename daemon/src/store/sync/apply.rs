@@ -8,17 +8,21 @@ use mingle_core::{
         meet,
     },
     planted,
-    record::Props,
+    record::{Props, is_deeper},
     replica::{Packed, Row, RowState},
     run::{Applied, DeletesLeft, Resume},
 };
 use rusqlite::params;
 
 use super::{
-    Ground, Linked, Rejected, frozen, link, plan::wanted, position, present, reject, rejection_of, stamps, unlinked, unreject,
-    write_met,
+    Ground, Linked, Rejected,
+    abroad::Atlas,
+    forget::{is_outside, leaves, stays_forgotten},
+    frozen, link,
+    plan::wanted,
+    position, present, reject, rejection_of, stamps, unlinked, unreject, write_met,
 };
-use crate::store::{error::StoreError, limits::RECORD_BYTES_MAX, tx::Tx};
+use crate::store::{children, error::StoreError, limits::RECORD_BYTES_MAX, record::State, tx::Tx};
 
 /// How rows are applied.
 pub struct Batch<'a> {
@@ -52,14 +56,22 @@ pub fn apply(
     let Batch { asked, pass, .. } = *batch;
     let (mut applied, mut guard) = (Applied::default(), Guard(batch.deletes_left));
     let with_creates = ground.abilities.client_ids.is_none();
+    let atlas = Atlas::of(tx.conn(), ground)?;
     let mut reached = 0;
     for packed in &rows {
         if batch.at.is_some() && reached > 0 && enough() {
             break;
         }
         reached += 1;
-        let row = &packed.open();
-        let linked = link::by_remote_id(tx.conn(), ground.replica, &row.remote_id)?;
+        let mut row = packed.open();
+        let mut linked = link::by_remote_id(tx.conn(), ground.replica, &row.remote_id)?;
+        if let Some(atlas) = &atlas {
+            atlas.arrive(tx.conn(), &mut row)?;
+            if let Some(linked) = &mut linked {
+                atlas.resolve(tx.conn(), &mut linked.state)?;
+            }
+        }
+        let row = &row;
         if let Some(why) = unusable(row, packed.bytes()) {
             if planted::is("poison row skipped") {
                 continue;
@@ -83,7 +95,7 @@ pub fn apply(
         }
         settled(tx, ground, &row.remote_id)?;
         match linked {
-            Some(linked) => known(tx, ground, &linked, row, asked, pass, &mut guard, &mut applied)?,
+            Some(linked) => known(tx, ground, atlas.as_ref(), &linked, row, asked, pass, &mut guard, &mut applied)?,
             None => {
                 unlinked::row(tx, ground, row, pass, with_creates, &mut applied)?;
             }
@@ -112,6 +124,9 @@ fn settled(tx: &Tx<'_>, ground: &Ground, remote_id: &str) -> Result<(), StoreErr
 fn unusable(row: &Row, packed_bytes: usize) -> Option<String> {
     match &row.state {
         RowState::Unreadable(why) => Some(why.clone()),
+        RowState::Live(props) if is_deeper(props, limits::RECORD_DEPTH_MAX) => {
+            Some(format!("more than {} lists and objects of the record lie in each other", limits::RECORD_DEPTH_MAX))
+        }
         // A byte becomes six characters at most (a control character as `\u0001`): only a large one has to be written to know.
         RowState::Live(_) if packed_bytes < RECORD_BYTES_MAX / 6 => None,
         RowState::Live(props) => {
@@ -126,6 +141,7 @@ fn unusable(row: &Row, packed_bytes: usize) -> Option<String> {
 fn known(
     tx: &mut Tx<'_>,
     ground: &Ground,
+    atlas: Option<&Atlas<'_>>,
     linked: &Linked,
     row: &Row,
     asked: bool,
@@ -141,6 +157,7 @@ fn known(
     }
     // A revision that is unique per change tells an echo without reading the record.
     if ground.abilities.strong_revision
+        && !ground.anew
         && row.revision.is_some()
         && row.revision == linked.state.revision
         && matches!((&linked.state.agreed, &row.state), (Agreed::Same | Agreed::Own(_), RowState::Live(_)))
@@ -148,12 +165,20 @@ fn known(
         && !linked.state.in_doubt()
         && rejection_of(tx.conn(), linked.link)?.is_none_or(|standing| standing.side == "up")
     {
-        return Ok(());
+        return leaves(tx, ground, linked.link, row, applied);
     }
     let was = present(tx.conn(), linked.record)?;
+    if was.held.state == State::Forgotten && is_outside(ground, row) {
+        return Ok(());
+    }
     let mut state = linked.state.clone();
     if was.props.is_none() && state.agreed == Agreed::Same {
         state.agreed = Agreed::Gone;
+    }
+    if ground.anew && state.confirmed > was.held.seq {
+        // That the remote has what never was.
+        state.confirmed = 0;
+        link::save(tx, linked.link, &state, was.props.is_some())?;
     }
     let frozen = frozen(tx.conn(), linked.link)?;
     let rules = ground.rules(&frozen);
@@ -162,7 +187,7 @@ fn known(
     if let Some(standing) = rejection.as_ref().filter(|standing| standing.dropped_delete())
         && row.state == RowState::Gone
         && row.revision == standing.revision
-        && standing.refused.as_deref() == Some(wanted(was.props.as_ref(), ground).as_str())
+        && standing.refused.as_deref() == Some(wanted(was.props.as_ref(), &ground.abilities.carried).as_str())
     {
         return Ok(());
     }
@@ -171,31 +196,52 @@ fn known(
             if rejection.is_some_and(|standing| standing.side == "down" || standing.side == "delete") {
                 unreject(tx, linked.link)?;
             }
-            return Ok(());
+            return leaves(tx, ground, linked.link, row, applied);
         }
         Arrival::Ask => {
             applied.ask.push(row.remote_id.clone());
             return Ok(());
         }
         Arrival::Second => return second(tx, ground, linked, row, applied),
+        Arrival::Meet if stays_forgotten(tx, ground, linked, &was.held, row)? => return Ok(()),
         Arrival::Meet => {}
+    }
+    // What changed there since it was forgotten here comes as if it were new.
+    if was.held.state == State::Forgotten && matches!(row.state, RowState::Live(_)) {
+        state.agreed = Agreed::Gone;
+    }
+    if state.remote_id.is_none()
+        && ground.abilities.client_ids.is_none()
+        && unlinked::given_anew(tx, ground, row, linked, applied)?
+    {
+        return Ok(());
+    }
+    let before = state.clone();
+    if let Some(atlas) = atlas {
+        let theirs = match &row.state {
+            RowState::Live(theirs) => Some(theirs),
+            RowState::Gone | RowState::Unreadable(_) => None,
+        };
+        atlas.let_go(tx.conn(), &mut state, was.props.as_ref(), theirs)?;
     }
     let stamps = stamps(tx.conn(), ground, &was.held, row.modified)?;
     let met = meet(&state, was.props.as_ref(), row, &stamps, rules);
     if met.changed && met.truth.is_none() {
-        if !guard.lets(tx, ground, applied.deletes)? {
+        // Children that go with it are deletes like any other.
+        let with_it = children::reach(tx.conn(), tx.definitions(), &was.held)?;
+        if with_it.too_many || !guard.lets(tx, ground, applied.deletes + with_it.deleted)? {
             return guarded(tx, ground, linked, row, was.props.as_ref(), applied);
         }
-        applied.deletes += 1;
+        applied.deletes += 1 + with_it.deleted;
     }
     if rejection.is_some() {
         unreject(tx, linked.link)?;
     }
-    let linked = Linked { state, ..linked.clone() };
+    let linked = Linked { state: before, ..linked.clone() };
     let written = write_met(tx, ground, &linked, &was, met, None)?;
     applied.changed += u64::from(written.changed);
     applied.conflicts += written.conflicts;
-    Ok(())
+    leaves(tx, ground, linked.link, row, applied)
 }
 
 /// One record of ours, two at the remote: neither is touched for the other's sake, and a person is told.
@@ -263,7 +309,7 @@ fn guarded(
         revision: row.revision.as_deref(),
         action: "delete",
         what: &what,
-        refused: Some(wanted(truth, ground)),
+        refused: Some(wanted(truth, &ground.abilities.carried)),
     };
     reject(tx, ground, &rejected)?;
     applied.rejected += 1;
@@ -283,6 +329,9 @@ pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground) -> Result<u64, St
     for number in links {
         let Some(linked) = link::by_number(tx.conn(), number)? else { continue };
         let was = present(tx.conn(), linked.record)?;
+        if children::reach(tx.conn(), tx.definitions(), &was.held)?.too_many {
+            continue;
+        }
         let frozen = frozen(tx.conn(), number)?;
         let row = Row {
             remote_id: linked.state.remote_id.clone().unwrap_or_default(),

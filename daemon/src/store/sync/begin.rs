@@ -6,12 +6,12 @@ use std::sync::Arc;
 use mingle_core::{
     limits, planted,
     replica::{Abilities, Cursor, From as ListFrom},
-    run::{Mode, Order, Terms, checkpoint},
+    run::{Mode, Order, Resume, Terms, checkpoint},
     time::Timestamp,
 };
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ground, SyncSpec, apply, link, plan, position};
+use super::{Ground, SyncSpec, apply, link, plan, position, rebuild};
 use crate::store::{
     error::StoreError,
     tx::{Origin, Tx},
@@ -23,6 +23,22 @@ pub fn begin(tx: &mut Tx<'_>, sync: &str, order: &Order) -> Result<(), StoreErro
         .prepare_cached("INSERT INTO m_run (id, sync, status, mode, trigger, started) VALUES (?1, ?2, 'running', ?3, ?4, ?5)")?
         .execute(params![order.run, sync, order.mode.name(), order.trigger, tx.now().unix_ms()])?;
     Ok(())
+}
+
+/// Everything that names a history of a remote, as text: what the settings say, its own instance, and what is listed of it.
+#[must_use]
+pub fn epoch(spec: &SyncSpec, instance: &str) -> String {
+    let parts = [&*spec.history, instance, &*spec.listing];
+    parts[..if spec.listing.is_empty() { 2 } else { 3 }].join("\u{1f}")
+}
+
+/// Whether two of them are the same. One that was written before listings were told apart says nothing of its own.
+fn same_epoch(known: &str, now: &str) -> bool {
+    let parts = |text: &str| text.matches('\u{1f}').count();
+    match now.strip_prefix(known) {
+        Some(rest) => rest.is_empty() || (parts(known) == 1 && rest.starts_with('\u{1f}')),
+        None => false,
+    }
 }
 
 /// Holds the remote's history against the checkpoint: from where, and how. `epoch`: everything that names the history, as text;
@@ -47,6 +63,8 @@ pub fn negotiate(
         replica,
         origin: Origin::Sync(spec.name.clone()),
         began: Some(tx.now()),
+        anew: false,
+        run: order.run.clone(),
     };
     let mut at = position::load(tx.conn(), &spec.name)?.unwrap_or_default();
     if at.replica != Some(replica) {
@@ -58,6 +76,14 @@ pub fn negotiate(
             .execute(params![spec.name, replica])?;
         at = position::Position { replica: Some(replica), ..position::Position::default() };
     }
+    if !spec.filter.text.eq(at.filter.as_deref().unwrap_or_default()) {
+        // What was listed under another filter says nothing of what fits this one; what was agreed stands as it is.
+        at.resume = None;
+        at.complete = None;
+        tx.conn()
+            .prepare_cached("UPDATE m_sync SET filter = nullif(?2, ''), resume = NULL, complete = NULL WHERE name = ?1")?
+            .execute(params![spec.name, spec.filter.text])?;
+    }
     let mut terms = Terms {
         cursor: abilities.cursor,
         tombstones: abilities.tombstones,
@@ -65,9 +91,11 @@ pub fn negotiate(
         page_rows: abilities.page_rows,
         ..Terms::default()
     };
-    let moved = at.epoch.as_deref().is_some_and(|known| known != epoch) && !planted::is("epoch ignored");
-    let slow =
-        moved || order.mode != Mode::Fast || at.complete.as_deref() != Some(epoch) || whole_is_due(tx, &spec.name, abilities)?;
+    let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
+    let slow = moved
+        || order.mode != Mode::Fast
+        || !at.complete.as_deref().is_some_and(|known| same_epoch(known, epoch))
+        || whole_is_due(tx, &spec.name, abilities)?;
     // A run that only hears what changed costs the same however many links there are.
     let counts = slow || at.resume.as_ref().is_some_and(|resume| resume.from == ListFrom::Start);
     let links = if counts { link::count(tx.conn(), replica)? } else { 0 };
@@ -81,6 +109,14 @@ pub fn negotiate(
             .map(link::unsigned)?;
         return Ok((ground, terms));
     }
+    if order.mode == Mode::Rebuild {
+        rebuild::begin(tx, &ground)?;
+        at.watermark = None;
+        at.resume = None;
+        at.complete = None;
+    }
+    // One that was cut off goes on, whatever the run that follows it was asked for.
+    ground.anew = order.mode == Mode::Rebuild || at.resume.as_ref().is_some_and(|resume| resume.anew);
     let forget = moved || order.mode == Mode::Refresh;
     if forget {
         at.watermark = None;
@@ -88,8 +124,12 @@ pub fn negotiate(
         at.complete = None;
         tx.conn()
             .prepare_cached(
-                "UPDATE m_link SET base = 3, agreed = NULL, revision = NULL, left_revs = NULL, modified = NULL
-                 WHERE replica = ?1 AND remote_id IS NOT NULL",
+                // What was forgotten here stays so as long as it shows what was agreed, whatever its revision is called there.
+                "UPDATE m_link SET base = iif(forgotten, base, 3), agreed = iif(forgotten, agreed, NULL),
+                   revision = NULL, left_revs = NULL, modified = NULL
+                 FROM (SELECT k.link AS of, r.state = 2 AS forgotten FROM m_link k JOIN m_record r ON r.record = k.record
+                       WHERE k.replica = ?1 AND k.remote_id IS NOT NULL)
+                 WHERE link = of",
             )?
             .execute([replica])?;
         // Of what is gone there, revisions that were left say nothing any more: a backup brings them back.
@@ -106,8 +146,10 @@ pub fn negotiate(
         }
     }
     terms.from = if slow { ListFrom::Start } else { checkpoint::start(at.watermark.as_ref(), abilities.cursor) };
-    // A stopped run goes on where it was, unless something else is asked for now.
-    let goes_on = |resume: &mingle_core::run::Resume| resume.from == terms.from || (!slow && resume.from == ListFrom::Start);
+    // A stopped run goes on where it was, unless something else is asked for now; one that is nowhere yet begins anew, for what it saw of its
+    // first page may be gone when that is listed again.
+    let somewhere = |resume: &Resume| resume.page.is_some() || resume.rows > 0;
+    let goes_on = |resume: &Resume| somewhere(resume) && (resume.from == terms.from || (!slow && resume.from == ListFrom::Start));
     terms.resume = at.resume.clone().filter(|resume| order.mode == Mode::Fast && goes_on(resume));
     if terms.resume.is_some() {
         ground.began = None;
@@ -122,6 +164,10 @@ pub fn negotiate(
         .prepare_cached("SELECT coalesce(max(pass), 0) FROM m_sync WHERE replica = ?1")?
         .query_row([replica], |row| row.get(0))?;
     terms.pass = terms.resume.as_ref().filter(|resume| resume.pass > 0).map_or(link::unsigned(last) + 1, |resume| resume.pass);
+    if ground.anew && terms.resume.is_none() {
+        let (from, pass, began) = (terms.from.clone(), terms.pass, terms.began);
+        terms.resume = Some(Resume { from, pass, began, anew: true, ..Resume::default() });
+    }
     let watermark = at.watermark.as_ref().map(position::watermark_text).transpose()?;
     tx.conn()
         .prepare_cached("UPDATE m_sync SET epoch = ?2, pass = ?3, watermark = ?4, complete = ?5 WHERE name = ?1")?
@@ -174,7 +220,11 @@ fn replica(tx: &Tx<'_>, spec: &SyncSpec) -> Result<i64, StoreError> {
         return Ok(replica);
     }
     tx.conn()
-        .prepare_cached("INSERT INTO m_replica (remote, identity) VALUES (?1, ?2)")?
+        .prepare_cached(
+            // Numbers below 0 are those of apps.
+            "INSERT INTO m_replica (replica, remote, identity)
+             VALUES ((SELECT max(coalesce(max(replica), 0), 0) + 1 FROM m_replica), ?1, ?2)",
+        )?
         .execute(params![spec.remote, spec.identity])?;
     Ok(tx.conn().last_insert_rowid())
 }
@@ -195,10 +245,28 @@ pub fn recover(tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
 mod tests {
     use std::time::Duration;
 
-    use mingle_core::{limits::WHOLE_LISTING_AFTER, record::Carried};
+    use mingle_core::limits::WHOLE_LISTING_AFTER;
 
     use super::*;
     use crate::store::{Class, testing::*};
+
+    #[test]
+    fn epochs_from_before_listings_were_told_apart_are_the_same() {
+        #[track_caller]
+        fn check(known: &str, now: &str, same: bool) {
+            assert_eq!(same_epoch(&known.replace('|', "\u{1f}"), &now.replace('|', "\u{1f}")), same);
+        }
+        check("h|i", "h|i", true);
+        check("h|i", "h|i|l", true);
+        check("h|i|l", "h|i|l", true);
+        check("h|i|l", "h|i|m", false);
+        check("h|i|l", "h|i", false);
+        check("h|i", "h|in", false);
+        check("h|i", "h|in|l", false);
+        check("h|", "h|i", false);
+        check("h|", "h||l", true);
+        check("h", "h|i", false);
+    }
 
     #[test]
     fn a_remote_that_tells_of_no_deletes_is_listed_whole_now_and_then() {
@@ -214,21 +282,7 @@ mod tests {
                 );
                 sql(&store, row.leak()).unwrap();
             }
-            let abilities = Abilities {
-                cursor,
-                tombstones,
-                strong_revision: false,
-                conditional: false,
-                client_ids: None,
-                key_kept: None,
-                batch_max: 1,
-                carried: Carried::All,
-                modified_grain: None,
-                writes: true,
-                deletes: true,
-                errands_max: 1,
-                page_rows: 1,
-            };
+            let abilities = Abilities { cursor, tombstones, ..Abilities::least() };
             let said = store.write_blocking(Class::Background, NOW, move |tx| whole_is_due(tx, "s", &abilities)).unwrap();
             assert_eq!(said, due, "{cursor:?} {runs:?}");
         }

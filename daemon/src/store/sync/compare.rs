@@ -7,15 +7,22 @@ use mingle_core::{
 };
 use rusqlite::Connection;
 
-use super::{Ground, frozen, link, present};
+use super::{Ground, abroad::Atlas, frozen, link, present};
 use crate::store::error::StoreError;
 
 /// Counts rows that differ from what was agreed, or are not known.
 pub fn compare(conn: &Connection, ground: &Ground, rows: &[Packed]) -> Result<Compared, StoreError> {
     let mut compared = Compared::default();
+    let atlas = Atlas::of(conn, ground)?;
     for row in rows {
-        let row = row.open();
-        let linked = link::by_remote_id(conn, ground.replica, &row.remote_id)?;
+        let mut row = row.open();
+        let mut linked = link::by_remote_id(conn, ground.replica, &row.remote_id)?;
+        if let Some(atlas) = &atlas {
+            atlas.arrive(conn, &mut row)?;
+            if let Some(linked) = &mut linked {
+                atlas.resolve(conn, &mut linked.state)?;
+            }
+        }
         let known = linked.as_ref().is_some_and(|linked| matches!(linked.state.agreed, Agreed::Own(_) | Agreed::Same));
         let equal = match (linked, &row.state) {
             (Some(linked), RowState::Live(theirs)) => {

@@ -50,7 +50,7 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
             revision: None,
             action: "delete",
             what: &what,
-            refused: Some(wanted(truth.as_ref(), ground)),
+            refused: Some(wanted(truth.as_ref(), &ground.abilities.carried)),
         };
         reject(tx, ground, &rejected)?;
     }

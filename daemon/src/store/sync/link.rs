@@ -256,6 +256,8 @@ struct SentRow {
     /// Its text, when it was made, and until when it is kept there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<(String, i64, i64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<String>,
 }
 
 fn sent_text(sent: &[Sent]) -> Result<Option<String>, StoreError> {
@@ -281,6 +283,7 @@ fn sent_text(sent: &[Sent]) -> Result<Option<String>, StoreError> {
             looked: sent.looked,
             strangers: sent.strangers,
             key: sent.key.as_ref().map(|key| (key.text.clone(), key.made.unix_ms(), key.until.unix_ms())),
+            run: sent.run.clone(),
         }
     };
     let rows: Vec<SentRow> = sent.iter().map(row).collect();
@@ -312,7 +315,7 @@ fn sent_from(text: &str) -> Result<Vec<Sent>, StoreError> {
         let given_up = row.given_up.map(Timestamp::from_unix_ms);
         let (made, until) = (Timestamp::from_unix_ms, Timestamp::from_unix_ms);
         let key = row.key.map(|(text, at, end)| Key { text, made: made(at), until: until(end) });
-        Ok(Sent { seq: row.seq, what, given_up, looked: row.looked, strangers: row.strangers, key })
+        Ok(Sent { seq: row.seq, what, given_up, looked: row.looked, strangers: row.strangers, key, run: row.run })
     };
     rows.into_iter().map(sent).collect()
 }

@@ -1,9 +1,13 @@
 //! Owns: what a run does in the store: begin, negotiate, apply, plan, settle, ghosts, finish. Each function is one transaction's
 //! work: it reads, lets the core decide, and writes. Must never know: how a remote speaks, in which order a run goes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use mingle_core::{
+    filter::Filter,
     meeting::{Agreed, Met, Rules, at},
     mingle::Stamps,
     policy::{Merge, Policy},
@@ -15,33 +19,42 @@ use mingle_core::{
 use rusqlite::{Connection, params};
 
 use super::{
-    conflicts,
+    conflicts, deferred,
     error::StoreError,
     record::{self, Held},
     tx::{Origin, Tx},
 };
 use crate::json;
 
+mod abroad;
 mod apply;
 mod begin;
 mod compare;
+mod family;
 mod finish;
+mod forget;
 mod ghosts;
 pub mod link;
+pub mod pending;
 mod plan;
 mod position;
+mod rebuild;
 mod renamed;
+mod rollback;
+pub mod session;
 mod settle;
 mod unlinked;
 
 pub use apply::{Batch, apply};
-pub use begin::{begin, negotiate, recover};
+pub use begin::{begin, epoch, negotiate, recover};
 pub use compare::compare;
 pub use finish::{complete, count, finish};
+pub use forget::forget;
 pub use ghosts::ghosts;
 pub use plan::plan;
 pub use position::read as read_checkpoint;
 pub use renamed::{identity, place, renamed};
+pub use rollback::roll_back;
 pub use settle::settle;
 
 use link::Linked;
@@ -60,10 +73,27 @@ pub struct SyncSpec {
     pub identity: String,
     /// Everything the settings say that names the history of its rows (also how they are mapped): part of the epoch.
     pub history: String,
+    /// Which of its records a description that somebody wrote lists, and how it reads them; empty: as it comes with mingle.
+    pub listing: String,
     /// Which way.
     pub direction: Direction,
     /// The collection's rules.
     pub policy: Policy,
+    /// What the remote has taken is removed here.
+    pub remove_after_upload: bool,
+    /// What of the remote is brought here.
+    pub filter: Filter,
+    /// Other collections that this remote keeps, by name, where references go from one to another.
+    pub kin: BTreeMap<String, Kin>,
+}
+
+/// Where a remote keeps another collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kin {
+    /// As [`SyncSpec::identity`].
+    pub identity: String,
+    /// A sync sends it there.
+    pub sends: bool,
 }
 
 /// On what a run stands, once it is negotiated.
@@ -81,11 +111,26 @@ pub struct Ground {
     pub origin: Origin,
     /// Our clock when the listing of this run began; none: it goes on with the one of a run that was stopped.
     pub began: Option<Timestamp>,
+    /// The copy here is not trusted: a rebuild.
+    pub anew: bool,
+    /// The run, by its id.
+    pub run: String,
 }
 
 impl Ground {
+    /// Something at this remote refers to something else there.
+    fn has_family(&self) -> bool {
+        self.replica > 0 && !(self.spec.kin.is_empty() && self.spec.policy.references.is_empty())
+    }
+
     fn rules<'a>(&'a self, frozen: &'a BTreeSet<String>) -> Rules<'a> {
-        Rules { policy: &self.spec.policy, abilities: &self.abilities, up_only: self.spec.direction == Direction::Up, frozen }
+        Rules {
+            policy: &self.spec.policy,
+            abilities: &self.abilities,
+            up_only: self.spec.direction == Direction::Up,
+            frozen,
+            anew: self.anew,
+        }
     }
 }
 
@@ -135,9 +180,18 @@ fn write_met(
     ground: &Ground,
     linked: &Linked,
     was: &Present,
-    met: Met,
+    mut met: Met,
     took: Option<u64>,
 ) -> Result<Written, StoreError> {
+    if let (true, Some(truth)) = (ground.has_family(), &mut met.truth) {
+        let whole = truth.clone();
+        if family::without_deleted(tx, &ground.spec.policy.references, was.props.as_ref(), truth)? {
+            if met.link.agreed == Agreed::Same {
+                met.link.agreed = Agreed::Own(whole);
+            }
+            (met.changed, met.level) = (was.props.as_ref() != Some(truth), false);
+        }
+    }
     let mut seq = was.held.seq;
     if met.changed {
         seq = match (&met.truth, &was.props) {
@@ -151,9 +205,14 @@ fn write_met(
     if met.level {
         state.confirmed = state.confirmed.max(seq);
     }
+    let before = if ground.has_family() { family::remote_id(tx.conn(), linked.link)? } else { None };
     link::save(tx, linked.link, &state, met.truth.is_some())?;
     if let Some(former) = &met.former {
         link::former(tx, ground.replica, former, linked.link)?;
+    }
+    if ground.has_family() {
+        let before = family::Before { remote_id: before.as_deref(), state: &linked.state, truth: was.props.as_ref() };
+        family::met(tx, ground, linked.link, &before, &state)?;
     }
     if let Agreed::Own(theirs) = &state.agreed {
         keep_current(tx, linked.link, theirs)?;
@@ -169,7 +228,20 @@ fn write_met(
     for clash in &met.clashes {
         conflicts::record(tx, &was.held, Some(linked.link), &ground.spec.remote, clash, Some(was.held.seq), seq)?;
     }
+    // Nothing of it is pending any more, so there is nothing to keep back. (What an app's own copy has says nothing of that.)
+    if met.level && ground.replica > 0 && ground.spec.direction.sends() {
+        nothing_is_kept_back(tx, linked)?;
+    }
     Ok(Written { changed: met.changed, conflicts })
+}
+
+/// Takes the mark off a record of which nothing is to be sent. What an open conflict holds is not sent either, and is a change all the
+/// same: decided, or overtaken by a delete there, it would go out. (A simulated draft did.)
+fn nothing_is_kept_back(tx: &Tx<'_>, linked: &Linked) -> Result<(), StoreError> {
+    if frozen(tx.conn(), linked.link)?.is_empty() {
+        deferred::lift(tx, linked.record)?;
+    }
+    Ok(())
 }
 
 /// An open conflict names what the replica has now: who decides for it must not bring back a value that was overwritten there since.

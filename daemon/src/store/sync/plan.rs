@@ -3,22 +3,26 @@
 use mingle_core::{
     limits,
     meeting::{Agreed, Key, Link, Sent, errand},
+    pending::stands,
     planted,
-    record::Props,
+    record::{Carried, Props},
     replica::{Action, Errand},
     run::Planned,
 };
 use rusqlite::params;
 
-use super::{Ground, Linked, Standing, frozen, link, position, present, rejection_of, unreject};
+use super::{
+    Ground, Linked, abroad::Atlas, family, family::Going, frozen, link, nothing_is_kept_back, position, present, rejection_of,
+    unreject,
+};
 use crate::{
     json,
-    store::{error::StoreError, tx::Tx},
+    store::{deferred, error::StoreError, limits::PLAN_SEQS_MAX, record::State, tx::Tx},
 };
 
 /// Plans errands for links whose record's seq is higher than `after`.
 pub fn plan(tx: &mut Tx<'_>, ground: &Ground, after: u64, except: &[i64]) -> Result<Planned, StoreError> {
-    let unborn = link_new_records(tx, ground)?;
+    let looked = link_new_records(tx, ground)?;
     let found = link::candidates(tx.conn(), ground.replica, after, limits::PLAN_LINKS_MAX)?;
     let behind: i64 = tx
         .conn()
@@ -27,8 +31,12 @@ pub fn plan(tx: &mut Tx<'_>, ground: &Ground, after: u64, except: &[i64]) -> Res
         )?
         .query_row([ground.replica], |row| row.get(0))?;
     let mut planned = Planned { after, behind: link::unsigned(behind), ..Planned::default() };
-    planned.more = unborn || found.len() == limits::PLAN_LINKS_MAX;
+    planned.more = looked.is_some() || found.len() == limits::PLAN_LINKS_MAX;
     for (seq, linked) in found {
+        // Those that are new behind it have no link yet, and their turn is by seq.
+        if looked.is_some_and(|looked| seq > looked) {
+            break;
+        }
         if planned.errands.len() >= limits::ERRANDS_MAX || planned.look.len() >= limits::ERRANDS_MAX {
             planned.more = true;
             break;
@@ -42,13 +50,24 @@ pub fn plan(tx: &mut Tx<'_>, ground: &Ground, after: u64, except: &[i64]) -> Res
     Ok(planned)
 }
 
-fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, linked: Linked, planned: &mut Planned) -> Result<(), StoreError> {
+fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, mut linked: Linked, planned: &mut Planned) -> Result<(), StoreError> {
     let was = present(tx.conn(), linked.record)?;
+    if let Some(atlas) = Atlas::of(tx.conn(), ground)? {
+        atlas.resolve(tx.conn(), &mut linked.state)?;
+    }
     let frozen = frozen(tx.conn(), linked.link)?;
     let rules = ground.rules(&frozen);
     let new_id = new_id(tx, ground, &linked, &was.held.id)?;
-    let mut action = match errand::plan(&linked.state, was.props.as_ref(), new_id.as_deref(), rules) {
-        errand::Need::Nothing => return Ok(()),
+    // What left here without being deleted is no business of the remote's.
+    if was.held.state == State::Forgotten && !planted::is("forgotten is deleted there") {
+        return Ok(());
+    }
+    let action = match errand::plan(&linked.state, was.props.as_ref(), new_id.as_deref(), rules) {
+        errand::Need::Nothing => {
+            // Whoever marked it has taken the change back by hand.
+            nothing_is_kept_back(tx, &linked)?;
+            return Ok(());
+        }
         errand::Need::Find => {
             planned.errands.extend(repeat(tx, ground, linked)?);
             return Ok(());
@@ -57,44 +76,52 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, linked: Linked, planned: &mut
             planned.look.push(remote_id);
             return Ok(());
         }
+        errand::Need::Send(_) if deferred::is(tx.conn(), linked.record)? => return Ok(()),
         errand::Need::Send(action) => action,
     };
+    let Some(Going { here: action, mut there, partly }) = family::may_go(tx, ground, &was.held, action)? else {
+        planned.waits += 1;
+        return Ok(());
+    };
     if let Some(standing) = rejection_of(tx.conn(), linked.link)? {
-        let dropped_delete = standing.dropped_delete();
-        let Standing { side, refused, verdict, .. } = standing;
-        let retry = verdict.as_deref() == Some("retry");
-        let same = refused.as_deref() == Some(wanted(was.props.as_ref(), ground).as_str());
-        match side.as_str() {
-            // Let drop, and then changed here: it is sent again.
-            "delete" if dropped_delete && !same => unreject(tx, linked.link)?,
-            // A guarded delete is in no patch; a row that could not be read is met before anything is sent over it.
-            "delete" | "down" => return Ok(()),
-            // Refused, and still the same: it stays as it is until a side changes or someone decides.
-            "up" if same && !retry => return Ok(()),
-            "create" if !retry => return Ok(()),
-            _ => {
-                if retry {
-                    tx.conn().prepare_cached("UPDATE m_rejection SET verdict = NULL WHERE link = ?1")?.execute([linked.link])?;
-                } else {
-                    unreject(tx, linked.link)?;
-                }
-            }
+        let same = standing.refused.as_deref() == Some(wanted(was.props.as_ref(), &ground.abilities.carried).as_str());
+        if stands(&standing.side, standing.verdict.as_deref(), same) {
+            return Ok(());
+        }
+        if standing.verdict.as_deref() == Some("retry") {
+            tx.conn().prepare_cached("UPDATE m_rejection SET verdict = NULL WHERE link = ?1")?.execute([linked.link])?;
+        } else {
+            unreject(tx, linked.link)?;
         }
     }
     let mut state = linked.state;
-    let key = new_key(tx, ground, &mut action);
-    state.sent.push(Sent { seq, what: errand::sent(&action), given_up: None, looked: false, strangers: 0, key });
+    let before = state.remote_id.clone();
+    let key = new_key(tx, ground, &mut there);
+    // What goes in part confirms no state of the record.
+    let seq = if partly { 0 } else { seq };
+    state.sent.push(Sent {
+        seq,
+        what: errand::sent(&action),
+        given_up: None,
+        looked: false,
+        strangers: 0,
+        key,
+        run: Some(ground.run.clone()),
+    });
     if let Action::Create { remote_id: Some(id), .. } = &action {
         state.remote_id = Some(id.clone());
     }
     link::save(tx, linked.link, &state, was.props.is_some())?;
-    planned.errands.push(Errand { link: linked.link, action });
+    if ground.has_family() && state.remote_id != before {
+        family::named(tx, ground, linked.link, &was.held, before.as_deref(), &state)?;
+    }
+    planned.errands.push(Errand { link: linked.link, action: there });
     Ok(())
 }
 
 /// The carried values the truth wants at the replica, as text: what a rejection remembers as refused.
-pub(super) fn wanted(truth: Option<&Props>, ground: &Ground) -> String {
-    truth.map_or_else(|| "gone".into(), |truth| json::write(&ground.abilities.carried.of(truth)))
+pub(super) fn wanted(truth: Option<&Props>, carried: &Carried) -> String {
+    truth.map_or_else(|| "gone".into(), |truth| json::write(&carried.of(truth)))
 }
 
 /// The id a new record shall have at a remote that takes ids: the record's own where it is valid there and free, else a UUIDv7.
@@ -131,13 +158,22 @@ fn repeat(tx: &Tx<'_>, ground: &Ground, mut linked: Linked) -> Result<Option<Err
     }
     let truth = present(tx.conn(), linked.record)?.props;
     let Some(mut action) = errand::repeat(&linked.state, truth.as_ref(), tx.now()) else { return Ok(None) };
+    if let Some(atlas) = Atlas::of(tx.conn(), ground)?
+        && !atlas.leave_again(tx.conn(), &mut action)?
+    {
+        return Ok(None);
+    }
     if planted::is("key made anew at each repeat")
         && let Action::Create { key: Some(key), .. } = &mut action
     {
         *key = format!("{}{key}", tx.now().unix_ms());
     }
-    // It had left before: that it does not leave now changes nothing.
+    // It had left before, and may arrive by this request alone: what it did shows after that. (Schedule 74839 took the first request's
+    // moment for it, and a record was made twice.)
     for sent in &mut linked.state.sent {
+        if !planted::is("doubt as old as its first request") {
+            sent.given_up = Some(tx.now());
+        }
         sent.given_up.get_or_insert(tx.now());
     }
     link::save(tx, linked.link, &linked.state, true)?;
@@ -169,33 +205,39 @@ pub(super) fn forget_keys(tx: &Tx<'_>, ground: &Ground) -> Result<(), StoreError
     Ok(())
 }
 
-/// Gives records that never had a link at any remote one at this replica: they are to be created there. Says whether more wait.
-fn link_new_records(tx: &mut Tx<'_>, ground: &Ground) -> Result<bool, StoreError> {
+/// Gives records that never had a link at any remote one at this replica: they are to be created there. Looks at
+/// [`PLAN_SEQS_MAX`] seqs at once, since apps wait meanwhile, and says up to which, where there are more.
+fn link_new_records(tx: &mut Tx<'_>, ground: &Ground) -> Result<Option<u64>, StoreError> {
     let scanned = position::load(tx.conn(), &ground.spec.name)?.unwrap_or_default().up_scanned;
     let elsewhere = if planted::is("record linked elsewhere created") {
         "SELECT 1 FROM m_link l WHERE l.record = r.record AND l.replica = ?2"
     } else {
-        "SELECT 1 FROM m_link l WHERE l.record = r.record"
+        "SELECT 1 FROM m_link l WHERE l.record = r.record AND l.replica > 0"
     };
+    let end = tx.seq().min(scanned + PLAN_SEQS_MAX);
     let found: Vec<(i64, i64)> = tx
         .conn()
         .prepare_cached(&format!(
-            "SELECT r.record, r.seq FROM m_record r WHERE r.collection = ?1 AND r.seq > ?3 AND r.state = 0
+            "SELECT r.record, r.seq FROM m_record r WHERE r.collection = ?1 AND r.seq > ?3 AND r.seq <= ?5 AND r.state = 0
                AND NOT EXISTS ({elsewhere}) AND ?2 = ?2 ORDER BY r.seq LIMIT ?4"
         ))?
-        .query_map(params![ground.collection, ground.replica, link::signed(scanned), limits::PLAN_LINKS_MAX as i64], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
+        .query_map(
+            params![ground.collection, ground.replica, link::signed(scanned), limits::PLAN_LINKS_MAX as i64, link::signed(end)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?
         .collect::<Result<_, _>>()?;
     for (record, _) in &found {
         link::insert(tx, ground.replica, *record, &Link::unborn(), true, 0)?;
     }
-    let more = found.len() == limits::PLAN_LINKS_MAX;
-    let to = if more { found.last().map_or(scanned, |(_, seq)| link::unsigned(*seq)) } else { tx.seq() };
+    let full = found.len() == limits::PLAN_LINKS_MAX;
+    let to = if full { found.last().map_or(end, |(_, seq)| link::unsigned(*seq)) } else { end };
     if to != scanned {
         tx.conn()
             .prepare_cached("UPDATE m_sync SET up_scanned = ?2 WHERE name = ?1")?
             .execute(params![ground.spec.name, link::signed(to)])?;
     }
-    Ok(more)
+    Ok((to < tx.seq()).then_some(to))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Owns: the checkpoint as a row: epoch, watermark, resume. Must never know: when it moves.
 
 use mingle_core::{
+    planted,
     replica::From as ListFrom,
     run::{Resume, Watermark},
     time::Timestamp,
@@ -20,6 +21,7 @@ pub(super) struct Position {
     pub resume: Option<Resume>,
     pub complete: Option<String>,
     pub up_scanned: u64,
+    pub filter: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,11 +50,13 @@ struct ResumeRow {
     server_time: Option<i64>,
     newest: Option<i64>,
     token: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    anew: bool,
 }
 
 pub(super) fn load(conn: &Connection, sync: &str) -> Result<Option<Position>, StoreError> {
     let row = conn
-        .prepare_cached("SELECT replica, epoch, watermark, resume, complete, up_scanned FROM m_sync WHERE name = ?1")?
+        .prepare_cached("SELECT replica, epoch, watermark, resume, complete, up_scanned, filter FROM m_sync WHERE name = ?1")?
         .query_row([sync], |row| {
             Ok((
                 row.get::<_, Option<i64>>(0)?,
@@ -61,12 +65,13 @@ pub(super) fn load(conn: &Connection, sync: &str) -> Result<Option<Position>, St
                 row.get::<_, Option<String>>(3)?,
                 row.get::<_, Option<String>>(4)?,
                 row.get::<_, i64>(5)?,
+                row.get::<_, Option<String>>(6)?,
             ))
         })
         .optional()?;
-    let Some((replica, epoch, watermark, resume, complete, up_scanned)) = row else { return Ok(None) };
+    let Some((replica, epoch, watermark, resume, complete, up_scanned, filter)) = row else { return Ok(None) };
     let (watermark, resume) = read(watermark.as_deref(), resume.as_deref());
-    Ok(Some(Position { replica, epoch, watermark, resume, complete, up_scanned: link::unsigned(up_scanned) }))
+    Ok(Some(Position { replica, epoch, watermark, resume, complete, up_scanned: link::unsigned(up_scanned), filter }))
 }
 
 /// Reads what was saved of a checkpoint. A position that does not read is no position: everything is listed and compared, which
@@ -91,6 +96,7 @@ pub fn read(watermark: Option<&str>, resume: Option<&str>) -> (Option<Watermark>
         server_time: row.server_time.map(Timestamp::from_unix_ms),
         newest: row.newest.map(Timestamp::from_unix_ms),
         token: row.token,
+        anew: row.anew && !planted::is("rebuild forgotten when cut off"),
     });
     (watermark, resume)
 }
@@ -118,6 +124,7 @@ pub(super) fn save_resume(tx: &Tx<'_>, ground: &Ground, resume: Option<&Resume>)
         server_time: resume.server_time.map(Timestamp::unix_ms),
         newest: resume.newest.map(Timestamp::unix_ms),
         token: resume.token.clone(),
+        anew: resume.anew,
     };
     let text = resume.map(|resume| serde_json::to_string(&row(resume)).map_err(link::damaged)).transpose()?;
     tx.conn().prepare_cached("UPDATE m_sync SET resume = ?2 WHERE name = ?1")?.execute(params![ground.spec.name, text])?;

@@ -22,7 +22,8 @@ pub fn place(identity: &str) -> &str {
 /// What SQLite says.
 pub fn renamed(tx: &Tx<'_>, configured: &[(String, String)]) -> Result<(), StoreError> {
     let known: Vec<(i64, String)> = {
-        let mut statement = tx.conn().prepare("SELECT replica, identity FROM m_replica ORDER BY replica DESC")?;
+        let mut statement =
+            tx.conn().prepare("SELECT replica, identity FROM m_replica WHERE replica > 0 ORDER BY replica DESC")?;
         let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect::<Result<_, _>>()?
     };

@@ -1,13 +1,18 @@
 //! Owns: settling the answers of errands, each a meeting of its own. Must never know: how they came.
 
+use std::borrow::Cow;
+
 use mingle_core::{
     meeting::{SentWhat, answer},
     planted,
-    replica::Answer,
+    replica::{Answer, Row, RowState},
     run::Settled,
 };
 
-use super::{Ground, Linked, Rejected, frozen, link, plan, present, reject, stamps, unreject, write_met};
+use super::{
+    Ground, Linked, Rejected, abroad::Atlas, forget::removed_after_upload, frozen, link, plan, present, reject, stamps, unreject,
+    write_met,
+};
 use crate::store::{error::StoreError, tx::Tx};
 
 /// Settles answers, by link, in one transaction.
@@ -22,6 +27,23 @@ pub fn settle(tx: &mut Tx<'_>, ground: &Ground, answers: &[(i64, Answer)]) -> Re
 
 fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settled: &mut Settled) -> Result<(), StoreError> {
     let was = present(tx.conn(), linked.record)?;
+    let (mut linked, mut answer) = (linked.clone(), Cow::Borrowed(answer));
+    let mut let_go = None;
+    if let Some(atlas) = Atlas::of(tx.conn(), ground)? {
+        atlas.resolve(tx.conn(), &mut linked.state)?;
+        answer = Cow::Owned(atlas.answered(tx.conn(), &answer)?);
+        let theirs = match &*answer {
+            Answer::Gone | Answer::Stale(Some(Row { state: RowState::Gone, .. })) => Some(None),
+            Answer::Stale(Some(Row { state: RowState::Live(theirs), .. })) => Some(Some(theirs)),
+            _ => None,
+        };
+        if let Some(theirs) = theirs {
+            let mut state = linked.state.clone();
+            atlas.let_go(tx.conn(), &mut state, was.props.as_ref(), theirs)?;
+            let_go = Some(state);
+        }
+    }
+    let (linked, answer) = (&linked, &*answer);
     let frozen = frozen(tx.conn(), linked.link)?;
     let rules = ground.rules(&frozen);
     let theirs = match answer {
@@ -50,13 +72,17 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
         _ => None,
     };
     let answer = doubled.as_ref().unwrap_or(answer);
-    match answer::settle(&linked.state, was.props.as_ref(), answer, &stamps, rules) {
+    match answer::settle(let_go.as_ref().unwrap_or(&linked.state), was.props.as_ref(), answer, &stamps, rules) {
         answer::Settled::Met { met, took } => {
             settled.taken += u64::from(took.is_some());
             settled.again += u64::from(!met.level);
             unreject(tx, linked.link)?;
             let took = if planted::is("settle with the present truth") { took.map(|_| was.held.seq) } else { took };
+            let done = ground.spec.remove_after_upload && took.is_some() && met.level;
             let written = write_met(tx, ground, linked, &was, met, took)?;
+            if done {
+                removed_after_upload(tx, ground, linked.record)?;
+            }
             settled.changed += u64::from(written.changed);
             settled.conflicts += written.conflicts;
         }
@@ -74,7 +100,7 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
                 revision: linked.state.revision.as_deref(),
                 action,
                 what: &what,
-                refused: Some(plan::wanted(was.props.as_ref(), ground)),
+                refused: Some(plan::wanted(was.props.as_ref(), &ground.abilities.carried)),
             };
             reject(tx, ground, &rejected)?;
             settled.rejected += 1;
@@ -82,7 +108,11 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
         answer::Settled::Unsent(state) => link::save(tx, linked.link, &state, lives)?,
         answer::Settled::Doubt => {
             let mut state = linked.state.clone();
+            let left = !matches!(answer, Answer::Unsent(_));
             for sent in &mut state.sent {
+                if left && !planted::is("doubt as old as its first request") {
+                    sent.given_up = Some(tx.now());
+                }
                 sent.given_up.get_or_insert(tx.now());
             }
             link::save(tx, linked.link, &state, lives)?;

@@ -9,7 +9,7 @@ use mingle_core::{
 };
 use rusqlite::params;
 
-use super::{Ground, Linked, frozen, link, present, stamps, write_met};
+use super::{Ground, Linked, family, frozen, link, present, rebuild, stamps, write_met};
 use crate::{
     json,
     store::{error::StoreError, limits::ID_BYTES_MAX, record, tx::Tx, views},
@@ -42,27 +42,40 @@ pub(super) fn row(
             }
             None => {
                 let number = link::insert(tx, ground.replica, record, &state, true, pass)?;
+                met_family(tx, ground, number, &state)?;
                 Linked { link: number, record, seen: pass, state }
             }
         };
         return meet_with(tx, ground, &linked, row, applied);
     }
-    if ground.spec.direction == Direction::Up {
+    if ground.spec.direction == Direction::Up || !ground.spec.filter.fits(props) {
         return Ok(());
     }
     let id = free_id(tx, ground, &row.remote_id)?;
-    let made = record::make(tx, ground.collection, &id, &json::write(props), &ground.origin)?;
+    let mut here = props.clone();
+    let less = ground.has_family() && family::without_deleted(tx, &ground.spec.policy.references, None, &mut here)?;
+    let made = record::make(tx, ground.collection, &id, &json::write(&here), &ground.origin)?;
     let state = Link {
         remote_id: Some(row.remote_id.clone()),
         revision: row.revision.clone(),
         modified: row.modified,
-        agreed: Agreed::Same,
+        agreed: if less { Agreed::Own(props.clone()) } else { Agreed::Same },
         confirmed: made.seq,
         ..Link::unborn()
     };
-    link::insert(tx, ground.replica, made.record, &state, true, pass)?;
+    let number = link::insert(tx, ground.replica, made.record, &state, true, pass)?;
+    met_family(tx, ground, number, &state)?;
     applied.changed += 1;
     Ok(())
+}
+
+/// A link that was not there has an id at the remote.
+fn met_family(tx: &mut Tx<'_>, ground: &Ground, number: i64, state: &Link) -> Result<(), StoreError> {
+    if !ground.has_family() {
+        return Ok(());
+    }
+    let before = family::Before { remote_id: None, state: &Link::unborn(), truth: None };
+    family::met(tx, ground, number, &before, state)
 }
 
 fn meet_with(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied: &mut Applied) -> Result<(), StoreError> {
@@ -77,7 +90,8 @@ fn meet_with(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, appli
 }
 
 /// Offers a row to the creates whose answers are outstanding, where the remote makes ids: it matches if the identity properties are
-/// equal, or, with no identity, every carried property equals what was sent. One match: it is ours. Else every open create has met
+/// equal, or, with no identity, every carried property equals what was sent; where the service fills in more, every one that was sent.
+/// One match: it is ours. Else every open create has met
 /// a stranger, and is never repeated without a person. When the row was made is not asked: the clock of its stamps is not the one that
 /// told us when we sent.
 fn adopt(tx: &mut Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<Option<Linked>, StoreError> {
@@ -85,19 +99,43 @@ fn adopt(tx: &mut Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<O
         return Ok(None);
     }
     let mut open = link::open_creates(tx.conn(), ground.replica)?;
-    if open.is_empty() {
-        return Ok(None);
-    }
-    let none = std::collections::BTreeSet::new();
-    let rules = ground.rules(&none);
-    let matching: Vec<usize> = (0..open.len()).filter(|at| matches_create(&open[*at].state, props, rules)).collect();
-    if let [only] = matching[..] {
+    if let Some(only) = made_by(&open, ground, props) {
         let mut linked = open.swap_remove(only);
         linked.state.remote_id = Some(row.remote_id.clone());
         return Ok(Some(linked));
     }
     met_a_stranger(tx, open)?;
     Ok(None)
+}
+
+/// Offers a row whose id was that of a record which is gone to the creates whose answers are outstanding: some services give the id of
+/// what was deleted to what is made next. The create of that very record is left out: its row may be an old one that is still shown.
+pub(super) fn given_anew(
+    tx: &mut Tx<'_>,
+    ground: &Ground,
+    row: &Row,
+    of: &Linked,
+    applied: &mut Applied,
+) -> Result<bool, StoreError> {
+    let RowState::Live(props) = &row.state else { return Ok(false) };
+    let mut open = link::open_creates(tx.conn(), ground.replica)?;
+    open.retain(|one| one.link != of.link);
+    let Some(only) = made_by(&open, ground, props) else { return Ok(false) };
+    let mut only = open.swap_remove(only);
+    tx.conn()
+        .prepare_cached("DELETE FROM m_former WHERE replica = ?1 AND remote_id = ?2")?
+        .execute(params![ground.replica, row.remote_id])?;
+    only.state.remote_id = Some(row.remote_id.clone());
+    meet_with(tx, ground, &only, row, applied)?;
+    Ok(true)
+}
+
+/// Which of these creates alone can have made a row; none: it fits no one, or several.
+fn made_by(open: &[Linked], ground: &Ground, props: &Props) -> Option<usize> {
+    let none = std::collections::BTreeSet::new();
+    let rules = ground.rules(&none);
+    let mut matching = (0..open.len()).filter(|at| matches_create(&open[*at].state, props, rules));
+    matching.next().filter(|_| matching.next().is_none())
 }
 
 fn met_a_stranger(tx: &mut Tx<'_>, open: Vec<Linked>) -> Result<(), StoreError> {
@@ -125,8 +163,12 @@ pub(super) fn unreadable(tx: &mut Tx<'_>, ground: &Ground, row: &Row) -> Result<
 
 fn matches_create(state: &Link, props: &Props, rules: Rules<'_>) -> bool {
     let identity = &rules.policy.identity;
-    let theirs = rules.abilities.carried.of(props);
+    let mut theirs = rules.abilities.carried.of(props);
+    theirs.retain(|name, _| !rules.abilities.later.contains_key(name));
     let equals = |sent: &Props| match identity.is_empty() {
+        true if rules.abilities.fills_in => {
+            sent.iter().all(|(name, value)| same(theirs.get(name), Some(value), rules.policy.likeness(name)))
+        }
         true => alike(&theirs, sent, rules),
         false => {
             let same = |name: &String| same(theirs.get(name), sent.get(name), rules.policy.likeness(name));
@@ -138,7 +180,7 @@ fn matches_create(state: &Link, props: &Props, rules: Rules<'_>) -> bool {
 }
 
 /// The one live record without a link at this replica that has the row's identity properties, all of them present. In a sync that
-/// only sends, also the record of the same id.
+/// only sends, also the record of the same id; in a rebuild, one of the same id that has lost its link.
 fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<Option<i64>, StoreError> {
     let identity = &ground.spec.policy.identity;
     let wanted: Option<Vec<_>> = identity.iter().map(|name| props.get(name).map(|value| (name, value))).collect();
@@ -167,10 +209,11 @@ fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result
             return Ok(Some(only));
         }
     }
-    if ground.spec.direction == Direction::Up
+    let up = ground.spec.direction == Direction::Up;
+    if (up || ground.anew)
         && let Some(held) = record::find(tx.conn(), ground.collection, &row.remote_id)?
         && held.data.is_some()
-        && unlinked_here(tx, ground, held.record)?
+        && ((up && unlinked_here(tx, ground, held.record)?) || (ground.anew && rebuild::lost_its_link(tx, ground, &held)?))
     {
         return Ok(Some(held.record));
     }
@@ -191,12 +234,12 @@ fn by_identity_sql(tx: &Tx<'_>, ground: &Ground, first: &str) -> Result<String, 
     ))
 }
 
-/// Whether a record has no place at this replica yet, and none at another remote.
+/// Whether a record has no place at this replica yet, and, where that is a remote, none at another remote.
 fn unlinked_here(tx: &Tx<'_>, ground: &Ground, record: i64) -> Result<bool, StoreError> {
     let linked: i64 = tx
         .conn()
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM m_link l WHERE l.record = ?1
+            "SELECT EXISTS (SELECT 1 FROM m_link l WHERE l.record = ?1 AND (l.replica = ?2 OR (?2 > 0 AND l.replica > 0))
                AND (l.remote_id IS NOT NULL OR (l.replica = ?2 AND EXISTS (SELECT 1 FROM m_former f WHERE f.link = l.link))))",
         )?
         .query_row([record, ground.replica], |row| row.get(0))?;

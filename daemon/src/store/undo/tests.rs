@@ -7,7 +7,7 @@ use mingle_core::ask::Write;
 use super::*;
 use crate::store::{
     Class, Store,
-    testing::{NOW, data, delete, memory, number, patch, put, sql, write_at},
+    testing::{NOW, data, delete, memory, number, patch, put, sql, undo_all, write_at},
 };
 
 fn by(app: &str) -> Writer {
@@ -18,23 +18,8 @@ fn writes(store: &Store, app: &str, after: u64, write: Write) {
     write_at(store, NOW.plus(Duration::from_secs(after)), by(app), vec![write]).unwrap();
 }
 
-fn all() -> Undo {
-    Undo {
-        scope: Scope::All,
-        id: None,
-        seq: None,
-        app: None,
-        sync: None,
-        run: None,
-        since: None,
-        until: None,
-        force: false,
-        cursor: None,
-    }
-}
-
 fn record(id: &str) -> Undo {
-    Undo { scope: Scope::Only(vec!["a".into()]), id: Some(id.into()), ..all() }
+    Undo { scope: Scope::Only(vec!["a".into()]), id: Some(id.into()), ..undo_all() }
 }
 
 fn previewed(store: &Store, asked: &Undo) -> Result<Vec<String>, Refusal> {
@@ -79,13 +64,14 @@ fn by_record_app_run_and_time() {
     assert_eq!(previewed(&store, &record("r")).unwrap(), ["r.n 2 -> 1"]);
     assert_eq!(previewed(&store, &Undo { seq: Some(2), ..record("r") }).unwrap(), ["r.t 'b' -> 'a'"]);
     // What an app did: what another has worked on since stays, and is named.
-    let two = Undo { app: Some("two".into()), ..all() };
+    let two = Undo { app: Some("two".into()), ..undo_all() };
     assert_eq!(previewed(&store, &two).unwrap(), ["r.t 'b' -> 'a'", "k.* {'x':1,'y':1} -> - ! app:one@6"]);
     // What a run brought.
-    let run = Undo { run: Some("r-1".into()), ..all() };
+    let run = Undo { run: Some("r-1".into()), ..undo_all() };
     assert_eq!(previewed(&store, &run).unwrap(), ["s.* {'x':1} -> -"]);
     // What anybody did since.
-    let since = Undo { since: Some(NOW.plus(Duration::from_secs(25))), until: Some(NOW.plus(Duration::from_secs(45))), ..all() };
+    let since =
+        Undo { since: Some(NOW.plus(Duration::from_secs(25))), until: Some(NOW.plus(Duration::from_secs(45))), ..undo_all() };
     assert_eq!(previewed(&store, &since).unwrap(), ["s.* {'x':1} -> -", "k.* {'x':1,'y':1} -> - ! app:one@6"]);
     let seq = number(&store, "SELECT max(seq) FROM m_record");
 
@@ -123,16 +109,16 @@ fn what_cannot_be_meant_is_refused() {
     let store = memory();
     writes(&store, "one", 0, put("r", "{}"));
     let refused = |asked: Undo| previewed(&store, &asked).unwrap_err();
-    assert!(matches!(refused(all()), Refusal::Invalid(..)));
-    assert!(matches!(refused(Undo { scope: Scope::Only(vec!["a".into()]), ..all() }), Refusal::Invalid(..)));
-    assert!(matches!(refused(Undo { id: Some("r".into()), ..all() }), Refusal::Invalid(..)));
+    assert!(matches!(refused(undo_all()), Refusal::Invalid(..)));
+    assert!(matches!(refused(Undo { scope: Scope::Only(vec!["a".into()]), ..undo_all() }), Refusal::Invalid(..)));
+    assert!(matches!(refused(Undo { id: Some("r".into()), ..undo_all() }), Refusal::Invalid(..)));
     assert!(matches!(refused(record("never")), Refusal::NotFound(..)));
-    assert!(matches!(refused(Undo { run: Some("r-9".into()), ..all() }), Refusal::NotFound(..)));
+    assert!(matches!(refused(Undo { run: Some("r-9".into()), ..undo_all() }), Refusal::NotFound(..)));
     assert!(matches!(
-        refused(Undo { app: Some("x".into()), scope: Scope::Only(vec!["c".into()]), ..all() }),
+        refused(Undo { app: Some("x".into()), scope: Scope::Only(vec!["c".into()]), ..undo_all() }),
         Refusal::NotFound(..)
     ));
-    assert!(previewed(&store, &Undo { app: Some("nobody".into()), ..all() }).unwrap().is_empty());
+    assert!(previewed(&store, &Undo { app: Some("nobody".into()), ..undo_all() }).unwrap().is_empty());
 }
 
 #[test]
@@ -143,7 +129,7 @@ fn many_records_are_taken_back_page_by_page() {
         writes(&store, "one", 0, put(&format!("r{n}"), "{}"));
     }
     writes(&store, "one", 1, delete("r3"));
-    let mut asked = Undo { app: Some("one".into()), ..all() };
+    let mut asked = Undo { app: Some("one".into()), ..undo_all() };
     let mut pages = 0;
     loop {
         let undone = done(&store, by("me"), &asked).unwrap();

@@ -59,6 +59,10 @@ fn what_a_put_may_replace() {
     check(&put_with("x", "[]", None, true, false), "invalid");
     check(&put_with("x", "{", None, true, false), "invalid");
     check(&put_with("x", &format!("{{\"t\":\"{}\"}}", "t".repeat(limits::RECORD_BYTES_MAX)), None, true, false), "toolarge");
+    let deep = |depth: usize| format!("{{\"v\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    check(&put_with("x", &deep(100), None, true, false), "x@5");
+    check(&put_with("x", &deep(101), None, true, false), "invalid");
+    check(&patch("x", &deep(101)), "invalid");
     check(&patch("x", r#"{"m":1}"#), "x@5");
     check(&patch("x", r#"{"m":null}"#), "x@2");
     check(&patch("x", "1"), "invalid");
@@ -180,7 +184,7 @@ fn a_base_older_than_the_ledger_is_stale() {
     let store = memory();
     let base = seq(&store, put("x", r#"{"p":1}"#));
     seq(&store, put("x", r#"{"p":2}"#));
-    sql(&store, "DELETE FROM m_ledger WHERE seq = 2; UPDATE m_store SET ledger_horizon = 2").unwrap();
+    sql(&store, "DELETE FROM m_ledger WHERE seq = 2; UPDATE m_collection SET ledger_horizon = 2 WHERE name = 'a'").unwrap();
     let told = write(&store, vec![put_with("x", r#"{"p":3}"#, Some(base), false, true)]);
     assert_eq!(outcome(told), "stale at 2");
 }

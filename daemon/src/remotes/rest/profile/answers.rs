@@ -39,8 +39,13 @@ pub struct Meaning {
     /// And that is one of these; without: anything.
     #[serde(default)]
     pub is: Vec<String>,
+    /// And that begins with one of these; without: anything. For words that end in a number or a name.
+    #[serde(default)]
+    pub begins: Vec<String>,
     /// What it means then.
     pub means: Means,
+    /// `throttled`: so many seconds nothing is asked, where the answer does not say how long.
+    pub wait_s: Option<u64>,
 }
 
 /// What an answer can mean.

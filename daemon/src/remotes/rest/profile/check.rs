@@ -7,7 +7,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{CursorWord, More, Next, One, Profile, Sends};
+use super::{CursorWord, Means, More, Next, One, Profile, Sends};
 use crate::remotes::{mistakes, nearest, rest::template::Template};
 
 /// One thing that is wrong with a profile.
@@ -300,6 +300,12 @@ impl Profile {
                 "row is for an answer that shows one record, rows for one that lists it",
             );
         }
+        hold(
+            self.update.is_some() || self.ones().all(|(_, one)| one.later.is_empty()),
+            "create.later",
+            "what is sent later needs an update to be sent with",
+            "say how records are changed, or leave it out",
+        );
         if let Some(batch) = &self.batch {
             hold(batch.max > 1, "batch.max", "batch.max begins at 2", "how many changes the service takes in one request");
             hold(
@@ -323,9 +329,15 @@ impl Profile {
                 "write two of them",
             );
             hold(
-                meaning.is.is_empty() || meaning.at.is_some() || meaning.header.is_some(),
+                meaning.wait_s.is_none() || meaning.means == Means::Throttled,
                 "meaning",
-                "a meaning with `is` needs `at` or `header`",
+                "wait_s is for a meaning of throttled",
+                "leave it out",
+            );
+            hold(
+                (meaning.is.is_empty() && meaning.begins.is_empty()) || meaning.at.is_some() || meaning.header.is_some(),
+                "meaning",
+                "a meaning with `is` or `begins` needs `at` or `header`",
                 "say where those words stand",
             );
             hold(!meaning.status.is_empty(), "meaning", "a meaning needs a status", "status = [400]");

@@ -1,6 +1,6 @@
 //! Owns: how requests are made: addresses, pages, bodies. Must never know: what answers mean.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use mingle_core::record::Value;
 use reqwest::Method;
@@ -8,6 +8,15 @@ use serde::Deserialize;
 
 use super::{Templates, shape::constant};
 use crate::remotes::rest::{pointer::Pointer, template::Template};
+
+/// What a create does not set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Later {
+    /// What a new record has there, as [`super::RowShape`] reads it; without: nothing.
+    #[serde(default, deserialize_with = "constant")]
+    pub begins: Option<Value>,
+}
 
 /// The types of bodies.
 #[derive(Clone, Debug, Deserialize)]
@@ -160,9 +169,9 @@ pub struct One {
     /// What is sent in any case, laid over the record.
     #[serde(default, deserialize_with = "constant")]
     pub says: Option<Value>,
-    /// Properties that a create does not take: they are sent with an update right after it.
+    /// Properties that a create does not set: they are sent with an update once it is made.
     #[serde(default)]
-    pub later: BTreeSet<String>,
+    pub later: BTreeMap<String, Later>,
     /// Where in the body the record is put.
     #[serde(default)]
     pub body: Pointer,

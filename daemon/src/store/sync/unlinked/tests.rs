@@ -3,30 +3,22 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use mingle_core::{
+    meeting::Sent,
     policy::Policy,
     record::Carried,
-    replica::{Abilities, Cursor},
+    replica::{Abilities, Packed},
+    run::DeletesLeft,
 };
 
 use super::*;
-use crate::store::{Class, CollectionDefinition, Ids, Origin, Store, sync::SyncSpec, testing::NOW};
+use crate::store::{
+    Class, CollectionDefinition, Ids, Origin, Store,
+    sync::{Batch, SyncSpec, apply},
+    testing::{NOW, memory, number, put, seq, sql},
+};
 
 fn abilities() -> Abilities {
-    Abilities {
-        cursor: Cursor::None,
-        tombstones: false,
-        strong_revision: false,
-        conditional: false,
-        client_ids: None,
-        key_kept: None,
-        batch_max: 1,
-        carried: Carried::AllBut(BTreeSet::new()),
-        modified_grain: None,
-        writes: true,
-        deletes: true,
-        errands_max: 1,
-        page_rows: 100,
-    }
+    Abilities { carried: Carried::AllBut(BTreeSet::new()), page_rows: 100, ..Abilities::least() }
 }
 
 /// How SQLite looks for a record by its identity.
@@ -47,8 +39,12 @@ fn plan(index: &[&str]) -> String {
             remote: "far".into(),
             identity: String::new(),
             history: String::new(),
+            listing: String::new(),
             direction: Direction::Both,
             policy,
+            remove_after_upload: false,
+            filter: mingle_core::filter::Filter::default(),
+            kin: std::collections::BTreeMap::new(),
         };
         let ground = Ground {
             spec: Arc::new(spec),
@@ -57,6 +53,8 @@ fn plan(index: &[&str]) -> String {
             replica: 1,
             origin: Origin::Sync("issues".into()),
             began: None,
+            anew: false,
+            run: String::new(),
         };
         let sql = format!("EXPLAIN QUERY PLAN {}", by_identity_sql(tx, &ground, "number")?);
         let mut statement = tx.conn().prepare(&sql)?;
@@ -72,4 +70,93 @@ fn a_new_row_finds_its_record_by_the_index_of_its_identity() {
         let plan = plan(index);
         assert!(plan.contains("USING INDEX m_by_1_") && plan.contains("<expr>=?"), "{index:?}: {plan}");
     }
+}
+
+/// A row, and whether it may be what this create made.
+#[test]
+fn a_row_is_what_a_create_made_if_it_shows_what_was_sent() {
+    #[track_caller]
+    fn check(identity: &str, fills_in: bool, sent: &str, row: &str, expect: bool) {
+        let read = |text: &str| json::parse_object(text).unwrap();
+        let policy = Policy { identity: identity.split_whitespace().map(str::to_owned).collect(), ..Policy::default() };
+        let (abilities, frozen) = (Abilities { fills_in, ..abilities() }, BTreeSet::new());
+        let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false };
+        let sent = Sent {
+            seq: 1,
+            what: SentWhat::Create(read(sent)),
+            given_up: None,
+            looked: false,
+            strangers: 0,
+            key: None,
+            run: None,
+        };
+        let link = Link { sent: vec![sent], ..Link::unborn() };
+        assert_eq!(matches_create(&link, &read(row), rules), expect, "{row}");
+    }
+    let (sent, more) = (r#"{"title":"a","n":1}"#, r#"{"title":"a","n":1,"state":"open","author":"me"}"#);
+    check("", false, sent, sent, true);
+    check("", false, sent, more, false);
+    // Where the service fills in fields of its own, only what was sent tells.
+    check("", true, sent, sent, true);
+    check("", true, sent, more, true);
+    check("", true, sent, r#"{"title":"a","state":"open"}"#, false);
+    check("", true, sent, r#"{"title":"a","n":2,"state":"open"}"#, false);
+    check("title", true, sent, r#"{"title":"a","n":2}"#, true);
+    check("title", false, sent, r#"{"title":"b","n":1}"#, false);
+}
+
+/// json-server numbers anew from the highest id that is left: the row of a create whose answer was lost has the id of what was deleted.
+#[test]
+fn a_row_with_the_id_of_a_deleted_record_is_what_a_create_made() {
+    #[track_caller]
+    fn check(shown: &str, remote_id: Option<&str>, live: i64) {
+        let store = memory();
+        seq(&store, put("old", r#"{"n":0}"#));
+        seq(&store, put("new", r#"{"n":1}"#));
+        sql(
+            &store,
+            "INSERT INTO m_replica (replica, remote, identity) VALUES (1, 'r', 'r');
+             INSERT INTO m_sync (name, replica, pass, up_scanned) VALUES ('s', 1, 1, 2);
+             UPDATE m_record SET state = 1, data = NULL WHERE id = 'old'",
+        )
+        .unwrap();
+        let spec = SyncSpec {
+            name: "s".into(),
+            collection: "a".into(),
+            remote: "r".into(),
+            identity: "r".into(),
+            history: String::new(),
+            listing: String::new(),
+            direction: Direction::Both,
+            policy: Policy::default(),
+            remove_after_upload: false,
+            filter: mingle_core::filter::Filter::default(),
+            kin: std::collections::BTreeMap::new(),
+        };
+        let origin = Origin::Sync("s".into());
+        let (spec, abilities) = (Arc::new(spec), Arc::new(abilities()));
+        let ground = Ground { spec, abilities, collection: 1, replica: 1, origin, began: None, anew: false, run: String::new() };
+        let props = json::parse_object(shown).unwrap();
+        let row = Row { remote_id: "33".into(), revision: None, modified: None, created: None, state: RowState::Live(props) };
+        store
+            .write_blocking(Class::Background, NOW, move |tx| {
+                let gone = link::insert(tx, 1, 1, &Link::unborn(), false, 0)?;
+                tx.conn().execute("INSERT INTO m_former (replica, remote_id, link) VALUES (1, '33', ?1)", [gone])?;
+                let what = SentWhat::Create(json::parse_object(r#"{"n":1}"#).unwrap());
+                let sent = Sent { seq: 2, what, given_up: None, looked: false, strangers: 0, key: None, run: None };
+                link::insert(tx, 1, 2, &Link { sent: vec![sent], ..Link::unborn() }, true, 0)?;
+                let batch = Batch { asked: true, pass: None, at: None, resume: None, deletes_left: DeletesLeft::Counted(10) };
+                apply(tx, &ground, vec![Packed::of(&row)], &batch, || false)
+            })
+            .unwrap();
+        let found: Option<String> = store
+            .read(|reader| Ok(reader.query_row("SELECT remote_id FROM m_link WHERE record = 2", (), |row| row.get(0))?))
+            .unwrap();
+        assert_eq!(found.as_deref(), remote_id, "{shown}");
+        assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE state = 0"), live, "{shown}");
+        assert_eq!(number(&store, "SELECT count(*) FROM m_former"), i64::from(remote_id.is_none()), "{shown}");
+    }
+    check(r#"{"n":1}"#, Some("33"), 1);
+    // What no create sent is the record of that id, back again.
+    check(r#"{"n":7}"#, None, 2);
 }

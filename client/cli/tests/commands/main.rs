@@ -3,8 +3,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests look again after a moment, until a deadline")]
 
-#[path = "../../tests/fake/mod.rs"]
+#[path = "../../../tests/fake/mod.rs"]
 mod fake;
+
+mod daemon;
 
 use std::{
     collections::BTreeSet,
@@ -371,13 +373,6 @@ fn a_daemon_that_comes_back_is_waited_for() {
     );
     assert!(ops.iter().all(|op| *op == ops[0] && op.is_string()), "{ops:?}");
     assert!(text(&output.stdout).contains(ops[0].as_str().unwrap_or("?")));
-}
-
-#[test]
-fn a_daemon_that_stays_away_ends_with_3() {
-    let fake = Fake::start(|heard| if heard.method == "hello" { vec![] } else { vec![Say::Close] });
-    check(&fake, "get a b", 3, &["!the work goes on when mingled is back"]);
-    check(&fake, "put a b {} --op o-9", 3, &["!--op o-9"]);
 }
 
 /// A line of a child's output, within a time that no healthy machine needs.

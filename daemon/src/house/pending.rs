@@ -1,0 +1,107 @@
+//! Owns: what waits to be sent, from the question to the store: where changes of a collection go. Must never know: the wire, how a run
+//! sends.
+
+use mingle_core::ask::{Forget, Page, PendingRow, Refusal, RollBack, RolledBack, WhichPending, Writer, Written};
+
+use super::{House, described};
+use crate::{
+    config::{Direction, SyncDefinition},
+    ipc::door::Later,
+    store::{
+        self, limits, marks,
+        sync::{
+            self,
+            pending::{self, Place},
+        },
+    },
+};
+
+impl House {
+    /// Where changes are sent, by the names of the syncs: of each replica the first of its syncs.
+    fn places(&self, reader: &store::Reader<'_>) -> Vec<Place> {
+        let setup = self.setup();
+        let place = |(name, sync): (&str, &SyncDefinition)| Place {
+            sync: name.to_owned(),
+            remote: sync.remote.clone(),
+            collection: sync.collection.clone(),
+            replica: marks::replica(reader, name).ok().flatten(),
+            carried: setup.carried.get(&sync.remote).cloned().unwrap_or_default(),
+            up_only: sync.direction == Direction::Up,
+        };
+        setup.config.senders().into_iter().map(place).collect()
+    }
+
+    /// Where changes of one collection are sent.
+    fn place(&self, collection: &str) -> Result<Option<Place>, Refusal> {
+        let place = |reader: &store::Reader<'_>| {
+            reader.defined(collection)?;
+            Ok(self.places(reader).into_iter().find(|place| place.collection == collection))
+        };
+        self.read(place)
+    }
+
+    pub(super) fn pending_rows(&self, which: &WhichPending) -> Result<Page<PendingRow>, Refusal> {
+        let mut which = which.clone();
+        if let Some(sync) = &which.sync {
+            let config = self.config();
+            let asked = config.syncs.get(sync).ok_or_else(|| described::no_sync(sync, &config))?;
+            // Of two syncs with one replica the first tells for both.
+            let same = |(_, one): &(&str, &SyncDefinition)| asked.direction.is_up() && one.has_replica_of(asked);
+            match config.senders().into_iter().find(same) {
+                Some((name, _)) => which.sync = Some(name.to_owned()),
+                None => return Ok(Page { rows: Vec::new(), cursor: None }),
+            }
+        }
+        self.read(|reader| pending::list(reader, &which, &self.places(reader)))
+    }
+
+    /// In transactions that are short, however many there are.
+    pub(super) fn let_go(&self, app: String, collection: String, ids: Option<Vec<String>>) -> Later<u64> {
+        let house = self.clone();
+        Box::pin(async move {
+            let mut marked = 0;
+            loop {
+                let (app, collection, ids) = (app.clone(), collection.clone(), ids.clone());
+                let (some, more) = house.decide(move |tx| store::upload(tx, &collection, ids.as_deref(), &app)).await?;
+                marked += some;
+                if !more {
+                    return Ok(marked);
+                }
+            }
+        })
+    }
+
+    pub(super) fn taken_back(&self, writer: Writer, asked: RollBack) -> Later<RolledBack> {
+        let house = self.clone();
+        Box::pin(async move {
+            let place = house.place(&asked.collection)?.ok_or_else(|| {
+                let told =
+                    format!("no sync sends {}, so nothing of it is pending; `mingle undo` takes changes back", asked.collection);
+                Refusal::Unsupported(told)
+            })?;
+            let (ids, cursor) = match &asked.id {
+                Some(id) => (vec![id.clone()], None),
+                None => {
+                    let which = WhichPending {
+                        scope: mingle_core::ask::Scope::Only(vec![asked.collection.clone()]),
+                        sync: None,
+                        state: None,
+                        limit: limits::ROLLBACK_RECORDS_MAX,
+                        cursor: asked.cursor.clone(),
+                    };
+                    let page = house.pending_rows(&which)?;
+                    (page.rows.into_iter().map(|row| row.id).collect(), page.cursor)
+                }
+            };
+            house.decide(move |tx| sync::roll_back(tx, &writer, &asked, &place, &ids, cursor)).await
+        })
+    }
+
+    pub(super) fn forgotten(&self, writer: Writer, asked: Forget) -> Later<Written> {
+        let house = self.clone();
+        Box::pin(async move {
+            let place = house.place(&asked.collection)?;
+            house.decide(move |tx| sync::forget(tx, &writer, &asked, place.as_ref())).await
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! Owns: what becomes a letter to the loop: commits that syncs want to hear of, the bells of the alarm. Must never know: what the loop does.
+
+use mingle_core::engine::Event;
+use tokio::sync::mpsc;
+
+use super::Letter;
+use crate::{
+    alarm::Bell,
+    store::{Commits, Origin},
+};
+
+/// What commits changed, as events: syncs that send hear of every change that their own replica did not bring.
+pub(super) async fn to_commits(commits: Commits, inbox: mpsc::Sender<Letter>) {
+    loop {
+        for (collection, origins) in commits.next().await {
+            for origin in origins {
+                let brought_by = match origin {
+                    Origin::App(_) => None,
+                    Origin::Sync(name) => Some(name),
+                };
+                let event = Event::Changed { collection: collection.clone(), brought_by };
+                if inbox.send(Letter::Event(event)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+pub(super) async fn to_bells(mut bells: mpsc::Receiver<Bell>, inbox: mpsc::Sender<Letter>) {
+    while let Some(bell) = bells.recv().await {
+        let letter = if bell == Bell::Zones { Letter::Zones } else { Letter::Event(Event::Look) };
+        if inbox.send(letter).await.is_err() {
+            return;
+        }
+    }
+}

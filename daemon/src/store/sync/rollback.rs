@@ -1,0 +1,159 @@
+//! Owns: taking pending changes back: the record gets what its replica last had. Must never know: who asks, which pages.
+
+use mingle_core::{
+    ask::{Left, Refusal, RollBack, RolledBack, Writer, WrittenOne},
+    meeting::Agreed,
+    pending::{Kept, State, roll_back as taken_back},
+};
+
+use super::{
+    abroad::known_by_now,
+    frozen, link,
+    pending::{Place, look, run_of, with_rules},
+    unreject,
+};
+use crate::{
+    json,
+    store::{
+        children,
+        decide::once_all,
+        deferred,
+        error::StoreError,
+        limits,
+        record::{self, Held, State as RecordState},
+        tx::{Origin, Tx},
+        write::{not_there, writable},
+    },
+};
+
+/// Takes back what these records of a collection have pending at a place, all of it in one commit; what cannot be taken back is left,
+/// and named. A record that was asked for by its id is refused instead.
+///
+/// # Errors
+/// `not_found`, `wrong_state` (nothing is pending, or it was sent and its answer is not known), `unsupported` (another decision comes
+/// first), `read_only`, and those of an op.
+pub fn roll_back(
+    tx: &mut Tx<'_>,
+    writer: &Writer,
+    asked: &RollBack,
+    place: &Place,
+    ids: &[String],
+    cursor: Option<String>,
+) -> Result<RolledBack, StoreError> {
+    let request = format!("pending.rollback {asked:?}");
+    let mut left = Vec::new();
+    let written = once_all(tx, writer, &request, |tx, origin| {
+        let collection = writable(tx, &place.collection)?;
+        let mut done = Vec::new();
+        for id in ids {
+            let held = record::find(tx.conn(), collection.number, id)?.ok_or_else(|| not_there(&place.collection, id))?;
+            match one(tx, place, &held, origin)? {
+                Ok(seq) => done.push((held.record, WrittenOne { id: held.id, seq })),
+                Err(refusal) if asked.id.is_some() => return Err(refusal.into()),
+                Err(refusal) => left.push(Left { id: held.id, why: words(&refusal) }),
+            }
+        }
+        Ok(done)
+    })?;
+    Ok(RolledBack { written, left, cursor })
+}
+
+fn words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::WrongState(what, _) | Refusal::Invalid(what, _) | Refusal::Unsupported(what) | Refusal::TooLarge(what) => {
+            what.clone()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// One record; refused: nothing of it is changed.
+fn one(tx: &mut Tx<'_>, place: &Place, held: &Held, origin: &Origin) -> Result<Result<u64, Refusal>, StoreError> {
+    let definitions = std::sync::Arc::clone(tx.definitions());
+    let Some(collection) = definitions.numbered(held.collection) else {
+        return Ok(Err(not_there(&place.collection, &held.id)));
+    };
+    let policy = &collection.definition.policy;
+    let linked = place.replica.map(|replica| link::of_record(tx.conn(), replica, held.record)).transpose()?.flatten();
+    let run = run_of(tx.conn(), place.replica)?;
+    let Some(found) = look(tx.conn(), place, policy, held, linked.as_ref(), run.as_deref())? else {
+        let what = format!("{}/{} has nothing pending at {}", place.collection, held.id, place.remote);
+        return Ok(Err(Refusal::WrongState(what, None)));
+    };
+    if let Some((id, what)) = &found.rejection
+        && !refused(tx, linked.as_ref())?
+    {
+        let told = format!("{id} stands against it, and comes first: {what}; `mingle rejection resolve {id}` decides it");
+        return Ok(Err(Refusal::Unsupported(told)));
+    }
+    let new = match &linked {
+        // A record that no remote ever had.
+        None => None,
+        Some(linked) => {
+            let truth = held.props()?;
+            let frozen = frozen(tx.conn(), linked.link)?;
+            match with_rules(place, policy, &frozen, |rules| taken_back(&linked.state, truth.as_ref(), rules)) {
+                Ok(Some(mut new)) => {
+                    known_by_now(tx.conn(), &place.remote, &policy.references, &mut new)?;
+                    Some(new)
+                }
+                Ok(None) => None,
+                Err(Kept::Sent) => {
+                    let what = match found.state {
+                        State::InFlight => "is on its way: its request is open",
+                        _ => "was sent, and whether it was taken is not known",
+                    };
+                    let hint = format!("`mingle sync {}` finds out; then take back what is left", place.sync);
+                    let told = format!("{}/{} {what}", place.collection, held.id);
+                    return Ok(Err(Refusal::WrongState(told, Some(hint))));
+                }
+                Err(Kept::NeverCompared) => {
+                    let told = format!("what {} has of {}/{} was not read yet", place.remote, place.collection, held.id);
+                    let hint = format!("`mingle sync {}` reads it", place.sync);
+                    return Ok(Err(Refusal::WrongState(told, Some(hint))));
+                }
+            }
+        }
+    };
+    let text = new.as_ref().map(json::write);
+    if text.as_ref().is_some_and(|text| text.len() > limits::RECORD_BYTES_MAX) {
+        return Ok(Err(Refusal::TooLarge(format!("{}/{} would be too large", place.collection, held.id))));
+    }
+    if text.is_none()
+        && let Err(refused) = children::may_be_deleted(tx, held)
+    {
+        return match refused {
+            StoreError::Refused(refusal) => Ok(Err(refusal)),
+            other => Err(other),
+        };
+    }
+    let seq = record::change(tx, held, text.as_deref(), origin)?;
+    deferred::lift(tx, held.record)?;
+    if let Some(linked) = linked {
+        unreject(tx, linked.link)?;
+        let now = record::by_row(tx.conn(), held.record)?;
+        let lives = now.as_ref().is_some_and(|now| now.state == RecordState::Live);
+        // What the change left as its own copy is read anew.
+        let mut state = link::by_number(tx.conn(), linked.link)?.map_or(linked.state, |linked| linked.state);
+        let level = match now
+            .map(|now| look(tx.conn(), place, policy, &now, Some(&link::Linked { state: state.clone(), ..linked }), None))
+        {
+            Some(looked) => looked?.is_none(),
+            None => true,
+        };
+        if level && frozen(tx.conn(), linked.link)?.is_empty() && state.sent.is_empty() {
+            if lives {
+                state.agreed = Agreed::Same;
+            }
+            state.confirmed = state.confirmed.max(seq);
+            link::save(tx, linked.link, &state, lives)?;
+        }
+    }
+    Ok(Ok(seq))
+}
+
+/// Whether what stands against a link is a remote's "no" to what is pending, which is taken back with it.
+fn refused(tx: &Tx<'_>, linked: Option<&link::Linked>) -> Result<bool, StoreError> {
+    let Some(linked) = linked else { return Ok(true) };
+    Ok(super::rejection_of(tx.conn(), linked.link)?.is_none_or(|standing| standing.side == "up"))
+}
