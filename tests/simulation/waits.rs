@@ -11,7 +11,7 @@ use mingle_core::{
 use mingled::{
     json,
     store::{
-        self, marks,
+        self, StoreError, history, marks,
         sync::{
             self,
             pending::{self, Place},
@@ -79,6 +79,20 @@ pub fn wrong(world: &World) -> Vec<String> {
     if world.quiet() && all.iter().any(|(_, state)| *state == State::InFlight) {
         wrong.push(format!("pending: on its way, and nothing is under way: {all:?}"));
     }
+    let open = world.store.read(|reader| {
+        Ok::<_, StoreError>(
+            reader
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM m_conflict WHERE open = 1)")?
+                .query_row((), |row| row.get::<_, bool>(0))?,
+        )
+    });
+    if let (true, false, Some(place)) = (all.is_empty(), open.expect("the store reads"), place(world)) {
+        let counts = world.store.read(|reader| history::counts(reader, &place.sync, Some(COLLECTION)));
+        let pending = counts.expect("it counts").pending;
+        if pending > 0 {
+            wrong.push(format!("pending: {pending} are counted, and none is listed"));
+        }
+    }
     for (id, why, must) in behind(world) {
         if ids.contains(&id) != must {
             wrong.push(format!("pending: {id} is {} ({why})", if must { "not listed" } else { "listed" }));
@@ -91,7 +105,8 @@ pub fn wrong(world: &World) -> Vec<String> {
 fn behind(world: &World) -> Vec<(String, String, bool)> {
     let Some(place) = place(world) else { return Vec::new() };
     let lacks = world.setup.services.iter().filter_map(|character| character.lacks).collect::<Vec<_>>();
-    let sql = "SELECT r.id, r.state, r.data, l.base, l.agreed, l.sent IS NOT NULL, l.link IS NULL,
+    let sql = "SELECT r.id, r.state, r.data, l.base, l.agreed,
+                 EXISTS (SELECT 1 FROM json_each(l.sent) s WHERE coalesce(s.value ->> 'looked', 0) = 0), l.link IS NULL,
                  EXISTS (SELECT 1 FROM m_conflict c WHERE c.link = l.link AND c.open = 1),
                  EXISTS (SELECT 1 FROM m_link k WHERE k.record = r.record AND k.replica > 0)
                FROM m_record r LEFT JOIN m_link l ON l.record = r.record AND l.replica = ?1";
@@ -102,7 +117,7 @@ fn behind(world: &World) -> Vec<(String, String, bool)> {
         while let Some(row) = rows.next()? {
             let (id, state): (String, i64) = (row.get(0)?, row.get(1)?);
             let [data, agreed]: [Option<String>; 2] = [row.get(2)?, row.get(4)?];
-            let (base, sent, unlinked): (Option<i64>, bool, bool) = (row.get(3)?, row.get(5)?, row.get(6)?);
+            let (base, doubt, unlinked): (Option<i64>, bool, bool) = (row.get(3)?, row.get(5)?, row.get(6)?);
             let (frozen, elsewhere): (bool, bool) = (row.get(7)?, row.get(8)?);
             let read = |text: Option<String>| text.map(|text| json::parse_object(&text).expect("what was stored"));
             let (data, agreed) = (read(data), read(agreed));
@@ -115,9 +130,12 @@ fn behind(world: &World) -> Vec<(String, String, bool)> {
                 (_, _, 2) => Some((id, "it is forgotten".into(), false)),
                 (_, Some(2), 0) => Some((id, "the remote lacks it".into(), true)),
                 (_, Some(1), 1) => Some((id, "it was deleted here".into(), true)),
-                (_, Some(0), _) if !sent => Some((id, "it is the same there".into(), false)),
+                (_, Some(0), _) if !doubt => Some((id, "it is the same there".into(), false)),
                 (_, Some(1), 0) if !frozen => match (&data, &agreed) {
                     (Some(data), Some(agreed)) if differs(data, agreed) => Some((id, "it differs there".into(), true)),
+                    (Some(data), Some(agreed)) if data == agreed && !doubt => {
+                        Some((id, "it is the same there again".into(), false))
+                    }
                     _ => None,
                 },
                 _ => None,

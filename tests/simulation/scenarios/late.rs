@@ -8,7 +8,7 @@ use super::{
     script::{Script, play},
     with,
 };
-use crate::world::COLLECTION;
+use crate::{waits, world::COLLECTION};
 
 named!(
     h12_a_create_that_arrives_after_it_was_looked_for_does_not_bring_the_record_back,
@@ -16,6 +16,7 @@ named!(
     h12_nor_one_that_arrives_twice,
     h12_nor_one_that_is_deleted_before_that_is_seen,
     h12_and_one_that_has_not_arrived_is_waited_for_by_nobody,
+    h12_nor_is_an_update_that_was_taken_back_before_it_arrived,
 );
 
 /// Longer than a run, and than it takes to be looked for.
@@ -117,9 +118,35 @@ fn h12_and_one_that_has_not_arrived_is_waited_for_by_nobody() {
         looked_for(script);
         script.app_deletes("k1");
         script.rests();
-        let counts = script.world.store.read(|reader| history::counts(reader, "s", Some(COLLECTION)));
-        let pending = counts.expect("it counts").pending;
-        script.holds(pending == 0, || format!("{pending} changes wait"));
+        nothing_is_pending(script);
         is_gone(script);
+    });
+}
+
+fn nothing_is_pending(script: &Script) {
+    let counts = script.world.store.read(|reader| history::counts(reader, "s", Some(COLLECTION)));
+    let pending = counts.expect("it counts").pending;
+    script.holds(pending == 0, || format!("{pending} changes wait"));
+    let listed = waits::listed(&script.world, None);
+    script.holds(listed.is_empty(), || format!("{listed:?} waits"));
+}
+
+/// Nothing differs any more, and where writes are not conditional it may still arrive.
+#[test]
+fn h12_nor_is_an_update_that_was_taken_back_before_it_arrived() {
+    everywhere(|script| {
+        script.syncs();
+        script.app_makes("k1", "a=a1");
+        script.syncs();
+        script.app_sets("k1", "b=b1");
+        script.syncs_until_planned();
+        script.crashes();
+        script.app_sets("k1", "b=");
+        script.syncs();
+        nothing_is_pending(script);
+        script.heals();
+        script.both_are("k1", "a=a1");
+        script.conflicts_are(&[]);
+        script.rejections_are(&[]);
     });
 }

@@ -71,12 +71,12 @@ pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
 }
 
 /// As SQL over a link `k` and its record `r`: something is under way at the replica. What was looked for and not seen is not, once the
-/// record is deleted here too: should it arrive after all, it is met then.
+/// replica has what is here: should it arrive after all, it is met then.
 pub(in crate::store) fn under_way() -> &'static str {
     if planted::is("looked for is under way") {
         return "k.sent IS NOT NULL";
     }
-    "(k.sent IS NOT NULL AND NOT (k.base = 2 AND r.state <> 0
+    "(k.sent IS NOT NULL AND NOT (CASE k.base WHEN 0 THEN 1 WHEN 1 THEN k.agreed IS r.data OR r.state = 2 WHEN 2 THEN r.state <> 0 ELSE 0 END
     AND NOT EXISTS (SELECT 1 FROM json_each(k.sent) s WHERE coalesce(s.value ->> 'looked', 0) = 0)))"
 }
 
