@@ -3,8 +3,6 @@
 //!
 //! Record data travels as JSON text that nobody here reads ([`Body`]): a read passes what is stored through, unparsed.
 
-use std::time::Duration;
-
 use crate::{record::Value, time::Timestamp};
 
 mod grants;
@@ -13,6 +11,7 @@ mod operate;
 mod past;
 mod pending;
 mod plan;
+mod refusal;
 mod session;
 
 pub use grants::{Grant, Grants, Scope};
@@ -20,6 +19,7 @@ pub use news::{Event, News, Topic};
 pub use past::{LostRow, Past, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};
 pub use pending::{Forget, Left, PendingRow, RollBack, RolledBack, WhichPending};
 pub use plan::{Plan, PlannedChange, PlannedRequest};
+pub use refusal::Refusal;
 pub use session::{Begin, Begun, Closed, Invites, Join, Joined, LostOne, Mingled, Pulled, PulledOne, Push, Speaker, Take, Took};
 
 pub use operate::{
@@ -424,45 +424,4 @@ pub struct Trouble {
     pub what: String,
     /// What a person can do.
     pub hint: Option<String>,
-}
-
-/// Why the daemon says no. `ipc` maps each to one stable error name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No such collection, record, sync, conflict, rejection, run: what, and what exists.
-    NotFound(String, Option<String>),
-    /// Not granted.
-    Denied(String),
-    /// The record moved on, or the write belongs to another instance; with the present seq where there is one.
-    Stale(String, Option<u64>),
-    /// The op was used for something else.
-    OpReused(String),
-    /// The request makes no sense: what, and the remedy.
-    Invalid(String, Option<String>),
-    /// Over a limit.
-    TooLarge(String),
-    /// No run now: stopped, paused, going down; what, and the remedy.
-    Stopped(String, Option<String>),
-    /// Too much is queued; ask again after this.
-    Busy(Duration),
-    /// The session is in another state than the call needs: what, and what may be called now.
-    WrongState(String, Option<String>),
-    /// More records would be deleted than may be without a word.
-    Guarded(String),
-    /// Cannot be done here.
-    Unsupported(String),
-    /// The collection takes no writes: its syncs are all `down`.
-    ReadOnly(String),
-    /// The store takes no writes for now: why, and the remedy.
-    Shut(String, String),
-    /// The disk failed where something was read.
-    Unreadable(String),
-    /// The disk is full.
-    DiskFull(String),
-    /// Took too long.
-    Deadline(String),
-    /// The commit failed: it may or may not be there. Ask again with the same op.
-    Unknown(String),
-    /// Our own fault; the words are for the log, apps see only that it happened.
-    Internal(String),
 }

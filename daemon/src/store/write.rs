@@ -81,9 +81,16 @@ pub fn prepare(writer: Writer, writes: Vec<Write>) -> Result<Prepared, Refusal> 
     if let Some(op) = &writer.op {
         op::check(op)?;
     }
-    let steps: Vec<Step> = writes.into_iter().map(step).collect::<Result<_, _>>()?;
+    let several = writes.len() > 1;
+    let numbered = |(at, write)| step(write).map_err(|refusal| if several { of_write(refusal, at) } else { refusal });
+    let steps: Vec<Step> = writes.into_iter().enumerate().map(numbered).collect::<Result<_, _>>()?;
     let hash = hash(&steps);
     Ok(Prepared { writer, hash, steps })
+}
+
+/// A refusal of one of several writes, by its place from 0 on.
+fn of_write(refusal: Refusal, at: usize) -> Refusal {
+    refusal.of(&format!("write {at}"))
 }
 
 fn step(write: Write) -> Result<Step, Refusal> {
@@ -224,8 +231,11 @@ pub fn apply(tx: &mut Tx<'_>, prepared: &Prepared) -> Result<Written, StoreError
     let first = tx.seq() + 1;
     let mut writes = Vec::with_capacity(steps.len());
     let mut records = Vec::with_capacity(steps.len());
-    for step in steps {
-        let (record, id, seq) = do_step(tx, step, &origin)?;
+    for (at, step) in steps.iter().enumerate() {
+        let (record, id, seq) = do_step(tx, step, &origin).map_err(|error| match error {
+            StoreError::Refused(refusal) if steps.len() > 1 => of_write(refusal, at).into(),
+            other => other,
+        })?;
         writes.push(WrittenOne { id, seq });
         records.push((record, seq));
     }

@@ -300,3 +300,22 @@ fn planted_bugs_are_found() {
         assert!(found, "no test sees {bug:?}");
     }
 }
+
+/// Of a thousand writes that were asked together, a person has to find the one.
+#[test]
+fn a_refusal_names_which_of_several_writes_it_means() {
+    #[track_caller]
+    fn check(writes: Vec<Write>, begins: &str) {
+        let store = memory();
+        seq(&store, put("x", "{}"));
+        let refused = format!("{:?}", write(&store, writes).expect_err("refused"));
+        let said = refused.split_once('"').map(|(_, said)| said).expect("words");
+        assert!(said.starts_with(begins), "{said}");
+        assert_eq!(number(&store, "SELECT max(seq) FROM m_record"), 1, "nothing was written");
+    }
+    check(vec![put("y", "{}"), put("z", "[]")], "write 1: data is no record");
+    check(vec![put("y", "{}"), delete("no"), put("z", "{}")], "write 1: no record");
+    check(vec![put_with("x", "{}", Some(9), false, false), put("y", "{}")], "write 0: ");
+    check(vec![delete("no")], "no record");
+    check(vec![put("z", "[]")], "data is no record");
+}
