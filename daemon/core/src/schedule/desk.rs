@@ -18,6 +18,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// So many moments that are due are taken in their order; a crowd is found faster by going over all.
+const TAKEN_ONE_BY_ONE: usize = if cfg!(test) { 2 } else { 64 };
+
 #[cfg(test)]
 pub(super) mod laws;
 
@@ -191,22 +194,26 @@ impl Desk {
             self.all_stale = true;
         }
         self.looked = Some(now);
-        let mut names = std::mem::take(&mut self.stale);
+        let mut names: Vec<Name> = std::mem::take(&mut self.stale).into_iter().collect();
         if std::mem::take(&mut self.all_stale) {
             names.extend(self.board.jobs.keys().cloned());
         } else {
             names.extend(self.ahead.iter().cloned());
             for heap in [&mut self.timers, &mut self.bells] {
-                while heap.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-                    names.extend(heap.pop().map(|Reverse((_, name))| name));
-                }
+                take_due(heap, now, &mut names);
             }
         }
+        // In the order of the board, each is found beside the one before: that halves what a look at ten thousand costs.
+        names.sort_unstable();
+        names.dedup();
         let mut remotes = HashSet::new();
         for name in &names {
             self.look_at(name, now, &mut remotes);
         }
-        self.seen.extend(names);
+        match self.seen.is_empty() {
+            true => self.seen = names.into_iter().collect(),
+            false => self.seen.extend(names),
+        }
         // All are taken away before any is shown: a sync that went from one remote to another has one place.
         for remote in &remotes {
             if let Some(before) = self.queues.get_mut(remote).and_then(|queue| queue.open.take()) {
@@ -251,9 +258,6 @@ impl Desk {
         {
             let heap = if bell { &mut self.bells } else { &mut self.timers };
             heap.push(Reverse((at, name.clone())));
-        }
-        if !self.queues.contains_key(&remote) {
-            self.queues.insert(remote.clone(), Queue::default());
         }
         let queue = self.queues.entry(remote.clone()).or_default();
         let is = match verdict {
@@ -341,6 +345,23 @@ impl Desk {
             }
         }
     }
+}
+
+/// Takes what is due from a heap: one by one where there are few, else by going over all of it once.
+fn take_due(heap: &mut BinaryHeap<Reverse<(Timestamp, Name)>>, now: Timestamp, names: &mut Vec<Name>) {
+    for _ in 0..TAKEN_ONE_BY_ONE {
+        if heap.peek().is_none_or(|Reverse((at, _))| *at > now) {
+            return;
+        }
+        names.extend(heap.pop().map(|Reverse((_, name))| name));
+    }
+    heap.retain(|Reverse((at, name))| {
+        let waits = *at > now;
+        if !waits {
+            names.push(name.clone());
+        }
+        waits
+    });
 }
 
 /// Whether anything of it was stamped ahead of now.
