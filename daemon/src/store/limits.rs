@@ -129,6 +129,13 @@ pub const WHY_ROWS_MAX: usize = 20;
 /// What `why` tells beside the record itself is at most this long, in bytes: the whole answer is one line.
 pub const WHY_BYTES_MAX: usize = 512 << 10;
 
+/// So many conflicts are put to another rule for its count, the newest first; the answer says where there are more.
+pub const REPLAYED_MAX: u64 = if cfg!(test) { 20 } else { 10_000 };
+
+/// The same, of the bytes of their values: texts with nothing in common, merged line by line, are the slowest, some seconds of a thread
+/// that serves nobody else.
+pub const REPLAYED_BYTES_MAX: usize = if cfg!(test) { 4_000 } else { 8 << 20 };
+
 /// So many records are looked at by one `undo`: one short transaction. The answer has a cursor where there may be more.
 pub const UNDO_RECORDS_MAX: usize = 200;
 
