@@ -107,7 +107,7 @@ fn only_so_many_are_looked_at_and_that_is_said() {
     // Of the bytes of the values too.
     let large = format!("1, 1, 'r', 'n', '1', '2', '\"{}\"', 0", "x".repeat(3_000));
     let expect = Tally { settled: 2, of: 2, more: true };
-    assert_eq!(told(&store(&vec![large.as_str(); 3]), Merge::Remote).1, expect);
+    assert_eq!(told(&store(&[large.as_str(); 3]), Merge::Remote).1, expect);
 }
 
 #[test]
