@@ -8,6 +8,7 @@ use mingle_core::{
 
 use super::House;
 use crate::{
+    clock::Stopwatch,
     ipc::door::Later,
     store::{self, undo},
 };
@@ -30,7 +31,10 @@ impl House {
 
     /// Conflicts under another rule. Texts that are merged again take their time, too much for a thread that serves apps.
     pub(super) fn conflicts_aside(&self, which: Which, rule: Merge) -> Later<Replayed> {
-        self.aside(move |house| house.read(|reader| store::conflicts_under(reader, &which, rule)))
+        self.aside(move |house| {
+            let watch = Stopwatch::start();
+            house.read(|reader| store::conflicts_under(reader, &which, rule, || watch.elapsed()))
+        })
     }
 
     fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static) -> Later<T> {

@@ -1,5 +1,7 @@
 //! Owns: the tests of conflicts under another rule, in a store. Must never know: how a rule decides.
 
+use std::time::Duration;
+
 use mingle_core::{
     ask::{Refusal, Replayed, Scope, Which},
     policy::Merge,
@@ -37,7 +39,7 @@ fn which(scope: Scope, limit: usize, cursor: Option<String>) -> Which {
 }
 
 fn ask(store: &Store, rule: Merge, which: &Which) -> Result<Replayed, StoreError> {
-    store.read(|reader| conflicts_under(reader, which, rule))
+    store.read(|reader| conflicts_under(reader, which, rule, || Duration::ZERO))
 }
 
 /// `id: what would be`, and the count.
@@ -104,10 +106,25 @@ fn only_so_many_are_looked_at_and_that_is_said() {
         let expect = Tally { settled: REPLAYED_MAX, of: REPLAYED_MAX, more };
         assert_eq!(told(&store(&vec![one; rows]), Merge::Max).1, expect);
     }
-    // Of the bytes of the values too.
-    let large = format!("1, 1, 'r', 'n', '1', '2', '\"{}\"', 0", "x".repeat(3_000));
-    let expect = Tally { settled: 2, of: 2, more: true };
-    assert_eq!(told(&store(&[large.as_str(); 3]), Merge::Remote).1, expect);
+}
+
+#[test]
+fn what_takes_too_long_is_counted_in_part_and_told_page_by_page() {
+    let store = store(SOME);
+    let late = || Duration::from_secs(3600);
+    let (mut seen, mut cursor, mut tallies) = (0, None, Vec::new());
+    loop {
+        let page =
+            store.read(|reader| conflicts_under(reader, &which(Scope::All, 100, cursor.clone()), Merge::Truth, late)).unwrap();
+        assert_eq!(page.rows.len(), 1);
+        (seen, cursor) = (seen + page.rows.len(), page.cursor);
+        tallies.push(page.tally);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!((seen, tallies[0]), (SOME.len(), Some(Tally { settled: 1, of: 1, more: true })));
+    assert!(tallies[1..].iter().all(Option::is_none), "{tallies:?}");
 }
 
 #[test]
