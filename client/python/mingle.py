@@ -636,8 +636,9 @@ class Client:
     def history(self, sync=None, *, limit=None, cursor=None):
         return self._call("history", sync=sync, limit=limit, cursor=cursor)
 
-    def conflict_list(self, collection=None, *, all=False, cursor=None):
-        return self._call("conflict.list", collection=collection, all=all, cursor=cursor)
+    def conflict_list(self, collection=None, *, all=False, under=None, cursor=None):
+        """`under`: a merge rule ("union", "manual", ...); then each says what that rule would have made of it, and the first page of how many."""
+        return self._call("conflict.list", collection=collection, all=all, under=under, cursor=cursor)
 
     def conflict_resolve(self, conflict, *, keep=None, value=..., if_seq=None, op=None, instance=None):
         """Either `keep` ("truth", "theirs", "agreed") or `value`, for which None counts."""

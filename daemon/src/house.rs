@@ -13,11 +13,12 @@ use std::{
 use mingle_core::{
     ask::{
         About, Accepted, Attention, Changes, Configured, ConflictRow, Explained, Found, Grants, Halted, Keep, News, Page,
-        PendingRow, Plan, Query, Rebuilding, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RollBack,
-        RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, SyncStatus, Undo, UndoPage, Undone,
-        Waited, Which, WhichPending, Why, Write, Writer, Written,
+        PendingRow, Plan, Query, Rebuilding, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Resolution,
+        RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Status, SyncRow, SyncState, SyncStatus, Undo, UndoPage,
+        Undone, Waited, Which, WhichPending, Why, Write, Writer, Written,
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
+    policy::Merge,
     time::Timestamp,
 };
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
@@ -407,6 +408,10 @@ impl Door for House {
 
     fn forget(&self, writer: Writer, asked: mingle_core::ask::Forget) -> Later<Written> {
         self.forgotten(writer, asked)
+    }
+
+    fn conflicts_under(&self, which: Which, rule: Merge) -> Later<Replayed> {
+        self.conflicts_aside(which, rule)
     }
 
     fn undo_preview(&self, undo: Undo) -> Later<UndoPage> {

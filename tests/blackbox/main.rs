@@ -32,6 +32,7 @@ mod rebuild;
 mod reloads;
 mod repair;
 mod repeats;
+mod replays;
 mod salesforce;
 mod service;
 mod services;

@@ -184,6 +184,11 @@ fn every_call_on_a_real_daemon() {
     assert_eq!(py.does("c.get('things', 'r1')['data']"), json!({ "a": null }));
     assert_eq!(py.does("[one['open'] for one in c.conflict_list(all=True)['conflicts']]"), json!([false]));
 
+    // What another rule would have made of it.
+    py.does("under = c.conflict_list('things', under='max')");
+    assert_eq!(py.does("under['under']"), json!({ "rule": "max", "settled": 1, "of": 1 }));
+    assert_eq!(py.does("under['conflicts'][0]['would']"), json!({ "settled": true, "value": 3 }));
+
     // Where a value comes from, and taking it back.
     assert_eq!(py.does("[c.why('things', 'r1', 'a')['why'][0][key] for key in ('value', 'rule')]"), json!([null, "written"]));
     assert_eq!(

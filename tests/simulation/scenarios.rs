@@ -1,5 +1,5 @@
-//! Owns: the traces that broke drafts of the design (holes.md, H1 to H41), each as a scenario or with the place that tries it. Must
-//! never know: how a world is made.
+//! Owns: the traces that broke drafts of the design (holes.md, H1 to H41), each as a scenario or with the place that tries it, and
+//! the tables by which older systems were tried. Must never know: how a world is made.
 //!
 //! A scenario drives the same world, people and oracle as the schedules from seeds, with a fixed service and a short script. What is
 //! tried beside the code, and what is not built, stands in the lists below; none of the traces can be forgotten.
@@ -9,6 +9,7 @@ mod decisions;
 mod families;
 mod filtered;
 mod late;
+mod matrices;
 mod outcome;
 mod rows;
 mod runs;
@@ -37,7 +38,7 @@ use named;
 
 /// Every scenario.
 pub fn all() -> impl Iterator<Item = Named> {
-    [answers::ALL, decisions::ALL, families::ALL, filtered::ALL, late::ALL, rows::ALL, runs::ALL, waiting::ALL]
+    [answers::ALL, decisions::ALL, families::ALL, filtered::ALL, late::ALL, rows::ALL, runs::ALL, waiting::ALL, matrices::ALL]
         .into_iter()
         .flatten()
         .copied()
@@ -161,6 +162,7 @@ const FILES: &[&str] = &[
     include_str!("scenarios/families.rs"),
     include_str!("scenarios/filtered.rs"),
     include_str!("scenarios/late.rs"),
+    include_str!("scenarios/matrices.rs"),
     include_str!("scenarios/rows.rs"),
     include_str!("scenarios/runs.rs"),
     include_str!("scenarios/waiting.rs"),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use mingle_client::{
     Raw,
-    call::{self, Keep},
+    call::{self, Keep, Merge, Unsettled},
 };
 
 use crate::{
@@ -29,6 +29,9 @@ pub struct List {
     /// Also those that are decided.
     #[arg(long)]
     all: bool,
+    /// All of them, each with what this merge rule would have made of it, and how many it would have settled. Nothing changes.
+    #[arg(long, value_name = "RULE")]
+    under: Option<Merge>,
 }
 
 /// Decide a conflict.
@@ -61,20 +64,25 @@ impl Conflict {
 
 impl List {
     fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let mut call = call::ConflictList { collection: self.collection, all: self.all, cursor: None };
-        let mut any = false;
+        let mut call = call::ConflictList { collection: self.collection, all: self.all, under: self.under, cursor: None };
+        let (mut any, mut under) = (false, None);
         loop {
-            let answer =
-                at.show(call.clone(), |answer| answer.conflicts.iter().map(|conflict| text(conflict, clock::now())).collect())?;
+            let answer = at.show(call.clone(), |answer| {
+                answer.conflicts.iter().map(|conflict| text(conflict, call.under, clock::now())).collect()
+            })?;
             any |= !answer.conflicts.is_empty();
-            match answer.cursor {
-                Some(cursor) => call.cursor = Some(cursor),
-                None if any || at.json => return Ok(Exit::Done),
-                None => {
-                    at.line("no conflict")?;
-                    return Ok(Exit::Done);
-                }
+            under = under.or(answer.under);
+            if answer.cursor.is_some() {
+                call.cursor = answer.cursor;
+                continue;
             }
+            match under {
+                _ if at.json => {}
+                _ if !any => at.line("no conflict")?,
+                Some(under) => at.line(&sum(under))?,
+                None => {}
+            }
+            return Ok(Exit::Done);
         }
     }
 }
@@ -92,8 +100,26 @@ impl Resolve {
     }
 }
 
-/// A conflict in a few lines: what it is about, then the three values.
-fn text(conflict: &call::Conflict, now: Timestamp) -> String {
+/// What a rule would have come to.
+fn sum(under: call::Under) -> String {
+    let call::Under { rule, settled, of, more } = under;
+    let only = if more { format!(" (the newest {of}; there are older ones)") } else { String::new() };
+    format!("`{rule}` would have settled {settled} of {of}{only}")
+}
+
+/// What a rule would have made of one, in a few words.
+fn would(would: &call::Would) -> String {
+    match (would.settled, &would.value, would.why) {
+        (true, Some(value), _) if value.get() != "null" => value.get().replace('\n', " "),
+        (true, _, _) => "(not there)".to_owned(),
+        (false, _, Some(Unsettled::Person)) => "(a person would decide)".to_owned(),
+        (false, _, Some(Unsettled::Stamps)) => "(which side was later is not kept)".to_owned(),
+        (false, _, Some(Unsettled::Unknown) | None) => "(not settled)".to_owned(),
+    }
+}
+
+/// A conflict in a few lines: what it is about, then the three values, and what the rule that was asked about would have made of it.
+fn text(conflict: &call::Conflict, under: Option<Merge>, now: Timestamp) -> String {
     let what = match &conflict.property {
         Some(property) => format!(".{property}"),
         None => " (a delete met an edit)".into(),
@@ -106,6 +132,9 @@ fn text(conflict: &call::Conflict, now: Timestamp) -> String {
     let mut text =
         format!("{head}\n  truth   {}\n  theirs  {}  ({})\n", value(&conflict.truth), value(&conflict.theirs), conflict.replica);
     text.push_str(&format!("  agreed  {}\n", value(&conflict.agreed)));
+    if let (Some(rule), Some(one)) = (under, &conflict.would) {
+        text.push_str(&format!("  {rule:<6}  {}  (what it would have been)\n", would(one)));
+    }
     if conflict.open {
         text.push_str(&format!("  `mingle conflict resolve {} --keep truth|theirs|agreed` decides it\n", conflict.conflict));
     }
@@ -136,15 +165,41 @@ mod tests {
             verdict: "manual".into(),
             seq: 41,
             at: "2026-01-02T11:00:00Z".into(),
+            would: None,
         };
         assert_eq!(
-            text(&conflict, now),
+            text(&conflict, None, now),
             "c-3  issues/i-1.title  open, 60 min ago\n  truth   \"b\"\n  theirs  \"c\"  (github)\n  agreed  (not there)\n  \
              `mingle conflict resolve c-3 --keep truth|theirs|agreed` decides it\n"
         );
         let decided = call::Conflict { open: false, property: None, theirs: None, verdict: "truth".into(), ..conflict };
-        let text = text(&decided, now);
+        let text = text(&decided, None, now);
         assert!(text.contains("(a delete met an edit)  decided: truth") && text.contains("theirs  (gone)"), "{text}");
         assert!(!text.contains("resolve"), "{text}");
+    }
+
+    #[test]
+    fn a_rule_is_told_with_each_and_at_the_end() {
+        #[track_caller]
+        fn check(settled: bool, value: Option<Raw>, why: Option<Unsettled>, expect: &str) {
+            let told = would(&call::Would { settled, value, why });
+            assert_eq!(told, expect);
+            let conflict = call::Conflict {
+                would: Some(call::Would { settled, why, ..call::Would::default() }),
+                ..call::Conflict::default()
+            };
+            let now = "2026-01-02T12:00:00Z".parse().expect("a time");
+            assert!(text(&conflict, Some(Merge::Max), now).contains("\n  max     ("), "{conflict:?}");
+            assert!(!text(&conflict, None, now).contains("max"), "{conflict:?}");
+        }
+        check(true, raw("[\"a\"]"), None, "[\"a\"]");
+        check(true, raw("null"), None, "(not there)");
+        check(false, None, Some(Unsettled::Person), "(a person would decide)");
+        check(false, None, Some(Unsettled::Stamps), "(which side was later is not kept)");
+        check(false, None, Some(Unsettled::Unknown), "(not settled)");
+        let under = call::Under { rule: Merge::Union, settled: 37, of: 40, more: false };
+        assert_eq!(sum(under), "`union` would have settled 37 of 40");
+        let more = call::Under { more: true, ..under };
+        assert_eq!(sum(more), "`union` would have settled 37 of 40 (the newest 40; there are older ones)");
     }
 }

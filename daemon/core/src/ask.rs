@@ -3,7 +3,7 @@
 //!
 //! Record data travels as JSON text that nobody here reads ([`Body`]): a read passes what is stored through, unparsed.
 
-use crate::{record::Value, time::Timestamp};
+use crate::{record::Value, replay::Other, time::Timestamp};
 
 mod grants;
 mod news;
@@ -16,7 +16,7 @@ mod session;
 
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
-pub use past::{LostRow, Past, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};
+pub use past::{LostRow, Past, Replayed, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};
 pub use pending::{Forget, Left, PendingRow, RollBack, RolledBack, WhichPending};
 pub use plan::{Plan, PlannedChange, PlannedRequest};
 pub use refusal::Refusal;
@@ -323,6 +323,8 @@ pub struct ConflictRow {
     pub theirs: Option<Body>,
     /// The remote's name.
     pub replica: String,
+    /// What the other side is.
+    pub other: Other,
     /// `truth`, `remote`, `open`, `kept_edit`, `kept_delete`, `resolved`.
     pub verdict: String,
     /// The record's seq after the meeting.

@@ -13,6 +13,7 @@ pub mod planted;
 pub mod policy;
 pub mod record;
 pub mod reference;
+pub mod replay;
 pub mod replica;
 pub mod run;
 pub mod schedule;

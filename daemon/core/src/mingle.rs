@@ -19,7 +19,7 @@ mod union;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What the replica last had.
 #[derive(Clone, Copy, Debug, PartialEq)]

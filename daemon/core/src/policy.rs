@@ -27,6 +27,27 @@ pub enum Merge {
     Manual,
 }
 
+impl Merge {
+    /// Every rule.
+    pub const ALL: [Self; 8] =
+        [Self::Truth, Self::Remote, Self::Newest, Self::Union, Self::Max, Self::Min, Self::Text, Self::Manual];
+
+    /// As the configuration writes it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Truth => "truth",
+            Self::Remote => "remote",
+            Self::Newest => "newest",
+            Self::Union => "union",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Text => "text",
+            Self::Manual => "manual",
+        }
+    }
+}
+
 /// What happens when one side deleted what the other changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDelete {
@@ -63,6 +84,21 @@ impl Policy {
         let own = |path: &str| self.properties.get(path).copied();
         let around = || crate::path::parents(property).find_map(own);
         own(property).or_else(|| self.nested.then(around).flatten()).unwrap_or(self.default)
+    }
+
+    /// The rules where the other side is a write of an app that merges: `remote` means the truth's side, and the app's write is the
+    /// newest there is.
+    #[must_use]
+    pub fn for_a_write(&self) -> Self {
+        let turn = |merge: Merge| match merge {
+            Merge::Remote => Merge::Truth,
+            Merge::Newest => Merge::Remote,
+            other => other,
+        };
+        let mut policy = self.clone();
+        policy.default = turn(policy.default);
+        policy.properties.values_mut().for_each(|merge| *merge = turn(*merge));
+        policy
     }
 
     /// How values of one property are compared.

@@ -42,17 +42,6 @@ const SYNC_LATER: [&str; 10] =
 const COLLECTION_LATER: [&str; 1] = ["scope"];
 const APP_LATER: [&str; 2] = ["filter", "alerts"];
 
-const MERGES: [(&str, Merge); 8] = [
-    ("truth", Merge::Truth),
-    ("remote", Merge::Remote),
-    ("newest", Merge::Newest),
-    ("union", Merge::Union),
-    ("max", Merge::Max),
-    ("min", Merge::Min),
-    ("text", Merge::Text),
-    ("manual", Merge::Manual),
-];
-
 /// The quiet time after a change, and its bound: short enough for a person who waits, long enough for an app that writes in turn.
 pub const ON_CHANGE: OnChange = OnChange { after: Duration::from_secs(2), at_most: Duration::from_secs(30) };
 /// What a failure costs where nothing else is said.
@@ -346,8 +335,9 @@ fn collection(read: &mut Section<'_>) -> CollectionDefinition {
     policy.delete = read.choice("delete", &deletes).unwrap_or_default();
     if let Inner::Table(table) = read.inner("merge", "merge = { default = \"remote\", labels = \"union\" }") {
         let mut inside = read.nested("merge", table);
+        let merges = Merge::ALL.map(|merge| (merge.word(), merge));
         for (property, word) in inside.pairs() {
-            match inside.chosen(&property, &word, &MERGES) {
+            match inside.chosen(&property, &word, &merges) {
                 Some(merge) if property == "default" => policy.default = merge,
                 Some(merge) => {
                     policy.properties.insert(property, merge);

@@ -1,9 +1,17 @@
-//! Owns: taking changes back, from the question to the write. Must never know: the wire, which changes the ledger has.
+//! Owns: taking changes back, from the question to the write, and what else is asked of a long past. Must never know: the wire, which
+//! changes the ledger has.
 
-use mingle_core::ask::{Refusal, Undo, UndoPage, Undone, Writer};
+use mingle_core::{
+    ask::{Refusal, Replayed, Undo, UndoPage, Undone, Which, Writer},
+    policy::Merge,
+};
 
 use super::House;
-use crate::{ipc::door::Later, store::undo};
+use crate::{
+    clock::Stopwatch,
+    ipc::door::Later,
+    store::{self, undo},
+};
 
 impl House {
     /// What an undo would do. The ledger may be long, so it is not read on a thread that serves apps.
@@ -21,11 +29,19 @@ impl House {
         })
     }
 
+    /// Conflicts under another rule. Texts that are merged again take their time, too much for a thread that serves apps.
+    pub(super) fn conflicts_aside(&self, which: Which, rule: Merge) -> Later<Replayed> {
+        self.aside(move |house| {
+            let watch = Stopwatch::start();
+            house.read(|reader| store::conflicts_under(reader, &which, rule, || watch.elapsed()))
+        })
+    }
+
     fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static) -> Later<T> {
         let house = self.clone();
         let work = tokio::task::spawn_blocking(move || work(&house));
         Box::pin(
-            async move { work.await.map_err(|error| Refusal::Internal(format!("a look at the ledger ended badly: {error}")))? },
+            async move { work.await.map_err(|error| Refusal::Internal(format!("a look at the past ended badly: {error}")))? },
         )
     }
 }

@@ -27,7 +27,7 @@ pub(super) use self::{
         conflict, explained, halted, keep, mode, rebuilding, rejection, reloaded, remote, remote_checked, resolution, resolved,
         run, run_waited, shutting_down, status, sync_definition, sync_state, waited,
     },
-    past::{undo, undo_preview, undone, why},
+    past::{merge, replayed, undo, undo_preview, undone, why},
     pending::{left, pending, which_pending},
     plan::plan,
     session::{

@@ -10,9 +10,11 @@ use mingle_core::{
     ask::{
         About, Accepted, Begin, Begun, Changes, Closed, ConflictRow, Explained, Forget, Found, Grants, Halted, Join, Joined,
         Keep, LostOne, Mingled, Page, PendingRow, Plan, Pulled, Push, Query, Rebuilding, Refusal, RejectionRow, Reloaded,
-        RemoteChecked, RemoteRow, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status,
-        SyncRow, SyncState, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending, Why, Write, Writer, Written,
+        RemoteChecked, RemoteRow, Replayed, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since,
+        Speaker, Status, SyncRow, SyncState, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending, Why, Write, Writer,
+        Written,
     },
+    policy::Merge,
     session::State,
     time::Timestamp,
 };
@@ -102,6 +104,8 @@ pub trait Door: Sessions + Send + Sync + 'static {
     fn roll_back(&self, writer: Writer, asked: RollBack) -> Later<RolledBack>;
     /// Drops a record here alone. [`Written::writes`] names it.
     fn forget(&self, writer: Writer, asked: Forget) -> Later<Written>;
+    /// [`Door::conflicts`], with what this rule would have made of each: all of them are counted, which may take its time.
+    fn conflicts_under(&self, which: Which, rule: Merge) -> Later<Replayed>;
     /// What [`Door::undo`] would do.
     fn undo_preview(&self, undo: Undo) -> Later<UndoPage>;
     /// Takes one page of changes back, as a write like any other.

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use mingle_core::{
     ask::Refusal,
     mingle::{Base, Sides, Stamps, mingle},
-    policy::{Merge, Policy},
     record::{Carried, Props},
 };
 
@@ -38,7 +37,7 @@ pub(super) fn meet(
         }
     };
     let truth = held.props()?;
-    let policy = for_an_app(&collection.definition.policy);
+    let policy = collection.definition.policy.for_a_write();
     let mingled = mingle(&Sides {
         base: Base::Known(&base),
         truth: truth.as_ref(),
@@ -58,17 +57,4 @@ pub(super) fn meet(
         conflicts::record(tx, held, None, &origin.to_string(), clash, Some(lost_from), seq)?;
     }
     Ok(seq)
-}
-
-/// The rules, where the other side is an app: `remote` means the truth's side, and the app's write is the newest there is.
-fn for_an_app(policy: &Policy) -> Policy {
-    let turn = |merge: Merge| match merge {
-        Merge::Remote => Merge::Truth,
-        Merge::Newest => Merge::Remote,
-        other => other,
-    };
-    let mut policy = policy.clone();
-    policy.default = turn(policy.default);
-    policy.properties.values_mut().for_each(|merge| *merge = turn(*merge));
-    policy
 }

@@ -3,11 +3,12 @@
 use mingle_core::{
     ask::{About, ConflictRow, Page, Refusal, RejectionRow, RunRow, Scope, Trouble, Which},
     record::Value,
+    replay::Other,
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Value as Bound};
 
-use super::{cursor::Cursor, error::StoreError, limits, reader::Reader, sync::link::under_way};
+use super::{cursor::Cursor, error::StoreError, limits, reader::Reader, sync::link::under_way, tx::Origin};
 use crate::json;
 
 /// Conflicts, newest first: the open ones, or all.
@@ -15,21 +16,14 @@ use crate::json;
 /// # Errors
 /// `stale` and `invalid` for a cursor from elsewhere; `not_found` for a collection that is not there.
 pub fn conflicts(reader: &Reader<'_>, which: &Which) -> Result<Page<ConflictRow>, StoreError> {
-    let mut sql = format!(
-        "SELECT c.conflict, c.id, c.open, r.collection, r.id, c.property, c.agreed, c.truth, c.theirs, c.replica, c.verdict, c.seq, c.at
-         FROM m_conflict c JOIN m_record r USING (record) WHERE r.collection IN ({})",
-        numbers(reader, &which.scope)?
+    let (those, bound) = those(reader, which)?;
+    let sql = format!(
+        "SELECT c.conflict, c.id, c.open, r.collection, r.id, c.property, c.agreed, c.truth, c.theirs, c.replica, c.verdict, c.seq, c.at,
+           c.link IS NULL {those}"
     );
-    if !which.all {
-        sql.push_str(" AND c.open = 1");
-    }
-    let mut bound = Vec::new();
-    if let Some(sync) = &which.sync {
-        sql.push_str(" AND c.link IN (SELECT k.link FROM m_link k JOIN m_sync s USING (replica) WHERE s.name = ?1)");
-        bound.push(Bound::Text(sync.clone()));
-    }
     let question = format!("conflicts {which:?}", which = (&which.scope, &which.sync, which.all));
     page(reader, sql, bound, "c.conflict", &question, (which.limit, which.cursor.as_deref()), |row| {
+        let replica: String = row.get(9)?;
         Ok(ConflictRow {
             conflict: row.get(1)?,
             open: row.get(2)?,
@@ -39,12 +33,37 @@ pub fn conflicts(reader: &Reader<'_>, which: &Which) -> Result<Page<ConflictRow>
             agreed: row.get(6)?,
             truth: row.get(7)?,
             theirs: row.get(8)?,
-            replica: row.get(9)?,
+            other: other(&replica, row.get(13)?),
+            replica,
             verdict: row.get(10)?,
             seq: row.get(11)?,
             at: Timestamp::from_unix_ms(row.get(12)?),
         })
     })
+}
+
+/// The conflicts that are meant, as SQL from its `FROM` on, and what is bound in it.
+pub(super) fn those(reader: &Reader<'_>, which: &Which) -> Result<(String, Vec<Bound>), StoreError> {
+    let numbers = numbers(reader, &which.scope)?;
+    let mut sql = format!("FROM m_conflict c JOIN m_record r USING (record) WHERE r.collection IN ({numbers})");
+    if !which.all {
+        sql.push_str(" AND c.open = 1");
+    }
+    let mut bound = Vec::new();
+    if let Some(sync) = &which.sync {
+        sql.push_str(" AND c.link IN (SELECT k.link FROM m_link k JOIN m_sync s USING (replica) WHERE s.name = ?1)");
+        bound.push(Bound::Text(sync.clone()));
+    }
+    Ok((sql, bound))
+}
+
+/// What the other side of a conflict is. No remote is called like an app, and a write that merges has no link.
+pub(super) fn other(replica: &str, no_link: bool) -> Other {
+    match Origin::parse(replica) {
+        Some(Origin::App(_)) if no_link => Other::Write,
+        Some(Origin::App(_)) => Other::Copy,
+        Some(Origin::Sync(_)) | None => Other::Remote,
+    }
 }
 
 /// Rejections, newest first: those that stand, or also those that were dropped. `collection_of`: the collection of a sync, for

@@ -129,6 +129,15 @@ pub const WHY_ROWS_MAX: usize = 20;
 /// What `why` tells beside the record itself is at most this long, in bytes: the whole answer is one line.
 pub const WHY_BYTES_MAX: usize = 512 << 10;
 
+/// So many conflicts are put to another rule for its count, the newest first; the answer says where there are more.
+pub const REPLAYED_MAX: u64 = if cfg!(test) { 20 } else { 10_000 };
+
+/// And for so long: texts with nothing in common, merged line by line, may take a tenth of a second each, and a read holds the log back.
+pub const REPLAYED_WITHIN: Duration = Duration::from_secs(2);
+
+/// So long after it was asked, a page under another rule ends with what it has.
+pub const REPLAYED_PAGE_WITHIN: Duration = Duration::from_secs(3);
+
 /// So many records are looked at by one `undo`: one short transaction. The answer has a cursor where there may be more.
 pub const UNDO_RECORDS_MAX: usize = 200;
 

@@ -36,6 +36,7 @@ mod queue;
 mod reader;
 pub mod record;
 pub mod rehearsal;
+mod replay;
 mod schema;
 pub mod sync;
 #[cfg(test)]
@@ -79,6 +80,7 @@ pub use self::{
     queue::Class,
     reader::Reader,
     record::Held,
+    replay::conflicts_under,
     token::Token,
     trouble::Trouble,
     tx::{Done, Origin, Tx},

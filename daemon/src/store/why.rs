@@ -3,7 +3,7 @@
 use mingle_core::{
     ask::{LostRow, Past, Why, WhyRow},
     path,
-    policy::{Merge, Policy},
+    policy::Policy,
     record::{Props, Value},
     time::Timestamp,
 };
@@ -200,7 +200,7 @@ fn one(
         was = old;
     }
     let (rule, lost) = rule(since.as_ref(), Some(name), clashes, value.as_deref(), told);
-    WhyRow { property: Some(name.to_owned()), value, since, rule, policy: word(policy.of(name)), lost, before }
+    WhyRow { property: Some(name.to_owned()), value, since, rule, policy: policy.of(name).word(), lost, before }
 }
 
 /// The record as a whole: when it came, or went.
@@ -209,21 +209,7 @@ fn whole(held: &Held, changes: &[Change], clashes: &[Clash], policy: &Policy, to
     let since = if held.state == State::Live { changes.iter().find(made) } else { changes.first() };
     let since = since.map(|change| change.past.clone());
     let (rule, lost) = rule(since.as_ref(), None, clashes, None, told);
-    WhyRow { property: None, value: None, since, rule, policy: word(policy.default), lost, before: Vec::new() }
-}
-
-/// As the configuration writes it.
-fn word(merge: Merge) -> &'static str {
-    match merge {
-        Merge::Truth => "truth",
-        Merge::Remote => "remote",
-        Merge::Newest => "newest",
-        Merge::Union => "union",
-        Merge::Max => "max",
-        Merge::Min => "min",
-        Merge::Text => "text",
-        Merge::Manual => "manual",
-    }
+    WhyRow { property: None, value: None, since, rule, policy: policy.default.word(), lost, before: Vec::new() }
 }
 
 #[cfg(test)]

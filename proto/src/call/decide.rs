@@ -8,6 +8,28 @@ use crate::{
     words::{choice, words},
 };
 
+choice! {
+    /// A merge rule, in the word of the configuration.
+    pub enum Merge {
+        /// The truth's value stands.
+        Truth = "truth",
+        /// The replica's value stands.
+        Remote = "remote",
+        /// The later one stands.
+        Newest = "newest",
+        /// Lists as sets: what either side added is there, what either removed is gone.
+        Union = "union",
+        /// The larger number, the later text.
+        Max = "max",
+        /// The smaller number, the earlier text.
+        Min = "min",
+        /// Merged line by line.
+        Text = "text",
+        /// A person decides.
+        Manual = "manual",
+    }
+}
+
 /// `conflict.list`: open ones unless all are asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -19,6 +41,9 @@ pub struct ConflictList {
     /// Also those that a policy or a person has decided.
     #[serde(default, skip_serializing_if = "is_false")]
     pub all: bool,
+    /// Also says what this rule would have made of each, and of how many; then those that are decided are listed too. Nothing changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<Merge>,
     /// Of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -33,6 +58,25 @@ pub struct ConflictListAnswer {
     /// There where another page may follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// What the rule that was asked about would have settled of the whole question; with its first page alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<Under>,
+}
+
+/// How many conflicts about a property a rule would have settled without a person. Where a delete met an edit is not counted: no merge
+/// rule is asked about that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Under {
+    /// The rule.
+    pub rule: Merge,
+    /// So many.
+    pub settled: u64,
+    /// Of so many.
+    pub of: u64,
+    /// There are older ones, which were not looked at.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub more: bool,
 }
 
 /// One property that both sides changed differently, or a delete that met an edit.
@@ -63,6 +107,33 @@ pub struct Conflict {
     pub seq: u64,
     /// When it was met.
     pub at: Time,
+    /// What the rule that was asked about would have made of it. Not there where none was, and where a delete met an edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would: Option<Would>,
+}
+
+/// What a rule would have made of a conflict.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Would {
+    /// It would have decided.
+    pub settled: bool,
+    /// If so, the value that would have stood; null: nothing.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub value: Option<Raw>,
+    /// If not, why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Unsettled>,
+}
+
+words! {
+    /// Why a rule would not have decided a conflict.
+    pub enum Unsettled {
+        /// A person would have to.
+        Person = "person",
+        /// Which side was later cannot be told: a conflict does not keep when the replica's value was made.
+        Stamps = "stamps",
+    }
 }
 
 choice! {

@@ -32,7 +32,7 @@ fn families() -> [Setup; 3] {
     [able(), plain(), careless()].map(|setup| with_family(setup, WhenGone::Nullify))
 }
 
-fn with_family(setup: Setup, on_delete: WhenGone) -> Setup {
+pub(super) fn with_family(setup: Setup, on_delete: WhenGone) -> Setup {
     with(setup, |setup| {
         setup.refers();
         let reference = Reference { collection: COLLECTION.into(), on_delete, numbers: false };
@@ -43,7 +43,7 @@ fn with_family(setup: Setup, on_delete: WhenGone) -> Setup {
 impl Script {
     /// An app lets a record refer to another, which need not be there.
     #[track_caller]
-    fn app_refers(&mut self, key: &str, to: &str) {
+    pub(super) fn app_refers(&mut self, key: &str, to: &str) {
         self.app_gives(key, PARENT, words::text(&format!("app-{to}")));
     }
 

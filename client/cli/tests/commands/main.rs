@@ -309,6 +309,7 @@ fn what_is_typed_is_what_is_asked() {
         "conflict.resolve",
         &json!({"conflict": "c-1", "value": null}),
     );
+    check(&fake, &["conflict", "list", "a", "--under", "union"], "conflict.list", &json!({"collection": "a", "under": "union"}));
     check(
         &fake,
         &["rejection", "resolve", "j-1", "--with", "drop"],

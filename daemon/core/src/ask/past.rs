@@ -1,7 +1,10 @@
 //! Owns: the words in which the past of a record is asked for, told, and taken back. Must never know: the ledger's rows, the wire.
 
-use super::{Body, Scope, Written};
-use crate::time::Timestamp;
+use super::{Body, ConflictRow, Scope, Written};
+use crate::{
+    replay::{Tally, Would},
+    time::Timestamp,
+};
 
 /// Why a record is as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,4 +145,15 @@ pub struct Undone {
     pub collections: Vec<String>,
     /// What was left as it is, for what came later; and where the next page begins.
     pub left: UndoPage,
+}
+
+/// Conflicts, newest first, as another rule would have settled them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// One page. None beside a row: a delete met an edit, and no merge rule is asked about that.
+    pub rows: Vec<(ConflictRow, Option<Would<Body>>)>,
+    /// Where the next page begins.
+    pub cursor: Option<String>,
+    /// Of the whole question; with its first page.
+    pub tally: Option<Tally>,
 }

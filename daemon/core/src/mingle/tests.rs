@@ -55,7 +55,7 @@ fn case(text: &str) -> Case {
     case
 }
 
-fn rule(text: &str) -> Merge {
+pub(crate) fn rule(text: &str) -> Merge {
     match text {
         "truth" => Merge::Truth,
         "remote" => Merge::Remote,
@@ -84,7 +84,7 @@ fn side(text: &str) -> Option<Props> {
     }
 }
 
-fn value(text: &mut &str) -> Value {
+pub(crate) fn value(text: &mut &str) -> Value {
     if text.starts_with('[') {
         let mut list = Vec::new();
         inside(text, ']', &mut |text| list.push(value(text)));
@@ -119,7 +119,7 @@ fn inside(text: &mut &str, close: char, one: &mut dyn FnMut(&mut &str)) {
     *text = &text[1..];
 }
 
-fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     let list = |all: Vec<String>| all.join(",");
     match value {
         Value::Null => "null".into(),

@@ -168,7 +168,8 @@ pub(in crate::ipc) fn collections(named: Option<Vec<String>>) -> Result<Option<V
 
 /// `conflict.list`.
 pub(in crate::ipc) fn which_conflicts(list: call::ConflictList, scope: Scope) -> Which {
-    Which { scope, sync: None, all: list.all, limit: PAGE_RECORDS, cursor: list.cursor }
+    // Another rule is asked about what was decided already.
+    Which { scope, sync: None, all: list.all || list.under.is_some(), limit: PAGE_RECORDS, cursor: list.cursor }
 }
 
 /// `rejection.list`.

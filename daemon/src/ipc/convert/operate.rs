@@ -231,6 +231,7 @@ pub(in crate::ipc) fn conflict(row: ConflictRow) -> call::Conflict {
         verdict: row.verdict,
         seq: row.seq,
         at: time(row.at),
+        would: None,
     }
 }
 

@@ -2,11 +2,13 @@
 
 use mingle_core::{
     ask::{self, Scope},
+    policy::Merge,
+    replay::{Tally, Would},
     time::Timestamp,
 };
 use mingle_proto::{Error, call};
 
-use super::{invalid, raw, time, word};
+use super::{conflict, invalid, raw, time, word};
 
 /// What `why` answers.
 pub(in crate::ipc) fn why(why: ask::Why) -> call::WhyAnswer {
@@ -108,9 +110,54 @@ pub(in crate::ipc) fn undone(undone: ask::Undone) -> call::UndoAnswer {
     }
 }
 
+/// A merge rule that is asked about.
+pub(in crate::ipc) const fn merge(rule: call::Merge) -> Merge {
+    match rule {
+        call::Merge::Truth => Merge::Truth,
+        call::Merge::Remote => Merge::Remote,
+        call::Merge::Newest => Merge::Newest,
+        call::Merge::Union => Merge::Union,
+        call::Merge::Max => Merge::Max,
+        call::Merge::Min => Merge::Min,
+        call::Merge::Text => Merge::Text,
+        call::Merge::Manual => Merge::Manual,
+    }
+}
+
+/// Conflicts as this rule would have settled them.
+pub(in crate::ipc) fn replayed(page: ask::Replayed, rule: call::Merge) -> call::ConflictListAnswer {
+    let row = |(row, would): (ask::ConflictRow, Option<Would<ask::Body>>)| call::Conflict {
+        would: would.map(wire_would),
+        ..conflict(row)
+    };
+    let under = page.tally.map(|Tally { settled, of, more }| call::Under { rule, settled, of, more });
+    call::ConflictListAnswer { conflicts: page.rows.into_iter().map(row).collect(), cursor: page.cursor, under }
+}
+
+fn wire_would(would: Would<ask::Body>) -> call::Would {
+    match would {
+        // A property that would be absent is null, as everywhere in a conflict.
+        Would::Settle(value) => {
+            call::Would { settled: true, value: value.as_deref().map_or_else(|| Some(Default::default()), raw), why: None }
+        }
+        Would::Wait => call::Would { settled: false, value: None, why: Some(call::Unsettled::Person) },
+        Would::NotTold => call::Would { settled: false, value: None, why: Some(call::Unsettled::Stamps) },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rules_of_the_wire_are_those_of_the_configuration() {
+        let words = |all: Vec<&'static str>| all.into_iter().collect::<std::collections::BTreeSet<_>>();
+        for rule in call::Merge::ALL {
+            assert_eq!(merge(*rule).word(), rule.word());
+        }
+        let ours = words(Merge::ALL.iter().map(|rule| rule.word()).collect());
+        assert_eq!(words(call::Merge::ALL.iter().map(|rule| rule.word()).collect()), ours);
+    }
 
     #[test]
     fn every_rule_and_state_has_its_word_on_the_wire() {

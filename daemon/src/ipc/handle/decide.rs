@@ -6,7 +6,7 @@ use mingle_proto::{
     call::{ConflictList, ConflictListAnswer, ConflictResolve, RejectionList, RejectionListAnswer, RejectionResolve},
 };
 
-use super::{Asked, held, text};
+use super::{Asked, held, later, text};
 use crate::ipc::{
     convert::{self, refusal},
     serve::Served,
@@ -15,9 +15,14 @@ use crate::ipc::{
 pub(super) fn conflict_list(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let mut list: ConflictList = asked.params()?;
     let (door, scope) = asked.read_any(list.collection.take().map(|one| vec![one]))?;
-    let page = door.conflicts(&convert::which_conflicts(list, scope)).map_err(refusal)?;
+    let under = list.under;
+    let which = convert::which_conflicts(list, scope);
+    if let Some(rule) = under {
+        return later(door.conflicts_under(which, convert::merge(rule)), move |page| convert::replayed(page, rule), true);
+    }
+    let page = door.conflicts(&which).map_err(refusal)?;
     let conflicts = page.rows.into_iter().map(convert::conflict).collect();
-    asked.answer(&ConflictListAnswer { conflicts, cursor: page.cursor })
+    asked.answer(&ConflictListAnswer { conflicts, cursor: page.cursor, under: None })
 }
 
 pub(super) fn conflict_resolve(asked: &mut Asked<'_>) -> Result<Served, Error> {

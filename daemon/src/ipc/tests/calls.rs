@@ -34,7 +34,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("sync.list", "{}"),
     ("explain", r#"{"sync":"s"}"#),
     ("history", r#"{"sync":"s","limit":3}"#),
-    ("conflict.list", r#"{"collection":"issues","all":true}"#),
+    ("conflict.list", r#"{"collection":"issues","all":true,"under":"manual"}"#),
     ("conflict.resolve", r#"{"conflict":"c-1","value":null}"#),
     ("rejection.list", r#"{"sync":"s"}"#),
     ("rejection.resolve", r#"{"rejection":"j-1","with":"retry"}"#),

@@ -15,10 +15,13 @@ use mingle_core::{
         Ability, About, Accepted, Begin, Begun, Change, ChangeKind, Changes, Closed, ConflictRow, DaemonState, Explained, Forget,
         Found, Grant, Grants, Halted, Join, Joined, Keep, Left, LostOne, Mingled, Page, PendingRow, Plan, PlannedChange,
         PlannedRequest, Pulled, PulledOne, Push, Query, Rebuilding, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow,
-        Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunState, RunWaited, Since, Speaker, Status, SyncRow,
-        SyncState, Take, Undo, UndoPage, Undone, WaitState, Waited, Which, WhichPending, Why, Write, Writer, Written, WrittenOne,
+        Replayed, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunState, RunWaited, Since, Speaker, Status,
+        SyncRow, SyncState, Take, Undo, UndoPage, Undone, WaitState, Waited, Which, WhichPending, Why, Write, Writer, Written,
+        WrittenOne,
     },
     pending::{Change as PendingChange, State as PendingIs},
+    policy::Merge,
+    replay::{Other, Tally, Would},
     run::Mode,
     session::{Mode as SessionMode, State},
     time::Timestamp,
@@ -271,12 +274,19 @@ impl Door for Model {
             truth: Some("1.50".into()),
             theirs: Some("\"x\"".into()),
             replica: "github".into(),
+            other: Other::Remote,
             verdict: "open".into(),
             seq: 1,
             at: Timestamp::from_unix_ms(0),
         };
         let rows = ["issues", "notes"].into_iter().filter(|name| which.scope.has(name)).map(one).collect();
         Ok(Page { rows, cursor: None })
+    }
+    fn conflicts_under(&self, which: Which, _: Merge) -> Later<Replayed> {
+        let wait = |row| (row, Some(Would::Wait));
+        let rows: Vec<_> = self.conflicts(&which).unwrap().rows.into_iter().map(wait).collect();
+        let tally = Tally { settled: 0, of: rows.len() as u64, more: false };
+        Box::pin(ready(Ok(Replayed { rows, cursor: None, tally: Some(tally) })))
     }
     fn rejections(&self, which: &Which) -> Result<Page<RejectionRow>, Refusal> {
         let one = RejectionRow {
