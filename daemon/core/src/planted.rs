@@ -161,6 +161,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("deletes wait for a create in doubt", Tables),
     // store: a delete waits for a record that left here alone and sends nothing.
     ("deletes wait for what was forgotten", Tables),
+    // family: a child that was edited here, and not sent, is deleted with the parent that the remote deleted, without a word.
+    ("edited child goes with its parent", Tables),
     // reference: that a reference went with what it named is an edit, which a delete there clashes with.
     ("reference let go is an edit", Tables),
     // run: children whose parent was sent are left for the next run.

@@ -271,8 +271,8 @@ fn both(pair: [Option<Props>; 2], lives: impl Fn(&str) -> bool) -> String {
     format!("{} {}", shown(parent), shown(child))
 }
 
-/// The remote's edits stand, and an edit outlives a delete. Where a parent that is deleted there takes its child along, what was edited of the
-/// child goes too. Where both were deleted here and edited there, it counts who comes back first: a child whose parent is not there
+/// The remote's edits stand, and an edit outlives a delete. A parent that is deleted there takes its child along, but
+/// not one that was edited here. Where both were deleted here and edited there, it counts who comes back first: a child whose parent is not there
 /// comes without it. A parent that is made anew has another id where services make them, and its child is told that.
 const FAMILY: &str = "
     here           | there          | nullify                                | cascade
@@ -294,9 +294,9 @@ const FAMILY: &str = "
     edits child    | edits parent   | p3 c2> . 1                             | p3 c2> . 1
     edits child    | edits child    | p1 c3> !a 0                            | p1 c3> !a 0
     edits child    | edits both     | p3 c3> !a 0                            | p3 c3> !a 0
-    edits child    | deletes parent | - c2 . 1                               | - - . 1
+    edits child    | deletes parent | - c2 . 1                               | - c2 !* 1
     edits child    | deletes child  | p1 c2> !* 1                            | p1 c2> !* 1
-    edits child    | deletes both   | - c2 !* 1                              | - - !* 0 or - - . 0
+    edits child    | deletes both   | - c2 !* 1                              | - c2 !*,!* 1
     edits both     | nothing        | p2 c2> . 2                             | p2 c2> . 2
     edits both     | edits parent   | p3 c2> !a 1                            | p3 c2> !a 1
     edits both     | edits child    | p2 c3> !a 1                            | p2 c3> !a 1

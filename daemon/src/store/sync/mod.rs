@@ -43,6 +43,7 @@ mod renamed;
 mod rollback;
 pub mod session;
 mod settle;
+mod spared;
 mod unlinked;
 
 pub use apply::{Batch, apply};
@@ -192,8 +193,11 @@ fn write_met(
             (met.changed, met.level) = (was.props.as_ref() != Some(truth), false);
         }
     }
-    let mut seq = was.held.seq;
+    let (mut seq, mut conflicts) = (was.held.seq, met.clashes.len() as u64);
     if met.changed {
+        if met.truth.is_none() {
+            conflicts += spared::spare(tx, ground, &was.held)?;
+        }
         seq = match (&met.truth, &was.props) {
             (Some(props), None) => record::make(tx, ground.collection, &was.held.id, &json::write(props), &ground.origin)?.seq,
             (Some(props), Some(_)) => record::change(tx, &was.held, Some(&json::write(props)), &ground.origin)?,
@@ -224,7 +228,6 @@ fn write_met(
             )?
             .execute(params![linked.link, property])?;
     }
-    let conflicts = met.clashes.len() as u64;
     for clash in &met.clashes {
         conflicts::record(tx, &was.held, Some(linked.link), &ground.spec.remote, clash, Some(was.held.seq), seq)?;
     }

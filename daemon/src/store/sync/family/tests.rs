@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mingle_core::{
     ask,
-    policy::Policy,
+    policy::{OnDelete, Policy},
     reference::{Reference, WhenGone},
     replica::{Abilities, Answer, Errand, Packed, Row, RowState},
     run::{DeletesLeft, Direction, Planned},
@@ -22,10 +22,14 @@ use crate::store::{
 
 /// Collection `a` are the parents, `b` the children: `p` of a child is its parent. The remote makes the ids.
 fn store(on_delete: WhenGone) -> Store {
+    store_with(on_delete, OnDelete::KeepEdit)
+}
+
+fn store_with(on_delete: WhenGone, delete: OnDelete) -> Store {
     let store = Store::memory(Ids::Seeded(1)).unwrap();
     let of = |name: &str| CollectionDefinition {
         name: name.into(),
-        policy: policy(name, on_delete),
+        policy: Policy { delete, ..policy(name, on_delete) },
         ..CollectionDefinition::default()
     };
     let definitions = [of("a"), of("b")];
@@ -379,6 +383,31 @@ fn what_a_delete_takes_along_passes_the_guard() {
     assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE state = 0"), 21);
 }
 
+/// A delete there that would take a child along meets what was done to that child here, and was not sent: the edit stands, and is
+/// recorded. Who was not touched goes, and so does who is local or what the rule of its collection lets go.
+#[test]
+fn a_child_that_was_edited_does_not_go_with_its_parent_unseen() {
+    #[track_caller]
+    fn check(rule: OnDelete, left: &str, sent: &[&str], verdict: &str) {
+        let store = store_with(WhenGone::Cascade, rule);
+        comes(&store, "a", "7", r#"{"n":7}"#);
+        comes(&store, "b", "1", r#"{"p":"7","t":1}"#);
+        comes(&store, "b", "2", r#"{"p":"7","t":2}"#);
+        puts(&store, "b", "2", r#"{"p":"7","t":3}"#);
+        puts(&store, "b", "new", r#"{"p":"7","t":4}"#);
+        let applied = comes(&store, "a", "7", "-");
+        assert_eq!(applied.conflicts, 2);
+        let live = "SELECT count(*) FROM m_record WHERE state = 0 AND collection = 2";
+        assert_eq!(number(&store, live).to_string(), left);
+        sends(&store, "b", sent, 0);
+        let recorded =
+            format!("SELECT count(*) FROM m_conflict WHERE verdict = '{verdict}' AND truth LIKE '%\"t\":3%' AND replica = 'far'");
+        assert_eq!(number(&store, &recorded), 1);
+    }
+    check(OnDelete::KeepEdit, "2", &[r#"update 2 {"p":null,"t":3}"#, r#"create {"t":4}"#, "delete 1"], "kept_edit");
+    check(OnDelete::KeepDelete, "0", &["delete 1", "delete 2"], "kept_delete");
+}
+
 #[cfg(feature = "planted")]
 #[test]
 fn planted_bugs_are_found() {
@@ -395,6 +424,7 @@ fn planted_bugs_are_found() {
         ("deletes wait for a create in doubt", a_create_in_doubt_holds_no_delete),
         ("deletes wait for what was forgotten", what_was_forgotten_holds_no_delete),
         ("reference let go is an edit", what_went_with_its_parent_goes_without_a_conflict),
+        ("edited child goes with its parent", a_child_that_was_edited_does_not_go_with_its_parent_unseen),
     ];
     for (bug, test) in bugs {
         planted::set_here(Some(bug));
