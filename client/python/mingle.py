@@ -678,6 +678,18 @@ class Client:
         return self._call("undo", collection=collection, id=id, seq=seq, app=app, sync=sync, run=run, since_at=since_at,
                           until_at=until_at, preview=preview, force=force, cursor=cursor, op=op, instance=instance)
 
+    def app_register(self, collections):
+        """Says what this app keeps a copy of, before its first session or later."""
+        return self._call("app.register", collections=collections)
+
+    def app_list(self, *, limit=None, cursor=None):
+        """A page of the apps: what each may do, and what it keeps a copy of."""
+        return self._call("app.list", limit=limit, cursor=cursor)
+
+    def app_reset(self, app, collections=None):
+        """Forgets the copy of an app, of these collections or all; what it brought stays."""
+        return self._call("app.reset", app=app, collections=collections)
+
     def session(self, collections, *, mode=None, anchor=None, join_ms=None):
         """A `Session` of an app that keeps its own copy; it ends with the client's connection. With join_ms others are invited to it,
         and waited for."""

@@ -40,6 +40,7 @@ use crate::{
     },
 };
 
+mod apps;
 mod described;
 mod gather;
 pub mod notices;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::{record::Value, time::Timestamp};
 
+mod apps;
 mod grants;
 mod news;
 mod operate;
@@ -15,6 +16,7 @@ mod pending;
 mod plan;
 mod session;
 
+pub use apps::{AppRow, CopyRow, LastSession, Reset};
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
 pub use past::{LostRow, Past, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};

@@ -173,6 +173,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("joined without a deadline", Tables),
     // session: what an app did not push is deleted, however much it is.
     ("absence without the guard", Tables),
+    // session: what waits for a decision about a copy is closed when the copy is forgotten, with the app's value.
+    ("decisions forgotten with a copy", Tables),
+    // session: a copy is forgotten while a session is of it, with what was pushed.
+    ("copy forgotten under a session", Tables),
     // pending: a record that is marked not for upload is listed as sent next.
     ("deferred listed as pending", Tables),
     // pending: what was sent and not answered is taken back, though the remote may have it.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What mingling came to.
-enum Through {
+pub(super) enum Through {
     /// The app can pull.
     Done(Mingled),
     /// The session is over.
@@ -54,7 +54,7 @@ fn ended() -> Refusal {
 
 impl House {
     /// Mingles to the end, also where nobody waits for the answer any more.
-    fn mingled(&self, session: String, ends: bool) -> Later<Through> {
+    pub(super) fn mingled(&self, session: String, ends: bool) -> Later<Through> {
         let work = tokio::spawn(through(self.0.store.clone(), session, ends));
         told(async move { work.await.unwrap_or(Err(StoreError::Panicked)) })
     }

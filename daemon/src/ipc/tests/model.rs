@@ -25,6 +25,8 @@ use mingle_core::{
 };
 use tokio::sync::watch;
 
+mod apps;
+
 use crate::ipc::{
     door::{Door, Gone, Later, Moment, Sessions},
     news::Newsroom,
