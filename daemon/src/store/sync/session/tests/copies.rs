@@ -59,7 +59,7 @@ fn told(store: &Store, app: &str) -> String {
 /// A store whose records are the same where `k` is, and whose clashes wait for a person.
 fn decided_by_hand() -> Store {
     let store = memory();
-    let policy = Policy { default: Merge::Manual, identity: vec!["k".into()], ..Policy::default() };
+    let policy = Policy { default: Merge::Manual, identity: vec![vec!["k".into()]], ..Policy::default() };
     let a = CollectionDefinition { name: "a".into(), policy, ..CollectionDefinition::default() };
     store.write_blocking(Class::Interactive, NOW, move |tx| define(tx, &[a, definition("b")])).expect("defined");
     store
