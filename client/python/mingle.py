@@ -715,8 +715,8 @@ class Client:
     def session_mingle(self, session, *, accept_deletes=False):
         return self._call("session.mingle", session=session, accept_deletes=accept_deletes)
 
-    def session_pull(self, session, *, limit=None, cursor=None):
-        return self._call("session.pull", session=session, limit=limit, cursor=cursor)
+    def session_pull(self, session, *, limit=None, cursor=None, wait_ms=None):
+        return self._call("session.pull", session=session, limit=limit, cursor=cursor, wait_ms=wait_ms)
 
     def session_accept(self, session, records):
         return self._call("session.accept", session=session, records=records)
@@ -771,11 +771,12 @@ class Session:
     def mingle(self, *, accept_deletes=False):
         return self._client.session_mingle(self.id, accept_deletes=accept_deletes)
 
-    def pull(self):
-        """Every record that the app lacks, page after page."""
+    def pull(self, *, wait_ms=None):
+        """Every record that the app lacks, page after page. With wait_ms others who take part and are late are waited for first."""
         page = {"cursor": None}
         while page is not None:
-            page = self._client.session_pull(self.id, cursor=page["cursor"])
+            page = self._client.session_pull(self.id, cursor=page["cursor"], wait_ms=wait_ms)
+            wait_ms = None
             yield from page["records"]
             page = page if page.get("cursor") else None
 

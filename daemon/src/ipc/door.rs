@@ -160,8 +160,8 @@ pub trait Sessions {
     fn session_lost(&self, who: Speaker, session: String, lost: LostOne) -> Later<State>;
     /// What was pushed meets the truth, whether or not the answer is waited for.
     fn session_mingle(&self, who: Speaker, session: String, accept_deletes: bool) -> Later<Mingled>;
-    /// A page of what the app lacks.
-    fn session_pull(&self, who: Speaker, session: String, cursor: Option<String>, limit: usize) -> Later<Pulled>;
+    /// A page of what the app lacks; after `wait` at most for others who take part and have not met the truth yet.
+    fn session_pull(&self, who: Speaker, session: String, cursor: Option<String>, limit: usize, wait: Duration) -> Later<Pulled>;
     /// What the app did with records that it was shown; how many.
     fn session_take(&self, who: Speaker, session: String, takes: Vec<Take>) -> Later<u64>;
     /// What was taken holds from now on.

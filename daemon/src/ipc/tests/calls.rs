@@ -49,7 +49,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("session.push", r#"{"session":"s-1","changes":[{"put":{"collection":"issues","id":"1","data":{}}}]}"#),
     ("session.lost", r#"{"session":"s-1","collection":"issues","id":"1","again":true}"#),
     ("session.mingle", r#"{"session":"s-1","accept_deletes":true}"#),
-    ("session.pull", r#"{"session":"s-1","limit":10}"#),
+    ("session.pull", r#"{"session":"s-1","limit":10,"wait_ms":1}"#),
     ("session.accept", r#"{"session":"s-1","records":[{"collection":"issues","id":"1","seq":1,"data":{},"new_id":"x"}]}"#),
     ("session.refuse", r#"{"session":"s-1","records":[{"collection":"issues","id":"1","seq":1}]}"#),
     ("session.commit", r#"{"session":"s-1"}"#),

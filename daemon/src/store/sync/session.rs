@@ -30,7 +30,7 @@ mod tests;
 
 pub use copies::{keepers, known, open_of, register, reset};
 pub use mingle::{Sliced, enter, lacking, slice};
-pub use pull::{note, pull};
+pub use pull::{note, pull, pulls};
 pub use push::{Ready, prepare, push};
 pub use take::{commit, lost, take};
 
