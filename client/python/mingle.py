@@ -679,6 +679,18 @@ class Client:
         return self._call("undo", collection=collection, id=id, seq=seq, app=app, sync=sync, run=run, since_at=since_at,
                           until_at=until_at, preview=preview, force=force, cursor=cursor, op=op, instance=instance)
 
+    def app_register(self, collections):
+        """Says what this app keeps a copy of, before its first session or later."""
+        return self._call("app.register", collections=collections)
+
+    def app_list(self, *, limit=None, cursor=None):
+        """A page of the apps: what each may do, and what it keeps a copy of."""
+        return self._call("app.list", limit=limit, cursor=cursor)
+
+    def app_reset(self, app, collections=None):
+        """Forgets the copy of an app, of these collections or all; what it brought stays."""
+        return self._call("app.reset", app=app, collections=collections)
+
     def session(self, collections, *, mode=None, anchor=None, join_ms=None):
         """A `Session` of an app that keeps its own copy; it ends with the client's connection. With join_ms others are invited to it,
         and waited for."""
@@ -704,8 +716,8 @@ class Client:
     def session_mingle(self, session, *, accept_deletes=False):
         return self._call("session.mingle", session=session, accept_deletes=accept_deletes)
 
-    def session_pull(self, session, *, limit=None, cursor=None):
-        return self._call("session.pull", session=session, limit=limit, cursor=cursor)
+    def session_pull(self, session, *, limit=None, cursor=None, wait_ms=None):
+        return self._call("session.pull", session=session, limit=limit, cursor=cursor, wait_ms=wait_ms)
 
     def session_accept(self, session, records):
         return self._call("session.accept", session=session, records=records)
@@ -760,11 +772,12 @@ class Session:
     def mingle(self, *, accept_deletes=False):
         return self._client.session_mingle(self.id, accept_deletes=accept_deletes)
 
-    def pull(self):
-        """Every record that the app lacks, page after page."""
+    def pull(self, *, wait_ms=None):
+        """Every record that the app lacks, page after page. With wait_ms others who take part and are late are waited for first."""
         page = {"cursor": None}
         while page is not None:
-            page = self._client.session_pull(self.id, cursor=page["cursor"])
+            page = self._client.session_pull(self.id, cursor=page["cursor"], wait_ms=wait_ms)
+            wait_ms = None
             yield from page["records"]
             page = page if page.get("cursor") else None
 

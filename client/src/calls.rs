@@ -3,11 +3,11 @@
 use mingle_proto::{
     Call,
     call::{
-        Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Forget, Get, Hello, History, List, Patch, PendingList,
-        PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve, Reload, RemoteCheck, RemoteList,
-        Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel, SessionCommit, SessionFinish, SessionJoin, SessionLost,
-        SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown, Status, Stop, Subscribe, SyncCancel, SyncGet, SyncList,
-        SyncPause, SyncResume, SyncRun, Transact, Undo, Wait, Why,
+        AppList, AppRegister, AppReset, Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Forget, Get, Hello,
+        History, List, Patch, PendingList, PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve,
+        Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel, SessionCommit,
+        SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown, Status, Stop,
+        Subscribe, SyncCancel, SyncGet, SyncList, SyncPause, SyncResume, SyncRun, Transact, Undo, Wait, Why,
     },
 };
 
@@ -65,7 +65,7 @@ macro_rules! write {
 
 plain! {
     Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel Plan SyncGet SyncList Explain
-    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck Rebuild
+    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck Rebuild AppRegister AppList AppReset
 }
 once! {
     Hello Subscribe Cancel Shutdown SessionBegin SessionJoin SessionPush SessionLost SessionMingle SessionPull SessionAccept SessionRefuse
@@ -123,6 +123,9 @@ macro_rules! functions {
             session_commit SessionCommit, "What was accepted and refused holds from now on.";
             session_finish SessionFinish, "Ends a session, with what is open.";
             session_cancel SessionCancel, "Ends a session, without what is open.";
+            app_register AppRegister, "The app says what it keeps a copy of.";
+            app_list AppList, "A page of the apps, what each may do and keeps a copy of.";
+            app_reset AppReset, "Forgets the copy of an app; what it brought stays.";
             remote_list RemoteList, "The remotes and what each can do.";
             remote_check RemoteCheck, "Asks a remote whether it answers and takes the credentials.";
         }

@@ -49,7 +49,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use mingle_proto::{
     Raw,
@@ -199,7 +199,16 @@ impl Session<'_, Pulling> {
     /// # Errors
     /// [`CallError`]: refused, lost, or unreadable.
     pub fn pull(&mut self, cursor: Option<String>, limit: Option<u32>) -> Result<SessionPulled, CallError> {
-        self.client.call(SessionPull { session: self.id.clone(), limit, cursor })
+        self.client.call(SessionPull { session: self.id.clone(), limit, cursor, wait_ms: None })
+    }
+
+    /// The first page, once all others who take part have met the truth, or this time is over: those too that were late.
+    ///
+    /// # Errors
+    /// [`CallError`]: refused, lost, or unreadable.
+    pub fn pull_after(&mut self, wait: Duration, limit: Option<u32>) -> Result<SessionPulled, CallError> {
+        let wait_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self.client.call(SessionPull { session: self.id.clone(), limit, cursor: None, wait_ms })
     }
 
     /// The app has stored a record; `data`: what it made of it, `new_id`: the id that it has there.

@@ -41,6 +41,7 @@ use crate::{
     },
 };
 
+mod apps;
 mod described;
 mod gather;
 pub mod notices;

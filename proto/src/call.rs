@@ -3,6 +3,7 @@
 //! A method is one type: its fields are the parameters (unknown ones are refused), [`Call::Answer`] what comes back (unknown members
 //! are passed over). Record data is [`crate::Raw`]: carried as written, never read here.
 
+mod app;
 mod daemon;
 mod data;
 mod decide;
@@ -17,7 +18,7 @@ mod talk;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use self::{daemon::*, data::*, decide::*, filter::*, past::*, pending::*, remote::*, session::*, sync::*, talk::*};
+pub use self::{app::*, daemon::*, data::*, decide::*, filter::*, past::*, pending::*, remote::*, session::*, sync::*, talk::*};
 use crate::{
     Raw,
     error::{Error, Name},
@@ -185,6 +186,9 @@ methods! {
     SessionCommit, "session.commit", Write, SessionClosed, "what was accepted and refused holds from now on";
     SessionFinish, "session.finish", Write, SessionClosed, "ends a session, with what is open";
     SessionCancel, "session.cancel", Write, SessionStateAnswer, "ends a session, without what is open";
+    AppRegister, "app.register", Read, AppRegistered, "an app says what it keeps a copy of";
+    AppList, "app.list", Operate, AppListAnswer, "the apps, what each may do and keeps a copy of, in pages";
+    AppReset, "app.reset", Write, AppResetAnswer, "forgets the copy of an app; what it brought stays";
     RemoteList, "remote.list", Operate, RemoteListAnswer, "the remotes and what each can do";
     RemoteCheck, "remote.check", Operate, RemoteCheckAnswer, "asks a remote whether it answers and takes the credentials";
 }

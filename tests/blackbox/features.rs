@@ -69,6 +69,43 @@ fn a_19_records_are_the_same_where_all_of_their_identity_is() {
     assert_eq!((there.len(), &there["w"]), (3, &one.copy["1"]));
 }
 
+/// alternatives, of which the earlier ones count for more; another configuration has them and their indexes with a reload.
+#[test]
+fn a_19_what_one_identity_does_not_tell_the_next_may() {
+    let config = |identity: &str| format!("[collection.cards]\nidentity = {identity}\n");
+    let daemon = Daemon::with(&config("[\"mail\"]"));
+    let mut writer = daemon.app("writer");
+    for (id, card) in [
+        ("ada", json!({ "mail": "a@x", "name": "Ada", "born": 1815 })),
+        ("bob", json!({ "name": "Bob", "born": 1900 })),
+        ("eve", json!({ "mail": "e@x", "name": "Twin", "born": 1 })),
+        ("eva", json!({ "mail": "e@x", "name": "Twin", "born": 2 })),
+    ] {
+        writer.put("cards", id, &card);
+    }
+    daemon.configure(&config("[[\"mail\"], [\"name\", \"born\"]]"));
+    daemon.says(0, &["config", "check"]);
+    daemon.says(0, &["reload"]);
+    let mut one = Keeper::of(&daemon, "one", "cards");
+    one.begin_as("refresh", "refresh");
+    one.put("1", json!({ "mail": "a@x", "phone": "1" }));
+    one.put("2", json!({ "mail": "b@x", "name": "Bob", "born": 1900 }));
+    one.put("3", json!({ "mail": "e@x", "name": "Twin", "born": 2 }));
+    one.put("4", json!({ "name": "Bob" }));
+    one.mingle();
+    one.pull_and_finish();
+    for (own, id) in [("1", "ada"), ("2", "bob")] {
+        assert_eq!(Some(&one.copy[own]), writer.get("cards", id).as_ref(), "{own}");
+    }
+    assert_eq!(one.copy["2"], json!({ "mail": "b@x", "name": "Bob", "born": 1900 }));
+    // Which of two the third is, and who the fourth is, nothing tells: they are records of their own.
+    assert_eq!(writer.all("cards").len(), 6);
+    assert!(daemon.says(0, &["fsck"]).starts_with("good: "));
+    daemon.configure(&config("[[\"mail\"], \"name\"]"));
+    let said = daemon.says(78, &["config", "check"]);
+    assert!(said.contains("must be a list of names in quotes, or a list of such lists"), "{said}");
+}
+
 /// A-33, C-47: rows are read differently from now on, so everything is compared anew: nothing is doubled, and edits of both sides stay.
 #[test]
 fn a_33_a_profile_of_another_version_has_everything_compared_anew() {

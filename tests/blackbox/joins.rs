@@ -152,6 +152,52 @@ fn nobody_is_waited_for_beyond_the_deadline() {
     assert_eq!(cards.app.get("notes", "dead"), None);
 }
 
+/// whoever was left behind at the deadline is waited for before the pull by who wants to; and only so long, and only while it is there.
+#[test]
+fn a_pull_waits_for_those_who_are_late() {
+    let daemon = daemon();
+    let _ears = alerted(&daemon, "phone");
+    let (mut cards, mut phone) = (Keeper::new(&daemon, "cards"), Keeper::new(&daemon, "phone"));
+    // Alone there is nobody to wait for.
+    cards.begin("slow");
+    cards.refused("wrong_state", "session.pull", json!({ "wait_ms": PATIENT }));
+    cards.mingle();
+    cards.refused("invalid", "session.pull", json!({ "wait_ms": PATIENT + 1 }));
+    cards.call("session.pull", json!({ "wait_ms": PATIENT }));
+    cards.finish();
+    let late = |mut cards: Keeper, phone: &mut Keeper, id: &str| {
+        invites(&mut cards, SHORT);
+        joins(phone, &cards.session);
+        cards.call("session.join", json!({}));
+        phone.put(id, json!({ "of": "phone" }));
+        // The deadline of the invitation is over.
+        assert_eq!(cards.mingle()["changed"], 0);
+        let short = cards.call("session.pull", json!({ "wait_ms": SHORT }));
+        assert_eq!(short["records"], json!([]), "it is waited for only so long");
+        let (sender, answer) = mpsc::channel();
+        std::thread::spawn(move || {
+            let value = cards.call("session.pull", json!({ "wait_ms": PATIENT }));
+            let _ = sender.send((cards, value));
+        });
+        waits(&answer);
+        answer
+    };
+    let answer = late(cards, &mut phone, "p");
+    assert_eq!(phone.mingle()["changed"], 1);
+    phone.pull_and_finish();
+    let (mut cards, shown) = comes(&answer);
+    assert_eq!(shown["records"][0]["id"], "p", "{shown}");
+    assert_eq!(cards.pull_and_finish(), 1);
+    cards.same_as_truth();
+    // It dies, and is waited for no longer.
+    let answer = late(cards, &mut phone, "dead");
+    drop(phone);
+    let (mut cards, shown) = comes(&answer);
+    assert_eq!(shown["records"], json!([]), "{shown}");
+    cards.finish();
+    cards.same_as_truth();
+}
+
 #[test]
 fn who_declines_is_not_waited_for_and_who_cannot_take_part_is_not_asked() {
     let daemon = daemon();

@@ -218,6 +218,14 @@ fn every_call_on_a_real_daemon() {
         py.does("[t.mode, t.mingle()['changed'], list(t.pull()), t.cancel()['state']]"),
         json!(["fast", 0, [], "cancelled"])
     );
+
+    // What is known of apps.
+    assert_eq!(py.does("[one['next'] for one in c.app_register(['things'])['copies']]"), json!(["fast"]));
+    let ended = "[one['last']['ended'] for app in c.app_list()['apps'] for one in app.get('copies', [])]";
+    assert_eq!(py.does(ended), json!(["cancelled"]));
+    let reset = "[c.app_reset(one['app'])['collections'] for one in c.app_list()['apps'] if one.get('copies')]";
+    assert_eq!(py.does(reset), json!([["things"]]));
+    py.raises("NotFound", "c.app_reset('nobody')");
     py.does("c.delete('things', 'own')");
 
     // A write that the service refuses.

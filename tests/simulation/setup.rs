@@ -90,7 +90,7 @@ impl Setup {
             nested: false,
             delete: if chance.one_in(3) { OnDelete::KeepDelete } else { OnDelete::KeepEdit },
             null_is_a_value: false,
-            identity: if chance.one_in(4) { vec![KEY.to_owned()] } else { Vec::new() },
+            identity: if chance.one_in(4) { vec![vec![KEY.to_owned()]] } else { Vec::new() },
             references: BTreeMap::new(),
         };
         let mut faults = faults(&mut chance);

@@ -1,6 +1,7 @@
 //! Owns: the door of the command: what was asked, the exit code, and what is said where it fails. Must never know: what a subcommand
 //! does.
 
+mod app;
 mod at;
 mod backup;
 mod cancel;
@@ -107,6 +108,8 @@ enum Command {
     #[command(subcommand)]
     Rejection(rejection::Rejection),
     #[command(subcommand)]
+    App(app::App),
+    #[command(subcommand)]
     Remote(remote::Remote),
     #[command(subcommand)]
     Profile(profile::Profile),
@@ -169,6 +172,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Undo(undo) => undo.run(at),
         Command::Conflict(conflict) => conflict.run(at),
         Command::Rejection(rejection) => rejection.run(at),
+        Command::App(app) => app.run(at),
         Command::Remote(remote) => remote.run(at),
         Command::Profile(profile) => profile.run(at),
         Command::Config(config) => config.run(at),
@@ -243,6 +247,11 @@ mod tests {
         check("mingle conflict resolve c-1 --keep theirs", Ok(()));
         check("mingle conflict resolve c-1 --value null", Ok(()));
         check("mingle rejection resolve j-1 --with retry", Ok(()));
+        check("mingle app list", Ok(()));
+        check("mingle app list x", Err(2));
+        check("mingle app reset x", Ok(()));
+        check("mingle app reset x a b", Ok(()));
+        check("mingle app reset", Err(2));
         check("mingle profile example x", Ok(()));
         check("mingle profile check x.toml", Ok(()));
         check("mingle remote show x", Ok(()));

@@ -5,6 +5,7 @@
 
 use crate::{record::Value, replay::Other, time::Timestamp};
 
+mod apps;
 mod grants;
 mod news;
 mod operate;
@@ -14,6 +15,7 @@ mod plan;
 mod refusal;
 mod session;
 
+pub use apps::{AppRow, CopyRow, LastSession, Reset};
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
 pub use past::{LostRow, Past, Replayed, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};

@@ -46,8 +46,12 @@ pub const NEWS_PER_TOPIC_MAX: usize = 1_024;
 pub const APP_NAME_BYTES_MAX: usize = 64;
 /// Writes in one `transact`, at most; more is refused. A transaction holds the writer, and everybody else waits for it.
 pub const WRITES_PER_TRANSACTION_MAX: usize = 1_000;
+/// Alternatives of the identity of a collection, at most; more is an error of the configuration. Each costs an index.
+pub const IDENTITY_ALTERNATIVES_MAX: usize = 8;
 /// Collections named in one subscription or question, at most; more is refused.
 pub const COLLECTIONS_PER_QUESTION_MAX: usize = 256;
+/// A page of apps ends with the one that passes so many copies and grants: it is one line.
+pub const APP_PAGE_ROWS_MAX: usize = 1_000;
 /// Records that an app may have taken in a session since its last commit; more is refused until it commits. A commit is one transaction, some
 /// 0.2 s of the writer at most.
 pub const SESSION_TAKES_MAX: usize = 5_000;

@@ -167,6 +167,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("reference let go is an edit", Tables),
     // run: children whose parent was sent are left for the next run.
     ("who waited is left for the next run", Simulation),
+    // store: several records that have the identity of a row are told apart by what counts for less.
+    ("ambiguous identity falls through", Tables),
     // session: what an app made of a record that it took is taken for an edit of it.
     ("pair rule off", Tables),
     // session: what an app was shown is not noted, as if it could not have it.
@@ -175,6 +177,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("joined without a deadline", Tables),
     // session: what an app did not push is deleted, however much it is.
     ("absence without the guard", Tables),
+    // session: what waits for a decision about a copy is closed when the copy is forgotten, with the app's value.
+    ("decisions forgotten with a copy", Tables),
+    // session: a copy is forgotten while a session is of it, with what was pushed.
+    ("copy forgotten under a session", Tables),
     // pending: a record that is marked not for upload is listed as sent next.
     ("deferred listed as pending", Tables),
     // pending: what was sent and not answered is taken back, though the remote may have it.

@@ -71,8 +71,8 @@ pub struct Policy {
     pub delete: OnDelete,
     /// A written null differs from an absent property.
     pub null_is_a_value: bool,
-    /// Properties that make two records the same record; empty: nothing does.
-    pub identity: Vec<String>,
+    /// Properties that together make two records the same record: alternatives, the one that counts most first; empty: nothing does.
+    pub identity: Vec<Vec<String>>,
     /// Properties that name other records.
     pub references: References,
 }

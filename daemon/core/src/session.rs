@@ -59,6 +59,38 @@ impl State {
     }
 }
 
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// In good order.
+    Finished,
+    /// It was given up.
+    Cancelled,
+    /// Its connection was gone, or the daemon.
+    Left,
+}
+
+impl Ended {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Finished, Self::Cancelled, Self::Left];
+
+    /// Its word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+            Self::Left => "left",
+        }
+    }
+
+    /// The end of that word.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ended| ended.name() == name)
+    }
+}
+
 /// What an app, or the end of its connection, asks of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {

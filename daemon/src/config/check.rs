@@ -104,7 +104,8 @@ fn collections(draft: &mut Draft) {
 
 /// Columns of a view are told apart without regard to case.
 fn view(draft: &mut Draft, name: &str, collection: &CollectionDefinition) {
-    let lists = [("identity", &collection.policy.identity), ("index", &collection.index), ("columns", &collection.columns)];
+    let identity = collection.policy.identity.concat();
+    let lists = [("identity", &identity), ("index", &collection.index), ("columns", &collection.columns)];
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (key, list) in lists {
         for property in list {

@@ -18,6 +18,7 @@ use mingle_core::{
 
 mod check;
 mod filter;
+mod identity;
 mod problem;
 mod references;
 mod section;

@@ -85,12 +85,12 @@ impl<'a> Section<'a> {
         self.problems.push(self.places.problem(&at, what, hint));
     }
 
-    fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+    pub(super) fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.asked.push(key);
         self.table.get(key)
     }
 
-    fn wrong(&mut self, key: &str, expected: &str, hint: &str) {
+    pub(super) fn wrong(&mut self, key: &str, expected: &str, hint: &str) {
         let name = self.dotted(key);
         self.complain(key, format!("`{name}` must be {expected}"), hint);
     }

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, RemoteSettings, Repeat, Source, StatusConfig,
-    StoreConfig, SyncDefinition, Synchronous, Timing, filter,
+    StoreConfig, SyncDefinition, Synchronous, Timing, filter, identity,
     problem::did_you_mean,
     references,
     section::{Inner, Places, Section},
@@ -327,7 +327,7 @@ fn collection(read: &mut Section<'_>) -> CollectionDefinition {
     let mut policy = Policy {
         nested: read.flag("nested").unwrap_or(false),
         null_is_a_value: read.flag("null_is_a_value").unwrap_or(false),
-        identity: read.list("identity"),
+        identity: identity::read(read),
         references: references::read(read),
         ..Policy::default()
     };

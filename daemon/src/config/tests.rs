@@ -222,7 +222,8 @@ fn sections_must_agree() {
     );
     check(
         "[collection.c] | identity = 'number'",
-        "10 `collection.c.identity` must be a list of names in quotes; identity = [\"number\", \"title\"]",
+        "10 `collection.c.identity` must be a list of names in quotes, or a list of such lists; identity = [\"number\"], or \
+         [[\"email\"], [\"name\", \"born\"]]",
     );
     check("[collection.c] | index = ['a', 'a']", "10 `collection.c.index` has `a` twice");
     check(
@@ -336,7 +337,7 @@ fn collections_and_apps_are_read() {
         (Merge::Union, Merge::Text, Merge::Truth)
     );
     assert_eq!((collection.policy.delete, collection.policy.nested), (OnDelete::KeepDelete, true));
-    assert_eq!(collection.policy.identity, ["n"]);
+    assert_eq!(collection.policy.identity, [["n"]]);
     assert_eq!((collection.index.len(), collection.columns.len()), (2, 1));
     assert_eq!(collection.retention, Some(Duration::from_secs(30 * 86_400)));
     assert_eq!(config.apps["my-app"]["c"], Grant::Read);

@@ -110,6 +110,13 @@ impl Gatherings {
         Some(until.since(now))
     }
 
+    fn lags(&self, session: &str) -> bool {
+        let inside = self.inside();
+        let told = inside.sessions.get(session);
+        let of = told.and_then(|told| Some((told, inside.gatherings.get(told.gathering.as_ref()?)?)));
+        of.is_some_and(|(told, (gathering, _))| gathering.lags(&told.app))
+    }
+
     fn joined(&self, session: &str) -> Vec<String> {
         let inside = self.inside();
         let of = inside.sessions.get(session).and_then(|told| told.gathering.as_ref());
@@ -190,6 +197,21 @@ impl House {
             // However the clock is set meanwhile.
             let left = left.min(longest.get_or_insert(left).saturating_sub(watch.elapsed()));
             if left.is_zero() {
+                return;
+            }
+            // Late, or another look: both are found out above.
+            let _ = tokio::time::timeout(left, changed.changed()).await;
+        }
+    }
+
+    /// Until all others who take part have met the truth, or are gone; or so long.
+    pub(super) async fn session_waits_for_late(&self, session: &str, most: Duration) {
+        let mut changed = self.0.gatherings.changed.subscribe();
+        let watch = Stopwatch::start();
+        loop {
+            changed.borrow_and_update();
+            let left = most.saturating_sub(watch.elapsed());
+            if left.is_zero() || !self.0.gatherings.lags(session) {
                 return;
             }
             // Late, or another look: both are found out above.

@@ -1,6 +1,8 @@
 //! Owns: sessions of apps that keep their own copy, from the question to the store; mingling goes on in short transactions until it is
 //! through, whoever waits for it. Must never know: the wire, what a call does in which state.
 
+use std::time::Duration;
+
 use mingle_core::{
     ask::{Begin, Begun, Closed, Join, Joined, LostOne, Mingled, Pulled, Push, Refusal, Speaker, Take},
     limits,
@@ -21,7 +23,7 @@ use crate::{
 };
 
 /// What mingling came to.
-enum Through {
+pub(super) enum Through {
     /// The app can pull.
     Done(Mingled),
     /// The session is over.
@@ -54,7 +56,7 @@ fn ended() -> Refusal {
 
 impl House {
     /// Mingles to the end, also where nobody waits for the answer any more.
-    fn mingled(&self, session: String, ends: bool) -> Later<Through> {
+    pub(super) fn mingled(&self, session: String, ends: bool) -> Later<Through> {
         let work = tokio::spawn(through(self.0.store.clone(), session, ends));
         told(async move { work.await.unwrap_or(Err(StoreError::Panicked)) })
     }
@@ -141,15 +143,29 @@ impl House {
         let Through::Done(mingled) = through? else { return Err(ended()) };
         if self.takes_part(&name) {
             self.session_waits(&name, For::Meetings).await;
-            let mut more = true;
-            while more {
-                let one = name.clone();
-                let looked = self.0.store.write(Class::Background, clock::now(), move |tx| session::lacking(tx, &one));
-                more = told(looked).await?;
-            }
+            self.finds_what_others_brought(&name).await?;
         }
         self.tells_of(&name, State::Pulling);
         Ok(mingled)
+    }
+
+    async fn finds_what_others_brought(&self, name: &str) -> Result<(), Refusal> {
+        let mut more = true;
+        while more {
+            let one = name.to_owned();
+            let looked = self.0.store.write(Class::Background, clock::now(), move |tx| session::lacking(tx, &one));
+            more = told(looked).await?;
+        }
+        Ok(())
+    }
+
+    /// A page of what the app lacks, and what it is shown for the first time noted.
+    fn pulled(&self, who: &Speaker, name: &str, cursor: Option<&str>, limit: usize) -> Later<Pulled> {
+        match self.read(|reader| session::pull(reader, who, name, cursor, limit)) {
+            Ok((pulled, first_time)) if first_time.is_empty() => Box::pin(async move { Ok(pulled) }),
+            Ok((pulled, first_time)) => self.decide(move |tx| session::note(tx, pulled, &first_time)),
+            Err(refusal) => Box::pin(async move { Err(refusal) }),
+        }
     }
 }
 
@@ -208,13 +224,17 @@ impl Sessions for House {
         })
     }
 
-    fn session_pull(&self, who: Speaker, name: String, cursor: Option<String>, limit: usize) -> Later<Pulled> {
-        let page = self.read(|reader| session::pull(reader, &who, &name, cursor.as_deref(), limit));
-        match page {
-            Ok((pulled, first_time)) if first_time.is_empty() => Box::pin(async move { Ok(pulled) }),
-            Ok((pulled, first_time)) => self.decide(move |tx| session::note(tx, pulled, &first_time)),
-            Err(refusal) => Box::pin(async move { Err(refusal) }),
+    fn session_pull(&self, who: Speaker, name: String, cursor: Option<String>, limit: usize, wait: Duration) -> Later<Pulled> {
+        if wait.is_zero() || !self.takes_part(&name) {
+            return self.pulled(&who, &name, cursor.as_deref(), limit);
         }
+        let house = self.clone();
+        Box::pin(async move {
+            house.read(|reader| session::pulls(reader, &who, &name))?;
+            house.session_waits_for_late(&name, wait).await;
+            house.finds_what_others_brought(&name).await?;
+            house.pulled(&who, &name, cursor.as_deref(), limit).await
+        })
     }
 
     fn session_take(&self, who: Speaker, session: String, takes: Vec<Take>) -> Later<u64> {

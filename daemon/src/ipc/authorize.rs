@@ -89,6 +89,14 @@ impl Caller {
         }
     }
 
+    /// Its name, where what is asked is about the app that asks.
+    pub(super) fn own(&self, method: &Method) -> Result<&str, Error> {
+        self.name.as_deref().ok_or_else(|| {
+            Error::new(Name::Denied, format!("{} needs a name: it is about the app that asks", method.name))
+                .hint("say hello first: {\"id\":0,\"method\":\"hello\",\"params\":{\"app\":\"NAME\"}}")
+        })
+    }
+
     /// What it may see of what it names; where it names nothing, all that it may see.
     pub(super) fn readable(&self, method: &Method, named: Option<Vec<String>>) -> Result<Scope, Error> {
         match (method.right, named) {

@@ -1,5 +1,6 @@
 //! Owns: the bridge between wire words and core words: nowhere else do the two meet. Must never know: who asked, and whether they may.
 
+mod app;
 mod data;
 mod news;
 mod operate;
@@ -18,6 +19,7 @@ use mingle_core::{
 use mingle_proto::{Error, Name, Time, call};
 
 pub(super) use self::{
+    app::{app_known, app_registered},
     data::{
         collections, delete, history_limit, list_query, patch, put, record_id, since, transact, which_conflicts,
         which_rejections, write_op, written,

@@ -4,15 +4,15 @@
 //! Reads are answered where they are asked, on the thread that serves the connection: a hop to another thread costs ten times the
 //! read itself. Whatever may take longer returns a [`Later`], and the connection goes on meanwhile.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 
 use mingle_core::{
     ask::{
-        About, Accepted, Begin, Begun, Changes, Closed, ConflictRow, Explained, Forget, Found, Grants, Halted, Join, Joined,
-        Keep, LostOne, Mingled, Page, PendingRow, Plan, Pulled, Push, Query, Rebuilding, Refusal, RejectionRow, Reloaded,
-        RemoteChecked, RemoteRow, Replayed, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since,
-        Speaker, Status, SyncRow, SyncState, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending, Why, Write, Writer,
-        Written,
+        About, Accepted, AppRow, Begin, Begun, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found, Grants, Halted,
+        Join, Joined, Keep, LostOne, Mingled, Page, PendingRow, Plan, Pulled, Push, Query, Rebuilding, Refusal, RejectionRow,
+        Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow,
+        RunWaited, Since, Speaker, Status, SyncRow, SyncState, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending, Why,
+        Write, Writer, Written,
     },
     policy::Merge,
     session::State,
@@ -39,7 +39,7 @@ pub type Moment = (u64, u64);
 /// # Errors
 /// Every [`Refusal`] becomes one stable error name in `ipc/convert`; its words reach the app, except those of
 /// [`Refusal::Internal`].
-pub trait Door: Sessions + Send + Sync + 'static {
+pub trait Door: Apps + Sessions + Send + Sync + 'static {
     /// The moment: the socket itself never reads a clock.
     fn now(&self) -> Timestamp;
     /// This store's id; a new or restored store has a new one.
@@ -163,8 +163,8 @@ pub trait Sessions {
     fn session_lost(&self, who: Speaker, session: String, lost: LostOne) -> Later<State>;
     /// What was pushed meets the truth, whether or not the answer is waited for.
     fn session_mingle(&self, who: Speaker, session: String, accept_deletes: bool) -> Later<Mingled>;
-    /// A page of what the app lacks.
-    fn session_pull(&self, who: Speaker, session: String, cursor: Option<String>, limit: usize) -> Later<Pulled>;
+    /// A page of what the app lacks; after `wait` at most for others who take part and have not met the truth yet.
+    fn session_pull(&self, who: Speaker, session: String, cursor: Option<String>, limit: usize, wait: Duration) -> Later<Pulled>;
     /// What the app did with records that it was shown; how many.
     fn session_take(&self, who: Speaker, session: String, takes: Vec<Take>) -> Later<u64>;
     /// What was taken holds from now on.
@@ -173,4 +173,17 @@ pub trait Sessions {
     fn session_end(&self, who: Speaker, session: String, finish: bool) -> Later<Closed>;
     /// The connection is gone: its session is cancelled.
     fn session_leave(&self, connection: u64);
+}
+
+/// What is asked of apps themselves.
+///
+/// # Errors
+/// As [`Door`].
+pub trait Apps {
+    /// Apps by name, from behind `after` on: those that the configuration names, that are in `connected`, or that keep a copy.
+    fn apps(&self, connected: &BTreeSet<String>, after: Option<&str>, limit: usize) -> Result<Page<AppRow>, Refusal>;
+    /// The app says what it keeps a copy of; what is known of these copies.
+    fn register_app(&self, app: String, collections: Vec<String>) -> Later<Vec<CopyRow>>;
+    /// Forgets copies of an app, which has no session open then: of which collections.
+    fn reset_app(&self, asked: Reset) -> Later<Vec<String>>;
 }

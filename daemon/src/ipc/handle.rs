@@ -3,6 +3,7 @@
 //! To serve another method is to write its handler in one of the files here and its line in [`HANDLERS`]; a test holds the list
 //! against the wire's own.
 
+mod app;
 mod daemon;
 mod data;
 mod decide;
@@ -82,6 +83,9 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("session.commit", session::commit),
     ("session.finish", session::finish),
     ("session.cancel", session::cancel),
+    ("app.register", app::register),
+    ("app.list", app::list),
+    ("app.reset", app::reset),
     ("remote.list", remote::list),
     ("remote.check", remote::check),
 ];

@@ -7,7 +7,13 @@ use super::error::StoreError;
 /// The way of every store to the newest schema. A new schema is one file with its SQL, and one line here; its golden store is kept
 /// in `tests/upgrades/stores`.
 pub(super) const WAY: Way = Way {
-    steps: &[include_str!("sql/001.sql"), include_str!("sql/002.sql"), include_str!("sql/003.sql"), include_str!("sql/004.sql")],
+    steps: &[
+        include_str!("sql/001.sql"),
+        include_str!("sql/002.sql"),
+        include_str!("sql/003.sql"),
+        include_str!("sql/004.sql"),
+        include_str!("sql/005.sql"),
+    ],
     early: (EARLY_SHAPE, include_str!("sql/001-early.sql")),
 };
 

@@ -89,7 +89,7 @@ fn text(definition: &CollectionDefinition) -> String {
 /// The properties that are columns: named ones, identity and indexed, once each; the three fixed ones come first.
 fn columns(definition: &CollectionDefinition) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
-    for name in definition.columns.iter().chain(&definition.policy.identity).chain(&definition.index) {
+    for name in definition.columns.iter().chain(definition.policy.identity.iter().flatten()).chain(&definition.index) {
         let taken = ["id", "seq", "data"].into_iter().chain(columns.iter().map(String::as_str));
         // SQLite's column names do not tell cases apart.
         if !taken.into_iter().any(|other| other.eq_ignore_ascii_case(name)) {
@@ -99,20 +99,23 @@ fn columns(definition: &CollectionDefinition) -> Vec<String> {
     columns
 }
 
-/// The properties that have an index: those that were asked for, and the one by which a new row looks for its record. Without it a
-/// first sync would read all records for each row.
+/// The properties that have an index: those that were asked for, and those by which a new row looks for its record, one for each
+/// alternative. Without them a first sync would read all records for each row.
 fn indexed(definition: &CollectionDefinition) -> Vec<String> {
-    let identity = definition.policy.identity.first().filter(|name| !definition.index.contains(name));
-    let mut indexed: Vec<String> = definition.index.iter().chain(identity).cloned().collect();
+    let mut indexed = definition.index.clone();
+    for first in definition.policy.identity.iter().filter_map(|names| names.first()) {
+        if !indexed.contains(first) {
+            indexed.push(first.clone());
+        }
+    }
     // By what refers, children are found: when their parent is deleted, and when it comes.
     let referring = definition.policy.references.keys().filter(|name| !indexed.contains(name)).cloned().collect::<Vec<_>>();
     indexed.extend(referring);
     indexed
 }
 
-/// The index by which a record is found by the first of its identity properties; none: it has no identity.
-pub(super) fn identity_index(number: i64, definition: &CollectionDefinition) -> Option<String> {
-    let first = definition.policy.identity.first()?;
+/// The index by which a record is found by the first property of an alternative of its identity; none: it has no such one.
+pub(super) fn identity_index(number: i64, definition: &CollectionDefinition, first: &str) -> Option<String> {
     indexed(definition).iter().position(|name| name == first).map(|at| index_name(number, at))
 }
 

@@ -248,6 +248,9 @@ pub struct SessionPull {
     /// Of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Others who take part and have not met the truth yet are waited for, so long at most: up to 60,000. None: nobody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
 }
 
 /// What `session.pull` answers.

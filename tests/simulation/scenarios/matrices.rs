@@ -181,7 +181,7 @@ fn s20_what_either_side_edits_under_each_rule() {
                 "manual" => Merge::Manual,
                 _ => panic!("no rule {rule}"),
             };
-            setup.policy.identity = vec![KEY.into()];
+            setup.policy.identity = vec![vec![KEY.into()]];
         })
     };
     check(EDITS, &[able(), plain(), careless()], &wanted, under, record);

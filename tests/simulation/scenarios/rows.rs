@@ -147,7 +147,7 @@ fn h10_not_shown_to_us_is_not_gone() {
 #[test]
 fn h13_two_rows_of_one_identity_are_two_records() {
     for setup in [able(), plain(), careless()] {
-        play(&with(setup, |setup| setup.policy.identity = vec![KEY.into()]), |script| {
+        play(&with(setup, |setup| setup.policy.identity = vec![vec![KEY.into()]]), |script| {
             script.app_makes("k1", "a=a1");
             script.colleague_makes("k1", "a=a1");
             script.sends(0, Script::syncs);
@@ -172,7 +172,7 @@ fn h13_two_rows_of_one_identity_are_two_records() {
 #[test]
 fn h13_what_lacks_its_identity_matches_nothing() {
     for setup in [able(), plain(), careless()] {
-        play(&with(setup, |setup| setup.policy.identity = vec!["b".into()]), |script| {
+        play(&with(setup, |setup| setup.policy.identity = vec![vec!["b".into()]]), |script| {
             script.app_makes("k1", "a=a1");
             script.colleague_makes("k2", "a=a1");
             script.syncs();

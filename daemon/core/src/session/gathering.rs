@@ -116,6 +116,13 @@ impl Gathering {
         (some && (now < until || planted::is("joined without a deadline"))).then_some(until)
     }
 
+    /// Whether others take part who have not met the truth yet, however late they are by now.
+    #[must_use]
+    pub fn lags(&self, app: &str) -> bool {
+        let late = |(other, member): (&String, &Member)| other != app && matches!(member, Member::Pushing | Member::Mingling);
+        self.members.get(app).is_some_and(|own| !matches!(own, Member::Invited | Member::Out)) && self.members.iter().any(late)
+    }
+
     /// Whether it concerns an app at all.
     #[must_use]
     pub fn has(&self, app: &str) -> bool {
@@ -211,6 +218,25 @@ mod tests {
         check("b:joins c:declines a:pushed b:pushed a:met b:met a:leaves b:leaves", "- - -  over");
         // What is late meets on its own, and is waited for by nobody for ever.
         check("b:joins c:declines a:pushed a:met . . . . . . . . b:pushed", "- - - a+b");
+    }
+
+    /// Whoever pulls may wait for those who are late, beyond each deadline.
+    #[test]
+    fn who_is_late_is_waited_for_by_whoever_wants_to() {
+        let at = |second: u64| Timestamp::from_unix_ms(0).plus(Duration::from_secs(second));
+        let mut gathering = Gathering::new("a", &["b".into(), "c".into()], Duration::from_secs(5), at(0));
+        let mut lags = |app: &str, said: Said, second: u64| {
+            gathering.said(app, said, at(second)).expect("taken");
+            ["a", "b", "c", "d"].map(|app| gathering.lags(app))
+        };
+        assert_eq!(lags("b", Said::Joins, 1), [true, true, false, false], "the third has not answered, and is no part of it");
+        assert_eq!(lags("c", Said::Declines, 2), [true, true, false, false]);
+        assert_eq!(lags("a", Said::Pushed, 3), [true, true, false, false]);
+        // Nobody waits for the second any more, and it may still come.
+        assert_eq!(lags("a", Said::Met, 30), [true, false, false, false]);
+        assert_eq!(lags("b", Said::Pushed, 40), [true, false, false, false]);
+        assert_eq!(lags("b", Said::Met, 41), [false; 4]);
+        assert_eq!(lags("a", Said::Leaves, 42), [false; 4]);
     }
 
     #[cfg(feature = "planted")]

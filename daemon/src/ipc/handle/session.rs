@@ -106,10 +106,15 @@ pub(super) fn mingle(asked: &mut Asked<'_>) -> Result<Served, Error> {
 }
 
 pub(super) fn pull(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let SessionPull { session, limit, cursor } = asked.params()?;
+    let SessionPull { session, limit, cursor, wait_ms } = asked.params()?;
     let who = asked.within(&session)?;
     let limit = convert::history_limit(limit)?;
-    later(asked.desk.shared.door.session_pull(who, session, cursor, limit), convert::session_pulled, true)
+    let wait = wait_ms.unwrap_or_default();
+    if wait > JOIN_MS_MAX {
+        return Err(convert::invalid("wait_ms is out of bounds", format!("up to {JOIN_MS_MAX}; left out, nobody is waited for")));
+    }
+    let wait = Duration::from_millis(wait);
+    later(asked.desk.shared.door.session_pull(who, session, cursor, limit, wait), convert::session_pulled, true)
 }
 
 pub(super) fn accept(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -49,12 +49,15 @@ const SAMPLES: &[(&str, &str)] = &[
     ("session.push", r#"{"session":"s-1","changes":[{"put":{"collection":"issues","id":"1","data":{}}}]}"#),
     ("session.lost", r#"{"session":"s-1","collection":"issues","id":"1","again":true}"#),
     ("session.mingle", r#"{"session":"s-1","accept_deletes":true}"#),
-    ("session.pull", r#"{"session":"s-1","limit":10}"#),
+    ("session.pull", r#"{"session":"s-1","limit":10,"wait_ms":1}"#),
     ("session.accept", r#"{"session":"s-1","records":[{"collection":"issues","id":"1","seq":1,"data":{},"new_id":"x"}]}"#),
     ("session.refuse", r#"{"session":"s-1","records":[{"collection":"issues","id":"1","seq":1}]}"#),
     ("session.commit", r#"{"session":"s-1"}"#),
     ("session.finish", r#"{"session":"s-1"}"#),
     ("session.cancel", r#"{"session":"s-1"}"#),
+    ("app.register", r#"{"collections":["issues"]}"#),
+    ("app.list", r#"{"limit":10}"#),
+    ("app.reset", r#"{"app":"keeper","collections":["issues"]}"#),
     ("remote.list", "{}"),
     ("remote.check", r#"{"remote":"github"}"#),
 ];
@@ -99,17 +102,18 @@ async fn who_may_call_what() {
         "forget",
         "undo",
         "rebuild",
+        "app.reset",
     ];
     let in_sessions = SAMPLES.iter().map(|(method, _)| *method).filter(|method| method.starts_with("session."));
     let writes: Vec<&str> = writing.into_iter().chain(in_sessions).collect();
     type Denied<'a> = &'a dyn Fn(&str) -> bool;
     let table: &[(Option<&str>, Denied<'_>)] = &[
-        (None, &|method| writes.contains(&method) || method == "sync.run"),
+        (None, &|method| writes.contains(&method) || ["sync.run", "app.register"].contains(&method)),
         (Some("agent"), &|_| false),
         (Some("writer"), &|_| false),
         (Some("reader"), &|method| writes.contains(&method) || method == "sync.run"),
         (Some("nothing"), &|method| {
-            let reads = ["get", "list", "changes", "subscribe", "conflict.list", "pending.list", "why", "plan"];
+            let reads = ["get", "list", "changes", "subscribe", "conflict.list", "pending.list", "why", "plan", "app.register"];
             writes.contains(&method) || reads.contains(&method) || method == "sync.run"
         }),
     ];
@@ -132,7 +136,12 @@ async fn who_may_call_what() {
     assert!(only, "what is not granted does not show: {changes}");
     let conflicts = reader.call("conflict.list", "{}").await;
     assert_eq!(conflicts["result"]["conflicts"].as_array().unwrap().len(), 1, "{conflicts}");
+    // The copy of another app is for who may write what it is of; an app's own is its own.
+    assert_eq!(reader.refusal("app.reset", r#"{"app":"keeper"}"#).await, "denied");
+    assert_eq!(reader.refusal("app.reset", r#"{"app":"reader","collections":["issues","notes"]}"#).await, "");
+    assert_eq!(reader.refusal("app.register", r#"{"collections":["issues","notes"]}"#).await, "denied");
     let mut writer = house.app("writer").await;
+    assert_eq!(writer.refusal("app.reset", r#"{"app":"keeper"}"#).await, "denied", "it keeps one of what this may not write");
     let both = r#"{"writes":[{"put":{"collection":"issues","data":{}}},{"delete":{"collection":"notes","id":"1"}}]}"#;
     assert_eq!(writer.refusal("transact", both).await, "denied", "all of it must be granted");
     for (method, params) in SAMPLES.iter().filter(|(method, _)| method.starts_with("session.") && *method != "session.begin") {

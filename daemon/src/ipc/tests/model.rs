@@ -28,6 +28,8 @@ use mingle_core::{
 };
 use tokio::sync::watch;
 
+mod apps;
+
 use crate::ipc::{
     door::{Door, Gone, Later, Moment, Sessions},
     news::Newsroom,
@@ -168,7 +170,7 @@ impl Sessions for Model {
     fn session_mingle(&self, _: Speaker, _: String, _: bool) -> Later<Mingled> {
         Box::pin(ready(Ok(Mingled::default())))
     }
-    fn session_pull(&self, _: Speaker, _: String, _: Option<String>, _: usize) -> Later<Pulled> {
+    fn session_pull(&self, _: Speaker, _: String, _: Option<String>, _: usize, _: Duration) -> Later<Pulled> {
         let data = Some("{\"n\":1}".into());
         let one = PulledOne { collection: "issues".into(), id: "1".into(), kind: ChangeKind::Created, seq: 1, data };
         Box::pin(ready(Ok(Pulled { records: vec![one], cursor: Some("0.1".into()) })))

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use mingle_core::session::{Mode, State};
+use mingle_core::session::{Ended, Mode, State};
 use rusqlite::Connection;
 
 use super::Notes;
@@ -18,7 +18,7 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
 
 fn copies(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
     let mut statement = conn.prepare(
-        "SELECT m.app || ' ' || coalesce(c.name, '?'), m.replica, m.scanned, m.pass, m.owed
+        "SELECT m.app || ' ' || coalesce(c.name, '?'), m.replica, m.scanned, m.pass, m.owed, m.mode, m.ended
          FROM m_copy m LEFT JOIN m_collection c USING (collection)",
     )?;
     let mut rows = statement.query(())?;
@@ -33,6 +33,12 @@ fn copies(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreEr
         }
         if pass < 0 || !(0..=1).contains(&owed) {
             notes.note("copy", &about, format!("it is in session {pass}, and owed {owed}"));
+        }
+        let (mode, ended): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
+        if mode.as_deref().is_some_and(|mode| Mode::of(mode).is_none())
+            || ended.as_deref().is_some_and(|end| Ended::of(end).is_none())
+        {
+            notes.note("copy", &about, format!("no session was of the mode {mode:?}, with the end {ended:?}"));
         }
     }
     notes.ask(

@@ -146,6 +146,8 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE m_copy SET scanned = 99 WHERE replica = -1", "copy keeper a: it was compared up to seq 99, and the highest is 7"),
     ("UPDATE m_copy SET scanned = -1 WHERE replica = -1", "copy keeper a: it was compared up to seq -1"),
     ("UPDATE m_copy SET owed = 7 WHERE replica = -1", "copy keeper a: it is in session 2, and owed 7"),
+    ("UPDATE m_copy SET ended = 'odd' WHERE replica = -1", "copy keeper a: no session was of the mode None, with the end Some(\"odd\")"),
+    ("UPDATE m_copy SET mode = 'odd' WHERE replica = -1", "copy keeper a: no session was of the mode Some(\"odd\"), with the end None"),
     ("UPDATE m_copy SET replica = 7 WHERE replica = -2", "copy other a: it lies at the place of a remote"),
     ("DELETE FROM m_copy WHERE replica = -2", "copy app:other: a place of an app that keeps no copy there"),
     ("UPDATE m_session SET state = 'asleep' WHERE session = 1", "session keeper s-1: no open session is \"asleep\""),

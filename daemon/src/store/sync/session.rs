@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use mingle_core::{
     ask::{Begin, Begun, Closed, Refusal, Speaker},
-    limits::COLLECTIONS_PER_QUESTION_MAX,
     policy::{Merge, OnDelete, Policy},
     run::Direction,
-    session::{Call, Does, Known, Mixed, Mode, State, Step, copy, decide, negotiate},
+    session::{Call, Does, Ended, Known, Mixed, Mode, State, Step, copy, decide, negotiate},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -18,10 +17,10 @@ use super::{Ground, SyncSpec, link::damaged};
 use crate::store::{
     definitions::Collection,
     error::StoreError,
-    limits::{COPIES_MAX, TOMBSTONE_KEPT_FOR_COPIES},
     tx::{Origin, Tx},
 };
 
+mod copies;
 mod mingle;
 mod pull;
 mod push;
@@ -29,8 +28,9 @@ mod take;
 #[cfg(test)]
 mod tests;
 
+pub use copies::{keepers, known, open_of, register, reset};
 pub use mingle::{Sliced, enter, lacking, slice};
-pub use pull::{note, pull};
+pub use pull::{note, pull, pulls};
 pub use push::{Ready, prepare, push};
 pub use take::{commit, lost, take};
 
@@ -116,8 +116,14 @@ fn set_state(tx: &Tx<'_>, session: i64, state: State) -> Result<(), StoreError> 
     Ok(())
 }
 
-fn remove(tx: &Tx<'_>, session: i64) -> Result<(), StoreError> {
-    tx.conn().prepare_cached("DELETE FROM m_session WHERE session = ?1")?.execute([session])?;
+fn remove(tx: &Tx<'_>, open: &Open, how: Ended) -> Result<(), StoreError> {
+    for replica in &open.replicas {
+        // One whose connection was gone while it mingled has its end already.
+        tx.conn()
+            .prepare_cached("UPDATE m_copy SET ended = coalesce(ended, ?2) WHERE replica = ?1")?
+            .execute(params![replica, how.name()])?;
+    }
+    tx.conn().prepare_cached("DELETE FROM m_session WHERE session = ?1")?.execute([open.session])?;
     Ok(())
 }
 
@@ -130,27 +136,21 @@ pub fn begin(tx: &mut Tx<'_>, who: &Speaker, begin: &Begin) -> Result<Begun, Sto
         let told = format!("a session of {} is {}, and an app has one at a time", who.app, open.state.name());
         return Err(Refusal::WrongState(told, Some("finish or cancel it, or wait until its connection is gone".into())).into());
     }
-    let named = &begin.collections;
-    if named.is_empty() || named.len() > COLLECTIONS_PER_QUESTION_MAX {
-        let told = format!("a session of {} collections; it has 1 to {COLLECTIONS_PER_QUESTION_MAX}", named.len());
-        return Err(Refusal::Invalid(told, None).into());
-    }
-    if let Some(twice) = named.iter().enumerate().find_map(|(at, name)| named[..at].contains(name).then_some(name)) {
-        return Err(Refusal::Invalid(format!("{twice} is named twice"), Some("name each collection once".into())).into());
-    }
+    let named = copies::named(tx, &begin.collections)?;
     let mut replicas = Vec::with_capacity(named.len());
     let mut known = Vec::with_capacity(named.len());
-    for name in named {
-        let collection = tx.defined(name)?;
-        let replica = replica(tx, &who.app, &collection)?;
+    for collection in named {
+        let replica = copies::place(tx, &who.app, &collection)?;
         known.push(known_of(tx, replica, begin.anchor.as_deref(), &collection)?);
         replicas.push(replica);
     }
     let mode = negotiate(begin.mode, &known).map_err(mixed)?;
     for replica in &replicas {
         tx.conn()
-            .prepare_cached("UPDATE m_copy SET pass = pass + 1, owed = ?2, used = ?3 WHERE replica = ?1")?
-            .execute(params![replica, mode == Mode::PullTruth, tx.now().unix_ms()])?;
+            .prepare_cached(
+                "UPDATE m_copy SET pass = pass + 1, owed = ?2, used = ?3, mode = ?4, ended = NULL WHERE replica = ?1",
+            )?
+            .execute(params![replica, mode == Mode::PullTruth, tx.now().unix_ms(), mode.name()])?;
     }
     // Where nobody else is invited, everybody is there.
     let invited = invited(tx, begin.invites.as_ref().map_or(&[][..], |invites| invites.apps.as_slice()))?;
@@ -214,66 +214,6 @@ fn mixed(mixed: Mixed) -> Refusal {
             "push_truth would replace a collection whose syncs only bring down; pull_truth is what it can do".into(),
         ),
     }
-}
-
-/// The place of an app's copy of one collection; made where there is none.
-fn replica(tx: &Tx<'_>, app: &str, collection: &Collection) -> Result<i64, StoreError> {
-    let known: Option<i64> = tx
-        .conn()
-        .prepare_cached("SELECT replica FROM m_copy WHERE app = ?1 AND collection = ?2")?
-        .query_row(params![app, collection.number], |row| row.get(0))
-        .optional()?;
-    if let Some(replica) = known {
-        return Ok(replica);
-    }
-    room(tx, collection)?;
-    let lowest: i64 = tx.conn().query_row("SELECT min(0, coalesce(min(replica), 0)) FROM m_replica", (), |row| row.get(0))?;
-    let replica = lowest - 1;
-    tx.conn().prepare_cached("INSERT INTO m_replica (replica, remote, identity) VALUES (?1, ?2, ?3)")?.execute(params![
-        replica,
-        format!("app:{app}"),
-        format!("app:{app} {}", collection.number)
-    ])?;
-    tx.conn()
-        .prepare_cached(
-            "INSERT INTO m_copy (replica, app, collection, anchor, instance, scanned, pass, used, owed)
-             VALUES (?1, ?2, ?3, NULL, ?4, 0, 0, ?5, 0)",
-        )?
-        .execute(params![replica, app, collection.number, &*tx.instance(), tx.now().unix_ms()])?;
-    Ok(replica)
-}
-
-/// Where a collection has all the copies that it may have, the one that was away for longest goes.
-fn room(tx: &Tx<'_>, collection: &Collection) -> Result<(), StoreError> {
-    let count = "SELECT count(*) FROM m_copy WHERE collection = ?1";
-    let copies: i64 = tx.conn().prepare_cached(count)?.query_row([collection.number], |row| row.get(0))?;
-    if copies < COPIES_MAX {
-        return Ok(());
-    }
-    let away = tx.now().minus(TOMBSTONE_KEPT_FOR_COPIES).unix_ms();
-    let oldest: Option<i64> = tx
-        .conn()
-        .prepare_cached(
-            "SELECT replica FROM m_copy WHERE collection = ?1 AND used < ?2 AND app NOT IN (SELECT app FROM m_session)
-             ORDER BY used LIMIT 1",
-        )?
-        .query_row(params![collection.number, away], |row| row.get(0))
-        .optional()?;
-    let Some(replica) = oldest else {
-        let told =
-            format!("{copies} apps keep a copy of {} already; begin under the same name each time", collection.definition.name);
-        return Err(Refusal::TooLarge(told).into());
-    };
-    for sql in [
-        "UPDATE m_conflict SET link = NULL, verdict = iif(open = 1, 'resolved', verdict), open = 0
-         WHERE link IN (SELECT link FROM m_link WHERE replica = ?1)",
-        "DELETE FROM m_link WHERE replica = ?1",
-        "DELETE FROM m_copy WHERE replica = ?1",
-        "DELETE FROM m_replica WHERE replica = ?1",
-    ] {
-        tx.conn().prepare_cached(sql)?.execute([replica])?;
-    }
-    Ok(())
 }
 
 fn known_of(tx: &Tx<'_>, replica: i64, anchor: Option<&str>, collection: &Collection) -> Result<Known, StoreError> {
@@ -361,11 +301,11 @@ pub fn end(tx: &mut Tx<'_>, who: &Speaker, session: &str, finish: bool) -> Resul
     match step.does {
         Does::CloseAndEnd => {
             let closed = take::close(tx, &open)?;
-            remove(tx, open.session)?;
+            remove(tx, &open, Ended::Finished)?;
             Ok(Some(closed))
         }
         Does::Drop => {
-            remove(tx, open.session)?;
+            remove(tx, &open, if finish { Ended::Finished } else { Ended::Cancelled })?;
             Ok(Some(Closed::default()))
         }
         Does::MeetAndEnd | Does::Detach => {
@@ -392,6 +332,12 @@ fn ends(tx: &Tx<'_>, session: i64, how: i64) -> Result<(), StoreError> {
 /// What SQLite says.
 pub fn leave(tx: &mut Tx<'_>, connection: Option<u64>) -> Result<Vec<String>, StoreError> {
     let connection = connection.map(signed);
+    tx.conn()
+        .prepare_cached(
+            "UPDATE m_copy SET ended = 'left' WHERE replica IN (SELECT r.value FROM m_session s, json_each(s.replicas) r
+               WHERE (?1 IS NULL OR s.connection = ?1) AND s.ends = 0)",
+        )?
+        .execute([connection])?;
     tx.conn()
         .prepare_cached("DELETE FROM m_session WHERE (?1 IS NULL OR connection = ?1) AND state <> 'mingling'")?
         .execute([connection])?;

@@ -134,8 +134,17 @@ pub(super) fn given_anew(
 fn made_by(open: &[Linked], ground: &Ground, props: &Props) -> Option<usize> {
     let none = std::collections::BTreeSet::new();
     let rules = ground.rules(&none);
-    let mut matching = (0..open.len()).filter(|at| matches_create(&open[*at].state, props, rules));
-    matching.next().filter(|_| matching.next().is_none())
+    let alternatives: Vec<&[String]> = match ground.spec.policy.identity.as_slice() {
+        [] => vec![&[]],
+        some => some.iter().map(Vec::as_slice).collect(),
+    };
+    for identity in alternatives {
+        let mut matching = (0..open.len()).filter(|at| matches_create(&open[*at].state, props, identity, rules));
+        if let Some(only) = matching.next() {
+            return Some(only).filter(|_| matching.next().is_none());
+        }
+    }
+    None
 }
 
 fn met_a_stranger(tx: &mut Tx<'_>, open: Vec<Linked>) -> Result<(), StoreError> {
@@ -161,8 +170,8 @@ pub(super) fn unreadable(tx: &mut Tx<'_>, ground: &Ground, row: &Row) -> Result<
     Ok(())
 }
 
-fn matches_create(state: &Link, props: &Props, rules: Rules<'_>) -> bool {
-    let identity = &rules.policy.identity;
+/// Whether a row may be what a create made, by one alternative of the identity; empty: there is none at all.
+fn matches_create(state: &Link, props: &Props, identity: &[String], rules: Rules<'_>) -> bool {
     let mut theirs = rules.abilities.carried.of(props);
     theirs.retain(|name, _| !rules.abilities.later.contains_key(name));
     let equals = |sent: &Props| match identity.is_empty() {
@@ -179,34 +188,17 @@ fn matches_create(state: &Link, props: &Props, rules: Rules<'_>) -> bool {
     state.sent.iter().any(|sent| matches!(&sent.what, SentWhat::Create(sent) if equals(sent)))
 }
 
-/// The one live record without a link at this replica that has the row's identity properties, all of them present. In a sync that
-/// only sends, also the record of the same id; in a rebuild, one of the same id that has lost its link.
+/// The one live record without a link at this replica that has the row's identity properties. In a sync that only sends, also the
+/// record of the same id; in a rebuild, one of the same id that has lost its link.
 fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<Option<i64>, StoreError> {
-    let identity = &ground.spec.policy.identity;
-    let wanted: Option<Vec<_>> = identity.iter().map(|name| props.get(name).map(|value| (name, value))).collect();
-    if let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) {
-        let mut found = Vec::new();
-        let (first, value) = wanted[0];
-        // The first property narrows it in SQL, in the words of its index; values are compared by the core.
-        let mut statement = tx.conn().prepare_cached(&by_identity_sql(tx, ground, first)?)?;
-        let mut rows = statement.query([format!("[{}]", json::write_value(value))])?;
-        while let Some(record) = rows.next()? {
-            let data = json::parse_object(&record.get::<_, String>(1)?).map_err(link::damaged)?;
-            let equal = wanted.iter().all(|(name, value)| {
-                data.contains_key(*name) && same(data.get(*name), Some(value), ground.spec.policy.likeness(name))
-            });
-            if equal {
-                found.push(record.get::<_, i64>(0)?);
-            }
-        }
-        let mut free = Vec::new();
-        for record in found {
-            if unlinked_here(tx, ground, record)? {
-                free.push(record);
-            }
-        }
-        if let [only] = free[..] {
-            return Ok(Some(only));
+    for identity in &ground.spec.policy.identity {
+        match &has_identity(tx, ground, props, identity)?[..] {
+            // What the row lacks, and what fits nothing, says nothing: the next alternative may.
+            [] => {}
+            [only] => return Ok(Some(*only)),
+            _ if planted::is("ambiguous identity falls through") => {}
+            // Which of them it is nothing may tell, least of all what counts for less.
+            _ => break,
         }
     }
     let up = ground.spec.direction == Direction::Up;
@@ -220,12 +212,36 @@ fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result
     Ok(None)
 }
 
+/// The live records without a link at this replica that have the row's properties of one alternative, all of them present; two where
+/// there are more.
+fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]) -> Result<Vec<i64>, StoreError> {
+    let wanted: Option<Vec<_>> = identity.iter().map(|name| props.get(name).map(|value| (name, value))).collect();
+    let Some(wanted) = wanted else { return Ok(Vec::new()) };
+    let [(first, value), ..] = wanted[..] else { return Ok(Vec::new()) };
+    // The first property narrows it in SQL, in the words of its index; values are compared by the core.
+    let mut statement = tx.conn().prepare_cached(&by_identity_sql(tx, ground, first)?)?;
+    let mut rows = statement.query([format!("[{}]", json::write_value(value))])?;
+    let mut free = Vec::new();
+    while let Some(record) = rows.next()? {
+        let data = json::parse_object(&record.get::<_, String>(1)?).map_err(link::damaged)?;
+        let equal = wanted.iter().all(|(name, value)| {
+            data.contains_key(*name) && same(data.get(*name), Some(value), ground.spec.policy.likeness(name))
+        });
+        let record = record.get(0)?;
+        if equal && unlinked_here(tx, ground, record)? {
+            free.push(record);
+            if free.len() > 1 {
+                break;
+            }
+        }
+    }
+    Ok(free)
+}
+
 /// Left to itself SQLite prefers the feed's index, and reads the whole collection for each new row.
 fn by_identity_sql(tx: &Tx<'_>, ground: &Ground, first: &str) -> Result<String, StoreError> {
     let collection = tx.defined(&ground.spec.collection)?;
-    let index = (collection.definition.policy.identity.first().map(String::as_str) == Some(first))
-        .then(|| views::identity_index(ground.collection, &collection.definition))
-        .flatten()
+    let index = views::identity_index(ground.collection, &collection.definition, first)
         .map_or(String::new(), |index| format!("INDEXED BY {index}"));
     Ok(format!(
         "SELECT record, data FROM m_record {index} WHERE {} AND {} = json_extract(?1, '$[0]')",

@@ -9,7 +9,7 @@ use mingle_core::{
     record::Props,
     replica::{Row, RowState},
     run::Applied,
-    session::{Call, Mode, State, copy::meet_copy, guards},
+    session::{Call, Ended, Mode, State, copy::meet_copy, guards},
 };
 use rusqlite::params;
 
@@ -130,8 +130,11 @@ pub fn slice(tx: &mut Tx<'_>, session: &str, ends: bool, mut enough: impl FnMut(
     if !ends {
         return Ok(Sliced::Ending);
     }
-    let closed = if open.ends == FINISHED { take::close(tx, &open)? } else { Closed::default() };
-    remove(tx, open.session)?;
+    let (closed, how) = match open.ends {
+        FINISHED => (take::close(tx, &open)?, Ended::Finished),
+        _ => (Closed::default(), Ended::Cancelled),
+    };
+    remove(tx, &open, how)?;
     Ok(Sliced::Over(closed))
 }
 

@@ -114,6 +114,15 @@ pub fn note(tx: &mut Tx<'_>, mut pulled: Pulled, first_time: &[(usize, i64)]) ->
     Ok(pulled)
 }
 
+/// Whether a session can be pulled at all: asked before anybody is waited for.
+///
+/// # Errors
+/// [`Refusal::NotFound`], [`Refusal::WrongState`].
+pub fn pulls(reader: &Reader<'_>, who: &Speaker, session: &str) -> Result<(), StoreError> {
+    step(&find(reader, who, session)?, Call::Pull)?;
+    Ok(())
+}
+
 fn parse(cursor: &str, open: &Open) -> Result<(usize, u64), Refusal> {
     let read = cursor.split_once('.').and_then(|(at, after)| Some((at.parse().ok()?, after.parse().ok()?)));
     read.filter(|(at, _)| *at < open.replicas.len()).ok_or_else(|| {

@@ -11,6 +11,7 @@ use mingle_core::{
 use super::{Sliced, begin, commit, end, enter, leave, note, prepare, pull, push, slice, take};
 use crate::store::{Class, Store, StoreError, Tx, define, fsck, testing::*};
 
+mod copies;
 mod edges;
 
 /// A small generator: the seed is in the failure.
@@ -258,6 +259,8 @@ fn planted_bugs_are_found() {
     for (bug, test) in [
         ("shown not noted", whatever_breaks_off_all_end_with_the_same as fn()),
         ("absence without the guard", many_deletes_that_nobody_said_are_asked_for),
+        ("decisions forgotten with a copy", copies::what_is_forgotten_is_the_copy_and_nothing_else),
+        ("copy forgotten under a session", copies::a_copy_is_not_forgotten_under_a_session),
     ] {
         planted::set_here(Some(bug));
         let found = std::panic::catch_unwind(test).is_err();

@@ -17,20 +17,20 @@ use crate::store::{Class, CollectionDefinition, Store, StoreError, Tx, define, l
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// One app that talks to a store, at a time.
-struct Talk<'a> {
+pub(super) struct Talk<'a> {
     store: &'a Store,
     app: &'static str,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     session: String,
     anchor: Option<String>,
 }
 
 impl<'a> Talk<'a> {
-    fn of(store: &'a Store, app: &'static str) -> Self {
+    pub(super) fn of(store: &'a Store, app: &'static str) -> Self {
         Self { store, app, now: NOW, session: String::new(), anchor: None }
     }
 
-    fn ask<T: Send + 'static>(
+    pub(super) fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_>, &Speaker, &str) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
@@ -38,27 +38,27 @@ impl<'a> Talk<'a> {
         self.store.write_blocking(Class::Interactive, self.now, move |tx| work(tx, &who, &session)).map_err(Refusal::from)
     }
 
-    fn begins(&mut self, mode: Option<Mode>) -> Result<Mode, Refusal> {
+    pub(super) fn begins(&mut self, mode: Option<Mode>) -> Result<Mode, Refusal> {
         let asked = Begin { collections: vec!["a".into()], mode, anchor: self.anchor.clone(), invites: None };
         let begun = self.ask(move |tx, who, _| begin(tx, who, &asked))?;
         self.session = begun.session;
         Ok(begun.mode)
     }
 
-    fn pushes(&self, pushes: Vec<Push>) -> Result<u64, Refusal> {
+    pub(super) fn pushes(&self, pushes: Vec<Push>) -> Result<u64, Refusal> {
         let ready = prepare(pushes)?;
         self.ask(move |tx, who, session| push(tx, who, session, &ready))
     }
 
-    fn puts(&self, id: &str, data: &str) {
+    pub(super) fn puts(&self, id: &str, data: &str) {
         self.pushes(vec![Push::Put { collection: "a".into(), id: id.into(), data: data.into() }]).expect("pushed");
     }
 
-    fn enters(&self) -> Result<(), Refusal> {
+    pub(super) fn enters(&self) -> Result<(), Refusal> {
         self.ask(|tx, who, session| enter(tx, who, session, false))
     }
 
-    fn slices(&self, ends: bool) -> Sliced {
+    pub(super) fn slices(&self, ends: bool) -> Sliced {
         loop {
             let sliced = self.ask(move |tx, _, session| slice(tx, session, ends, || true)).expect("a slice");
             if sliced != Sliced::More {
@@ -67,7 +67,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    fn mingles(&self) -> Mingled {
+    pub(super) fn mingles(&self) -> Mingled {
         self.enters().expect("entered");
         match self.slices(false) {
             Sliced::Done(mingled) => mingled,
@@ -75,28 +75,28 @@ impl<'a> Talk<'a> {
         }
     }
 
-    fn lacks(&self) -> Vec<PulledOne> {
+    pub(super) fn lacks(&self) -> Vec<PulledOne> {
         let who = Speaker { app: self.app.into(), connection: 1 };
         let (page, first_time) = self.store.read(|reader| pull(reader, &who, &self.session, None, 1_000)).expect("pulled");
         self.ask(move |tx, _, _| note(tx, page, &first_time)).expect("noted").records
     }
 
-    fn accepts(&self, one: &PulledOne, form: Option<&str>) -> Result<u64, Refusal> {
+    pub(super) fn accepts(&self, one: &PulledOne, form: Option<&str>) -> Result<u64, Refusal> {
         let how = Took::Accepted { form: form.map(Into::into), id: None };
         let takes = vec![Take { collection: one.collection.clone(), id: one.id.clone(), seq: one.seq, how }];
         self.ask(move |tx, who, session| take(tx, who, session, &takes))
     }
 
-    fn ends(&self, finish: bool) -> Result<Option<Closed>, Refusal> {
+    pub(super) fn ends(&self, finish: bool) -> Result<Option<Closed>, Refusal> {
         self.ask(move |tx, who, session| end(tx, who, session, finish))
     }
 
-    fn finishes(&mut self) {
+    pub(super) fn finishes(&mut self) {
         self.anchor = self.ends(true).expect("ended").expect("at once").anchor;
     }
 
     /// Takes all that it lacks as it is shown, and ends; what that was.
-    fn takes_all(&mut self) -> Vec<PulledOne> {
+    pub(super) fn takes_all(&mut self) -> Vec<PulledOne> {
         let lacks = self.lacks();
         for one in &lacks {
             self.accepts(one, None).expect("taken");
@@ -106,7 +106,7 @@ impl<'a> Talk<'a> {
     }
 
     /// A session that pushes nothing; its mode and what was shown.
-    fn catches_up(&mut self) -> (Mode, Vec<PulledOne>) {
+    pub(super) fn catches_up(&mut self) -> (Mode, Vec<PulledOne>) {
         let mode = self.begins(None).expect("begun");
         self.mingles();
         (mode, self.takes_all())

@@ -1,0 +1,37 @@
+//! Owns: what the door to nothing says of apps. Must never know: the wire.
+
+use std::{collections::BTreeSet, future::ready};
+
+use mingle_core::{
+    ask::{AppRow, CopyRow, LastSession, Page, Refusal, Reset},
+    session::{Ended, Mode, State},
+    time::Timestamp,
+};
+
+use super::Model;
+use crate::ipc::door::{Apps, Door as _, Later};
+
+/// Every app keeps a copy of both collections.
+impl Apps for Model {
+    fn apps(&self, connected: &BTreeSet<String>, _: Option<&str>, _: usize) -> Result<Page<AppRow>, Refusal> {
+        let last = LastSession { began: Timestamp::from_unix_ms(0), mode: Some(Mode::Fast), ended: Some(Ended::Left) };
+        let copy =
+            CopyRow { collection: "issues".into(), since: Some(Timestamp::from_unix_ms(0)), next: Mode::Slow, last: Some(last) };
+        let one = |app: &String| AppRow {
+            app: app.clone(),
+            grants: self.grants(app),
+            copies: vec![copy.clone()],
+            session: Some((State::Pushing, Mode::Fast)),
+        };
+        Ok(Page { rows: connected.iter().map(one).collect(), cursor: None })
+    }
+    fn register_app(&self, _: String, collections: Vec<String>) -> Later<Vec<CopyRow>> {
+        let one = |collection| CopyRow { collection, since: None, next: Mode::Slow, last: None };
+        Box::pin(ready(Ok(collections.into_iter().map(one).collect())))
+    }
+    fn reset_app(&self, asked: Reset) -> Later<Vec<String>> {
+        let kept = asked.collections.unwrap_or_else(|| vec!["issues".into(), "notes".into()]);
+        let denied = kept.iter().any(|name| !asked.scope.has(name));
+        Box::pin(ready(if denied { Err(Refusal::Denied("not yours".into())) } else { Ok(kept) }))
+    }
+}
