@@ -66,7 +66,7 @@ fn the_lines_of_readme_are_those_of_the_profile() {
 /// The keys that a source reads: the texts in `read.flag("key")` and its like, and what it says is of a later version.
 fn read_keys(source: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
-    for call in ["text", "needed", "choice", "flag", "list", "duration", "inner"] {
+    for call in ["text", "needed", "choice", "flag", "list", "duration", "inner", "value"] {
         for (at, _) in source.match_indices(&format!(".{call}(\"")) {
             let rest = &source[at + call.len() + 3..];
             keys.extend(rest.split('"').next().map(str::to_owned));
@@ -78,7 +78,7 @@ fn read_keys(source: &str) -> BTreeSet<String> {
 #[test]
 fn every_key_has_its_line_and_no_other() {
     let read = |name: &str| fs::read_to_string(root().join("daemon/src/config").join(name)).expect("the keys of sections");
-    let source = read("sections.rs") + &read("filter.rs") + &read("references.rs");
+    let source = read("sections.rs") + &read("filter.rs") + &read("identity.rs") + &read("references.rs");
     let settings = fs::read_to_string(root().join("daemon/src/remotes/settings.rs")).expect("the keys of remotes");
     let mut keys = read_keys(&source);
     assert!(keys.len() > 20, "the keys were not found in sections.rs: {keys:?}");

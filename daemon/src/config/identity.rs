@@ -10,7 +10,7 @@ const EXAMPLE: &str = "identity = [\"number\"], or [[\"email\"], [\"name\", \"bo
 
 /// Reads `identity` of one collection: one list of names, or several, of which the earlier ones count for more.
 pub(super) fn read(section: &mut Section<'_>) -> Vec<Vec<String>> {
-    let Some(value) = section.value(KEY) else { return Vec::new() };
+    let Some(value) = section.value("identity") else { return Vec::new() };
     let DeValue::Array(items) = value.get_ref() else {
         section.wrong(KEY, "a list of names in quotes, or a list of such lists", EXAMPLE);
         return Vec::new();
