@@ -27,6 +27,24 @@ fn the_architecture_says_of_each_missed_goal_where_the_time_goes() {
     crate::none(&breaches);
 }
 
+/// In the run that is written down: a stage that was left out, or a try that failed, is no promise.
+#[test]
+fn the_last_run_tried_every_promise_and_saw_none_fail() {
+    let (promises, results) = (Promises::read().expect("promises"), Results::read().expect("results"));
+    crate::none(&promises.broken_by(&results.tried));
+}
+
+#[test]
+fn every_figure_that_the_bench_measures_is_written_down() {
+    let bench = page("tests/bench/main.rs").text;
+    let list = bench.split_once("const MEASURES").and_then(|(_, rest)| rest.split_once("];")).expect("its list").0;
+    let measured: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert!(measured.contains(&"W1") && measured.contains(&"D7"), "{measured:?}");
+    let results = Results::read().expect("results");
+    let told = |figure: &str| results.figures.iter().any(|line| line.figure == figure);
+    crate::none(&measured.into_iter().filter(|figure| !told(figure)).map(String::from).collect::<Vec<_>>());
+}
+
 #[test]
 fn every_promise_is_tried_where_it_says_and_every_tally_backs_one() {
     let (promises, results) = (Promises::read().expect("promises"), Results::read().expect("results"));
