@@ -14,7 +14,7 @@ use super::{
     error::StoreError,
     reader::Reader,
     record::{self, Held, State},
-    sync::link::under_way,
+    sync::link::{at_a_remote, under_way},
     token::{About, Token},
 };
 
@@ -241,14 +241,9 @@ fn frozen(conn: &Connection, link: i64) -> Result<Option<String>, StoreError> {
 }
 
 fn unlinked(conn: &Connection, held: &Held, replica: &UpReplica, policy: &Policy) -> Result<Option<Standing>, StoreError> {
-    let elsewhere = || {
-        conn.prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0")?
-            .exists([held.record])
-            .map_err(StoreError::from)
-    };
     let would = match replica.creates {
         Creates::Never => false,
-        Creates::Unlinked => !elsewhere()?,
+        Creates::Unlinked => !at_a_remote(conn, held.record)?,
         Creates::All => true,
     };
     let parent = held.props()?.map(|props| children::deferred(conn, &replica.remote, &policy.references, &props)).transpose()?;

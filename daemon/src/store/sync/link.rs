@@ -124,6 +124,11 @@ pub fn of_record(conn: &Connection, replica: i64, record: i64) -> Result<Option<
     one(conn, &format!("SELECT {COLUMNS} FROM m_link l WHERE l.replica = ?1 AND l.record = ?2"), [replica, record])
 }
 
+/// Whether a remote has this record, or is to have it: it belongs to that one, then.
+pub(in crate::store) fn at_a_remote(conn: &Connection, record: i64) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0")?.exists([record])?)
+}
+
 /// Links of a replica that may be behind, by their records' seq, with those seqs.
 pub fn candidates(conn: &Connection, replica: i64, after: u64, most: usize) -> Result<Vec<(u64, Linked)>, StoreError> {
     let sql = format!(

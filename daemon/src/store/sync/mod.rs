@@ -195,14 +195,13 @@ fn write_met(
     }
     let (mut seq, mut conflicts) = (was.held.seq, met.clashes.len() as u64);
     if met.changed {
-        if met.truth.is_none() {
-            conflicts += spared::spare(tx, ground, &was.held)?;
-        }
+        let spared = if met.truth.is_none() { spared::spare(tx, ground, &was.held)? } else { spared::Spared::default() };
         seq = match (&met.truth, &was.props) {
             (Some(props), None) => record::make(tx, ground.collection, &was.held.id, &json::write(props), &ground.origin)?.seq,
             (Some(props), Some(_)) => record::change(tx, &was.held, Some(&json::write(props)), &ground.origin)?,
             (None, _) => record::change(tx, &was.held, None, &ground.origin)?,
         };
+        conflicts += spared.told(tx, ground)?;
     }
     let mut state = met.link;
     state.confirmed = state.confirmed.max(took.unwrap_or(0));

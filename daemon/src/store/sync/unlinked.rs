@@ -3,7 +3,8 @@
 use mingle_core::{
     meeting::{Agreed, Link, Rules, SentWhat, alike, meet},
     planted,
-    record::{Props, same},
+    policy::Policy,
+    record::{Props, Value, same},
     replica::{Row, RowState},
     run::{Applied, Direction},
 };
@@ -181,7 +182,7 @@ fn matches_create(state: &Link, props: &Props, identity: &[String], rules: Rules
         true => alike(&theirs, sent, rules),
         false => {
             let same = |name: &String| same(theirs.get(name), sent.get(name), rules.policy.likeness(name));
-            identity.iter().all(|name| sent.contains_key(name) && same(name))
+            identity.iter().all(|name| tells(sent, name, rules.policy) && same(name))
         }
     };
     // An earlier one that was looked for may still have come late.
@@ -215,8 +216,9 @@ fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result
 /// The live records without a link at this replica that have the row's properties of one alternative, all of them present; two where
 /// there are more.
 fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]) -> Result<Vec<i64>, StoreError> {
-    let wanted: Option<Vec<_>> = identity.iter().map(|name| props.get(name).map(|value| (name, value))).collect();
-    let Some(wanted) = wanted else { return Ok(Vec::new()) };
+    let policy = &ground.spec.policy;
+    let has = |name| props.get(name).filter(|_| tells(props, name, policy)).map(|value| (name, value));
+    let Some(wanted) = identity.iter().map(has).collect::<Option<Vec<_>>>() else { return Ok(Vec::new()) };
     let [(first, value), ..] = wanted[..] else { return Ok(Vec::new()) };
     // The first property narrows it in SQL, in the words of its index; values are compared by the core.
     let mut statement = tx.conn().prepare_cached(&by_identity_sql(tx, ground, first)?)?;
@@ -224,9 +226,9 @@ fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]
     let mut free = Vec::new();
     while let Some(record) = rows.next()? {
         let data = json::parse_object(&record.get::<_, String>(1)?).map_err(link::damaged)?;
-        let equal = wanted.iter().all(|(name, value)| {
-            data.contains_key(*name) && same(data.get(*name), Some(value), ground.spec.policy.likeness(name))
-        });
+        let equal = wanted
+            .iter()
+            .all(|(name, value)| tells(&data, name, policy) && same(data.get(*name), Some(value), policy.likeness(name)));
         let record = record.get(0)?;
         if equal && unlinked_here(tx, ground, record)? {
             free.push(record);
@@ -236,6 +238,11 @@ fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]
         }
     }
     Ok(free)
+}
+
+/// Whether a record has this property to be known by: null says no more than absence, unless it is a value there.
+fn tells(props: &Props, name: &str, policy: &Policy) -> bool {
+    props.get(name).is_some_and(|value| *value != Value::Null || policy.null_is_a_value)
 }
 
 /// Left to itself SQLite prefers the feed's index, and reads the whole collection for each new row.

@@ -20,6 +20,8 @@ use crate::store::{
     testing::{NOW, number, sql, write},
 };
 
+mod spared;
+
 /// Collection `a` are the parents, `b` the children: `p` of a child is its parent. The remote makes the ids.
 fn store(on_delete: WhenGone) -> Store {
     store_with(on_delete, OnDelete::KeepEdit)
@@ -383,31 +385,6 @@ fn what_a_delete_takes_along_passes_the_guard() {
     assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE state = 0"), 21);
 }
 
-/// A delete there that would take a child along meets what was done to that child here, and was not sent: the edit stands, and is
-/// recorded. Who was not touched goes, and so does who is local or what the rule of its collection lets go.
-#[test]
-fn a_child_that_was_edited_does_not_go_with_its_parent_unseen() {
-    #[track_caller]
-    fn check(rule: OnDelete, left: &str, sent: &[&str], verdict: &str) {
-        let store = store_with(WhenGone::Cascade, rule);
-        comes(&store, "a", "7", r#"{"n":7}"#);
-        comes(&store, "b", "1", r#"{"p":"7","t":1}"#);
-        comes(&store, "b", "2", r#"{"p":"7","t":2}"#);
-        puts(&store, "b", "2", r#"{"p":"7","t":3}"#);
-        puts(&store, "b", "new", r#"{"p":"7","t":4}"#);
-        let applied = comes(&store, "a", "7", "-");
-        assert_eq!(applied.conflicts, 2);
-        let live = "SELECT count(*) FROM m_record WHERE state = 0 AND collection = 2";
-        assert_eq!(number(&store, live).to_string(), left);
-        sends(&store, "b", sent, 0);
-        let recorded =
-            format!("SELECT count(*) FROM m_conflict WHERE verdict = '{verdict}' AND truth LIKE '%\"t\":3%' AND replica = 'far'");
-        assert_eq!(number(&store, &recorded), 1);
-    }
-    check(OnDelete::KeepEdit, "2", &[r#"update 2 {"p":null,"t":3}"#, r#"create {"t":4}"#, "delete 1"], "kept_edit");
-    check(OnDelete::KeepDelete, "0", &["delete 1", "delete 2"], "kept_delete");
-}
-
 #[cfg(feature = "planted")]
 #[test]
 fn planted_bugs_are_found() {
@@ -424,7 +401,7 @@ fn planted_bugs_are_found() {
         ("deletes wait for a create in doubt", a_create_in_doubt_holds_no_delete),
         ("deletes wait for what was forgotten", what_was_forgotten_holds_no_delete),
         ("reference let go is an edit", what_went_with_its_parent_goes_without_a_conflict),
-        ("edited child goes with its parent", a_child_that_was_edited_does_not_go_with_its_parent_unseen),
+        ("edited child goes with its parent", spared::a_child_that_was_edited_does_not_go_with_its_parent_unseen),
     ];
     for (bug, test) in bugs {
         planted::set_here(Some(bug));

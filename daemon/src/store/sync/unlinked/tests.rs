@@ -107,6 +107,10 @@ fn a_row_is_what_a_create_made_if_it_shows_what_was_sent() {
     check("", true, sent, r#"{"title":"a","n":2,"state":"open"}"#, false);
     check("title", true, sent, r#"{"title":"a","n":2}"#, true);
     check("title", false, sent, r#"{"title":"b","n":1}"#, false);
+    // What says nothing is nothing to be known by.
+    check("title", false, r#"{"title":null,"n":1}"#, r#"{"n":1}"#, false);
+    check("title", false, r#"{"title":null,"n":1}"#, r#"{"title":null,"n":1}"#, false);
+    check("title n", false, r#"{"title":"a","n":null}"#, r#"{"title":"a","n":null}"#, false);
 }
 
 /// json-server numbers anew from the highest id that is left: the row of a create whose answer was lost has the id of what was deleted.
