@@ -179,6 +179,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("absence without the guard", Tables),
     // session: what waits for a decision about a copy is closed when the copy is forgotten, with the app's value.
     ("decisions forgotten with a copy", Tables),
+    // session: of a copy that is forgotten the links stay, and its app's next session takes them for what the app has.
+    ("copy half forgotten", Tables),
     // session: a copy is forgotten while a session is of it, with what was pushed.
     ("copy forgotten under a session", Tables),
     // pending: a record that is marked not for upload is listed as sent next.

@@ -8,25 +8,11 @@ use mingle_core::{
     limits::APP_PAGE_ROWS_MAX,
 };
 
-use super::{House, told};
+use super::House;
 use crate::{
-    clock,
-    ipc::door::{Apps, Later},
-    store::{Class, sync::session},
+    ipc::door::{Apps, Gone, Later},
+    store::sync::session,
 };
-
-impl House {
-    /// Nobody is called so, or keeps a copy of that.
-    fn no_copy(&self, asked: &Reset) -> Refusal {
-        let of = asked.collections.as_ref().map_or(String::new(), |named| format!(" of {}", named.join(", ")));
-        let told = format!("{} keeps no copy{of}", asked.app);
-        let hint = match self.read(|reader| session::keepers(reader, "", 20)).unwrap_or_default() {
-            names if names.is_empty() => "no app keeps one; `mingle app list` shows what is known of each".to_owned(),
-            names => format!("these do: {}", names.join(", ")),
-        };
-        Refusal::NotFound(told, Some(hint))
-    }
-}
 
 impl Apps for House {
     fn apps(&self, connected: &BTreeSet<String>, after: Option<&str>, limit: usize) -> Result<Page<AppRow>, Refusal> {
@@ -52,28 +38,18 @@ impl Apps for House {
         self.decide(move |tx| session::register(tx, &app, &collections))
     }
 
-    fn reset_app(&self, asked: Reset) -> Later<Vec<String>> {
+    fn reset_app(&self, asked: Reset, gone: Gone) -> Later<Vec<String>> {
         let house = self.clone();
         Box::pin(async move {
-            // What it pushed before it went meets the truth first.
-            if let Some(left) = house.read(|reader| session::left_over(reader, &asked.app))? {
-                house.mingled(left, true).await?;
+            // Who may not have it forgotten ends nothing either.
+            if house.read(|reader| session::resets_under(reader, &asked))? {
+                house.clears_the_way(&asked.app, gone).await?;
             }
-            let mut forgotten = BTreeSet::new();
-            loop {
-                let one = asked.clone();
-                let slice = house.0.store.write(Class::Background, clock::now(), move |tx| session::reset(tx, &one));
-                let (names, more) = told(slice).await?;
-                forgotten.extend(names);
-                if !more {
-                    break;
-                }
+            let app = asked.app.clone();
+            let names = house.decide(move |tx| session::reset(tx, &asked)).await?;
+            if !names.is_empty() {
+                tracing::info!(app, collections = names.join(" "), "a copy was forgotten");
             }
-            if forgotten.is_empty() && !asked.own {
-                return Err(house.no_copy(&asked));
-            }
-            let names: Vec<String> = forgotten.into_iter().collect();
-            tracing::info!(app = asked.app, collections = names.join(" "), "a copy was forgotten");
             Ok(names)
         })
     }

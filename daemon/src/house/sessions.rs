@@ -80,17 +80,23 @@ impl House {
 }
 
 impl House {
-    /// Begins a session in the store, once nothing stands in its way.
-    async fn begun(&self, who: &Speaker, begin: Begin, gone: Gone) -> Result<Begun, Refusal> {
+    /// Ends the session of an app that stands in the way of something, and should not.
+    pub(super) async fn clears_the_way(&self, app: &str, gone: Gone) -> Result<(), Refusal> {
         // Its connection is silent, or its end was not written: the queue was full, or the disk.
-        if let Some(connection) = self.read(|reader| session::holder(reader, &who.app))?.filter(|number| gone(*number)) {
+        if let Some(connection) = self.read(|reader| session::holder(reader, app))?.filter(|number| gone(*number)) {
             self.decide(move |tx| session::leave(tx, Some(connection))).await?;
             self.sessions_over(connection);
         }
-        // One that ended while it mingled, and that nobody brought to its end, is no hindrance.
-        if let Some(left) = self.read(|reader| session::left_over(reader, &who.app))? {
+        // One that ended while it mingled, and that nobody brought to its end, is no hindrance: what was pushed meets the truth first.
+        if let Some(left) = self.read(|reader| session::left_over(reader, app))? {
             self.mingled(left, true).await?;
         }
+        Ok(())
+    }
+
+    /// Begins a session in the store, once nothing stands in its way.
+    async fn begun(&self, who: &Speaker, begin: Begin, gone: Gone) -> Result<Begun, Refusal> {
+        self.clears_the_way(&who.app, gone).await?;
         let who = who.clone();
         self.decide(move |tx| session::begin(tx, &who, &begin)).await
     }

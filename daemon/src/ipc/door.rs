@@ -184,6 +184,7 @@ pub trait Apps {
     fn apps(&self, connected: &BTreeSet<String>, after: Option<&str>, limit: usize) -> Result<Page<AppRow>, Refusal>;
     /// The app says what it keeps a copy of; what is known of these copies.
     fn register_app(&self, app: String, collections: Vec<String>) -> Later<Vec<CopyRow>>;
-    /// Forgets copies of an app, which has no session open then: of which collections.
-    fn reset_app(&self, asked: Reset) -> Later<Vec<String>>;
+    /// Forgets copies of an app: of which collections. A session that is of one of them stands in the way, as one does when another is begun
+    /// ([`Sessions::session_begin`]).
+    fn reset_app(&self, asked: Reset, gone: Gone) -> Later<Vec<String>>;
 }

@@ -57,7 +57,8 @@ pub(super) fn those(reader: &Reader<'_>, which: &Which) -> Result<(String, Vec<B
     Ok((sql, bound))
 }
 
-/// What the other side of a conflict is. No remote is called like an app, and a write that merges has no link.
+/// What the other side of a conflict is. No remote is called like an app, and a write that merges has no link (that of a copy which was
+/// forgotten is 0).
 pub(super) fn other(replica: &str, no_link: bool) -> Other {
     match Origin::parse(replica) {
         Some(Origin::App(_)) if no_link => Other::Write,

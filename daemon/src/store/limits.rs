@@ -98,7 +98,7 @@ pub const TOMBSTONE_KEPT_FOR_COPIES: Duration = Duration::from_secs(180 * 24 * 3
 /// has been away for longest, if that is longer than [`TOMBSTONE_KEPT_FOR_COPIES`]; else it is `too_large`.
 pub const COPIES_MAX: i64 = 64;
 
-/// A copy that is forgotten loses so many of its links in one transaction: some 20 ms.
+/// Of copies that were forgotten one purge takes away so many links at most: some 20 ms.
 pub const LINKS_FORGOTTEN_AT_ONCE: usize = if cfg!(test) { 2 } else { 2_000 };
 
 /// The ledger is kept at least this long, where a collection does not say how long.

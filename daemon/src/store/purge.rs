@@ -1,11 +1,16 @@
-//! Owns: what may be thrown away, and when: tombstones, ledger rows, answers of ops; pages in memory that nobody waits for. Must never
-//! know: who needs the room.
+//! Owns: what may be thrown away, and when: tombstones, ledger rows, answers of ops, what is left of copies that were forgotten; pages in
+//! memory that nobody waits for. Must never know: who needs the room.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use mingle_core::planted;
 
-use super::{error::StoreError, limits, sync::link::under_way, tx::Tx};
+use super::{
+    error::StoreError,
+    limits,
+    sync::{link::under_way, session},
+    tx::Tx,
+};
 
 /// Until when something of a collection is old: as the collection says (`?3`), else as the store does (`?1`).
 fn old_at(collection: &str) -> String {
@@ -25,7 +30,7 @@ fn own_retentions(tx: &Tx<'_>) -> String {
 /// What SQLite says.
 pub fn purge(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let counts = [ops(tx)?, tombstones(tx)?, ledger(tx)?];
-    Ok(counts.iter().any(|count| *count >= limits::PURGED_AT_ONCE))
+    Ok(session::sweep(tx)? || counts.iter().any(|count| *count >= limits::PURGED_AT_ONCE))
 }
 
 /// Gives back the memory of pages: those of an idle store are as quickly read again.

@@ -51,6 +51,6 @@ pub(super) fn reset(asked: &mut Asked<'_>) -> Result<Served, Error> {
         }
     }
     let scope = if own { Scope::All } else { writable };
-    let work = door.reset_app(Reset { app, collections, own, scope });
+    let work = door.reset_app(Reset { app, collections, own, scope }, asked.gone());
     later(work, |collections| AppResetAnswer { collections }, false)
 }

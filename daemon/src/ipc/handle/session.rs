@@ -15,7 +15,7 @@ use mingle_proto::{
 };
 
 use super::{Asked, later};
-use crate::ipc::{convert, convert::refusal, serve::Served};
+use crate::ipc::{convert, convert::refusal, door::Gone, serve::Served};
 
 impl Asked<'_> {
     /// Who speaks in a session.
@@ -48,8 +48,13 @@ impl Asked<'_> {
     }
 
     /// Whether or not the answer is waited for, a session may be there.
-    fn begins(&mut self) -> crate::ipc::door::Gone {
+    fn begins(&mut self) -> Gone {
         self.desk.in_session = true;
+        self.gone()
+    }
+
+    /// What tells whether the connection of a session is gone, or silent for too long.
+    pub(super) fn gone(&self) -> Gone {
         let shared = self.desk.shared.clone();
         Box::new(move |number| !shared.connections.holds_session(number, shared.door.now()))
     }

@@ -50,8 +50,8 @@ pub(super) struct Model {
     pub(super) granted: watch::Sender<u64>,
     settled: watch::Sender<BTreeSet<String>>,
     pub(super) leases: Mutex<Vec<String>>,
-    /// The connection of the session.
-    session: Mutex<Option<u64>>,
+    /// The connection of the session, and whose it is.
+    session: Mutex<Option<(u64, String)>>,
     /// Most records that one answer ever held.
     pub(super) page_max: AtomicU64,
     /// How often the feed was read.
@@ -147,10 +147,10 @@ impl Sessions for Model {
     /// One session, which no end of a connection ends.
     fn session_begin(&self, who: Speaker, begin: Begin, gone: Gone) -> Later<Begun> {
         let mut session = self.session.lock().unwrap();
-        if session.is_some_and(|number| !gone(number)) {
+        if session.as_ref().is_some_and(|(number, _)| !gone(*number)) {
             return Box::pin(ready(Err(Refusal::WrongState("there is one".into(), None))));
         }
-        *session = Some(who.connection);
+        *session = Some((who.connection, who.app));
         let invited = begin.invites.map(|invites| invites.apps).unwrap_or_default();
         Box::pin(ready(Ok(Begun { session: "s-1".into(), mode: begin.mode.unwrap_or(SessionMode::Slow), invited })))
     }

@@ -45,7 +45,8 @@ fn copies(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreEr
         conn,
         "copy",
         "SELECT p.remote, 'a place of an app that keeps no copy there' FROM m_replica p
-         WHERE p.replica < 0 AND NOT EXISTS (SELECT 1 FROM m_copy m WHERE m.replica = p.replica)",
+         WHERE p.replica < 0 AND p.identity <> 'forgotten:' || p.replica
+           AND NOT EXISTS (SELECT 1 FROM m_copy m WHERE m.replica = p.replica)",
     )
 }
 

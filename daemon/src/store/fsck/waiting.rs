@@ -39,7 +39,8 @@ fn conflicts(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
             notes.note("conflict", &about, format!("it is of seq {seq}, which its record has not come to"));
         }
         let (link, there, of_record): (Option<i64>, Option<i64>, bool) = (row.get(9)?, row.get(10)?, row.get(11)?);
-        if open == 1 && link.is_some() && there.is_none() {
+        // 0: it went with the copy of an app that was forgotten.
+        if open == 1 && link.is_some_and(|link| link != 0) && there.is_none() {
             notes.note("conflict", &about, "it is open, and what it freezes is not there");
         }
         if there.is_some() && !of_record {
@@ -52,7 +53,7 @@ fn conflicts(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
         &format!(
             "SELECT {NAMED}, count(*) || ' conflicts are open over ' || c.property || ' at one remote'
              FROM m_conflict c JOIN m_record r ON r.record = c.record
-             WHERE c.open = 1 AND c.link IS NOT NULL AND c.property IS NOT NULL
+             WHERE c.open = 1 AND c.link <> 0 AND c.property IS NOT NULL
              GROUP BY c.link, c.property, r.record HAVING count(*) > 1"
         ),
     )

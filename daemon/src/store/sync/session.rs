@@ -28,7 +28,7 @@ mod take;
 #[cfg(test)]
 mod tests;
 
-pub use copies::{keepers, known, open_of, register, reset};
+pub use copies::{keepers, known, open_of, register, reset, resets_under, sweep};
 pub use mingle::{Sliced, enter, lacking, slice};
 pub use pull::{note, pull, pulls};
 pub use push::{Ready, prepare, push};

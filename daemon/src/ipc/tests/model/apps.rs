@@ -9,7 +9,7 @@ use mingle_core::{
 };
 
 use super::Model;
-use crate::ipc::door::{Apps, Door as _, Later};
+use crate::ipc::door::{Apps, Door as _, Gone, Later};
 
 /// Every app keeps a copy of both collections.
 impl Apps for Model {
@@ -29,9 +29,15 @@ impl Apps for Model {
         let one = |collection| CopyRow { collection, since: None, next: Mode::Slow, last: None };
         Box::pin(ready(Ok(collections.into_iter().map(one).collect())))
     }
-    fn reset_app(&self, asked: Reset) -> Later<Vec<String>> {
+    fn reset_app(&self, asked: Reset, gone: Gone) -> Later<Vec<String>> {
+        let session = self.session.lock().unwrap();
+        let under = session.as_ref().is_some_and(|(number, app)| *app == asked.app && !gone(*number));
         let kept = asked.collections.unwrap_or_else(|| vec!["issues".into(), "notes".into()]);
-        let denied = kept.iter().any(|name| !asked.scope.has(name));
-        Box::pin(ready(if denied { Err(Refusal::Denied("not yours".into())) } else { Ok(kept) }))
+        let hidden = kept.iter().any(|name| !asked.scope.has(name));
+        Box::pin(ready(match (hidden, under) {
+            (true, _) => Err(Refusal::NotFound("none of yours".into(), None)),
+            (false, true) => Err(Refusal::WrongState("there is one".into(), None)),
+            (false, false) => Ok(kept),
+        }))
     }
 }

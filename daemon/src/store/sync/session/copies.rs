@@ -11,7 +11,7 @@ use mingle_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::one;
+use super::{Open, one};
 use crate::store::{
     definitions::{Collection, Definitions},
     error::StoreError,
@@ -46,13 +46,13 @@ pub(super) fn place(tx: &Tx<'_>, app: &str, collection: &Collection) -> Result<i
         return Ok(replica);
     }
     room(tx, collection)?;
-    let lowest: i64 = tx.conn().query_row("SELECT min(0, coalesce(min(replica), 0)) FROM m_replica", (), |row| row.get(0))?;
-    let replica = lowest - 1;
-    tx.conn().prepare_cached("INSERT INTO m_replica (replica, remote, identity) VALUES (?1, ?2, ?3)")?.execute(params![
-        replica,
-        format!("app:{app}"),
-        format!("app:{app} {}", collection.number)
-    ])?;
+    let replica = free(tx)?;
+    tx.conn()
+        .prepare_cached(
+            "INSERT INTO m_replica (replica, remote, identity) VALUES (?1, ?2, ?3)
+             ON CONFLICT (replica) DO UPDATE SET remote = excluded.remote, identity = excluded.identity",
+        )?
+        .execute(params![replica, format!("app:{app}"), format!("app:{app} {}", collection.number)])?;
     tx.conn()
         .prepare_cached(
             "INSERT INTO m_copy (replica, app, collection, anchor, instance, scanned, pass, used, owed, since)
@@ -60,6 +60,18 @@ pub(super) fn place(tx: &Tx<'_>, app: &str, collection: &Collection) -> Result<i
         )?
         .execute(params![replica, app, collection.number, &*tx.instance(), tx.now().unix_ms()])?;
     Ok(replica)
+}
+
+/// The number of a place that nobody has: that of a copy that was forgotten, once no link is left of it, else a new one. To delete such a
+/// row would be to look whether any link of the store points at it.
+fn free(tx: &Tx<'_>) -> Result<i64, StoreError> {
+    const AGAIN: &str = "SELECT max(p.replica) FROM m_replica p WHERE p.replica < 0 AND p.identity = 'forgotten:' || p.replica
+         AND NOT EXISTS (SELECT 1 FROM m_link k INDEXED BY m_link_copies WHERE k.replica = p.replica AND k.replica < 0)";
+    if let Some(again) = tx.conn().prepare_cached(AGAIN)?.query_row((), |row| row.get::<_, Option<i64>>(0))? {
+        return Ok(again);
+    }
+    let lowest: i64 = tx.conn().query_row("SELECT min(0, coalesce(min(replica), 0)) FROM m_replica", (), |row| row.get(0))?;
+    Ok(lowest - 1)
 }
 
 /// Where a collection has all the copies that it may have, the one that was away for longest goes.
@@ -85,38 +97,45 @@ fn room(tx: &Tx<'_>, collection: &Collection) -> Result<(), StoreError> {
         );
         return Err(Refusal::TooLarge(told).into());
     };
-    while forget(tx, replica)? {}
+    forget(tx, replica)
+}
+
+/// Forgets a copy, at once: who comes from here on has never been here. Its links belong to nobody, and go with what is thrown away
+/// (`purge`). What the app brought stays in the truth.
+fn forget(tx: &Tx<'_>, replica: i64) -> Result<(), StoreError> {
+    if planted::is("copy half forgotten") {
+        // Its links stay its own, and its next session is slow: what is not pushed in that was deleted there.
+        tx.conn().prepare_cached("UPDATE m_copy SET anchor = NULL WHERE replica = ?1")?.execute([replica])?;
+        return Ok(());
+    }
+    for sql in
+        ["DELETE FROM m_copy WHERE replica = ?1", "UPDATE m_replica SET identity = 'forgotten:' || replica WHERE replica = ?1"]
+    {
+        tx.conn().prepare_cached(sql)?.execute([replica])?;
+    }
     Ok(())
 }
 
-/// Forgets a copy, [`LINKS_FORGOTTEN_AT_ONCE`] of its links; whether there is more. What the app brought stays in the truth, and what waits for
-/// a decision goes on waiting: the value that the app had is nowhere else any more.
-fn forget(tx: &Tx<'_>, replica: i64) -> Result<bool, StoreError> {
-    // Whoever comes meanwhile finds nothing to go on from, and is shown everything.
-    tx.conn().prepare_cached("UPDATE m_copy SET anchor = NULL, scanned = 0 WHERE replica = ?1")?.execute([replica])?;
-    let slice =
-        "SELECT count(*), coalesce(max(link), 0) FROM (SELECT link FROM m_link WHERE replica = ?1 ORDER BY link LIMIT ?2)";
-    let (links, last): (usize, i64) = tx
-        .conn()
-        .prepare_cached(slice)?
-        .query_row(params![replica, LINKS_FORGOTTEN_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// Takes away links of copies that were forgotten, [`LINKS_FORGOTTEN_AT_ONCE`] at most; whether there may be more. What waits for a decision
+/// goes on waiting: the value that the app had is nowhere else any more.
+///
+/// # Errors
+/// What SQLite says.
+pub fn sweep(tx: &Tx<'_>) -> Result<bool, StoreError> {
+    const LEFT: &str =
+        "SELECT k.link, k.record FROM m_replica p CROSS JOIN m_link k INDEXED BY m_link_copies ON k.replica = p.replica
+         WHERE p.replica < 0 AND p.identity = 'forgotten:' || p.replica AND k.replica < 0 LIMIT ?1";
+    let mut statement = tx.conn().prepare_cached(LEFT)?;
+    let rows = statement.query_map([LINKS_FORGOTTEN_AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let left: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
     let closed = if planted::is("decisions forgotten with a copy") { ", open = 0, verdict = 'resolved'" } else { "" };
-    for sql in [
-        // The number of a link may be given again.
-        &format!(
-            "UPDATE m_conflict SET link = NULL{closed} WHERE link IN (SELECT link FROM m_link WHERE replica = ?1 AND link <= ?2)"
-        ),
-        "DELETE FROM m_link WHERE replica = ?1 AND link <= ?2",
-    ] {
-        tx.conn().prepare_cached(sql)?.execute([replica, last])?;
+    // The number of a link may be given again.
+    let freed = format!("UPDATE m_conflict SET link = 0{closed} WHERE record = ?1 AND link = ?2");
+    for (link, record) in &left {
+        tx.conn().prepare_cached(&freed)?.execute([record, link])?;
+        tx.conn().prepare_cached("DELETE FROM m_link WHERE link = ?1")?.execute([link])?;
     }
-    if links == LINKS_FORGOTTEN_AT_ONCE {
-        return Ok(true);
-    }
-    for sql in ["DELETE FROM m_copy WHERE replica = ?1", "DELETE FROM m_replica WHERE replica = ?1"] {
-        tx.conn().prepare_cached(sql)?.execute([replica])?;
-    }
-    Ok(false)
+    Ok(left.len() >= LINKS_FORGOTTEN_AT_ONCE)
 }
 
 /// An app says what it keeps a copy of, before its first session or later. What it said before stays.
@@ -132,20 +151,10 @@ pub fn register(tx: &mut Tx<'_>, app: &str, collections: &[String]) -> Result<Ve
     Ok(rows)
 }
 
-/// Forgets copies of an app, some of their links; which collections are meant, and whether there is more to forget: then the same is to be
-/// asked again.
-///
-/// # Errors
-/// [`Refusal::WrongState`] while the app has a session open, [`Refusal::NotFound`], [`Refusal::Denied`].
-pub fn reset(tx: &mut Tx<'_>, asked: &Reset) -> Result<(Vec<String>, bool), StoreError> {
-    if let Some(open) = one(tx.conn(), "app = ?1", [&asked.app])?
-        && !planted::is("copy forgotten under a session")
-    {
-        let told = format!("a session of {} is {}, and it is of that copy", asked.app, open.state.name());
-        return Err(Refusal::WrongState(told, Some("finish or cancel it, or wait until its connection is gone".into())).into());
-    }
-    let kept: Vec<(i64, String)> = tx
-        .conn()
+/// The copies that are meant, by their collections' names. Of another app nobody learns here what it keeps: one that may not be forgotten
+/// by who asks is as good as none.
+fn meant(conn: &Connection, definitions: &Definitions, asked: &Reset) -> Result<Vec<(i64, String)>, StoreError> {
+    let mut kept: Vec<(i64, String)> = conn
         .prepare_cached(
             "SELECT y.replica, c.name FROM m_copy y JOIN m_collection c ON c.collection = y.collection WHERE y.app = ?1 ORDER BY c.name",
         )?
@@ -154,25 +163,50 @@ pub fn reset(tx: &mut Tx<'_>, asked: &Reset) -> Result<(Vec<String>, bool), Stor
     for name in asked.collections.iter().flatten() {
         // One that has left the configuration may have a copy all the same.
         if !kept.iter().any(|(_, other)| other == name) {
-            tx.defined(name)?;
+            definitions.named(name)?;
         }
     }
-    let meant = |(_, name): &&(i64, String)| asked.collections.as_ref().is_none_or(|named| named.contains(name));
-    let meant: Vec<&(i64, String)> = kept.iter().filter(meant).collect();
-    if let Some((_, name)) = meant.iter().find(|(_, name)| !asked.scope.has(name)) {
-        return Err(Refusal::Denied(format!(
-            "the copy that {} keeps of {name} may be forgotten by who may write {name}",
-            asked.app
-        ))
-        .into());
+    kept.retain(|(_, name)| asked.collections.as_ref().is_none_or(|named| named.contains(name)));
+    if !asked.own && (kept.is_empty() || kept.iter().any(|(_, name)| !asked.scope.has(name))) {
+        let of = asked.collections.as_ref().map_or(String::new(), |named| format!(" of {}", named.join(", ")));
+        let told = format!("{} keeps no copy{of} that you may have forgotten", asked.app);
+        let hint = "`mingle app list` shows what each keeps; who may write a collection may have a copy of it forgotten";
+        return Err(Refusal::NotFound(told, Some(hint.into())).into());
     }
-    let names = meant.iter().map(|(_, name)| name.clone()).collect();
-    for (replica, _) in meant {
-        if forget(tx, *replica)? {
-            return Ok((names, true));
-        }
+    Ok(kept)
+}
+
+/// The session of the app, where it is of one of these copies.
+fn open_on(conn: &Connection, app: &str, copies: &[(i64, String)]) -> Result<Option<Open>, StoreError> {
+    let open = one(conn, "app = ?1", [app])?;
+    Ok(open.filter(|open| copies.iter().any(|(replica, _)| open.replicas.contains(replica))))
+}
+
+/// Whether a session is of the copies that are meant: asked before [`reset`], for it may be one that ended, or whose connection is gone.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub fn resets_under(reader: &Reader<'_>, asked: &Reset) -> Result<bool, StoreError> {
+    let meant = meant(reader, reader.definitions(), asked)?;
+    Ok(open_on(reader, &asked.app, &meant)?.is_some())
+}
+
+/// Forgets copies of an app; of which collections.
+///
+/// # Errors
+/// [`Refusal::NotFound`], [`Refusal::WrongState`] while a session is of one of them.
+pub fn reset(tx: &mut Tx<'_>, asked: &Reset) -> Result<Vec<String>, StoreError> {
+    let meant = meant(tx.conn(), tx.definitions(), asked)?;
+    if let Some(open) = open_on(tx.conn(), &asked.app, &meant)?
+        && !planted::is("copy forgotten under a session")
+    {
+        let told = format!("a session of {} is {}, and it is of that copy", asked.app, open.state.name());
+        return Err(Refusal::WrongState(told, Some("finish or cancel it, or wait until its connection is gone".into())).into());
     }
-    Ok((names, false))
+    for (replica, _) in &meant {
+        forget(tx, *replica)?;
+    }
+    Ok(meant.into_iter().map(|(_, name)| name).collect())
 }
 
 /// Apps that keep a copy, by name, from behind `after` on.

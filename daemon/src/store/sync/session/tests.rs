@@ -260,6 +260,7 @@ fn planted_bugs_are_found() {
         ("shown not noted", whatever_breaks_off_all_end_with_the_same as fn()),
         ("absence without the guard", many_deletes_that_nobody_said_are_asked_for),
         ("decisions forgotten with a copy", copies::what_is_forgotten_is_the_copy_and_nothing_else),
+        ("copy half forgotten", copies::who_comes_before_all_of_its_copy_is_gone_deletes_nothing),
         ("copy forgotten under a session", copies::a_copy_is_not_forgotten_under_a_session),
     ] {
         planted::set_here(Some(bug));

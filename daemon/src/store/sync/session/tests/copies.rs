@@ -3,32 +3,37 @@
 use std::time::Duration;
 
 use mingle_core::{
-    ask::{CopyRow, Keep, Push, Refusal, Reset, Scope},
+    ask::{CopyRow, Keep, Refusal, Reset, Scope, Which},
     policy::{Merge, Policy},
+    replay::Would,
     session::{Ended, Mode},
 };
 
 use super::{
-    super::{keepers, known, leave, open_of, register, reset},
-    edges::Talk,
+    super::{keepers, known, leave, open_of, register, reset, resets_under},
+    edges::{Talk, purge_at},
     write_in,
 };
-use crate::store::{Class, CollectionDefinition, Store, StoreError, define, fsck, limits, resolve_conflict, testing::*};
+use crate::store::{
+    Class, CollectionDefinition, Store, conflicts_under, define, fsck, limits, purge, resolve_conflict, testing::*,
+};
+
+fn asks(app: &str, collections: Option<&[&str]>, scope: Scope) -> Reset {
+    let collections = collections.map(|named| named.iter().map(|name| (*name).to_owned()).collect());
+    Reset { app: app.into(), collections, own: false, scope }
+}
 
 fn forgets(store: &Store, app: &str, collections: Option<&[&str]>, scope: Scope) -> Result<Vec<String>, Refusal> {
-    let collections = collections.map(|named| named.iter().map(|name| (*name).to_owned()).collect());
-    let asked = Reset { app: app.into(), collections, own: false, scope };
-    let mut all = Vec::new();
-    loop {
-        let one = asked.clone();
-        let (names, more) = write_in(store, move |tx| reset(tx, &one)).map_err(Refusal::from)?;
-        all.extend(names);
-        if !more {
-            all.sort();
-            all.dedup();
-            return Ok(all);
-        }
+    let asked = asks(app, collections, scope);
+    // Who may not do it is told so before anything else is done for it.
+    let under = store.read(|reader| resets_under(reader, &asked));
+    let forgotten = write_in(store, move |tx| reset(tx, &asked)).map_err(Refusal::from);
+    match (under.map_err(Refusal::from), &forgotten) {
+        (Err(before), Err(then)) => assert_eq!(before, *then),
+        (Ok(under), Err(then)) => assert!(under && matches!(then, Refusal::WrongState(..)), "{then:?}"),
+        (under, Ok(_)) => assert_eq!(under, Ok(false)),
     }
+    forgotten
 }
 
 fn registers(store: &Store, app: &'static str, collections: &[&str]) -> Result<Vec<CopyRow>, Refusal> {
@@ -65,7 +70,15 @@ fn decided_by_hand() -> Store {
     store
 }
 
-/// More records than one slice forgets, another app's copy, a remote's links, an edit that no remote has, and a value that is only in a conflict.
+/// What `newest` would have made of each conflict.
+fn under_newest(store: &Store) -> Vec<Option<Would<String>>> {
+    let which = Which { scope: Scope::All, sync: None, all: true, limit: 100, cursor: None };
+    let page = store.read(|reader| conflicts_under(reader, &which, Merge::Newest, || Duration::ZERO)).expect("a page");
+    page.rows.into_iter().map(|(_, would)| would).collect()
+}
+
+/// More records than one purge takes the links of, another app's copy, a remote's links, an edit that no remote has, and a value that is only
+/// in a conflict.
 #[test]
 pub(super) fn what_is_forgotten_is_the_copy_and_nothing_else() {
     let store = decided_by_hand();
@@ -76,7 +89,7 @@ pub(super) fn what_is_forgotten_is_the_copy_and_nothing_else() {
     sql(
         &store,
         "INSERT INTO m_replica (replica, remote, identity) VALUES (7, 'far', 'far a');
-         INSERT INTO m_link (replica, record, remote_id, base, agreed, confirmed, born, seen, missing)
+         INSERT INTO m_link (link, replica, record, remote_id, base, agreed, confirmed, born, seen, missing)
            SELECT 7, record, id, 1, '{\"k\":0,\"t\":0}', first, 0, 0, 0 FROM m_record",
     )
     .expect("a remote that lacks every edit");
@@ -89,15 +102,26 @@ pub(super) fn what_is_forgotten_is_the_copy_and_nothing_else() {
     assert_eq!(one.mingles().conflicts, 1);
     one.finishes();
     let unsent = "SELECT count(*) FROM m_link WHERE replica = 7 AND base = 1";
-    let (truth, sends) = (feed(&store, &since(0)).changes, number(&store, unsent));
-    assert_eq!(told(&store, "one"), "a fast fast-finished");
+    let links = |store: &Store| number(store, "SELECT count(*) FROM m_link WHERE replica < 0");
+    let (truth, sends, newest) = (feed(&store, &since(0)).changes, number(&store, unsent), under_newest(&store));
+    assert_eq!((told(&store, "one").as_str(), newest.len()), ("a fast fast-finished", 1));
 
     assert_eq!(forgets(&store, "one", None, Scope::All).expect("forgotten"), ["a"]);
+    // Its links go little by little, and are nobody's meanwhile.
+    let mut left = links(&store);
+    is_sound(&store);
+    for more in [true, true, false] {
+        assert_eq!(store.write_blocking(Class::Background, NOW, purge).expect("purged"), more);
+        let gone = left - links(&store);
+        assert!((1..=i64::try_from(limits::LINKS_FORGOTTEN_AT_ONCE).expect("few")).contains(&gone), "{gone}");
+        left -= gone;
+        is_sound(&store);
+    }
+    assert_eq!(left, i64::try_from(many).expect("few"), "the other's stay");
     assert_eq!((told(&store, "one"), told(&store, "other").as_str()), (String::new(), "a fast slow-finished"));
     assert_eq!(feed(&store, &since(0)).changes, truth, "the truth is what it was");
     assert_eq!(number(&store, unsent), sends, "and so is what a remote has yet to get");
-    assert_eq!(number(&store, "SELECT count(*) FROM m_link WHERE replica < 0"), i64::try_from(many).expect("few"));
-    is_sound(&store);
+    assert_eq!(under_newest(&store), newest, "it was a copy's conflict, and is one");
     // The other app goes on from where it was.
     let (mode, lacks) = other.catches_up();
     assert_eq!((mode, lacks.len()), (Mode::Fast, 1));
@@ -115,6 +139,36 @@ pub(super) fn what_is_forgotten_is_the_copy_and_nothing_else() {
     is_sound(&store);
 }
 
+/// One app's copy is forgotten three times, and each time a value of one property waits.
+#[test]
+fn what_waits_of_copies_that_were_forgotten_can_be_chosen() {
+    let store = decided_by_hand();
+    write(&store, vec![put("x", r#"{"k":1,"t":1}"#)]).expect("written");
+    for value in [3, 5, 7] {
+        let mut one = Talk::of(&store, "one");
+        one.catches_up();
+        write(&store, vec![patch("x", &format!("{{\"t\":{}}}", value - 1))]).expect("written");
+        one.begins(None).expect("begun");
+        one.puts("x", &format!("{{\"k\":1,\"t\":{value}}}"));
+        assert_eq!(one.mingles().conflicts, 1);
+        one.finishes();
+        forgets(&store, "one", None, Scope::All).expect("forgotten");
+        // The last is decided before its link is gone, the others after.
+        if value < 7 {
+            purge_at(&store, NOW);
+        }
+    }
+    is_sound(&store);
+    for value in [3, 5, 7] {
+        let open = format!("SELECT id FROM m_conflict WHERE open = 1 AND theirs = '{value}'");
+        let conflict: String = store.read(|reader| Ok(reader.query_row(&open, (), |row| row.get(0))?)).expect("it waits");
+        write_in(&store, move |tx| resolve_conflict(tx, &writer(None), &conflict, None, &Keep::Theirs)).expect("resolved");
+        assert_eq!(data(&store, "x"), format!("{{\"k\":1,\"t\":{value}}}"));
+    }
+    purge_at(&store, NOW);
+    is_sound(&store);
+}
+
 /// What it pushed has met nothing yet.
 #[test]
 pub(super) fn a_copy_is_not_forgotten_under_a_session() {
@@ -125,6 +179,13 @@ pub(super) fn a_copy_is_not_forgotten_under_a_session() {
     let refused = forgets(&store, "one", None, Scope::All);
     assert!(matches!(refused, Err(Refusal::WrongState(..))), "{refused:?}");
     assert_eq!(told(&store, "one"), "a slow slow-open, pushing");
+    // Who may not have it forgotten does not hear of the session.
+    let refused = forgets(&store, "one", None, Scope::Only(vec!["b".into()]));
+    assert!(matches!(refused, Err(Refusal::NotFound(..))), "{refused:?}");
+    // It is of no other collection.
+    registers(&store, "one", &["b"]).expect("registered");
+    assert!(forgets(&store, "one", None, Scope::All).is_err());
+    assert_eq!(forgets(&store, "one", Some(&["b"]), Scope::All), Ok(vec!["b".into()]));
     one.enters().expect("entered");
     assert!(forgets(&store, "one", Some(&["a"]), Scope::All).is_err(), "it mingles");
     one.slices(false);
@@ -196,13 +257,21 @@ fn what_may_be_forgotten_is_asked_copy_by_copy() {
     let store = memory();
     registers(&store, "one", &["a", "b"]).expect("registered");
     let only = |name: &str| Scope::Only(vec![name.to_owned()]);
-    assert!(matches!(forgets(&store, "one", None, only("a")), Err(Refusal::Denied(_))));
-    assert!(matches!(forgets(&store, "one", Some(&["b"]), only("a")), Err(Refusal::Denied(_))));
+    // Of what is not there, and of what is not theirs, others hear the same.
+    for (named, scope) in [(None, only("a")), (None, Scope::Only(vec![])), (Some(&["b"][..]), only("a"))] {
+        let refused = |app: &str| match forgets(&store, app, named, scope.clone()) {
+            Err(Refusal::NotFound(told, hint)) => format!("{told}: {hint:?}").replace(app, "APP"),
+            other => panic!("{app} {named:?} {scope:?}: {other:?}"),
+        };
+        assert_eq!(refused("one"), refused("none-of-them"));
+    }
     assert!(matches!(forgets(&store, "one", Some(&["a", "nowhere"]), Scope::All), Err(Refusal::NotFound(..))));
+    assert!(matches!(forgets(&store, "nobody", None, Scope::All), Err(Refusal::NotFound(..))));
     assert_eq!(told(&store, "one"), "a slow never, b slow never", "nothing was forgotten");
     assert_eq!(forgets(&store, "one", Some(&["a"]), only("a")), Ok(vec!["a".into()]));
-    assert_eq!(forgets(&store, "one", Some(&["a"]), Scope::All), Ok(vec![]), "it is forgotten already");
-    assert_eq!(forgets(&store, "nobody", None, Scope::All), Ok(vec![]));
+    assert!(forgets(&store, "one", Some(&["a"]), Scope::All).is_err(), "it is forgotten already");
+    let own = Reset { own: true, ..asks("one", Some(&["a"]), Scope::All) };
+    assert_eq!(write_in(&store, move |tx| reset(tx, &own)).expect("nothing to do"), Vec::<String>::new());
     // Of what has left the configuration.
     write_in(&store, |tx| define(tx, &[definition("a")])).expect("defined");
     assert_eq!(told(&store, "one"), "b slow never");
@@ -211,9 +280,9 @@ fn what_may_be_forgotten_is_asked_copy_by_copy() {
     is_sound(&store);
 }
 
-/// It comes while its copy is being forgotten: whatever it is shown and however it ends, it has all in the end.
+/// It comes at once, and pushes nothing: what it had belongs to nobody, so nothing of it is taken for deleted.
 #[test]
-fn who_comes_while_its_copy_is_forgotten_begins_anew() {
+pub(super) fn who_comes_before_all_of_its_copy_is_gone_deletes_nothing() {
     let store = memory();
     let many = 2 * limits::LINKS_FORGOTTEN_AT_ONCE + 1;
     for n in 0..many {
@@ -221,18 +290,36 @@ fn who_comes_while_its_copy_is_forgotten_begins_anew() {
     }
     let mut one = Talk::of(&store, "one");
     assert_eq!(one.catches_up().1.len(), many);
-    let asked = Reset { app: "one".into(), collections: None, own: true, scope: Scope::All };
-    let once = asked.clone();
-    let first: Result<_, StoreError> = write_in(&store, move |tx| reset(tx, &once));
-    assert_eq!(first.expect("some"), (vec!["a".to_owned()], true));
+    registers(&store, "one", &["b"]).expect("registered");
+    let truth = feed(&store, &since(0)).changes;
+    assert_eq!(forgets(&store, "one", None, Scope::All), Ok(vec!["a".into(), "b".into()]));
     assert_eq!(one.begins(None).expect("begun"), Mode::Slow);
-    // It has all of them.
-    let all = (0..many).map(|n| Push::Put { collection: "a".into(), id: format!("r{n}"), data: "{}".into() });
-    one.pushes(all.collect()).expect("pushed");
-    assert!(write_in(&store, move |tx| reset(tx, &asked)).is_err(), "it has a session");
     assert_eq!(one.mingles().deleted, 0);
-    one.takes_all();
-    let records = number(&store, "SELECT count(*) FROM m_record WHERE state = 0");
-    assert_eq!(number(&store, "SELECT count(*) FROM m_link WHERE replica < 0 AND base = 0"), records, "it has each of them");
+    assert_eq!(feed(&store, &since(0)).changes, truth);
+    // The links of then go while it is there, and its own stay.
+    purge_at(&store, NOW);
+    assert_eq!(one.takes_all().len(), many, "it is shown each of them");
+    let records = i64::try_from(many).expect("few");
+    assert_eq!(number(&store, "SELECT count(*) FROM m_link WHERE replica < 0 AND base = 0"), records);
+    assert_eq!(number(&store, "SELECT count(*) FROM m_link WHERE replica < 0"), records);
     is_sound(&store);
+}
+
+/// The number of a place is given again, and not before nothing points at it.
+#[test]
+fn the_place_of_a_copy_that_was_forgotten_is_given_again() {
+    let store = memory();
+    write(&store, vec![put("x", "{}")]).expect("written");
+    let places = || number(&store, "SELECT count(*) FROM m_replica");
+    let mut one = Talk::of(&store, "one");
+    for (purged, expect) in [(false, 2), (false, 3), (true, 3), (true, 3)] {
+        one.catches_up();
+        forgets(&store, "one", None, Scope::All).expect("forgotten");
+        if purged {
+            purge_at(&store, NOW);
+        }
+        registers(&store, "one", &["a"]).expect("registered");
+        assert_eq!((places(), told(&store, "one").as_str()), (expect, "a slow never"), "{purged}");
+        is_sound(&store);
+    }
 }

@@ -113,7 +113,7 @@ impl<'a> Talk<'a> {
     }
 }
 
-fn purge_at(store: &Store, now: Timestamp) {
+pub(super) fn purge_at(store: &Store, now: Timestamp) {
     while store.write_blocking(Class::Background, now, purge).expect("purged") {}
 }
 
