@@ -1,7 +1,7 @@
 //! Owns: children whose parent the remote deleted before it had what was done to them here: the delete that would take them along meets an
 //! edit, like any delete. Must never know: what becomes of the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use mingle_core::{
     meeting::Agreed,
@@ -104,12 +104,15 @@ fn family_of(tx: &Tx<'_>, ground: &Ground, atlas: &Atlas<'_>, parent: &Held) -> 
                 if record == parent.record {
                     continue;
                 }
-                if !touched.contains_key(&record) {
-                    let Some(held) = record::by_row(tx.conn(), record)? else { continue };
-                    let Some(now) = held.props()? else { continue };
-                    touched.insert(record, Touched { held, now, ends: false, met: None });
-                }
-                let Some(one) = touched.get_mut(&record).filter(|one| !one.ends) else { continue };
+                let one = match touched.entry(record) {
+                    Entry::Occupied(known) if known.get().ends => continue,
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => {
+                        let Some(held) = record::by_row(tx.conn(), record)? else { continue };
+                        let Some(now) = held.props()? else { continue };
+                        new.insert(Touched { held, now, ends: false, met: None })
+                    }
+                };
                 // Of a list, the last one takes it along.
                 if !reference::replace(&mut one.now, property, &to, None)
                     || reference.on_delete != WhenGone::Cascade

@@ -217,8 +217,8 @@ fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result
 /// there are more.
 fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]) -> Result<Vec<i64>, StoreError> {
     let policy = &ground.spec.policy;
-    let has = |name| props.get(name).filter(|_| tells(props, name, policy)).map(|value| (name, value));
-    let Some(wanted) = identity.iter().map(has).collect::<Option<Vec<_>>>() else { return Ok(Vec::new()) };
+    let wanted = identity.iter().map(|name| props.get(name).filter(|_| tells(props, name, policy)).map(|value| (name, value)));
+    let Some(wanted) = wanted.collect::<Option<Vec<_>>>() else { return Ok(Vec::new()) };
     let [(first, value), ..] = wanted[..] else { return Ok(Vec::new()) };
     // The first property narrows it in SQL, in the words of its index; values are compared by the core.
     let mut statement = tx.conn().prepare_cached(&by_identity_sql(tx, ground, first)?)?;

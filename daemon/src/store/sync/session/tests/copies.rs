@@ -89,7 +89,7 @@ pub(super) fn what_is_forgotten_is_the_copy_and_nothing_else() {
     sql(
         &store,
         "INSERT INTO m_replica (replica, remote, identity) VALUES (7, 'far', 'far a');
-         INSERT INTO m_link (link, replica, record, remote_id, base, agreed, confirmed, born, seen, missing)
+         INSERT INTO m_link (replica, record, remote_id, base, agreed, confirmed, born, seen, missing)
            SELECT 7, record, id, 1, '{\"k\":0,\"t\":0}', first, 0, 0, 0 FROM m_record",
     )
     .expect("a remote that lacks every edit");
