@@ -81,6 +81,7 @@ impl Golden {
             sql = sql.replace(&history, &now[&sync]);
         }
         load(&place, &sql);
+        it_was_just_now(&place);
         (server, home)
     }
 
@@ -107,6 +108,21 @@ fn load(place: &Path, sql: &str) {
     conn.execute_batch(sql).expect("the store as it was");
     conn.close().expect("written");
     fs::set_permissions(place, fs::Permissions::from_mode(0o600)).expect("its mode");
+}
+
+/// Whenever this is run: the answers of ops are kept for a day, the ledger and tombstones for months, an app's copy for half a year.
+fn it_was_just_now(place: &Path) {
+    let conn = Connection::open(place).expect("the store");
+    let passed: i64 = conn
+        .query_row("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) - max(at) FROM m_ledger", (), |row| row.get(0))
+        .expect("how long it was ago");
+    for (table, column) in [("m_op", "at"), ("m_ledger", "at"), ("m_copy", "used")] {
+        let there = conn.table_exists(None, table).expect("an answer");
+        if there {
+            conn.execute(&format!("UPDATE {table} SET {column} = {column} + ?1"), [passed]).expect("moved");
+        }
+    }
+    conn.close().expect("written");
 }
 
 /// A store as SQL that makes it again.
