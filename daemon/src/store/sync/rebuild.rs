@@ -94,11 +94,8 @@ fn unreadable_sent(tx: &mut Tx<'_>, ground: &Ground) -> Result<(), StoreError> {
 /// Whether a record without any link has had one here: this sync made it, or had looked at it already when it was made. A row under its
 /// own id is that record then, and no second one.
 pub(super) fn lost_its_link(tx: &Tx<'_>, ground: &Ground, held: &Held) -> Result<bool, StoreError> {
-    let linked: bool = tx
-        .conn()
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM m_link WHERE record = ?1)")?
-        .query_row([held.record], |row| row.get(0))?;
-    if linked {
+    // That an app keeps a copy of it says nothing of the remote.
+    if link::at_a_remote(tx.conn(), held.record)? {
         return Ok(false);
     }
     let made_by_us = ledger::origin(tx.conn(), held.created)?.as_ref() == Some(&ground.origin);

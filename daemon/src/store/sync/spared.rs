@@ -11,11 +11,9 @@ use mingle_core::{
     reference::{self, WhenGone},
 };
 
-use super::{
-    Ground,
-    abroad::{Atlas, Place},
-    conflicts, link,
-};
+use rusqlite::Connection;
+
+use super::{Ground, abroad::Atlas, conflicts, link};
 use crate::{
     json,
     store::{
@@ -52,9 +50,12 @@ struct Touched {
     now: Props,
     /// It is deleted itself.
     ends: bool,
-    /// It met the delete: what of that is recorded.
+    /// It met the delete: what of that is recorded, with its link.
     met: Option<(Option<i64>, Clash)>,
 }
+
+/// By row; none: it goes, and there is nothing to record.
+type Family = BTreeMap<i64, Option<Touched>>;
 
 /// Lets the children of a record that the remote deleted (and theirs, as far as they would be deleted with it) meet that delete where the
 /// remote has not seen them as they are here. Who lives on loses every reference to what goes, and that is recorded.
@@ -65,15 +66,16 @@ pub(super) fn spare(tx: &mut Tx<'_>, ground: &Ground, parent: &Held) -> Result<S
     let Some(atlas) = Atlas::of(tx.conn(), ground)?.filter(|_| !planted::is("edited child goes with its parent")) else {
         return Ok(spared);
     };
-    for Touched { held, now, ends, met } in family_of(tx, ground, &atlas, parent)?.into_values() {
-        match met {
-            Some((link, clash)) if ends => spared.lost.push(Met { held, link, clash }),
-            Some((link, clash)) => {
-                let seq = record::change_to(tx, &held, &json::write(&now), &now, &ground.origin)?;
-                conflicts::record(tx, &held, link, &ground.spec.remote, &clash, Some(held.seq), seq)?;
-                spared.kept += 1;
-            }
-            None => {}
+    for touched in family_of(tx, ground, &atlas, parent)?.into_values().flatten() {
+        let Touched { held, now, ends, met: Some((link, clash)) } = touched else { continue };
+        // Who decides for it again shall not bring back a reference to what is gone.
+        let clash = Clash { truth: Some(Value::Map(now.clone())), ..clash };
+        if ends {
+            spared.lost.push(Met { held, link, clash });
+        } else {
+            let seq = record::change_to(tx, &held, &json::write(&now), &now, &ground.origin)?;
+            conflicts::record(tx, &held, link, &ground.spec.remote, &clash, Some(held.seq), seq)?;
+            spared.kept += 1;
         }
     }
     Ok(spared)
@@ -92,9 +94,9 @@ impl Spared {
 }
 
 /// Everything that the delete of a record reaches, by its row, as the cascade will find it.
-fn family_of(tx: &Tx<'_>, ground: &Ground, atlas: &Atlas<'_>, parent: &Held) -> Result<BTreeMap<i64, Touched>, StoreError> {
+fn family_of(tx: &Tx<'_>, ground: &Ground, atlas: &Atlas<'_>, parent: &Held) -> Result<Family, StoreError> {
     let definitions = tx.definitions();
-    let mut touched = BTreeMap::<i64, Touched>::new();
+    let mut touched = Family::new();
     let mut gone = vec![(ground.spec.collection.clone(), parent.id.clone())];
     while let Some((collection, id)) = gone.pop() {
         let to = Value::Text(id);
@@ -105,25 +107,28 @@ fn family_of(tx: &Tx<'_>, ground: &Ground, atlas: &Atlas<'_>, parent: &Held) -> 
                     continue;
                 }
                 let one = match touched.entry(record) {
-                    Entry::Occupied(known) if known.get().ends => continue,
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(new) => {
                         let Some(held) = record::by_row(tx.conn(), record)? else { continue };
                         let Some(now) = held.props()? else { continue };
-                        new.insert(Touched { held, now, ends: false, met: None })
+                        new.insert(Some(Touched { held, now, ends: false, met: None }))
                     }
                 };
+                let Some(known) = one.as_mut().filter(|known| !known.ends) else { continue };
                 // Of a list, the last one takes it along.
-                if !reference::replace(&mut one.now, property, &to, None)
+                if !reference::replace(&mut known.now, property, &to, None)
                     || reference.on_delete != WhenGone::Cascade
-                    || one.met.is_some()
-                    || matches!(one.now.get(property), Some(Value::List(list)) if !list.is_empty())
+                    || known.met.is_some()
+                    || matches!(known.now.get(property), Some(Value::List(list)) if !list.is_empty())
                 {
                     continue;
                 }
-                (one.ends, one.met) = meets(tx, ground, atlas, child, &one.held)?;
-                if one.ends {
-                    gone.push((child.definition.name.clone(), one.held.id.clone()));
+                (known.ends, known.met) = meets(tx, ground, atlas, child, &known.held)?;
+                if known.ends {
+                    gone.push((child.definition.name.clone(), known.held.id.clone()));
+                    if known.met.is_none() {
+                        *one = None;
+                    }
                 }
             }
         }
@@ -137,18 +142,17 @@ type Ends = (bool, Option<(Option<i64>, Clash)>);
 /// A child meets the delete that would take it along. What the remote never had counts as edited, and so does what was never compared; what
 /// is not sent to this remote goes as it is declared.
 fn meets(tx: &Tx<'_>, ground: &Ground, atlas: &Atlas<'_>, child: &Collection, held: &Held) -> Result<Ends, StoreError> {
-    let (Some(Place { replica, .. }), Some(truth)) =
-        (atlas.place(&child.definition.name).filter(|place| place.sends), held.props()?)
-    else {
-        return Ok((true, None));
-    };
-    let linked = link::of_record(tx.conn(), replica, held.record)?;
+    let name = &child.definition.name;
+    let place = atlas.place(name);
+    // A place that was never spoken to has nothing, and is to have it.
+    let sends = place.map_or_else(|| ground.spec.kin.get(name).is_some_and(|kin| kin.sends), |place| place.sends);
+    let Some(truth) = held.props()?.filter(|_| sends) else { return Ok((true, None)) };
+    let linked = place.map(|place| link::of_record(tx.conn(), place.replica, held.record)).transpose()?.flatten();
     let mut agreed = match linked.as_ref().map(|linked| &linked.state.agreed) {
         Some(Agreed::Same) => return Ok((true, None)),
         Some(Agreed::Own(agreed)) => Some(agreed.clone()),
         Some(Agreed::Gone | Agreed::Unknown) => None,
-        // It belongs to another remote.
-        None if link::at_a_remote(tx.conn(), held.record)? => return Ok((true, None)),
+        None if is_of_another(tx.conn(), held.record, &ground.spec.remote)? => return Ok((true, None)),
         None => None,
     };
     if let Some(agreed) = &mut agreed {
@@ -169,4 +173,12 @@ fn meets(tx: &Tx<'_>, ground: &Ground, atlas: &Atlas<'_>, child: &Collection, he
     });
     let clash = mingled.clashes.into_iter().next().map(|clash| Clash { agreed: agreed.and(clash.agreed), ..clash });
     Ok((mingled.truth.is_none(), clash.map(|clash| (linked.map(|linked| linked.link), clash))))
+}
+
+/// Whether a record belongs to another remote. That this one had it at another address says nothing.
+fn is_of_another(conn: &Connection, record: i64, remote: &str) -> Result<bool, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT 1 FROM m_link k JOIN m_replica p USING (replica) WHERE k.record = ?1 AND k.replica > 0 AND p.remote <> ?2",
+    )?;
+    Ok(statement.exists((record, remote))?)
 }

@@ -3,7 +3,6 @@
 use mingle_core::{
     meeting::{Agreed, Link, Rules, SentWhat, alike, meet},
     planted,
-    policy::Policy,
     record::{Props, Value, same},
     replica::{Row, RowState},
     run::{Applied, Direction},
@@ -182,7 +181,7 @@ fn matches_create(state: &Link, props: &Props, identity: &[String], rules: Rules
         true => alike(&theirs, sent, rules),
         false => {
             let same = |name: &String| same(theirs.get(name), sent.get(name), rules.policy.likeness(name));
-            identity.iter().all(|name| tells(sent, name, rules.policy) && same(name))
+            identity.iter().all(|name| tells(sent, name) && same(name))
         }
     };
     // An earlier one that was looked for may still have come late.
@@ -217,7 +216,7 @@ fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result
 /// there are more.
 fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]) -> Result<Vec<i64>, StoreError> {
     let policy = &ground.spec.policy;
-    let wanted = identity.iter().map(|name| props.get(name).filter(|_| tells(props, name, policy)).map(|value| (name, value)));
+    let wanted = identity.iter().map(|name| props.get(name).filter(|_| tells(props, name)).map(|value| (name, value)));
     let Some(wanted) = wanted.collect::<Option<Vec<_>>>() else { return Ok(Vec::new()) };
     let [(first, value), ..] = wanted[..] else { return Ok(Vec::new()) };
     // The first property narrows it in SQL, in the words of its index; values are compared by the core.
@@ -226,9 +225,8 @@ fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]
     let mut free = Vec::new();
     while let Some(record) = rows.next()? {
         let data = json::parse_object(&record.get::<_, String>(1)?).map_err(link::damaged)?;
-        let equal = wanted
-            .iter()
-            .all(|(name, value)| tells(&data, name, policy) && same(data.get(*name), Some(value), policy.likeness(name)));
+        let equal =
+            wanted.iter().all(|(name, value)| tells(&data, name) && same(data.get(*name), Some(value), policy.likeness(name)));
         let record = record.get(0)?;
         if equal && unlinked_here(tx, ground, record)? {
             free.push(record);
@@ -240,9 +238,9 @@ fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]
     Ok(free)
 }
 
-/// Whether a record has this property to be known by: null says no more than absence, unless it is a value there.
-fn tells(props: &Props, name: &str, policy: &Policy) -> bool {
-    props.get(name).is_some_and(|value| *value != Value::Null || policy.null_is_a_value)
+/// Whether a record has this property to be known by: that something is null is nothing to know anybody by.
+fn tells(props: &Props, name: &str) -> bool {
+    props.get(name).is_some_and(|value| *value != Value::Null)
 }
 
 /// Left to itself SQLite prefers the feed's index, and reads the whole collection for each new row.

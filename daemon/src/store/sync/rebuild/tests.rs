@@ -127,7 +127,14 @@ fn what_is_wrong_here_is_mended_and_what_is_not_sent_stays() {
     // Wrong, and nobody but the service knows it.
     sql(&store, r#"UPDATE m_record SET data = '{"a":"?"}' WHERE id = 'wrong'"#).unwrap();
     sql(&store, "UPDATE m_link SET base = 1, agreed = '{', left_revs = '[' WHERE remote_id = 'torn'").unwrap();
-    sql(&store, "DELETE FROM m_link WHERE remote_id = 'lost'").unwrap();
+    sql(
+        &store,
+        "DELETE FROM m_link WHERE remote_id = 'lost';
+         INSERT INTO m_replica (replica, remote, identity) VALUES (-1, 'app:k', 'forgotten:-1');
+         INSERT INTO m_link (replica, record, remote_id, base, confirmed, born, seen, missing)
+           SELECT -1, record, id, 0, 0, 0, 0, 0 FROM m_record WHERE id = 'lost'",
+    )
+    .unwrap();
     sql(&store, "UPDATE m_link SET confirmed = 4000, born = 2, seen = 1 WHERE remote_id = 'well'").unwrap();
     // Not sent.
     write(&store, vec![patch("edited", r#"{"a":"mine"}"#), patch("clash", r#"{"a":"mine"}"#), patch("open", r#"{"m":"mine"}"#)])

@@ -89,6 +89,19 @@ fn who_lives_on_has_no_reference_to_anything_that_goes() {
     check(r#"{"p":["7","9"],"t":1}"#, Some((r#"{"p":["7","9"],"t":2}"#, r#"{"p":["9"],"t":2}"#)), "a: 9 b: 1 conflicts: 0");
 }
 
+/// Its sync was never run, so nothing is known of its place: nothing of it was ever sent.
+#[test]
+fn a_child_whose_place_was_never_spoken_to_lives_on() {
+    let store = of_many(&["p"]);
+    sql(&store, "DELETE FROM m_sync WHERE name = 'b'; DELETE FROM m_replica WHERE replica = 2").unwrap();
+    comes(&store, "a", "7", r#"{"n":7}"#);
+    puts(&store, "b", "new", r#"{"p":"7","t":1}"#);
+    comes(&store, "a", "7", "-");
+    assert_eq!(live(&store), "a:  b: new conflicts: 1");
+    // Whoever says once more that it stays does not let it name what is gone.
+    assert_eq!(number(&store, r#"SELECT count(*) FROM m_conflict WHERE truth = '{"t":1}'"#), 1);
+}
+
 /// That a reference went with what it named is no edit of the child.
 #[test]
 fn what_went_before_is_no_edit() {
