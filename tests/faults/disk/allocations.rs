@@ -62,7 +62,8 @@ fn run(at: u64) -> Tried {
     }
     let count = shim.count();
     shim.heal();
-    let ended = served.is_err();
+    // It may be about to end by what failed behind the last answer.
+    let ended = served.is_err() || (shim.hits() > 0 && app.ask("sync.list", &json!({})).is_err());
     for (number, one) in play.told.iter().enumerate() {
         match one {
             Told::Acknowledged => {}
