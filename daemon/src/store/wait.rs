@@ -14,7 +14,7 @@ use super::{
     error::StoreError,
     reader::Reader,
     record::{self, Held, State},
-    sync::link::{at_a_remote, under_way},
+    sync::link::{linked_to_a_remote, under_way},
     token::{About, Token},
 };
 
@@ -243,7 +243,7 @@ fn frozen(conn: &Connection, link: i64) -> Result<Option<String>, StoreError> {
 fn unlinked(conn: &Connection, held: &Held, replica: &UpReplica, policy: &Policy) -> Result<Option<Standing>, StoreError> {
     let would = match replica.creates {
         Creates::Never => false,
-        Creates::Unlinked => !at_a_remote(conn, held.record)?,
+        Creates::Unlinked => !linked_to_a_remote(conn, held.record)?,
         Creates::All => true,
     };
     let parent = held.props()?.map(|props| children::deferred(conn, &replica.remote, &policy.references, &props)).transpose()?;

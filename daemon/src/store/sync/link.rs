@@ -125,7 +125,7 @@ pub fn of_record(conn: &Connection, replica: i64, record: i64) -> Result<Option<
 }
 
 /// Whether a remote has this record, or is to have it: it belongs to that one, then.
-pub(in crate::store) fn at_a_remote(conn: &Connection, record: i64) -> Result<bool, StoreError> {
+pub(in crate::store) fn linked_to_a_remote(conn: &Connection, record: i64) -> Result<bool, StoreError> {
     Ok(conn.prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0")?.exists([record])?)
 }
 

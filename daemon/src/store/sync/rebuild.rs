@@ -95,7 +95,7 @@ fn unreadable_sent(tx: &mut Tx<'_>, ground: &Ground) -> Result<(), StoreError> {
 /// own id is that record then, and no second one.
 pub(super) fn lost_its_link(tx: &Tx<'_>, ground: &Ground, held: &Held) -> Result<bool, StoreError> {
     // That an app keeps a copy of it says nothing of the remote.
-    if link::at_a_remote(tx.conn(), held.record)? {
+    if link::linked_to_a_remote(tx.conn(), held.record)? {
         return Ok(false);
     }
     let made_by_us = ledger::origin(tx.conn(), held.created)?.as_ref() == Some(&ground.origin);
