@@ -18,7 +18,11 @@ mod waiting;
 
 use std::collections::BTreeSet;
 
-use mingle_core::{filter::Filter, policy::Policy, run::Direction};
+use mingle_core::{
+    filter::Filter,
+    policy::Policy,
+    run::{Creates, Direction},
+};
 
 use crate::{
     service::{Character, Cursor, Faults},
@@ -134,8 +138,15 @@ fn careless() -> Setup {
 }
 
 fn setup(character: Character) -> Setup {
-    let both =
-        SyncSetup { name: "s", service: 0, direction: Direction::Both, on_change: None, every: None, filter: Filter::default() };
+    let both = SyncSetup {
+        name: "s",
+        service: 0,
+        direction: Direction::Both,
+        on_change: None,
+        every: None,
+        filter: Filter::default(),
+        creates: Creates::Unlinked,
+    };
     Setup {
         services: vec![character],
         faults: Faults::default(),

@@ -99,6 +99,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("rebuild forgotten when cut off", Tables),
     // run: a record that came from another remote is made at this one too.
     ("record linked elsewhere created", Simulation),
+    // run: a mirror makes a record that nobody has, and keeps no place for it at its home.
+    ("no place kept at home", Simulation),
+    // run: a row of a mirror is never a record that another remote has.
+    ("mirror knows nobody", Simulation),
     // store: who writes is answered before the commit.
     ("ack before commit", Killing),
     // ipc: a subscription that comes again after the daemon fell goes on at the head, whatever it says it has seen.

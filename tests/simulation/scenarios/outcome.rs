@@ -99,7 +99,7 @@ impl Script {
                 replica: replica.ok(),
                 remote: "remote0".into(),
                 carried: Default::default(),
-                creates: wait::Creates::Unlinked,
+                creates: mingle_core::run::Creates::Unlinked,
             };
             wait::waited(reader, token, &|_| vec![up.clone()])
         });

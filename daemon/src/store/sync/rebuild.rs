@@ -9,7 +9,7 @@ use mingle_core::{planted, run::Direction};
 use rusqlite::params;
 
 use super::{
-    Ground, Rejected, link,
+    Ground, Rejected, elsewhere, link,
     link::{GONE, OWN, SAME, UNKNOWN},
     position, present, reject,
 };
@@ -94,8 +94,7 @@ fn unreadable_sent(tx: &mut Tx<'_>, ground: &Ground) -> Result<(), StoreError> {
 /// Whether a record without any link has had one here: this sync made it, or had looked at it already when it was made. A row under its
 /// own id is that record then, and no second one.
 pub(super) fn lost_its_link(tx: &Tx<'_>, ground: &Ground, held: &Held) -> Result<bool, StoreError> {
-    // That an app keeps a copy of it says nothing of the remote.
-    if link::linked_to_a_remote(tx.conn(), held.record)? {
+    if link::of_record(tx.conn(), ground.replica, held.record)?.is_some() || !elsewhere::may_be(tx, ground, held.record)? {
         return Ok(false);
     }
     let made_by_us = ledger::origin(tx.conn(), held.created)?.as_ref() == Some(&ground.origin);
