@@ -10,6 +10,7 @@ mod families;
 mod filtered;
 mod late;
 mod matrices;
+mod mirrors;
 mod outcome;
 mod rows;
 mod runs;
@@ -42,10 +43,21 @@ use named;
 
 /// Every scenario.
 pub fn all() -> impl Iterator<Item = Named> {
-    [answers::ALL, decisions::ALL, families::ALL, filtered::ALL, late::ALL, rows::ALL, runs::ALL, waiting::ALL, matrices::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        answers::ALL,
+        decisions::ALL,
+        families::ALL,
+        filtered::ALL,
+        late::ALL,
+        rows::ALL,
+        runs::ALL,
+        waiting::ALL,
+        matrices::ALL,
+        mirrors::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// How many traces holes.md has.
@@ -84,7 +96,6 @@ const BESIDE: &[(u32, &str, &str)] = &[
 
 /// Traces, or parts of them, of what is not built.
 const NOT_BUILT: &[(u32, &str)] = &[
-    (3, "mirror, home: two places for new records are refused by the configuration"),
     (4, "recover: links of a renamed remote"),
     (13, "aliases of two records that prove to be one"),
     (19, "slow push, push_truth, pull_truth: sessions"),
@@ -174,6 +185,7 @@ const FILES: &[&str] = &[
     include_str!("scenarios/filtered.rs"),
     include_str!("scenarios/late.rs"),
     include_str!("scenarios/matrices.rs"),
+    include_str!("scenarios/mirrors.rs"),
     include_str!("scenarios/rows.rs"),
     include_str!("scenarios/runs.rs"),
     include_str!("scenarios/waiting.rs"),

@@ -416,6 +416,15 @@ impl World {
         self.crash();
     }
 
+    /// The configuration has a sync make other records at its service, and the daemon starts anew with it.
+    pub fn makes(&mut self, sync: &str, creates: Creates) {
+        let Some(edited) = self.setup.syncs.iter_mut().find(|one| one.name == sync) else { return };
+        edited.creates = creates;
+        let known = |sync: &SyncSetup| (Name::from(sync.name), known(&self.setup, sync, &self.services));
+        self.syncs = self.setup.syncs.iter().map(known).collect();
+        self.crash();
+    }
+
     /// The configuration has another filter for a sync, and the daemon starts anew with it.
     pub fn filters(&mut self, sync: &str, filter: Filter) {
         let Some(edited) = self.setup.syncs.iter_mut().find(|one| one.name == sync) else { return };

@@ -143,6 +143,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("reference taken as it comes", Simulation),
     // reference: a child is sent whatever the remote has in the place of its parent.
     ("child does not wait", Simulation),
+    // family: a record of which another remote names something that it alone knows is not sent at all.
+    ("waits for what another remote knows", Simulation),
     // store: a child whose parent came after it keeps the remote's id.
     ("pending reference stays pending", Simulation),
     // store: what was agreed while a parent was not known is another value than the truth, once it is.

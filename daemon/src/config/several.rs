@@ -144,8 +144,8 @@ mod tests {
                  them at that remote alone, and mirror = true in the other there too; or direction = \"down\" in [sync.b]"
             )
         };
-        check(&[both, both], &not_said(13));
-        check(&[mirror, mirror], &not_said(14));
+        check(&[both, both], &not_said(14));
+        check(&[mirror, mirror], &not_said(15));
         check(
             &[home, home],
             "15 new records of `c` have their home in [sync.a] already; let one of the two be the home; mirror = true in [sync.b] makes \

@@ -79,7 +79,8 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, mut linked: Linked, planned: 
         errand::Need::Send(_) if deferred::is(tx.conn(), linked.record)? => return Ok(()),
         errand::Need::Send(action) => action,
     };
-    let Some(Going { here: action, mut there, partly }) = family::may_go(tx, ground, &was.held, action)? else {
+    let Some(Going { here: action, mut there, partly }) = family::may_go(tx, ground, &was.held, &linked.state.agreed, action)?
+    else {
         planned.waits += 1;
         return Ok(());
     };
