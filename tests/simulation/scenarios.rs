@@ -120,6 +120,7 @@ fn able() -> Setup {
         lag: 0,
         date_ahead: 0,
         tidies: false,
+        shouts: false,
         adds: false,
         silent: 0,
         tells_created: true,

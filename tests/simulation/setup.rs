@@ -185,8 +185,12 @@ impl Setup {
     fn mirrors(&mut self, chance: &mut Chance) {
         let kind = *chance.pick(&[Kind::Kinto, Kind::Rest, Kind::Careless]);
         let mut second = character(kind, chance);
-        // Each of two services that write values their own way would be told of the other's.
-        second.tidies = false;
+        // Two services that write the same in two ways know each other's only from what they answer.
+        second.shouts = true;
+        if second.tidies && self.services[0].tidies {
+            second.silent = 0;
+            self.services[0].silent = 0;
+        }
         if !second.client_ids {
             (self.faults.skips, self.faults.empty) = (0, 0);
             (self.faults.late, self.faults.twice) = (0, 0);
@@ -249,6 +253,7 @@ fn character(kind: Kind, chance: &mut Chance) -> Character {
         lag: *chance.pick(&[0, 0, 3_000]),
         date_ahead: 0,
         tidies,
+        shouts: false,
         adds,
         silent,
         tells_created: true,

@@ -1,7 +1,10 @@
 //! Owns: several remotes of one collection: who makes a new record, what mirrors have, whose record a row is. Must never know: runs of one
 //! remote alone.
 
-use mingle_core::{ask::WaitState, run::Creates};
+use mingle_core::{
+    ask::WaitState,
+    run::{Creates, Mode},
+};
 
 use super::{able, careless, named, plain, script::play, with};
 use crate::{fake::lock, setup::Setup, words::KEY};
@@ -15,6 +18,7 @@ named!(
     h13_a_mirror_knows_its_records_by_identity,
     h13_and_takes_none_that_has_a_place_there,
     h13_who_is_no_mirror_takes_nothing_of_others,
+    h16_two_that_write_the_same_in_two_ways_come_to_rest,
 );
 
 /// A second service like the first, with a sync `t` that makes this there.
@@ -182,4 +186,55 @@ fn h13_who_is_no_mirror_takes_nothing_of_others() {
         script.comes_to_rest();
         script.counts_at(2, &[1, 1]);
     });
+}
+
+/// One writes in small letters, the other in capitals. What an app writes is in the form of the first that takes it; what one of them
+/// brings stays so, and counts as equal to what the other made of it, until somebody writes another value.
+#[test]
+fn h16_two_that_write_the_same_in_two_ways_come_to_rest() {
+    for setup in [able(), plain(), careless()] {
+        let setup = with(second(setup, Creates::All), |setup| {
+            (setup.services[0].tidies, setup.services[1].tidies, setup.services[1].shouts) = (true, true, true);
+            setup.syncs[0].creates = Creates::All;
+        });
+        play(&setup, |script| {
+            script.colleague_makes("k1", "a=A1");
+            let both = |script: &mut crate::scenarios::script::Script| {
+                for sync in ["s", "t", "s", "t"] {
+                    script.passes(20_000);
+                    script.runs(sync, None);
+                }
+            };
+            both(script);
+            script.is_at(0, "k1", "a=a1");
+            script.service_is(1, "k1", "a=A1");
+            // Nothing more is sent, whoever runs, and however: what each has counts as what is here.
+            script.sends(0, |script| {
+                both(script);
+                script.runs("t", Some(Mode::Slow));
+                script.runs("s", Some(Mode::Slow));
+            });
+            // Another property goes there and back beside it.
+            script.app_sets("k1", "b=b1");
+            both(script);
+            script.service_is(1, "k1", "a=A1 b=B1");
+            // The other changes it: now its form is the one here.
+            script.colleague_sets_at(1, "k1", "a=a2");
+            both(script);
+            script.truth_is("k1", "a=A2 b=b1");
+            script.service_is(0, "k1", "a=a2 b=b1");
+            script.sends(0, both);
+            script.colleague_sets_at(0, "k1", "a=a3");
+            both(script);
+            script.is_at(0, "k1", "a=a3 b=b1");
+            script.service_is(1, "k1", "a=A3 b=B1");
+            // Deleted by the one, it is gone at the other.
+            script.colleague_deletes("k1");
+            both(script);
+            script.runs("s", Some(Mode::Slow));
+            both(script);
+            script.counts_at(0, &[0, 0]);
+            script.heals();
+        });
+    }
 }

@@ -130,7 +130,7 @@ pub fn negotiate(
             .prepare_cached(
                 // What was forgotten here stays so as long as it shows what was agreed, whatever its revision is called there.
                 "UPDATE m_link SET base = iif(forgotten, base, 3), agreed = iif(forgotten, agreed, NULL),
-                   revision = NULL, left_revs = NULL, modified = NULL
+                   revision = NULL, left_revs = NULL, modified = NULL, pairs = NULL
                  FROM (SELECT k.link AS of, r.state = 2 AS forgotten FROM m_link k JOIN m_record r ON r.record = k.record
                        WHERE k.replica = ?1 AND k.remote_id IS NOT NULL)
                  WHERE link = of",

@@ -4,11 +4,18 @@
 //! A record is made at a remote only if it never had a link at any, or by a mirror (design: "Several remotes on one collection"). So that it
 //! makes no difference which of them runs first, a mirror that meets a record which nobody has keeps its place at its home.
 
+use std::collections::BTreeSet;
+
 use mingle_core::{meeting::Link, planted, run::Creates};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::{Ground, Home, begin, link};
-use crate::store::{error::StoreError, tx::Tx};
+use crate::store::{
+    error::StoreError,
+    ledger,
+    record::Held,
+    tx::{Origin, Tx},
+};
 
 /// As SQL over a record `r`, with the name of the sync as `?1`: it has no link at the sync's replica, and is to have one.
 pub(in crate::store) fn makes(creates: Creates) -> &'static str {
@@ -57,4 +64,27 @@ pub(super) fn may_be(tx: &Tx<'_>, ground: &Ground, record: i64) -> Result<bool, 
         )?
         .query_row(params![record, ground.replica, all, mirrors], |row| row.get(0))?;
     Ok(!linked)
+}
+
+/// The properties of a record whose value another remote brought, or has taken as it is here; none of one that no other has.
+pub(super) fn foreign(conn: &Connection, ground: &Ground, held: &Held) -> Result<BTreeSet<String>, StoreError> {
+    let taken: Option<u64> = conn
+        .prepare_cached(
+            "SELECT max(confirmed) FROM m_link WHERE record = ?1 AND replica > 0 AND replica <> ?2 AND remote_id IS NOT NULL",
+        )?
+        .query_row(params![held.record, ground.replica], |row| row.get(0))?;
+    let Some(taken) = taken else { return Ok(BTreeSet::new()) };
+    // Several syncs may serve this replica, under whatever name.
+    let mut serves = conn.prepare_cached("SELECT 1 FROM m_sync WHERE name = ?1 AND replica = ?2")?;
+    let mut foreign = BTreeSet::new();
+    for (name, (seq, origin)) in ledger::origins(conn, held)? {
+        let brought = match origin {
+            Origin::Sync(sync) => sync != ground.spec.name && !serves.exists(params![sync, ground.replica])?,
+            Origin::App(_) => false,
+        };
+        if brought || seq <= taken {
+            foreign.insert(name);
+        }
+    }
+    Ok(foreign)
 }

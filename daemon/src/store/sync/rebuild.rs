@@ -19,7 +19,7 @@ const DOUBT: &str = "whether the remote made it cannot be told: what was sent do
                      sends it again, with drop leaves it";
 
 /// How a link can be broken, as SQL, and what it becomes. One whose copy does not read was never compared, as far as we know.
-const MENDS: [(&str, &str); 3] = [
+const MENDS: [(&str, &str); 4] = [
     (
         "remote_id IS NOT NULL AND (base NOT BETWEEN 0 AND 3 OR (base = 1) <> (agreed IS NOT NULL)
          OR CASE WHEN agreed IS NULL THEN 0 WHEN json_valid(agreed) THEN json_type(agreed) <> 'object' ELSE 1 END)",
@@ -28,6 +28,12 @@ const MENDS: [(&str, &str); 3] = [
     (
         "CASE WHEN left_revs IS NULL THEN 0 WHEN json_valid(left_revs) THEN json_type(left_revs) <> 'array' ELSE 1 END",
         "left_revs = NULL",
+    ),
+    (
+        "CASE WHEN pairs IS NULL THEN 0 WHEN json_valid(pairs) THEN json_type(pairs) <> 'object' OR EXISTS (SELECT 1 FROM json_each(pairs) p
+           WHERE p.type <> 'array' OR json_array_length(p.value) <> 2
+             OR EXISTS (SELECT 1 FROM json_each(p.value) v WHERE v.type <> 'array' OR json_array_length(v.value) > 1)) ELSE 1 END",
+        "pairs = NULL",
     ),
     ("born < 0 OR seen < born OR missing < 0", "born = max(born, 0), seen = max(seen, born, 0), missing = max(missing, 0)"),
 ];
