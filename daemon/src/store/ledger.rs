@@ -126,7 +126,8 @@ fn newest<T: Clone>(
 ) -> Result<BTreeMap<String, T>, StoreError> {
     let mut found = BTreeMap::new();
     let Some(props) = held.props()? else { return Ok(BTreeMap::new()) };
-    let mut statement = conn.prepare_cached("SELECT at, before, origin, seq FROM m_ledger WHERE record = ?1 ORDER BY seq DESC")?;
+    let mut statement =
+        conn.prepare_cached("SELECT at, before, origin, seq FROM m_ledger WHERE record = ?1 ORDER BY seq DESC")?;
     let mut rows = statement.query([held.record])?;
     while let Some(row) = rows.next()? {
         let last = of(row)?;
