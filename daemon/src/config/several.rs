@@ -159,12 +159,12 @@ mod tests {
         check(&[mirror, mirror], &not_said(15));
         check(
             &[home, home],
-            "15 new records of `c` have their home in [sync.a] already; let one of the two be the home; mirror = true in [sync.b] makes \
+            "16 new records of `c` have their home in [sync.a] already; let one of the two be the home; mirror = true in [sync.b] makes \
              them there too",
         );
         check(
             &["direction = 'up' | remove_after_upload = true", mirror],
-            "9 what [sync.a] sends is removed here, where [sync.b] is to find it; take out one of `remove_after_upload` and `mirror`",
+            "10 what [sync.a] sends is removed here, where [sync.b] is to find it; take out one of `remove_after_upload` and `mirror`",
         );
         check(
             &["direction = 'down' | home = true"],
