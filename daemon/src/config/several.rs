@@ -168,7 +168,7 @@ mod tests {
         );
         check(
             &["direction = 'down' | home = true"],
-            "9 `home` is for a sync that sends: new records are made at its remote; direction = \"both\" or \"up\", or take it out",
+            "10 `home` is for a sync that sends: new records are made at its remote; direction = \"both\" or \"up\", or take it out",
         );
     }
 }
