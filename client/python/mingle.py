@@ -679,9 +679,10 @@ class Client:
         return self._call("undo", collection=collection, id=id, seq=seq, app=app, sync=sync, run=run, since_at=since_at,
                           until_at=until_at, preview=preview, force=force, cursor=cursor, op=op, instance=instance)
 
-    def app_register(self, collections):
-        """Says what this app keeps a copy of, before its first session or later."""
-        return self._call("app.register", collections=collections)
+    def app_register(self, collections, *, filters=None):
+        """Says what this app keeps a copy of, before its first session or later. `filters`: by collection what is to be in the copy, like
+        the `where` of `list`; None takes a filter away."""
+        return self._call("app.register", collections=collections, filters=filters)
 
     def app_list(self, *, limit=None, cursor=None):
         """A page of the apps: what each may do, and what it keeps a copy of."""

@@ -15,7 +15,7 @@ mod plan;
 mod refusal;
 mod session;
 
-pub use apps::{AppRow, CopyRow, LastSession, Reset};
+pub use apps::{AppRow, CopyRow, LastSession, Register, Reset};
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
 pub use past::{LostRow, Past, Replayed, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};

@@ -1,13 +1,12 @@
 //! Owns: reads and writes of records, from the wire's words to the core's and back. Must never know: what is in a record.
 
 use mingle_core::{
-    ask::{Is, Query, Scope, Since, Test, Which, Write, Written},
+    ask::{Query, Scope, Since, Test, Which, Write, Written},
+    filter,
     limits::{COLLECTIONS_PER_QUESTION_MAX, PAGE_RECORDS, WRITES_PER_TRANSACTION_MAX},
-    record::Value,
 };
 use mingle_proto::{
-    Error, Name, Raw,
-    call::{self, Operator},
+    Error, Name, Raw, call,
     limits::{OP_BYTES_MAX, PAGE_RECORDS_MAX, RECORD_ID_BYTES_MAX, REPLY_BYTES_MAX},
 };
 
@@ -115,7 +114,7 @@ pub(super) fn limit(limit: Option<u32>) -> Result<usize, Error> {
 
 /// `list`.
 pub(in crate::ipc) fn list_query(list: call::List) -> Result<Query, Error> {
-    let filter = list.where_.unwrap_or_default().0.iter().map(test).collect::<Result<_, _>>()?;
+    let filter = tests(&list.where_.unwrap_or_default())?;
     let order = |property: String| match property.strip_prefix('-') {
         Some(property) => (property.to_owned(), true),
         None => (property, false),
@@ -129,23 +128,29 @@ pub(in crate::ipc) fn list_query(list: call::List) -> Result<Query, Error> {
     })
 }
 
+/// The tests of a `where`.
+pub(super) fn tests(filter: &call::Where) -> Result<Vec<Test>, Error> {
+    filter.0.iter().map(test).collect()
+}
+
+/// Tests as a `where`.
+pub(super) fn where_of(tests: &[Test]) -> call::Where {
+    call::Where(tests.iter().filter_map(test_of).collect())
+}
+
+fn test_of(test: &Test) -> Option<call::Test> {
+    let (operator, value) = filter::parts(&test.is);
+    let value = serde_json::value::RawValue::from_string(crate::json::write_value(&value)).ok()?;
+    Some(call::Test { property: test.property.clone(), operator: operator.parse().ok()?, value })
+}
+
 fn test(test: &call::Test) -> Result<Test, Error> {
     let property = &test.property;
     let value =
         crate::json::parse(test.value.get()).map_err(|why| invalid(format!("where {property}: {why}"), "give a JSON value"))?;
-    let is = match test.operator {
-        Operator::Eq => Is::Eq(value),
-        Operator::Ne => Is::Ne(value),
-        Operator::Lt => Is::Lt(value),
-        Operator::Lte => Is::Lte(value),
-        Operator::Gt => Is::Gt(value),
-        Operator::Gte => Is::Gte(value),
-        Operator::Has => Is::Has(value),
-        Operator::In => match value {
-            Value::List(values) => Is::In(values),
-            _ => return Err(invalid(format!("where {property}: in needs a list"), "write {\"in\": [1, 2]}")),
-        },
-    };
+    // Every operator of the wire is known to the core; `in` alone does not take every value.
+    let is = filter::is(test.operator.word(), value)
+        .ok_or_else(|| invalid(format!("where {property}: in needs a list"), "write {\"in\": [1, 2]}"))?;
     Ok(Test { property: property.clone(), is })
 }
 
