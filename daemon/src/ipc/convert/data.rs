@@ -1,9 +1,11 @@
 //! Owns: reads and writes of records, from the wire's words to the core's and back. Must never know: what is in a record.
 
+use std::collections::BTreeMap;
+
 use mingle_core::{
-    ask::{Query, Scope, Since, Test, Which, Write, Written},
+    ask::{Query, RecordIds, Scope, Since, Test, Which, Write, Written},
     filter,
-    limits::{COLLECTIONS_PER_QUESTION_MAX, PAGE_RECORDS, WRITES_PER_TRANSACTION_MAX},
+    limits::{COLLECTIONS_PER_QUESTION_MAX, IDS_PER_QUESTION_MAX, PAGE_RECORDS, WRITES_PER_TRANSACTION_MAX},
 };
 use mingle_proto::{
     Error, Name, Raw, call,
@@ -155,13 +157,13 @@ fn test(test: &call::Test) -> Result<Test, Error> {
 }
 
 /// A question for the feed: how it was asked, and what of it the asker may see.
-pub(in crate::ipc) fn since(changes: call::Changes, scope: Scope) -> Result<Since, Error> {
+pub(in crate::ipc) fn since(changes: call::Changes, scope: Scope, ids: RecordIds) -> Result<Since, Error> {
     let limit = limit(changes.limit)?;
-    Ok(Since { seq: changes.since, instance: changes.instance, scope, limit, bytes: REPLY_BYTES_MAX, data: changes.data })
+    Ok(Since { seq: changes.since, instance: changes.instance, scope, limit, bytes: REPLY_BYTES_MAX, data: changes.data, ids })
 }
 
 /// The collections a question names, checked for their number.
-pub(in crate::ipc) fn collections(named: Option<Vec<String>>) -> Result<Option<Vec<String>>, Error> {
+fn collections(named: Option<Vec<String>>) -> Result<Option<Vec<String>>, Error> {
     match named {
         Some(named) if named.len() > COLLECTIONS_PER_QUESTION_MAX => {
             let what = format!("{} collections are named, and {COLLECTIONS_PER_QUESTION_MAX} are the most", named.len());
@@ -169,6 +171,34 @@ pub(in crate::ipc) fn collections(named: Option<Vec<String>>) -> Result<Option<V
         }
         named => Ok(named),
     }
+}
+
+/// The collections a question of the feed names, and of which it wants single records alone: those are named by that, too.
+pub(in crate::ipc) fn records(
+    named: Option<Vec<String>>,
+    ids: Option<BTreeMap<String, Vec<String>>>,
+) -> Result<(Option<Vec<String>>, RecordIds), Error> {
+    let Some(ids) = ids else { return Ok((collections(named)?, RecordIds::default())) };
+    if let Some(empty) = ids.iter().find_map(|(name, ids)| ids.is_empty().then_some(name)) {
+        return Err(invalid(format!("ids names no record of {empty}"), "leave the collection out of ids to mean all of it"));
+    }
+    let count: usize = ids.values().map(Vec::len).sum();
+    match count {
+        0 => return Err(invalid("ids names no record", "leave it out to mean all of them")),
+        1..=IDS_PER_QUESTION_MAX => {}
+        _ => {
+            let what = format!("{count} records are named, and {IDS_PER_QUESTION_MAX} are the most");
+            return Err(Error::new(Name::TooLarge, what).hint("leave a collection out of ids to mean all of it"));
+        }
+    }
+    ids.values().flatten().try_for_each(|id| record_id(id))?;
+    if let Some(other) = named.as_ref().and_then(|named| ids.keys().find(|name| !named.contains(name))) {
+        let what = format!("ids names records of {other}, which is not among the collections");
+        return Err(invalid(what, "name it in collections too, or leave collections out"));
+    }
+    let named = named.unwrap_or_else(|| ids.keys().cloned().collect());
+    let ids = ids.into_iter().map(|(name, ids)| (name, ids.into_iter().collect())).collect();
+    Ok((collections(Some(named))?, RecordIds::new(ids)))
 }
 
 /// `conflict.list`.
