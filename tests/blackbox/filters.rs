@@ -154,14 +154,16 @@ fn an_app_keeps_what_fits_its_filter() {
     assert_eq!(catches_up(&mut phone, "slow"), Vec::<String>::new());
     desk.same_as_truth();
     // Another filter, and a kill before it is looked at; the same once more; none.
-    filters(&mut phone, &json!({ "n": { "gt": 3 } }));
+    let answer = filters(&mut phone, &json!({ "n": { "gt": 3 } }));
+    assert_eq!(answer["copies"][0]["filter_waits"], true, "{answer}");
     daemon.kill();
     daemon.start();
     phone.app = daemon.app("phone");
     desk.app = daemon.app("desk");
     assert!(daemon.says(0, &["app", "list"]).contains(r#"keeps notes where {"n":{"gt":3}}"#));
     assert_eq!(catches_up(&mut phone, "fast"), ["c deleted", "d created"]);
-    filters(&mut phone, &json!({ "n": { "gt": 3 } }));
+    let answer = filters(&mut phone, &json!({ "n": { "gt": 3 } }));
+    assert_eq!(answer["copies"][0]["filter_waits"], Value::Null, "{answer}");
     assert_eq!(catches_up(&mut phone, "fast"), Vec::<String>::new());
     // What it pushes is taken, though it does not fit, and leaves it.
     phone.begin("fast");

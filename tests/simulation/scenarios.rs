@@ -10,6 +10,7 @@ mod families;
 mod filtered;
 mod late;
 mod matrices;
+mod mirrors;
 mod outcome;
 mod rows;
 mod runs;
@@ -18,7 +19,11 @@ mod waiting;
 
 use std::collections::BTreeSet;
 
-use mingle_core::{filter::Filter, policy::Policy, run::Direction};
+use mingle_core::{
+    filter::Filter,
+    policy::Policy,
+    run::{Creates, Direction},
+};
 
 use crate::{
     service::{Character, Cursor, Faults},
@@ -38,10 +43,21 @@ use named;
 
 /// Every scenario.
 pub fn all() -> impl Iterator<Item = Named> {
-    [answers::ALL, decisions::ALL, families::ALL, filtered::ALL, late::ALL, rows::ALL, runs::ALL, waiting::ALL, matrices::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        answers::ALL,
+        decisions::ALL,
+        families::ALL,
+        filtered::ALL,
+        late::ALL,
+        rows::ALL,
+        runs::ALL,
+        waiting::ALL,
+        matrices::ALL,
+        mirrors::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// How many traces holes.md has.
@@ -80,7 +96,6 @@ const BESIDE: &[(u32, &str, &str)] = &[
 
 /// Traces, or parts of them, of what is not built.
 const NOT_BUILT: &[(u32, &str)] = &[
-    (3, "mirror, home: two places for new records are refused by the configuration"),
     (4, "recover: links of a renamed remote"),
     (13, "aliases of two records that prove to be one"),
     (19, "slow push, push_truth, pull_truth: sessions"),
@@ -105,6 +120,7 @@ fn able() -> Setup {
         lag: 0,
         date_ahead: 0,
         tidies: false,
+        shouts: false,
         adds: false,
         silent: 0,
         tells_created: true,
@@ -134,8 +150,15 @@ fn careless() -> Setup {
 }
 
 fn setup(character: Character) -> Setup {
-    let both =
-        SyncSetup { name: "s", service: 0, direction: Direction::Both, on_change: None, every: None, filter: Filter::default() };
+    let both = SyncSetup {
+        name: "s",
+        service: 0,
+        direction: Direction::Both,
+        on_change: None,
+        every: None,
+        filter: Filter::default(),
+        creates: Creates::Unlinked,
+    };
     Setup {
         services: vec![character],
         faults: Faults::default(),
@@ -163,6 +186,7 @@ const FILES: &[&str] = &[
     include_str!("scenarios/filtered.rs"),
     include_str!("scenarios/late.rs"),
     include_str!("scenarios/matrices.rs"),
+    include_str!("scenarios/mirrors.rs"),
     include_str!("scenarios/rows.rs"),
     include_str!("scenarios/runs.rs"),
     include_str!("scenarios/waiting.rs"),

@@ -105,7 +105,8 @@ fn kept(copy: &AppCopy, now: Timestamp) -> String {
     });
     let filter = copy.filter.as_ref().and_then(|filter| serde_json::to_string(filter).ok());
     let only = filter.map_or(String::new(), |filter| format!(" where {filter}"));
-    format!("keeps {}{only}{since}: {whole}; {last}", copy.collection)
+    let waits = if copy.filter_waits { "; the filter holds from the next session on" } else { "" };
+    format!("keeps {}{only}{since}: {whole}; {last}{waits}", copy.collection)
 }
 
 #[cfg(test)]
@@ -129,6 +130,7 @@ mod tests {
             since_at: Some("2026-01-02T09:00:00Z".into()),
             next,
             last,
+            filter_waits: filter.is_some(),
             filter: filter.map(|filter| serde_json::from_str(filter).expect("a filter")),
         };
         let one = AppKnown {
@@ -144,7 +146,7 @@ mod tests {
             text(&[one, other], now),
             "APP    CONNECTED               MAY\n\
              phone  yes                     read cards\n  \
-             keeps cards where {\"n\":{\"gt\":3}} (known 3 h ago): whole; last slow session 10 min ago, left\n  \
+             keeps cards where {\"n\":{\"gt\":3}} (known 3 h ago): whole; last slow session 10 min ago, left; the filter holds from the next session on\n  \
              keeps cards (known 3 h ago): begins anew; no session yet\n\
              desk   in a session (pushing)  nothing\n"
         );

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Filters, Grant, SessionMode, SessionState, Where};
+use super::{Filters, Grant, SessionMode, SessionState, Where, is_false};
 use crate::{Time, words::words};
 
 /// `app.register`: the app says what it keeps a copy of, before its first session or later.
@@ -96,6 +96,9 @@ pub struct AppCopy {
     /// Which records are in it; not there where all are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Where>,
+    /// The filter is another one than the last session looked at the records under: the next one looks at all of them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub filter_waits: bool,
 }
 
 /// The last session of a copy.

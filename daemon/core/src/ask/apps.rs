@@ -35,6 +35,8 @@ pub struct CopyRow {
     pub last: Option<LastSession>,
     /// The filter under which it stands: only what fits is in it. Empty: everything is.
     pub filter: Vec<Test>,
+    /// No session has looked at the records under that filter yet: the next one does.
+    pub filter_waits: bool,
 }
 
 /// What an app says of its copies.

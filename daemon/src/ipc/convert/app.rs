@@ -45,6 +45,7 @@ fn copy(row: CopyRow) -> call::AppCopy {
         next: session::mode(row.next),
         last: row.last.map(last),
         filter: (!row.filter.is_empty()).then(|| data::where_of(&row.filter)),
+        filter_waits: row.filter_waits,
     }
 }
 

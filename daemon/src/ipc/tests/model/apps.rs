@@ -16,7 +16,14 @@ impl Apps for Model {
     fn apps(&self, connected: &BTreeSet<String>, _: Option<&str>, _: usize) -> Result<Page<AppRow>, Refusal> {
         let last = LastSession { began: Timestamp::from_unix_ms(0), mode: Some(Mode::Fast), ended: Some(Ended::Left) };
         let since = Some(Timestamp::from_unix_ms(0));
-        let copy = CopyRow { collection: "issues".into(), since, next: Mode::Slow, last: Some(last), filter: Vec::new() };
+        let copy = CopyRow {
+            collection: "issues".into(),
+            since,
+            next: Mode::Slow,
+            last: Some(last),
+            filter: Vec::new(),
+            filter_waits: false,
+        };
         let one = |app: &String| AppRow {
             app: app.clone(),
             grants: self.grants(app),
@@ -28,7 +35,7 @@ impl Apps for Model {
     fn register_app(&self, _: String, asked: Register, _: Gone) -> Later<Vec<CopyRow>> {
         let one = |collection: String| {
             let filter = asked.filters.get(&collection).cloned().flatten().unwrap_or_default();
-            CopyRow { collection, since: None, next: Mode::Slow, last: None, filter }
+            CopyRow { collection, since: None, next: Mode::Slow, last: None, filter, filter_waits: false }
         };
         Box::pin(ready(Ok(asked.collections.iter().cloned().map(one).collect())))
     }

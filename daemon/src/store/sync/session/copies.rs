@@ -259,7 +259,7 @@ pub fn open_of(conn: &Connection, app: &str) -> Result<Option<(State, Mode)>, St
 
 fn rows(conn: &Connection, instance: &str, definitions: &Definitions, app: &str) -> Result<Vec<CopyRow>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT c.name, y.collection, y.anchor IS NOT NULL, y.instance, y.owed, y.since, y.pass, y.used, y.mode, y.ended, y.filter
+        "SELECT c.name, y.collection, y.anchor IS NOT NULL, y.instance, y.owed, y.since, y.pass, y.used, y.mode, y.ended, y.filter, y.filter IS NOT y.stood
          FROM m_copy y JOIN m_collection c ON c.collection = y.collection WHERE y.app = ?1 ORDER BY c.name",
     )?;
     let mut rows = statement.query([app])?;
@@ -290,5 +290,5 @@ fn copy(row: &Row<'_>, instance: &str, definitions: &Definitions) -> Result<Copy
         ended: ended.as_deref().and_then(Ended::of),
     });
     let filter = filter::read(row.get(10)?)?.tests;
-    Ok(CopyRow { collection, since: since.map(Timestamp::from_unix_ms), next, last, filter })
+    Ok(CopyRow { collection, since: since.map(Timestamp::from_unix_ms), next, last, filter, filter_waits: row.get(11)? })
 }
