@@ -1,5 +1,6 @@
 //! Owns: the rules of checkpoints, runs and answers of ops. Must never know: when a sync runs.
 
+use mingle_core::run::Creates;
 use rusqlite::Connection;
 
 use super::Notes;
@@ -14,7 +15,8 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
 }
 
 fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
-    let mut statement = conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned FROM m_sync")?;
+    let mut statement =
+        conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned, creates FROM m_sync")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
@@ -27,6 +29,10 @@ fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), St
         let placed = watermark.is_some() || resume.is_some() || complete.is_some();
         if placed && (epoch.is_none() || replica.is_none()) {
             notes.note("checkpoint", &name, "it has a position, and it is not said in which history");
+        }
+        let creates: String = row.get(8)?;
+        if ![Creates::Never, Creates::Unlinked, Creates::All].iter().any(|one| one.name() == creates) {
+            notes.note("checkpoint", &name, format!("nothing is called creates {creates:?}"));
         }
         let (pass, scanned): (i64, i64) = (row.get(6)?, row.get(7)?);
         if pass < 0 || scanned < 0 || u64::try_from(scanned).is_ok_and(|scanned| scanned > head) {
