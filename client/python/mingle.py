@@ -559,12 +559,14 @@ class Client:
         """`writes`: like [{"put": {"collection": .., "data": ..}}, {"delete": {..}}], all or nothing."""
         return self._call("transact", writes=writes, op=op, instance=instance)
 
-    def changes(self, since, *, instance=None, collections=None, limit=None, data=False):
-        return self._call("changes", since=since, instance=instance, collections=collections, limit=limit, data=data)
+    def changes(self, since, *, instance=None, collections=None, ids=None, limit=None, data=False):
+        """`ids`: single records of collections, like {"issues": ["i-1"]}."""
+        return self._call("changes", since=since, instance=instance, collections=collections, ids=ids, limit=limit, data=data)
 
-    def subscribe(self, collections=None, topics=None, *, since=None, instance=None, initial=None, data=False, patience=None):
-        """A `Subscription`, on a connection of its own. `patience`: as the client's, for each time the daemon goes away."""
-        ask = {"collections": collections, "topics": topics, "since": since, "instance": instance, "data": data or None}
+    def subscribe(self, collections=None, topics=None, *, ids=None, since=None, instance=None, initial=None, data=False, patience=None):
+        """A `Subscription`, on a connection of its own. `ids`: single records of collections, like {"issues": ["i-1"]}. `patience`: as the
+        client's, for each time the daemon goes away."""
+        ask = {"collections": collections, "ids": ids, "topics": topics, "since": since, "instance": instance, "data": data or None}
         ask = {key: value for key, value in ask.items() if value is not None}
         if initial is not None:
             ask["initial"] = initial
@@ -679,9 +681,10 @@ class Client:
         return self._call("undo", collection=collection, id=id, seq=seq, app=app, sync=sync, run=run, since_at=since_at,
                           until_at=until_at, preview=preview, force=force, cursor=cursor, op=op, instance=instance)
 
-    def app_register(self, collections):
-        """Says what this app keeps a copy of, before its first session or later."""
-        return self._call("app.register", collections=collections)
+    def app_register(self, collections, *, filters=None):
+        """Says what this app keeps a copy of, before its first session or later. `filters`: by collection what is to be in the copy, like
+        the `where` of `list`; None takes a filter away."""
+        return self._call("app.register", collections=collections, filters=filters)
 
     def app_list(self, *, limit=None, cursor=None):
         """A page of the apps: what each may do, and what it keeps a copy of."""

@@ -12,11 +12,11 @@ use std::fmt;
 
 use mingle_proto::{
     Raw,
-    call::{PulledRecord, SessionMode},
+    call::{AppRegister, Filters, PulledRecord, SessionMode},
 };
 use thiserror::Error;
 
-use crate::{CallError, ConnectError, Options};
+use crate::{CallError, ConnectError, Options, blocking::Client};
 
 mod drive;
 
@@ -267,6 +267,8 @@ pub struct Driver {
     /// Takes part in the session that an [invitation](mingle_proto::event::InviteEvent) names, for once; where that is over, it has one
     /// alone.
     pub invitation: Option<String>,
+    /// What is to be in the copy of some of them; said before each session. Empty: nothing is said, and what was said before stays.
+    pub filters: Filters,
     /// The most records that are shown, stored and agreed at once, up to 1,000; None: as many as the daemon shows.
     pub page_records: Option<u32>,
 }
@@ -277,6 +279,14 @@ impl Driver {
     pub fn new(options: Options, collections: &[&str]) -> Self {
         let collections = collections.iter().map(|name| (*name).to_owned()).collect();
         Self { options, collections, ..Self::default() }
+    }
+
+    /// Says the filters, where there are any; the same once more changes nothing.
+    fn says_filters(&self, client: &mut Client) -> Result<(), CallError> {
+        if !self.filters.is_empty() {
+            client.call(AppRegister { collections: self.collections.clone(), filters: self.filters.clone() })?;
+        }
+        Ok(())
     }
 }
 

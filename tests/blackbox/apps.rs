@@ -201,7 +201,11 @@ fn who_may_forget_a_copy_and_which() {
     let mut options = Options::app("typed");
     options.socket = Some(daemon.socket());
     let mut client = Client::open(&options).expect("connected");
-    let copies = client.app_register(call::AppRegister { collections: vec!["notes".into()] }).expect("registered").copies;
+    let filters: call::Filters = serde_json::from_str(r#"{"notes":{"n":{"in":[1,2]}}}"#).expect("filters");
+    let copies =
+        client.app_register(call::AppRegister { collections: vec!["notes".into()], filters }).expect("registered").copies;
+    let filter = serde_json::to_string(&copies[0].filter).expect("a filter");
+    assert_eq!(filter, r#"{"n":{"in":[1,2]}}"#);
     assert_eq!((copies[0].collection.as_str(), &copies[0].next), ("notes", &call::SessionMode::Slow));
     let apps = client.app_list(call::AppList::default()).expect("a list").apps;
     assert_eq!(apps.iter().find(|app| app.app == "typed").map(|app| app.copies.len()), Some(1));

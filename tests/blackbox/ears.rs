@@ -125,3 +125,64 @@ fn each_of_many_subscriptions_hears_its_own_once_and_to_the_end() {
         assert_eq!(heard, expected, "what {} heard, and the truth", wants.app);
     }
 }
+
+/// What it hears until it hears of `last`, as `id kind`.
+fn hears(app: &mut App, last: &str) -> Vec<String> {
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|one: &String| one != last) {
+        let message = app.hear("changes", |message| message["method"] == "changed");
+        for one in message["params"]["changes"].as_array().expect("changes") {
+            heard.push(format!("{} {}", one["id"].as_str().unwrap_or_default(), one["kind"].as_str().unwrap_or_default()));
+        }
+    }
+    heard
+}
+
+/// C-16: an app follows single records, also one that is not there yet; over a kill of the daemon, and by hand.
+#[test]
+fn single_records_are_followed() {
+    let mut daemon = Daemon::with(SETTINGS);
+    let mut writer = daemon.app("writer");
+    for id in ["a", "b"] {
+        writer.put("shared", id, &json!({ "n": 1 }));
+    }
+    let mut app = daemon.app("all");
+    let ids = json!({ "shared": ["a", "later"] });
+    app.must("subscribe", json!({ "ids": ids }));
+    assert_eq!(hears(&mut app, "a created"), ["a created"]);
+    writer.patch("shared", "b", &json!({ "n": 2 }));
+    writer.put("mine", "a", &json!({ "n": 1 }));
+    writer.patch("shared", "a", &json!({ "n": 2 }));
+    let seq = writer.must("status", json!({}))["seq"].clone();
+    assert_eq!(hears(&mut app, "a updated"), ["a updated"]);
+    // The daemon goes and comes; meanwhile one comes, and one ends.
+    writer.delete("shared", "a");
+    writer.put("shared", "later", &json!({}));
+    daemon.kill();
+    daemon.start();
+    let (mut app, mut writer) = (daemon.app("all"), daemon.app("writer"));
+    app.must("subscribe", json!({ "collections": ["shared", "mine"], "ids": ids, "since": seq, "data": true }));
+    writer.put("mine", "whole", &json!({}));
+    assert_eq!(hears(&mut app, "whole created"), ["a deleted", "later created", "whole created"]);
+    let told = app.must("changes", json!({ "since": 0, "ids": { "shared": ["b", "nobody"] }, "data": true }));
+    assert_eq!((told["changes"].as_array().map(Vec::len), &told["changes"][0]["data"]), (Some(1), &json!({ "n": 2 })), "{told}");
+    let said = daemon.says(0, &["changes", "shared/b", "mine"]);
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains('/')).collect();
+    assert!(lines.len() == 3 && said.contains("shared/b") && !said.contains("shared/later"), "{said}");
+    // What cannot be meant.
+    let many: Vec<String> = (0..257).map(|n| format!("r{n}")).collect();
+    for (name, params) in [
+        ("invalid", json!({ "ids": {} })),
+        ("invalid", json!({ "ids": { "shared": [] } })),
+        ("invalid", json!({ "ids": { "shared": [""] } })),
+        ("invalid", json!({ "collections": ["mine"], "ids": { "shared": ["a"] } })),
+        ("too_large", json!({ "ids": { "shared": many } })),
+        ("not_found", json!({ "ids": { "nowhere": ["a"] } })),
+    ] {
+        app.refused(name, "subscribe", params.clone());
+        let mut params = params;
+        params["since"] = json!(0);
+        app.refused(name, "changes", params);
+    }
+    daemon.app("half").refused("denied", "subscribe", json!({ "ids": { "mine": ["a"] } }));
+}

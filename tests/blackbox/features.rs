@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use mingle_tests::{
+    app::App,
     daemon::Daemon,
     rest_server::{Fault, Options},
     wait::until,
@@ -11,7 +12,7 @@ use mingle_tests::{
 use serde_json::{Value, json};
 
 use crate::{
-    bench::{fill, scripted},
+    bench::{Scripted, fill, scripted, scripted_config},
     keeper::Keeper,
 };
 
@@ -35,6 +36,57 @@ fn r_03_a_wait_that_runs_out_of_time_ends_nothing_else() {
     assert_eq!(bench.app.must("wait", json!({ "token": token, "timeout_ms": 10_000 }))["state"], "done");
     assert_eq!(bench.theirs().len(), 6);
     bench.assert_same();
+}
+
+/// before its first run a filter is told from one that was heeded; who wants to wait for another one does, for so
+/// long; reads never wait; one that cannot be meant is an error at once, and what stood stands.
+#[test]
+fn r_15_another_filter_is_waited_for_or_not() {
+    let mut bench = scripted(Options::default(), "filter = { n = { lt = 2 } }\n");
+    fill(&bench.server, 5);
+    let row = |app: &mut App| app.must("status", json!({}))["syncs"][0].take();
+    assert_eq!(row(&mut bench.app)["last"], Value::Null, "it never ran: who waits for the first time only knows by that");
+    let url = bench.server.url.clone();
+    let filters =
+        |bench: &Scripted, filter: &str| bench.daemon.configure(&scripted_config(&url, &format!("filter = {filter}\n")));
+    for (filter, kept) in [("{ n = { lt = 2 } }", ["r00", "r01"]), ("{ n = { gt = 2 } }", ["r03", "r04"])] {
+        filters(&bench, filter);
+        bench.app.must("reload", json!({}));
+        bench.server.next("GET", Fault::Lag(Duration::from_secs(1)));
+        let run = bench.app.run("things");
+        let early = bench.app.must("wait", json!({ "run": run, "timeout_ms": 100 }));
+        assert_eq!((&early["state"], &row(&mut bench.app)["state"]), (&json!("pending"), &json!("running")), "{early}");
+        assert!(!bench.app.all("things").contains_key(kept[0]), "to read is not to wait");
+        assert_eq!(bench.app.ended(&run), "done");
+        assert_eq!(bench.app.all("things").into_keys().collect::<Vec<_>>(), kept);
+        assert_eq!(row(&mut bench.app)["last"]["status"], "done");
+    }
+    filters(&bench, "{ n = { above = 2 } }");
+    bench.app.refused("invalid", "reload", json!({}));
+    bench.app.sync("things", "done");
+    assert_eq!(bench.app.all("things").len(), 2);
+    assert_eq!(bench.theirs().len(), 5);
+}
+
+/// R-17, S-47: what is written outside of a filter is taken and sent, and then it is not here any more; of what changed only what is marked
+/// is sent, where an app wants it so.
+#[test]
+fn r_17_a_write_outside_of_a_filter_is_sent_and_leaves() {
+    let mut bench = scripted(Options::default(), "filter = { n = { lt = 2 } }\n");
+    fill(&bench.server, 2);
+    bench.app.sync("things", "done");
+    bench.app.put("things", "far", &json!({ "n": 9 }));
+    for (id, n) in [("now", 0), ("later", 1)] {
+        bench.app.must("put", json!({ "collection": "things", "id": id, "data": { "n": n }, "defer": true }));
+    }
+    bench.app.must("pending.upload", json!({ "collection": "things", "ids": ["now"] }));
+    bench.app.sync("things", "done");
+    let theirs: Vec<String> = bench.theirs().into_keys().collect();
+    assert_eq!(theirs, ["far", "now", "r00", "r01"]);
+    let run = bench.app.must("sync.run", json!({ "sync": "things", "mode": "slow" }))["run"].as_str().expect("a run").to_owned();
+    assert_eq!(bench.app.ended(&run), "done");
+    assert_eq!(bench.app.all("things").into_keys().collect::<Vec<_>>(), ["later", "now", "r00", "r01"]);
+    assert_eq!(bench.theirs().len(), 4, "nothing was taken back");
 }
 
 /// a second pause, and a second resume, change nothing.

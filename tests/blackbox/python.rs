@@ -221,6 +221,10 @@ fn every_call_on_a_real_daemon() {
 
     // What is known of apps.
     assert_eq!(py.does("[one['next'] for one in c.app_register(['things'])['copies']]"), json!(["fast"]));
+    assert_eq!(py.does("[one['id'] for one in c.changes(0, ids={'things': ['own', 'nobody']})['changes']]"), json!(["own"]));
+    let filtered = "c.app_register(['things'], filters={'things': {'own': 1}})['copies'][0]['filter']";
+    assert_eq!(py.does(filtered), json!({ "own": 1 }));
+    assert_eq!(py.does("c.app_register(['things'], filters={'things': None})['copies'][0].get('filter')"), json!(null));
     let ended = "[one['last']['ended'] for app in c.app_list()['apps'] for one in app.get('copies', [])]";
     assert_eq!(py.does(ended), json!(["cancelled"]));
     let reset = "[c.app_reset(one['app'])['collections'] for one in c.app_list()['apps'] if one.get('copies')]";

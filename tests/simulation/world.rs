@@ -468,7 +468,15 @@ impl World {
 
     /// Every live record of the truth: id, seq, properties.
     pub fn truth(&self) -> Vec<(String, u64, Props)> {
-        let since = ask::Since { seq: 0, instance: None, scope: ask::Scope::All, limit: 1_000, bytes: 1 << 20, data: true };
+        let since = ask::Since {
+            seq: 0,
+            instance: None,
+            scope: ask::Scope::All,
+            limit: 1_000,
+            bytes: 1 << 20,
+            data: true,
+            ids: ask::RecordIds::default(),
+        };
         let page = self.store.read(|reader| store::changes(reader, &since)).expect("the feed");
         page.changes
             .into_iter()

@@ -103,7 +103,10 @@ fn kept(copy: &AppCopy, now: Timestamp) -> String {
         let ended = last.ended.as_ref().map_or(String::new(), |ended| format!(", {ended}"));
         format!("last {mode}session {}{ended}", when(&last.began_at, now))
     });
-    format!("keeps {}{since}: {whole}; {last}", copy.collection)
+    let filter = copy.filter.as_ref().and_then(|filter| serde_json::to_string(filter).ok());
+    let only = filter.map_or(String::new(), |filter| format!(" where {filter}"));
+    let waits = if copy.filter_waits { "; the filter holds from the next session on" } else { "" };
+    format!("keeps {}{only}{since}: {whole}; {last}{waits}", copy.collection)
 }
 
 #[cfg(test)]
@@ -122,13 +125,20 @@ mod tests {
             mode: Some(SessionMode::Slow),
             ended: Some(SessionEnd::Left),
         };
-        let copy = |next, last| AppCopy { collection: "cards".into(), since_at: Some("2026-01-02T09:00:00Z".into()), next, last };
+        let copy = |next, last, filter: Option<&str>| AppCopy {
+            collection: "cards".into(),
+            since_at: Some("2026-01-02T09:00:00Z".into()),
+            next,
+            last,
+            filter_waits: filter.is_some(),
+            filter: filter.map(|filter| serde_json::from_str(filter).expect("a filter")),
+        };
         let one = AppKnown {
             app: "phone".into(),
             grants: BTreeMap::from([("cards".into(), Grant::Read)]),
             connections: 1,
             session: None,
-            copies: vec![copy(SessionMode::Fast, Some(last)), copy(SessionMode::Slow, None)],
+            copies: vec![copy(SessionMode::Fast, Some(last), Some(r#"{"n":{"gt":3}}"#)), copy(SessionMode::Slow, None, None)],
         };
         let open = AppSession { state: SessionState::Pushing, mode: SessionMode::Fast };
         let other = AppKnown { app: "desk".into(), session: Some(open), ..AppKnown::default() };
@@ -136,7 +146,7 @@ mod tests {
             text(&[one, other], now),
             "APP    CONNECTED               MAY\n\
              phone  yes                     read cards\n  \
-             keeps cards (known 3 h ago): whole; last slow session 10 min ago, left\n  \
+             keeps cards where {\"n\":{\"gt\":3}} (known 3 h ago): whole; last slow session 10 min ago, left; the filter holds from the next session on\n  \
              keeps cards (known 3 h ago): begins anew; no session yet\n\
              desk   in a session (pushing)  nothing\n"
         );

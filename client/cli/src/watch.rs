@@ -16,9 +16,9 @@ use crate::{
 /// Print changes as they come, until it is interrupted.
 #[derive(Debug, clap::Args)]
 pub struct Watch {
-    /// The collections; all where left out.
-    #[arg(value_name = "COLLECTION")]
-    collections: Vec<String>,
+    /// The collections, or single records of them; all where left out.
+    #[arg(value_name = "COLLECTION[/ID]")]
+    wanted: Vec<String>,
     /// Begin here; 0 begins with everything that is there. From now on where left out.
     #[arg(long, value_name = "SEQ")]
     since: Option<u64>,
@@ -29,8 +29,10 @@ pub struct Watch {
 
 impl Watch {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
+        let (collections, ids) = changes::wanted(self.wanted);
         let ask = Subscribe {
-            collections: (!self.collections.is_empty()).then_some(self.collections),
+            collections,
+            ids,
             since: self.since,
             initial: self.since.is_none().then_some(false),
             data: self.data,

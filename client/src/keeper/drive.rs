@@ -153,6 +153,7 @@ impl Run<'_> {
     fn session<K: Keeper>(&mut self, client: &mut Client, keeper: &mut K) -> Result<(), Stop<K::Error>> {
         let bytes_max = client.hello().map_or(0, |hello| usize::try_from(hello.limits.request_bytes).unwrap_or(usize::MAX)) / 2;
         let anchor = keeper.anchor().map_err(Stop::Keeper)?;
+        self.driver.says_filters(client).map_err(Stop::Begin)?;
         let mut session = self.begin(client, anchor).map_err(Stop::Begin)?;
         self.report.sessions += 1;
         self.report.mode = Some(session.mode());

@@ -3,6 +3,11 @@
 //!
 //! Record data travels as JSON text that nobody here reads ([`Body`]): a read passes what is stored through, unparsed.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
 use crate::{record::Value, replay::Other, time::Timestamp};
 
 mod apps;
@@ -15,7 +20,7 @@ mod plan;
 mod refusal;
 mod session;
 
-pub use apps::{AppRow, CopyRow, LastSession, Reset};
+pub use apps::{AppRow, CopyRow, LastSession, Register, Reset};
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
 pub use past::{LostRow, Past, Replayed, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};
@@ -211,6 +216,38 @@ pub struct Since {
     pub bytes: usize,
     /// With the records' data.
     pub data: bool,
+    /// Of these records alone, where a collection has any.
+    pub ids: RecordIds,
+}
+
+/// Single records by collection; a collection that is not in it is meant whole. Cheap to clone, for a subscription asks again and again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordIds(Arc<BTreeMap<String, BTreeSet<String>>>);
+
+impl RecordIds {
+    /// Of these.
+    #[must_use]
+    pub fn new(ids: BTreeMap<String, BTreeSet<String>>) -> Self {
+        Self(Arc::new(ids))
+    }
+
+    /// Whether every collection is meant whole.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The records of a collection; none: all of them.
+    #[must_use]
+    pub fn of(&self, collection: &str) -> Option<&BTreeSet<String>> {
+        self.0.get(collection)
+    }
+
+    /// Whether a record is meant.
+    #[must_use]
+    pub fn has(&self, collection: &str, id: &str) -> bool {
+        self.of(collection).is_none_or(|ids| ids.contains(id))
+    }
 }
 
 /// What became of a record since a cursor.

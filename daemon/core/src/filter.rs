@@ -22,6 +22,43 @@ impl Filter {
     pub fn fits(&self, props: &Props) -> bool {
         planted::is("row outside the filter taken") || self.tests.iter().all(|test| holds(test, props))
     }
+
+    /// Whether it leaves nothing out.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.tests.is_empty()
+    }
+}
+
+/// The comparison of this name; none: there is none, or it needs another value than this.
+#[must_use]
+pub fn is(operator: &str, value: Value) -> Option<Is> {
+    Some(match (operator, value) {
+        ("eq", value) => Is::Eq(value),
+        ("ne", value) => Is::Ne(value),
+        ("lt", value) => Is::Lt(value),
+        ("lte", value) => Is::Lte(value),
+        ("gt", value) => Is::Gt(value),
+        ("gte", value) => Is::Gte(value),
+        ("has", value) => Is::Has(value),
+        ("in", Value::List(values)) => Is::In(values),
+        _ => return None,
+    })
+}
+
+/// A comparison as [`is`] reads it: its name, and the value.
+#[must_use]
+pub fn parts(is: &Is) -> (&'static str, Value) {
+    match is {
+        Is::Eq(value) => ("eq", value.clone()),
+        Is::Ne(value) => ("ne", value.clone()),
+        Is::Lt(value) => ("lt", value.clone()),
+        Is::Lte(value) => ("lte", value.clone()),
+        Is::Gt(value) => ("gt", value.clone()),
+        Is::Gte(value) => ("gte", value.clone()),
+        Is::Has(value) => ("has", value.clone()),
+        Is::In(values) => ("in", Value::List(values.clone())),
+    }
 }
 
 /// Whether one test holds.
@@ -117,6 +154,16 @@ mod tests {
         check(Is::Has(text("x")), Some(Value::List(vec![number("1"), text("x")])), true);
         check(Is::Has(text("x")), Some(text("x")), false);
         assert!(Filter::default().fits(&Props::new()), "no filter means all");
+    }
+
+    #[test]
+    fn each_comparison_has_its_name() {
+        for name in ["eq", "ne", "lt", "lte", "gt", "gte", "has", "in"] {
+            let value = Value::List(vec![text("a")]);
+            let read = is(name, value.clone()).expect("a comparison");
+            assert_eq!(parts(&read), (name, value));
+        }
+        assert_eq!((is("in", text("a")), is("above", text("a"))), (None, None));
     }
 
     #[test]

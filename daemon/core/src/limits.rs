@@ -50,6 +50,8 @@ pub const WRITES_PER_TRANSACTION_MAX: usize = 1_000;
 pub const IDENTITY_ALTERNATIVES_MAX: usize = 8;
 /// Collections named in one subscription or question, at most; more is refused.
 pub const COLLECTIONS_PER_QUESTION_MAX: usize = 256;
+/// Single records named in one subscription or question, at most; more is refused. A subscription keeps them.
+pub const IDS_PER_QUESTION_MAX: usize = 256;
 /// A page of apps ends with the one that passes so many copies and grants: it is one line.
 pub const APP_PAGE_ROWS_MAX: usize = 1_000;
 /// Records that an app may have taken in a session since its last commit; more is refused until it commits. A commit is one transaction, some

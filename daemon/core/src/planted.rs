@@ -207,6 +207,14 @@ pub const ALL: &[(&str, Finder)] = &[
     ("row outside the filter taken", Simulation),
     // store: an op's answer is not kept.
     ("op forgotten", Tables),
+    // session: what left an app's filter, and so is not in its copy any more, was deleted there.
+    ("what left a filter is deleted", Tables),
+    // session: what an app was told to leave, and dropped before it could say so, was deleted there once it fits again.
+    ("a leave that was shown is a delete", Tables),
+    // session: the copy of an app with a filter takes the place of the truth, also of what it was never to have.
+    ("what a filter hides is replaced", Tables),
+    // session: what the app has stays under another filter.
+    ("a changed filter is not looked at", Tables),
 ];
 
 /// The names of those that this finder has to find.

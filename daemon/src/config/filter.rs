@@ -77,22 +77,9 @@ fn conditions(property: &str, written: &DeValue<'_>) -> Result<(Vec<Test>, Value
 }
 
 fn is(operator: &str, value: Value) -> Result<Is, Wrong> {
-    Ok(match operator {
-        "eq" => Is::Eq(value),
-        "ne" => Is::Ne(value),
-        "lt" => Is::Lt(value),
-        "lte" => Is::Lte(value),
-        "gt" => Is::Gt(value),
-        "gte" => Is::Gte(value),
-        "has" => Is::Has(value),
-        "in" => match value {
-            Value::List(values) => Is::In(values),
-            _ => return Err(("`in` needs a list".into(), "write { in = [1, 2] }".into())),
-        },
-        other => {
-            let hint = format!("operators: {}", OPERATORS.join(", "));
-            return Err((format!("there is no operator `{other}`"), hint));
-        }
+    filter::is(operator, value).ok_or_else(|| match operator {
+        "in" => ("`in` needs a list".into(), "write { in = [1, 2] }".into()),
+        other => (format!("there is no operator `{other}`"), format!("operators: {}", OPERATORS.join(", "))),
     })
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::{
-    ask::{AppRow, CopyRow, Page, Refusal, Reset},
+    ask::{AppRow, CopyRow, Page, Refusal, Register, Reset},
     limits::APP_PAGE_ROWS_MAX,
 };
 
@@ -34,8 +34,14 @@ impl Apps for House {
         Ok(page)
     }
 
-    fn register_app(&self, app: String, collections: Vec<String>) -> Later<Vec<CopyRow>> {
-        self.decide(move |tx| session::register(tx, &app, &collections))
+    fn register_app(&self, app: String, asked: Register, gone: Gone) -> Later<Vec<CopyRow>> {
+        let house = self.clone();
+        Box::pin(async move {
+            if house.read(|reader| session::registers_under(reader, &app, &asked))? {
+                house.clears_the_way(&app, gone).await?;
+            }
+            house.decide(move |tx| session::register(tx, &app, &asked)).await
+        })
     }
 
     fn reset_app(&self, asked: Reset, gone: Gone) -> Later<Vec<String>> {

@@ -19,10 +19,10 @@ use mingle_core::{
 use mingle_proto::{Error, Name, Time, call};
 
 pub(super) use self::{
-    app::{app_known, app_registered},
+    app::{app_known, app_registered, register},
     data::{
-        collections, delete, history_limit, list_query, patch, put, record_id, since, transact, which_conflicts,
-        which_rejections, write_op, written,
+        delete, history_limit, list_query, patch, put, record_id, records, since, transact, which_conflicts, which_rejections,
+        write_op, written,
     },
     news::{event, topic},
     operate::{

@@ -9,10 +9,10 @@ use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 use mingle_core::{
     ask::{
         About, Accepted, AppRow, Begin, Begun, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found, Grants, Halted,
-        Join, Joined, Keep, LostOne, Mingled, Page, PendingRow, Plan, Pulled, Push, Query, Rebuilding, Refusal, RejectionRow,
-        Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow,
-        RunWaited, Since, Speaker, Status, SyncRow, SyncState, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending, Why,
-        Write, Writer, Written,
+        Join, Joined, Keep, LostOne, Mingled, Page, PendingRow, Plan, Pulled, Push, Query, Rebuilding, Refusal, Register,
+        RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest,
+        RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending,
+        Why, Write, Writer, Written,
     },
     policy::Merge,
     session::State,
@@ -182,8 +182,9 @@ pub trait Sessions {
 pub trait Apps {
     /// Apps by name, from behind `after` on: those that the configuration names, that are in `connected`, or that keep a copy.
     fn apps(&self, connected: &BTreeSet<String>, after: Option<&str>, limit: usize) -> Result<Page<AppRow>, Refusal>;
-    /// The app says what it keeps a copy of; what is known of these copies.
-    fn register_app(&self, app: String, collections: Vec<String>) -> Later<Vec<CopyRow>>;
+    /// The app says what it keeps a copy of, and under which filters; what is known of these copies. A session of its own stands in the way of
+    /// another filter, as one does when another is begun ([`Sessions::session_begin`]).
+    fn register_app(&self, app: String, asked: Register, gone: Gone) -> Later<Vec<CopyRow>>;
     /// Forgets copies of an app: of which collections. A session that is of one of them stands in the way, as one does when another is begun
     /// ([`Sessions::session_begin`]).
     fn reset_app(&self, asked: Reset, gone: Gone) -> Later<Vec<String>>;

@@ -5,7 +5,7 @@
 //! meanwhile is still one record. So memory is the same for a reader that sleeps and for one that does not.
 
 use mingle_core::{
-    ask::{Grants, News, Refusal, Scope, Since, Topic},
+    ask::{Grants, News, RecordIds, Refusal, Scope, Since, Topic},
     limits::{CHANGES_PER_PAGE_BYTES_MAX, CHANGES_PER_PAGE_MAX, SUBSCRIPTIONS_MAX},
 };
 use mingle_proto::{
@@ -52,6 +52,8 @@ pub(super) struct Feed {
     pub(super) named: Option<Vec<String>>,
     /// Of these collections.
     pub(super) scope: Scope,
+    /// Of these records alone, where a collection has any.
+    pub(super) ids: RecordIds,
     /// With data.
     pub(super) data: bool,
     /// There may be more than was told.
@@ -184,8 +186,8 @@ impl Feed {
         let instance = self.instance.take();
         // Before anything is read: what changes from here on makes it another moment.
         let moment = door.moment();
-        // Whoever is on the way through many pages, or has to find out whose position it has, reads for itself.
-        let alone = instance.is_some() || self.told_more;
+        // Whoever is on the way through many pages, follows single records, or has to find out whose position it has, reads for itself.
+        let alone = instance.is_some() || self.told_more || !self.ids.is_empty();
         let asked = Asked { moment, seq: self.seq, scope: &self.scope, data: self.data };
         if !alone && let Some(page) = pages.find(asked) {
             (self.seq, self.due) = (page.seq, false);
@@ -198,6 +200,7 @@ impl Feed {
             limit: CHANGES_PER_PAGE_MAX,
             bytes: CHANGES_PER_PAGE_BYTES_MAX,
             data: self.data,
+            ids: self.ids.clone(),
         };
         let page = door.follow(&since)?;
         // Commits of other collections move the cursor and are nobody's business here.

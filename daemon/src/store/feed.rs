@@ -4,13 +4,17 @@
 //! it reads), its cursor is marked, because a plain cursor there has missed tombstones and must begin anew, and one of a reader that is
 //! on its way through the first reading must not: it would never arrive. The mark holds for the horizon it was made under.
 
+use std::collections::BTreeSet;
+
 use mingle_core::{
     ask::{Change, ChangeKind, Changes, Scope, Since},
     planted,
+    record::Value,
 };
 use rusqlite::{Rows, fallible_streaming_iterator::FallibleStreamingIterator as _, types::ValueRef};
 
 use super::{error::StoreError, ledger::HEAD, limits, reader::Reader, record::State};
+use crate::json;
 
 /// Marks a cursor of a first reading below the horizon. Numbers stay below 2^53, so that JSON readers keep them exact.
 const FIRST_READING: u64 = 1 << 52;
@@ -27,11 +31,16 @@ pub fn changes(reader: &Reader<'_>, since: &Since) -> Result<Changes, StoreError
     let collections = scope(reader, &since.scope)?;
     let horizon = horizon(reader, &collections)?;
     let position = position(since, reader.instance(), head, horizon);
-    let sql = if since.data { WITH_DATA } else { WITHOUT_DATA };
-    let mut statements = collections.iter().map(|_| reader.prepare_cached(sql)).collect::<Result<Vec<_>, _>>()?;
+    let (whole, single) = if since.data { WITH_DATA } else { WITHOUT_DATA };
+    let sql = |name: &str| if since.ids.of(name).is_some() { single } else { whole };
+    let mut statements = collections.iter().map(|(_, name)| reader.prepare_cached(sql(name))).collect::<Result<Vec<_>, _>>()?;
     let mut merged = Merged { after: position.after, heads: Vec::new(), with_data: since.data };
     for (statement, (number, name)) in statements.iter_mut().zip(&collections) {
-        merged.add(statement.query((number, position.after))?, name)?;
+        let rows = match since.ids.of(name) {
+            Some(ids) => statement.query((number, position.after, list(ids)))?,
+            None => statement.query((number, position.after))?,
+        };
+        merged.add(rows, name)?;
     }
     let mut page = Changes { changes: Vec::new(), seq: head, more: false, fresh: position.fresh };
     let rows_max = since.limit.clamp(1, limits::PAGE_ROWS_MAX);
@@ -62,9 +71,24 @@ fn horizon(reader: &Reader<'_>, collections: &[(i64, String)]) -> Result<u64, St
 /// What a change takes on the wire beside its id, collection and data, roughly.
 pub(super) const OVERHEAD: usize = 64;
 
-const WITH_DATA: &str =
-    "SELECT id, seq, first, created, state, data FROM m_record WHERE collection = ?1 AND seq > ?2 ORDER BY seq";
-const WITHOUT_DATA: &str = "SELECT id, seq, first, created, state FROM m_record WHERE collection = ?1 AND seq > ?2 ORDER BY seq";
+/// Of a whole collection, and of single records: those are found by their ids, and put in order.
+type Sql = (&'static str, &'static str);
+
+const WITH_DATA: Sql = (
+    "SELECT id, seq, first, created, state, data FROM m_record WHERE collection = ?1 AND seq > ?2 ORDER BY seq",
+    "SELECT id, seq, first, created, state, data FROM m_record WHERE collection = ?1 AND +seq > ?2
+       AND id IN (SELECT value FROM json_each(?3)) ORDER BY +seq",
+);
+const WITHOUT_DATA: Sql = (
+    "SELECT id, seq, first, created, state FROM m_record WHERE collection = ?1 AND seq > ?2 ORDER BY seq",
+    "SELECT id, seq, first, created, state FROM m_record WHERE collection = ?1 AND +seq > ?2
+       AND id IN (SELECT value FROM json_each(?3)) ORDER BY +seq",
+);
+
+/// Ids as a JSON list.
+fn list(ids: &BTreeSet<String>) -> String {
+    json::write_value(&Value::List(ids.iter().cloned().map(Value::Text).collect()))
+}
 
 struct Position {
     after: u64,

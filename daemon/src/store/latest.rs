@@ -131,7 +131,7 @@ impl Latest {
                 continue;
             }
             let Some(collection) = self.definitions.numbered(row.collection).map(|one| &one.definition.name) else { continue };
-            if !since.scope.has(collection) {
+            if !since.scope.has(collection) || !since.ids.has(collection, &row.id) {
                 continue;
             }
             let Some(kind) = feed::kind(row.state as i64, row.first, row.created, since.seq) else { continue };

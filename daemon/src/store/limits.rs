@@ -84,6 +84,9 @@ pub const PLAN_SEQS_MAX: u64 = if cfg!(test) { 20 } else { 20_000 };
 /// The conditions one `list` may have, and the values of one `in`. More: `invalid`.
 pub const CONDITIONS_MAX: usize = 100;
 
+/// The filter of an app's copy, as it is kept: it is read at each slice of a session. More: `invalid`.
+pub const FILTER_BYTES_MAX: usize = 16 << 10;
+
 /// Operation ids and their answers are kept this long.
 pub const OP_KEPT: Duration = Duration::from_secs(24 * 3600);
 

@@ -1,7 +1,7 @@
 //! Owns: what the tests of this room share: stores, short forms of writes and reads. Must never know: what they prove.
 
 use mingle_core::{
-    ask::{Changes, Found, Refusal, Scope, Since, Undo, Write, Writer, Written},
+    ask::{Changes, Found, RecordIds, Refusal, Scope, Since, Undo, Write, Writer, Written},
     time::Timestamp,
 };
 
@@ -84,7 +84,7 @@ pub(super) fn data(store: &Store, id: &str) -> String {
 }
 
 pub(super) fn since(seq: u64) -> Since {
-    Since { seq, instance: None, scope: Scope::All, limit: 1_000, bytes: 1 << 20, data: true }
+    Since { seq, instance: None, scope: Scope::All, limit: 1_000, bytes: 1 << 20, data: true, ids: RecordIds::default() }
 }
 
 pub(super) fn feed(store: &Store, since: &Since) -> Changes {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Grant, SessionMode, SessionState};
+use super::{Filters, Grant, SessionMode, SessionState, Where, is_false};
 use crate::{Time, words::words};
 
 /// `app.register`: the app says what it keeps a copy of, before its first session or later.
@@ -14,6 +14,9 @@ use crate::{Time, words::words};
 pub struct AppRegister {
     /// The collections; what was named before stays.
     pub collections: Vec<String>,
+    /// By collection, which records are in the copy, in the words of `where`; null: all. A collection that is left out keeps its filter.
+    #[serde(default, skip_serializing_if = "Filters::is_empty")]
+    pub filters: Filters,
 }
 
 /// What `app.register` answers.
@@ -90,6 +93,12 @@ pub struct AppCopy {
     /// The last session that it was in; not there before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<AppCopySession>,
+    /// Which records are in it; not there where all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Where>,
+    /// The filter is another one than the last session looked at the records under: the next one looks at all of them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub filter_waits: bool,
 }
 
 /// The last session of a copy.

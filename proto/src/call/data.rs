@@ -1,5 +1,7 @@
 //! Owns: the words for reading and writing records. Must never know: what is in a record.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Where, is_false, object};
@@ -268,6 +270,9 @@ pub struct Changes {
     /// Only these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collections: Option<Vec<String>>,
+    /// Of these collections only these records, by id: up to 256 in all. They are the collections, where those are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<BTreeMap<String, Vec<String>>>,
     /// The most changes of a page, up to 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,

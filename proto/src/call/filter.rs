@@ -1,6 +1,6 @@
 //! Owns: how `where` is written. Must never know: how it is evaluated.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -99,6 +99,47 @@ impl<'de> Deserialize<'de> for Where {
     }
 }
 
+/// What is meant of each of several collections: by name its tests; `None`, on the wire null: all records of it.
+#[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct Filters(pub BTreeMap<String, Option<Where>>);
+
+impl Filters {
+    /// Whether nothing is said of any collection.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'de> Deserialize<'de> for Filters {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Collections;
+        impl<'de> Visitor<'de> for Collections {
+            type Value = Filters;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of collections and filters")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Filters, A::Error> {
+                let mut filters = BTreeMap::new();
+                while let Some((collection, filter)) = map.next_entry::<String, Raw>()? {
+                    let wrong = |what: &str| serde::de::Error::custom(format!("the filter of {collection}: {what}"));
+                    let read: Option<Where> =
+                        serde_json::from_str(filter.get()).map_err(|why| wrong(&crate::message::without_place(&why)))?;
+                    if filters.insert(collection.clone(), read).is_some() {
+                        return Err(wrong("it is given twice"));
+                    }
+                }
+                Ok(Filters(filters))
+            }
+        }
+        from.deserialize_map(Collections)
+    }
+}
+
 /// The operators of one property, as they come: a map type would lose a repeated one.
 struct Operators(Vec<(Operator, Raw)>);
 
@@ -173,6 +214,21 @@ mod tests {
         check(r#"{"a":null,"b":{"in":[1,2]},"c":{"has":"x"}}"#, &["a eq null", "b in [1,2]", "c has \"x\""]);
         check(r#"{"a":{"eq":{"b":1}}}"#, &["a eq {\"b\":1}"]);
         check(r#"{"n":{"gt":1,"gt":2}}"#, &["n gt 1", "n gt 2"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_filter_names_its_collection() {
+        let read: Filters = serde_json::from_str(r#"{"a":{"n":{"gt":1}},"b":null}"#).expect("filters");
+        assert_eq!(serde_json::to_string(&read).expect("written"), r#"{"a":{"n":{"gt":1}},"b":null}"#);
+        for (text, what) in [
+            (r#"{"a":{"n":{"above":1}}}"#, "the filter of a: n: unknown"),
+            (r#"{"a":true}"#, "the filter of a: "),
+            (r#"{"a":null,"a":{"n":1}}"#, "the filter of a: it is given twice"),
+            ("[]", "an object of collections and filters"),
+        ] {
+            let why = serde_json::from_str::<Filters>(text).expect_err(text).to_string();
+            assert!(why.contains(what), "{text}: {why}");
+        }
     }
 
     #[test]

@@ -90,6 +90,9 @@ pub struct Subscribe {
     /// Changes of these; left out with topics: none, left out without topics: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collections: Option<Vec<String>>,
+    /// Of these collections only these records, by id: up to 256 in all. They are the collections, where those are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<BTreeMap<String, Vec<String>>>,
     /// Events of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<Topic>>,

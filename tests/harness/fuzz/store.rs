@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, sync::OnceLock};
 
 use mingle_core::{
-    ask::{Found, Query, Scope, Since, Write, Writer},
+    ask::{Found, Query, RecordIds, Scope, Since, Write, Writer},
     time::Timestamp,
 };
 use mingled::store::{
@@ -18,7 +18,8 @@ fn use_it(store: &Store) {
     let _ = store.write_blocking(Class::Background, NOW, sync::recover);
     let query = Query { collection: "a".into(), filter: vec![], order: vec![("n".into(), false)], limit: 100, cursor: None };
     let _ = store.read(|reader| list(reader, &query, &mut Vec::<Found>::new()));
-    let since = Since { seq: 0, instance: None, scope: Scope::All, limit: 100, bytes: 100_000, data: true };
+    let since =
+        Since { seq: 0, instance: None, scope: Scope::All, limit: 100, bytes: 100_000, data: true, ids: RecordIds::default() };
     let _ = store.read(|reader| changes(reader, &since));
     let data = "{\"n\":1}".to_owned();
     let put = Write::Put { collection: "a".into(), id: Some("new".into()), data, if_seq: None, overwrite: true, merge: false };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use mingle_core::{
-    ask::{Found, Query, Scope, Since, Write, Writer},
+    ask::{Found, Query, RecordIds, Scope, Since, Write, Writer},
     mingle::{Base, Sides, Stamps, alike, mingle},
     policy::{Merge, OnDelete, Policy},
     record::{Carried, Props, Value},
@@ -259,7 +259,15 @@ fn cursor(input: &[u8]) {
         }
     }
     let seq = text.bytes().fold(0u64, |seq, byte| seq.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    let since = Since { seq, instance: Some(text.to_owned()), scope: Scope::All, limit: 10, bytes: 1000, data: true };
+    let since = Since {
+        seq,
+        instance: Some(text.to_owned()),
+        scope: Scope::All,
+        limit: 10,
+        bytes: 1000,
+        data: true,
+        ids: RecordIds::default(),
+    };
     let _ = store.read(|reader| changes(reader, &since));
 }
 

@@ -1,14 +1,16 @@
 //! Owns: the words in which it is told which apps there are, and what each keeps a copy of. Must never know: how copies are kept, the
 //! wire.
 
-use super::{Grants, Scope};
+use std::collections::BTreeMap;
+
+use super::{Grants, Scope, Test};
 use crate::{
     session::{Ended, Mode, State},
     time::Timestamp,
 };
 
 /// An app that is named in the configuration, is connected, or keeps a copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AppRow {
     /// Its name.
     pub app: String,
@@ -21,7 +23,7 @@ pub struct AppRow {
 }
 
 /// One collection as an app keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CopyRow {
     /// The collection.
     pub collection: String,
@@ -31,6 +33,19 @@ pub struct CopyRow {
     pub next: Mode,
     /// The last session that the collection was in; none: it was in none yet.
     pub last: Option<LastSession>,
+    /// The filter under which it stands: only what fits is in it. Empty: everything is.
+    pub filter: Vec<Test>,
+    /// No session has looked at the records under that filter yet: the next one does.
+    pub filter_waits: bool,
+}
+
+/// What an app says of its copies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Register {
+    /// What it keeps a copy of.
+    pub collections: Vec<String>,
+    /// By collection, what is to be in the copy; none: everything. A copy that is not named here keeps the filter that it has.
+    pub filters: BTreeMap<String, Option<Vec<Test>>>,
 }
 
 /// A session that has begun, and may have ended.

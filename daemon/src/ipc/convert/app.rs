@@ -1,12 +1,12 @@
 //! Owns: what is known of apps, between core words and wire words. Must never know: how it is known.
 
 use mingle_core::{
-    ask::{AppRow, CopyRow, LastSession},
+    ask::{AppRow, CopyRow, LastSession, Register},
     session::Ended,
 };
-use mingle_proto::call;
+use mingle_proto::{Error, call};
 
-use super::{grants, session, time};
+use super::{data, grants, session, time};
 
 /// One app of `app.list`.
 pub(in crate::ipc) fn app_known(row: AppRow, connections: u64) -> call::AppKnown {
@@ -21,6 +21,18 @@ pub(in crate::ipc) fn app_known(row: AppRow, connections: u64) -> call::AppKnown
     }
 }
 
+/// `app.register`.
+pub(in crate::ipc) fn register(register: call::AppRegister) -> Result<Register, Error> {
+    let one = |(collection, filter): (String, Option<call::Where>)| {
+        let tests = filter.map(|filter| data::tests(&filter)).transpose();
+        tests
+            .map_err(|why| Error { message: format!("the filter of {collection}: {}", why.message), ..why })
+            .map(|tests| (collection, tests))
+    };
+    let filters = register.filters.0.into_iter().map(one).collect::<Result<_, Error>>()?;
+    Ok(Register { collections: register.collections, filters })
+}
+
 /// What `app.register` answers.
 pub(in crate::ipc) fn app_registered(copies: Vec<CopyRow>) -> call::AppRegistered {
     call::AppRegistered { copies: copies.into_iter().map(copy).collect() }
@@ -32,6 +44,8 @@ fn copy(row: CopyRow) -> call::AppCopy {
         since_at: row.since.map(time),
         next: session::mode(row.next),
         last: row.last.map(last),
+        filter: (!row.filter.is_empty()).then(|| data::where_of(&row.filter)),
+        filter_waits: row.filter_waits,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Owns: reads and writes of records, from the wire's words to the core's and back. Must never know: what is in a record.
 
+use std::collections::BTreeMap;
+
 use mingle_core::{
-    ask::{Is, Query, Scope, Since, Test, Which, Write, Written},
-    limits::{COLLECTIONS_PER_QUESTION_MAX, PAGE_RECORDS, WRITES_PER_TRANSACTION_MAX},
-    record::Value,
+    ask::{Query, RecordIds, Scope, Since, Test, Which, Write, Written},
+    filter,
+    limits::{COLLECTIONS_PER_QUESTION_MAX, IDS_PER_QUESTION_MAX, PAGE_RECORDS, WRITES_PER_TRANSACTION_MAX},
 };
 use mingle_proto::{
-    Error, Name, Raw,
-    call::{self, Operator},
+    Error, Name, Raw, call,
     limits::{OP_BYTES_MAX, PAGE_RECORDS_MAX, RECORD_ID_BYTES_MAX, REPLY_BYTES_MAX},
 };
 
@@ -115,7 +116,7 @@ pub(super) fn limit(limit: Option<u32>) -> Result<usize, Error> {
 
 /// `list`.
 pub(in crate::ipc) fn list_query(list: call::List) -> Result<Query, Error> {
-    let filter = list.where_.unwrap_or_default().0.iter().map(test).collect::<Result<_, _>>()?;
+    let filter = tests(&list.where_.unwrap_or_default())?;
     let order = |property: String| match property.strip_prefix('-') {
         Some(property) => (property.to_owned(), true),
         None => (property, false),
@@ -129,34 +130,40 @@ pub(in crate::ipc) fn list_query(list: call::List) -> Result<Query, Error> {
     })
 }
 
+/// The tests of a `where`.
+pub(super) fn tests(filter: &call::Where) -> Result<Vec<Test>, Error> {
+    filter.0.iter().map(test).collect()
+}
+
+/// Tests as a `where`.
+pub(super) fn where_of(tests: &[Test]) -> call::Where {
+    call::Where(tests.iter().filter_map(test_of).collect())
+}
+
+fn test_of(test: &Test) -> Option<call::Test> {
+    let (operator, value) = filter::parts(&test.is);
+    let value = serde_json::value::RawValue::from_string(crate::json::write_value(&value)).ok()?;
+    Some(call::Test { property: test.property.clone(), operator: operator.parse().ok()?, value })
+}
+
 fn test(test: &call::Test) -> Result<Test, Error> {
     let property = &test.property;
     let value =
         crate::json::parse(test.value.get()).map_err(|why| invalid(format!("where {property}: {why}"), "give a JSON value"))?;
-    let is = match test.operator {
-        Operator::Eq => Is::Eq(value),
-        Operator::Ne => Is::Ne(value),
-        Operator::Lt => Is::Lt(value),
-        Operator::Lte => Is::Lte(value),
-        Operator::Gt => Is::Gt(value),
-        Operator::Gte => Is::Gte(value),
-        Operator::Has => Is::Has(value),
-        Operator::In => match value {
-            Value::List(values) => Is::In(values),
-            _ => return Err(invalid(format!("where {property}: in needs a list"), "write {\"in\": [1, 2]}")),
-        },
-    };
+    // Every operator of the wire is known to the core; `in` alone does not take every value.
+    let is = filter::is(test.operator.word(), value)
+        .ok_or_else(|| invalid(format!("where {property}: in needs a list"), "write {\"in\": [1, 2]}"))?;
     Ok(Test { property: property.clone(), is })
 }
 
 /// A question for the feed: how it was asked, and what of it the asker may see.
-pub(in crate::ipc) fn since(changes: call::Changes, scope: Scope) -> Result<Since, Error> {
+pub(in crate::ipc) fn since(changes: call::Changes, scope: Scope, ids: RecordIds) -> Result<Since, Error> {
     let limit = limit(changes.limit)?;
-    Ok(Since { seq: changes.since, instance: changes.instance, scope, limit, bytes: REPLY_BYTES_MAX, data: changes.data })
+    Ok(Since { seq: changes.since, instance: changes.instance, scope, limit, bytes: REPLY_BYTES_MAX, data: changes.data, ids })
 }
 
 /// The collections a question names, checked for their number.
-pub(in crate::ipc) fn collections(named: Option<Vec<String>>) -> Result<Option<Vec<String>>, Error> {
+fn collections(named: Option<Vec<String>>) -> Result<Option<Vec<String>>, Error> {
     match named {
         Some(named) if named.len() > COLLECTIONS_PER_QUESTION_MAX => {
             let what = format!("{} collections are named, and {COLLECTIONS_PER_QUESTION_MAX} are the most", named.len());
@@ -164,6 +171,34 @@ pub(in crate::ipc) fn collections(named: Option<Vec<String>>) -> Result<Option<V
         }
         named => Ok(named),
     }
+}
+
+/// The collections a question of the feed names, and of which it wants single records alone: those are named by that, too.
+pub(in crate::ipc) fn records(
+    named: Option<Vec<String>>,
+    ids: Option<BTreeMap<String, Vec<String>>>,
+) -> Result<(Option<Vec<String>>, RecordIds), Error> {
+    let Some(ids) = ids else { return Ok((collections(named)?, RecordIds::default())) };
+    if let Some(empty) = ids.iter().find_map(|(name, ids)| ids.is_empty().then_some(name)) {
+        return Err(invalid(format!("ids names no record of {empty}"), "leave the collection out of ids to mean all of it"));
+    }
+    let count: usize = ids.values().map(Vec::len).sum();
+    match count {
+        0 => return Err(invalid("ids names no record", "leave it out to mean all of them")),
+        1..=IDS_PER_QUESTION_MAX => {}
+        _ => {
+            let what = format!("{count} records are named, and {IDS_PER_QUESTION_MAX} are the most");
+            return Err(Error::new(Name::TooLarge, what).hint("leave a collection out of ids to mean all of it"));
+        }
+    }
+    ids.values().flatten().try_for_each(|id| record_id(id))?;
+    if let Some(other) = named.as_ref().and_then(|named| ids.keys().find(|name| !named.contains(name))) {
+        let what = format!("ids names records of {other}, which is not among the collections");
+        return Err(invalid(what, "name it in collections too, or leave collections out"));
+    }
+    let named = named.unwrap_or_else(|| ids.keys().cloned().collect());
+    let ids = ids.into_iter().map(|(name, ids)| (name, ids.into_iter().collect())).collect();
+    Ok((collections(Some(named))?, RecordIds::new(ids)))
 }
 
 /// `conflict.list`.

@@ -16,10 +16,10 @@ use crate::ipc::{
 };
 
 pub(super) fn register(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let AppRegister { collections } = asked.params()?;
+    let register = convert::register(asked.params::<AppRegister>()?)?;
     let app = asked.desk.caller.own(asked.method)?.to_owned();
-    let (door, _) = asked.read_any(Some(collections.clone()))?;
-    later(door.register_app(app, collections), convert::app_registered, false)
+    let (door, _) = asked.read_any(Some(register.collections.clone()))?;
+    later(door.register_app(app, register, asked.gone()), convert::app_registered, false)
 }
 
 pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -36,9 +36,9 @@ pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
 
 pub(super) fn changes(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let mut changes: Changes = asked.params()?;
-    let named = convert::collections(changes.collections.take())?;
+    let (named, ids) = convert::records(changes.collections.take(), changes.ids.take())?;
     let (door, scope) = asked.read_any(named)?;
-    let page = door.changes(&convert::since(changes, scope)?).map_err(refusal)?;
+    let page = door.changes(&convert::since(changes, scope, ids)?).map_err(refusal)?;
     asked.answer(&ChangesOut::of(&page))
 }
 

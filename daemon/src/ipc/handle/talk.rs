@@ -71,7 +71,7 @@ fn app_name(app: &str) -> Result<(), Error> {
 }
 
 pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let Subscribe { collections, topics, since, instance, initial, data } = asked.params()?;
+    let Subscribe { collections, ids, topics, since, instance, initial, data } = asked.params()?;
     if initial == Some(true) && since.is_some() {
         return Err(convert::invalid(
             "since and initial exclude each other",
@@ -82,7 +82,7 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
     for topic in topics.iter().flatten() {
         asked.desk.caller.may_hear(*topic)?;
     }
-    let named = convert::collections(collections)?;
+    let (named, ids) = convert::records(collections, ids)?;
     let (door, mut answer, mut feed) = (asked.desk.shared.door.clone(), SubscribeAnswer::default(), None);
     let head = *door.head().borrow();
     // With topics, an empty list says that no records are wanted.
@@ -98,7 +98,8 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
             (None, _) => 0,
         };
         // A look at what would come first: the answer says whether anything does.
-        let look = Since { seq, instance: instance.clone(), scope: scope.clone(), limit: 1, bytes: 1, data: false };
+        let look =
+            Since { seq, instance: instance.clone(), scope: scope.clone(), limit: 1, bytes: 1, data: false, ids: ids.clone() };
         let first = door.changes(&look).map_err(refusal)?;
         answer.caught_up = first.changes.is_empty() && !first.more && !first.fresh;
         answer.fresh = first.fresh;
@@ -109,7 +110,8 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
         };
         let cursor = if answer.caught_up { first.seq } else { seq };
         // Where a store is empty and the position another's, `fresh` alone still has to be told.
-        feed = Some(Feed { seq: cursor, instance, named, scope, data, due: !answer.caught_up, told_more: !answer.caught_up });
+        feed =
+            Some(Feed { seq: cursor, instance, named, scope, ids, data, due: !answer.caught_up, told_more: !answer.caught_up });
     } else {
         answer.caught_up = true;
         answer.seq = head;

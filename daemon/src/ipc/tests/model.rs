@@ -244,7 +244,10 @@ impl Door for Model {
         let fresh = since.instance.as_deref().is_some_and(|instance| instance != "here");
         let from = if fresh { 0 } else { since.seq };
         let records = self.records.lock().unwrap();
-        let mut found: Vec<_> = records.iter().filter(|((name, _), one)| one.seq > from && since.scope.has(name)).collect();
+        let mut found: Vec<_> = records
+            .iter()
+            .filter(|((name, id), one)| one.seq > from && since.scope.has(name) && since.ids.has(name, id))
+            .collect();
         found.sort_by_key(|(_, one)| one.seq);
         let (mut changes, mut bytes, mut more) = (Vec::new(), 0, false);
         for ((collection, id), one) in found {

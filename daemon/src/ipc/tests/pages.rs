@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use mingle_core::{
-    ask::{Scope, Since},
+    ask::{RecordIds, Scope, Since},
     limits::{CHANGES_PER_PAGE_BYTES_MAX, CHANGES_PER_PAGE_MAX},
 };
 use mingle_proto::message;
@@ -27,7 +27,16 @@ struct Ear {
 impl Ear {
     fn new(scope: Scope, data: bool) -> Self {
         let mut subscriptions = Subscriptions::default();
-        let feed = Feed { seq: 0, instance: None, named: None, scope: scope.clone(), data, due: false, told_more: false };
+        let feed = Feed {
+            seq: 0,
+            instance: None,
+            named: None,
+            scope: scope.clone(),
+            ids: RecordIds::default(),
+            data,
+            due: false,
+            told_more: false,
+        };
         subscriptions.add(Some(feed), None).unwrap();
         Self { subscriptions, scope, data, seq: 0 }
     }
@@ -41,6 +50,7 @@ impl Ear {
             limit: CHANGES_PER_PAGE_MAX,
             bytes: CHANGES_PER_PAGE_BYTES_MAX,
             data: self.data,
+            ids: RecordIds::default(),
         };
         let page = model.changes(&since).unwrap();
         assert!(!page.more, "the model is too large for this test");

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use mingle_core::{
-    ask::{ChangeKind, Changes, Scope, Since},
+    ask::{ChangeKind, Changes, RecordIds, Scope, Since},
     time::Timestamp,
 };
 
@@ -53,6 +53,17 @@ fn each_record_comes_once_at_its_last_change() {
     check(Since { instance: Some("other".into()), ..since(5) }, "+x@3 +y@5 to 7 fresh");
     check(Since { instance: Some(store.instance().to_string()), ..since(6) }, "-z@7 to 7");
     check(Since { scope: Scope::Only(vec!["b".into()]), ..since(0) }, "to 7");
+    for (collection, ids, seq, expect) in [
+        ("a", ["x", "z"], 0, "+x@3 to 7"),
+        ("a", ["x", "z"], 6, "-z@7 to 7"),
+        ("a", ["y", "nobody"], 3, "+y@5 to 7"),
+        // Of the others it says nothing.
+        ("b", ["x", "z"], 3, "+y@5 to 7"),
+    ] {
+        let ids = RecordIds::new(BTreeMap::from([(collection.to_owned(), ids.map(str::to_owned).into())]));
+        check(Since { ids: ids.clone(), ..since(seq) }, expect);
+        check(Since { ids, data: false, ..since(seq) }, expect);
+    }
     check(Since { scope: Scope::Only(vec!["a".into(), "a".into()]), ..since(3) }, "+y@5 to 7");
     assert!(
         store.read(|reader| crate::store::changes(reader, &Since { scope: Scope::Only(vec!["c".into()]), ..since(0) })).is_err()

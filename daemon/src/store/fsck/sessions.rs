@@ -7,7 +7,10 @@ use mingle_core::session::{Ended, Mode, State};
 use rusqlite::Connection;
 
 use super::Notes;
-use crate::{json, store::error::StoreError};
+use crate::{
+    json,
+    store::{error::StoreError, sync::session::read_filter},
+};
 
 pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
     copies(conn, notes, head)?;
@@ -18,7 +21,7 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
 
 fn copies(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
     let mut statement = conn.prepare(
-        "SELECT m.app || ' ' || coalesce(c.name, '?'), m.replica, m.scanned, m.pass, m.owed, m.mode, m.ended
+        "SELECT m.app || ' ' || coalesce(c.name, '?'), m.replica, m.scanned, m.pass, m.owed, m.mode, m.ended, m.filter, m.stood
          FROM m_copy m LEFT JOIN m_collection c USING (collection)",
     )?;
     let mut rows = statement.query(())?;
@@ -33,6 +36,11 @@ fn copies(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreEr
         }
         if pass < 0 || !(0..=1).contains(&owed) {
             notes.note("copy", &about, format!("it is in session {pass}, and owed {owed}"));
+        }
+        for filter in [row.get(7)?, row.get(8)?] {
+            if read_filter(filter).is_err() {
+                notes.note("copy", &about, "its filter does not read; the app can say another one");
+            }
         }
         let (mode, ended): (Option<String>, Option<String>) = (row.get(5)?, row.get(6)?);
         if mode.as_deref().is_some_and(|mode| Mode::of(mode).is_none())

@@ -1,6 +1,8 @@
 //! Owns: the law of the page that the last commit left: it is the page that would be read. Must never know: who listens.
 
-use mingle_core::ask::{Scope, Since, Write};
+use std::collections::BTreeMap;
+
+use mingle_core::ask::{RecordIds, Scope, Since, Write};
 
 use super::{BYTES_MAX, ROWS_MAX};
 use crate::store::{Class, Origin, Store, StoreError, record, testing::*};
@@ -20,6 +22,14 @@ fn check_all(store: &Store, seq: u64) -> Result<bool, String> {
     let only = |name: &str| Scope::Only(vec![name.into()]);
     for scope in [only("a"), only("b"), Scope::Only(Vec::new()), Scope::Only(vec!["b".into(), "a".into()])] {
         check(store, &Since { scope, ..since(seq) })?;
+    }
+    let ids = |ids: &[&str]| {
+        let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        RecordIds::new(BTreeMap::from([("a".to_owned(), ids)]))
+    };
+    for ids in [ids(&["r1", "r3"]), ids(&["r0"]), ids(&["nobody"])] {
+        check(store, &Since { ids: ids.clone(), ..since(seq) })?;
+        check(store, &Since { ids, scope: only("a"), ..since(seq) })?;
     }
     check(store, &Since { data: false, ..since(seq) })?;
     check(store, &Since { limit: 1, ..since(seq) })?;

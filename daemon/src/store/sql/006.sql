@@ -1,4 +1,4 @@
--- Schema 6: which records a sync makes at its replica, and what a replica writes its own way.
+-- Schema 6: which records a sync makes at its replica, what a replica writes its own way, and filters of apps' own copies.
 
 -- 'never', 'unlinked', 'all', as it was when the sync last ran. Where it is another now, all records are looked at anew.
 ALTER TABLE m_sync ADD COLUMN creates TEXT NOT NULL DEFAULT 'unlinked';
@@ -6,3 +6,8 @@ ALTER TABLE m_sync ADD COLUMN creates TEXT NOT NULL DEFAULT 'unlinked';
 -- Properties that the replica writes its own way though our value came from another, as JSON: name: [[ours], [theirs]], each empty where
 -- it is absent. The two count as equal until either moves; all else of a link is in our forms. NULL: there are none.
 ALTER TABLE m_link ADD COLUMN pairs TEXT;
+
+-- Filters of apps' own copies. A filter is a JSON list of [property, operator, value], all of which must hold; NULL: everything.
+ALTER TABLE m_copy ADD COLUMN filter TEXT;  -- what is to be in the copy
+ALTER TABLE m_copy ADD COLUMN stood  TEXT;  -- the filter under which all records up to `scanned` were looked at; another one: from the first on
+-- Of a copy's link m_link.missing is 1 where the app was told that the record leaves, and has not said what it did with that.

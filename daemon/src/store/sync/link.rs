@@ -35,12 +35,15 @@ pub struct Linked {
     pub record: i64,
     /// The last listing that showed it.
     pub seen: u64,
+    /// A complete pass since then did not; of an app's copy: the app was told that the record leaves it.
+    pub missing: bool,
     /// What the core knows of it.
     pub state: Link,
 }
 
 const COLUMNS: &str =
-    "l.link, l.record, l.seen, l.remote_id, l.revision, l.left_revs, l.modified, l.base, l.agreed, l.sent, l.confirmed, l.pairs";
+    "l.link, l.record, l.seen, l.remote_id, l.revision, l.left_revs, l.modified, l.base, l.agreed, l.sent, l.confirmed, l.pairs,
+     l.missing";
 
 fn read(row: &Row<'_>) -> Result<Linked, StoreError> {
     let left: Option<String> = row.get(5)?;
@@ -57,6 +60,7 @@ fn read(row: &Row<'_>) -> Result<Linked, StoreError> {
         link: row.get(0)?,
         record: row.get(1)?,
         seen: unsigned(row.get(2)?),
+        missing: row.get::<_, i64>(12)? > 0,
         state: Link {
             remote_id: row.get(3)?,
             revision: row.get(4)?,
@@ -143,7 +147,7 @@ pub fn candidates(conn: &Connection, replica: i64, after: u64, most: usize) -> R
     let mut rows = statement.query(params![replica, signed(after), signed(most as u64)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push((unsigned(row.get(12)?), read(row)?));
+        found.push((unsigned(row.get(13)?), read(row)?));
     }
     Ok(found)
 }

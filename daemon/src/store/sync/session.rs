@@ -21,6 +21,8 @@ use crate::store::{
 };
 
 mod copies;
+mod filter;
+mod fresh;
 mod mingle;
 mod pull;
 mod push;
@@ -28,8 +30,10 @@ mod take;
 #[cfg(test)]
 mod tests;
 
-pub use copies::{keepers, known, open_of, register, reset, resets_under, sweep};
-pub use mingle::{Sliced, enter, lacking, slice};
+pub use copies::{keepers, known, open_of, register, registers_under, reset, resets_under, sweep};
+pub(in crate::store) use filter::read as read_filter;
+pub use fresh::lacking;
+pub use mingle::{Sliced, enter, slice};
 pub use pull::{note, pull, pulls};
 pub use push::{Ready, prepare, push};
 pub use take::{commit, lost, take};

@@ -43,7 +43,7 @@ pub(super) fn row(
             None => {
                 let number = link::insert(tx, ground.replica, record, &state, true, pass)?;
                 met_family(tx, ground, number, &state)?;
-                Linked { link: number, record, seen: pass, state }
+                Linked { link: number, record, seen: pass, missing: false, state }
             }
         };
         return meet_with(tx, ground, &linked, row, applied);

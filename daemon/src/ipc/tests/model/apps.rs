@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, future::ready};
 
 use mingle_core::{
-    ask::{AppRow, CopyRow, LastSession, Page, Refusal, Reset},
+    ask::{AppRow, CopyRow, LastSession, Page, Refusal, Register, Reset},
     session::{Ended, Mode, State},
     time::Timestamp,
 };
@@ -15,8 +15,15 @@ use crate::ipc::door::{Apps, Door as _, Gone, Later};
 impl Apps for Model {
     fn apps(&self, connected: &BTreeSet<String>, _: Option<&str>, _: usize) -> Result<Page<AppRow>, Refusal> {
         let last = LastSession { began: Timestamp::from_unix_ms(0), mode: Some(Mode::Fast), ended: Some(Ended::Left) };
-        let copy =
-            CopyRow { collection: "issues".into(), since: Some(Timestamp::from_unix_ms(0)), next: Mode::Slow, last: Some(last) };
+        let since = Some(Timestamp::from_unix_ms(0));
+        let copy = CopyRow {
+            collection: "issues".into(),
+            since,
+            next: Mode::Slow,
+            last: Some(last),
+            filter: Vec::new(),
+            filter_waits: false,
+        };
         let one = |app: &String| AppRow {
             app: app.clone(),
             grants: self.grants(app),
@@ -25,9 +32,12 @@ impl Apps for Model {
         };
         Ok(Page { rows: connected.iter().map(one).collect(), cursor: None })
     }
-    fn register_app(&self, _: String, collections: Vec<String>) -> Later<Vec<CopyRow>> {
-        let one = |collection| CopyRow { collection, since: None, next: Mode::Slow, last: None };
-        Box::pin(ready(Ok(collections.into_iter().map(one).collect())))
+    fn register_app(&self, _: String, asked: Register, _: Gone) -> Later<Vec<CopyRow>> {
+        let one = |collection: String| {
+            let filter = asked.filters.get(&collection).cloned().flatten().unwrap_or_default();
+            CopyRow { collection, since: None, next: Mode::Slow, last: None, filter, filter_waits: false }
+        };
+        Box::pin(ready(Ok(asked.collections.iter().cloned().map(one).collect())))
     }
     fn reset_app(&self, asked: Reset, gone: Gone) -> Later<Vec<String>> {
         let session = self.session.lock().unwrap();

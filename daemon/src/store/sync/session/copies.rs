@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mingle_core::{
-    ask::{CopyRow, LastSession, Refusal, Reset},
+    ask::{CopyRow, LastSession, Refusal, Register, Reset},
     limits::COLLECTIONS_PER_QUESTION_MAX,
     planted,
     session::{Ended, Known, Mode, State, negotiate},
@@ -11,7 +11,7 @@ use mingle_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Open, one};
+use super::{Open, filter, one};
 use crate::store::{
     definitions::{Collection, Definitions},
     error::StoreError,
@@ -138,17 +138,40 @@ pub fn sweep(tx: &Tx<'_>) -> Result<bool, StoreError> {
     Ok(left.len() >= LINKS_FORGOTTEN_AT_ONCE)
 }
 
-/// An app says what it keeps a copy of, before its first session or later. What it said before stays.
+/// An app says what it keeps a copy of, and under which filters, before its first session or later. What it said before stays.
 ///
 /// # Errors
-/// [`Refusal::NotFound`], [`Refusal::Invalid`], [`Refusal::TooLarge`].
-pub fn register(tx: &mut Tx<'_>, app: &str, collections: &[String]) -> Result<Vec<CopyRow>, StoreError> {
-    for collection in named(tx, collections)? {
-        place(tx, app, &collection)?;
+/// [`Refusal::NotFound`], [`Refusal::Invalid`], [`Refusal::TooLarge`]; [`Refusal::WrongState`] for another filter while a session is of that
+/// copy.
+pub fn register(tx: &mut Tx<'_>, app: &str, asked: &Register) -> Result<Vec<CopyRow>, StoreError> {
+    let filters = filter::said(asked)?;
+    for collection in named(tx, &asked.collections)? {
+        let name = &collection.definition.name;
+        let replica = place(tx, app, &collection)?;
+        if let Some(text) = filters.get(name.as_str())
+            && filter::differs(tx.conn(), replica, text.as_deref())?
+        {
+            if let Some(open) = open_on(tx.conn(), app, &[(replica, name.clone())])? {
+                let told = format!(
+                    "a session of {app} is {}, and another filter of {name} holds from the next one on",
+                    open.state.name()
+                );
+                return Err(Refusal::WrongState(told, Some("finish or cancel it first".into())).into());
+            }
+            filter::set(tx, replica, text.as_deref())?;
+        }
     }
     let mut rows = rows(tx.conn(), &tx.instance(), tx.definitions(), app)?;
-    rows.retain(|row| collections.contains(&row.collection));
+    rows.retain(|row| asked.collections.contains(&row.collection));
     Ok(rows)
+}
+
+/// Whether another filter is asked for, and a session of the app is open: it may be one that ended, or whose connection is gone.
+///
+/// # Errors
+/// [`Refusal::Invalid`].
+pub fn registers_under(reader: &Reader<'_>, app: &str, asked: &Register) -> Result<bool, StoreError> {
+    Ok(!filter::said(asked)?.is_empty() && one(reader, "app = ?1", [app])?.is_some())
 }
 
 /// The copies that are meant, by their collections' names. Of another app nobody learns here what it keeps: one that may not be forgotten
@@ -236,7 +259,7 @@ pub fn open_of(conn: &Connection, app: &str) -> Result<Option<(State, Mode)>, St
 
 fn rows(conn: &Connection, instance: &str, definitions: &Definitions, app: &str) -> Result<Vec<CopyRow>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT c.name, y.collection, y.anchor IS NOT NULL, y.instance, y.owed, y.since, y.pass, y.used, y.mode, y.ended
+        "SELECT c.name, y.collection, y.anchor IS NOT NULL, y.instance, y.owed, y.since, y.pass, y.used, y.mode, y.ended, y.filter, y.filter IS NOT y.stood
          FROM m_copy y JOIN m_collection c ON c.collection = y.collection WHERE y.app = ?1 ORDER BY c.name",
     )?;
     let mut rows = statement.query([app])?;
@@ -266,5 +289,6 @@ fn copy(row: &Row<'_>, instance: &str, definitions: &Definitions) -> Result<Copy
         mode: mode.as_deref().and_then(Mode::of),
         ended: ended.as_deref().and_then(Ended::of),
     });
-    Ok(CopyRow { collection, since: since.map(Timestamp::from_unix_ms), next, last })
+    let filter = filter::read(row.get(10)?)?.tests;
+    Ok(CopyRow { collection, since: since.map(Timestamp::from_unix_ms), next, last, filter, filter_waits: row.get(11)? })
 }

@@ -1,6 +1,8 @@
 //! Owns: what was pushed meets the truth, slice by slice, so that nobody waits long for the writer; then what the app lacks gets its
 //! links. Must never know: who waits for it.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use mingle_core::{
     ask::{Closed, Mingled, Refusal, Speaker},
     limits,
@@ -13,12 +15,11 @@ use mingle_core::{
 };
 use rusqlite::params;
 
-use super::{FINISHED, GOES_ON, Open, find, ground, one, remove, set_state, step, take};
+use super::{FINISHED, GOES_ON, Open, filter, find, fresh, ground, one, remove, set_state, step, take};
 use crate::store::{
     children,
     error::StoreError,
     ledger::{self, Past},
-    limits::PLAN_SEQS_MAX,
     record::{self, Held},
     sync::{
         Ground, frozen,
@@ -50,23 +51,43 @@ pub(super) fn guard(tx: &Tx<'_>, open: &Open) -> Result<(), StoreError> {
         return Ok(());
     }
     for replica in &open.replicas {
-        // To replace the truth is to delete also what the app never had.
-        let whole = "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS (SELECT 1 FROM m_link l JOIN m_push p
-               ON p.session = ?2 AND p.replica = l.replica AND p.id = l.remote_id WHERE l.record = r.record AND l.replica = ?1))
-             FROM m_record r JOIN m_copy c ON c.replica = ?1 AND r.collection = c.collection WHERE r.state = 0";
-        let had = "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS (SELECT 1 FROM m_push p
-               WHERE p.session = ?2 AND p.replica = l.replica AND p.id = l.remote_id))
-             FROM m_link l JOIN m_record r USING (record)
-             WHERE l.replica = ?1 AND l.remote_id IS NOT NULL AND l.base IN (0, 1) AND r.state = 0";
-        let sql = if open.mode == Mode::PushTruth { whole } else { had };
-        let (of, deletes): (i64, i64) =
-            tx.conn().prepare_cached(sql)?.query_row(params![replica, open.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if guards(link::unsigned(deletes), link::unsigned(of)) {
+        let (of, deletes) = unsaid(tx, open, *replica)?;
+        if guards(deletes, of) {
             let told = format!("{deletes} of {of} records were not pushed, and would be deleted");
             return Err(Refusal::Guarded(told).into());
         }
     }
     Ok(())
+}
+
+/// Of how many records the end would be told by absence, and of how many it is.
+fn unsaid(tx: &Tx<'_>, open: &Open, replica: i64) -> Result<(u64, u64), StoreError> {
+    // To replace the truth is to delete also what the app never had.
+    let whole = "FROM m_record r JOIN m_copy c ON c.replica = ?1 AND r.collection = c.collection
+         LEFT JOIN m_link l ON l.record = r.record AND l.replica = ?1 WHERE r.state = 0";
+    let had = "FROM m_link l JOIN m_record r USING (record)
+         WHERE l.replica = ?1 AND l.remote_id IS NOT NULL AND l.base IN (0, 1) AND r.state = 0";
+    let from = if open.mode == Mode::PushTruth { whole } else { had };
+    let unpushed = "NOT EXISTS (SELECT 1 FROM m_push p WHERE p.session = ?2 AND p.replica = ?1 AND p.id = l.remote_id)";
+    let count = format!("SELECT count(*), count(*) FILTER (WHERE {unpushed}) {from}");
+    let (of, deletes): (i64, i64) =
+        tx.conn().prepare_cached(&count)?.query_row(params![replica, open.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (of, deletes) = (link::unsigned(of), link::unsigned(deletes));
+    let filter = filter::of(tx.conn(), replica)?;
+    let told = "SELECT 1 FROM m_link WHERE replica = ?1 AND missing > 0";
+    if deletes == 0 || (filter.is_all() && !tx.conn().prepare_cached(told)?.exists([replica])?) {
+        return Ok((of, deletes));
+    }
+    // What is not to be in this copy is not missed in it.
+    let mut statement = tx.conn().prepare_cached(&format!("SELECT r.record, l.link {from} AND {unpushed}"))?;
+    let mut rows = statement.query(params![replica, open.session])?;
+    let mut excused = 0;
+    while let Some(row) = rows.next()? {
+        let number: Option<i64> = row.get(1)?;
+        let linked = number.map(|number| link::by_number(tx.conn(), number)).transpose()?.flatten();
+        excused += u64::from(filter::excuses(tx.conn(), &filter, row.get(0)?, linked.as_ref())?);
+    }
+    Ok((of.saturating_sub(excused), deletes.saturating_sub(excused)))
 }
 
 /// What the mode forgets, and the state.
@@ -116,7 +137,8 @@ pub enum Sliced {
 pub fn slice(tx: &mut Tx<'_>, session: &str, ends: bool, mut enough: impl FnMut() -> bool) -> Result<Sliced, StoreError> {
     let Some(mut open) = one(tx.conn(), "id = ?1", [session])? else { return Ok(Sliced::Gone) };
     left_out(tx, &mut open)?;
-    if open.state == State::Mingling && (pushed(tx, &open, &mut enough)? || absent(tx, &open, &mut enough)? || fresh(tx, &open)?)
+    if open.state == State::Mingling
+        && (pushed(tx, &open, &mut enough)? || absent(tx, &open, &mut enough)? || fresh::fresh(tx, &open)?)
     {
         return Ok(Sliced::More);
     }
@@ -136,15 +158,6 @@ pub fn slice(tx: &mut Tx<'_>, session: &str, ends: bool, mut enough: impl FnMut(
     };
     remove(tx, &open, how)?;
     Ok(Sliced::Over(closed))
-}
-
-/// Others who take part have met the truth since: what they brought is to be found too. Whether there may be more.
-///
-/// # Errors
-/// What SQLite says.
-pub fn lacking(tx: &mut Tx<'_>, session: &str) -> Result<bool, StoreError> {
-    let Some(open) = one(tx.conn(), "id = ?1 AND state = 'pulling' AND ends = 0", [session])? else { return Ok(false) };
-    fresh(tx, &open)
 }
 
 /// A session that is not fast shows again what was refused. Until all has met, what a copy in a form of its own was made of had to be
@@ -223,9 +236,20 @@ fn pushed(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
         .collect::<Result<_, _>>()?;
     let mut did = Mingled::default();
     let more = !rows.is_empty();
+    let mut filters = BTreeMap::new();
     for row in rows {
         let (ground, pass) = ground(tx, open, row.replica)?;
         meet_one(tx, open, &ground, pass, &row, &mut did)?;
+        let filter = match filters.entry(row.replica) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(filter::of(tx.conn(), row.replica)?),
+        };
+        // It is an edit of the truth like any other, and then nothing that is to be in this copy.
+        if !filter.is_all()
+            && let Some(linked) = link::by_remote_id(tx.conn(), row.replica, &row.id)?
+        {
+            filter::leaves(tx, filter, linked.link)?;
+        }
         tx.conn().prepare_cached("DELETE FROM m_push WHERE push = ?1")?.execute([row.push])?;
         if enough() {
             break;
@@ -270,6 +294,9 @@ fn meet(
     theirs: Option<&Props>,
     did: &mut Mingled,
 ) -> Result<(), StoreError> {
+    if theirs.is_none() && linked.missing && !planted::is("a leave that was shown is a delete") {
+        return filter::without(tx, &linked);
+    }
     let was = present(tx.conn(), linked.record)?;
     if was.props.is_none() && linked.state.agreed == Agreed::Same {
         linked.state.agreed = Agreed::Gone;
@@ -324,6 +351,7 @@ fn absent(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
     let mut more = false;
     for replica in &open.replicas {
         let (ground, pass) = ground(tx, open, *replica)?;
+        let filter = filter::of(tx.conn(), *replica)?;
         if open.mode == Mode::Refresh {
             // It has none of these any more, or cannot say so.
             tx.conn()
@@ -337,7 +365,7 @@ fn absent(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
              WHERE l.replica = ?1 AND l.remote_id IS NOT NULL AND l.base IN (0, 1) AND r.state = 0 AND l.seen < ?2 AND ?3 = ?3
              LIMIT ?4";
         let whole = "SELECT r.record, l.link FROM m_record r LEFT JOIN m_link l ON l.record = r.record AND l.replica = ?1
-             WHERE r.collection = ?3 AND r.state = 0 AND (l.link IS NULL OR l.seen < ?2 OR l.remote_id IS NULL) LIMIT ?4";
+             WHERE r.collection = ?3 AND r.state = 0 AND (l.link IS NULL OR l.seen < ?2) LIMIT ?4";
         let sql = if open.mode == Mode::PushTruth { whole } else { had };
         let gone: Vec<(i64, Option<i64>)> = tx
             .conn()
@@ -349,7 +377,13 @@ fn absent(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
         for (record, number) in gone {
             more = true;
             let linked = number.map(|number| link::by_number(tx.conn(), number)).transpose()?.flatten();
+            let excused = filter::excuses(tx.conn(), &filter, record, linked.as_ref())?
+                && !(open.mode == Mode::PushTruth && planted::is("what a filter hides is replaced"));
             match linked.filter(|linked| linked.state.remote_id.is_some()) {
+                Some(linked) if excused => {
+                    link::seen(tx, linked.link, pass)?;
+                    filter::without(tx, &linked)?;
+                }
                 Some(linked) => {
                     let id = linked.state.remote_id.clone().unwrap_or_default();
                     // Whatever comes of it, it is not looked at once more.
@@ -358,7 +392,7 @@ fn absent(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
                 }
                 None => {
                     let held = present(tx.conn(), record)?.held;
-                    if held_by_children(tx, &held)? {
+                    if excused || held_by_children(tx, &held)? {
                         match number {
                             Some(number) => link::seen(tx, number, pass)?,
                             None => {
@@ -382,34 +416,4 @@ fn absent(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
     }
     count(tx, open, did)?;
     Ok(more)
-}
-
-/// Gives records that this app has never had a link, so that they are found to be shown; whether there may be more. Looks at
-/// [`PLAN_SEQS_MAX`] seqs at once, for most of what changed has its link.
-fn fresh(tx: &mut Tx<'_>, open: &Open) -> Result<bool, StoreError> {
-    let head = tx.seq();
-    for replica in &open.replicas {
-        let scanned: u64 =
-            tx.conn().prepare_cached("SELECT scanned FROM m_copy WHERE replica = ?1")?.query_row([replica], |row| row.get(0))?;
-        let end = head.min(scanned.saturating_add(PLAN_SEQS_MAX));
-        let found: Vec<(i64, u64)> = tx
-            .conn()
-            .prepare_cached(
-                "SELECT r.record, r.seq FROM m_copy c JOIN m_record r ON r.collection = c.collection
-                 WHERE c.replica = ?1 AND r.seq > ?2 AND r.seq <= ?4 AND r.state = 0
-                   AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = r.record AND l.replica = ?1) ORDER BY r.seq LIMIT ?3",
-            )?
-            .query_map(params![replica, scanned, limits::BATCH_ROWS_MAX, end], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?;
-        for (record, _) in &found {
-            link::insert(tx, *replica, *record, &Link::unborn(), true, 0)?;
-        }
-        let full = found.len() == limits::BATCH_ROWS_MAX;
-        let to = if full { found.last().map_or(end, |(_, seq)| *seq) } else { end };
-        tx.conn().prepare_cached("UPDATE m_copy SET scanned = ?2 WHERE replica = ?1")?.execute(params![replica, to])?;
-        if to < head {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use mingle_core::{
     ask::{ChangeKind, Pulled, PulledOne, Refusal, Speaker},
+    filter::Filter,
     limits,
     meeting::Agreed,
     planted,
@@ -14,7 +15,7 @@ use mingle_core::{
 };
 use rusqlite::params;
 
-use super::{Open, find, ground_of, step};
+use super::{Open, filter, find, ground_of, step};
 use crate::{
     json,
     store::{
@@ -32,7 +33,8 @@ use crate::{
 };
 
 /// A page of what the app lacks and has not taken yet, at most `limit` records, from where the cursor says; and the links of those
-/// that it is shown for the first time, by their place in the page. They are to be noted ([`note`]) before it is answered.
+/// whose coming or leaving it is shown for the first time, by their place in the page. They are to be noted ([`note`]) before it is
+/// answered.
 ///
 /// # Errors
 /// [`Refusal::NotFound`], [`Refusal::WrongState`], [`Refusal::Invalid`].
@@ -51,17 +53,20 @@ pub fn pull(
     let mut first_time = Vec::new();
     let at_once = limit.clamp(64, limits::PLAN_LINKS_MAX);
     for (at, replica) in open.replicas.iter().enumerate().skip(first) {
+        let filter = filter::of(reader, *replica)?;
         loop {
             let found = link::candidates(reader, *replica, after, at_once)?;
             let whole = found.len() < at_once;
             for (seq, linked) in found {
-                if let Some(one) = one(reader, &open, *replica, seq, &linked)? {
+                if let Some(one) = one(reader, &open, *replica, &filter, seq, &linked)? {
                     bytes += one.data.as_ref().map_or(0, String::len) + one.id.len() + OVERHEAD;
                     if pulled.records.len() >= limit || (bytes > PAGE_BYTES_MAX && !pulled.records.is_empty()) {
                         pulled.cursor = Some(format!("{at}.{after}"));
                         return Ok((pulled, first_time));
                     }
-                    if linked.state.agreed == Agreed::Gone && !planted::is("shown not noted") {
+                    let comes = linked.state.agreed == Agreed::Gone;
+                    let leaves = one.kind == ChangeKind::Deleted && !linked.missing;
+                    if (comes || leaves) && !planted::is("shown not noted") {
                         first_time.push((pulled.records.len(), linked.link));
                     }
                     pulled.records.push(one);
@@ -78,7 +83,7 @@ pub fn pull(
 }
 
 /// Notes records that an app is shown for the first time, and the ids under which: from here on it may have them. Where the record's own
-/// id is that of another record of this app, it is shown under a new one.
+/// id is that of another record of this app, it is shown under a new one. And those that it is told to leave: it may have them no more.
 ///
 /// # Errors
 /// What SQLite says.
@@ -91,6 +96,10 @@ pub fn note(tx: &mut Tx<'_>, mut pulled: Pulled, first_time: &[(usize, i64)]) ->
             gone.insert(*place);
             continue;
         };
+        if one.kind == ChangeKind::Deleted {
+            tx.conn().prepare_cached("UPDATE m_link SET missing = 1 WHERE link = ?1")?.execute([link])?;
+            continue;
+        }
         if linked.state.agreed != Agreed::Gone {
             // Another page with it was noted in between: it has its id here.
             one.id = linked.state.remote_id.unwrap_or_else(|| one.id.clone());
@@ -102,7 +111,7 @@ pub fn note(tx: &mut Tx<'_>, mut pulled: Pulled, first_time: &[(usize, i64)]) ->
             one.id = tx.uuid7();
         }
         tx.conn()
-            .prepare_cached("UPDATE m_link SET base = 3, agreed = NULL, remote_id = ?2 WHERE link = ?1")?
+            .prepare_cached("UPDATE m_link SET base = 3, agreed = NULL, remote_id = ?2, missing = 0 WHERE link = ?1")?
             .execute(params![link, one.id])?;
         tx.conn().prepare_cached("DELETE FROM m_former WHERE link = ?1 AND remote_id = ?2")?.execute(params![link, one.id])?;
     }
@@ -130,7 +139,14 @@ fn parse(cursor: &str, open: &Open) -> Result<(usize, u64), Refusal> {
     })
 }
 
-fn one(reader: &Reader<'_>, open: &Open, replica: i64, seq: u64, linked: &Linked) -> Result<Option<PulledOne>, StoreError> {
+fn one(
+    reader: &Reader<'_>,
+    open: &Open,
+    replica: i64,
+    filter: &Filter,
+    seq: u64,
+    linked: &Linked,
+) -> Result<Option<PulledOne>, StoreError> {
     if seq <= linked.state.confirmed {
         return Ok(None);
     }
@@ -141,7 +157,14 @@ fn one(reader: &Reader<'_>, open: &Open, replica: i64, seq: u64, linked: &Linked
     let Some(collection) = reader.definitions().numbered(was.held.collection).filter(|_| !taken) else { return Ok(None) };
     let ground = ground_of(&open.app, open.mode, replica, collection);
     let frozen = frozen(reader, linked.link)?;
-    let (kind, data) = match lacks(&linked.state, was.props.as_ref(), seq, ground.rules(&frozen)) {
+    // For this app what does not fit is not there.
+    let fitting = was.props.filter(|props| filter.fits(props));
+    let mut state = linked.state.clone();
+    if linked.missing && fitting.is_some() {
+        // It was told to leave it, and may have done so; now it is to have it.
+        state.agreed = Agreed::Unknown;
+    }
+    let (kind, data) = match lacks(&state, fitting.as_ref(), seq, ground.rules(&frozen)) {
         None => return Ok(None),
         Some(Lack::Made(props)) => (ChangeKind::Created, Some(json::write(&props))),
         Some(Lack::Changed(props)) => (ChangeKind::Updated, Some(json::write(&props))),

@@ -10,7 +10,7 @@ use mingle_core::{
 };
 use rusqlite::{OptionalExtension, params};
 
-use super::{Open, find, ground, place, push, step};
+use super::{Open, filter, find, ground, place, push, step};
 use crate::{
     json,
     store::{
@@ -206,16 +206,31 @@ pub(super) fn close(tx: &mut Tx<'_>, open: &Open) -> Result<Closed, StoreError> 
     tx.conn().prepare_cached("DELETE FROM m_take WHERE session = ?1")?.execute([open.session])?;
     let anchor = tx.short_id('a');
     for replica in &open.replicas {
+        let owed = owed(tx, *replica)?;
         tx.conn()
-            .prepare_cached(
-                "UPDATE m_copy SET anchor = ?2, instance = ?3,
-                   owed = owed AND EXISTS (SELECT 1 FROM m_link l JOIN m_record r USING (record)
-                     WHERE l.replica = ?1 AND l.base IN (2, 3) AND r.state = 0 AND r.seq > l.confirmed)
-                 WHERE replica = ?1",
-            )?
-            .execute(params![replica, anchor, &*tx.instance()])?;
+            .prepare_cached("UPDATE m_copy SET anchor = ?2, instance = ?3, owed = ?4 WHERE replica = ?1")?
+            .execute(params![replica, anchor, &*tx.instance(), owed])?;
     }
     Ok(Closed { anchor: Some(anchor), taken })
+}
+
+/// Whether the truth is to take the place of this copy, and has not yet: something is to be in it that the app has not taken.
+fn owed(tx: &Tx<'_>, replica: i64) -> Result<bool, StoreError> {
+    if !tx.conn().prepare_cached("SELECT 1 FROM m_copy WHERE replica = ?1 AND owed")?.exists([replica])? {
+        return Ok(false);
+    }
+    let filter = filter::of(tx.conn(), replica)?;
+    let mut statement = tx.conn().prepare_cached(
+        "SELECT r.record FROM m_link l JOIN m_record r USING (record)
+         WHERE l.replica = ?1 AND l.base IN (2, 3) AND r.state = 0 AND r.seq > l.confirmed",
+    )?;
+    let mut rows = statement.query([replica])?;
+    while let Some(row) = rows.next()? {
+        if present(tx.conn(), row.get(0)?)?.props.is_some_and(|props| filter.fits(&props)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn agree(tx: &mut Tx<'_>, open: &Open, row: &Taken) -> Result<(), StoreError> {
@@ -231,15 +246,18 @@ fn agree(tx: &mut Tx<'_>, open: &Open, row: &Taken) -> Result<(), StoreError> {
         _ => {
             let frozen = frozen(tx.conn(), row.link)?;
             let (ground, _) = ground(tx, open, row.replica)?;
+            let filter = filter::of(tx.conn(), row.replica)?;
+            tx.conn().prepare_cached("UPDATE m_link SET missing = 0 WHERE link = ?1")?.execute([row.link])?;
             match ledger::at(tx.conn(), &was.held, row.seq)? {
-                Past::There(past) => {
+                Past::There(past) if filter.fits(&past) => {
                     let stored = row.form.as_deref().map(record::props).transpose()?;
                     let stored: Props = stored.unwrap_or_else(|| copy::shown(&state, &past, &frozen));
                     let same = was.props.as_ref().is_some_and(|truth| alike(truth, &stored, ground.rules(&frozen)));
                     state.agreed = if same { Agreed::Same } else { Agreed::Own(stored) };
                     renamed(tx, row, &mut state)?;
                 }
-                Past::NotThere => {
+                // It is gone, or has left this copy.
+                Past::NotThere | Past::There(_) => {
                     state.agreed = Agreed::Gone;
                     if let Some(former) = state.remote_id.take() {
                         link::former(tx, row.replica, &former, row.link)?;

@@ -13,6 +13,7 @@ use crate::store::{Class, Store, StoreError, Tx, define, fsck, testing::*};
 
 mod copies;
 mod edges;
+mod filters;
 
 /// A small generator: the seed is in the failure.
 struct Chance(u64);
@@ -30,6 +31,8 @@ struct Keeper {
     name: &'static str,
     connection: u64,
     copy: BTreeMap<String, String>,
+    /// The least `a` of what is to be in its copy.
+    least: Option<u64>,
     /// What it has changed since its last session that mingled.
     changed: BTreeMap<String, Option<String>>,
     anchor: Option<String>,
@@ -147,6 +150,12 @@ impl Keeper {
         self.anchor = write_in(store, move |tx| end(tx, &who, &name, true)).expect("ended").expect("at once").anchor;
     }
 
+    /// From its next session on only what has at least so much is in its copy.
+    fn filters(&mut self, store: &Store, least: u64) {
+        filters::says(store, self.name, Some(&format!("a>{least}"))).expect("said");
+        self.least = Some(least);
+    }
+
     /// Its connection is gone.
     fn gone(&mut self, store: &Store) {
         let connection = self.connection;
@@ -159,46 +168,63 @@ impl Keeper {
 #[test]
 fn whatever_breaks_off_all_end_with_the_same() {
     for seed in 0..60 {
-        let mut chance = Chance(seed);
-        let store = memory();
-        let mut apps = [
-            Keeper { name: "one", connection: 10, ..Keeper::default() },
-            Keeper { name: "two", connection: 5_000, ..Keeper::default() },
-        ];
-        for step in 0..40 {
-            let at = usize::from(chance.below(2) == 0);
-            // Whoever makes a record chooses its id, and others know it by their own.
-            let known: Vec<String> = apps[at].copy.keys().cloned().collect();
-            let id = match known.get(chance.below(8) as usize) {
-                Some(known) => known.clone(),
-                None => format!("{}-{}", apps[at].name, chance.below(4)),
-            };
-            let data = format!("{{\"a\":{},\"b\":{}}}", chance.below(3), step);
-            match chance.below(6) {
-                0 => _ = write(&store, vec![put(&format!("w-{}", chance.below(4)), &data)]),
-                1 => _ = write(&store, vec![delete(&format!("w-{}", chance.below(4)))]),
-                2 if apps[at].copy.contains_key(&id) => apps[at].edit(&id, None),
-                2 | 3 => apps[at].edit(&id, Some(data)),
-                _ => apps[at].session(&store, &mut chance, false),
-            }
-        }
-        // Everything comes to rest.
-        for _ in 0..3 {
-            for app in &mut apps {
-                app.session(&store, &mut chance, true);
-            }
-        }
-        let mut truth: Vec<String> = feed(&store, &since(0)).changes.into_iter().filter_map(|change| change.data).collect();
-        truth.sort();
-        for app in &apps {
-            let mut copy: Vec<String> = app.copy.values().cloned().collect();
-            copy.sort();
-            assert_eq!(copy, truth, "seed {seed}: {}", app.name);
-        }
-        let found = store.read(|reader| fsck::check(reader)).expect("looked");
-        assert!(found.findings.is_empty(), "seed {seed}: {found:?}");
-        assert_eq!(number(&store, "SELECT (SELECT count(*) FROM m_push) + (SELECT count(*) FROM m_take)"), 0, "seed {seed}");
+        days(seed, false);
     }
+}
+
+/// The same, with a filter that becomes another one at any time: each app has what fits, and nothing that only left a copy is deleted.
+#[test]
+fn whatever_breaks_off_each_has_what_fits() {
+    for seed in 0..60 {
+        days(seed, true);
+    }
+}
+
+fn days(seed: u64, filtered: bool) {
+    let mut chance = Chance(seed);
+    let store = memory();
+    let mut apps = [
+        Keeper { name: "one", connection: 10, ..Keeper::default() },
+        Keeper { name: "two", connection: 5_000, ..Keeper::default() },
+    ];
+    for step in 0..40 {
+        let at = usize::from(chance.below(2) == 0);
+        // Whoever makes a record chooses its id, and others know it by their own.
+        let known: Vec<String> = apps[at].copy.keys().cloned().collect();
+        let id = match known.get(chance.below(8) as usize) {
+            Some(known) => known.clone(),
+            None => format!("{}-{}", apps[at].name, chance.below(4)),
+        };
+        let data = format!("{{\"a\":{},\"b\":{}}}", chance.below(3), step);
+        if filtered && chance.below(6) == 0 {
+            apps[at].filters(&store, chance.below(3));
+        }
+        match chance.below(6) {
+            0 => _ = write(&store, vec![put(&format!("w-{}", chance.below(4)), &data)]),
+            1 => _ = write(&store, vec![delete(&format!("w-{}", chance.below(4)))]),
+            2 if apps[at].copy.contains_key(&id) => apps[at].edit(&id, None),
+            2 | 3 => apps[at].edit(&id, Some(data)),
+            _ => apps[at].session(&store, &mut chance, false),
+        }
+    }
+    // Everything comes to rest.
+    for _ in 0..3 {
+        for app in &mut apps {
+            app.session(&store, &mut chance, true);
+        }
+    }
+    let mut whole: Vec<String> = feed(&store, &since(0)).changes.into_iter().filter_map(|change| change.data).collect();
+    whole.sort();
+    for app in &apps {
+        let fits = |data: &String| app.least.is_none_or(|least| (least..3).any(|a| data.contains(&format!("\"a\":{a},"))));
+        let truth: Vec<String> = whole.iter().filter(|data| fits(data)).cloned().collect();
+        let mut copy: Vec<String> = app.copy.values().cloned().collect();
+        copy.sort();
+        assert_eq!(copy, truth, "seed {seed}: {}", app.name);
+    }
+    let found = store.read(|reader| fsck::check(reader)).expect("looked");
+    assert!(found.findings.is_empty(), "seed {seed}: {found:?}");
+    assert_eq!(number(&store, "SELECT (SELECT count(*) FROM m_push) + (SELECT count(*) FROM m_take)"), 0, "seed {seed}");
 }
 
 /// A slow session over so many records, which the app took once and has all lost now; whether it is let delete them.
@@ -260,6 +286,10 @@ fn planted_bugs_are_found() {
         ("shown not noted", whatever_breaks_off_all_end_with_the_same as fn()),
         ("absence without the guard", many_deletes_that_nobody_said_are_asked_for),
         ("decisions forgotten with a copy", copies::what_is_forgotten_is_the_copy_and_nothing_else),
+        ("what left a filter is deleted", filters::what_left_is_not_deleted_by_its_absence),
+        ("a leave that was shown is a delete", filters::what_was_told_to_leave_and_fits_again_is_not_deleted),
+        ("what a filter hides is replaced", filters::a_copy_with_a_filter_replaces_what_it_was_to_have),
+        ("a changed filter is not looked at", filters::a_changed_filter_looks_at_every_record_anew),
         ("copy half forgotten", copies::who_comes_before_all_of_its_copy_is_gone_deletes_nothing),
         ("copy forgotten under a session", copies::a_copy_is_not_forgotten_under_a_session),
     ] {

@@ -273,7 +273,7 @@ fn a_create_is_found_by_alternatives_in_their_order() {
     let create = |data: &str| {
         let what = SentWhat::Create(json::parse_object(&object(data)).unwrap());
         let sent = Sent { seq: 1, what, given_up: None, looked: false, strangers: 0, key: None, run: None };
-        Linked { link: 1, record: 1, seen: 0, state: Link { sent: vec![sent], ..Link::unborn() } }
+        Linked { link: 1, record: 1, seen: 0, missing: false, state: Link { sent: vec![sent], ..Link::unborn() } }
     };
     for (creates, shown, expect) in [
         (&["mail=a name=A", "mail=b name=B"][..], "mail=b name=A", Some(1)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mingle_core::{
-    ask::{CopyRow, Keep, Refusal, Reset, Scope, Which},
+    ask::{CopyRow, Keep, Refusal, Register, Reset, Scope, Which},
     policy::{Merge, Policy},
     replay::Would,
     session::{Ended, Mode},
@@ -37,8 +37,9 @@ fn forgets(store: &Store, app: &str, collections: Option<&[&str]>, scope: Scope)
 }
 
 fn registers(store: &Store, app: &'static str, collections: &[&str]) -> Result<Vec<CopyRow>, Refusal> {
-    let collections: Vec<String> = collections.iter().map(|name| (*name).to_owned()).collect();
-    write_in(store, move |tx| register(tx, app, &collections)).map_err(Refusal::from)
+    let collections = collections.iter().map(|name| (*name).to_owned()).collect();
+    let asked = Register { collections, ..Register::default() };
+    write_in(store, move |tx| register(tx, app, &asked)).map_err(Refusal::from)
 }
 
 fn is_sound(store: &Store) {

@@ -290,6 +290,25 @@ fn what_was_given_up_and_comes_back_is_the_apps_own() {
     );
 }
 
+/// Nor what it was never shown: its copy is all that there is to be, but for that.
+#[test]
+fn what_others_refer_to_outlives_a_copy_that_never_had_it() {
+    let store = memory();
+    let reference = Reference { collection: "a".into(), on_delete: WhenGone::Refuse, numbers: false };
+    let policy = Policy { references: References::from([("above".into(), reference)]), ..Policy::default() };
+    let definitions = [CollectionDefinition { name: "a".into(), policy, ..CollectionDefinition::default() }];
+    store.write_blocking(Class::Interactive, NOW, move |tx| define(tx, &definitions)).unwrap();
+    let mut talk = Talk::of(&store, "keeper");
+    talk.catches_up();
+    write(&store, vec![put("x", r#"{"n":1}"#), put("y", r#"{"above":"x"}"#)]).unwrap();
+    talk.begins(Some(Mode::PushTruth)).expect("begun");
+    talk.puts("z", r#"{"above":"x"}"#);
+    talk.ask(|tx, who, session| enter(tx, who, session, true)).expect("entered");
+    talk.slices(false);
+    assert_eq!(talk.takes_all().into_iter().map(|one| one.id).collect::<Vec<_>>(), ["x"]);
+    assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE state = 0"), 2);
+}
+
 /// A record whose delete is refused as long as others refer to it stays, and is shown again to the app that has it no more.
 #[test]
 fn what_others_refer_to_is_not_deleted_by_an_app_with_a_copy() {
