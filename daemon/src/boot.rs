@@ -101,6 +101,7 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
             policy,
             remove_after_upload: definition.remove_after_upload,
             filter: definition.filter.clone(),
+            reset: definition.reset,
             kin: kin(config, definition),
         };
         let opener: Arc<dyn Opener> = Arc::new(Configured::new(opening));

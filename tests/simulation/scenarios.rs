@@ -11,6 +11,7 @@ mod filtered;
 mod late;
 mod matrices;
 mod outcome;
+mod resets;
 mod rows;
 mod runs;
 mod script;
@@ -18,7 +19,11 @@ mod waiting;
 
 use std::collections::BTreeSet;
 
-use mingle_core::{filter::Filter, policy::Policy, run::Direction};
+use mingle_core::{
+    filter::Filter,
+    policy::Policy,
+    run::{Direction, reset::How},
+};
 
 use crate::{
     service::{Character, Cursor, Faults},
@@ -38,10 +43,21 @@ use named;
 
 /// Every scenario.
 pub fn all() -> impl Iterator<Item = Named> {
-    [answers::ALL, decisions::ALL, families::ALL, filtered::ALL, late::ALL, rows::ALL, runs::ALL, waiting::ALL, matrices::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        answers::ALL,
+        decisions::ALL,
+        families::ALL,
+        filtered::ALL,
+        late::ALL,
+        resets::ALL,
+        rows::ALL,
+        runs::ALL,
+        waiting::ALL,
+        matrices::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// How many traces holes.md has.
@@ -134,8 +150,15 @@ fn careless() -> Setup {
 }
 
 fn setup(character: Character) -> Setup {
-    let both =
-        SyncSetup { name: "s", service: 0, direction: Direction::Both, on_change: None, every: None, filter: Filter::default() };
+    let both = SyncSetup {
+        name: "s",
+        service: 0,
+        direction: Direction::Both,
+        on_change: None,
+        every: None,
+        filter: Filter::default(),
+        reset: How::default(),
+    };
     Setup {
         services: vec![character],
         faults: Faults::default(),
@@ -163,6 +186,7 @@ const FILES: &[&str] = &[
     include_str!("scenarios/filtered.rs"),
     include_str!("scenarios/late.rs"),
     include_str!("scenarios/matrices.rs"),
+    include_str!("scenarios/resets.rs"),
     include_str!("scenarios/rows.rs"),
     include_str!("scenarios/runs.rs"),
     include_str!("scenarios/waiting.rs"),

@@ -3,7 +3,7 @@
 //!
 //! Record data travels as JSON text that nobody here reads ([`Body`]): a read passes what is stored through, unparsed.
 
-use crate::{record::Value, replay::Other, time::Timestamp};
+use crate::{record::Value, replay::Other, run::reset, time::Timestamp};
 
 mod apps;
 mod grants;
@@ -327,7 +327,7 @@ pub struct ConflictRow {
     pub replica: String,
     /// What the other side is.
     pub other: Other,
-    /// `truth`, `remote`, `open`, `kept_edit`, `kept_delete`, `resolved`.
+    /// `truth`, `remote`, `open`, `kept_edit`, `kept_delete`, `discarded`, `resolved`.
     pub verdict: String,
     /// The record's seq after the meeting.
     pub seq: u64,
@@ -417,6 +417,8 @@ pub struct RunRow {
     pub bytes: u64,
     /// What went wrong.
     pub error: Option<Trouble>,
+    /// The reset that it was of.
+    pub reset: Option<reset::Reset>,
 }
 
 /// What went wrong, in three parts: for code, for people, what to do.

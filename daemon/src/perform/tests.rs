@@ -62,6 +62,7 @@ fn site(remote: Option<Arc<Faulty>>) -> Arc<Site> {
         policy: Policy::default(),
         remove_after_upload: false,
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
     };
     let order = Order {
@@ -71,6 +72,7 @@ fn site(remote: Option<Arc<Faulty>>) -> Arc<Site> {
         trigger: "request".into(),
         force: false,
         accept_deletes: false,
+        reset: None,
     };
     Arc::new(Site::new(
         Store::memory(Ids::Seeded(1)).unwrap(),

@@ -13,6 +13,7 @@ pub(super) const WAY: Way = Way {
         include_str!("sql/003.sql"),
         include_str!("sql/004.sql"),
         include_str!("sql/005.sql"),
+        include_str!("sql/006.sql"),
     ],
     early: (EARLY_SHAPE, include_str!("sql/001-early.sql")),
 };

@@ -78,12 +78,14 @@ impl Engine {
         };
         let mode = request.mode.unwrap_or_default();
         // Requests that wait become one, which does what each of them asks.
-        let wish = sync.asked.get_or_insert_with(|| Wish { run: self.ids.next(), mode, force: false, accept_deletes: false });
+        let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), mode));
         wish.mode = wish.mode.max(mode);
         wish.force |= request.force;
         wish.accept_deletes |= request.accept_deletes;
+        // Of two words the one that keeps more of what is here.
+        wish.reset = wish.reset.into_iter().chain(request.reset).min();
         let run = wish.run.clone();
-        job.ask(Request { at: now, person: true, force: request.force });
+        job.ask(Request { at: now, person: true, force: request.force, reset: request.reset.is_some() });
         let state = self.desk.look(now, &name).map(|looked| looked.state);
         Ok(Answer::Accepted(Accepted { run, queued: state != Some(SyncState::Ready) }))
     }
@@ -96,12 +98,7 @@ impl Engine {
         }
         job.call(Trigger::Resume);
         let sync = self.syncs.get_mut(name)?;
-        let wish = sync.asked.get_or_insert_with(|| Wish {
-            run: self.ids.next(),
-            mode: Mode::Fast,
-            force: false,
-            accept_deletes: false,
-        });
+        let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), Mode::Fast));
         Some(wish.run.clone())
     }
 

@@ -321,6 +321,7 @@ mod tests {
 
     fn row(status: &str, result: Option<&str>) -> RunRow {
         RunRow {
+            reset: None,
             run: "r-1".into(),
             sync: "s".into(),
             status: status.into(),

@@ -30,7 +30,7 @@ pub(super) fn run(asked: &mut Asked<'_>) -> Result<Served, Error> {
         let collection = door.collection_of(About::Sync(&sync)).map_err(refusal)?;
         asked.write(&collection)?;
     }
-    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, by: asked.by() };
+    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, reset: None, by: asked.by() };
     later(door.run_sync(request), |accepted| SyncRunAnswer { run: accepted.run, queued: accepted.queued }, false)
 }
 
@@ -41,7 +41,7 @@ pub(super) fn plan(asked: &mut Asked<'_>) -> Result<Served, Error> {
     // It tells what is in records.
     let collection = asked.desk.shared.door.collection_of(About::Sync(&sync)).map_err(refusal)?;
     let door = asked.read(&collection)?;
-    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, by: asked.by() };
+    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, reset: None, by: asked.by() };
     later(door.plan(request, most), convert::plan, true)
 }
 

@@ -3,7 +3,11 @@
 use rusqlite::Connection;
 
 use super::Notes;
-use crate::store::{error::StoreError, op, sync::read_checkpoint};
+use crate::store::{
+    error::StoreError,
+    op,
+    sync::{read_checkpoint, reset::reads_as_reset},
+};
 
 const STATUS: &[&str] = &["stopped", "done", "done_with_errors", "failed", "cancelled"];
 
@@ -14,7 +18,8 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
 }
 
 fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
-    let mut statement = conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned FROM m_sync")?;
+    let mut statement =
+        conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned, reset FROM m_sync")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
@@ -27,6 +32,9 @@ fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), St
         let placed = watermark.is_some() || resume.is_some() || complete.is_some();
         if placed && (epoch.is_none() || replica.is_none()) {
             notes.note("checkpoint", &name, "it has a position, and it is not said in which history");
+        }
+        if row.get::<_, Option<String>>(8)?.is_some_and(|text| !reads_as_reset(&text)) {
+            notes.note("checkpoint", &name, "the reset that is under way does not read");
         }
         let (pass, scanned): (i64, i64) = (row.get(6)?, row.get(7)?);
         if pass < 0 || scanned < 0 || u64::try_from(scanned).is_ok_and(|scanned| scanned > head) {

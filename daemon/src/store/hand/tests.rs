@@ -53,7 +53,7 @@ fn a_newer_schema_is_refused_and_left_as_it_is() {
     sql(&store, "PRAGMA user_version = 99").unwrap();
     store.close().unwrap();
     let before = fs::read(&path).unwrap();
-    assert!(matches!(Store::open(&path, Options::default(), NOW), Err(StoreError::Newer { found: 99, known: 5 })));
+    assert!(matches!(Store::open(&path, Options::default(), NOW), Err(StoreError::Newer { found: 99, known: 6 })));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

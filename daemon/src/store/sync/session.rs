@@ -268,6 +268,7 @@ fn ground_of(app: &str, mode: Mode, replica: i64, collection: &Collection) -> Gr
         policy,
         remove_after_upload: false,
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
     };
     Ground {
@@ -278,6 +279,7 @@ fn ground_of(app: &str, mode: Mode, replica: i64, collection: &Collection) -> Gr
         origin: Origin::App(app.to_owned()),
         began: None,
         anew: false,
+        reset: None,
         run: String::new(),
     }
 }

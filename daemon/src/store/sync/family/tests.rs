@@ -65,6 +65,7 @@ fn ground(of: &'static str) -> Ground {
         policy: policy(of, WhenGone::Nullify),
         remove_after_upload: false,
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: BTreeMap::from([(other.to_owned(), kin)]),
     };
     let number = if of == "a" { 1 } else { 2 };
@@ -76,6 +77,7 @@ fn ground(of: &'static str) -> Ground {
         origin: Origin::Sync(of.into()),
         began: None,
         anew: false,
+        reset: None,
         run: "r-1".into(),
     }
 }

@@ -28,6 +28,7 @@ fn ground() -> Ground {
         policy: Policy::default(),
         remove_after_upload: false,
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
     };
     let abilities = Abilities::least();
@@ -40,6 +41,7 @@ fn ground() -> Ground {
         origin: Origin::Sync("s".into()),
         began: None,
         anew: false,
+        reset: None,
         run: String::new(),
     }
 }

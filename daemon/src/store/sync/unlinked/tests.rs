@@ -45,6 +45,7 @@ fn plan(index: &[&str], first: &'static str) -> String {
             policy,
             remove_after_upload: false,
             filter: mingle_core::filter::Filter::default(),
+            reset: Default::default(),
             kin: std::collections::BTreeMap::new(),
         };
         let ground = Ground {
@@ -55,6 +56,7 @@ fn plan(index: &[&str], first: &'static str) -> String {
             origin: Origin::Sync("issues".into()),
             began: None,
             anew: false,
+            reset: None,
             run: String::new(),
         };
         let sql = format!("EXPLAIN QUERY PLAN {}", by_identity_sql(tx, &ground, first)?);
@@ -84,7 +86,7 @@ fn a_row_is_what_a_create_made_if_it_shows_what_was_sent() {
         let policy = Policy::default();
         let identity: Vec<String> = identity.split_whitespace().map(str::to_owned).collect();
         let (abilities, frozen) = (Abilities { fills_in, ..abilities() }, BTreeSet::new());
-        let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false };
+        let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false, reset: None };
         let sent = Sent {
             seq: 1,
             what: SentWhat::Create(read(sent)),
@@ -139,11 +141,22 @@ fn a_row_with_the_id_of_a_deleted_record_is_what_a_create_made() {
             policy: Policy::default(),
             remove_after_upload: false,
             filter: mingle_core::filter::Filter::default(),
+            reset: Default::default(),
             kin: std::collections::BTreeMap::new(),
         };
         let origin = Origin::Sync("s".into());
         let (spec, abilities) = (Arc::new(spec), Arc::new(abilities()));
-        let ground = Ground { spec, abilities, collection: 1, replica: 1, origin, began: None, anew: false, run: String::new() };
+        let ground = Ground {
+            spec,
+            abilities,
+            collection: 1,
+            replica: 1,
+            origin,
+            began: None,
+            anew: false,
+            reset: None,
+            run: String::new(),
+        };
         let props = json::parse_object(shown).unwrap();
         let row = Row { remote_id: "33".into(), revision: None, modified: None, created: None, state: RowState::Live(props) };
         store
@@ -183,6 +196,7 @@ fn ground_by(identity: &str) -> Ground {
         policy: Policy { identity, ..Policy::default() },
         remove_after_upload: false,
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
     };
     Ground {
@@ -193,6 +207,7 @@ fn ground_by(identity: &str) -> Ground {
         origin: Origin::Sync("s".into()),
         began: None,
         anew: false,
+        reset: None,
         run: String::new(),
     }
 }
