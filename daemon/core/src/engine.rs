@@ -459,6 +459,17 @@ impl Engine {
         if let Some(job) = self.desk.job(name) {
             job.heard(now);
         }
+        let told = match &event {
+            run::Event::Negotiated(terms) => terms.reset.clone().filter(|(_, begins)| *begins).map(|(reset, _)| {
+                let sync = name.to_string();
+                ask::Event::ResetBegan { sync, reset }
+            }),
+            run::Event::Completed { reset: Some(over), .. } => {
+                Some(ask::Event::ResetEnded { sync: name.to_string(), over: *over })
+            }
+            _ => None,
+        };
+        effects.extend(told.map(Effect::Tell));
         let next = run.handle(event);
         effects.extend(next.into_iter().map(|effect| Effect::Run(name.clone(), effect)));
         if run.ended() {

@@ -1,8 +1,8 @@
 //! Owns: what apps ask of runs: run, pause, resume, wait. Must never know: how answers travel.
 
 use super::{
-    Accepted, Answer, Ask, AskId, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunRequest, RunState, RunWaited,
-    StopReason, SyncState, Timestamp, Trigger, Wish, ask,
+    Accepted, Answer, Ask, AskId, Direction, Effect, Engine, Halted, How, Mark, Mode, Name, Refusal, Request, RunRequest,
+    RunState, RunWaited, StopReason, SyncState, Timestamp, Trigger, Wish, ask,
 };
 
 impl Engine {
@@ -76,6 +76,11 @@ impl Engine {
         let (Some(sync), Some(job)) = (self.syncs.get_mut(&name), self.desk.job(&name)) else {
             return Err(Refusal::Internal("a sync without a job".into()));
         };
+        if request.reset == Some(How::Discard) && sync.direction == Direction::Up {
+            let what = format!("{name} only sends: nothing would come in the place of what is discarded");
+            let hint = format!("`mingle pending rollback {name}` takes back what is not sent");
+            return Err(Refusal::Invalid(what, Some(hint)));
+        }
         let mode = request.mode.unwrap_or_default();
         // Requests that wait become one, which does what each of them asks.
         let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), mode));

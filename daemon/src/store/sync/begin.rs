@@ -78,6 +78,16 @@ pub fn negotiate(
         run: order.run.clone(),
     };
     let mut at = position::load(tx.conn(), &spec.name)?.unwrap_or_default();
+    let (asked, under) = match reset::cut_off(&mut at) {
+        Some(wish) if wish.waits => (Some(wish.reset.how), None),
+        under => (order.reset, under),
+    };
+    let account = reset::another_account(tx, &spec.identity, replica, at.replica)?;
+    if let (Some((_, records)), true) = (account, accept.is_none()) {
+        // Nothing is mixed, and nothing of one is sent to the other, before somebody has said so.
+        let (held, copy_first) = (asked.is_none().then_some(Held::Account(records)), asked.is_some());
+        return Ok((ground, Terms { held, copy_first, ..Terms::default() }));
+    }
     if at.replica != Some(replica) {
         tx.conn()
             .prepare_cached(
@@ -103,10 +113,6 @@ pub fn negotiate(
         ..Terms::default()
     };
     let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
-    let (asked, under) = match reset::cut_off(&mut at) {
-        Some(wish) if wish.waits => (Some(wish.reset.how), None),
-        under => (order.reset, under),
-    };
     let how = asked.or(under.as_ref().map(|under| under.reset.how)).unwrap_or(spec.reset);
     let slow = moved
         || asked.is_some()
@@ -142,9 +148,15 @@ pub fn negotiate(
     ground.anew = order.mode == Mode::Rebuild || at.resume.as_ref().is_some_and(|resume| resume.anew);
     let under = match (accept.filter(|_| resets), under) {
         (Some(kept), _) => {
-            let why = if asked.is_some() { Why::Asked } else { Why::Epoch };
+            let why = match (account, asked) {
+                (Some(_), _) => Why::Account,
+                (None, Some(_)) => Why::Asked,
+                (None, None) => Why::Epoch,
+            };
             let discard = (how == How::Discard && spec.direction.sends()).then(|| tx.seq());
-            Some(Under::new(Reset { how, why, copy: kept.0.clone() }, discard))
+            let former = account.map(|(former, _)| former).filter(|_| how == How::Discard);
+            let discard = discard.or(former.map(|_| tx.seq()));
+            Some(Under { former, ..Under::new(Reset { how, why, copy: kept.0.clone() }, discard) })
         }
         (None, under) => under,
     };

@@ -31,7 +31,7 @@ use crate::{
         conflicts,
         error::StoreError,
         limits,
-        record::{Held, State},
+        record::{self, Held, State},
         tx::Tx,
     },
 };
@@ -44,6 +44,8 @@ pub(super) struct Under {
     pub waits: bool,
     /// What is not sent up to this seq has yet to go.
     pub discard: Option<u64>,
+    /// The place of another account, whose records go.
+    pub former: Option<i64>,
     /// Something went to which others that stayed were bound: they are looked at once more.
     pub again: bool,
     /// What it came to so far.
@@ -61,6 +63,8 @@ struct Row {
     waits: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     discard: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    former: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     again: bool,
     discarded: u64,
@@ -70,7 +74,7 @@ struct Row {
 impl Under {
     /// One that begins.
     pub(super) fn new(reset: Reset, discard: Option<u64>) -> Self {
-        Self { reset, waits: false, discard, again: false, over: Over::default() }
+        Self { reset, waits: false, discard, former: None, again: false, over: Over::default() }
     }
 
     /// None: it does not read. Then everything is compared, and the configuration decides.
@@ -79,7 +83,7 @@ impl Under {
         let (how, why) = (How::parse(&row.how)?, Why::parse(&row.why)?);
         let over = Over { discarded: row.discarded, conflicts: row.conflicts };
         let reset = Reset { how, why, copy: row.copy };
-        Some(Self { reset, waits: row.waits, discard: row.discard, again: row.again, over })
+        Some(Self { reset, waits: row.waits, discard: row.discard, former: row.former, again: row.again, over })
     }
 
     fn text(&self) -> Result<String, StoreError> {
@@ -89,6 +93,7 @@ impl Under {
             copy: self.reset.copy.clone(),
             waits: self.waits,
             discard: self.discard,
+            former: self.former,
             again: self.again,
             discarded: self.over.discarded,
             conflicts: self.over.conflicts,
@@ -205,7 +210,7 @@ pub fn discard(tx: &mut Tx<'_>, ground: &Ground, after: u64, until: u64) -> Resu
         sync: ground.spec.name.clone(),
         remote: ground.spec.remote.clone(),
         collection: ground.spec.collection.clone(),
-        replica: Some(ground.replica),
+        replica: under.former.or(Some(ground.replica)),
         carried: ground.abilities.carried.clone(),
         up_only: false,
     };
@@ -224,8 +229,12 @@ pub fn discard(tx: &mut Tx<'_>, ground: &Ground, after: u64, until: u64) -> Resu
     if done.after.is_none() && std::mem::take(&mut under.again) {
         done.after = Some(0);
     }
+    if let (None, Some(former)) = (done.after, under.former) {
+        done.after = leave(tx, ground, former, &mut under, &mut done)?.then_some(until);
+    }
     if done.after.is_none() {
         under.discard = None;
+        under.former = None;
     }
     under.over.conflicts += done.conflicts;
     save(tx, &ground.spec.name, Some(&under))?;
@@ -279,6 +288,77 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, place: &Place, held: &Held, linked: Opt
         conflicts::record(tx, held, number, &place.remote, clash, Some(held.seq), seq)?;
     }
     Ok(clashes.len() as u64)
+}
+
+/// Records that only another account had leave here, and are deleted nowhere. What was sent to it and not answered is recorded: nobody will
+/// find out. Whether more are left.
+fn leave(tx: &mut Tx<'_>, ground: &Ground, former: i64, under: &mut Under, done: &mut Discarded) -> Result<bool, StoreError> {
+    let records: Vec<i64> = tx
+        .conn()
+        .prepare_cached(&format!("SELECT k.record {ONLY_THERE} ORDER BY k.record LIMIT ?2"))?
+        .query_map(params![former, limits::DISCARDED_AT_ONCE as i64], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for record in &records {
+        let was = present(tx.conn(), *record)?;
+        let linked = link::of_record(tx.conn(), former, *record)?;
+        if let (Some(linked), Some(truth)) = (linked.as_ref().filter(|linked| !linked.state.sent.is_empty()), &was.props) {
+            let agreed = if let Agreed::Own(agreed) = &linked.state.agreed { Some(agreed) } else { None };
+            for clash in &clashes(Some(truth), None, agreed, &ground.spec.policy) {
+                conflicts::record(
+                    tx,
+                    &was.held,
+                    Some(linked.link),
+                    &ground.spec.remote,
+                    clash,
+                    Some(was.held.seq),
+                    was.held.seq,
+                )?;
+                done.conflicts += 1;
+            }
+            under.over.discarded += 1;
+        }
+        record::forget(tx, &was.held, &ground.origin)?;
+        done.changed += 1;
+    }
+    // What that account refused, or showed and could not be read, is no question any more.
+    tx.conn()
+        .prepare_cached("DELETE FROM m_rejection WHERE sync = ?1 AND replica = ?2")?
+        .execute(params![ground.spec.name, former])?;
+    Ok(records.len() >= limits::DISCARDED_AT_ONCE)
+}
+
+/// Live records of a place that no other remote has, as SQL.
+const ONLY_THERE: &str = "FROM m_link k JOIN m_record r ON r.record = k.record
+    WHERE k.replica = ?1 AND r.state = 0
+      AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = k.record AND l.replica > 0 AND l.replica <> k.replica)";
+
+/// The place that a sync spoke to with other credentials, and how many records of it are here that the present one does not have; none:
+/// it is the same account, or another place, or nothing of it is here.
+pub(super) fn another_account(
+    tx: &Tx<'_>,
+    identity: &str,
+    replica: i64,
+    spoken_to: Option<i64>,
+) -> Result<Option<(i64, u64)>, StoreError> {
+    let Some(former) = spoken_to.filter(|former| *former != replica) else { return Ok(None) };
+    let was: String =
+        tx.conn().prepare_cached("SELECT identity FROM m_replica WHERE replica = ?1")?.query_row([former], |row| row.get(0))?;
+    if !same_but_for_account(&was, identity) {
+        return Ok(None);
+    }
+    let records: i64 =
+        tx.conn().prepare_cached(&format!("SELECT count(*) {ONLY_THERE}"))?.query_row([former], |row| row.get(0))?;
+    Ok((records > 0).then(|| (former, link::unsigned(records))))
+}
+
+/// What makes a replica this one: remote, address, account, resource, collection. A remote may have another name than before.
+fn same_but_for_account(one: &str, other: &str) -> bool {
+    let parts = |identity: &str| -> Option<[String; 5]> {
+        let parts: Vec<String> = identity.split('\u{1f}').map(str::to_owned).collect();
+        parts.try_into().ok()
+    };
+    let (Some([_, url, account, resource, collection]), Some(other)) = (parts(one), parts(other)) else { return false };
+    [&url, &resource, &collection] == [&other[1], &other[3], &other[4]] && account != other[2]
 }
 
 /// Whether a live record refers to this one.

@@ -16,7 +16,7 @@ use mingle_core::{
 use super::super::{
     Ground, Kept, SyncSpec, begin, finish, negotiate,
     rebuild::tests::{abilities, ends, lists, pairs, row, seen, sound, spec, truth},
-    reset,
+    recover, reset,
 };
 use crate::store::{Class, CollectionDefinition, Store, decide::resolve_conflict, define, testing::*};
 
@@ -286,6 +286,87 @@ fn new_records_that_name_each_other_go_one_after_the_other() {
     discards(&store, &negotiated.unwrap(), 20);
     assert_eq!(truth(&store), pairs(&[]));
     assert_eq!(conflicts(&store), ["child discarded", "grandchild discarded", "parent discarded"]);
+}
+
+/// The same place with these credentials.
+fn spoken_to(store: &Store, account: &str, how: Option<How>, kept: Option<Kept>) -> (Ground, Terms) {
+    let run = format!("r-{}", number(store, "SELECT count(*) FROM m_run"));
+    let order = Order { run, reset: how, ..Order::default() };
+    let identity = ["far", "https://far", account, "things", "a"].join("\u{1f}");
+    let spec = Arc::new(SyncSpec { identity, ..(*spec()).clone() });
+    let negotiated = store.write_blocking(Class::Background, NOW, move |tx| {
+        recover(tx)?;
+        begin(tx, "s", &order)?;
+        negotiate(tx, &spec, &abilities(), "one", &order, kept.as_ref())
+    });
+    negotiated.unwrap()
+}
+
+/// Records of one account, of which an edit and a new one are not sent, and an edit is sent and not answered.
+fn of_ada() -> Store {
+    let store = seen(&[]);
+    sql(&store, "UPDATE m_replica SET identity = replace('far|https://far|ada|things|a', '|', char(31))").unwrap();
+    let run = spoken_to(&store, "ada", None, None);
+    lists(&store, &run, &[row("1", "1", THERE), row("2", "1", THERE), row("3", "1", THERE)], None);
+    ends(&store, &run);
+    write(&store, vec![patch("1", r#"{"a":"mine"}"#), patch("3", r#"{"a":"sent"}"#), put("new", "{}")]).unwrap();
+    let sent = r#"UPDATE m_link SET sent = '[{"seq":2,"what":"update","values":"{\"a\":\"sent\"}"}]' WHERE remote_id = '3'"#;
+    sql(&store, sent).unwrap();
+    store
+}
+
+#[test]
+fn another_account_waits_for_a_word_and_goes_on_as_it_says() {
+    let store = of_ada();
+    for _ in 0..2 {
+        let (_, terms) = spoken_to(&store, "bob", None, None);
+        assert_eq!((terms.held, terms.copy_first), (Some(Held::Account(3)), false));
+    }
+    // The one who was there before goes on as if nothing had been.
+    let (_, terms) = spoken_to(&store, "ada", None, None);
+    assert_eq!((terms.held, terms.reset), (None, None));
+    // Both are kept.
+    assert!(spoken_to(&store, "bob", Some(How::Recover), None).1.copy_first);
+    let run = spoken_to(&store, "bob", Some(How::Recover), Some(Kept(None)));
+    assert_eq!(run.1.reset.as_ref().map(|(reset, _)| (reset.how, reset.why)), Some((How::Recover, Why::Account)));
+    lists(&store, &run, &[row("9", "1", THERE)], None);
+    ends(&store, &run);
+    assert_eq!(truth(&store).len(), 5);
+    let (_, terms) = spoken_to(&store, "bob", None, None);
+    assert_eq!(terms.held, None, "it is not asked again");
+    sound(&store);
+}
+
+#[test]
+fn what_only_another_account_had_leaves_and_what_it_was_not_sent_is_recorded() {
+    let store = of_ada();
+    spoken_to(&store, "bob", Some(How::Discard), None);
+    let run = spoken_to(&store, "bob", None, Some(Kept(None)));
+    // Cut off in the middle of it.
+    discards(&store, &run, 2);
+    let run = spoken_to(&store, "bob", None, None);
+    discards(&store, &run, usize::MAX);
+    lists(&store, &run, &[row("9", "1", THERE)], None);
+    ends(&store, &run);
+    assert_eq!(truth(&store), pairs(&[("9", THERE)]));
+    assert_eq!(conflicts(&store), ["1 a discarded", "3 discarded", "new discarded"]);
+    assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE state = 2"), 3, "they are deleted nowhere");
+    sound(&store);
+}
+
+#[test]
+fn another_place_is_no_other_account() {
+    let check = |one: &str, other: &str, expect: bool| {
+        let identity = |text: &str| text.replace('|', "\u{1f}");
+        assert_eq!(reset::same_but_for_account(&identity(one), &identity(other)), expect, "{one} and {other}");
+    };
+    check("far|https://x|ada|things|a", "far|https://x|bob|things|a", true);
+    check("far|https://x|ada|things|a", "other|https://x|bob|things|a", true);
+    check("far|https://x||things|a", "far|https://x|bob|things|a", true);
+    check("far|https://x|ada|things|a", "far|https://x|ada|things|a", false);
+    check("far|https://x|ada|things|a", "far|https://y|bob|things|a", false);
+    check("far|https://x|ada|things|a", "far|https://x|bob|others|a", false);
+    check("far", "near", false);
 }
 
 #[cfg(feature = "planted")]
