@@ -11,6 +11,7 @@ mod filter;
 mod past;
 mod pending;
 mod remote;
+mod reset;
 mod session;
 mod sync;
 mod talk;

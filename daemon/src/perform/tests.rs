@@ -109,3 +109,12 @@ async fn an_effect_that_panics_ends_in_its_own_event() {
         sent.iter().filter(|(_, answer)| matches!(answer, Answer::Unknown(_))).map(|(link, _)| *link).collect();
     assert_eq!(unknown, [1, 2], "{sent:?}");
 }
+
+#[test]
+fn a_copy_that_has_no_room_names_the_bytes_and_the_remedy() {
+    let error = StoreError::NoRoom { bytes: 4096, room: 17, place: "/data".into() };
+    let Event::StoreFailed(told) = trouble(error) else { panic!("it failed in the store") };
+    assert_eq!(told.name, "disk_full");
+    assert_eq!(told.what, "a copy of the store needs 4096 bytes, and 17 are free in /data");
+    assert!(told.hint.is_some_and(|hint| hint.contains("nothing was changed; free so much there")));
+}
