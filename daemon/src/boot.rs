@@ -1,13 +1,17 @@
 //! Owns: making the engine out of the configuration and what the store remembers. Must never know: how the loop runs.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use mingle_core::{
     engine::{Engine, SyncFacts},
     limits,
     policy::Policy,
     replica::RemoteError,
-    run::Direction,
+    run::{Creates, Direction},
     schedule::{Backoff, Curve, Interval, Job, Name, Plan, Quiet, Spread, cron::Cron},
     time::Timestamp,
 };
@@ -19,7 +23,7 @@ use crate::{
     remotes::{self, Means, Opening, Pending, Remote, settings::RemoteSettings},
     store::{
         self, Class, CollectionDefinition, Store, StoreError, marks,
-        sync::{Kin, SyncSpec, session},
+        sync::{Home, Kin, Others, SyncSpec, session},
     },
 };
 
@@ -102,6 +106,8 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
             remove_after_upload: definition.remove_after_upload,
             filter: definition.filter.clone(),
             reset: definition.reset,
+            creates: config.creates(definition),
+            others: others(config, definition),
             kin: kin(config, definition),
         };
         let opener: Arc<dyn Opener> = Arc::new(Configured::new(opening));
@@ -122,6 +128,19 @@ fn with_references(settings: String, policy: &Policy) -> String {
     let references =
         policy.references.iter().map(|(property, reference)| format!("\u{1f}{property} -> {}", reference.collection));
     references.fold(settings, |all, one| all + &one)
+}
+
+/// The other replicas of its collection, as far as they are mirrors or the home of what a mirror makes.
+fn others(config: &Config, of: &SyncDefinition) -> Others {
+    let identity = |sync: &SyncDefinition| config.remotes.get(&sync.remote).map(|settings| identity(sync, settings));
+    let mirror = config.replica_says(of, |sync| sync.mirror);
+    let elsewhere = config.syncs.values().filter(|sync| sync.collection == of.collection && !sync.has_replica_of(of));
+    let mirrors: BTreeSet<String> =
+        elsewhere.filter(|sync| config.replica_says(sync, |one| one.mirror)).filter_map(identity).collect();
+    let home = config.home(&of.collection).filter(|(_, home)| mirror && !home.has_replica_of(of));
+    let home =
+        home.and_then(|(name, home)| Some(Home { sync: name.into(), remote: home.remote.clone(), identity: identity(home)? }));
+    Others { mirror, mirrors: mirrors.into_iter().collect(), home }
 }
 
 /// The other collections of a remote that references go to or come from. (Collections without any have no kin.)
@@ -192,7 +211,7 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
         let (last, failures) = marks::last(reader, name)?;
         let patience = marks::patience(reader, name)?;
         let paused = marks::paused(reader, name)?;
-        let unsent = known.spec.direction.sends() && marks::unsent(reader, name, &known.spec.collection)?;
+        let unsent = known.spec.direction.sends() && marks::unsent(reader, name, &known.spec.collection, known.spec.creates)?;
         Ok((last, failures, patience, paused, unsent))
     })?;
     let mut job = Job::new(plan(name, &known.definition, host), last, failures, now);
@@ -219,7 +238,7 @@ pub fn orphaned(store: &Store, syncs: &BTreeMap<Name, Known>) -> Result<Vec<(Str
                 continue;
             }
             // Of which collection they were is not known any more; what has a link is.
-            let pending = store::history::counts(reader, &name, Some(""))?.pending;
+            let pending = store::history::counts(reader, &name, Some(("", Creates::Never)))?.pending;
             if pending > 0 {
                 orphaned.push((name, pending));
             }

@@ -35,7 +35,7 @@ use crate::{
     remotes::Means,
     run::Letter,
     store::{
-        self, Class, Creates, Store, StoreError, Tx, UpReplica, gazette,
+        self, Class, Store, StoreError, Tx, UpReplica, gazette,
         history::{self, Counts},
         marks,
     },
@@ -176,7 +176,7 @@ impl House {
                 replica: marks::replica(reader, name).ok().flatten(),
                 remote: sync.remote.clone(),
                 carried: setup.carried.get(&sync.remote).cloned().unwrap_or_default(),
-                creates: Creates::Unlinked,
+                creates: setup.config.creates(sync),
             })
             .collect()
     }
@@ -208,9 +208,11 @@ impl House {
 
     fn sync_status(&self, shown: SyncShown, now: Timestamp, attention: &mut Vec<Attention>) -> Result<SyncStatus, Refusal> {
         let name = shown.sync.to_string();
-        let sends_from = shown.direction.sends().then_some(shown.collection.as_str());
+        let config = self.config();
+        let sends = config.syncs.get(&name).filter(|sync| sync.direction.is_up());
+        let sends = sends.map(|sync| (sync.collection.as_str(), config.creates(sync)));
         let (counts, last): (Counts, Option<RunRow>) =
-            self.read(|reader| Ok((history::counts(reader, &name, sends_from)?, history::last_run(reader, &name)?)))?;
+            self.read(|reader| Ok((history::counts(reader, &name, sends)?, history::last_run(reader, &name)?)))?;
         described::attention(&shown, counts, self.config().syncs.get(&name), now, attention);
         Ok(SyncStatus {
             sync: name,

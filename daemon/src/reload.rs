@@ -91,7 +91,7 @@ pub fn prepare(before: &Before, now: Timestamp) -> Result<Prepared, Refusal> {
         if syncs.values().any(|sync| place(&sync.spec.identity) == place(&was.spec.identity)) {
             continue;
         }
-        let sends = was.spec.direction.sends().then_some(was.spec.collection.as_str());
+        let sends = was.spec.direction.sends().then(|| (was.spec.collection.as_str(), was.spec.creates));
         let counts = before.store.read(|reader| history::counts(reader, name, sends)).map_err(failed)?;
         if counts.pending > 0 {
             orphaned.push((name.to_string(), counts.pending));

@@ -19,7 +19,9 @@ mod talk;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use self::{app::*, daemon::*, data::*, decide::*, filter::*, past::*, pending::*, remote::*, session::*, sync::*, talk::*};
+pub use self::{
+    app::*, daemon::*, data::*, decide::*, filter::*, past::*, pending::*, remote::*, reset::*, session::*, sync::*, talk::*,
+};
 use crate::{
     Raw,
     error::{Error, Name},

@@ -23,6 +23,7 @@ mod kept;
 mod leases;
 mod logged;
 mod machine;
+mod mirrors;
 mod package;
 mod past;
 mod pending;

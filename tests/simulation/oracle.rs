@@ -48,6 +48,8 @@ pub struct History {
     ends: Vec<End>,
     /// Records that were made anew after a delete, by somebody who knew of it.
     revived: BTreeSet<String>,
+    /// Records that were made at a service and are not made at the first.
+    stay: BTreeSet<String>,
 }
 
 /// A conflict as the store tells it.
@@ -64,7 +66,7 @@ pub struct Conflict {
 }
 
 /// What is found at the end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Found {
     /// Records of the truth, by key; more than one of a key is a doubled record.
     pub truth: Vec<Props>,
@@ -96,6 +98,8 @@ pub struct Terms {
     pub tidies: bool,
     /// Answers are lost.
     pub loses_answers: bool,
+    /// All services have the same records.
+    pub mirrored: bool,
 }
 
 impl History {
@@ -107,6 +111,11 @@ impl History {
                 self.edits.push(Edit { who, key: key.clone(), property: property.into(), value: Some(value), over: None });
             }
         }
+    }
+
+    /// A record that was made at a service is not to come to the first.
+    pub fn stays_away(&mut self, props: &Props) {
+        self.stay.extend(words::key(props));
     }
 
     /// A record is made again by somebody who knows that it was deleted.
@@ -155,7 +164,19 @@ impl History {
     pub fn check(&self, found: &Found, terms: Terms) -> Vec<String> {
         let mut wrong = Vec::new();
         self.doubles(found, terms, &mut wrong);
-        converged(found, terms, &mut wrong);
+        if terms.mirrored {
+            for at in 0..found.services.len() {
+                // What stays away from the first is none of its records.
+                let here = |props: &&Props| at > 0 || words::key(props).is_none_or(|key| !self.stay.contains(&key));
+                let truth = found.truth.iter().filter(here).cloned().collect();
+                let one = Found { truth, services: vec![found.services[at].clone()], ..found.clone() };
+                let from = wrong.len();
+                converged(&one, terms, &mut wrong);
+                wrong[from..].iter_mut().for_each(|line| line.push_str(&format!(" (service {at})")));
+            }
+        } else {
+            converged(found, terms, &mut wrong);
+        }
         self.lost(found, terms, &mut wrong);
         self.resurrected(found, terms, &mut wrong);
         if !(terms.forgot || terms.blurred) {
@@ -187,10 +208,12 @@ impl History {
             for (key, times) in count(records) {
                 // A backup brings back what was deleted, beside what an app made anew since: a person is told of the two.
                 let told = terms.restored && found.rejected.iter().any(|(of, side)| *of == key && side == "down");
+                // What stands twice in the truth, as is told, is twice at each of the others.
+                let told = told || (terms.mirrored && found.rejected.iter().any(|(of, side)| *of == key && side == "create"));
                 if times > 1 && !told {
                     wrong.push(format!("doubled: {key} is {times} times at service {at}"));
                 }
-                if found.services[..at].iter().any(|before| count(before).contains_key(&key)) {
+                if !terms.mirrored && found.services[..at].iter().any(|before| count(before).contains_key(&key)) {
                     wrong.push(format!("doubled: {key} is at service {at}, and at one before it"));
                 }
             }
@@ -255,7 +278,8 @@ impl History {
             let (Some(property), Some(truth), Some(theirs)) = (&conflict.property, &conflict.truth, &conflict.theirs) else {
                 continue;
             };
-            if conflict.with_app && terms.tidies {
+            // To another service too.
+            if (conflict.with_app || terms.mirrored) && terms.tidies {
                 continue;
             }
             // Where answers are lost, a colleague may have built on what we do not know to have arrived.

@@ -320,10 +320,13 @@ impl People {
         let props = service.props(&id).cloned().unwrap_or_default();
         drop(service);
         world.trace.line(|| format!("colleague {at}: makes {id} {}", trace::props(&props)));
-        if at > 0 {
+        if at > 0 && !world.setup.is_mirror(at) {
             self.elsewhere.extend(words::key(&props));
         }
         self.history.makes(Who::Colleague(at), &props);
+        if at > 0 && !world.setup.is_mirror(0) {
+            self.history.stays_away(&props);
+        }
     }
 
     /// A colleague who sees the present record writes one property.
@@ -356,6 +359,10 @@ impl People {
         lock(&world.services[at]).store(id, None);
         world.trace.line(|| format!("colleague {at}: deletes {id} {}", trace::props(props)));
         let known = world.knows(id);
+        // Another service may have been sent it, and what came of that is told under the id it had here.
+        let key = words::key(props);
+        let here = world.truth().into_iter().find(|(_, _, here)| key.is_some() && words::key(here) == key);
+        self.keys.extend(here.and_then(|(id, ..)| Some((id, key?))));
         self.history.ends(Who::Colleague(at), props, known);
     }
 }

@@ -10,6 +10,7 @@ mod families;
 mod filtered;
 mod late;
 mod matrices;
+mod mirrors;
 mod outcome;
 mod resets;
 mod rows;
@@ -22,7 +23,7 @@ use std::collections::BTreeSet;
 use mingle_core::{
     filter::Filter,
     policy::Policy,
-    run::{Direction, reset::How},
+    run::{Creates, Direction, reset::How},
 };
 
 use crate::{
@@ -54,6 +55,7 @@ pub fn all() -> impl Iterator<Item = Named> {
         runs::ALL,
         waiting::ALL,
         matrices::ALL,
+        mirrors::ALL,
     ]
     .into_iter()
     .flatten()
@@ -96,7 +98,6 @@ const BESIDE: &[(u32, &str, &str)] = &[
 
 /// Traces, or parts of them, of what is not built.
 const NOT_BUILT: &[(u32, &str)] = &[
-    (3, "mirror, home: two places for new records are refused by the configuration"),
     (4, "recover: links of a renamed remote"),
     (13, "aliases of two records that prove to be one"),
     (19, "slow push, push_truth, pull_truth: sessions"),
@@ -121,6 +122,7 @@ fn able() -> Setup {
         lag: 0,
         date_ahead: 0,
         tidies: false,
+        shouts: false,
         adds: false,
         silent: 0,
         tells_created: true,
@@ -158,6 +160,7 @@ fn setup(character: Character) -> Setup {
         every: None,
         filter: Filter::default(),
         reset: How::default(),
+        creates: Creates::Unlinked,
     };
     Setup {
         services: vec![character],
@@ -187,6 +190,7 @@ const FILES: &[&str] = &[
     include_str!("scenarios/late.rs"),
     include_str!("scenarios/matrices.rs"),
     include_str!("scenarios/resets.rs"),
+    include_str!("scenarios/mirrors.rs"),
     include_str!("scenarios/rows.rs"),
     include_str!("scenarios/runs.rs"),
     include_str!("scenarios/waiting.rs"),

@@ -144,6 +144,7 @@ pub fn terms(setup: &Setup) -> Terms {
         blurred: setup.tidies() && (loses_answers || setup.keeps_silent()),
         tidies: setup.tidies(),
         loses_answers,
+        mirrored: setup.is_mirror(1),
     }
 }
 

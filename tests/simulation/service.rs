@@ -45,6 +45,8 @@ pub struct Character {
     pub date_ahead: i64,
     /// Writes values its own way: trimmed, in lower case.
     pub tidies: bool,
+    /// What people edit it writes in capitals then.
+    pub shouts: bool,
     /// Adds a property of its own to each record.
     pub adds: bool,
     /// Answers to writes show no record, once in so many times.
@@ -205,6 +207,8 @@ impl Service {
         let props = props.map(|mut props| {
             if character.tidies {
                 props.values_mut().for_each(tidy);
+                let edited = props.iter_mut().filter(|(name, _)| character.shouts && words::PROPERTIES.contains(&name.as_str()));
+                edited.for_each(|(_, value)| shout(value));
             }
             if character.adds {
                 props.insert("srv".into(), Value::Text("made here".into()));
@@ -270,6 +274,12 @@ impl Service {
             let what = what();
             self.said.push(what);
         }
+    }
+}
+
+fn shout(value: &mut Value) {
+    if let Value::Text(text) = value {
+        *text = text.to_uppercase();
     }
 }
 

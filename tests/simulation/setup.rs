@@ -6,7 +6,7 @@ use mingle_core::{
     filter::Filter,
     policy::{Merge, OnDelete, Policy},
     reference::{Reference, WhenGone},
-    run::{Direction, reset::How},
+    run::{Creates, Direction, reset::How},
 };
 use mingled::config::OnChange;
 
@@ -32,6 +32,8 @@ pub struct SyncSetup {
     pub filter: Filter,
     /// What becomes of what is here where the service has another history.
     pub reset: How,
+    /// What of others is made there.
+    pub creates: Creates,
 }
 
 /// All of it.
@@ -117,6 +119,7 @@ impl Setup {
                 every: chance.one_in(4).then(|| Duration::from_secs(20)),
                 filter: Filter::default(),
                 reset: How::default(),
+                creates: Creates::Unlinked,
             }],
             policy,
             moves: 30 + chance.below(120),
@@ -127,6 +130,10 @@ impl Setup {
         };
         if direction == Direction::Both && chance.one_in(8) {
             setup.add_source(&mut chance);
+        }
+        let mut own = Chance::new(seed ^ 0x3177);
+        if direction == Direction::Both && setup.services.len() == 1 && own.one_in(5) {
+            setup.mirrors(&mut own);
         }
         // By a chance of its own, so that whatever else a seed says stays as it was.
         if Chance::new(seed ^ 0xFA31).one_in(3) {
@@ -144,6 +151,10 @@ impl Setup {
     pub fn refers(&mut self) {
         let reference = Reference { collection: COLLECTION.into(), on_delete: WhenGone::Nullify, numbers: false };
         self.policy.references.insert(PARENT.into(), reference);
+        // Who refers to what a remote is not to have waits there for ever.
+        if self.is_mirror(1) {
+            self.syncs[0].creates = Creates::All;
+        }
     }
 
     /// A second service, whose records only come.
@@ -167,10 +178,45 @@ impl Setup {
             every: None,
             filter: Filter::default(),
             reset: How::default(),
+            creates: Creates::Never,
         });
         // The two histories are told apart by key, and a key of one service is not to be met at the other.
         self.policy.identity.clear();
         self.epochs = false;
+    }
+
+    /// A second service, which has what the first one has; the other way, half of the time.
+    fn mirrors(&mut self, chance: &mut Chance) {
+        let kind = *chance.pick(&[Kind::Kinto, Kind::Rest, Kind::Careless]);
+        let mut second = character(kind, chance);
+        // Two services that write the same in two ways know each other's only from what they answer.
+        second.shouts = true;
+        if second.tidies && self.services[0].tidies {
+            second.silent = 0;
+            self.services[0].silent = 0;
+        }
+        if !second.client_ids {
+            (self.faults.skips, self.faults.empty) = (0, 0);
+            (self.faults.late, self.faults.twice) = (0, 0);
+        }
+        self.services.push(second);
+        self.mirrored(chance.one_in(2));
+    }
+
+    /// The second service mirrors the first; and the first the second, if so said.
+    pub fn mirrored(&mut self, both: bool) {
+        let every = self.syncs[0].every;
+        let second = SyncSetup { name: "t", service: 1, creates: Creates::All, every, ..self.syncs[0].clone() };
+        self.syncs.push(second);
+        if both {
+            self.syncs[0].creates = Creates::All;
+        }
+        self.epochs = false;
+    }
+
+    /// Which services have what others have, and make it known to them.
+    pub fn is_mirror(&self, service: usize) -> bool {
+        self.syncs.iter().any(|sync| sync.service == service && sync.creates == Creates::All)
     }
 
     /// Whether a service of the setup writes values its own way.
@@ -211,6 +257,7 @@ fn character(kind: Kind, chance: &mut Chance) -> Character {
         lag: *chance.pick(&[0, 0, 3_000]),
         date_ahead: 0,
         tidies,
+        shouts: false,
         adds,
         silent,
         tells_created: true,

@@ -7,6 +7,7 @@ use mingle_core::{
     ask::{Forget, RollBack, RolledBack, Scope, WhichPending, Writer, Written},
     pending::State,
     record::{Carried, Props},
+    run::Creates,
 };
 use mingled::{
     json,
@@ -43,6 +44,7 @@ fn place(world: &World) -> Option<Place> {
         replica: world.store.read(|reader| marks::replica(reader, sync.name)).expect("the store reads"),
         carried: lacks.map_or(Carried::All, |lacks| Carried::AllBut([lacks.to_owned()].into())),
         up_only: !world.setup.brings(),
+        creates: sync.creates,
     })
 }
 
@@ -87,7 +89,7 @@ pub fn wrong(world: &World) -> Vec<String> {
         )
     });
     if let (true, false, Some(place)) = (all.is_empty(), open.expect("the store reads"), place(world)) {
-        let counts = world.store.read(|reader| history::counts(reader, &place.sync, Some(COLLECTION)));
+        let counts = world.store.read(|reader| history::counts(reader, &place.sync, Some((COLLECTION, place.creates))));
         let pending = counts.expect("it counts").pending;
         if pending > 0 {
             wrong.push(format!("pending: {pending} are counted, and none is listed"));
@@ -125,7 +127,7 @@ fn behind(world: &World) -> Vec<(String, String, bool)> {
                 PROPERTIES.iter().any(|name| !lacks.contains(name) && words::at(here, name) != words::at(there, name))
             };
             found.extend(match (unlinked, base, state) {
-                (true, _, 0) => Some((id, "no remote has it".into(), !elsewhere)),
+                (true, _, 0) => Some((id, "it is not there".into(), !elsewhere || place.creates == Creates::All)),
                 (true, _, _) => Some((id, "it was never sent, and is gone".into(), false)),
                 (_, _, 2) => Some((id, "it is forgotten".into(), false)),
                 (_, Some(2), 0) => Some((id, "the remote lacks it".into(), true)),

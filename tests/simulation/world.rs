@@ -14,7 +14,7 @@ use mingle_core::{
     engine::{Ask, AskId, Effect, Engine, Event},
     filter::Filter,
     record::Props,
-    run::{self, Mode, reset::How},
+    run::{self, Creates, Mode, reset::How},
     schedule::Name,
     time::Timestamp,
 };
@@ -22,7 +22,10 @@ use mingled::{
     boot::{self, Known},
     config, json,
     perform::{Pace, Site, perform, write_down},
-    store::{self, Class, CollectionDefinition, Commits, Ids, Origin, Store, StoreError, Tx, marks, sync::SyncSpec},
+    store::{
+        self, Class, CollectionDefinition, Commits, Ids, Origin, Store, StoreError, Tx, marks,
+        sync::{Home, Others, SyncSpec},
+    },
 };
 
 use crate::{
@@ -80,6 +83,8 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
             run::Direction::Up => config::Direction::Up,
             run::Direction::Both => config::Direction::Both,
         },
+        home: false,
+        mirror: sync.creates == Creates::All,
         remove_after_upload: false,
         reset: sync.reset,
         filter: sync.filter.clone(),
@@ -105,9 +110,22 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         remove_after_upload: false,
         filter: sync.filter.clone(),
         reset: sync.reset,
+        creates: sync.creates,
+        others: others(setup, sync),
         kin: BTreeMap::new(),
     };
     Known { spec: Arc::new(spec), opener: Arc::new(FakeOpener(Arc::clone(&services[sync.service]))), definition }
+}
+
+/// What the other services are to a sync. The home of new records is that of the first sync.
+fn others(setup: &Setup, sync: &SyncSetup) -> Others {
+    let mirror = sync.creates == Creates::All;
+    let identity = |service: usize| format!("identity{service}");
+    let others = setup.syncs.iter().filter(|other| other.service != sync.service);
+    let mirrors = others.filter(|other| other.creates == Creates::All).map(|other| identity(other.service)).collect();
+    let first = &setup.syncs[0];
+    let home = Home { sync: first.name.into(), remote: format!("remote{}", first.service), identity: identity(first.service) };
+    Others { mirror, mirrors, home: (mirror && first.service != sync.service).then_some(home) }
 }
 
 /// Cuts batches after some rows, another number in each schedule: in the daemon time does that, wherever it falls.
@@ -403,6 +421,15 @@ impl World {
         edited.service = service;
         let edited = edited.clone();
         self.syncs.insert(Name::from(sync), known(&self.setup, &edited, &self.services));
+        self.crash();
+    }
+
+    /// The configuration has a sync make other records at its service, and the daemon starts anew with it.
+    pub fn makes(&mut self, sync: &str, creates: Creates) {
+        let Some(edited) = self.setup.syncs.iter_mut().find(|one| one.name == sync) else { return };
+        edited.creates = creates;
+        let known = |sync: &SyncSetup| (Name::from(sync.name), known(&self.setup, sync, &self.services));
+        self.syncs = self.setup.syncs.iter().map(known).collect();
         self.crash();
     }
 

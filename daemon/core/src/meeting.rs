@@ -21,10 +21,12 @@ pub mod answer;
 pub mod arrival;
 pub mod errand;
 mod footing;
+pub mod pairs;
 #[cfg(test)]
 mod tests;
 
 use footing::{Footing, based};
+use pairs::Pairs;
 
 /// How many revisions that a link has left are remembered (design: "the last 8 are kept").
 pub const REVISIONS_LEFT_MAX: usize = 8;
@@ -46,6 +48,8 @@ pub struct Link {
     pub sent: Vec<Sent>,
     /// The highest seq whose state the replica took or was found to equal.
     pub confirmed: u64,
+    /// What the replica writes its own way. All else that a link remembers is in our forms.
+    pub pairs: Pairs,
 }
 
 /// What a link says of its replica: the merge base.
@@ -177,6 +181,7 @@ impl Link {
             agreed: Agreed::Gone,
             sent: Vec::new(),
             confirmed: 0,
+            pairs: Pairs::new(),
         }
     }
 
@@ -213,6 +218,14 @@ impl Link {
         self.open_create() && self.remote_id.is_none() && self.sent.last().is_some_and(keyed)
     }
 
+    /// A record of the replica, with our form of what it writes its own way.
+    #[must_use]
+    pub fn in_our_forms(&self, theirs: &Props, rules: Rules<'_>) -> Props {
+        let mut theirs = theirs.clone();
+        pairs::into_ours(&self.pairs, &mut theirs, rules.policy);
+        theirs
+    }
+
     fn base<'a>(&'a self, truth: Option<&'a Props>) -> Base<'a> {
         match (&self.agreed, truth) {
             (Agreed::Same, Some(truth)) => Base::Known(truth),
@@ -244,12 +257,14 @@ impl Link {
 /// Meets a row that is believed. `truth` is the present record, none if it is deleted.
 #[must_use]
 pub fn meet(link: &Link, truth: Option<&Props>, row: &Row, stamps: &Stamps, rules: Rules<'_>) -> Met {
+    let mut next = link.clone();
+    pairs::keep_shown(&mut next.pairs, row, rules.policy);
+    let row = &*pairs::ours(&link.pairs, row, rules.policy);
     let theirs = match &row.state {
         RowState::Live(props) => Some(rules.abilities.carried.of(props)),
         RowState::Gone | RowState::Unreadable(_) => None,
     };
     let base = based(link, truth, theirs.as_ref(), rules);
-    let mut next = link.clone();
     next.settle_by_reading(truth, theirs.as_ref(), rules);
     let untold = matches!(base, Footing::Former(_) | Footing::Gone | Footing::Unknown);
     let policy = rules.reset.filter(|_| untold).and_then(|how| how.policy(rules.policy));
@@ -323,6 +338,7 @@ pub(crate) fn close(
     match &held {
         None => {
             former = next.remote_id.take();
+            next.pairs.clear();
             next.moves_to(None);
             next.agreed = Agreed::Gone;
         }

@@ -105,6 +105,12 @@ pub const ALL: &[(&str, Finder)] = &[
     ("discard without a record", Tables),
     // run: a record that came from another remote is made at this one too.
     ("record linked elsewhere created", Simulation),
+    // pairs: a remote's form of what came from another remote enters the truth.
+    ("remotes rewrite each other", Simulation),
+    // run: a mirror makes a record that nobody has, and keeps no place for it at its home.
+    ("no place kept at home", Simulation),
+    // run: a row of a mirror is never a record that another remote has.
+    ("mirror knows nobody", Simulation),
     // store: who writes is answered before the commit.
     ("ack before commit", Killing),
     // ipc: a subscription that comes again after the daemon fell goes on at the head, whatever it says it has seen.
@@ -145,6 +151,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("reference taken as it comes", Simulation),
     // reference: a child is sent whatever the remote has in the place of its parent.
     ("child does not wait", Simulation),
+    // family: a record of which another remote names something that it alone knows is not sent at all.
+    ("waits for what another remote knows", Simulation),
     // store: a child whose parent came after it keeps the remote's id.
     ("pending reference stays pending", Simulation),
     // store: what was agreed while a parent was not known is another value than the truth, once it is.

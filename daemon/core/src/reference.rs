@@ -67,6 +67,8 @@ pub struct Wanted {
     pub collection: String,
     /// The record's id; what stands there, where it is no id of a record.
     pub id: String,
+    /// It is known to another remote alone: nobody can tell whether it will ever be here.
+    pub foreign: bool,
 }
 
 /// The names in a pending reference: an object, so that no id of a record is mistaken for it.
@@ -157,7 +159,8 @@ pub fn leave<E>(
                 let Some((id, of)) = pending_parts(value) else { return Ok(None) };
                 if of != remote {
                     let id = format!("{of}: {id}");
-                    wanted.push(Wanted { property: property.to_owned(), collection: reference.collection.clone(), id });
+                    let collection = reference.collection.clone();
+                    wanted.push(Wanted { property: property.to_owned(), collection, id, foreign: true });
                     return Ok(None);
                 }
                 return Ok(Some(written(id, reference)));
@@ -171,7 +174,8 @@ pub fn leave<E>(
             _ => None,
         };
         if found.is_none() {
-            wanted.push(Wanted { property: property.to_owned(), collection: reference.collection.clone(), id });
+            let collection = reference.collection.clone();
+            wanted.push(Wanted { property: property.to_owned(), collection, id, foreign: false });
         }
         Ok(found.map(|there| written(&there, reference)))
     })?;

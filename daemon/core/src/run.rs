@@ -80,6 +80,30 @@ impl Direction {
     }
 }
 
+/// Which records that have no link at its replica a sync makes there (design: `home` and `mirror`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Creates {
+    /// None.
+    Never,
+    /// Those that never had a link at any remote: it is the home of new records.
+    #[default]
+    Unlinked,
+    /// All: it is a mirror.
+    All,
+}
+
+impl Creates {
+    /// The word in the store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Unlinked => "unlinked",
+            Self::All => "all",
+        }
+    }
+}
+
 pub use crate::schedule::StopReason;
 
 /// What a run was asked to do.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::policy::Merge;
 
-use super::{CollectionDefinition, Config, Known, problem::did_you_mean, references, sections::Draft};
+use super::{CollectionDefinition, Config, Known, problem::did_you_mean, references, sections::Draft, several};
 
 /// What the published view of a collection brings by itself.
 const VIEW_COLUMNS: [&str; 3] = ["id", "seq", "data"];
@@ -14,7 +14,8 @@ const PREFIXES_TAKEN: [&str; 2] = ["m_", "sqlite_"];
 pub(super) fn check(draft: &mut Draft, known: &dyn Known) {
     remotes(draft, known);
     syncs(draft, known);
-    one_writer_each(draft);
+    several::check(draft);
+    one_collection_each(draft);
     collections(draft);
     newest_needs_stamps(draft, known);
     references::check(draft);
@@ -50,34 +51,19 @@ fn syncs(draft: &mut Draft, known: &dyn Known) {
     }
 }
 
-/// New records would be made at one of two remotes, or at both: which is wanted has to be said, and cannot be said yet. And one
-/// container of a remote fills one collection, or a record there would have two homes here.
-fn one_writer_each(draft: &mut Draft) {
-    let mut up: BTreeMap<String, (String, (String, String))> = BTreeMap::new();
-    let mut homes: BTreeMap<(String, String), (String, String)> = BTreeMap::new();
+/// One container of a remote fills one collection, or a record there would be two here.
+fn one_collection_each(draft: &mut Draft) {
+    let mut filled: BTreeMap<(String, String), (String, String)> = BTreeMap::new();
     for (name, sync) in draft.config.syncs.clone() {
         let replica = (sync.remote.clone(), sync.resource.clone());
-        if sync.direction.is_up() {
-            match up.get(&sync.collection) {
-                Some((other, elsewhere)) if *elsewhere != replica => {
-                    let what = format!("`{}` is already sent elsewhere by [sync.{other}]", sync.collection);
-                    let hint =
-                        "let one of the two be direction = \"down\"; saying which one creates new records is not built yet";
-                    complain(draft, &format!("sync.{name}.direction"), what, hint);
-                }
-                _ => {
-                    up.insert(sync.collection.clone(), (name.clone(), replica.clone()));
-                }
-            }
-        }
-        match homes.get(&replica) {
+        match filled.get(&replica) {
             Some((other, collection)) if *collection != sync.collection => {
                 let what =
                     format!("[sync.{other}] already keeps this resource of `{}` in the collection `{collection}`", sync.remote);
                 complain(draft, &format!("sync.{name}.resource"), what, "use that collection, or another resource");
             }
             _ => {
-                homes.insert(replica, (name, sync.collection));
+                filled.insert(replica, (name, sync.collection));
             }
         }
     }

@@ -24,6 +24,7 @@ mod problem;
 mod references;
 mod section;
 mod sections;
+mod several;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -83,20 +84,6 @@ pub struct Config {
     pub apps: BTreeMap<String, BTreeMap<String, Grant>>,
 }
 
-impl Config {
-    /// Where changes are sent: of each replica the first sync that sends there, by the order of their names.
-    #[must_use]
-    pub fn senders(&self) -> Vec<(&str, &SyncDefinition)> {
-        let mut senders: Vec<(&str, &SyncDefinition)> = Vec::new();
-        for (name, sync) in self.syncs.iter().filter(|(_, sync)| sync.direction.is_up()) {
-            if !senders.iter().any(|(_, known)| known.has_replica_of(sync)) {
-                senders.push((name, sync));
-            }
-        }
-        senders
-    }
-}
-
 /// `[status]`: who may look without reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusConfig {
@@ -147,6 +134,10 @@ pub struct SyncDefinition {
     pub resource: String,
     /// Which way records go.
     pub direction: Direction,
+    /// New records of the collection are made at its remote, where several syncs could make them.
+    pub home: bool,
+    /// It also takes what others bring and make: its records may be theirs.
+    pub mirror: bool,
     /// What the remote has taken is removed here.
     pub remove_after_upload: bool,
     /// What becomes of what is here where the remote has another history.

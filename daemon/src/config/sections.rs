@@ -38,8 +38,7 @@ pub(super) struct Draft {
 
 const SECTIONS: [&str; 6] = ["store", "status", "remote", "sync", "collection", "app"];
 const SECTIONS_LATER: [&str; 1] = ["blob"];
-const SYNC_LATER: [&str; 10] =
-    ["constraints", "demand", "freshness", "after", "mirror", "home", "mode", "priority", "initial_delay", "deep"];
+const SYNC_LATER: [&str; 8] = ["constraints", "demand", "freshness", "after", "mode", "priority", "initial_delay", "deep"];
 const COLLECTION_LATER: [&str; 1] = ["scope"];
 const APP_LATER: [&str; 2] = ["filter", "alerts"];
 
@@ -212,6 +211,11 @@ fn sync(read: &mut Section<'_>) -> Option<SyncDefinition> {
             "direction = \"both\" or \"down\", or another reset: recover, recover_or_discard or manual",
         );
     }
+    let (home, mirror) = (read.flag("home").unwrap_or(false), read.flag("mirror").unwrap_or(false));
+    if home && direction.is_some_and(|direction| !direction.is_up()) {
+        let what = "`home` is for a sync that sends: new records are made at its remote";
+        read.complain("home", what, "direction = \"both\" or \"up\", or take it out");
+    }
     let filter = filter::read(read);
     if !filter.tests.is_empty() && direction == Some(Direction::Up) {
         read.complain(
@@ -222,7 +226,7 @@ fn sync(read: &mut Section<'_>) -> Option<SyncDefinition> {
     }
     let timing = timing(read, direction.is_some_and(Direction::is_up));
     let (collection, remote, direction) = (collection?, remote?, direction?);
-    Some(SyncDefinition { collection, remote, resource, direction, remove_after_upload, reset, filter, timing })
+    Some(SyncDefinition { collection, remote, resource, direction, home, mirror, remove_after_upload, reset, filter, timing })
 }
 
 fn timing(read: &mut Section<'_>, up: bool) -> Timing {

@@ -27,6 +27,7 @@ impl House {
             replica: marks::replica(reader, name).ok().flatten(),
             carried: setup.carried.get(&sync.remote).cloned().unwrap_or_default(),
             up_only: sync.direction == Direction::Up,
+            creates: setup.config.creates(sync),
         };
         setup.config.senders().into_iter().map(place).collect()
     }

@@ -45,7 +45,7 @@ impl House {
         }
         let mut kept = Rebuilding::default();
         for (name, sync) in config.syncs.iter().filter(|(_, sync)| sync.collection == collection) {
-            let sends_from = sync.direction.is_up().then_some(collection);
+            let sends_from = sync.direction.is_up().then(|| (collection, config.creates(sync)));
             let counts = self.read(|reader| history::counts(reader, name, sends_from))?;
             kept.unsent += counts.pending;
             kept.conflicts += counts.conflicts;

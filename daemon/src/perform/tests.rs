@@ -3,11 +3,14 @@
 use mingle_core::{
     policy::Policy,
     replica::{Abilities, Asked, From, Page},
-    run::{Direction, Mode},
+    run::{Creates, Direction, Mode},
 };
 
 use super::*;
-use crate::{remotes::Greeting, store::Ids};
+use crate::{
+    remotes::Greeting,
+    store::{Ids, sync::Others},
+};
 
 const NOW: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
 
@@ -61,6 +64,8 @@ fn site(remote: Option<Arc<Faulty>>) -> Arc<Site> {
         direction: Direction::Both,
         policy: Policy::default(),
         remove_after_upload: false,
+        creates: Creates::Unlinked,
+        others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
         reset: Default::default(),
         kin: std::collections::BTreeMap::new(),

@@ -4,6 +4,7 @@ use mingle_core::{
     ask::{About, ConflictRow, Page, Refusal, RejectionRow, RunRow, Scope, Trouble, Which},
     record::Value,
     replay::Other,
+    run::Creates,
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Value as Bound};
@@ -13,7 +14,7 @@ use super::{
     error::StoreError,
     limits,
     reader::Reader,
-    sync::{link::under_way, reset::of_run},
+    sync::{link::under_way, makes, reset::of_run},
     tx::Origin,
 };
 use crate::json;
@@ -245,11 +246,11 @@ pub struct Counts {
     pub rejections: u64,
 }
 
-/// Counts what waits. `sends_from`: the collection, where the sync is `up` or `both`.
+/// Counts what waits. `sends`: the collection and what is made of it at the remote, where the sync is `up` or `both`.
 ///
 /// # Errors
 /// What SQLite says.
-pub fn counts(reader: &Reader<'_>, sync: &str, sends_from: Option<&str>) -> Result<Counts, StoreError> {
+pub fn counts(reader: &Reader<'_>, sync: &str, sends: Option<(&str, Creates)>) -> Result<Counts, StoreError> {
     let replica: Option<i64> = reader
         .prepare_cached("SELECT replica FROM m_sync WHERE name = ?1")?
         .query_row([sync], |row| row.get(0))
@@ -258,12 +259,12 @@ pub fn counts(reader: &Reader<'_>, sync: &str, sends_from: Option<&str>) -> Resu
     let rejections = reader
         .prepare_cached("SELECT count(*) FROM m_rejection WHERE sync = ?1 AND verdict IS NOT 'drop'")?
         .query_row([sync], |row| row.get(0))?;
-    let new = sends_from.map_or(Ok(0), |collection| unlinked(reader, sync, collection))?;
+    let new = sends.map_or(Ok(0), |(collection, creates)| unlinked(reader, sync, collection, creates))?;
     let Some(replica) = replica else { return Ok(Counts { pending: new, rejections, ..Counts::default() }) };
     let conflicts = reader
         .prepare_cached("SELECT count(*) FROM m_conflict c JOIN m_link k USING (link) WHERE c.open = 1 AND k.replica = ?1")?
         .query_row([replica], |row| row.get(0))?;
-    let behind: u64 = if sends_from.is_some() {
+    let behind: u64 = if sends.is_some() {
         let under_way = under_way();
         reader
             .prepare_cached(&format!(
@@ -279,16 +280,17 @@ pub fn counts(reader: &Reader<'_>, sync: &str, sends_from: Option<&str>) -> Resu
     Ok(Counts { pending: behind + new, conflicts, rejections })
 }
 
-/// Records that the sync has yet to give a link: made here since it last looked, and nowhere else.
-fn unlinked(reader: &Reader<'_>, sync: &str, collection: &str) -> Result<u64, StoreError> {
+/// Records that the sync has yet to give a link: they changed since it last looked, and it is to make them.
+fn unlinked(reader: &Reader<'_>, sync: &str, collection: &str, creates: Creates) -> Result<u64, StoreError> {
     Ok(reader
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT count(*) FROM
                (SELECT r.record, r.state FROM m_collection c JOIN m_record r USING (collection)
                 WHERE c.name = ?2 AND r.seq > coalesce((SELECT up_scanned FROM m_sync WHERE name = ?1), 0)
-                ORDER BY r.seq DESC LIMIT ?3) new
-             WHERE new.state = 0 AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = new.record AND l.replica > 0)",
-        )?
+                ORDER BY r.seq DESC LIMIT ?3) r
+             WHERE r.state = 0 AND {}",
+            makes(creates)
+        ))?
         .query_row(params![sync, collection, limits::PENDING_LOOK_MAX], |row| row.get(0))?)
 }
 

@@ -7,7 +7,7 @@ use mingle_core::{
     record::{Props, Value},
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     error::StoreError,
@@ -104,27 +104,48 @@ pub fn at_kept(conn: &Connection, held: &Held, seq: u64) -> Result<Past, StoreEr
 /// # Errors
 /// What SQLite says.
 pub fn stamps(conn: &Connection, held: &Held) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-    let mut stamps = BTreeMap::new();
-    let Some(props) = held.props()? else { return Ok(stamps) };
-    let mut statement = conn.prepare_cached("SELECT at, before FROM m_ledger WHERE record = ?1 ORDER BY seq DESC")?;
+    newest(conn, held, |row| Ok(Some(Timestamp::from_unix_ms(row.get(0)?))))
+}
+
+/// The seq of the last change of each property of a live record, and who made it; for those that the ledger does not know any more, nothing.
+///
+/// # Errors
+/// What SQLite says.
+pub fn origins(conn: &Connection, held: &Held) -> Result<BTreeMap<String, (u64, Origin)>, StoreError> {
+    newest(conn, held, |row| {
+        let seq = row.get(3)?;
+        Ok(Origin::parse(&row.get::<_, String>(2)?).map(|origin| (seq, origin)))
+    })
+}
+
+/// By property of a live record, what `of` makes of the row (time, inverse, origin, seq) of its last change.
+fn newest<T: Clone>(
+    conn: &Connection,
+    held: &Held,
+    of: impl Fn(&Row<'_>) -> rusqlite::Result<Option<T>>,
+) -> Result<BTreeMap<String, T>, StoreError> {
+    let mut found = BTreeMap::new();
+    let Some(props) = held.props()? else { return Ok(BTreeMap::new()) };
+    let mut statement =
+        conn.prepare_cached("SELECT at, before, origin, seq FROM m_ledger WHERE record = ?1 ORDER BY seq DESC")?;
     let mut rows = statement.query([held.record])?;
     while let Some(row) = rows.next()? {
-        let at = Timestamp::from_unix_ms(row.get(0)?);
+        let last = of(row)?;
         match row.get_ref(1)?.as_str_or_null().map_err(rusqlite::Error::from)? {
             Some(before) => {
                 for name in record::props(before)?.into_keys() {
-                    stamps.entry(name).or_insert(at);
+                    found.entry(name).or_insert_with(|| last.clone());
                 }
             }
             None => {
                 for name in props.into_keys() {
-                    stamps.entry(name).or_insert(at);
+                    found.entry(name).or_insert_with(|| last.clone());
                 }
                 break;
             }
         }
     }
-    Ok(stamps)
+    Ok(found.into_iter().filter_map(|(name, last)| Some((name, last?))).collect())
 }
 
 /// One change, as the ledger has it.

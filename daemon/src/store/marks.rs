@@ -1,13 +1,14 @@
 //! Owns: what holds over a restart beside data: a stop, pauses, how each sync's last runs ended. Must never know: what follows from it.
 
 use mingle_core::{
+    run::Creates,
     schedule::{Last, Patience, StopReason},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::{error::StoreError, limits, tx::Tx};
+use super::{error::StoreError, limits, sync::makes, tx::Tx};
 
 /// A stop that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,18 +128,21 @@ pub fn never_began(tx: &Tx<'_>, run: &str, sync: &str, reason: Option<StopReason
 
 /// Links of the replicas of a sync that may be behind, and records that have no link yet: whether there is anything to send. Of what
 /// changed since the sync last looked, the first [`limits::PENDING_LOOK_MAX`] are looked at; where there is more, it is said that there is.
-pub fn unsent(conn: &Connection, sync: &str, collection: &str) -> Result<bool, StoreError> {
+pub fn unsent(conn: &Connection, sync: &str, collection: &str, creates: Creates) -> Result<bool, StoreError> {
     let found: bool = conn.query_row(
-        "SELECT EXISTS (SELECT 1 FROM m_sync s JOIN m_link l ON l.replica = s.replica
+        &format!(
+            "SELECT EXISTS (SELECT 1 FROM m_sync s JOIN m_link l ON l.replica = s.replica
                         WHERE s.name = ?1 AND (l.base <> 0 OR l.sent IS NOT NULL)
                           AND (l.sent IS NOT NULL OR NOT EXISTS (SELECT 1 FROM m_deferred d WHERE d.record = l.record))
                           AND NOT EXISTS (SELECT 1 FROM m_record r WHERE r.record = l.record AND r.state = 2))
              OR (SELECT count(*) > ?3 OR total(new) > 0 FROM
-                   (SELECT r.state = 0 AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = r.record AND l.replica > 0)
+                   (SELECT r.state = 0 AND {}
                            AND NOT EXISTS (SELECT 1 FROM m_deferred d WHERE d.record = r.record) AS new
                     FROM m_collection c JOIN m_record r USING (collection)
                     WHERE c.name = ?2 AND r.seq > coalesce((SELECT up_scanned FROM m_sync WHERE name = ?1), 0)
                     ORDER BY r.seq LIMIT ?3 + 1))",
+            makes(creates)
+        ),
         params![sync, collection, limits::PENDING_LOOK_MAX],
         |row| row.get(0),
     )?;

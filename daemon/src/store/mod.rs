@@ -86,7 +86,7 @@ pub use self::{
     tx::{Done, Origin, Tx},
     upgrade::{Tell, Upgraded, Upgrading},
     views::define,
-    wait::{Creates, UpReplica, waited},
+    wait::{UpReplica, waited},
     why::why,
     write::{Prepared, apply, prepare},
 };

@@ -6,6 +6,7 @@ use mingle_core::{
     mingle::alike,
     policy::Policy,
     record::Carried,
+    run::Creates,
 };
 use rusqlite::{Connection, OptionalExtension};
 
@@ -29,17 +30,6 @@ pub struct UpReplica {
     pub carried: Carried,
     /// Which records without a link there it would get.
     pub creates: Creates,
-}
-
-/// Which records a sync creates at its replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Creates {
-    /// None.
-    Never,
-    /// Those that never had a link anywhere: the home of new records.
-    Unlinked,
-    /// All: `mirror = true`.
-    All,
 }
 
 /// How far the write of this token has come; `replicas` names the replicas concerned of a collection.

@@ -124,7 +124,8 @@ fn h12_and_one_that_has_not_arrived_is_waited_for_by_nobody() {
 }
 
 fn nothing_is_pending(script: &Script) {
-    let counts = script.world.store.read(|reader| history::counts(reader, "s", Some(COLLECTION)));
+    let counts =
+        script.world.store.read(|reader| history::counts(reader, "s", Some((COLLECTION, mingle_core::run::Creates::Unlinked))));
     let pending = counts.expect("it counts").pending;
     script.holds(pending == 0, || format!("{pending} changes wait"));
     let listed = waits::listed(&script.world, None);

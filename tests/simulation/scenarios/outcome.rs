@@ -58,6 +58,21 @@ impl Script {
         self.holds(counts == (truth, service), || format!("(truth, service): {counts:?} records, not {:?}", (truth, service)));
     }
 
+    /// How many records the truth has, and each service.
+    #[track_caller]
+    pub fn counts_at(&self, truth: usize, services: &[usize]) {
+        let there: Vec<usize> = self.world.services.iter().map(|service| lock(service).live().count()).collect();
+        let counts = (self.world.truth().len(), &there[..]);
+        self.holds(counts == (truth, services), || format!("{counts:?} records, not {:?}", (truth, services)));
+    }
+
+    /// The truth and a service both have it so.
+    #[track_caller]
+    pub fn is_at(&self, at: usize, key: &str, expect: &str) {
+        self.truth_is(key, expect);
+        self.service_is(at, key, expect);
+    }
+
     pub(super) fn column(&self, sql: &str) -> Vec<String> {
         let read = self.world.store.read(|reader| {
             let mut statement = reader.prepare(sql)?;
@@ -99,7 +114,7 @@ impl Script {
                 replica: replica.ok(),
                 remote: "remote0".into(),
                 carried: Default::default(),
-                creates: wait::Creates::Unlinked,
+                creates: mingle_core::run::Creates::Unlinked,
             };
             wait::waited(reader, token, &|_| vec![up.clone()])
         });

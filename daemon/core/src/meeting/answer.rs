@@ -3,10 +3,12 @@
 //! The answer to an upload is itself a meeting, whose base is what was agreed with what was sent laid over it: so the remote's
 //! own form of an app's value enters the truth once, and an edit made while the request was under way stays.
 
+use std::collections::BTreeSet;
+
 use super::{
     Agreed, Link, Met, Rules, Sent, SentWhat, close,
     footing::{Footing, all_at_once, set_later},
-    meet,
+    meet, pairs,
 };
 use crate::{
     mingle::{Base, Stamps},
@@ -40,9 +42,17 @@ pub enum Settled {
     Doubt,
 }
 
-/// Settles one answer. `truth` is the record as it is now, which may have moved since the errand was planned.
+/// Settles one answer. `truth` is the record as it is now, which may have moved since the errand was planned; `foreign` names its
+/// properties whose value came from another replica.
 #[must_use]
-pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stamps, rules: Rules<'_>) -> Settled {
+pub fn settle(
+    link: &Link,
+    truth: Option<&Props>,
+    answer: &Answer,
+    foreign: &BTreeSet<String>,
+    stamps: &Stamps,
+    rules: Rules<'_>,
+) -> Settled {
     let mut next = link.clone();
     let last = next.sent.pop();
     let Some(last) = last else { return Settled::Doubt };
@@ -80,12 +90,12 @@ pub fn settle(link: &Link, truth: Option<&Props>, answer: &Answer, stamps: &Stam
                 }
                 // Made under an id that nobody told: still an open create, to be found in a listing.
                 (_, None) if next.remote_id.is_none() => Settled::Doubt,
-                (what, row) => Settled::Met { met: taken(next, truth, what, row.as_ref(), None, stamps, rules), took },
+                (what, row) => Settled::Met { met: taken(next, truth, what, row.as_ref(), None, foreign, stamps, rules), took },
             }
         }
         Answer::ReadBack { told, read } => {
             next.sent.clear();
-            let met = taken(next, truth, &last.what, told.as_ref(), Some(read), stamps, rules);
+            let met = taken(next, truth, &last.what, told.as_ref(), Some(read), foreign, stamps, rules);
             Settled::Met { met, took: took(&last, truth, rules) }
         }
         // What cannot be read says nothing of the record: a look by id makes it a rejection, never a delete.
@@ -134,15 +144,30 @@ fn forget_new_id(link: &mut Link, what: &SentWhat) {
 }
 
 /// The remote took it. `told`: the record as the answer shows it; `read`: as a read right after it does.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what was sent and what came of it; a struct of them would be built for this call alone"
+)]
 fn taken(
-    next: Link,
+    mut next: Link,
     truth: Option<&Props>,
     what: &SentWhat,
     told: Option<&Row>,
     read: Option<&Row>,
+    foreign: &BTreeSet<String>,
     stamps: &Stamps,
     rules: Rules<'_>,
 ) -> Met {
+    // What was sent is in a form of its own no more.
+    for name in names_of(what) {
+        next.pairs.remove(name);
+    }
+    if let Some(row) = read.or(told) {
+        pairs::keep_shown(&mut next.pairs, row, rules.policy);
+    }
+    let in_ours = |row: &Row| pairs::ours(&next.pairs, row, rules.policy).into_owned();
+    let (told, read) = (told.map(in_ours), read.map(in_ours));
+    let (told, read) = (told.as_ref(), read.as_ref());
     let base = laid_over(&next, truth, what);
     let remote_id = next.remote_id.clone().unwrap_or_default();
     let assumed = Row { remote_id, revision: None, modified: None, created: None, state: RowState::Live(base.clone()) };
@@ -156,7 +181,16 @@ fn taken(
         RowState::Live(props) => rules.abilities.carried.of(props),
         RowState::Gone | RowState::Unreadable(_) => base.clone(),
     };
-    let theirs = shown(&row);
+    let mut theirs = shown(&row);
+    // Only the answer itself tells its form of another replica's value; what a later read shows may be somebody's edit.
+    for name in names_of(what).into_iter().filter(|name| told.is_some() && foreign.contains(*name)) {
+        let value = sent_value(what, name);
+        let told_form = told.map(&shown).is_some_and(|told| same(told.get(name), theirs.get(name), rules.policy.likeness(name)));
+        let still = truth.is_some_and(|truth| same(truth.get(name), value, rules.policy.likeness(name)));
+        if still && told_form && rules.abilities.carried.has(name) {
+            pairs::learn(&mut next.pairs, name, value, &mut theirs, rules.policy);
+        }
+    }
     // The remote's form of a value we sent is no news against an edit made meanwhile: it is the base of that property. Only the
     // answer itself tells the form; what a later read shows may be somebody's edit.
     let form = match (told, read) {

@@ -1,6 +1,6 @@
 //! Owns: whether a row that came is news for its link. Must never know: what is done with it.
 
-use super::{Agreed, Link, Rules, SentWhat};
+use super::{Agreed, Link, Rules, SentWhat, pairs};
 use crate::{
     planted,
     record::{Props, names, same},
@@ -27,6 +27,7 @@ pub enum Arrival {
 /// not trusted, not even such a revision makes an echo: a row is one if it shows what is here.
 #[must_use]
 pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: Rules<'_>) -> Arrival {
+    let row = &*pairs::ours(&link.pairs, row, rules.policy);
     let strong = rules.abilities.strong_revision;
     let left = strong && row.revision.as_ref().is_some_and(|revision| link.left.contains(revision));
     let older = row.modified.is_some() && row.modified < link.modified;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Agreed, Link, Rules, SentWhat};
+use super::{Agreed, Link, Rules, SentWhat, pairs};
 use crate::{
     path, planted,
     record::{Props, Value, names, same},
@@ -91,6 +91,9 @@ pub fn plan(link: &Link, truth: Option<&Props>, new_id: Option<&str>, rules: Rul
         Agreed::Own(agreed) => agreed.clone(),
         _ => truth.map(|truth| rules.abilities.carried.of(truth)).unwrap_or_default(),
     };
+    // What the remote writes its own way is asked for, and left, as it has it.
+    let mut agreed = agreed;
+    pairs::into_theirs(&link.pairs, &mut agreed);
     let unless_moved = match &link.revision {
         Some(revision) if rules.abilities.conditional => Precondition::Revision(revision.clone()),
         _ if rules.up_only => Precondition::Shows(agreed.clone()),

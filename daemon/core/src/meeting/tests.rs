@@ -114,7 +114,7 @@ fn outcome(line: &str) -> String {
     let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew, reset };
     let stamps = Stamps::default();
     let truth = record(truth);
-    let settled = |answer: &Answer| match answer::settle(&link, truth.as_ref(), answer, &stamps, rules) {
+    let settled = |answer: &Answer| match answer::settle(&link, truth.as_ref(), answer, &BTreeSet::new(), &stamps, rules) {
         Settled::Met { met, .. } => told(&met, rules),
         other => format!("{other:?}"),
     };

@@ -1,6 +1,9 @@
 //! Owns: the tests of decisions. Must never know: runs.
 
-use mingle_core::ask::{Keep, Refusal, Resolution, Scope, Which, Written};
+use mingle_core::{
+    ask::{Keep, Refusal, Resolution, Scope, Which, Written},
+    run::Creates,
+};
 
 use super::{resolve_conflict, resolve_rejection};
 use crate::store::{Class, Store, StoreError, history, testing::*};
@@ -235,15 +238,15 @@ fn what_waits_is_listed_newest_first() {
     assert_eq!(runs[1].error.as_ref().map(|error| (error.name.as_str(), error.hint.clone())), Some(("n", None)));
     assert_eq!(store.read(|reader| history::last_run(reader, "z")).unwrap(), None);
     assert!(store.read(|reader| history::one_run(reader, "r-9")).is_err());
-    let counts = store.read(|reader| history::counts(reader, "y", Some("a"))).unwrap();
+    let counts = store.read(|reader| history::counts(reader, "y", Some(("a", Creates::Unlinked)))).unwrap();
     assert_eq!(counts, history::Counts { pending: 0, conflicts: 1, rejections: 1 });
     sql(&store, "DELETE FROM m_rejection WHERE id = 'j-1'").unwrap();
-    assert_eq!(store.read(|reader| history::counts(reader, "y", Some("a"))).unwrap().pending, 1);
+    assert_eq!(store.read(|reader| history::counts(reader, "y", Some(("a", Creates::Unlinked)))).unwrap().pending, 1);
     assert_eq!(store.read(|reader| history::counts(reader, "y", None)).unwrap().pending, 0);
 
     // A record that no remote ever had waits to be made there, also before the first run of its sync.
     let unlinked = "INSERT INTO m_record SELECT 90, collection, 'new', data, 90, 90, 90, 0 FROM m_record WHERE state = 0 LIMIT 1";
     sql(&store, unlinked).unwrap();
-    assert_eq!(store.read(|reader| history::counts(reader, "y", Some("a"))).unwrap().pending, 2);
-    assert_eq!(store.read(|reader| history::counts(reader, "never ran", Some("a"))).unwrap().pending, 1);
+    assert_eq!(store.read(|reader| history::counts(reader, "y", Some(("a", Creates::Unlinked)))).unwrap().pending, 2);
+    assert_eq!(store.read(|reader| history::counts(reader, "never ran", Some(("a", Creates::Unlinked)))).unwrap().pending, 1);
 }

@@ -20,7 +20,7 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
 fn rows(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
     let mut statement = conn.prepare(&format!(
         "SELECT {NAMED} || ' at ' || coalesce(p.remote, '?'), k.base, k.agreed, k.sent, k.left_revs, k.confirmed, k.remote_id, k.born,
-           k.seen, k.missing, r.seq, r.state
+           k.seen, k.missing, r.seq, r.state, k.pairs
          FROM m_link k JOIN m_record r ON r.record = k.record LEFT JOIN m_replica p ON p.replica = k.replica"
     ))?;
     let mut rows = statement.query(())?;
@@ -53,6 +53,9 @@ fn rows(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreErro
         }
         if left.is_some_and(|text| serde_json::from_str::<Vec<String>>(&text).is_err()) {
             notes.note("link", &about, "the revisions that it has left do not read");
+        }
+        if row.get::<_, Option<String>>(12)?.is_some_and(|text| link::pairs_from(&text).is_err()) {
+            notes.note("link", &about, "what the remote writes its own way does not read");
         }
         let (confirmed, seq): (i64, i64) = (row.get(5)?, row.get(10)?);
         if confirmed < 0 || confirmed > seq {

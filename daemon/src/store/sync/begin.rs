@@ -65,7 +65,7 @@ pub fn negotiate(
     accept: Option<&Kept>,
 ) -> Result<(Ground, Terms), StoreError> {
     let collection = tx.collection(&spec.collection)?;
-    let replica = replica(tx, spec)?;
+    let replica = replica(tx, &spec.remote, &spec.identity)?;
     let mut ground = Ground {
         spec: Arc::clone(spec),
         abilities: Arc::clone(abilities),
@@ -97,6 +97,10 @@ pub fn negotiate(
             .execute(params![spec.name, replica])?;
         at = position::Position { replica: Some(replica), ..position::Position::default() };
     }
+    // Who makes other records than before looks at all of them.
+    tx.conn()
+        .prepare_cached("UPDATE m_sync SET creates = ?2, up_scanned = 0 WHERE name = ?1 AND creates <> ?2")?
+        .execute(params![spec.name, spec.creates.name()])?;
     if !spec.filter.text.eq(at.filter.as_deref().unwrap_or_default()) {
         // What was listed under another filter says nothing of what fits this one; what was agreed stands as it is.
         at.resume = None;
@@ -258,11 +262,12 @@ fn asked_again(tx: &Tx<'_>, ground: &Ground) -> Result<Vec<String>, StoreError> 
     Ok(ids)
 }
 
-fn replica(tx: &Tx<'_>, spec: &SyncSpec) -> Result<i64, StoreError> {
+/// The number of a replica, which it gets when it is first spoken of.
+pub(super) fn replica(tx: &Tx<'_>, remote: &str, identity: &str) -> Result<i64, StoreError> {
     let known: Option<i64> = tx
         .conn()
         .prepare_cached("SELECT replica FROM m_replica WHERE identity = ?1")?
-        .query_row([&spec.identity], |row| row.get(0))
+        .query_row([identity], |row| row.get(0))
         .optional()?;
     if let Some(replica) = known {
         return Ok(replica);
@@ -273,7 +278,7 @@ fn replica(tx: &Tx<'_>, spec: &SyncSpec) -> Result<i64, StoreError> {
             "INSERT INTO m_replica (replica, remote, identity)
              VALUES ((SELECT max(coalesce(max(replica), 0), 0) + 1 FROM m_replica), ?1, ?2)",
         )?
-        .execute(params![spec.remote, spec.identity])?;
+        .execute(params![remote, identity])?;
     Ok(tx.conn().last_insert_rowid())
 }
 

@@ -28,13 +28,14 @@ pub fn compare(conn: &Connection, ground: &Ground, rows: &[Packed]) -> Result<Co
             (Some(linked), RowState::Live(theirs)) => {
                 let frozen = frozen(conn, linked.link)?;
                 let rules = ground.rules(&frozen);
+                let theirs = linked.state.in_our_forms(theirs, rules);
                 let agreed = match linked.state.agreed {
                     Agreed::Own(agreed) => Some(agreed),
                     Agreed::Same => present(conn, linked.record)?.props,
                     Agreed::Gone | Agreed::Former(_) | Agreed::Unknown => None,
                 };
                 let carried = &rules.abilities.carried;
-                agreed.is_some_and(|agreed| alike(&carried.of(&agreed), &carried.of(theirs), rules))
+                agreed.is_some_and(|agreed| alike(&carried.of(&agreed), &carried.of(&theirs), rules))
             }
             (None, RowState::Gone) => true,
             _ => false,

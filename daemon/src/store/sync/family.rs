@@ -40,7 +40,13 @@ pub(super) struct Going {
 }
 
 /// Translates an action for the remote; none: it waits, a child for its parent, or the delete of a parent for its children.
-pub(super) fn may_go(tx: &Tx<'_>, ground: &Ground, held: &Held, mut here: Action) -> Result<Option<Going>, StoreError> {
+pub(super) fn may_go(
+    tx: &Tx<'_>,
+    ground: &Ground,
+    held: &Held,
+    agreed: &Agreed,
+    mut here: Action,
+) -> Result<Option<Going>, StoreError> {
     let conn = tx.conn();
     let Some(atlas) = Atlas::of(conn, ground)? else {
         return Ok(Some(Going { there: here.clone(), here, partly: false }));
@@ -50,7 +56,14 @@ pub(super) fn may_go(tx: &Tx<'_>, ground: &Ground, held: &Held, mut here: Action
     }
     let mut there = here.clone();
     let mut wanted = atlas.leave(conn, &mut there)?;
-    let mut partly = false;
+    let mut partly = without_foreign(&mut here, agreed, &wanted);
+    if partly {
+        if matches!(&here, Action::Update { patch, .. } if patch.is_empty()) {
+            return Ok(None);
+        }
+        there = here.clone();
+        wanted = atlas.leave(conn, &mut there)?;
+    }
     // What waits for itself would wait for ever: it is made without the reference, and then differs by it.
     if let Action::Create { whole, .. } = &mut here
         && !wanted.is_empty()
@@ -65,6 +78,34 @@ pub(super) fn may_go(tx: &Tx<'_>, ground: &Ground, held: &Held, mut here: Action
         wanted = atlas.leave(conn, &mut there)?;
     }
     Ok(wanted.is_empty().then_some(Going { here, there, partly }))
+}
+
+/// Leaves out references to what another remote alone knows, which may never be here: the rest of the record does not wait for that.
+/// Whether there were any.
+fn without_foreign(action: &mut Action, agreed: &Agreed, wanted: &[Wanted]) -> bool {
+    if planted::is("waits for what another remote knows") {
+        return false;
+    }
+    let mut some = false;
+    for one in wanted.iter().filter(|one| one.foreign) {
+        some |= match action {
+            Action::Create { whole, .. } => whole.remove(&one.property).is_some(),
+            Action::Update { patch, whole, .. } => {
+                // What the remote has there stays.
+                match agreed {
+                    Agreed::Own(has) if has.contains_key(&one.property) => {
+                        whole.insert(one.property.clone(), has[&one.property].clone());
+                    }
+                    _ => {
+                        whole.remove(&one.property);
+                    }
+                }
+                patch.remove(&one.property).is_some()
+            }
+            Action::Delete { .. } => false,
+        };
+    }
+    some
 }
 
 /// Whether what is wanted waits for this record, directly or through others, as far as [`CIRCLE_MAX`] records.

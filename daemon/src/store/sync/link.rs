@@ -1,7 +1,10 @@
 //! Owns: links as rows: read, found by a remote id, written. Must never know: what a meeting decides.
 
 use mingle_core::{
-    meeting::{Agreed, Key, Link, Sent, SentWhat},
+    meeting::{
+        Agreed, Key, Link, Sent, SentWhat,
+        pairs::{Pair, Pairs},
+    },
     planted,
     record::Value,
     time::Timestamp,
@@ -37,7 +40,7 @@ pub struct Linked {
 }
 
 const COLUMNS: &str =
-    "l.link, l.record, l.seen, l.remote_id, l.revision, l.left_revs, l.modified, l.base, l.agreed, l.sent, l.confirmed";
+    "l.link, l.record, l.seen, l.remote_id, l.revision, l.left_revs, l.modified, l.base, l.agreed, l.sent, l.confirmed, l.pairs";
 
 fn read(row: &Row<'_>) -> Result<Linked, StoreError> {
     let left: Option<String> = row.get(5)?;
@@ -63,6 +66,7 @@ fn read(row: &Row<'_>) -> Result<Linked, StoreError> {
             agreed,
             sent: sent.map(|text| sent_from(&text)).transpose()?.unwrap_or_default(),
             confirmed: unsigned(row.get(10)?),
+            pairs: row.get::<_, Option<String>>(11)?.map(|text| pairs_from(&text)).transpose()?.unwrap_or_default(),
         },
     })
 }
@@ -140,7 +144,7 @@ pub fn candidates(conn: &Connection, replica: i64, after: u64, most: usize) -> R
     let mut rows = statement.query(params![replica, signed(after), signed(most as u64)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push((unsigned(row.get(11)?), read(row)?));
+        found.push((unsigned(row.get(12)?), read(row)?));
     }
     Ok(found)
 }
@@ -166,8 +170,8 @@ pub fn insert(tx: &Tx<'_>, replica: i64, record: i64, state: &Link, record_lives
     let (base, agreed) = base_of(state, record_lives);
     tx.conn()
         .prepare_cached(
-            "INSERT INTO m_link (replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing)
-             VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9, ?10, ?10, 0)",
+            "INSERT INTO m_link (replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs)
+             VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6, ?7, ?8, ?9, ?10, ?10, 0, ?11)",
         )?
         .execute(params![
             replica,
@@ -179,7 +183,8 @@ pub fn insert(tx: &Tx<'_>, replica: i64, record: i64, state: &Link, record_lives
             agreed,
             sent_text(&state.sent)?,
             signed(state.confirmed),
-            signed(pass)
+            signed(pass),
+            pairs_text(&state.pairs)
         ])?;
     Ok(tx.conn().last_insert_rowid())
 }
@@ -190,7 +195,7 @@ pub fn save(tx: &Tx<'_>, link: i64, state: &Link, record_lives: bool) -> Result<
     let left = if state.left.is_empty() { None } else { Some(serde_json::to_string(&state.left).map_err(damaged)?) };
     tx.conn()
         .prepare_cached(
-            "UPDATE m_link SET remote_id = ?2, revision = ?3, left_revs = ?4, modified = ?5, base = ?6, agreed = ?7, sent = ?8, confirmed = ?9
+            "UPDATE m_link SET remote_id = ?2, revision = ?3, left_revs = ?4, modified = ?5, base = ?6, agreed = ?7, sent = ?8, confirmed = ?9, pairs = ?10
              WHERE link = ?1",
         )?
         .execute(params![
@@ -202,7 +207,8 @@ pub fn save(tx: &Tx<'_>, link: i64, state: &Link, record_lives: bool) -> Result<
             base,
             agreed,
             sent_text(&state.sent)?,
-            signed(state.confirmed)
+            signed(state.confirmed),
+            pairs_text(&state.pairs)
         ])?;
     Ok(())
 }
@@ -325,4 +331,26 @@ fn sent_from(text: &str) -> Result<Vec<Sent>, StoreError> {
         Ok(Sent { seq: row.seq, what, given_up, looked: row.looked, strangers: row.strangers, key, run: row.run })
     };
     rows.into_iter().map(sent).collect()
+}
+
+/// By property, a list of the value here and the one there, each in a list of its own that is empty where there is none.
+fn pairs_text(pairs: &Pairs) -> Option<String> {
+    let form = |value: &Option<Value>| Value::List(value.clone().into_iter().collect());
+    let one = |(name, pair): (&String, &Pair)| (name.clone(), Value::List(vec![form(&pair.ours), form(&pair.theirs)]));
+    (!pairs.is_empty()).then(|| json::write(&pairs.iter().map(one).collect()))
+}
+
+/// What [`pairs_text`] wrote.
+pub(in crate::store) fn pairs_from(text: &str) -> Result<Pairs, StoreError> {
+    let form = |value: Value| match value {
+        Value::List(mut one) if one.len() <= 1 => Some(one.pop()),
+        _ => None,
+    };
+    let one = |(name, value): (String, Value)| {
+        let Value::List(both) = value else { return None };
+        let [ours, theirs] = <[Value; 2]>::try_from(both).ok()?;
+        Some((name, Pair { ours: form(ours)?, theirs: form(theirs)? }))
+    };
+    let all: Option<Pairs> = json::parse_object(text).map_err(damaged)?.into_iter().map(one).collect();
+    all.ok_or_else(|| damaged("a pair is not in its form"))
 }

@@ -13,7 +13,7 @@ use mingle_core::{
     policy::{Merge, Policy},
     record::Props,
     replica::Abilities,
-    run::{Direction, reset::How},
+    run::{Creates, Direction, reset::How},
     time::Timestamp,
 };
 use rusqlite::{Connection, params};
@@ -30,6 +30,7 @@ mod abroad;
 mod apply;
 mod begin;
 mod compare;
+mod elsewhere;
 mod family;
 mod finish;
 mod forget;
@@ -50,6 +51,7 @@ mod unlinked;
 pub use apply::{Batch, apply};
 pub use begin::{Kept, begin, epoch, negotiate, recover};
 pub use compare::compare;
+pub(in crate::store) use elsewhere::makes;
 pub use finish::{complete, count, finish};
 pub use forget::forget;
 pub use ghosts::ghosts;
@@ -87,8 +89,34 @@ pub struct SyncSpec {
     pub filter: Filter,
     /// What becomes of what is here where the remote has another history.
     pub reset: How,
+    /// What it makes there.
+    pub creates: Creates,
+    /// Other remotes that keep the collection.
+    pub others: Others,
     /// Other collections that this remote keeps, by name, where references go from one to another.
     pub kin: BTreeMap<String, Kin>,
+}
+
+/// What other replicas of the collection are to a sync.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Its records may be those of any of them: it is a mirror.
+    pub mirror: bool,
+    /// Those among them that are mirrors, by [`SyncSpec::identity`]: their records may be its own.
+    pub mirrors: Vec<String>,
+    /// Where new records have their home, for a mirror that is not it.
+    pub home: Option<Home>,
+}
+
+/// The home of new records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The sync.
+    pub sync: String,
+    /// The remote's name.
+    pub remote: String,
+    /// As [`SyncSpec::identity`].
+    pub identity: String,
 }
 
 /// Where a remote keeps another collection.

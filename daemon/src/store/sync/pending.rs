@@ -10,10 +10,11 @@ use mingle_core::{
     policy::Policy,
     record::Carried,
     replica::Abilities,
+    run::Creates,
 };
 use rusqlite::{Connection, OptionalExtension, params, types::Value as Bound};
 
-use super::{frozen, link, link::Linked, plan::wanted, present};
+use super::{elsewhere, frozen, link, link::Linked, plan::wanted, present};
 use crate::store::{
     cursor::Cursor,
     deferred,
@@ -38,6 +39,8 @@ pub struct Place {
     pub carried: Carried,
     /// The sync only sends.
     pub up_only: bool,
+    /// What it makes there.
+    pub creates: Creates,
 }
 
 /// What one link, or record without one, has pending.
@@ -211,13 +214,15 @@ pub(super) fn behind(
     if to < head {
         end = end.min(to);
     }
-    let mut statement = conn.prepare_cached(
-        "SELECT r.seq, r.record FROM m_record r WHERE r.collection = ?1 AND r.seq > ?2 AND r.seq <= ?3 AND r.state = 0
-           AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = r.record AND l.replica > 0) ORDER BY r.seq LIMIT ?4",
-    )?;
-    let rows = statement.query_map(params![collection, link::signed(from), link::signed(to), most as i64], |row| {
-        Ok((link::unsigned(row.get(0)?), row.get(1)?))
-    })?;
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT r.seq, r.record FROM m_record r WHERE r.collection = ?2 AND r.seq > ?3 AND r.seq <= ?4 AND r.state = 0
+           AND {} AND ?1 = ?1 ORDER BY r.seq LIMIT ?5",
+        elsewhere::makes(place.creates)
+    ))?;
+    let rows = statement
+        .query_map(params![place.sync, collection, link::signed(from), link::signed(to), most as i64], |row| {
+            Ok((link::unsigned(row.get(0)?), row.get(1)?))
+        })?;
     let new: Vec<(u64, i64)> = rows.collect::<Result<_, _>>()?;
     if new.len() >= most {
         end = end.min(new.last().map_or(from, |(seq, _)| *seq));

@@ -12,8 +12,8 @@ use mingle_core::{
 use rusqlite::params;
 
 use super::{
-    Ground, Linked, abroad::Atlas, family, family::Going, frozen, link, nothing_is_kept_back, position, present, rejection_of,
-    unreject,
+    Ground, Linked, abroad::Atlas, elsewhere, family, family::Going, frozen, link, nothing_is_kept_back, position, present,
+    rejection_of, unreject,
 };
 use crate::{
     json,
@@ -79,7 +79,8 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, mut linked: Linked, planned: 
         errand::Need::Send(_) if deferred::is(tx.conn(), linked.record)? => return Ok(()),
         errand::Need::Send(action) => action,
     };
-    let Some(Going { here: action, mut there, partly }) = family::may_go(tx, ground, &was.held, action)? else {
+    let Some(Going { here: action, mut there, partly }) = family::may_go(tx, ground, &was.held, &linked.state.agreed, action)?
+    else {
         planned.waits += 1;
         return Ok(());
     };
@@ -205,28 +206,29 @@ pub(super) fn forget_keys(tx: &Tx<'_>, ground: &Ground) -> Result<(), StoreError
     Ok(())
 }
 
-/// Gives records that never had a link at any remote one at this replica: they are to be created there. Looks at
-/// [`PLAN_SEQS_MAX`] seqs at once, since apps wait meanwhile, and says up to which, where there are more.
+/// Gives records that are to be made at this replica a link there. Looks at [`PLAN_SEQS_MAX`] seqs at once, since apps wait meanwhile, and
+/// says up to which, where there are more.
 fn link_new_records(tx: &mut Tx<'_>, ground: &Ground) -> Result<Option<u64>, StoreError> {
     let scanned = position::load(tx.conn(), &ground.spec.name)?.unwrap_or_default().up_scanned;
-    let elsewhere = if planted::is("record linked elsewhere created") {
-        "SELECT 1 FROM m_link l WHERE l.record = r.record AND l.replica = ?2"
-    } else {
-        "SELECT 1 FROM m_link l WHERE l.record = r.record AND l.replica > 0"
-    };
     let end = tx.seq().min(scanned + PLAN_SEQS_MAX);
     let found: Vec<(i64, i64)> = tx
         .conn()
         .prepare_cached(&format!(
-            "SELECT r.record, r.seq FROM m_record r WHERE r.collection = ?1 AND r.seq > ?3 AND r.seq <= ?5 AND r.state = 0
-               AND NOT EXISTS ({elsewhere}) AND ?2 = ?2 ORDER BY r.seq LIMIT ?4"
+            "SELECT r.record, r.seq FROM m_record r WHERE r.collection = ?2 AND r.seq > ?3 AND r.seq <= ?5 AND r.state = 0
+               AND {} AND ?1 = ?1 ORDER BY r.seq LIMIT ?4",
+            elsewhere::makes(ground.spec.creates)
         ))?
         .query_map(
-            params![ground.collection, ground.replica, link::signed(scanned), limits::PLAN_LINKS_MAX as i64, link::signed(end)],
+            params![ground.spec.name, ground.collection, link::signed(scanned), limits::PLAN_LINKS_MAX as i64, link::signed(end)],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?
         .collect::<Result<_, _>>()?;
     for (record, _) in &found {
+        if let Some(home) = &ground.spec.others.home
+            && !link::linked_to_a_remote(tx.conn(), *record)?
+        {
+            elsewhere::keep_place(tx, home, *record)?;
+        }
         link::insert(tx, ground.replica, *record, &Link::unborn(), true, 0)?;
     }
     let full = found.len() == limits::PLAN_LINKS_MAX;

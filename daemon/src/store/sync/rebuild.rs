@@ -9,7 +9,7 @@ use mingle_core::{planted, run::Direction};
 use rusqlite::params;
 
 use super::{
-    Ground, Rejected, link,
+    Ground, Rejected, elsewhere, link,
     link::{GONE, OWN, SAME, UNKNOWN},
     position, present, reject,
 };
@@ -19,7 +19,7 @@ const DOUBT: &str = "whether the remote made it cannot be told: what was sent do
                      sends it again, with drop leaves it";
 
 /// How a link can be broken, as SQL, and what it becomes. One whose copy does not read was never compared, as far as we know.
-const MENDS: [(&str, &str); 3] = [
+const MENDS: [(&str, &str); 4] = [
     (
         "remote_id IS NOT NULL AND (base NOT BETWEEN 0 AND 3 OR (base = 1 AND agreed IS NULL) OR (base IN (0, 2) AND agreed IS NOT NULL)
          OR CASE WHEN agreed IS NULL THEN 0 WHEN json_valid(agreed) THEN json_type(agreed) <> 'object' ELSE 1 END)",
@@ -28,6 +28,12 @@ const MENDS: [(&str, &str); 3] = [
     (
         "CASE WHEN left_revs IS NULL THEN 0 WHEN json_valid(left_revs) THEN json_type(left_revs) <> 'array' ELSE 1 END",
         "left_revs = NULL",
+    ),
+    (
+        "CASE WHEN pairs IS NULL THEN 0 WHEN json_valid(pairs) THEN json_type(pairs) <> 'object' OR EXISTS (SELECT 1 FROM json_each(pairs) p
+           WHERE p.type <> 'array' OR json_array_length(p.value) <> 2
+             OR EXISTS (SELECT 1 FROM json_each(p.value) v WHERE v.type <> 'array' OR json_array_length(v.value) > 1)) ELSE 1 END",
+        "pairs = NULL",
     ),
     ("born < 0 OR seen < born OR missing < 0", "born = max(born, 0), seen = max(seen, born, 0), missing = max(missing, 0)"),
 ];
@@ -94,8 +100,7 @@ fn unreadable_sent(tx: &mut Tx<'_>, ground: &Ground) -> Result<(), StoreError> {
 /// Whether a record without any link has had one here: this sync made it, or had looked at it already when it was made. A row under its
 /// own id is that record then, and no second one.
 pub(super) fn lost_its_link(tx: &Tx<'_>, ground: &Ground, held: &Held) -> Result<bool, StoreError> {
-    // That an app keeps a copy of it says nothing of the remote.
-    if link::linked_to_a_remote(tx.conn(), held.record)? {
+    if link::of_record(tx.conn(), ground.replica, held.record)?.is_some() || !elsewhere::may_be(tx, ground, held.record)? {
         return Ok(false);
     }
     let made_by_us = ledger::origin(tx.conn(), held.created)?.as_ref() == Some(&ground.origin);

@@ -11,7 +11,10 @@ use mingle_core::{
     planted,
     policy::Policy,
     record::{Props, Value, names},
-    run::reset::{How, Over, Reset, Why},
+    run::{
+        Creates,
+        reset::{How, Over, Reset, Why},
+    },
 };
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
@@ -157,7 +160,8 @@ pub(super) fn former(tx: &Tx<'_>, replica: i64, discard: bool) -> Result<(), Sto
     tx.conn()
         .prepare_cached(
             // What was forgotten here stays so as long as it shows what was agreed, whatever its revision is called there.
-            "UPDATE m_link SET base = iif(forgotten OR ?2, base, 3), revision = NULL, left_revs = NULL, modified = NULL
+            "UPDATE m_link SET base = iif(forgotten OR ?2, base, 3), revision = NULL, left_revs = NULL, modified = NULL,
+               pairs = iif(?2, pairs, NULL)
              FROM (SELECT k.link AS of, r.state = 2 AS forgotten FROM m_link k JOIN m_record r ON r.record = k.record
                    WHERE k.replica = ?1 AND k.remote_id IS NOT NULL)
              WHERE link = of",
@@ -213,6 +217,8 @@ pub fn discard(tx: &mut Tx<'_>, ground: &Ground, after: u64, until: u64) -> Resu
         replica: under.former.or(Some(ground.replica)),
         carried: ground.abilities.carried.clone(),
         up_only: false,
+        // A record that another remote has is not this one's to take away.
+        creates: Creates::Unlinked,
     };
     let (records, end) = behind(tx.conn(), &place, ground.collection, after, limits::DISCARDED_AT_ONCE)?;
     for (_, record, linked) in records.into_iter().filter(|(seq, ..)| *seq <= until) {
@@ -260,10 +266,11 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, place: &Place, held: &Held, linked: Opt
     if held.state == State::Forgotten || !differs || waits.is_some_and(|standing| standing.side != "up") {
         return Ok(0);
     }
+    let number = linked.as_ref().map(|linked| linked.link);
     let mut new = new;
     if let Some(new) = &mut new {
         known_by_now(tx.conn(), &place.remote, &policy.references, new)?;
-    } else if is_named(tx, ground, held)? || children::may_be_deleted(tx, held).is_err() {
+    } else if is_elsewhere(tx, held, number)? || is_named(tx, ground, held)? || children::may_be_deleted(tx, held).is_err() {
         return Ok(0);
     }
     let text = new.as_ref().map(json::write);
@@ -274,7 +281,6 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, place: &Place, held: &Held, linked: Opt
         Agreed::Gone => None,
         _ => new.clone(),
     };
-    let number = linked.as_ref().map(|linked| linked.link);
     // What was open was about a value that goes with the rest, and is recorded with it.
     tx.conn()
         .prepare_cached("UPDATE m_conflict SET open = 0, verdict = 'discarded' WHERE link = ?1 AND open = 1")?
@@ -359,6 +365,12 @@ fn same_but_for_account(one: &str, other: &str) -> bool {
     };
     let (Some([_, url, account, resource, collection]), Some(other)) = (parts(one), parts(other)) else { return false };
     [&url, &resource, &collection] == [&other[1], &other[3], &other[4]] && account != other[2]
+}
+
+/// Whether another remote has a record, or is to have it.
+fn is_elsewhere(tx: &Tx<'_>, held: &Held, link: Option<i64>) -> Result<bool, StoreError> {
+    let mut asked = tx.conn().prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND link IS NOT ?2")?;
+    Ok(asked.exists(params![held.record, link])?)
 }
 
 /// Whether a live record refers to this one.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use mingle_core::{
     ask::{Begin, Begun, Closed, Refusal, Speaker},
     policy::{Merge, OnDelete, Policy},
-    run::Direction,
+    run::{Creates, Direction},
     session::{Call, Does, Ended, Known, Mixed, Mode, State, Step, copy, decide, negotiate},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Ground, SyncSpec, link::damaged};
+use super::{Ground, Others, SyncSpec, link::damaged};
 use crate::store::{
     definitions::Collection,
     error::StoreError,
@@ -267,6 +267,8 @@ fn ground_of(app: &str, mode: Mode, replica: i64, collection: &Collection) -> Gr
         direction: Direction::Both,
         policy,
         remove_after_upload: false,
+        creates: Creates::Never,
+        others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
         reset: Default::default(),
         kin: std::collections::BTreeMap::new(),

@@ -10,8 +10,8 @@ use mingle_core::{
 };
 
 use super::{
-    Ground, Linked, Rejected, abroad::Atlas, forget::removed_after_upload, frozen, link, plan, present, reject, stamps, unreject,
-    write_met,
+    Ground, Linked, Rejected, abroad::Atlas, elsewhere, forget::removed_after_upload, frozen, link, plan, present, reject,
+    stamps, unreject, write_met,
 };
 use crate::store::{error::StoreError, tx::Tx};
 
@@ -72,7 +72,8 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
         _ => None,
     };
     let answer = doubled.as_ref().unwrap_or(answer);
-    match answer::settle(let_go.as_ref().unwrap_or(&linked.state), was.props.as_ref(), answer, &stamps, rules) {
+    let foreign = elsewhere::foreign(tx.conn(), ground, &was.held)?;
+    match answer::settle(let_go.as_ref().unwrap_or(&linked.state), was.props.as_ref(), answer, &foreign, &stamps, rules) {
         answer::Settled::Met { met, took } => {
             settled.taken += u64::from(took.is_some());
             settled.again += u64::from(!met.level);

@@ -9,7 +9,7 @@ use mingle_core::{
 };
 use rusqlite::params;
 
-use super::{Ground, Linked, family, frozen, link, present, rebuild, stamps, write_met};
+use super::{Ground, Linked, elsewhere, family, frozen, link, present, rebuild, stamps, write_met};
 use crate::{
     json,
     store::{error::StoreError, limits::ID_BYTES_MAX, record, tx::Tx, views},
@@ -205,7 +205,7 @@ fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result
     if (up || ground.anew)
         && let Some(held) = record::find(tx.conn(), ground.collection, &row.remote_id)?
         && held.data.is_some()
-        && ((up && unlinked_here(tx, ground, held.record)?) || (ground.anew && rebuild::lost_its_link(tx, ground, &held)?))
+        && ((up && elsewhere::may_be(tx, ground, held.record)?) || (ground.anew && rebuild::lost_its_link(tx, ground, &held)?))
     {
         return Ok(Some(held.record));
     }
@@ -228,7 +228,7 @@ fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]
         let equal =
             wanted.iter().all(|(name, value)| tells(&data, name) && same(data.get(*name), Some(value), policy.likeness(name)));
         let record = record.get(0)?;
-        if equal && unlinked_here(tx, ground, record)? {
+        if equal && elsewhere::may_be(tx, ground, record)? {
             free.push(record);
             if free.len() > 1 {
                 break;
@@ -253,18 +253,6 @@ fn by_identity_sql(tx: &Tx<'_>, ground: &Ground, first: &str) -> Result<String, 
         views::live(ground.collection),
         views::extract(first)
     ))
-}
-
-/// Whether a record has no place at this replica yet, and, where that is a remote, none at another remote.
-fn unlinked_here(tx: &Tx<'_>, ground: &Ground, record: i64) -> Result<bool, StoreError> {
-    let linked: i64 = tx
-        .conn()
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM m_link l WHERE l.record = ?1 AND (l.replica = ?2 OR (?2 > 0 AND l.replica > 0))
-               AND (l.remote_id IS NOT NULL OR (l.replica = ?2 AND EXISTS (SELECT 1 FROM m_former f WHERE f.link = l.link))))",
-        )?
-        .query_row([record, ground.replica], |row| row.get(0))?;
-    Ok(linked == 0)
 }
 
 /// The remote's id where it is free in the collection and a good id, else a UUIDv7.

@@ -3,9 +3,10 @@
 use mingle_core::{
     ask::{Refusal, WaitState},
     record::Carried,
+    run::Creates,
 };
 
-use super::{Creates, UpReplica, waited};
+use super::{UpReplica, waited};
 use crate::store::{Store, testing::*};
 
 /// x at seq 1 and 2; a replica 1 of remote `r`.

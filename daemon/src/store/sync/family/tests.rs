@@ -8,7 +8,7 @@ use mingle_core::{
     policy::{OnDelete, Policy},
     reference::{Reference, WhenGone},
     replica::{Abilities, Answer, Errand, Packed, Row, RowState},
-    run::{DeletesLeft, Direction, Planned},
+    run::{Creates, DeletesLeft, Direction, Planned},
 };
 
 use super::*;
@@ -16,7 +16,7 @@ use crate::store::{
     Class, CollectionDefinition, Ids, Origin, Store,
     children::deferred,
     define, get,
-    sync::{Batch, Kin, SyncSpec, apply, forget, pending, plan, roll_back, settle},
+    sync::{Batch, Kin, Others, SyncSpec, apply, forget, pending, plan, roll_back, settle},
     testing::{NOW, number, sql, write},
 };
 
@@ -64,6 +64,8 @@ fn ground(of: &'static str) -> Ground {
         direction: Direction::Both,
         policy: policy(of, WhenGone::Nullify),
         remove_after_upload: false,
+        creates: Creates::Unlinked,
+        others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
         reset: Default::default(),
         kin: BTreeMap::from([(other.to_owned(), kin)]),
@@ -365,6 +367,7 @@ fn what_is_taken_back_names_the_parent_that_came_since() {
         replica: Some(2),
         carried: Abilities::least().carried,
         up_only: false,
+        creates: Creates::Unlinked,
     };
     let asked = ask::RollBack { collection: "b".into(), id: Some("1".into()), cursor: None };
     store

@@ -6,6 +6,7 @@ use mingle_core::{
     ask::{Forget, Refusal, RollBack, Scope, WhichPending, Writer},
     pending::State,
     record::Carried,
+    run::Creates,
 };
 
 use super::{Place, list};
@@ -19,6 +20,7 @@ fn place() -> Place {
         replica: Some(1),
         carried: Carried::All,
         up_only: false,
+        creates: Creates::Unlinked,
     }
 }
 

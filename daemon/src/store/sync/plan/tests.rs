@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use mingle_core::{
     policy::Policy,
     replica::{Abilities, Answer, Failure, RemoteError},
-    run::Direction,
+    run::{Creates, Direction},
     time::Timestamp,
 };
 
 use super::*;
 use crate::store::{
     Class, Origin, Store, marks,
-    sync::{SyncSpec, settle},
+    sync::{Others, SyncSpec, settle},
     testing::{NOW, memory, number, put, seq, sql},
 };
 
@@ -27,6 +27,8 @@ fn ground() -> Ground {
         direction: Direction::Both,
         policy: Policy::default(),
         remove_after_upload: false,
+        creates: Creates::Unlinked,
+        others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
         reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
@@ -63,7 +65,7 @@ fn planned(store: &Store, after: u64) -> Planned {
 }
 
 fn unsent(store: &Store) -> bool {
-    store.read(|reader| marks::unsent(reader, "s", "a")).unwrap()
+    store.read(|reader| marks::unsent(reader, "s", "a", Creates::Unlinked)).unwrap()
 }
 
 /// Records that came from the remote lie between those that were made here; the newest of those that came was changed here.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use mingle_core::{
     policy::{Merge, Policy},
     replica::{Abilities, Cursor, Packed, Row, RowState},
-    run::{DeletesLeft, Direction, Mode, Order, Resume, Terms},
+    run::{Creates, DeletesLeft, Direction, Mode, Order, Resume, Terms},
 };
 
-use super::super::{Batch, Ground, SyncSpec, apply, begin, complete, finish, ghosts, negotiate};
+use super::super::{Batch, Ground, Others, SyncSpec, apply, begin, complete, finish, ghosts, negotiate};
 use crate::{
     json,
     store::{Class, CollectionDefinition, Ids, Store, define, fsck, testing::*},
@@ -27,6 +27,8 @@ pub(in crate::store::sync) fn spec() -> Arc<SyncSpec> {
         direction: Direction::Both,
         policy: policy(),
         remove_after_upload: false,
+        creates: Creates::Unlinked,
+        others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
         reset: Default::default(),
         kin: std::collections::BTreeMap::new(),

@@ -7,13 +7,14 @@ use mingle_core::{
     policy::Policy,
     record::Carried,
     replica::{Abilities, Packed},
+    run::Creates,
     run::DeletesLeft,
 };
 
 use super::*;
 use crate::store::{
     Class, CollectionDefinition, Ids, Origin, Store,
-    sync::{Batch, SyncSpec, apply},
+    sync::{Batch, Others, SyncSpec, apply},
     testing::{NOW, memory, number, put, seq, sql},
 };
 
@@ -44,6 +45,8 @@ fn plan(index: &[&str], first: &'static str) -> String {
             direction: Direction::Both,
             policy,
             remove_after_upload: false,
+            creates: Creates::Unlinked,
+            others: Others::default(),
             filter: mingle_core::filter::Filter::default(),
             reset: Default::default(),
             kin: std::collections::BTreeMap::new(),
@@ -140,6 +143,8 @@ fn a_row_with_the_id_of_a_deleted_record_is_what_a_create_made() {
             direction: Direction::Both,
             policy: Policy::default(),
             remove_after_upload: false,
+            creates: Creates::Unlinked,
+            others: Others::default(),
             filter: mingle_core::filter::Filter::default(),
             reset: Default::default(),
             kin: std::collections::BTreeMap::new(),
@@ -195,6 +200,8 @@ fn ground_by(identity: &str) -> Ground {
         direction: Direction::Both,
         policy: Policy { identity, ..Policy::default() },
         remove_after_upload: false,
+        creates: Creates::Unlinked,
+        others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
         reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
