@@ -134,7 +134,7 @@ pub struct SyncEvent {
     pub next_at: Option<Time>,
     /// A reset of it began: what becomes of what is here, why, and the store as it was before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reset_began: Option<RunReset>,
+    pub reset_began: Option<Box<RunReset>>,
     /// A reset of it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_ended: Option<ResetEnded>,

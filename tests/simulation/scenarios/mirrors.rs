@@ -3,11 +3,17 @@
 
 use mingle_core::{
     ask::WaitState,
+    reference::WhenGone,
     run::{Creates, Mode},
 };
 
-use super::{able, careless, named, plain, script::play, with};
-use crate::{fake::lock, setup::Setup, words::KEY};
+use super::{able, careless, families::with_family, named, plain, script::play, with};
+use crate::{
+    fake::lock,
+    family::PARENT,
+    setup::Setup,
+    words::{self, KEY},
+};
 
 named!(
     h03_what_one_remote_brings_is_not_made_at_the_other,
@@ -18,6 +24,7 @@ named!(
     h13_a_mirror_knows_its_records_by_identity,
     h13_and_takes_none_that_has_a_place_there,
     h13_who_is_no_mirror_takes_nothing_of_others,
+    h21_what_one_remote_alone_knows_holds_nothing_up_at_another,
     h16_two_that_write_the_same_in_two_ways_come_to_rest,
 );
 
@@ -234,6 +241,39 @@ fn h16_two_that_write_the_same_in_two_ways_come_to_rest() {
             script.runs("s", Some(Mode::Slow));
             both(script);
             script.counts_at(0, &[0, 0]);
+            script.heals();
+        });
+    }
+}
+
+/// A record of one service refers to what that one does not show (yet). At the other it is made without that reference, and gets it when
+/// what it names is there.
+#[test]
+fn h21_what_one_remote_alone_knows_holds_nothing_up_at_another() {
+    for setup in [able(), plain(), careless()] {
+        play(&with_family(second(setup, Creates::All), WhenGone::Nullify), |script| {
+            script.colleague_makes("k1", "a=a1");
+            script.colleague_gives("k1", PARENT, words::text("999"));
+            for sync in ["s", "t"] {
+                script.runs(sync, None);
+            }
+            script.service_is(1, "k1", "a=a1");
+            // Edits of the rest go on, and nothing is sent again and again for the reference.
+            script.passes(20_000);
+            script.app_sets("k1", "a=a2");
+            for sync in ["t", "s", "t"] {
+                script.passes(20_000);
+                script.runs(sync, None);
+            }
+            script.service_is(1, "k1", "a=a2");
+            script.service_is(0, "k1", "a=a2 p=999");
+            script.colleague_makes_as(0, Some("999"), "k2", "a=b1");
+            for sync in ["s", "t", "t"] {
+                script.passes(20_000);
+                script.runs(sync, None);
+            }
+            let (parent, _) = script.at_service(1, "k2");
+            script.service_is(1, "k1", &format!("a=a2 p={parent}"));
             script.heals();
         });
     }

@@ -54,7 +54,7 @@ pub(in crate::ipc) fn event(subscription: u64, news: News) -> event::Event {
             ..SyncEvent::default()
         }),
         Event::ResetBegan { sync, reset: of } => {
-            Body::Sync(SyncEvent { sync: Some(sync), reset_began: Some(reset(of)), ..SyncEvent::default() })
+            Body::Sync(SyncEvent { sync: Some(sync), reset_began: Some(Box::new(reset(of))), ..SyncEvent::default() })
         }
         Event::ResetEnded { sync, over: Over { discarded, conflicts } } => Body::Sync(SyncEvent {
             sync: Some(sync),

@@ -1,5 +1,6 @@
 //! Owns: the rules of checkpoints, runs and answers of ops. Must never know: when a sync runs.
 
+use mingle_core::run::Creates;
 use rusqlite::Connection;
 
 use super::Notes;
@@ -19,7 +20,7 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
 
 fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
     let mut statement =
-        conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned, reset FROM m_sync")?;
+        conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned, creates, reset FROM m_sync")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
@@ -33,7 +34,11 @@ fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), St
         if placed && (epoch.is_none() || replica.is_none()) {
             notes.note("checkpoint", &name, "it has a position, and it is not said in which history");
         }
-        if row.get::<_, Option<String>>(8)?.is_some_and(|text| !reads_as_reset(&text)) {
+        let creates: String = row.get(8)?;
+        if ![Creates::Never, Creates::Unlinked, Creates::All].iter().any(|one| one.name() == creates) {
+            notes.note("checkpoint", &name, format!("nothing is called creates {creates:?}"));
+        }
+        if row.get::<_, Option<String>>(9)?.is_some_and(|text| !reads_as_reset(&text)) {
             notes.note("checkpoint", &name, "the reset that is under way does not read");
         }
         let (pass, scanned): (i64, i64) = (row.get(6)?, row.get(7)?);

@@ -129,7 +129,8 @@ fn what_is_wrong_here_is_mended_and_what_is_not_sent_stays() {
     let store = seen(&["clash", "edited", "ended", "gone", "lost", "open", "torn", "well", "wrong"]);
     // Wrong, and nobody but the service knows it.
     sql(&store, r#"UPDATE m_record SET data = '{"a":"?"}' WHERE id = 'wrong'"#).unwrap();
-    sql(&store, "UPDATE m_link SET base = 1, agreed = '{', left_revs = '[' WHERE remote_id = 'torn'").unwrap();
+    sql(&store, "UPDATE m_link SET base = 1, agreed = '{', left_revs = '[', pairs = '{\"a\":7}' WHERE remote_id = 'torn'")
+        .unwrap();
     sql(
         &store,
         "DELETE FROM m_link WHERE remote_id = 'lost';
