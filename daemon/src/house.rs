@@ -393,7 +393,7 @@ impl Door for House {
         Box::pin(async move {
             let written = written.await?;
             if let Some(sync) = due {
-                let request = RunRequest { sync, mode: None, force: false, accept_deletes: false, reset: None, by: None };
+                let request = RunRequest::of(sync);
                 let (sender, _) = oneshot::channel();
                 let _ = inbox.try_send(Letter::Ask(id, Ask::RunSync(request), sender));
             }

@@ -199,6 +199,14 @@ pub struct RunRequest {
     pub by: Option<String>,
 }
 
+impl RunRequest {
+    /// A plain one.
+    #[must_use]
+    pub fn of(sync: String) -> Self {
+        Self { sync, mode: None, force: false, accept_deletes: false, reset: None, by: None }
+    }
+}
+
 /// A run that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
