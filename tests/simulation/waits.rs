@@ -22,6 +22,7 @@ use mingled::{
 
 use crate::{
     fake::lock,
+    setup::SyncSetup,
     words::{self, PROPERTIES},
     world::{COLLECTION, World},
 };
@@ -33,25 +34,29 @@ fn writer() -> Writer {
     Writer { app: "tester".into(), op: None, instance: None }
 }
 
-/// Where changes are sent, if they are.
-fn place(world: &World) -> Option<Place> {
-    let sync = world.setup.syncs.iter().find(|sync| sync.direction.sends())?;
-    let lacks = world.setup.services[sync.service].lacks;
-    Some(Place {
+/// Where changes are sent: first to the home of new records.
+fn places(world: &World) -> Vec<Place> {
+    let senders = world.setup.syncs.iter().filter(|sync| sync.direction.sends());
+    let place = |sync: &SyncSetup| Place {
         sync: sync.name.into(),
         remote: format!("remote{}", sync.service),
         collection: COLLECTION.into(),
         replica: world.store.read(|reader| marks::replica(reader, sync.name)).expect("the store reads"),
-        carried: lacks.map_or(Carried::All, |lacks| Carried::AllBut([lacks.to_owned()].into())),
+        carried: carried(world, sync.service),
         up_only: !world.setup.brings(),
         creates: sync.creates,
-    })
+    };
+    senders.map(place).collect()
 }
 
-/// The list of one state, or of all, page by page: ids with their states.
-pub fn listed(world: &World, state: Option<State>) -> Vec<(String, State)> {
-    let places: Vec<Place> = place(world).into_iter().collect();
-    let mut which = WhichPending { scope: Scope::All, sync: None, state, limit: PAGE, cursor: None };
+fn carried(world: &World, service: usize) -> Carried {
+    world.setup.services[service].lacks.map_or(Carried::All, |lacks| Carried::AllBut([lacks.to_owned()].into()))
+}
+
+/// The list of one state, or of all, page by page: ids with their states. Of one place, or of all.
+pub fn listed(world: &World, sync: Option<&str>, state: Option<State>) -> Vec<(String, State)> {
+    let places = places(world);
+    let mut which = WhichPending { scope: Scope::All, sync: sync.map(str::to_owned), state, limit: PAGE, cursor: None };
     let mut rows = Vec::new();
     loop {
         let page = world.store.read(|reader| pending::list(reader, &which, &places)).expect("the store reads");
@@ -65,14 +70,19 @@ pub fn listed(world: &World, state: Option<State>) -> Vec<(String, State)> {
 
 /// What is wrong with the lists now: S-37, V-13.
 pub fn wrong(world: &World) -> Vec<String> {
+    places(world).iter().flat_map(|place| wrong_at(world, place)).collect()
+}
+
+fn wrong_at(world: &World, place: &Place) -> Vec<String> {
     let mut wrong = Vec::new();
-    let all = listed(world, None);
+    let listed = |state| listed(world, Some(&place.sync), state);
+    let all = listed(None);
     let ids: BTreeSet<&String> = all.iter().map(|(id, _)| id).collect();
     if ids.len() != all.len() {
         wrong.push(format!("pending: a record is listed twice: {all:?}"));
     }
     for state in State::ALL {
-        let one: BTreeSet<(String, State)> = listed(world, Some(state)).into_iter().collect();
+        let one: BTreeSet<(String, State)> = listed(Some(state)).into_iter().collect();
         let part: BTreeSet<(String, State)> = all.iter().filter(|(_, of)| *of == state).cloned().collect();
         if one != part {
             wrong.push(format!("pending: {} is {one:?}, and of all {part:?}", state.name()));
@@ -88,14 +98,14 @@ pub fn wrong(world: &World) -> Vec<String> {
                 .query_row((), |row| row.get::<_, bool>(0))?,
         )
     });
-    if let (true, false, Some(place)) = (all.is_empty(), open.expect("the store reads"), place(world)) {
+    if let (true, false) = (all.is_empty(), open.expect("the store reads")) {
         let counts = world.store.read(|reader| history::counts(reader, &place.sync, Some((COLLECTION, place.creates))));
         let pending = counts.expect("it counts").pending;
         if pending > 0 {
             wrong.push(format!("pending: {pending} are counted, and none is listed"));
         }
     }
-    for (id, why, must) in behind(world) {
+    for (id, why, must) in behind(world, place) {
         if ids.contains(&id) != must {
             wrong.push(format!("pending: {id} is {} ({why})", if must { "not listed" } else { "listed" }));
         }
@@ -104,9 +114,7 @@ pub fn wrong(world: &World) -> Vec<String> {
 }
 
 /// What can be told of records without asking how pending is derived: id, why, and whether it has to be listed (else it must not).
-fn behind(world: &World) -> Vec<(String, String, bool)> {
-    let Some(place) = place(world) else { return Vec::new() };
-    let lacks = world.setup.services.iter().filter_map(|character| character.lacks).collect::<Vec<_>>();
+fn behind(world: &World, place: &Place) -> Vec<(String, String, bool)> {
     let sql = "SELECT r.id, r.state, r.data, l.base, l.agreed,
                  EXISTS (SELECT 1 FROM json_each(l.sent) s WHERE coalesce(s.value ->> 'looked', 0) = 0), l.link IS NULL,
                  EXISTS (SELECT 1 FROM m_conflict c WHERE c.link = l.link AND c.open = 1),
@@ -124,7 +132,7 @@ fn behind(world: &World) -> Vec<(String, String, bool)> {
             let read = |text: Option<String>| text.map(|text| json::parse_object(&text).expect("what was stored"));
             let (data, agreed) = (read(data), read(agreed));
             let differs = |here: &Props, there: &Props| {
-                PROPERTIES.iter().any(|name| !lacks.contains(name) && words::at(here, name) != words::at(there, name))
+                PROPERTIES.iter().any(|name| place.carried.has(name) && words::at(here, name) != words::at(there, name))
             };
             found.extend(match (unlinked, base, state) {
                 (true, _, 0) => Some((id, "it is not there".into(), !elsewhere || place.creates == Creates::All)),
@@ -150,19 +158,20 @@ fn behind(world: &World) -> Vec<(String, String, bool)> {
 
 /// Takes back what a record has pending, or what all have: one page.
 pub fn rolls_back(world: &mut World, id: Option<&str>) -> Result<RolledBack, mingle_core::ask::Refusal> {
-    let place = place(world).expect("a sync that sends");
-    let ids: Vec<String> = match id {
-        Some(id) => vec![id.into()],
-        None => listed(world, None).into_iter().map(|(id, _)| id).collect(),
+    let places = places(world);
+    let ids: BTreeSet<String> = match id {
+        Some(id) => [id.into()].into(),
+        None => listed(world, None, None).into_iter().map(|(id, _)| id).collect(),
     };
+    let ids: Vec<String> = ids.into_iter().collect();
     let asked = RollBack { collection: COLLECTION.into(), id: id.map(str::to_owned), cursor: None };
-    world.commit(move |tx| sync::roll_back(tx, &writer(), &asked, &place, &ids, None))
+    world.commit(move |tx| sync::roll_back(tx, &writer(), &asked, &places, &ids, None))
 }
 
 /// Drops a record here.
 pub fn forgets(world: &mut World, id: &str) -> Result<Written, mingle_core::ask::Refusal> {
-    let (place, asked) = (place(world), Forget { collection: COLLECTION.into(), id: id.into(), if_seq: None });
-    world.commit(move |tx| sync::forget(tx, &writer(), &asked, place.as_ref()))
+    let (places, asked) = (places(world), Forget { collection: COLLECTION.into(), id: id.into(), if_seq: None });
+    world.commit(move |tx| sync::forget(tx, &writer(), &asked, &places))
 }
 
 /// Marks for upload what was deferred: this record, or all.

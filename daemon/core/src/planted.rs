@@ -105,6 +105,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("discard without a record", Tables),
     // run: a record that came from another remote is made at this one too.
     ("record linked elsewhere created", Simulation),
+    // pending: a record that a mirror does not have yet is taken back as if nobody had it.
+    ("taken back where a mirror lacks it", Simulation),
     // pairs: a remote's form of what came from another remote enters the truth.
     ("remotes rewrite each other", Simulation),
     // run: a mirror makes a record that nobody has, and keeps no place for it at its home.

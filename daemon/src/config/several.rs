@@ -80,6 +80,17 @@ pub(super) fn check(draft: &mut Draft) {
             (.., []) => {}
         }
     }
+    for (name, sync) in config.syncs.iter().filter(|(_, sync)| sync.remove_after_upload) {
+        let mirror = config.syncs.iter().find(|(_, other)| other.mirror && other.collection == sync.collection);
+        if let Some((mirror, _)) = mirror {
+            let what = format!("what [sync.{name}] sends is removed here, where [sync.{mirror}] is to find it");
+            wrong.push((
+                format!("sync.{name}.remove_after_upload"),
+                what,
+                "take out one of `remove_after_upload` and `mirror`".into(),
+            ));
+        }
+    }
     for (key, what, hint) in wrong {
         complain(draft, &key, what, hint);
     }
@@ -148,12 +159,16 @@ mod tests {
         check(&[mirror, mirror], &not_said(15));
         check(
             &[home, home],
-            "15 new records of `c` have their home in [sync.a] already; let one of the two be the home; mirror = true in [sync.b] makes \
+            "16 new records of `c` have their home in [sync.a] already; let one of the two be the home; mirror = true in [sync.b] makes \
              them there too",
         );
         check(
+            &["direction = 'up' | remove_after_upload = true", mirror],
+            "10 what [sync.a] sends is removed here, where [sync.b] is to find it; take out one of `remove_after_upload` and `mirror`",
+        );
+        check(
             &["direction = 'down' | home = true"],
-            "9 `home` is for a sync that sends: new records are made at its remote; direction = \"both\" or \"up\", or take it out",
+            "10 `home` is for a sync that sends: new records are made at its remote; direction = \"both\" or \"up\", or take it out",
         );
     }
 }

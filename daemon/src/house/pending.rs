@@ -1,6 +1,8 @@
 //! Owns: what waits to be sent, from the question to the store: where changes of a collection go. Must never know: the wire, how a run
 //! sends.
 
+use std::collections::BTreeSet;
+
 use mingle_core::ask::{Forget, Page, PendingRow, Refusal, RollBack, RolledBack, WhichPending, Writer, Written};
 
 use super::{House, described};
@@ -32,13 +34,17 @@ impl House {
         setup.config.senders().into_iter().map(place).collect()
     }
 
-    /// Where changes of one collection are sent.
-    fn place(&self, collection: &str) -> Result<Option<Place>, Refusal> {
-        let place = |reader: &store::Reader<'_>| {
+    /// Where changes of one collection are sent: first to the home of its new records.
+    fn places_of(&self, collection: &str) -> Result<Vec<Place>, Refusal> {
+        let config = self.config();
+        let home = config.home(collection).map(|(name, _)| name);
+        let places = |reader: &store::Reader<'_>| {
             reader.defined(collection)?;
-            Ok(self.places(reader).into_iter().find(|place| place.collection == collection))
+            let mut places: Vec<Place> = self.places(reader).into_iter().filter(|place| place.collection == collection).collect();
+            places.sort_by_key(|place| Some(place.sync.as_str()) != home);
+            Ok(places)
         };
-        self.read(place)
+        self.read(places)
     }
 
     pub(super) fn pending_rows(&self, which: &WhichPending) -> Result<Page<PendingRow>, Refusal> {
@@ -75,11 +81,12 @@ impl House {
     pub(super) fn taken_back(&self, writer: Writer, asked: RollBack) -> Later<RolledBack> {
         let house = self.clone();
         Box::pin(async move {
-            let place = house.place(&asked.collection)?.ok_or_else(|| {
+            let places = house.places_of(&asked.collection)?;
+            if places.is_empty() {
                 let told =
                     format!("no sync sends {}, so nothing of it is pending; `mingle undo` takes changes back", asked.collection);
-                Refusal::Unsupported(told)
-            })?;
+                return Err(Refusal::Unsupported(told));
+            }
             let (ids, cursor) = match &asked.id {
                 Some(id) => (vec![id.clone()], None),
                 None => {
@@ -91,18 +98,20 @@ impl House {
                         cursor: asked.cursor.clone(),
                     };
                     let page = house.pending_rows(&which)?;
-                    (page.rows.into_iter().map(|row| row.id).collect(), page.cursor)
+                    // One that waits for several remotes is taken back once.
+                    let ids: BTreeSet<String> = page.rows.into_iter().map(|row| row.id).collect();
+                    (ids.into_iter().collect(), page.cursor)
                 }
             };
-            house.decide(move |tx| sync::roll_back(tx, &writer, &asked, &place, &ids, cursor)).await
+            house.decide(move |tx| sync::roll_back(tx, &writer, &asked, &places, &ids, cursor)).await
         })
     }
 
     pub(super) fn forgotten(&self, writer: Writer, asked: Forget) -> Later<Written> {
         let house = self.clone();
         Box::pin(async move {
-            let place = house.place(&asked.collection)?;
-            house.decide(move |tx| sync::forget(tx, &writer, &asked, place.as_ref())).await
+            let places = house.places_of(&asked.collection)?;
+            house.decide(move |tx| sync::forget(tx, &writer, &asked, &places)).await
         })
     }
 }

@@ -128,7 +128,7 @@ fn nothing_is_pending(script: &Script) {
         script.world.store.read(|reader| history::counts(reader, "s", Some((COLLECTION, mingle_core::run::Creates::Unlinked))));
     let pending = counts.expect("it counts").pending;
     script.holds(pending == 0, || format!("{pending} changes wait"));
-    let listed = waits::listed(&script.world, None);
+    let listed = waits::listed(&script.world, None, None);
     script.holds(listed.is_empty(), || format!("{listed:?} waits"));
 }
 

@@ -2,7 +2,7 @@
 //! remote alone.
 
 use mingle_core::{
-    ask::WaitState,
+    ask::{Refusal, WaitState},
     reference::WhenGone,
     run::{Creates, Mode},
 };
@@ -12,6 +12,7 @@ use crate::{
     fake::lock,
     family::PARENT,
     setup::Setup,
+    waits,
     words::{self, KEY},
 };
 
@@ -25,6 +26,8 @@ named!(
     h13_and_takes_none_that_has_a_place_there,
     h13_who_is_no_mirror_takes_nothing_of_others,
     h21_what_one_remote_alone_knows_holds_nothing_up_at_another,
+    v15_what_a_mirror_lacks_is_neither_taken_back_nor_forgotten,
+    v15_an_edit_is_taken_back_at_both,
     h16_two_that_write_the_same_in_two_ways_come_to_rest,
 );
 
@@ -274,6 +277,60 @@ fn h21_what_one_remote_alone_knows_holds_nothing_up_at_another() {
             }
             let (parent, _) = script.at_service(1, "k2");
             script.service_is(1, "k1", &format!("a=a2 p={parent}"));
+            script.heals();
+        });
+    }
+}
+
+#[test]
+fn v15_what_a_mirror_lacks_is_neither_taken_back_nor_forgotten() {
+    play(&second(able(), Creates::All), |script| {
+        script.colleague_makes("k1", "a=a1");
+        script.runs("s", None);
+        let (id, ..) = script.in_truth("k1");
+        let refused = waits::rolls_back(&mut script.world, Some(&id));
+        script.holds(matches!(refused, Err(Refusal::WrongState(..))), || format!("{refused:?}"));
+        let left = waits::rolls_back(&mut script.world, None);
+        script.holds(left.as_ref().is_ok_and(|done| done.written.writes.is_empty() && done.left.len() == 1), || {
+            format!("{left:?}")
+        });
+        let refused = waits::forgets(&mut script.world, &id);
+        script.holds(matches!(refused, Err(Refusal::WrongState(..))), || format!("{refused:?}"));
+        script.runs("t", None);
+        script.counts_at(1, &[1, 1]);
+        script.heals();
+    });
+}
+
+#[test]
+fn v15_an_edit_is_taken_back_at_both() {
+    for first in ["s", "t"] {
+        play(&second(able(), Creates::All), |script| {
+            script.app_makes("k1", "a=a1");
+            script.runs("s", None);
+            script.runs("t", None);
+            script.app_sets("k1", "a=a2");
+            let (id, ..) = script.in_truth("k1");
+            let done = waits::rolls_back(&mut script.world, Some(&id));
+            script.holds(done.is_ok(), || format!("{done:?}"));
+            script.takes_it_back(&["k1"]);
+            script.sends(0, |script| {
+                script.runs(first, None);
+                script.runs("s", None);
+                script.runs("t", None);
+            });
+            script.is_at(0, "k1", "a=a1");
+            script.is_at(1, "k1", "a=a1");
+            // One of two has taken an edit: taken back, it goes back there too.
+            script.app_sets("k1", "a=a3");
+            script.runs(first, None);
+            let done = waits::rolls_back(&mut script.world, Some(&id));
+            script.holds(done.is_ok(), || format!("{done:?}"));
+            script.takes_it_back(&["k1"]);
+            script.runs("s", None);
+            script.runs("t", None);
+            script.is_at(0, "k1", "a=a1");
+            script.is_at(1, "k1", "a=a1");
             script.heals();
         });
     }

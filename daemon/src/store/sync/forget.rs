@@ -23,12 +23,12 @@ use crate::store::{
     write::not_there,
 };
 
-/// Drops a record here. `place`: where changes of its collection are sent, if they are.
+/// Drops a record here. `places`: where changes of its collection are sent.
 ///
 /// # Errors
 /// `not_found`; `stale` where it is at another seq; `wrong_state` where something of it was not sent; `unsupported` where no remote has
 /// it; and those of an op.
-pub fn forget(tx: &mut Tx<'_>, writer: &Writer, asked: &ask::Forget, place: Option<&Place>) -> Result<Written, StoreError> {
+pub fn forget(tx: &mut Tx<'_>, writer: &Writer, asked: &ask::Forget, places: &[Place]) -> Result<Written, StoreError> {
     let request = format!("forget {asked:?}");
     once_all(tx, writer, &request, |tx, origin| {
         let collection = tx.defined(&asked.collection)?;
@@ -38,7 +38,7 @@ pub fn forget(tx: &mut Tx<'_>, writer: &Writer, asked: &ask::Forget, place: Opti
             let told = format!("{:?} is at seq {}, not {seq}; read it again", held.id, held.seq);
             return Err(Refusal::Stale(told, Some(held.seq)).into());
         }
-        if let Some(place) = place {
+        for place in places {
             let linked = place.replica.map(|replica| link::of_record(tx.conn(), replica, held.record)).transpose()?.flatten();
             let run = run_of(tx.conn(), place.replica)?;
             if let Some(found) = look(tx.conn(), place, &collection.definition.policy, &held, linked.as_ref(), run.as_deref())? {

@@ -4,6 +4,7 @@ use mingle_core::{
     ask::{Left, Refusal, RollBack, RolledBack, Writer, WrittenOne},
     meeting::Agreed,
     pending::{Kept, State, roll_back as taken_back},
+    planted,
     policy::Policy,
 };
 
@@ -27,8 +28,9 @@ use crate::{
     },
 };
 
-/// Takes back what these records of a collection have pending at a place, all of it in one commit; what cannot be taken back is left,
-/// and named. A record that was asked for by its id is refused instead.
+/// Takes back what these records of a collection have pending, all of it in one commit; what cannot be taken back is left, and named. A
+/// record that was asked for by its id is refused instead. `places`: where changes of the collection are sent, at least one; of several, the
+/// first that has a record says what it becomes.
 ///
 /// # Errors
 /// `not_found`, `wrong_state` (nothing is pending, or it was sent and its answer is not known), `unsupported` (another decision comes
@@ -37,18 +39,22 @@ pub fn roll_back(
     tx: &mut Tx<'_>,
     writer: &Writer,
     asked: &RollBack,
-    place: &Place,
+    places: &[Place],
     ids: &[String],
     cursor: Option<String>,
 ) -> Result<RolledBack, StoreError> {
     let request = format!("pending.rollback {asked:?}");
     let mut left = Vec::new();
     let written = once_all(tx, writer, &request, |tx, origin| {
-        let collection = writable(tx, &place.collection)?;
+        let collection = writable(tx, &asked.collection)?;
         let mut done = Vec::new();
         for id in ids {
-            let held = record::find(tx.conn(), collection.number, id)?.ok_or_else(|| not_there(&place.collection, id))?;
-            match one(tx, place, &held, origin)? {
+            let held = record::find(tx.conn(), collection.number, id)?.ok_or_else(|| not_there(&asked.collection, id))?;
+            let taken_back = match place_of(tx, places, &held, &collection.definition.policy)? {
+                Ok(place) => one(tx, place, &held, origin)?,
+                Err(refusal) => Err(refusal),
+            };
+            match taken_back {
                 Ok(seq) => done.push((held.record, WrittenOne { id: held.id, seq })),
                 Err(refusal) if asked.id.is_some() => return Err(refusal.into()),
                 Err(refusal) => left.push(Left { id: held.id, why: words(&refusal) }),
@@ -57,6 +63,41 @@ pub fn roll_back(
         Ok(done)
     })?;
     Ok(RolledBack { written, left, cursor })
+}
+
+/// The place that says what becomes of a record: one that was sent something and has not answered, or the first that has it otherwise than
+/// it is here. Only where none has it, it was never anywhere, and goes.
+fn place_of<'a>(
+    tx: &Tx<'_>,
+    places: &'a [Place],
+    held: &Held,
+    policy: &Policy,
+) -> Result<Result<&'a Place, Refusal>, StoreError> {
+    let (mut in_doubt, mut has_another, mut lacks, mut level) = (None, None, None, None);
+    for place in places {
+        let linked = place.replica.map(|replica| link::of_record(tx.conn(), replica, held.record)).transpose()?.flatten();
+        let run = run_of(tx.conn(), place.replica)?;
+        let pending = look(tx.conn(), place, policy, held, linked.as_ref(), run.as_deref())?.is_some();
+        let had = linked.as_ref().is_some_and(|linked| linked.state.agreed != Agreed::Gone);
+        let sent = linked.is_some_and(|linked| !linked.state.sent.is_empty());
+        let first = match (pending, sent, had) {
+            (true, true, _) => &mut in_doubt,
+            (true, false, true) => &mut has_another,
+            (true, false, false) => &mut lacks,
+            (false, ..) => &mut level,
+        };
+        first.get_or_insert((place, had));
+    }
+    if let Some((place, _)) = in_doubt.or(has_another) {
+        return Ok(Ok(place));
+    }
+    if let (Some((place, true)), false) = (level, planted::is("taken back where a mirror lacks it")) {
+        let what =
+            format!("{} has {}/{} as it is here: nothing of it can be taken back", place.remote, place.collection, held.id);
+        return Ok(Err(Refusal::WrongState(what, None)));
+    }
+    let place = lacks.or(level).map(|(place, _)| place);
+    Ok(place.ok_or_else(|| Refusal::Unsupported("nothing is sent anywhere".into())))
 }
 
 fn words(refusal: &Refusal) -> String {

@@ -283,7 +283,7 @@ fn what_went_with_its_parent_goes_without_a_conflict() {
 
 fn forgets(store: &Store, of: &str, id: &str) {
     let asked = ask::Forget { collection: of.into(), id: id.into(), if_seq: None };
-    store.write_blocking(Class::Interactive, NOW, move |tx| forget(tx, &writer(), &asked, None)).unwrap();
+    store.write_blocking(Class::Interactive, NOW, move |tx| forget(tx, &writer(), &asked, &[])).unwrap();
 }
 
 fn writer() -> ask::Writer {
@@ -371,7 +371,7 @@ fn what_is_taken_back_names_the_parent_that_came_since() {
     };
     let asked = ask::RollBack { collection: "b".into(), id: Some("1".into()), cursor: None };
     store
-        .write_blocking(Class::Interactive, NOW, move |tx| roll_back(tx, &writer(), &asked, &place, &["1".into()], None))
+        .write_blocking(Class::Interactive, NOW, move |tx| roll_back(tx, &writer(), &asked, &[place], &["1".into()], None))
         .unwrap();
     assert_eq!(data(&store, "b", "1"), r#"{"p":"7","t":1}"#);
     sends(&store, "b", &[], 0);

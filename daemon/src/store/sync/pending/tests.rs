@@ -133,11 +133,11 @@ fn what_cannot_be_taken_back_or_forgotten_is_refused() {
     let back = |id: &str, op: Option<&str>| {
         let asked = RollBack { collection: "a".into(), id: Some(id.into()), cursor: None };
         let (ids, writer) = (vec![id.to_owned()], writer(op));
-        does(&store, move |tx| sync::roll_back(tx, &writer, &asked, &place(), &ids, None))
+        does(&store, move |tx| sync::roll_back(tx, &writer, &asked, &[place()], &ids, None))
     };
     let forget = |id: &str, if_seq: Option<u64>| {
         let asked = Forget { collection: "a".into(), id: id.into(), if_seq };
-        does(&store, move |tx| sync::forget(tx, &writer(None), &asked, Some(&place())))
+        does(&store, move |tx| sync::forget(tx, &writer(None), &asked, &[place()]))
     };
     let head = *store.head().borrow();
     assert!(matches!(back("nowhere", None), Err(Refusal::NotFound(..))));
@@ -161,7 +161,7 @@ fn what_cannot_be_taken_back_or_forgotten_is_refused() {
     // What no remote has would be nowhere.
     seq(&store, put("here", "{}"));
     let asked = Forget { collection: "a".into(), id: "here".into(), if_seq: None };
-    let nowhere = does(&store, move |tx| sync::forget(tx, &writer(None), &asked, None));
+    let nowhere = does(&store, move |tx| sync::forget(tx, &writer(None), &asked, &[]));
     assert!(matches!(nowhere, Err(Refusal::Unsupported(..))), "{nowhere:?}");
 }
 
