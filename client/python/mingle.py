@@ -610,6 +610,11 @@ class Client:
         """Ends its run for good, and the one that waits behind it."""
         return self._call("sync.cancel", sync=sync)
 
+    def sync_reset(self, sync, how):
+        """Compares everything as if the remote had another history, after a copy of the store. `how`: recover, recover_or_discard
+        or discard."""
+        return self._call("sync.reset", sync=sync, how=how)
+
     def plan(self, sync, *, mode=None, force=False, accept_deletes=False, limit=None):
         """What a run would send and change now; the remote is asked, and nothing is done."""
         return self._call("plan", sync=sync, mode=mode, force=force, accept_deletes=accept_deletes, limit=limit)

@@ -105,6 +105,7 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
             policy,
             remove_after_upload: definition.remove_after_upload,
             filter: definition.filter.clone(),
+            reset: definition.reset,
             creates: config.creates(definition),
             others: others(config, definition),
             kin: kin(config, definition),

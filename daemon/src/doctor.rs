@@ -305,6 +305,9 @@ fn truth(report: &mut Report, path: &Path) {
             Kept::Replaced => {
                 ("what a backup took the place of; it may hold changes that were never sent", "delete it once you miss nothing")
             }
+            Kept::Reset => {
+                ("the store before a reset; it may hold changes that were never sent", "delete it once you miss nothing")
+            }
             Kept::Damaged => ("a damaged store; it may hold changes that were never sent", "keep it until you miss nothing"),
         };
         report.note("kept", State::Good, format!("{}, {bytes} bytes: {why}", file.display()), hint);

@@ -393,9 +393,8 @@ impl Door for House {
         Box::pin(async move {
             let written = written.await?;
             if let Some(sync) = due {
-                let request = RunRequest { sync, mode: None, force: false, accept_deletes: false, by: None };
                 let (sender, _) = oneshot::channel();
-                let _ = inbox.try_send(Letter::Ask(id, Ask::RunSync(request), sender));
+                let _ = inbox.try_send(Letter::Ask(id, Ask::RunSync(RunRequest::of(sync)), sender));
             }
             Ok(written)
         })

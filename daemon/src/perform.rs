@@ -5,6 +5,7 @@
 use std::{
     collections::VecDeque,
     panic::AssertUnwindSafe,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -62,6 +63,8 @@ pub struct Site {
 struct FoundSoFar {
     remote: Option<Arc<dyn Remote>>,
     epoch: String,
+    /// The store was copied, for a reset that is to begin.
+    kept: Option<sync::Kept>,
     ground: Option<Arc<Ground>>,
 }
 
@@ -155,7 +158,11 @@ fn stopped() -> RemoteError {
 
 fn trouble(error: StoreError) -> Event {
     tracing::warn!(%error, "a run's work in the store failed");
-    let full = matches!(error, StoreError::Full);
+    let hint = match &error {
+        StoreError::Full => Some("free some space; the sync goes on by itself"),
+        StoreError::NoRoom { .. } => Some("nothing was changed; free so much there, and the sync goes on by itself"),
+        _ => None,
+    };
     let what = error.to_string();
     let name = match Refusal::from(error) {
         Refusal::DiskFull(_) => "disk_full",
@@ -164,8 +171,7 @@ fn trouble(error: StoreError) -> Event {
         Refusal::Unknown(_) => "outcome_unknown",
         _ => "internal",
     };
-    let hint = full.then(|| "free some space; the sync goes on by itself".to_string());
-    Event::StoreFailed(Trouble { name: name.into(), what, hint })
+    Event::StoreFailed(Trouble { name: name.into(), what, hint: hint.map(str::to_owned) })
 }
 
 async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
@@ -305,10 +311,33 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             let abilities = Arc::new(remote.abilities().clone());
             let order = site.order.clone();
             let epoch = found.epoch.clone();
-            let (ground, terms) =
-                store.write(background, now, move |tx| sync::negotiate(tx, &spec, &abilities, &epoch, &order, accept)).await?;
+            // What was not copied is not accepted: unless a test has planted just that.
+            let kept = accept.then(|| found.kept.clone().unwrap_or_default());
+            let negotiated =
+                store.write(background, now, move |tx| sync::negotiate(tx, &spec, &abilities, &epoch, &order, kept.as_ref()));
+            let (ground, terms) = negotiated.await?;
             site.note(|found| found.ground = Some(Arc::new(ground)));
             Event::Negotiated(Box::new(terms))
+        }
+        Effect::Copy => {
+            let mut copy = None;
+            if let Some(path) = store.file().map(Path::to_owned) {
+                let copied = tokio::task::spawn_blocking(move || Store::keep_before_reset(&path, now)).await;
+                copy = Some(copied.map_err(|_| StoreError::Panicked)??.display().to_string());
+            }
+            site.note(|found| found.kept = Some(sync::Kept(copy)));
+            Event::Copied
+        }
+        Effect::Discard { after, until } => {
+            let (ground, run) = (ground()?, site.order.run.clone());
+            let write = store.write(background, now, move |tx| {
+                let done = sync::reset::discard(tx, &ground, after, until)?;
+                let (down, conflicts) = (done.changed, done.conflicts);
+                sync::count(tx, &run, &Counts { down, conflicts, ..Counts::default() })?;
+                Ok(done)
+            });
+            let sync::reset::Discarded { after, conflicts, changed } = write.await?;
+            Event::Discarded { after, conflicts, changed }
         }
         Effect::Compare { rows } => {
             let (ground, count) = (ground()?, rows.len());
@@ -352,11 +381,12 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
         Effect::Complete { watermark, began } => {
             let (ground, run) = (ground()?, site.order.run.clone());
             let write = store.write(background, now, move |tx| {
-                let rejected = sync::complete(tx, &ground, watermark.as_ref(), began)?;
+                let (rejected, reset) = sync::complete(tx, &ground, watermark.as_ref(), began)?;
                 sync::count(tx, &run, &Counts { rejected, ..Counts::default() })?;
-                Ok(rejected)
+                Ok((rejected, reset))
             });
-            Event::Completed { rejected: write.await? }
+            let (rejected, reset) = write.await?;
+            Event::Completed { rejected, reset }
         }
         Effect::Ghosts { pass, most } => {
             let (ground, run) = (ground()?, site.order.run.clone());

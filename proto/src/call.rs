@@ -11,6 +11,7 @@ mod filter;
 mod past;
 mod pending;
 mod remote;
+mod reset;
 mod session;
 mod sync;
 mod talk;
@@ -18,7 +19,9 @@ mod talk;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use self::{app::*, daemon::*, data::*, decide::*, filter::*, past::*, pending::*, remote::*, session::*, sync::*, talk::*};
+pub use self::{
+    app::*, daemon::*, data::*, decide::*, filter::*, past::*, pending::*, remote::*, reset::*, session::*, sync::*, talk::*,
+};
 use crate::{
     Raw,
     error::{Error, Name},
@@ -159,6 +162,7 @@ methods! {
     SyncPause, "sync.pause", Operate, SyncStateAnswer, "suspends one sync until it is resumed";
     SyncResume, "sync.resume", Operate, SyncStateAnswer, "lets a paused sync run again";
     SyncCancel, "sync.cancel", Operate, SyncCancelAnswer, "ends the run of a sync for good";
+    SyncReset, "sync.reset", Operate, SyncResetAnswer, "compares everything as if the remote had another history, after a copy of the store";
     Plan, "plan", Read, PlanAnswer, "what a run would send and change now; nothing is done";
     Rebuild, "rebuild", Operate, RebuildAnswer, "fetches a collection anew; what is not sent yet stays";
     SyncGet, "sync.get", Operate, SyncDefinition, "one sync as it is defined";

@@ -4,7 +4,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     Raw, Time,
-    call::{Change, DaemonState, Hold, RunResult, RunStatus, ScheduleState, SessionMode, SessionState, Side, Topic, Trouble},
+    call::{
+        Change, DaemonState, Hold, RunReset, RunResult, RunStatus, ScheduleState, SessionMode, SessionState, Side, Topic, Trouble,
+    },
     words::words,
 };
 
@@ -130,6 +132,22 @@ pub struct SyncEvent {
     /// When it is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Time>,
+    /// A reset of it began: what becomes of what is here, why, and the store as it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_began: Option<Box<RunReset>>,
+    /// A reset of it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_ended: Option<ResetEnded>,
+}
+
+/// What a reset of a sync came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ResetEnded {
+    /// Records with changes that were not sent, which are recorded as discarded, and gone.
+    pub discarded: u64,
+    /// Conflicts that it recorded, open or decided.
+    pub conflicts: u64,
 }
 
 /// A conflict came, or was resolved.

@@ -35,6 +35,7 @@ mod reloads;
 mod repair;
 mod repeats;
 mod replays;
+mod resets;
 mod salesforce;
 mod service;
 mod services;

@@ -31,6 +31,7 @@ fn mode(path: &Path) -> u32 {
 fn params(method: &str) -> Value {
     match method {
         "hello" => json!({ "app": "bar", "protocol": 1 }),
+        "sync.reset" => json!({ "sync": "things", "how": "recover" }),
         "explain" | "sync.get" | "sync.cancel" => json!({ "sync": "things" }),
         "subscribe" => json!({ "topics": ["run", "sync"] }),
         _ => json!({}),

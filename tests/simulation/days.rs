@@ -167,7 +167,7 @@ impl World {
                 let life = &mut self.lives[place];
                 life.asked = true;
                 life.called_by.get_or_insert(self.now);
-                let request = Request { at: self.wall(), person: true, force: false };
+                let request = Request { at: self.wall(), person: true, force: false, reset: false };
                 let name = self.lives[place].name.clone();
                 self.job(&name).ask(request);
             }

@@ -12,6 +12,7 @@ mod late;
 mod matrices;
 mod mirrors;
 mod outcome;
+mod resets;
 mod rows;
 mod runs;
 mod script;
@@ -22,7 +23,7 @@ use std::collections::BTreeSet;
 use mingle_core::{
     filter::Filter,
     policy::Policy,
-    run::{Creates, Direction},
+    run::{Creates, Direction, reset::How},
 };
 
 use crate::{
@@ -49,6 +50,7 @@ pub fn all() -> impl Iterator<Item = Named> {
         families::ALL,
         filtered::ALL,
         late::ALL,
+        resets::ALL,
         rows::ALL,
         runs::ALL,
         waiting::ALL,
@@ -157,6 +159,7 @@ fn setup(character: Character) -> Setup {
         on_change: None,
         every: None,
         filter: Filter::default(),
+        reset: How::default(),
         creates: Creates::Unlinked,
     };
     Setup {
@@ -186,6 +189,7 @@ const FILES: &[&str] = &[
     include_str!("scenarios/filtered.rs"),
     include_str!("scenarios/late.rs"),
     include_str!("scenarios/matrices.rs"),
+    include_str!("scenarios/resets.rs"),
     include_str!("scenarios/mirrors.rs"),
     include_str!("scenarios/rows.rs"),
     include_str!("scenarios/runs.rs"),

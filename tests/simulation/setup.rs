@@ -6,7 +6,7 @@ use mingle_core::{
     filter::Filter,
     policy::{Merge, OnDelete, Policy},
     reference::{Reference, WhenGone},
-    run::{Creates, Direction},
+    run::{Creates, Direction, reset::How},
 };
 use mingled::config::OnChange;
 
@@ -30,6 +30,8 @@ pub struct SyncSetup {
     pub every: Option<Duration>,
     /// What of the service is brought.
     pub filter: Filter,
+    /// What becomes of what is here where the service has another history.
+    pub reset: How,
     /// What of others is made there.
     pub creates: Creates,
 }
@@ -116,6 +118,7 @@ impl Setup {
                 on_change,
                 every: chance.one_in(4).then(|| Duration::from_secs(20)),
                 filter: Filter::default(),
+                reset: How::default(),
                 creates: Creates::Unlinked,
             }],
             policy,
@@ -174,6 +177,7 @@ impl Setup {
             on_change: None,
             every: None,
             filter: Filter::default(),
+            reset: How::default(),
             creates: Creates::Never,
         });
         // The two histories are told apart by key, and a key of one service is not to be met at the other.

@@ -14,7 +14,7 @@ use mingle_core::{
     engine::{Ask, AskId, Effect, Engine, Event},
     filter::Filter,
     record::Props,
-    run::{self, Creates, Mode},
+    run::{self, Creates, Mode, reset::How},
     schedule::Name,
     time::Timestamp,
 };
@@ -86,6 +86,7 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         home: false,
         mirror: sync.creates == Creates::All,
         remove_after_upload: false,
+        reset: sync.reset,
         filter: sync.filter.clone(),
         timing: config::Timing {
             repeat: sync.every.map_or(config::Repeat::Never, |every| config::Repeat::Every { every, flex: every }),
@@ -108,6 +109,7 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         policy: setup.policy.clone(),
         remove_after_upload: false,
         filter: sync.filter.clone(),
+        reset: sync.reset,
         creates: sync.creates,
         others: others(setup, sync),
         kin: BTreeMap::new(),
@@ -361,7 +363,13 @@ impl World {
     }
 
     pub fn ask_run(&mut self, sync: &str, mode: Option<Mode>, force: bool) {
-        let request = RunRequest { sync: sync.into(), mode, force, accept_deletes: false, by: None };
+        let request = RunRequest { sync: sync.into(), mode, force, accept_deletes: false, reset: None, by: None };
+        self.ask(Ask::RunSync(request));
+    }
+
+    pub fn ask_reset(&mut self, sync: &str, how: How) {
+        let request =
+            RunRequest { sync: sync.into(), mode: None, force: false, accept_deletes: false, reset: Some(how), by: None };
         self.ask(Ask::RunSync(request));
     }
 

@@ -51,6 +51,9 @@ pub fn text(runs: &[Run], now: Timestamp) -> String {
             conflicts,
             bytes(run.bytes),
         ]);
+        if let Some(reset) = reset(run) {
+            table.remark(&reset);
+        }
         if let Some(why) = why(run) {
             table.remark(&why);
         }
@@ -64,6 +67,18 @@ fn status(run: &Run) -> String {
         Some(reason) => format!("{} ({reason})", run.status),
         None => run.status.to_string(),
     }
+}
+
+/// That a run was a reset, and where the store as it was before is.
+fn reset(run: &Run) -> Option<String> {
+    let reset = run.reset.as_ref()?;
+    let copy = reset.copy.as_ref().map(|copy| format!("; the store as it was before: {copy}")).unwrap_or_default();
+    let why = match reset.why.as_str() {
+        "epoch" => "the remote has another history",
+        "account" => "the account is another one",
+        _ => "somebody asked for it",
+    };
+    Some(plain(&format!("reset ({}): {why}{copy}", reset.how)))
 }
 
 /// What went wrong, and what to do about it.
@@ -89,7 +104,7 @@ pub fn short(run: &Run, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mingle_client::call::{RunStatus, Trouble};
+    use mingle_client::call::{RunReset, RunStatus, Trouble};
 
     use super::*;
 
@@ -113,5 +128,8 @@ mod tests {
         let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(lines[1], "r-7 issues failed (auth) 5 min ago timer 3 0 0 0 2 KiB");
         assert_eq!(lines[2], "401; look at auth");
+        let reset = RunReset { how: "discard".into(), why: "epoch".into(), copy: Some("/x".into()) };
+        let told = super::text(&[Run { reset: Some(reset), ..Run::default() }], now);
+        assert!(told.contains("reset (discard): the remote has another history; the store as it was before: /x"), "{told}");
     }
 }

@@ -35,6 +35,7 @@ mod rebuild;
 mod rejection;
 mod reload;
 mod remote;
+mod reset;
 mod restart;
 mod resume;
 mod service;
@@ -123,6 +124,7 @@ enum Command {
     Restore(backup::Restore),
     Fsck(backup::Fsck),
     Rebuild(rebuild::Rebuild),
+    Reset(reset::Reset),
     #[command(subcommand)]
     Service(service::Service),
     Doctor(doctor::Doctor),
@@ -184,6 +186,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Restore(restore) => restore.run(),
         Command::Fsck(fsck) => fsck.run(at),
         Command::Rebuild(rebuild) => rebuild.run(at),
+        Command::Reset(reset) => reset.run(at),
         Command::Service(service) => service.run(at),
         Command::Doctor(doctor) => doctor.run(at),
         Command::Logs(logs) => logs.run(at),
@@ -294,6 +297,13 @@ mod tests {
         check("mingle rebuild a --no-wait", Ok(()));
         check("mingle rebuild", Err(2));
         check("mingle rebuild a --plan --no-wait", Err(2));
+        check("mingle reset a b --recover", Ok(()));
+        check("mingle reset a --discard --yes --no-wait", Ok(()));
+        check("mingle reset --all --discard", Ok(()));
+        check("mingle reset a", Err(2));
+        check("mingle reset --recover", Err(2));
+        check("mingle reset a --all --recover", Err(2));
+        check("mingle reset a --recover --discard", Err(2));
         check("mingle logs -f -n 20", Ok(()));
         check("mingle completions fish", Ok(()));
         check("mingle service uninstall --yes", Err(2));

@@ -211,7 +211,7 @@ fn waits(name: &str, run: &str, hold: &Hold, now: Timestamp) -> Outcome {
 
 /// Holds and troubles that only a person ends.
 fn needs_person(name: &str) -> bool {
-    matches!(name, "needs_login" | "epoch")
+    matches!(name, "needs_login" | "epoch" | "account")
 }
 
 fn outcome(

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{record::Value, replay::Other, time::Timestamp};
+use crate::{record::Value, replay::Other, run::reset, time::Timestamp};
 
 mod apps;
 mod grants;
@@ -364,7 +364,7 @@ pub struct ConflictRow {
     pub replica: String,
     /// What the other side is.
     pub other: Other,
-    /// `truth`, `remote`, `open`, `kept_edit`, `kept_delete`, `resolved`.
+    /// `truth`, `remote`, `open`, `kept_edit`, `kept_delete`, `discarded`, `resolved`.
     pub verdict: String,
     /// The record's seq after the meeting.
     pub seq: u64,
@@ -454,6 +454,8 @@ pub struct RunRow {
     pub bytes: u64,
     /// What went wrong.
     pub error: Option<Trouble>,
+    /// The reset that it was of.
+    pub reset: Option<reset::Reset>,
 }
 
 /// What went wrong, in three parts: for code, for people, what to do.

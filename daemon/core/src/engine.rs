@@ -9,7 +9,7 @@ use crate::{
     ask::{self, Accepted, DaemonState, Halted, Refusal, RunRequest, RunState, RunWaited, SyncState, Trouble},
     limits,
     replica::Failure,
-    run::{self, Direction, Ended, Mode, Order, Run},
+    run::{self, Direction, Ended, Mode, Order, Run, reset::How},
     schedule::{Board, Conditions, Desk, End, Job, Looks, Name, Patience, Remote, Request, StopReason, Trigger, text},
     time::Timestamp,
 };
@@ -250,6 +250,13 @@ struct Wish {
     mode: Mode,
     force: bool,
     accept_deletes: bool,
+    reset: Option<How>,
+}
+
+impl Wish {
+    fn new(run: String, mode: Mode) -> Self {
+        Self { run, mode, force: false, accept_deletes: false, reset: None }
+    }
 }
 
 /// The engine.
@@ -342,7 +349,7 @@ impl Engine {
                     let with_it: Vec<Name> = with_it.map(|(name, _)| name.clone()).collect();
                     for name in with_it {
                         if let Some(job) = self.desk.job(&name) {
-                            job.ask(Request { at: now, person: false, force: false });
+                            job.ask(Request { at: now, person: false, force: false, reset: false });
                         }
                     }
                 }
@@ -433,7 +440,8 @@ impl Engine {
             mode: wish.as_ref().map_or(Mode::Fast, |wish| wish.mode),
             trigger: trigger.name().into(),
             force: wish.as_ref().is_some_and(|wish| wish.force),
-            accept_deletes: wish.is_some_and(|wish| wish.accept_deletes),
+            accept_deletes: wish.as_ref().is_some_and(|wish| wish.accept_deletes),
+            reset: wish.and_then(|wish| wish.reset),
         };
         sync.run_id = Some(order.run.clone());
         let mut run = Run::new(order.clone());
@@ -451,6 +459,17 @@ impl Engine {
         if let Some(job) = self.desk.job(name) {
             job.heard(now);
         }
+        let told = match &event {
+            run::Event::Negotiated(terms) => terms.reset.clone().filter(|(_, begins)| *begins).map(|(reset, _)| {
+                let sync = name.to_string();
+                ask::Event::ResetBegan { sync, reset }
+            }),
+            run::Event::Completed { reset: Some(over), .. } => {
+                Some(ask::Event::ResetEnded { sync: name.to_string(), over: *over })
+            }
+            _ => None,
+        };
+        effects.extend(told.map(Effect::Tell));
         let next = run.handle(event);
         effects.extend(next.into_iter().map(|effect| Effect::Run(name.clone(), effect)));
         if run.ended() {

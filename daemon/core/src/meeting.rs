@@ -13,6 +13,7 @@ use crate::{
     policy::{Merge, OnDelete, Policy},
     record::{Props, Value, names, same},
     replica::{Abilities, Row, RowState},
+    run::reset::How,
     time::Timestamp,
 };
 
@@ -60,8 +61,18 @@ pub enum Agreed {
     Own(Props),
     /// Nothing: it had none, or it is deleted there.
     Gone,
+    /// This, in another history of the replica, and never compared in the present one.
+    Former(Props),
     /// Never compared.
     Unknown,
+}
+
+impl Agreed {
+    /// Whether the replica was ever compared in its present history.
+    #[must_use]
+    pub const fn is_compared(&self) -> bool {
+        !matches!(self, Self::Former(_) | Self::Unknown)
+    }
 }
 
 /// A request that left and whose answer is not settled. Committed before the request leaves: kept in memory only, a lost answer
@@ -135,6 +146,8 @@ pub struct Rules<'a> {
     pub frozen: &'a BTreeSet<String>,
     /// The copy here is not trusted: that a revision is known does not make an echo.
     pub anew: bool,
+    /// Set while a reset is under way: what of both sides stands where this history tells of no agreement.
+    pub reset: Option<How>,
 }
 
 /// What a meeting makes of both sides.
@@ -217,6 +230,7 @@ impl Link {
         match (&self.agreed, truth) {
             (Agreed::Same, Some(truth)) => Base::Known(truth),
             (Agreed::Own(props), _) => Base::Known(props),
+            (Agreed::Former(props), _) => Base::Former(props),
             (Agreed::Gone | Agreed::Same, _) => Base::Gone,
             (Agreed::Unknown, _) => Base::Unknown,
         }
@@ -252,6 +266,9 @@ pub fn meet(link: &Link, truth: Option<&Props>, row: &Row, stamps: &Stamps, rule
     };
     let base = based(link, truth, theirs.as_ref(), rules);
     next.settle_by_reading(truth, theirs.as_ref(), rules);
+    let untold = matches!(base, Footing::Former(_) | Footing::Gone | Footing::Unknown);
+    let policy = rules.reset.filter(|_| untold).and_then(|how| how.policy(rules.policy));
+    let rules = Rules { policy: policy.as_ref().unwrap_or(rules.policy), ..rules };
     close(next, base.as_base(), truth, theirs, row, stamps, rules, None)
 }
 

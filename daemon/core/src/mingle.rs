@@ -29,6 +29,9 @@ pub enum Base<'a> {
     /// This, but for these properties: a request that may have arrived set them, and the replica shows something else. What was there
     /// before is no news of somebody else's, or it is: nobody can tell.
     Partly(&'a Props, &'a BTreeSet<String>),
+    /// This, in another history of it. That it shows the same tells what was changed here since; that it shows something else, or
+    /// nothing, says nothing.
+    Former(&'a Props),
     /// Nothing: it never had the record, or it is deleted there.
     Gone,
     /// Never compared.
@@ -104,6 +107,8 @@ pub enum Verdict {
     KeptEdit,
     /// A delete outlived an edit.
     KeptDelete,
+    /// It was not sent, and went with a reset.
+    Discarded,
 }
 
 /// The three-way merge: what the truth is after a meeting. Deterministic, and cannot fail.
@@ -115,6 +120,8 @@ pub fn mingle(sides: &Sides<'_>) -> Mingled {
     match (sides.base, sides.truth, sides.theirs) {
         (Base::Known(agreed) | Base::Partly(agreed, _), Some(truth), None) => deleted(sides, Some(agreed), truth),
         (Base::Known(agreed) | Base::Partly(agreed, _), None, Some(theirs)) => deleted(sides, Some(agreed), theirs),
+        // It was deleted here, and nobody has told the remote.
+        (Base::Former(former), None, Some(theirs)) => deleted(sides, Some(former), theirs),
         // The link has lost its base, and the truth has deleted the record: whether theirs was edited since cannot be told.
         (Base::Unknown, None, Some(theirs)) => deleted(sides, None, theirs),
         // Nobody deleted anything: it was not there before, or both agree that it is gone.
@@ -122,7 +129,7 @@ pub fn mingle(sides: &Sides<'_>) -> Mingled {
         (_, None, Some(theirs)) => Mingled { truth: Some(sides.carried.of(theirs)), clashes: Vec::new() },
         (base, Some(truth), Some(theirs)) => {
             let agreed = match base {
-                Base::Known(agreed) | Base::Partly(agreed, _) => Some(agreed),
+                Base::Known(agreed) | Base::Partly(agreed, _) | Base::Former(agreed) => Some(agreed),
                 Base::Gone | Base::Unknown => None,
             };
             let mut meeting = Meeting { sides, clashes: Vec::new() };
@@ -188,14 +195,21 @@ enum Before<'a> {
     Was(Option<&'a Value>),
     /// It was this, or what the truth sent since: nobody can tell.
     Doubted(Option<&'a Value>),
+    /// It was this in another history: what is the same there was changed here alone, and no more than that is told.
+    Former(Option<&'a Value>),
 }
 
 impl<'a> Before<'a> {
     fn value(self) -> Option<&'a Value> {
         match self {
             Self::Untold => None,
-            Self::Was(value) | Self::Doubted(value) => value,
+            Self::Was(value) | Self::Doubted(value) | Self::Former(value) => value,
         }
+    }
+
+    /// What tells that something was taken away since.
+    fn told(self) -> Option<&'a Value> {
+        if matches!(self, Self::Former(_)) { None } else { self.value() }
     }
 }
 
@@ -219,6 +233,7 @@ impl Meeting<'_> {
                     (Some(agreed), Base::Partly(_, doubted)) if around.is_none() && doubted.contains(name) => {
                         Before::Doubted(agreed.get(name))
                     }
+                    (Some(former), Base::Former(_)) => Before::Former(former.get(name)),
                     (Some(agreed), _) => Before::Was(agreed.get(name)),
                     (None, _) => Before::Untold,
                 };
@@ -243,27 +258,30 @@ impl Meeting<'_> {
             return truth.cloned();
         }
         match before {
-            Before::Was(agreed) if alike(theirs, agreed) => return truth.cloned(),
+            Before::Was(agreed) | Before::Former(agreed) if alike(theirs, agreed) => return truth.cloned(),
             Before::Was(agreed) if alike(truth, agreed) => return theirs.cloned(),
             // Without a base absence says nothing: it may never have been there.
-            Before::Untold if absent(theirs) => {
+            Before::Untold | Before::Former(_) if absent(theirs) => {
                 return if planted::is("absence clears without a base") { None } else { truth.cloned() };
             }
             Before::Untold if absent(truth) => return theirs.cloned(),
-            Before::Untold | Before::Was(_) | Before::Doubted(_) => {}
+            Before::Former(former) if absent(truth) && absent(former) => return theirs.cloned(),
+            Before::Untold | Before::Was(_) | Before::Doubted(_) | Before::Former(_) => {}
         }
         if let (true, Some(Value::Map(truth)), Some(Value::Map(theirs))) = (policy.nested, truth, theirs) {
             let nothing = Props::new();
             match before {
-                Before::Untold => return Some(Value::Map(self.object(Some(at), None, truth, theirs))),
-                Before::Was(Some(Value::Map(agreed))) => {
+                Before::Untold | Before::Former(None | Some(Value::Null)) => {
+                    return Some(Value::Map(self.object(Some(at), None, truth, theirs)));
+                }
+                Before::Was(Some(Value::Map(agreed))) | Before::Former(Some(Value::Map(agreed))) => {
                     return Some(Value::Map(self.object(Some(at), Some(agreed), truth, theirs)));
                 }
                 Before::Was(agreed) if absent(agreed) => {
                     return Some(Value::Map(self.object(Some(at), Some(&nothing), truth, theirs)));
                 }
                 // It was no object before: one value, and both sides replaced it.
-                Before::Was(_) | Before::Doubted(_) => {}
+                Before::Was(_) | Before::Doubted(_) | Before::Former(_) => {}
             }
         }
         self.settle(at, before, truth, theirs)
@@ -274,8 +292,8 @@ impl Meeting<'_> {
         let policy = self.sides.policy;
         let rule = policy.of(at);
         let both = match rule {
-            Merge::Union => union::three_way(before.value(), truth, theirs, policy.likeness(at)),
-            Merge::Text => text::three_way(before.value(), truth, theirs).map(Value::Text).map(Some),
+            Merge::Union => union::three_way(before.told(), truth, theirs, policy.likeness(at)),
+            Merge::Text => text::three_way(before.told(), truth, theirs).map(Value::Text).map(Some),
             _ => None,
         };
         if let Some(both) = both {

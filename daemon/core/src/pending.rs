@@ -100,7 +100,7 @@ pub fn pending(
     rules: Rules<'_>,
 ) -> Option<(State, Change)> {
     // What was never compared is not known to differ.
-    let known = link.agreed != Agreed::Unknown || truth.is_none();
+    let known = link.agreed.is_compared() || truth.is_none();
     let differs = difference(link, truth, rules).filter(|_| !forgotten);
     let sent = under_way(link, differs.is_some());
     let differs = differs.filter(|_| known);
@@ -145,7 +145,7 @@ pub fn roll_back(link: &Link, truth: Option<&Props>, rules: Rules<'_>) -> Result
         return Err(Kept::Sent);
     }
     let agreed = match &link.agreed {
-        Agreed::Unknown => return Err(Kept::NeverCompared),
+        Agreed::Former(_) | Agreed::Unknown => return Err(Kept::NeverCompared),
         Agreed::Same => return Ok(truth.cloned()),
         Agreed::Gone => return Ok(None),
         Agreed::Own(agreed) => agreed,

@@ -97,6 +97,12 @@ pub const ALL: &[(&str, Finder)] = &[
     ("rebuild trusts revisions", Tables),
     // run: a rebuild that was cut off goes on as any other run.
     ("rebuild forgotten when cut off", Tables),
+    // run: a reset begins, and the store as it was is in no file.
+    ("reset without a copy", Tables),
+    // run: a reset that was cut off goes on as the configuration says, whatever a person said.
+    ("strategy forgotten when cut off", Tables),
+    // run: what is not sent goes with a reset, and is nowhere.
+    ("discard without a record", Tables),
     // run: a record that came from another remote is made at this one too.
     ("record linked elsewhere created", Simulation),
     // pending: a record that a mirror does not have yet is taken back as if nobody had it.

@@ -13,12 +13,14 @@ use crate::{
 pub mod checkpoint;
 mod down;
 mod machine;
+pub mod reset;
 #[cfg(test)]
 mod tests;
 mod up;
 
 pub use checkpoint::{Resume, Watermark};
 pub use machine::Run;
+use reset::{Held, How, Over, Reset};
 
 /// How the rows of a run are compared; the later, the more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,6 +121,8 @@ pub struct Order {
     pub force: bool,
     /// A person said: take the guarded deletes.
     pub accept_deletes: bool,
+    /// A person said: as if the remote had another history, and this becomes of what is here.
+    pub reset: Option<How>,
 }
 
 /// What was negotiated: from where, and how.
@@ -137,6 +141,14 @@ pub struct Terms {
     pub deletes_max: Option<u64>,
     /// Another history than the checkpoint's, with links to lose: compare and count before anything is applied.
     pub compare_first: bool,
+    /// A person is to say first what becomes of what is here.
+    pub held: Option<Held>,
+    /// A reset is to begin: the store is copied first.
+    pub copy_first: bool,
+    /// The reset that this run is of, and whether it began with it.
+    pub reset: Option<(Reset, bool)>,
+    /// What is not sent, up to this seq, is recorded and goes before anything is listed.
+    pub discard: Option<u64>,
     /// How many links were there, as far as we knew, when `compare_first` was negotiated: who is missing differs too.
     pub links_there: u64,
     /// Our clock now.
@@ -236,6 +248,15 @@ pub enum Effect {
         /// Another history was compared and is taken.
         accept: bool,
     },
+    /// Copy the store, to be kept: a reset is to begin. -> `Copied`
+    Copy,
+    /// Record what is not sent, and take it away: records of higher seqs than `after`, up to `until`. -> `Discarded`
+    Discard {
+        /// From here.
+        after: u64,
+        /// To here.
+        until: u64,
+    },
     /// Ask the remote for a page. -> `Page`
     Fetch {
         /// From where the listing starts.
@@ -319,6 +340,17 @@ pub enum Event {
     Opened(Result<(), RemoteError>),
     /// From where, and how.
     Negotiated(Box<Terms>),
+    /// The store is copied, if it is in a file.
+    Copied,
+    /// What was not sent is recorded, and gone.
+    Discarded {
+        /// Where it goes on; none: nothing is left.
+        after: Option<u64>,
+        /// Conflicts recorded.
+        conflicts: u64,
+        /// Records that changed here.
+        changed: u64,
+    },
     /// A page, or why not.
     Page(Result<Page, RemoteError>),
     /// Rows were compared.
@@ -336,6 +368,8 @@ pub enum Event {
     Completed {
         /// Those.
         rejected: u64,
+        /// A reset came to its end with it.
+        reset: Option<Over>,
     },
     /// Ghosts to ask for.
     Ghosts {
@@ -384,8 +418,8 @@ pub enum Ended {
     Failed(RemoteError),
     /// It could not go on: our own side.
     Broken(Trouble),
-    /// Another history at the remote differs too much: a person decides.
-    Held(Compared),
+    /// Another history at the remote, or another account: a person decides.
+    Held(Held),
     /// For good.
     Cancelled,
 }
@@ -408,7 +442,7 @@ pub struct Counts {
 /// How far a run is: `done <= total`, never falling within a phase, equal only at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// `opening`, `comparing`, `down`, `ghosts`, `up`, `finishing`.
+    /// `opening`, `comparing`, `copying`, `discarding`, `down`, `ghosts`, `up`, `finishing`.
     pub phase: &'static str,
     /// Rows or errands dealt with.
     pub done: u64,

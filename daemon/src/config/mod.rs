@@ -14,6 +14,7 @@ use mingle_core::{
     ask::{Grant, Grants},
     filter::Filter,
     policy::Policy,
+    run::reset::How,
 };
 
 mod check;
@@ -139,6 +140,8 @@ pub struct SyncDefinition {
     pub mirror: bool,
     /// What the remote has taken is removed here.
     pub remove_after_upload: bool,
+    /// What becomes of what is here where the remote has another history.
+    pub reset: How,
     /// What of the remote is brought here.
     pub filter: Filter,
     /// When it runs.

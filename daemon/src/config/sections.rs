@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use mingle_core::{
     ask::Grant,
     policy::{Merge, OnDelete, Policy},
+    run::reset::How,
     schedule::cron::Cron,
     time::Timestamp,
 };
@@ -202,6 +203,14 @@ fn sync(read: &mut Section<'_>) -> Option<SyncDefinition> {
             "direction = \"up\", or take it out",
         );
     }
+    let reset = read.choice("reset", &How::ALL.map(|how| (how.word(), how))).unwrap_or_default();
+    if reset == How::Discard && direction == Some(Direction::Up) {
+        read.complain(
+            "reset",
+            "`reset = \"discard\"` is for a sync that brings: what is not sent would go, and nothing would come in its place",
+            "direction = \"both\" or \"down\", or another reset: recover, recover_or_discard or manual",
+        );
+    }
     let (home, mirror) = (read.flag("home").unwrap_or(false), read.flag("mirror").unwrap_or(false));
     if home && direction.is_some_and(|direction| !direction.is_up()) {
         let what = "`home` is for a sync that sends: new records are made at its remote";
@@ -217,7 +226,7 @@ fn sync(read: &mut Section<'_>) -> Option<SyncDefinition> {
     }
     let timing = timing(read, direction.is_some_and(Direction::is_up));
     let (collection, remote, direction) = (collection?, remote?, direction?);
-    Some(SyncDefinition { collection, remote, resource, direction, home, mirror, remove_after_upload, filter, timing })
+    Some(SyncDefinition { collection, remote, resource, direction, home, mirror, remove_after_upload, reset, filter, timing })
 }
 
 fn timing(read: &mut Section<'_>, up: bool) -> Timing {

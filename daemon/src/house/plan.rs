@@ -57,6 +57,7 @@ impl House {
                 trigger: "request".into(),
                 force: request.force,
                 accept_deletes: request.accept_deletes,
+                reset: request.reset,
             };
             let copy = copy.store().map_err(Refusal::from)?;
             let mut board = house.0.board.clone();

@@ -6,7 +6,7 @@
 use mingle_core::ask::{Attention, Event, Explained, News, Page, RunRow, Status, Trouble};
 
 /// Names of what needs a person, with hints that are ours from end to end.
-const OWN_HINTS: [&str; 4] = ["conflict", "rejection", "needs_login", "epoch"];
+const OWN_HINTS: [&str; 5] = ["conflict", "rejection", "needs_login", "epoch", "account"];
 
 /// `status`, without what services said.
 pub(super) fn status(mut status: Status) -> Status {
@@ -36,13 +36,21 @@ pub(super) fn news(mut news: News) -> News {
     match &mut news.event {
         Event::Run { error, .. } => error.as_mut().map(trouble).unwrap_or_default(),
         Event::Attention { attention: about, .. } => attention(about),
-        Event::Sync { .. } | Event::Conflict { .. } | Event::Rejection { .. } | Event::Session { .. } | Event::Invite { .. } => {}
+        Event::ResetBegan { reset, .. } => reset.copy = None,
+        Event::ResetEnded { .. }
+        | Event::Sync { .. }
+        | Event::Conflict { .. }
+        | Event::Rejection { .. }
+        | Event::Session { .. }
+        | Event::Invite { .. } => {}
     }
     news
 }
 
 fn run(run: &mut RunRow) {
     run.error.as_mut().map(trouble).unwrap_or_default();
+    // Where the files of the owner lie is nobody else's business.
+    run.reset.as_mut().map(|reset| reset.copy = None).unwrap_or_default();
 }
 
 fn trouble(trouble: &mut Trouble) {

@@ -67,6 +67,7 @@ fn site(remote: Option<Arc<Faulty>>) -> Arc<Site> {
         creates: Creates::Unlinked,
         others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
     };
     let order = Order {
@@ -76,6 +77,7 @@ fn site(remote: Option<Arc<Faulty>>) -> Arc<Site> {
         trigger: "request".into(),
         force: false,
         accept_deletes: false,
+        reset: None,
     };
     Arc::new(Site::new(
         Store::memory(Ids::Seeded(1)).unwrap(),
@@ -111,4 +113,13 @@ async fn an_effect_that_panics_ends_in_its_own_event() {
     let unknown: Vec<i64> =
         sent.iter().filter(|(_, answer)| matches!(answer, Answer::Unknown(_))).map(|(link, _)| *link).collect();
     assert_eq!(unknown, [1, 2], "{sent:?}");
+}
+
+#[test]
+fn a_copy_that_has_no_room_names_the_bytes_and_the_remedy() {
+    let error = StoreError::NoRoom { bytes: 4096, room: 17, place: "/data".into() };
+    let Event::StoreFailed(told) = trouble(error) else { panic!("it failed in the store") };
+    assert_eq!(told.name, "disk_full");
+    assert_eq!(told.what, "a copy of the store needs 4096 bytes, and 17 are free in /data");
+    assert!(told.hint.is_some_and(|hint| hint.contains("nothing was changed; free so much there")));
 }

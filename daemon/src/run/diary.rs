@@ -171,6 +171,16 @@ impl Office {
     /// Writes into the log which runs these effects end. What the sync waits for from then on is told among them.
     pub(super) fn log_ends(&mut self, now: Timestamp, effects: &[Effect]) {
         for effect in effects {
+            match effect {
+                Effect::Tell(ask::Event::ResetBegan { sync, reset }) => {
+                    let (how, why, copy) = (reset.how.word(), reset.why.word(), reset.copy.as_deref());
+                    tracing::warn!(sync, how, why, copy, "a reset began: what is here meets another history of the remote");
+                }
+                Effect::Tell(ask::Event::ResetEnded { sync, over }) => {
+                    tracing::info!(sync, discarded = over.discarded, conflicts = over.conflicts, "a reset ended");
+                }
+                _ => {}
+            }
             let Effect::Tell(ask::Event::Run { sync, run, status, result: Some(_), stop_reason, error, .. }) = effect else {
                 continue;
             };

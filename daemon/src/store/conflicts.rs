@@ -17,6 +17,7 @@ pub fn word(verdict: Verdict) -> &'static str {
         Verdict::Open => "open",
         Verdict::KeptEdit => "kept_edit",
         Verdict::KeptDelete => "kept_delete",
+        Verdict::Discarded => "discarded",
     }
 }
 
@@ -36,7 +37,7 @@ pub fn record(
     seq: u64,
 ) -> Result<String, StoreError> {
     let truth_lost = match clash.verdict {
-        Verdict::Remote => true,
+        Verdict::Remote | Verdict::Discarded => true,
         Verdict::KeptDelete => clash.truth.is_some(),
         Verdict::KeptEdit => clash.truth.is_none(),
         Verdict::Truth | Verdict::Open => false,

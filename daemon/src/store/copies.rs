@@ -189,20 +189,57 @@ pub(super) fn keep(source: &Connection, store: &Path, now: Timestamp, goes_on: i
     let conn = copy(source, &part.0, limits::COPY_PAGES, goes_on)?;
     open::sound(&conn)?;
     press(conn, &part.0)?;
-    let mut to = with(store, &format!("{BEFORE_UPGRADE}-{}", now.unix_ms()));
+    Ok(Keeping { part, to: free(store, BEFORE_UPGRADE, now) })
+}
+
+/// A name that no file has.
+fn free(store: &Path, why: &str, now: Timestamp) -> PathBuf {
+    let mut to = with(store, &format!("{why}-{}", now.unix_ms()));
     for more in 1..100 {
         if fs::symlink_metadata(&to).is_err() {
             break;
         }
-        to = with(store, &format!("{BEFORE_UPGRADE}-{}-{more}", now.unix_ms()));
+        to = with(store, &format!("{why}-{}-{more}", now.unix_ms()));
     }
-    Ok(Keeping { part, to })
+    to
+}
+
+/// Copies a store in use, to be kept beside it while a reset changes it; of such copies the newest stay. Who reads the store does not hold
+/// its writer up.
+pub(super) fn before_reset(store: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let log = fs::symlink_metadata(with(store, "-wal")).map_or(0, |file| file.len());
+    let bytes = fs::symlink_metadata(store).map_or(0, |file| file.len()).saturating_add(log);
+    let no_room = |room: u64| StoreError::NoRoom { bytes, room, place: store.parent().unwrap_or(Path::new(".")).to_owned() };
+    let room = place::room(store);
+    if room < bytes {
+        return Err(no_room(room));
+    }
+    let to = free(store, BEFORE_RESET, now);
+    backup(store, &to).map_err(|error| match error {
+        StoreError::Full => no_room(place::room(store)),
+        other => other,
+    })?;
+    let mut before: Vec<_> = kept(store).into_iter().filter(|(_, why, _)| *why == Kept::Reset).map(|(path, ..)| path).collect();
+    // By their times: the last is the newest.
+    before.sort();
+    for old in before.iter().rev().skip(limits::COPIES_BEFORE_RESETS).filter(|old| **old != to) {
+        if let Err(error) = fs::remove_file(old) {
+            tracing::warn!(%error, file = %old.display(), "a copy from before a reset is left behind");
+        }
+    }
+    Ok(to)
 }
 
 /// What stands behind the store's name in the names of files that are kept of it, and why they are.
-const KEPT: &[(&str, Kept)] = &[(BEFORE_UPGRADE, Kept::Upgraded), (BEFORE_RESTORE, Kept::Replaced), (".corrupt", Kept::Damaged)];
+const KEPT: &[(&str, Kept)] = &[
+    (BEFORE_UPGRADE, Kept::Upgraded),
+    (BEFORE_RESTORE, Kept::Replaced),
+    (BEFORE_RESET, Kept::Reset),
+    (".corrupt", Kept::Damaged),
+];
 const BEFORE_UPGRADE: &str = ".before-upgrade";
 const BEFORE_RESTORE: &str = ".before-restore";
+const BEFORE_RESET: &str = ".before-reset";
 
 /// Why a file is kept beside the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +248,8 @@ pub enum Kept {
     Upgraded,
     /// It is what a backup took the place of.
     Replaced,
+    /// It is the store before a reset of a sync.
+    Reset,
     /// It is a damaged store, moved aside.
     Damaged,
 }

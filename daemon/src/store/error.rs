@@ -56,6 +56,16 @@ pub enum StoreError {
     /// The file (or its place) is none that a store may be in.
     #[error("{0}")]
     Place(String),
+    /// The disk has no room for a copy of the store; the store is as it was.
+    #[error("a copy of the store needs {bytes} bytes, and {room} are free in {}", place.display())]
+    NoRoom {
+        /// What the copy needs.
+        bytes: u64,
+        /// What is free there.
+        room: u64,
+        /// Where the copy would be.
+        place: std::path::PathBuf,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -134,7 +144,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(refusal) => refusal,
-            StoreError::Full => Trouble::Full.refusal(),
+            StoreError::Full | StoreError::NoRoom { .. } => Trouble::Full.refusal(),
             StoreError::Shut(trouble) => trouble.refusal(),
             StoreError::Busy => Self::Busy(limits::BUSY_RETRY),
             StoreError::Unknown(_) | StoreError::Disk(_) => {

@@ -14,7 +14,7 @@ use super::{
     error::StoreError,
     limits,
     reader::Reader,
-    sync::{link::under_way, makes},
+    sync::{link::under_way, makes, reset::of_run},
     tx::Origin,
 };
 use crate::json;
@@ -162,7 +162,8 @@ pub fn last_run(reader: &Reader<'_>, sync: &str) -> Result<Option<RunRow>, Store
     Ok(reader.prepare_cached(&sql)?.query_row([sync], run).optional()?)
 }
 
-const RUN: &str = "id, sync, status, result, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error";
+const RUN: &str =
+    "id, sync, status, result, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset";
 
 fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     Ok(RunRow {
@@ -180,6 +181,7 @@ fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         conflicts: row.get(12)?,
         bytes: row.get(13)?,
         error: row.get::<_, Option<String>>(14)?.as_deref().and_then(trouble),
+        reset: row.get::<_, Option<String>>(15)?.as_deref().and_then(of_run),
     })
 }
 

@@ -144,6 +144,12 @@ pub const REPLAYED_WITHIN: Duration = Duration::from_secs(2);
 /// So long after it was asked, a page under another rule ends with what it has.
 pub const REPLAYED_PAGE_WITHIN: Duration = Duration::from_secs(3);
 
+/// So many records are looked at by one transaction of a reset that discards what is not sent: apps wait meanwhile.
+pub const DISCARDED_AT_ONCE: usize = if cfg!(test) { 2 } else { 200 };
+
+/// So many copies of the store from before resets are kept, the newest.
+pub const COPIES_BEFORE_RESETS: usize = 3;
+
 /// So many records are looked at by one `undo`: one short transaction. The answer has a cursor where there may be more.
 pub const UNDO_RECORDS_MAX: usize = 200;
 

@@ -396,6 +396,23 @@ impl Store {
         }
     }
 
+    /// A copy of the store in this file as it is now, kept beside it because a reset is to begin. Blocks, and holds nobody up.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRoom`] where the disk has no room for it; what SQLite and the disk say.
+    pub fn keep_before_reset(path: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+        copies::before_reset(path, now)
+    }
+
+    /// Its file; none: it is in memory.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match &self.0.kind {
+            Kind::File { path, .. } => Some(path),
+            Kind::Memory { .. } => None,
+        }
+    }
+
     /// The end in good order: what is queued is done, the log is folded back, the store marked clean. Blocks. Without it the
     /// end counts as a crash.
     ///

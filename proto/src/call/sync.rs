@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::is_false;
+use super::{RunReset, is_false};
 use crate::{
     Raw, Time,
     words::{choice, words},
@@ -319,6 +319,9 @@ pub struct Run {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Trouble>,
+    /// The reset that it was of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<RunReset>,
 }
 
 /// `plan`: what a run of this sync would send and change now; nothing is done.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use mingle_core::{
     ask::{Keep, Refusal, Write, Writer, Written},
     record::{Props, Value},
-    run::Mode,
+    run::{Mode, reset::How},
 };
 use mingled::{json, store};
 
@@ -341,6 +341,20 @@ impl Script {
         self.begin();
         self.world.ask_rebuild();
         self.rests();
+    }
+
+    /// Somebody says what becomes of what is here; to the end.
+    #[track_caller]
+    pub fn resets(&mut self, how: How) {
+        self.asks_reset(how);
+        self.rests();
+    }
+
+    /// The same, and nothing of it is done.
+    pub fn asks_reset(&mut self, how: How) {
+        self.begin();
+        self.terms.forgot = true;
+        self.world.ask_reset("s", how);
     }
 
     /// Runs the sync `s` to its end.

@@ -2,6 +2,7 @@
 
 use super::{Attention, Holding, Progress, SyncState, Trouble};
 use crate::{
+    run::reset::{Over, Reset},
     session::{Mode, State},
     time::Timestamp,
 };
@@ -72,6 +73,20 @@ pub enum Event {
         hold: Option<Holding>,
         /// When it is due next.
         next: Option<Timestamp>,
+    },
+    /// A reset of a sync began: the store was copied, and what is here is met as it is said.
+    ResetBegan {
+        /// Which sync.
+        sync: String,
+        /// How, why, and the copy.
+        reset: Reset,
+    },
+    /// A reset of a sync is over.
+    ResetEnded {
+        /// Which sync.
+        sync: String,
+        /// What it came to.
+        over: Over,
     },
     /// A conflict was made, or is resolved.
     Conflict {
@@ -144,7 +159,7 @@ impl News {
     pub fn topic(&self) -> Topic {
         match self.event {
             Event::Run { .. } => Topic::Run,
-            Event::Sync { .. } => Topic::Sync,
+            Event::Sync { .. } | Event::ResetBegan { .. } | Event::ResetEnded { .. } => Topic::Sync,
             Event::Conflict { .. } => Topic::Conflict,
             Event::Rejection { .. } => Topic::Rejection,
             Event::Attention { .. } => Topic::Attention,
@@ -160,6 +175,8 @@ impl News {
         match &self.event {
             Event::Run { run, .. } => run.clone(),
             Event::Sync { sync, .. } => sync.clone().unwrap_or_default(),
+            Event::ResetBegan { sync, .. } => format!("{sync} reset"),
+            Event::ResetEnded { sync, .. } => format!("{sync} reset over"),
             Event::Conflict { conflict, .. } => conflict.clone(),
             Event::Rejection { rejection, .. } => rejection.clone(),
             Event::Attention { attention, .. } => format!("{} {}", attention.name, attention.about),
@@ -173,7 +190,11 @@ impl News {
         match &self.event {
             Event::Conflict { collection, .. } | Event::Rejection { collection, .. } => std::slice::from_ref(collection),
             Event::Session { collections, .. } | Event::Invite { collections, .. } => collections,
-            Event::Run { .. } | Event::Sync { .. } | Event::Attention { .. } => &[],
+            Event::Run { .. }
+            | Event::Sync { .. }
+            | Event::ResetBegan { .. }
+            | Event::ResetEnded { .. }
+            | Event::Attention { .. } => &[],
         }
     }
 

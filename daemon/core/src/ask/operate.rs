@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use super::{RunRow, Trouble};
-use crate::{run::Mode, time::Timestamp};
+use crate::{
+    run::{Mode, reset::How},
+    time::Timestamp,
+};
 
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,8 +193,18 @@ pub struct RunRequest {
     pub force: bool,
     /// Deletes that are guarded are taken.
     pub accept_deletes: bool,
+    /// As if the remote had another history: this becomes of what is here.
+    pub reset: Option<How>,
     /// Who asks, where the app has a name.
     pub by: Option<String>,
+}
+
+impl RunRequest {
+    /// A plain one.
+    #[must_use]
+    pub fn of(sync: String) -> Self {
+        Self { sync, mode: None, force: false, accept_deletes: false, reset: None, by: None }
+    }
 }
 
 /// A run that was accepted.

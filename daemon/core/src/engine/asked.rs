@@ -1,8 +1,8 @@
 //! Owns: what apps ask of runs: run, pause, resume, wait. Must never know: how answers travel.
 
 use super::{
-    Accepted, Answer, Ask, AskId, Effect, Engine, Halted, Mark, Mode, Name, Refusal, Request, RunRequest, RunState, RunWaited,
-    StopReason, SyncState, Timestamp, Trigger, Wish, ask,
+    Accepted, Answer, Ask, AskId, Direction, Effect, Engine, Halted, How, Mark, Mode, Name, Refusal, Request, RunRequest,
+    RunState, RunWaited, StopReason, SyncState, Timestamp, Trigger, Wish, ask,
 };
 
 impl Engine {
@@ -76,14 +76,21 @@ impl Engine {
         let (Some(sync), Some(job)) = (self.syncs.get_mut(&name), self.desk.job(&name)) else {
             return Err(Refusal::Internal("a sync without a job".into()));
         };
+        if request.reset == Some(How::Discard) && sync.direction == Direction::Up {
+            let what = format!("{name} only sends: nothing would come in the place of what is discarded");
+            let hint = format!("`mingle pending rollback {name}` takes back what is not sent");
+            return Err(Refusal::Invalid(what, Some(hint)));
+        }
         let mode = request.mode.unwrap_or_default();
         // Requests that wait become one, which does what each of them asks.
-        let wish = sync.asked.get_or_insert_with(|| Wish { run: self.ids.next(), mode, force: false, accept_deletes: false });
+        let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), mode));
         wish.mode = wish.mode.max(mode);
         wish.force |= request.force;
         wish.accept_deletes |= request.accept_deletes;
+        // Of two words the one that keeps more of what is here.
+        wish.reset = wish.reset.into_iter().chain(request.reset).min();
         let run = wish.run.clone();
-        job.ask(Request { at: now, person: true, force: request.force });
+        job.ask(Request { at: now, person: true, force: request.force, reset: request.reset.is_some() });
         let state = self.desk.look(now, &name).map(|looked| looked.state);
         Ok(Answer::Accepted(Accepted { run, queued: state != Some(SyncState::Ready) }))
     }
@@ -96,12 +103,7 @@ impl Engine {
         }
         job.call(Trigger::Resume);
         let sync = self.syncs.get_mut(name)?;
-        let wish = sync.asked.get_or_insert_with(|| Wish {
-            run: self.ids.next(),
-            mode: Mode::Fast,
-            force: false,
-            accept_deletes: false,
-        });
+        let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), Mode::Fast));
         Some(wish.run.clone())
     }
 

@@ -14,7 +14,7 @@ impl Engine {
         self.runs -= 1;
         let run_id = sync.run_id.take().unwrap_or_default();
         let outcome = run.outcome().clone();
-        let mut epoch_held = false;
+        let mut held = None;
         let (end, trouble) = match &outcome.ended {
             Ended::Done => {
                 self.desk.change_remote(&remote, |known| {
@@ -25,11 +25,10 @@ impl Engine {
             }
             Ended::Stopped(reason) => (End::Stopped(*reason), None),
             Ended::Cancelled => (End::Stopped(StopReason::User), None),
-            Ended::Held(_) => {
-                epoch_held = true;
-                let what = "the remote has another history than the one we know, and too much differs".to_string();
-                let hint = Some(format!("`mingle sync {name} --force` merges them"));
-                (End::Failed, Some(Trouble { name: "epoch".into(), what, hint }))
+            Ended::Held(why) => {
+                held = Some(*why);
+                let trouble = Trouble { name: why.name().into(), what: why.what(), hint: Some(why.hint(name)) };
+                (End::Failed, Some(trouble))
             }
             Ended::Failed(error) => {
                 match error.kind {
@@ -49,7 +48,7 @@ impl Engine {
             Ended::Broken(trouble) => (End::Failed, Some(trouble.clone())),
         };
         if let Some(job) = self.desk.job(name) {
-            job.epoch_held |= epoch_held;
+            job.held = held.or(job.held);
             job.end(now, end);
         }
         match (&trouble, end) {

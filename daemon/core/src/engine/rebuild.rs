@@ -19,8 +19,14 @@ impl Engine {
         let mut runs: Vec<(String, Accepted)> = Vec::new();
         for name in names {
             let sync = name.to_string();
-            let request =
-                RunRequest { sync: sync.clone(), mode: Some(Mode::Rebuild), force: false, accept_deletes: false, by: None };
+            let request = RunRequest {
+                sync: sync.clone(),
+                mode: Some(Mode::Rebuild),
+                force: false,
+                accept_deletes: false,
+                reset: None,
+                by: None,
+            };
             if let Answer::Accepted(accepted) = self.run_sync(now, &request)? {
                 runs.push((sync, accepted));
             }

@@ -130,7 +130,7 @@ impl World {
             run::Effect::Fetch { .. } if fault => run::Event::Page(Err(error())),
             run::Effect::Fetch { .. } => run::Event::Page(Ok(Page::default())),
             run::Effect::Apply { .. } => run::Event::Applied(run::Applied::default()),
-            run::Effect::Complete { .. } => run::Event::Completed { rejected: 0 },
+            run::Effect::Complete { .. } => run::Event::Completed { rejected: 0, reset: None },
             run::Effect::Ghosts { .. } => run::Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
             run::Effect::Plan { .. } => run::Event::Planned(run::Planned::default()),
             run::Effect::Finish(_) => run::Event::Finished { standing: 0 },
@@ -143,7 +143,7 @@ impl World {
         let sync = SYNCS[usize::try_from(self.chance.below(3)).unwrap()].to_string();
         match self.chance.below(16) {
             0 => {
-                let request = RunRequest { sync, mode: None, force: false, accept_deletes: false, by: None };
+                let request = RunRequest { sync, mode: None, force: false, accept_deletes: false, reset: None, by: None };
                 let id = self.ask(Ask::RunSync(request));
                 if let Some(Ok(Answer::Accepted(accepted))) = self.answered.get(&id).cloned() {
                     self.ask(Ask::WaitRun { run: accepted.run });
@@ -219,7 +219,7 @@ fn a_stop_ends_runs_and_queued_ones_and_a_restart_brings_them_back_if_told() {
         let mut world = World::new(7);
         world.handle(Event::Look);
         assert_eq!(world.on.len(), 2, "a and b never ran: they are due at once");
-        let request = RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, by: None };
+        let request = RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, reset: None, by: None };
         let id = world.ask(Ask::RunSync(request));
         let Some(Ok(Answer::Accepted(queued))) = world.answered.get(&id).cloned() else { panic!("accepted") };
         assert!(queued.queued, "one is on");
@@ -229,8 +229,14 @@ fn a_stop_ends_runs_and_queued_ones_and_a_restart_brings_them_back_if_told() {
         assert_eq!(waited.state, RunState::Stopped);
         world.drain();
         assert_eq!(world.engine.state().0, DaemonState::Stopped);
-        let refused =
-            world.ask(Ask::RunSync(RunRequest { sync: "c".into(), mode: None, force: true, accept_deletes: false, by: None }));
+        let refused = world.ask(Ask::RunSync(RunRequest {
+            sync: "c".into(),
+            mode: None,
+            force: true,
+            accept_deletes: false,
+            reset: None,
+            by: None,
+        }));
         assert!(matches!(world.answered[&refused], Err(Refusal::Stopped(..))));
         let begun = world.begun;
         let restart = world.ask(Ask::Restart { resync_stopped, lease: None });
@@ -260,7 +266,14 @@ fn a_rebuild_is_of_all_syncs_of_a_collection_or_of_none() {
     assert_eq!(world.begun, begun, "what was refused asked for nothing");
 
     world.under_way.clear();
-    world.ask(Ask::RunSync(RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, by: None }));
+    world.ask(Ask::RunSync(RunRequest {
+        sync: "a".into(),
+        mode: None,
+        force: false,
+        accept_deletes: false,
+        reset: None,
+        by: None,
+    }));
     let asked = world.ask(rebuild("k"));
     let Some(Ok(Answer::Rebuilds(runs))) = world.answered.get(&asked).cloned() else { panic!("accepted") };
     let told: Vec<(&str, bool)> = runs.iter().map(|(sync, run)| (sync.as_str(), run.queued)).collect();
@@ -291,7 +304,7 @@ fn stop_when_idle_and_twice_and_a_restart_while_stopping_are_all_fine() {
 #[test]
 fn a_resume_brings_back_the_run_that_the_pause_ended_and_no_other() {
     // c has no interval: only what is asked for makes it due.
-    let request = || RunRequest { sync: "c".into(), mode: None, force: false, accept_deletes: false, by: None };
+    let request = || RunRequest { sync: "c".into(), mode: None, force: false, accept_deletes: false, reset: None, by: None };
     for (ask_first, pauses, back) in [(true, 1, 1), (true, 2, 1), (false, 1, 0), (false, 2, 0)] {
         let mut world = World::new(11);
         world.handle(Event::Look);
@@ -409,7 +422,7 @@ fn a_sync_that_is_defined_anew_ends_its_run_only_where_it_must() {
         let job = Job::new(plan, Last::Never, 0, Timestamp::from_unix_ms(1_790_000_000_000));
         SyncFacts { collection: "k".into(), direction: Direction::Down, job, patience: None }
     };
-    let request = || RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, by: None };
+    let request = || RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, reset: None, by: None };
     #[track_caller]
     fn check(world: &World, waits: AskId, expect: Option<RunState>) {
         let got = match world.answered.get(&waits) {

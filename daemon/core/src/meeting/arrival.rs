@@ -57,7 +57,7 @@ pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: 
         (RowState::Live(_), Agreed::Gone) if left && !believe_all && !rules.anew => Arrival::Echo,
         (RowState::Live(_), Agreed::Gone) => Arrival::Ask,
         (RowState::Live(_), _) if (left || older) && !asked && !believe_all => Arrival::Ask,
-        (RowState::Live(_), Agreed::Unknown) => Arrival::Meet,
+        (RowState::Live(_), Agreed::Former(_) | Agreed::Unknown) => Arrival::Meet,
         (RowState::Live(theirs), Agreed::Same | Agreed::Own(_)) => {
             let known = row.revision.is_some() && row.revision == link.revision;
             let trusted = strong && (!rules.anew || planted::is("rebuild trusts revisions"));
@@ -92,7 +92,7 @@ fn shows_agreed(link: &Link, truth: Option<&Props>, theirs: &Props, rules: Rules
     let agreed = match &link.agreed {
         Agreed::Own(agreed) => Some(agreed),
         Agreed::Same => truth,
-        Agreed::Gone | Agreed::Unknown => None,
+        Agreed::Gone | Agreed::Former(_) | Agreed::Unknown => None,
     };
     agreed.is_some_and(|agreed| {
         names(agreed, theirs)

@@ -59,7 +59,7 @@ pub fn difference(link: &Link, truth: Option<&Props>, rules: Rules<'_>) -> Optio
             (!differs.is_empty()).then_some(Difference::Differs(differs))
         }
         // Never compared: every carried property may differ; the look that comes first tells.
-        (Some(_), Agreed::Unknown) => Some(Difference::Differs(BTreeMap::new())),
+        (Some(_), Agreed::Former(_) | Agreed::Unknown) => Some(Difference::Differs(BTreeMap::new())),
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) enum Footing {
     Known(Props),
     /// But for these properties.
     Partly(Props, BTreeSet<String>),
+    /// In another history.
+    Former(Props),
     Gone,
     Unknown,
 }
@@ -24,6 +26,7 @@ impl Footing {
         match self {
             Self::Known(props) => Base::Known(props),
             Self::Partly(props, doubted) => Base::Partly(props, doubted),
+            Self::Former(props) => Base::Former(props),
             Self::Gone => Base::Gone,
             Self::Unknown => Base::Unknown,
         }
@@ -38,7 +41,7 @@ pub(super) fn based(link: &Link, truth: Option<&Props>, theirs: Option<&Props>, 
         for sent in &link.sent {
             // The service said that it had such a record already: somebody else's, for all we know, unless it is deleted here, or
             // shows all that was sent.
-            let contested = link.agreed == Agreed::Unknown
+            let contested = !link.agreed.is_compared()
                 && matches!(sent.what, SentWhat::Create(_))
                 && truth.is_some()
                 && !sent.shown_by(theirs, rules);
@@ -91,6 +94,7 @@ impl Footing {
         match link.base(truth) {
             Base::Known(props) => Self::Known(props.clone()),
             Base::Partly(props, doubted) => Self::Partly(props.clone(), doubted.clone()),
+            Base::Former(props) => Self::Former(props.clone()),
             Base::Gone => Self::Gone,
             Base::Unknown => Self::Unknown,
         }
@@ -130,8 +134,9 @@ impl Footing {
         rules: Rules<'_>,
         ours: bool,
     ) -> bool {
+        let former = matches!(self, Self::Former(_));
         let (before, mut doubted) = match self {
-            Self::Known(base) => (base.clone(), BTreeSet::new()),
+            Self::Known(base) | Self::Former(base) => (base.clone(), BTreeSet::new()),
             Self::Partly(base, doubted) => (base.clone(), doubted.clone()),
             Self::Gone | Self::Unknown => Default::default(),
         };
@@ -156,7 +161,14 @@ impl Footing {
                 None => base.remove(name),
             };
         }
-        *self = if doubted.is_empty() { Self::Known(base) } else { Self::Partly(base, doubted) };
+        *self = if former {
+            // What has arrived is as in a history that is over: the rest of the record says nothing.
+            Self::Former(base)
+        } else if doubted.is_empty() {
+            Self::Known(base)
+        } else {
+            Self::Partly(base, doubted)
+        };
         arrived
     }
 }

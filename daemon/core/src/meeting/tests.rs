@@ -1,7 +1,7 @@
 //! Owns: the tables of a meeting: what a link says, a row or an answer, what both sides become. Must never know: SQL, runs.
 //!
-//! `[weak|anew] agreed | sent; .. | truth | event => truth [; clash ..][; behind]`
-//! A record is `name=value ..`, `gone`, or (agreed) `same`; what was sent is a patch, in which `name=` clears, or `makes RECORD`. The event is
+//! `[weak|anew|later|recover|discard] agreed | sent; .. | truth | event => truth [; clash ..][; behind]`
+//! A record is `name=value ..`, `gone`, or (agreed) `same`, or after `former` of another history; what was sent is a patch, in which `name=` clears, or `makes RECORD`. The event is
 //! `reads RECORD` (a row that came by id), `shows RECORD` (a row of a listing, under the stamp that the link knows: `echo`, `ask` or
 //! `meet`), `knows RECORD` (the same under the revision that the link knows), `answers RECORD`, `read-back RECORD` or `read-back RECORD after RECORD`. `weak`: writes are not conditional. `anew`: the
 //! copy here is not trusted. `later`: a create does not set `s`, which begins as 9.
@@ -19,6 +19,7 @@ use crate::{
     policy::{Merge, Policy},
     record::{Carried, Props, Value},
     replica::{Abilities, Answer, ClientIds, Cursor, Row, RowState},
+    run::reset::How,
     time::Timestamp,
 };
 
@@ -65,6 +66,8 @@ fn outcome(line: &str) -> String {
     let (weak, line) = line.strip_prefix("weak ").map_or((false, line), |line| (true, line));
     let (later, line) = line.strip_prefix("later ").map_or((false, line), |line| (true, line));
     let (anew, line) = line.strip_prefix("anew ").map_or((false, line), |line| (true, line));
+    let reset = [How::Recover, How::Discard].into_iter().find(|how| line.starts_with(how.word()));
+    let line = reset.map_or(line, |how| &line[how.word().len()..]);
     let [agreed, sent, truth, event] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
         panic!("four parts: {line}")
     };
@@ -75,6 +78,7 @@ fn outcome(line: &str) -> String {
         agreed: match agreed {
             "same" => Agreed::Same,
             "unknown" => Agreed::Unknown,
+            text if text.starts_with("former ") => Agreed::Former(record(&text["former ".len()..]).unwrap_or_default()),
             text => record(text).map_or(Agreed::Gone, Agreed::Own),
         },
         sent: sent
@@ -107,7 +111,7 @@ fn outcome(line: &str) -> String {
     };
     let policy = Policy { default: Merge::Remote, ..Policy::default() };
     let frozen = BTreeSet::new();
-    let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew };
+    let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew, reset };
     let stamps = Stamps::default();
     let truth = record(truth);
     let settled = |answer: &Answer| match answer::settle(&link, truth.as_ref(), answer, &BTreeSet::new(), &stamps, rules) {
@@ -227,7 +231,35 @@ const SHOWS: &str = "
     anew gone | | gone | knows gone => echo
 ";
 
-const ALL_TABLES: [&str; 3] = [ANSWERS, READS, SHOWS];
+/// Where the remote has another history.
+const RESETS: &str = "
+    former a=1 b=1 | | a=2 b=1 | reads a=1 b=1 => a=2 b=1; behind
+    former a=1 b=1 | | a=2 b=1 | reads a=3 b=1 => a=3 b=1; a
+    former a=1 b=1 | | a=1 b=1 | reads a=3 b=1 => a=3 b=1; a
+    former a=1 b=1 | | a=2 b=1 | reads b=1 => a=2 b=1; behind
+    former a=1 b=1 | | b=1 | reads a=1 b=1 => b=1; behind
+    former a=1 | | a=1 | reads a=1 c=9 => a=1 c=9
+    former a=1 | | gone | reads a=1 => gone; behind
+    former a=1 | | gone | reads a=2 => a=2; *
+    former a=1 | | a=2 | reads gone => a=2; behind
+    former a=1 | a=2 | a=2 | reads a=2 => a=2
+    former a=1 | a=2 | a=3 | reads a=2 => a=3; behind
+    former a=1 | | a=1 | knows a=1 => meet
+    unknown | | a=1 | reads a=2 => a=2; a
+    recover unknown | | a=1 | reads a=2 => a=1; a; behind
+    recover unknown | | a=1 | reads a=1 c=9 => a=1 c=9
+    recover former a=1 b=1 | | a=2 b=1 | reads a=3 b=1 => a=2 b=1; a; behind
+    recover former a=1 b=1 | | a=2 b=1 | reads a=1 b=1 => a=2 b=1; behind
+    recover gone | | a=1 | reads a=2 => a=1; a; behind
+    recover a=1 | | a=1 | reads a=2 => a=2
+    recover a=1 | | a=2 | reads a=3 => a=3; a
+    discard unknown | | a=1 | reads a=2 => a=2; a
+    discard same | | a=1 | reads a=2 => a=2
+    discard same | | a=1 b=1 | reads a=1 => a=1
+    discard same | | a=1 | reads gone => gone
+";
+
+const ALL_TABLES: [&str; 4] = [ANSWERS, READS, SHOWS, RESETS];
 
 #[test]
 fn what_both_sides_become() {

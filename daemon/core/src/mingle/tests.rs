@@ -144,6 +144,7 @@ fn outcome(mingled: &Mingled) -> String {
             Verdict::Open => "open",
             Verdict::KeptEdit => "kept_edit",
             Verdict::KeptDelete => "kept_delete",
+            Verdict::Discarded => "discarded",
         };
         text += &format!(" ; {} {verdict}", clash.property.as_deref().unwrap_or("*"));
     }

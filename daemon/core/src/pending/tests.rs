@@ -30,7 +30,7 @@ fn under<T>(frozen: &str, work: impl FnOnce(Rules<'_>) -> T) -> T {
     let policy = Policy { default: Merge::Remote, ..Policy::default() };
     let abilities = Abilities { carried: Carried::AllBut(BTreeSet::from(["local".to_owned()])), ..Abilities::least() };
     let frozen: BTreeSet<String> = frozen.split_whitespace().map(str::to_owned).collect();
-    work(Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false })
+    work(Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false, reset: None })
 }
 
 fn sent(words: &str) -> Vec<Sent> {

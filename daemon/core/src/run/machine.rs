@@ -1,7 +1,7 @@
 //! Owns: the order of a run and where a stop takes hold. Must never know: how an effect is done.
 
 use super::{
-    Applied, Compared, Counts, DeletesLeft, Effect, Ended, Event, Mode, Order, Outcome, Progress, Resume, Terms, Watermark,
+    Applied, Compared, Counts, DeletesLeft, Effect, Ended, Event, Held, Mode, Order, Outcome, Progress, Resume, Terms, Watermark,
     checkpoint,
     down::Down,
     up::{Step, Up, bars},
@@ -43,6 +43,13 @@ enum Phase {
     Comparing {
         down: Down,
         found: Compared,
+    },
+    /// A reset is to begin, and the store is copied first.
+    Copying,
+    /// What is not sent goes; next is what was not looked at yet.
+    Discarding {
+        after: u64,
+        until: u64,
     },
     /// Creates whose answers are outstanding are repeated under their keys, and then it is listed.
     Repeating(Down),
@@ -129,6 +136,8 @@ impl Run {
         let (phase, (done, total)) = match &self.phase {
             Phase::Opening | Phase::Repeating(_) => ("opening", (0, None)),
             Phase::Comparing { down, .. } => ("comparing", down.progress()),
+            Phase::Copying => ("copying", (0, None)),
+            Phase::Discarding { .. } => ("discarding", (0, None)),
             Phase::Down(down) => ("down", down.progress()),
             Phase::Ghosts { .. } | Phase::Completing => ("ghosts", (0, None)),
             Phase::Up(up) => ("up", up.progress()),
@@ -180,6 +189,22 @@ impl Run {
             }
             Event::Opened(Err(error)) => self.fail(error, effects),
             Event::Negotiated(terms) => self.negotiated(*terms),
+            Event::Copied => {
+                self.phase = Phase::Opening;
+                if self.halt.is_none() {
+                    effects.push(Effect::Negotiate { accept: true });
+                }
+            }
+            Event::Discarded { after, conflicts, changed } => {
+                self.counts.conflicts += conflicts;
+                self.counts.down += changed;
+                if let Phase::Discarding { after: at, .. } = &mut self.phase {
+                    match after {
+                        Some(after) => *at = after,
+                        None => self.begins_listing(),
+                    }
+                }
+            }
             Event::Page(page) => self.came(page),
             Event::Compared(compared) => {
                 if let Phase::Comparing { down, found } = &mut self.phase {
@@ -204,7 +229,7 @@ impl Run {
                     self.fail(error, effects);
                 }
             }
-            Event::Completed { rejected } => {
+            Event::Completed { rejected, .. } => {
                 self.counts.rejected += rejected;
                 self.phase = Phase::Up(Up::default());
             }
@@ -291,20 +316,30 @@ impl Run {
     }
 
     fn negotiated(&mut self, terms: Terms) {
-        let start = Resume { from: terms.from.clone(), pass: terms.pass, began: terms.began, ..Resume::default() };
-        let at = terms.resume.clone().unwrap_or(start);
-        let rows = terms.page_rows.max(1);
-        self.phase = if terms.compare_first {
-            Phase::Comparing { down: Down::new(Resume::default(), rows), found: Compared::default() }
-        } else if terms.repeats.is_empty() {
-            Phase::Down(Down::new(at, rows))
-        } else {
-            Phase::Repeating(Down::new(at, rows))
-        };
         self.terms = terms;
+        if let Some(held) = self.terms.held {
+            self.halt.get_or_insert(Ended::Held(held));
+        } else if self.terms.compare_first {
+            let down = Down::new(Resume::default(), self.terms.page_rows.max(1));
+            self.phase = Phase::Comparing { down, found: Compared::default() };
+        } else if self.terms.copy_first {
+            self.phase = Phase::Copying;
+        } else if let Some(until) = self.terms.discard {
+            self.phase = Phase::Discarding { after: 0, until };
+        } else {
+            self.begins_listing();
+        }
         if planted::is("404 as gone") {
             self.ask = std::mem::take(&mut self.terms.ask);
         }
+    }
+
+    /// The listing begins, or goes on where it was.
+    fn begins_listing(&mut self) {
+        let terms = &self.terms;
+        let start = Resume { from: terms.from.clone(), pass: terms.pass, began: terms.began, ..Resume::default() };
+        let down = Down::new(terms.resume.clone().unwrap_or(start), terms.page_rows.max(1));
+        self.phase = if terms.repeats.is_empty() { Phase::Down(down) } else { Phase::Repeating(down) };
     }
 
     fn came(&mut self, page: Result<Page, RemoteError>) {
@@ -402,6 +437,8 @@ impl Effect {
             Self::Open | Self::Fetch { .. } | Self::Ask { .. } | Self::Send { .. } => Side::Remote,
             Self::Begin
             | Self::Negotiate { .. }
+            | Self::Copy
+            | Self::Discard { .. }
             | Self::Compare { .. }
             | Self::Apply { .. }
             | Self::Complete { .. }
@@ -420,6 +457,8 @@ impl Event {
             Self::Opened(_) | Self::Page(_) | Self::Asked { .. } | Self::Sent(_) => Side::Remote,
             Self::Begun
             | Self::Negotiated(_)
+            | Self::Copied
+            | Self::Discarded { .. }
             | Self::Compared(_)
             | Self::Applied(_)
             | Self::Completed { .. }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Applied, Compared, Direction, Effect, Ended, Event, Order, Planned, Resume, Run, Settled, StopReason, Terms, Watermark,
+    Applied, Compared, Direction, Effect, Ended, Event, Held, Order, Planned, Resume, Run, Settled, StopReason, Terms, Watermark,
     checkpoint,
 };
 use crate::{
@@ -79,12 +79,21 @@ impl World {
                 pass: 3,
                 deletes_max: Some(10),
                 compare_first: !accept && self.chance.one_in(3),
+                copy_first: !accept && self.chance.one_in(6),
+                held: (!accept && self.faults && self.chance.one_in(20)).then_some(Held::Manual),
+                discard: self.chance.one_in(4).then_some(7),
                 cursor: Cursor::Token,
                 page_rows: 2,
                 ask: if self.chance.one_in(5) { vec!["r9".into()] } else { Vec::new() },
                 repeats: if self.chance.one_in(5) { vec![create(99)] } else { Vec::new() },
                 ..Terms::default()
             })),
+            Effect::Copy if fault => broken(),
+            Effect::Copy => Event::Copied,
+            Effect::Discard { after, until } => {
+                let after = (*after < *until).then(|| after + 1 + self.chance.below(4));
+                Event::Discarded { after, conflicts: 1, changed: 1 }
+            }
             Effect::Fetch { .. } if hurried => Event::Page(Err(stopped())),
             Effect::Fetch { .. } if fault => Event::Page(Err(self.error())),
             Effect::Fetch { page, .. } => {
@@ -116,7 +125,7 @@ impl World {
                 }
                 Event::Asked { asked, failed }
             }
-            Effect::Complete { .. } => Event::Completed { rejected: 0 },
+            Effect::Complete { .. } => Event::Completed { rejected: 0, reset: None },
             Effect::Ghosts { .. } => {
                 let ghosts = self.chance.below(3);
                 Event::Ghosts { remote_ids: (0..ghosts).map(|id| format!("g{id}")).collect(), guarded: 0 }
@@ -240,33 +249,40 @@ fn with_faults_and_stops_it_ends_exactly_once() {
 fn check_history(links_there: u64, found: Compared, force: bool, held: Option<u64>) {
     let mut run = Run::new(Order { direction: Direction::Both, force, ..Order::default() });
     let mut under_way = run.handle(Event::Start);
-    let mut ended = None;
+    let (mut ended, mut copied) = (None, false);
     while let Some(effect) = under_way.pop() {
+        assert!(copied || !matches!(effect, Effect::Negotiate { accept: true }), "nothing is kept of what was");
         let event = match &effect {
             Effect::Begin => Event::Begun,
             Effect::Open => Event::Opened(Ok(())),
             Effect::Negotiate { accept } => Event::Negotiated(Box::new(Terms {
                 deletes_max: Some(10),
                 compare_first: !accept,
+                discard: accept.then_some(3),
                 links_there,
                 page_rows: 10,
                 ..Terms::default()
             })),
             Effect::Fetch { .. } => Event::Page(Ok(Page { rows: (0..3).map(row).collect(), ..Page::default() })),
             Effect::Compare { .. } => Event::Compared(found),
+            Effect::Copy => {
+                copied = true;
+                Event::Copied
+            }
+            Effect::Discard { .. } => Event::Discarded { after: None, conflicts: 0, changed: 0 },
             Effect::Finish(outcome) => {
                 ended = Some(outcome.ended.clone());
                 Event::Finished { standing: 0 }
             }
             Effect::Apply { .. } => Event::Applied(Applied::default()),
-            Effect::Complete { .. } => Event::Completed { rejected: 0 },
+            Effect::Complete { .. } => Event::Completed { rejected: 0, reset: None },
             Effect::Ghosts { .. } => Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
             Effect::Plan { .. } => Event::Planned(Planned::default()),
             other => unreachable!("this world has none of {other:?}"),
         };
         under_way.extend(run.handle(event));
     }
-    let expected = held.map_or(Ended::Done, |differ| Ended::Held(Compared { differ, ..found }));
+    let expected = held.map_or(Ended::Done, |differ| Ended::Held(Held::Differs(Compared { differ, ..found })));
     assert_eq!(ended, Some(expected), "{links_there} links, {found:?}, force: {force}");
 }
 
@@ -304,7 +320,7 @@ fn a_batch_that_was_cut_short_goes_on_where_it_was_cut() {
                     applied.extend(rows.iter().map(|row| row.remote_id().to_owned()));
                     Event::Applied(Applied { left, ..Applied::default() })
                 }
-                Effect::Complete { .. } => Event::Completed { rejected: 0 },
+                Effect::Complete { .. } => Event::Completed { rejected: 0, reset: None },
                 Effect::Ghosts { .. } => Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
                 Effect::Finish(_) => Event::Finished { standing: 0 },
                 other => unreachable!("this world has none of {other:?}"),

@@ -13,13 +13,7 @@ impl Hold {
     /// The hold with its present value, what it needs, and what a person can do about this sync, in words.
     #[must_use]
     pub fn holding(&self, sync: &str, now: Timestamp) -> Holding {
-        Holding {
-            name: self.name().into(),
-            has: self.has(now),
-            needs: self.needs(),
-            until: self.until(),
-            hint: self.hint().map(|hint| hint.replace("SYNC", sync)),
-        }
+        Holding { name: self.name().into(), has: self.has(now), needs: self.needs(), until: self.until(), hint: self.hint(sync) }
     }
 
     fn has(&self, now: Timestamp) -> String {
@@ -28,7 +22,7 @@ impl Hold {
             Self::Stopped(StopReason::Shutdown) => "mingled is ending".into(),
             Self::Stopped(reason) => format!("runs are stopped ({})", reason.name()),
             Self::NeedsLogin { remote } => format!("{remote} did not take our credentials, or there are none"),
-            Self::Epoch => "the remote's history is not the one we know".into(),
+            Self::History(held) => held.what(),
             Self::Interval { began, .. } => format!("last run {} ago", span(now.since(*began))),
             Self::Cron { until } => format!("rings in {}", span(until.since(now))),
             Self::Quiet { .. } => "changes are coming in".into(),
@@ -49,7 +43,7 @@ impl Hold {
             Self::Stopped(StopReason::Shutdown) => "mingled to start again".into(),
             Self::Stopped(_) => "a restart".into(),
             Self::NeedsLogin { .. } => "credentials that it takes".into(),
-            Self::Epoch => "a person's word".into(),
+            Self::History(_) => "a person's word".into(),
             Self::Interval { began, until } => format!("{} since then", span(until.since(*began))),
             Self::Cron { .. } => "the hour".into(),
             Self::Quiet { .. } => "a quiet moment".into(),
@@ -63,20 +57,21 @@ impl Hold {
         }
     }
 
-    fn hint(&self) -> Option<&'static str> {
-        match self {
+    fn hint(&self, sync: &str) -> Option<String> {
+        let hint = match self {
             Self::Paused => Some("`mingle resume SYNC`"),
             Self::Stopped(StopReason::Shutdown) => None,
             Self::Stopped(_) => Some("`mingle restart` accepts runs again"),
             Self::NeedsLogin { .. } => Some("put another secret in its place; `mingle sync SYNC` tries it at once"),
-            Self::Epoch => Some("`mingle sync SYNC --force` if the remote is the right one"),
+            Self::History(held) => return Some(held.hint(sync)),
             Self::Interval { .. } | Self::Cron { .. } | Self::Backoff { .. } | Self::Trigger { .. } => {
                 Some("`mingle sync SYNC` does not wait for it")
             }
             Self::RetryAfter { .. } => Some("a server's own wait is never skipped"),
             Self::Constraint(constraint) => constraint.hint(),
             Self::Quiet { .. } | Self::Overlap { .. } | Self::Slots { .. } => None,
-        }
+        };
+        hint.map(|hint| hint.replace("SYNC", sync))
     }
 }
 

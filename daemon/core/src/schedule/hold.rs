@@ -2,7 +2,7 @@
 //! Must never know: the words for people (`explain`), runs.
 
 use super::{Constraint, Last, Name, StopReason, Trigger, View, conditions, due};
-use crate::{ask::SyncState, limits::PATIENCE_MAX, planted, time::Timestamp};
+use crate::{ask::SyncState, limits::PATIENCE_MAX, planted, run::reset::Held, time::Timestamp};
 
 /// Why a sync does not run now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub enum Hold {
         /// Which.
         remote: Name,
     },
-    /// The remote's history is another than the one we know.
-    Epoch,
+    /// The remote's history is another than the one we know, or the account is.
+    History(Held),
     /// The interval is not over.
     Interval {
         /// When the last run began.
@@ -78,7 +78,7 @@ impl Hold {
             Self::Paused => "paused",
             Self::Stopped(_) => "stopped",
             Self::NeedsLogin { .. } => "needs_login",
-            Self::Epoch => "epoch",
+            Self::History(held) => held.name(),
             Self::Interval { .. } => "interval",
             Self::Cron { .. } => "cron",
             Self::Quiet { .. } => "quiet",
@@ -96,7 +96,7 @@ impl Hold {
     pub const fn state(&self) -> SyncState {
         match self {
             Self::Paused => SyncState::Disabled,
-            Self::Stopped(_) | Self::NeedsLogin { .. } | Self::Epoch | Self::Constraint(_) => SyncState::Blocked,
+            Self::Stopped(_) | Self::NeedsLogin { .. } | Self::History(_) | Self::Constraint(_) => SyncState::Blocked,
             Self::Interval { .. }
             | Self::Cron { .. }
             | Self::Quiet { .. }
@@ -119,7 +119,7 @@ impl Hold {
             Self::Paused
             | Self::Stopped(_)
             | Self::NeedsLogin { .. }
-            | Self::Epoch
+            | Self::History(_)
             | Self::Trigger { .. }
             | Self::Constraint(_)
             | Self::Overlap { .. }
@@ -142,7 +142,7 @@ const RULES: [fn(&View<'_>) -> Option<Hold>; 6] = [
     |view| view.paused(),
     |view| view.stopped(),
     |view| view.needs_login(),
-    |view| view.epoch(),
+    |view| view.history(),
     |view| view.not_due(),
     |view| view.retry_after(),
 ];
@@ -183,8 +183,9 @@ impl View<'_> {
         (refused && !tries_once).then(|| Hold::NeedsLogin { remote: self.job.plan.remote.clone() })
     }
 
-    fn epoch(&self) -> Option<Hold> {
-        (self.job.epoch_held && !self.forced()).then_some(Hold::Epoch)
+    fn history(&self) -> Option<Hold> {
+        let held = self.job.held.filter(|held| !self.job.request.is_some_and(|request| request.ends(*held)));
+        held.map(Hold::History)
     }
 
     fn not_due(&self) -> Option<Hold> {

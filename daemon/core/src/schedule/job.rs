@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Backoff, Conditions, Constraint, Ends, Interval, Name, Needs, Network, Quiet, Spread, conditions, cron::Cron, due};
-use crate::{planted, time::Timestamp};
+use crate::{planted, run::reset::Held, time::Timestamp};
 
 /// One sync.
 #[derive(Clone, Debug)]
@@ -15,8 +15,8 @@ pub struct Job {
     pub paused: bool,
     /// The pause ended a run, or one that was queued: the resume makes it due.
     pub pause_ended: bool,
-    /// Another epoch than the one we know, above the guard's share: nothing runs until a forced request.
-    pub epoch_held: bool,
+    /// Another history or another account: nothing runs until a person has said what becomes of what is here.
+    pub held: Option<Held>,
     /// How its last run ended.
     pub last: Last,
     /// Failures in a row; a stopped run does not count and does not clear them.
@@ -114,8 +114,17 @@ pub struct Request {
     pub at: Timestamp,
     /// A person, who may try once under `needs_login`.
     pub person: bool,
-    /// Also under metered, battery, idle, and over an epoch that is held.
+    /// Also under metered, battery, idle, and over another history that differs too much.
     pub force: bool,
+    /// Whatever is held for a person's word: this is it.
+    pub reset: bool,
+}
+
+impl Request {
+    /// Whether it is the word that is waited for.
+    pub(super) fn ends(self, held: Held) -> bool {
+        self.reset || (self.force && matches!(held, Held::Differs(_)))
+    }
 }
 
 /// What made a run due.
@@ -247,7 +256,7 @@ impl Job {
             plan,
             paused: false,
             pause_ended: false,
-            epoch_held: false,
+            held: None,
             last,
             failures,
             running: None,
@@ -307,6 +316,7 @@ impl Job {
                 at: before.at.min(request.at),
                 person: before.person || request.person,
                 force: before.force || request.force,
+                reset: before.reset || request.reset,
             },
         });
     }
@@ -316,9 +326,7 @@ impl Job {
         let request = self.request.take();
         self.change = None;
         self.call = None;
-        if request.is_some_and(|request| request.force) {
-            self.epoch_held = false;
-        }
+        self.held = self.held.filter(|held| !request.is_some_and(|request| request.ends(*held)));
         self.running = Some(Running { began: now, heard: now, request, stopping: None });
         self.wind(now);
     }

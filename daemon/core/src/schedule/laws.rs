@@ -148,7 +148,7 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
         match chance.below(12) {
             0 => job.changed(now),
             1 => {
-                job.ask(Request { at: now, person: chance.one_in(2), force: chance.one_in(3) });
+                job.ask(Request { at: now, person: chance.one_in(2), force: chance.one_in(3), reset: chance.one_in(5) });
                 waiting.entry(name.clone()).or_insert(now);
             }
             2..=4 if job.running.is_some() => {

@@ -2,7 +2,7 @@
 //!
 //! A job is words: `every=1h flex=10m cron=0_3_*_*_* on_start on_change=2s,30s backoff=linear,30s,5h deadline=2m stall=30s`
 //! `needs=unmetered,charging,battery,storage,idle,local`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
-//! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force`, `change=-3s,-1s`, `call=ping`, `paused`, `epoch`,
+//! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `paused`, `epoch`, `manual`, `account`,
 //! `spread=250` (per mille). Of the world: `stopped`, `offline`, `metered`, `on_battery`, `battery_low`, `storage_low`,
 //! `disk_full`, `busy`. Of its remote: `login`, `patience=-1m,+5m`. Times are from now.
 //! The answer: `start TRIGGER`, `stop REASON`, `running [TIME]` or `STATE HOLD [TIME]`, the time being `wake_at`.
@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::*;
+use crate::run::{Compared, reset::Held};
 
 /// A Monday, noon.
 pub(super) const NOON: Timestamp = Timestamp::from_unix_ms(1_767_614_400_000);
@@ -103,7 +104,8 @@ pub(super) fn world(text: &str) -> World {
             "running" => later.push(Box::new(move |job| job.begin(moment(&value)))),
             "heard" => later.push(Box::new(move |job| job.heard(moment(&value)))),
             "stopping" => later.push(Box::new(|job| job.stopping(StopReason::User))),
-            "request" => later.push(Box::new(move |job| job.ask(Request { at: moment(&value), person: false, force: false }))),
+            "request" => later
+                .push(Box::new(move |job| job.ask(Request { at: moment(&value), person: false, force: false, reset: false }))),
             "person" => later.push(Box::new(|job| job.request.as_mut().unwrap().person = true)),
             "force" => later.push(Box::new(|job| job.request.as_mut().unwrap().force = true)),
             "change" => {
@@ -112,7 +114,10 @@ pub(super) fn world(text: &str) -> World {
             }
             "call" => later.push(Box::new(|job| job.call(Trigger::Ping))),
             "paused" => later.push(Box::new(|job| job.paused = true)),
-            "epoch" => later.push(Box::new(|job| job.epoch_held = true)),
+            "epoch" => later.push(Box::new(|job| job.held = Some(Held::Differs(Compared::default())))),
+            "manual" => later.push(Box::new(|job| job.held = Some(Held::Manual))),
+            "account" => later.push(Box::new(|job| job.held = Some(Held::Account(2)))),
+            "reset" => later.push(Box::new(|job| job.request.as_mut().unwrap().reset = true)),
             "login" => remote.needs_login = true,
             "patience" => {
                 let (asked, until) = pair(&value);
@@ -256,6 +261,14 @@ const HOLDS: &[&str] = &[
     "every=1h epoch => blocked epoch",
     "every=1h epoch request@-0s person => blocked epoch",
     "every=1h epoch request@-0s force => start request",
+    // What only a word about what is here ends.
+    "every=1h manual => blocked epoch",
+    "every=1h manual request@-0s person force => blocked epoch",
+    "every=1h manual request@-0s reset => start request",
+    "every=1h account request@-0s person force => blocked account",
+    "every=1h account request@-0s reset => start request",
+    "every=1h epoch request@-0s reset => start request",
+    "every=1h offline request@-0s reset => blocked network",
     // Conditions.
     "every=1h offline => blocked network",
     "every=1h needs=local offline => start first",

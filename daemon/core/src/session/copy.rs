@@ -153,7 +153,7 @@ mod tests {
         let [taken, form, truth, theirs] = &sides[..] else { panic!("four sides: {line}") };
         let policy = policy(&Policy::default());
         let (abilities, frozen) = (abilities(), BTreeSet::new());
-        let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false };
+        let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false, reset: None };
         let agreed = form.clone().map_or(Agreed::Gone, Agreed::Own);
         let link = Link { remote_id: Some("x".into()), agreed, ..Link::unborn() };
         let met = meet_copy(&link, taken.as_ref(), truth.as_ref(), "x", theirs.as_ref(), rules);
@@ -161,7 +161,7 @@ mod tests {
             Agreed::Same => "same".into(),
             Agreed::Own(props) => told(Some(props)),
             Agreed::Gone => "gone".into(),
-            Agreed::Unknown => "unknown".into(),
+            Agreed::Former(_) | Agreed::Unknown => "unknown".into(),
         };
         let got = format!("{}; {kept}; {}", told(met.truth.as_ref()), met.clashes.len());
         assert_eq!(got, expect.trim(), "{line}");
@@ -207,7 +207,8 @@ mod tests {
         let truth = props("n=0123").unwrap();
         let of = |link: &Link, frozen: &[&str]| {
             let frozen: BTreeSet<String> = frozen.iter().map(|one| (*one).to_owned()).collect();
-            let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false };
+            let rules =
+                Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false, reset: None };
             (lacks(link, Some(&truth), 7, rules), lacks(link, None, 7, rules), told(Some(&shown(link, &truth, rules.frozen))))
         };
         assert_eq!(of(&link(6), &[]), (Some(Lack::Changed(truth.clone())), Some(Lack::Gone), "n=0123".into()));

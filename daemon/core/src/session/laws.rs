@@ -84,7 +84,7 @@ fn pushing_again_changes_nothing_and_pulling_levels() {
         let merge = [Merge::Remote, Merge::Truth, Merge::Newest, Merge::Max, Merge::Min][chance.next(5) as usize];
         let policy = copy::policy(&Policy { default: merge, ..Policy::default() });
         let (abilities, frozen) = (copy::abilities(), BTreeSet::new());
-        let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false };
+        let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false, reset: None };
         let (taken, form) = (chance.props(), chance.props());
         let (truth, theirs) = (chance.maybe(), chance.maybe());
         let link = Link { remote_id: Some("x".into()), agreed: Agreed::Own(form.clone()), confirmed: 5, ..Link::unborn() };

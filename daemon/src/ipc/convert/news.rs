@@ -1,13 +1,19 @@
 //! Owns: what happens beside records, in the wire's words. Must never know: who listens.
 
-use mingle_core::ask::{Event, News, Topic};
+use mingle_core::{
+    ask::{Event, News, Topic},
+    run::reset::Over,
+};
 use mingle_proto::{
     call,
-    event::{self, AttentionEvent, Body, ConflictEvent, InviteEvent, RejectionEvent, RunEvent, RunStep, SessionEvent, SyncEvent},
+    event::{
+        self, AttentionEvent, Body, ConflictEvent, InviteEvent, RejectionEvent, ResetEnded, RunEvent, RunStep, SessionEvent,
+        SyncEvent,
+    },
 };
 
 use super::{
-    operate::{daemon_state, hold, sync_state, trouble},
+    operate::{daemon_state, hold, reset, sync_state, trouble},
     session::{mode, session_state},
     time, word,
 };
@@ -45,6 +51,15 @@ pub(in crate::ipc) fn event(subscription: u64, news: News) -> event::Event {
             daemon: daemon.map(daemon_state),
             hold: held.map(hold),
             next_at: next.map(time),
+            ..SyncEvent::default()
+        }),
+        Event::ResetBegan { sync, reset: of } => {
+            Body::Sync(SyncEvent { sync: Some(sync), reset_began: Some(Box::new(reset(of))), ..SyncEvent::default() })
+        }
+        Event::ResetEnded { sync, over: Over { discarded, conflicts } } => Body::Sync(SyncEvent {
+            sync: Some(sync),
+            reset_ended: Some(ResetEnded { discarded, conflicts }),
+            ..SyncEvent::default()
         }),
         Event::Conflict { conflict, open, collection, id, property } => {
             Body::Conflict(ConflictEvent { conflict, open, collection, id, property })

@@ -7,7 +7,10 @@ use mingle_core::{
         RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRow, RunState, RunWaited, Status, SyncRow, SyncState,
         SyncStatus, Trouble, WaitState, Waited, Written,
     },
-    run::Mode,
+    run::{
+        Mode,
+        reset::{How, Reset},
+    },
 };
 use mingle_proto::{Error, call};
 use serde_json::Value;
@@ -125,6 +128,7 @@ pub(in crate::ipc) fn run(run: RunRow) -> call::Run {
         conflicts: run.conflicts,
         bytes: run.bytes,
         error: run.error.map(trouble),
+        reset: run.reset.map(reset),
     }
 }
 
@@ -160,6 +164,20 @@ pub(in crate::ipc) fn mode(mode: call::Mode) -> Mode {
         call::Mode::Slow => Mode::Slow,
         call::Mode::Refresh => Mode::Refresh,
     }
+}
+
+pub(in crate::ipc) fn how(how: call::ResetHow) -> How {
+    match how {
+        call::ResetHow::Recover => How::Recover,
+        call::ResetHow::RecoverOrDiscard => How::RecoverOrDiscard,
+        call::ResetHow::Discard => How::Discard,
+    }
+}
+
+/// The reset that a run was of.
+pub(super) fn reset(reset: Reset) -> call::RunReset {
+    let Reset { how, why, copy } = reset;
+    call::RunReset { how: how.word().into(), why: why.word().into(), copy }
 }
 
 pub(super) fn mode_told(mode: Mode) -> call::Mode {
@@ -321,6 +339,7 @@ mod tests {
 
     fn row(status: &str, result: Option<&str>) -> RunRow {
         RunRow {
+            reset: None,
             run: "r-1".into(),
             sync: "s".into(),
             status: status.into(),

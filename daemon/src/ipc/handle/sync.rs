@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
-use mingle_core::ask::{About, Refusal, RunRequest};
+use mingle_core::{
+    ask::{About, Refusal, RunRequest},
+    run::reset::How,
+};
 use mingle_proto::{
     Error, Name,
     call::{
         Explain, History, HistoryAnswer, Plan, Rebuild, SyncCancel, SyncCancelAnswer, SyncGet, SyncList, SyncListAnswer,
-        SyncPause, SyncResume, SyncRun, SyncRunAnswer, SyncStateAnswer,
+        SyncPause, SyncReset, SyncResetAnswer, SyncResume, SyncRun, SyncRunAnswer, SyncStateAnswer,
     },
 };
 
@@ -30,8 +33,21 @@ pub(super) fn run(asked: &mut Asked<'_>) -> Result<Served, Error> {
         let collection = door.collection_of(About::Sync(&sync)).map_err(refusal)?;
         asked.write(&collection)?;
     }
-    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, by: asked.by() };
+    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, reset: None, by: asked.by() };
     later(door.run_sync(request), |accepted| SyncRunAnswer { run: accepted.run, queued: accepted.queued }, false)
+}
+
+pub(super) fn reset(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncReset { sync, how } = asked.params()?;
+    let door = asked.operate()?;
+    let how = convert::how(how);
+    if how == How::Discard {
+        // Changes of others go with it, so operating is not enough.
+        let collection = door.collection_of(About::Sync(&sync)).map_err(refusal)?;
+        asked.write(&collection)?;
+    }
+    let request = RunRequest { sync, mode: None, force: false, accept_deletes: false, reset: Some(how), by: asked.by() };
+    later(door.run_sync(request), |accepted| SyncResetAnswer { run: accepted.run, queued: accepted.queued }, false)
 }
 
 pub(super) fn plan(asked: &mut Asked<'_>) -> Result<Served, Error> {
@@ -41,7 +57,7 @@ pub(super) fn plan(asked: &mut Asked<'_>) -> Result<Served, Error> {
     // It tells what is in records.
     let collection = asked.desk.shared.door.collection_of(About::Sync(&sync)).map_err(refusal)?;
     let door = asked.read(&collection)?;
-    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, by: asked.by() };
+    let request = RunRequest { sync, mode: mode.map(convert::mode), force, accept_deletes, reset: None, by: asked.by() };
     later(door.plan(request, most), convert::plan, true)
 }
 

@@ -28,6 +28,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("sync.pause", r#"{"sync":"s"}"#),
     ("sync.resume", r#"{"sync":"s"}"#),
     ("sync.cancel", r#"{"sync":"s"}"#),
+    ("sync.reset", r#"{"sync":"s","how":"discard"}"#),
     ("plan", r#"{"sync":"s","limit":1}"#),
     ("rebuild", r#"{"collection":"issues","plan":true}"#),
     ("sync.get", r#"{"sync":"s"}"#),
@@ -108,13 +109,13 @@ async fn who_may_call_what() {
     let writes: Vec<&str> = writing.into_iter().chain(in_sessions).collect();
     type Denied<'a> = &'a dyn Fn(&str) -> bool;
     let table: &[(Option<&str>, Denied<'_>)] = &[
-        (None, &|method| writes.contains(&method) || ["sync.run", "app.register"].contains(&method)),
+        (None, &|method| writes.contains(&method) || ["sync.run", "sync.reset", "app.register"].contains(&method)),
         (Some("agent"), &|_| false),
         (Some("writer"), &|_| false),
-        (Some("reader"), &|method| writes.contains(&method) || method == "sync.run"),
+        (Some("reader"), &|method| writes.contains(&method) || ["sync.run", "sync.reset"].contains(&method)),
         (Some("nothing"), &|method| {
             let reads = ["get", "list", "changes", "subscribe", "conflict.list", "pending.list", "why", "plan", "app.register"];
-            writes.contains(&method) || reads.contains(&method) || method == "sync.run"
+            writes.contains(&method) || reads.contains(&method) || ["sync.run", "sync.reset"].contains(&method)
         }),
     ];
     for (name, denied) in table {

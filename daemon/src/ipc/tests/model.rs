@@ -118,6 +118,7 @@ impl Model {
 
 fn row() -> RunRow {
     RunRow {
+        reset: None,
         run: "r-1".into(),
         sync: "s".into(),
         status: "done".into(),

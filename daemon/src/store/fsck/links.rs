@@ -30,13 +30,13 @@ fn rows(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreErro
         let [agreed, sent, left]: [Option<String>; 3] = [row.get(2)?, row.get(3)?, row.get(4)?];
         match (base, &agreed) {
             (OWN, None) => notes.note("link", &about, "it has a copy of its own, and the copy is not there"),
-            (OWN, Some(text)) => {
+            (OWN | UNKNOWN, Some(text)) => {
                 if json::parse_object(text).is_err() {
                     notes.note("link", &about, "its agreed copy is no JSON object");
                 }
             }
             (SAME | GONE | UNKNOWN, None) => {}
-            (SAME | GONE | UNKNOWN, Some(_)) => {
+            (SAME | GONE, Some(_)) => {
                 notes.note("link", &about, "it keeps an agreed copy that nothing is to be compared with");
             }
             _ => notes.note("link", &about, format!("nothing is called base {base}")),

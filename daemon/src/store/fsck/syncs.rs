@@ -4,7 +4,11 @@ use mingle_core::run::Creates;
 use rusqlite::Connection;
 
 use super::Notes;
-use crate::store::{error::StoreError, op, sync::read_checkpoint};
+use crate::store::{
+    error::StoreError,
+    op,
+    sync::{read_checkpoint, reset::reads_as_reset},
+};
 
 const STATUS: &[&str] = &["stopped", "done", "done_with_errors", "failed", "cancelled"];
 
@@ -16,7 +20,7 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
 
 fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
     let mut statement =
-        conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned, creates FROM m_sync")?;
+        conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned, creates, reset FROM m_sync")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
@@ -33,6 +37,9 @@ fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), St
         let creates: String = row.get(8)?;
         if ![Creates::Never, Creates::Unlinked, Creates::All].iter().any(|one| one.name() == creates) {
             notes.note("checkpoint", &name, format!("nothing is called creates {creates:?}"));
+        }
+        if row.get::<_, Option<String>>(9)?.is_some_and(|text| !reads_as_reset(&text)) {
+            notes.note("checkpoint", &name, "the reset that is under way does not read");
         }
         let (pass, scanned): (i64, i64) = (row.get(6)?, row.get(7)?);
         if pass < 0 || scanned < 0 || u64::try_from(scanned).is_ok_and(|scanned| scanned > head) {

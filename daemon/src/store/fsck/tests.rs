@@ -140,6 +140,7 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE m_rejection SET remote_id = NULL WHERE id = 'j-2'", "rejection j-2 of down: it says neither which record nor which row"),
     ("UPDATE m_rejection SET record = 99 WHERE id = 'j-2'", "rejection j-2 of down: it is about a record that is not there"),
     ("UPDATE m_sync SET watermark = 'x'", "checkpoint down: its position does not read"),
+    ("UPDATE m_sync SET reset = '{}'", "checkpoint down: the reset that is under way does not read"),
     ("UPDATE m_sync SET epoch = NULL", "checkpoint down: it has a position, and it is not said in which history"),
     ("UPDATE m_sync SET creates = 'some'", "checkpoint down: nothing is called creates \"some\""),
     ("UPDATE m_sync SET up_scanned = 99", "checkpoint down: it has looked at records up to seq 99, and the highest is 7"),

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::{NAMED, Notes};
 use crate::{json, store::error::StoreError};
 
-const VERDICTS: &[&str] = &["truth", "remote", "open", "kept_edit", "kept_delete", "resolved"];
+const VERDICTS: &[&str] = &["truth", "remote", "open", "kept_edit", "kept_delete", "discarded", "resolved"];
 
 pub(super) fn check(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
     conflicts(conn, notes)?;

@@ -1,4 +1,4 @@
--- Schema 6: which records a sync makes at its replica, what a replica writes its own way, and filters of apps' own copies.
+-- Schema 6: which records a sync makes at its replica, what a replica writes its own way, filters of apps' own copies, and resets.
 
 -- 'never', 'unlinked', 'all', as it was when the sync last ran. Where it is another now, all records are looked at anew.
 ALTER TABLE m_sync ADD COLUMN creates TEXT NOT NULL DEFAULT 'unlinked';
@@ -11,3 +11,10 @@ ALTER TABLE m_link ADD COLUMN pairs TEXT;
 ALTER TABLE m_copy ADD COLUMN filter TEXT;  -- what is to be in the copy
 ALTER TABLE m_copy ADD COLUMN stood  TEXT;  -- the filter under which all records up to `scanned` were looked at; another one: from the first on
 -- Of a copy's link m_link.missing is 1 where the app was told that the record leaves, and has not said what it did with that.
+
+-- Resets: what becomes of what is here where the remote has another history, until its listing is whole (JSON; NULL: none is under way);
+-- and the reset that a run was of (JSON how, why, copy). While one is under way, m_link.agreed may stand where the base is unknown: what the
+-- remote had in the history that is over.
+ALTER TABLE m_sync ADD COLUMN reset TEXT;
+ALTER TABLE m_run ADD COLUMN reset TEXT;
+

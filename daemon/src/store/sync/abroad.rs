@@ -100,7 +100,7 @@ impl<'a> Atlas<'a> {
         if planted::is("pending reference agreed on for ever") {
             return Ok(());
         }
-        if let Agreed::Own(props) = &mut state.agreed {
+        if let Agreed::Own(props) | Agreed::Former(props) = &mut state.agreed {
             self.known_by_now(conn, props)?;
         }
         for sent in &mut state.sent {
@@ -129,7 +129,7 @@ impl<'a> Atlas<'a> {
         truth: Option<&Props>,
         theirs: Option<&Props>,
     ) -> Result<(), StoreError> {
-        let (Agreed::Own(agreed), Some(truth)) = (&mut state.agreed, truth) else { return Ok(()) };
+        let (Agreed::Own(agreed) | Agreed::Former(agreed), Some(truth)) = (&mut state.agreed, truth) else { return Ok(()) };
         reference::let_go(agreed, truth, theirs, self.references(), |reference, id| {
             let Some(place) = self.place(&reference.collection) else { return Ok(false) };
             Ok(record::find(conn, place.collection, id)?.is_some_and(|held| held.state != State::Live))

@@ -20,7 +20,7 @@ use super::{
     forget::{is_outside, leaves, stays_forgotten},
     frozen, link,
     plan::wanted,
-    position, present, reject, rejection_of, stamps, unlinked, unreject, write_met,
+    position, present, reject, rejection_of, reset, stamps, unlinked, unreject, write_met,
 };
 use crate::store::{children, error::StoreError, limits::RECORD_BYTES_MAX, record::State, tx::Tx};
 
@@ -109,6 +109,7 @@ pub fn apply(
     {
         position::save_resume(tx, ground, Some(resume))?;
     }
+    reset::clashed(tx, ground, applied.conflicts)?;
     Ok(applied)
 }
 

@@ -6,12 +6,18 @@ use std::sync::Arc;
 use mingle_core::{
     limits, planted,
     replica::{Abilities, Cursor, From as ListFrom},
-    run::{Mode, Order, Resume, Terms, checkpoint},
+    run::{
+        Mode, Order, Resume, Terms, checkpoint,
+        reset::{Held, How, Reset, Why},
+    },
     time::Timestamp,
 };
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ground, SyncSpec, apply, link, plan, position, rebuild};
+use super::{
+    Ground, SyncSpec, apply, link, plan, position, rebuild,
+    reset::{self, Under},
+};
 use crate::store::{
     error::StoreError,
     tx::{Origin, Tx},
@@ -22,8 +28,12 @@ pub fn begin(tx: &mut Tx<'_>, sync: &str, order: &Order) -> Result<(), StoreErro
     tx.conn()
         .prepare_cached("INSERT INTO m_run (id, sync, status, mode, trigger, started) VALUES (?1, ?2, 'running', ?3, ?4, ?5)")?
         .execute(params![order.run, sync, order.mode.name(), order.trigger, tx.now().unix_ms()])?;
-    Ok(())
+    order.reset.map_or(Ok(()), |how| reset::asked(tx, sync, how))
 }
+
+/// That the store was copied before a reset: the copy's file, where the store is in one.
+#[derive(Clone, Debug, Default)]
+pub struct Kept(pub Option<String>);
 
 /// Everything that names a history of a remote, as text: what the settings say, its own instance, and what is listed of it.
 #[must_use]
@@ -42,17 +52,17 @@ fn same_epoch(known: &str, now: &str) -> bool {
 }
 
 /// Holds the remote's history against the checkpoint: from where, and how. `epoch`: everything that names the history, as text;
-/// `accept`: another history was compared (or a person insists), so it is taken.
+/// `accept`: another history was compared (or a person insists), so it is taken, and the store as it was is in this file.
 ///
 /// Another epoch means a complete comparison before anything is sent: links have base `unknown`, so differences go to the policy
-/// and are recorded (holes.md H20).
+/// and are recorded (holes.md H20), unless the sync or a person says otherwise. What was said holds until the listing is whole.
 pub fn negotiate(
     tx: &mut Tx<'_>,
     spec: &Arc<SyncSpec>,
     abilities: &Arc<Abilities>,
     epoch: &str,
     order: &Order,
-    accept: bool,
+    accept: Option<&Kept>,
 ) -> Result<(Ground, Terms), StoreError> {
     let collection = tx.collection(&spec.collection)?;
     let replica = replica(tx, &spec.remote, &spec.identity)?;
@@ -64,9 +74,20 @@ pub fn negotiate(
         origin: Origin::Sync(spec.name.clone()),
         began: Some(tx.now()),
         anew: false,
+        reset: None,
         run: order.run.clone(),
     };
     let mut at = position::load(tx.conn(), &spec.name)?.unwrap_or_default();
+    let (asked, under) = match reset::cut_off(&mut at) {
+        Some(wish) if wish.waits => (Some(wish.reset.how), None),
+        under => (order.reset, under),
+    };
+    let account = reset::another_account(tx, &spec.identity, replica, at.replica)?;
+    if let (Some((_, records)), true) = (account, accept.is_none()) {
+        // Nothing is mixed, and nothing of one is sent to the other, before somebody has said so.
+        let (held, copy_first) = (asked.is_none().then_some(Held::Account(records)), asked.is_some());
+        return Ok((ground, Terms { held, copy_first, ..Terms::default() }));
+    }
     if at.replica != Some(replica) {
         tx.conn()
             .prepare_cached(
@@ -96,7 +117,9 @@ pub fn negotiate(
         ..Terms::default()
     };
     let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
+    let how = asked.or(under.as_ref().map(|under| under.reset.how)).unwrap_or(spec.reset);
     let slow = moved
+        || asked.is_some()
         || order.mode != Mode::Fast
         || !at.complete.as_deref().is_some_and(|known| same_epoch(known, epoch))
         || whole_is_due(tx, &spec.name, abilities)?;
@@ -104,8 +127,14 @@ pub fn negotiate(
     let counts = slow || at.resume.as_ref().is_some_and(|resume| resume.from == ListFrom::Start);
     let links = if counts { link::count(tx.conn(), replica)? } else { 0 };
     terms.deletes_max = counts.then(|| limits::DELETES_MIN.max(links / limits::DELETES_SHARE));
-    if moved && links > 0 && !accept && !order.force {
-        terms.compare_first = true;
+    let resets = asked.is_some() || (moved && links > 0);
+    if resets && accept.is_none() {
+        if how == How::Manual {
+            terms.held = Some(Held::Manual);
+            return Ok((ground, terms));
+        }
+        terms.copy_first = order.force || asked.is_some();
+        terms.compare_first = !terms.copy_first;
         terms.links_there = tx
             .conn()
             .prepare_cached("SELECT count(*) FROM m_link WHERE replica = ?1 AND remote_id IS NOT NULL AND base IN (0, 1)")?
@@ -121,21 +150,36 @@ pub fn negotiate(
     }
     // One that was cut off goes on, whatever the run that follows it was asked for.
     ground.anew = order.mode == Mode::Rebuild || at.resume.as_ref().is_some_and(|resume| resume.anew);
-    let forget = moved || order.mode == Mode::Refresh;
+    let under = match (accept.filter(|_| resets), under) {
+        (Some(kept), _) => {
+            let why = match (account, asked) {
+                (Some(_), _) => Why::Account,
+                (None, Some(_)) => Why::Asked,
+                (None, None) => Why::Epoch,
+            };
+            let discard = (how == How::Discard && spec.direction.sends()).then(|| tx.seq());
+            let former = account.map(|(former, _)| former).filter(|_| how == How::Discard);
+            let discard = discard.or(former.map(|_| tx.seq()));
+            Some(Under { former, ..Under::new(Reset { how, why, copy: kept.0.clone() }, discard) })
+        }
+        (None, under) => under,
+    };
+    let begins = resets && accept.is_some();
+    ground.reset = under.as_ref().map(|under| under.reset.how);
+    terms.reset = under.as_ref().map(|under| (under.reset.clone(), begins));
+    terms.discard = under.as_ref().and_then(|under| under.discard);
+    let forget = moved || begins || order.mode == Mode::Refresh;
     if forget {
         at.watermark = None;
         at.resume = None;
         at.complete = None;
-        tx.conn()
-            .prepare_cached(
-                // What was forgotten here stays so as long as it shows what was agreed, whatever its revision is called there.
-                "UPDATE m_link SET base = iif(forgotten, base, 3), agreed = iif(forgotten, agreed, NULL),
-                   revision = NULL, left_revs = NULL, modified = NULL, pairs = NULL
-                 FROM (SELECT k.link AS of, r.state = 2 AS forgotten FROM m_link k JOIN m_record r ON r.record = k.record
-                       WHERE k.replica = ?1 AND k.remote_id IS NOT NULL)
-                 WHERE link = of",
-            )?
-            .execute([replica])?;
+        reset::former(tx, replica, begins && how == How::Discard)?;
+        if !begins && !moved {
+            // Of a refresh nothing of what was agreed is left.
+            tx.conn()
+                .prepare_cached("UPDATE m_link SET agreed = NULL WHERE replica = ?1 AND base = 3 AND agreed IS NOT NULL")?
+                .execute([replica])?;
+        }
         // Of what is gone there, revisions that were left say nothing any more: a backup brings them back.
         tx.conn()
             .prepare_cached(
@@ -177,6 +221,10 @@ pub fn negotiate(
         .prepare_cached("UPDATE m_sync SET epoch = ?2, pass = ?3, watermark = ?4, complete = ?5 WHERE name = ?1")?
         .execute(params![spec.name, epoch, link::signed(terms.pass), watermark, at.complete])?;
     position::save_resume(tx, &ground, terms.resume.as_ref())?;
+    reset::save(tx, &spec.name, under.as_ref())?;
+    if let Some(under) = &under {
+        reset::note_run(tx, &order.run, &under.reset)?;
+    }
     tx.conn().prepare_cached("UPDATE m_run SET mode = ?2 WHERE id = ?1")?.execute(params![order.run, terms.mode.name()])?;
     if order.accept_deletes {
         apply::accept_deletes(tx, &ground)?;

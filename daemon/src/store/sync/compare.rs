@@ -32,7 +32,7 @@ pub fn compare(conn: &Connection, ground: &Ground, rows: &[Packed]) -> Result<Co
                 let agreed = match linked.state.agreed {
                     Agreed::Own(agreed) => Some(agreed),
                     Agreed::Same => present(conn, linked.record)?.props,
-                    Agreed::Gone | Agreed::Unknown => None,
+                    Agreed::Gone | Agreed::Former(_) | Agreed::Unknown => None,
                 };
                 let carried = &rules.abilities.carried;
                 agreed.is_some_and(|agreed| alike(&carried.of(&agreed), &carried.of(&theirs), rules))

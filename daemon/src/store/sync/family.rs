@@ -195,7 +195,7 @@ fn naming(
         let Some(place) = atlas.place(name).filter(|place| place.sends) else { continue };
         for linked in unsettled(conn, place.replica, &held.id)? {
             let agreed = match &linked.state.agreed {
-                Agreed::Own(props) => reference::names(props, property, &id),
+                Agreed::Own(props) | Agreed::Former(props) => reference::names(props, property, &id),
                 _ => false,
             };
             let named = agreed || (sent_names(&linked.state, property, &id) && !given_up_for_good(conn, &linked)?);
@@ -352,9 +352,10 @@ fn gained(tx: &mut Tx<'_>, ground: &Ground, held: &Held, remote_id: &str, former
             }
             record::change_to(tx, &waiting, &json::write(&props), &props, &ground.origin)?;
             let Some(mut linked) = link::of_record(tx.conn(), place.replica, number)? else { continue };
-            if let Agreed::Own(agreed) = &mut linked.state.agreed {
+            let former = matches!(linked.state.agreed, Agreed::Former(_));
+            if let Agreed::Own(agreed) | Agreed::Former(agreed) = &mut linked.state.agreed {
                 reference::replace(agreed, property, &pending, Some(&id));
-                if *agreed == props {
+                if *agreed == props && !former {
                     linked.state.agreed = Agreed::Same;
                 }
                 link::save(tx, linked.link, &linked.state, true)?;
@@ -383,7 +384,7 @@ fn forget_id(
     }
     for mut linked in unsettled(tx.conn(), replica, text)? {
         let mut changed = match &mut linked.state.agreed {
-            Agreed::Own(props) => reference::replace(props, property, id, Some(known_as)),
+            Agreed::Own(props) | Agreed::Former(props) => reference::replace(props, property, id, Some(known_as)),
             _ => false,
         };
         for sent in &mut linked.state.sent {

@@ -3,22 +3,23 @@
 use mingle_core::{
     ask::Trouble,
     replica::{Failure, RemoteError},
-    run::{Counts, Ended, Outcome, Watermark},
+    run::{Counts, Ended, Outcome, Watermark, reset::Over},
     time::Timestamp,
 };
 use rusqlite::params;
 
-use super::{Ground, Rejected, link, position, present, reject};
+use super::{Ground, Rejected, link, position, present, reject, reset};
 use crate::store::{error::StoreError, tx::Tx};
 
 /// The listing came to its end: the watermark is taken, nothing is left to resume, and creates whose answers are outstanding have
-/// been looked for. Returns the rejections made: creates whose outcome cannot be told.
+/// been looked for. Returns the rejections made (creates whose outcome cannot be told), and what a reset came to that ends with it.
 pub fn complete(
     tx: &mut Tx<'_>,
     ground: &Ground,
     watermark: Option<&Watermark>,
     began: Option<Timestamp>,
-) -> Result<u64, StoreError> {
+) -> Result<(u64, Option<Over>), StoreError> {
+    let over = reset::ends(tx, &ground.spec.name)?;
     let took = began.map(|began| tx.now().since(began)).unwrap_or_default();
     if let Some(watermark) = watermark.map(|watermark| watermark.before(took)) {
         tx.conn()
@@ -71,7 +72,7 @@ pub fn complete(
             rejected += 1;
         }
     }
-    Ok(rejected)
+    Ok((rejected, over))
 }
 
 /// Adds to what the history row of a run says it did, in the transaction that did it: whatever ends the run, the row is true.
@@ -123,20 +124,17 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
             Some(Trouble { name: error.kind.name().into(), what: error.what.clone(), hint: error.hint.clone() }),
         ),
         Ended::Broken(trouble) => ("failed", result(false), None, Some(trouble.clone())),
-        Ended::Held(compared) => (
+        Ended::Held(held) => (
             "failed",
             result(false),
             None,
-            Some(Trouble {
-                name: "epoch".into(),
-                what: format!("the remote has another history: {} records differ from what was agreed", compared.differ),
-                hint: Some(format!("`mingle sync {sync} --force` compares and merges them; nothing was changed so far")),
-            }),
+            Some(Trouble { name: held.name().into(), what: held.what(), hint: Some(held.hint(sync)) }),
         ),
     };
     if outcome.ended == Ended::Cancelled {
         // For good: the next run begins its listing anew.
         tx.conn().prepare_cached("UPDATE m_sync SET resume = NULL WHERE name = ?1")?.execute([sync])?;
+        reset::taken_back(tx, sync)?;
     }
     // A server's own wait holds over a restart.
     let until = match &outcome.ended {

@@ -98,7 +98,7 @@ pub(super) fn stays_forgotten(tx: &Tx<'_>, ground: &Ground, linked: &Linked, hel
     let frozen = frozen(tx.conn(), linked.link)?;
     let same = match &linked.state.agreed {
         Agreed::Own(agreed) => alike(&carried.of(agreed), &carried.of(theirs), ground.rules(&frozen)),
-        Agreed::Same | Agreed::Gone | Agreed::Unknown => false,
+        Agreed::Same | Agreed::Gone | Agreed::Former(_) | Agreed::Unknown => false,
     };
     if !same && ground.spec.direction != Direction::Up {
         return Ok(false);

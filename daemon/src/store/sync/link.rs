@@ -54,6 +54,7 @@ fn read(row: &Row<'_>) -> Result<Linked, StoreError> {
         (OWN, Some(text)) => Agreed::Own(json::parse_object(&text).map_err(damaged)?),
         (SAME, _) => Agreed::Same,
         (GONE, _) => Agreed::Gone,
+        (UNKNOWN, Some(text)) => Agreed::Former(json::parse_object(&text).map_err(damaged)?),
         _ => Agreed::Unknown,
     };
     Ok(Linked {
@@ -249,6 +250,7 @@ fn base_of(state: &Link, record_lives: bool) -> (i64, Option<String>) {
         Agreed::Own(props) => (OWN, Some(json::write(props))),
         Agreed::Gone if !record_lives && state.sent.is_empty() => (SAME, None),
         Agreed::Gone => (GONE, None),
+        Agreed::Former(props) => (UNKNOWN, Some(json::write(props))),
         Agreed::Unknown => (UNKNOWN, None),
     }
 }

@@ -13,7 +13,7 @@ use mingle_core::{
     policy::{Merge, Policy},
     record::Props,
     replica::Abilities,
-    run::{Creates, Direction},
+    run::{Creates, Direction, reset::How},
     time::Timestamp,
 };
 use rusqlite::{Connection, params};
@@ -41,6 +41,7 @@ mod plan;
 mod position;
 mod rebuild;
 mod renamed;
+pub mod reset;
 mod rollback;
 pub mod session;
 mod settle;
@@ -48,7 +49,7 @@ mod spared;
 mod unlinked;
 
 pub use apply::{Batch, apply};
-pub use begin::{begin, epoch, negotiate, recover};
+pub use begin::{Kept, begin, epoch, negotiate, recover};
 pub use compare::compare;
 pub(in crate::store) use elsewhere::makes;
 pub use finish::{complete, count, finish};
@@ -86,6 +87,8 @@ pub struct SyncSpec {
     pub remove_after_upload: bool,
     /// What of the remote is brought here.
     pub filter: Filter,
+    /// What becomes of what is here where the remote has another history.
+    pub reset: How,
     /// What it makes there.
     pub creates: Creates,
     /// Other remotes that keep the collection.
@@ -142,6 +145,8 @@ pub struct Ground {
     pub began: Option<Timestamp>,
     /// The copy here is not trusted: a rebuild.
     pub anew: bool,
+    /// A reset is under way: what becomes of what is here.
+    pub reset: Option<How>,
     /// The run, by its id.
     pub run: String,
 }
@@ -159,6 +164,7 @@ impl Ground {
             up_only: self.spec.direction == Direction::Up,
             frozen,
             anew: self.anew,
+            reset: self.reset,
         }
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn run_of(conn: &Connection, replica: Option<i64>) -> Result<Option<S
 /// The rules by which a record is compared with what a place has.
 pub(super) fn with_rules<T>(place: &Place, policy: &Policy, frozen: &BTreeSet<String>, work: impl FnOnce(Rules<'_>) -> T) -> T {
     let abilities = Abilities { carried: place.carried.clone(), ..Abilities::least() };
-    work(Rules { policy, abilities: &abilities, up_only: place.up_only, frozen, anew: false })
+    work(Rules { policy, abilities: &abilities, up_only: place.up_only, frozen, anew: false, reset: None })
 }
 
 /// What a record has pending at a place; none: nothing.
@@ -182,10 +182,10 @@ fn one(
 }
 
 /// A record that may have something pending: its seq, its number, its link.
-type Candidate = (u64, i64, Option<Linked>);
+pub(super) type Candidate = (u64, i64, Option<Linked>);
 
 /// Links that may be behind and records that no remote has, by seq; and up to which seq was looked, where that is not the end.
-fn behind(
+pub(super) fn behind(
     conn: &Connection,
     place: &Place,
     collection: i64,

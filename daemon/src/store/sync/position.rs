@@ -9,7 +9,7 @@ use mingle_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Ground, link};
+use super::{Ground, link, reset::Under};
 use crate::store::{error::StoreError, tx::Tx};
 
 /// What `m_sync` holds of a sync.
@@ -22,6 +22,7 @@ pub(super) struct Position {
     pub complete: Option<String>,
     pub up_scanned: u64,
     pub filter: Option<String>,
+    pub reset: Option<Under>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,7 +57,9 @@ struct ResumeRow {
 
 pub(super) fn load(conn: &Connection, sync: &str) -> Result<Option<Position>, StoreError> {
     let row = conn
-        .prepare_cached("SELECT replica, epoch, watermark, resume, complete, up_scanned, filter FROM m_sync WHERE name = ?1")?
+        .prepare_cached(
+            "SELECT replica, epoch, watermark, resume, complete, up_scanned, filter, reset FROM m_sync WHERE name = ?1",
+        )?
         .query_row([sync], |row| {
             Ok((
                 row.get::<_, Option<i64>>(0)?,
@@ -66,12 +69,14 @@ pub(super) fn load(conn: &Connection, sync: &str) -> Result<Option<Position>, St
                 row.get::<_, Option<String>>(4)?,
                 row.get::<_, i64>(5)?,
                 row.get::<_, Option<String>>(6)?,
+                row.get::<_, Option<String>>(7)?,
             ))
         })
         .optional()?;
-    let Some((replica, epoch, watermark, resume, complete, up_scanned, filter)) = row else { return Ok(None) };
+    let Some((replica, epoch, watermark, resume, complete, up_scanned, filter, reset)) = row else { return Ok(None) };
     let (watermark, resume) = read(watermark.as_deref(), resume.as_deref());
-    Ok(Some(Position { replica, epoch, watermark, resume, complete, up_scanned: link::unsigned(up_scanned), filter }))
+    let (up_scanned, reset) = (link::unsigned(up_scanned), reset.as_deref().and_then(Under::read));
+    Ok(Some(Position { replica, epoch, watermark, resume, complete, up_scanned, filter, reset }))
 }
 
 /// Reads what was saved of a checkpoint. A position that does not read is no position: everything is listed and compared, which

@@ -21,7 +21,7 @@ const DOUBT: &str = "whether the remote made it cannot be told: what was sent do
 /// How a link can be broken, as SQL, and what it becomes. One whose copy does not read was never compared, as far as we know.
 const MENDS: [(&str, &str); 4] = [
     (
-        "remote_id IS NOT NULL AND (base NOT BETWEEN 0 AND 3 OR (base = 1) <> (agreed IS NOT NULL)
+        "remote_id IS NOT NULL AND (base NOT BETWEEN 0 AND 3 OR (base = 1 AND agreed IS NULL) OR (base IN (0, 2) AND agreed IS NOT NULL)
          OR CASE WHEN agreed IS NULL THEN 0 WHEN json_valid(agreed) THEN json_type(agreed) <> 'object' ELSE 1 END)",
         "base = 3, agreed = NULL",
     ),
@@ -109,4 +109,4 @@ pub(super) fn lost_its_link(tx: &Tx<'_>, ground: &Ground, held: &Held) -> Result
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -169,7 +169,20 @@ fn one(tx: &mut Tx<'_>, place: &Place, held: &Held, origin: &Origin) -> Result<R
             other => Err(other),
         };
     }
-    let seq = record::change(tx, held, text.as_deref(), origin)?;
+    put_back(tx, place, policy, held, linked, text.as_deref(), origin).map(Ok)
+}
+
+/// Gives a record what its replica has, and nothing of it is pending any more. The record's seq.
+pub(super) fn put_back(
+    tx: &mut Tx<'_>,
+    place: &Place,
+    policy: &Policy,
+    held: &Held,
+    linked: Option<link::Linked>,
+    text: Option<&str>,
+    origin: &Origin,
+) -> Result<u64, StoreError> {
+    let seq = record::change(tx, held, text, origin)?;
     deferred::lift(tx, held.record)?;
     if let Some(linked) = linked {
         unreject(tx, linked.link)?;
@@ -191,7 +204,7 @@ fn one(tx: &mut Tx<'_>, place: &Place, held: &Held, origin: &Origin) -> Result<R
             link::save(tx, linked.link, &state, lives)?;
         }
     }
-    Ok(Ok(seq))
+    Ok(seq)
 }
 
 /// Whether what stands against a link is a remote's "no" to what is pending, which is taken back with it.

@@ -274,6 +274,7 @@ fn ground_of(app: &str, mode: Mode, replica: i64, collection: &Collection) -> Gr
         creates: Creates::Never,
         others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
     };
     Ground {
@@ -284,6 +285,7 @@ fn ground_of(app: &str, mode: Mode, replica: i64, collection: &Collection) -> Gr
         origin: Origin::App(app.to_owned()),
         began: None,
         anew: false,
+        reset: None,
         run: String::new(),
     }
 }

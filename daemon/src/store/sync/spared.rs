@@ -151,7 +151,7 @@ fn meets(tx: &Tx<'_>, ground: &Ground, atlas: &Atlas<'_>, child: &Collection, he
     let mut agreed = match linked.as_ref().map(|linked| &linked.state.agreed) {
         Some(Agreed::Same) => return Ok((true, None)),
         Some(Agreed::Own(agreed)) => Some(agreed.clone()),
-        Some(Agreed::Gone | Agreed::Unknown) => None,
+        Some(Agreed::Gone | Agreed::Former(_) | Agreed::Unknown) => None,
         None if is_of_another(tx.conn(), held.record, &ground.spec.remote)? => return Ok((true, None)),
         None => None,
     };

@@ -1,7 +1,7 @@
 //! Owns: what a run does next, phase by phase, of what is free. Must never know: what an event says, how an effect is done.
 
-use super::{Compared, Down, Effect, Ended, From, Mode, Outcome, Phase, Run, Side, Step, checkpoint};
-use crate::{limits, replica::Failure};
+use super::{Compared, Down, Effect, Ended, From, Held, Mode, Outcome, Phase, Run, Side, Step, checkpoint};
+use crate::{limits, planted, replica::Failure};
 
 impl Run {
     /// What the phase wants next, of what is free.
@@ -18,6 +18,10 @@ impl Run {
         match &mut self.phase {
             Phase::Opening | Phase::Finishing | Phase::Ended => {}
             Phase::Comparing { .. } => self.compare(effects),
+            Phase::Copying if self.remote_busy || self.store_busy => {}
+            Phase::Copying => self.begin_reset(effects),
+            Phase::Discarding { .. } if self.remote_busy || self.store_busy => {}
+            Phase::Discarding { after, until } => effects.push(Effect::Discard { after: *after, until: *until }),
             Phase::Repeating(down) => {
                 if self.remote_busy || self.store_busy {
                     return;
@@ -61,13 +65,22 @@ impl Run {
             // What the other history does not show at all differs most: an emptied remote is not filled again unasked.
             found.differ += self.terms.links_there.saturating_sub(found.known);
             if found.differ > self.terms.deletes_max.unwrap_or(limits::DELETES_MIN) && !self.order.force {
-                self.halt = Some(Ended::Held(found));
+                self.halt = Some(Ended::Held(Held::Differs(found)));
                 return self.end(effects);
             }
             // Not so different, or a person insists: it is taken, and everything is met.
-            self.phase = Phase::Opening;
-            effects.push(Effect::Negotiate { accept: true });
+            self.begin_reset(effects);
         }
+    }
+
+    /// Nothing is changed before the store is copied.
+    fn begin_reset(&mut self, effects: &mut Vec<Effect>) {
+        if planted::is("reset without a copy") {
+            self.phase = Phase::Opening;
+            return effects.push(Effect::Negotiate { accept: true });
+        }
+        self.phase = Phase::Copying;
+        effects.push(Effect::Copy);
     }
 
     fn list(&mut self, effects: &mut Vec<Effect>) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::run::reset::Held;
 use crate::schedule::{End, Patience, Request, decide, laws::Chance, tests::NOON};
 
 proptest! {
@@ -93,7 +94,7 @@ fn happen(desk: &mut Desk, chance: &mut Chance, names: &[Name], now: &mut Timest
         event => {
             let replanned = chance.plan(name);
             let (request, end) = (
-                Request { at: *now, person: chance.one_in(2), force: chance.one_in(3) },
+                Request { at: *now, person: chance.one_in(2), force: chance.one_in(3), reset: chance.one_in(5) },
                 [End::Done, End::Done, End::Failed, End::Stopped(StopReason::Crash), End::Stopped(StopReason::User)]
                     [chance.below(5) as usize],
             );
@@ -106,7 +107,7 @@ fn happen(desk: &mut Desk, chance: &mut Chance, names: &[Name], now: &mut Timest
                 10 => job.call(Trigger::Ping),
                 11 => job.paused = paused,
                 12 => job.replan(replanned, *now),
-                13 => job.epoch_held = paused,
+                13 => job.held = [None, Some(Held::Manual), Some(Held::Account(1))][chance.below(3) as usize],
                 _ => job.end(*now, end),
             }
         }

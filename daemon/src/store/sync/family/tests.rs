@@ -67,6 +67,7 @@ fn ground(of: &'static str) -> Ground {
         creates: Creates::Unlinked,
         others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: BTreeMap::from([(other.to_owned(), kin)]),
     };
     let number = if of == "a" { 1 } else { 2 };
@@ -78,6 +79,7 @@ fn ground(of: &'static str) -> Ground {
         origin: Origin::Sync(of.into()),
         began: None,
         anew: false,
+        reset: None,
         run: "r-1".into(),
     }
 }

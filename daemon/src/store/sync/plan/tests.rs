@@ -30,6 +30,7 @@ fn ground() -> Ground {
         creates: Creates::Unlinked,
         others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
     };
     let abilities = Abilities::least();
@@ -42,6 +43,7 @@ fn ground() -> Ground {
         origin: Origin::Sync("s".into()),
         began: None,
         anew: false,
+        reset: None,
         run: String::new(),
     }
 }

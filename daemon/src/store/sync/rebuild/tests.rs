@@ -16,7 +16,7 @@ use crate::{
 
 const EPOCH: &str = "one";
 
-fn spec() -> Arc<SyncSpec> {
+pub(in crate::store::sync) fn spec() -> Arc<SyncSpec> {
     Arc::new(SyncSpec {
         name: "s".into(),
         collection: "a".into(),
@@ -30,15 +30,16 @@ fn spec() -> Arc<SyncSpec> {
         creates: Creates::Unlinked,
         others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
     })
 }
 
-fn policy() -> Policy {
+pub(in crate::store::sync) fn policy() -> Policy {
     Policy { default: Merge::Remote, properties: [("m".to_owned(), Merge::Manual)].into(), ..Policy::default() }
 }
 
-fn abilities() -> Arc<Abilities> {
+pub(in crate::store::sync) fn abilities() -> Arc<Abilities> {
     Arc::new(Abilities {
         cursor: Cursor::Token,
         tombstones: true,
@@ -50,7 +51,7 @@ fn abilities() -> Arc<Abilities> {
 }
 
 /// A store that has seen these rows, each of them in revision 1.
-fn seen(ids: &[&str]) -> Store {
+pub(in crate::store::sync) fn seen(ids: &[&str]) -> Store {
     let store = Store::memory(Ids::Seeded(1)).unwrap();
     let definition = CollectionDefinition { name: "a".into(), policy: policy(), ..CollectionDefinition::default() };
     store.write_blocking(Class::Interactive, NOW, move |tx| define(tx, &[definition])).unwrap();
@@ -61,7 +62,7 @@ fn seen(ids: &[&str]) -> Store {
     store
 }
 
-fn row(id: &str, revision: &str, data: &str) -> Row {
+pub(in crate::store::sync) fn row(id: &str, revision: &str, data: &str) -> Row {
     let state = RowState::Live(json::parse_object(data).unwrap());
     Row { remote_id: id.into(), revision: Some(revision.into()), modified: None, created: None, state }
 }
@@ -72,14 +73,14 @@ fn begins(store: &Store, mode: Mode) -> (Ground, Terms) {
     store
         .write_blocking(Class::Background, NOW, move |tx| {
             begin(tx, "s", &order)?;
-            negotiate(tx, &spec(), &abilities(), EPOCH, &order, false)
+            negotiate(tx, &spec(), &abilities(), EPOCH, &order, None)
         })
         .unwrap()
 }
 
 /// Applies rows of its listing, and says where it goes on. Asks for none by id.
 #[track_caller]
-fn lists(store: &Store, run: &(Ground, Terms), rows: &[Row], goes_on: Option<Resume>) {
+pub(in crate::store::sync) fn lists(store: &Store, run: &(Ground, Terms), rows: &[Row], goes_on: Option<Resume>) {
     let (ground, pass) = (run.0.clone(), run.1.pass);
     let rows: Vec<Packed> = rows.iter().map(Packed::of).collect();
     let applied = store.write_blocking(Class::Background, NOW, move |tx| {
@@ -91,7 +92,7 @@ fn lists(store: &Store, run: &(Ground, Terms), rows: &[Row], goes_on: Option<Res
 }
 
 /// The listing is whole; which links it did not show.
-fn ends(store: &Store, run: &(Ground, Terms)) -> Vec<String> {
+pub(in crate::store::sync) fn ends(store: &Store, run: &(Ground, Terms)) -> Vec<String> {
     let (ground, pass) = (run.0.clone(), run.1.pass);
     let ended = store.write_blocking(Class::Background, NOW, move |tx| {
         let (missing, _) = ghosts(tx, &ground, pass, 10)?;
@@ -104,7 +105,7 @@ fn ends(store: &Store, run: &(Ground, Terms)) -> Vec<String> {
     ended.unwrap()
 }
 
-fn truth(store: &Store) -> Vec<(String, String)> {
+pub(in crate::store::sync) fn truth(store: &Store) -> Vec<(String, String)> {
     let read = store.read(|reader| {
         let mut statement = reader.prepare("SELECT id, data FROM m_record WHERE state = 0 ORDER BY id")?;
         let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -113,13 +114,13 @@ fn truth(store: &Store) -> Vec<(String, String)> {
     read.unwrap()
 }
 
-fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(in crate::store::sync) fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
     all.iter().map(|(id, data)| ((*id).to_owned(), (*data).to_owned())).collect()
 }
 
 /// Whether fsck finds nothing.
 #[track_caller]
-fn sound(store: &Store) {
+pub(in crate::store::sync) fn sound(store: &Store) {
     assert_eq!(store.read(|reader| fsck::check(reader)).unwrap().findings, vec![]);
 }
 

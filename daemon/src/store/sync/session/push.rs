@@ -116,7 +116,7 @@ fn last(tx: &Tx<'_>, open: &Open, replica: i64, id: &str) -> Result<Option<Props
     match linked.state.agreed {
         Agreed::Own(props) => Ok(Some(props)),
         Agreed::Same => super::super::present(tx.conn(), linked.record).map(|present| present.props),
-        Agreed::Gone | Agreed::Unknown => Ok(None),
+        Agreed::Gone | Agreed::Former(_) | Agreed::Unknown => Ok(None),
     }
 }
 

@@ -48,6 +48,7 @@ fn plan(index: &[&str], first: &'static str) -> String {
             creates: Creates::Unlinked,
             others: Others::default(),
             filter: mingle_core::filter::Filter::default(),
+            reset: Default::default(),
             kin: std::collections::BTreeMap::new(),
         };
         let ground = Ground {
@@ -58,6 +59,7 @@ fn plan(index: &[&str], first: &'static str) -> String {
             origin: Origin::Sync("issues".into()),
             began: None,
             anew: false,
+            reset: None,
             run: String::new(),
         };
         let sql = format!("EXPLAIN QUERY PLAN {}", by_identity_sql(tx, &ground, first)?);
@@ -87,7 +89,7 @@ fn a_row_is_what_a_create_made_if_it_shows_what_was_sent() {
         let policy = Policy::default();
         let identity: Vec<String> = identity.split_whitespace().map(str::to_owned).collect();
         let (abilities, frozen) = (Abilities { fills_in, ..abilities() }, BTreeSet::new());
-        let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false };
+        let rules = Rules { policy: &policy, abilities: &abilities, up_only: false, frozen: &frozen, anew: false, reset: None };
         let sent = Sent {
             seq: 1,
             what: SentWhat::Create(read(sent)),
@@ -144,11 +146,22 @@ fn a_row_with_the_id_of_a_deleted_record_is_what_a_create_made() {
             creates: Creates::Unlinked,
             others: Others::default(),
             filter: mingle_core::filter::Filter::default(),
+            reset: Default::default(),
             kin: std::collections::BTreeMap::new(),
         };
         let origin = Origin::Sync("s".into());
         let (spec, abilities) = (Arc::new(spec), Arc::new(abilities()));
-        let ground = Ground { spec, abilities, collection: 1, replica: 1, origin, began: None, anew: false, run: String::new() };
+        let ground = Ground {
+            spec,
+            abilities,
+            collection: 1,
+            replica: 1,
+            origin,
+            began: None,
+            anew: false,
+            reset: None,
+            run: String::new(),
+        };
         let props = json::parse_object(shown).unwrap();
         let row = Row { remote_id: "33".into(), revision: None, modified: None, created: None, state: RowState::Live(props) };
         store
@@ -190,6 +203,7 @@ fn ground_by(identity: &str) -> Ground {
         creates: Creates::Unlinked,
         others: Others::default(),
         filter: mingle_core::filter::Filter::default(),
+        reset: Default::default(),
         kin: std::collections::BTreeMap::new(),
     };
     Ground {
@@ -200,6 +214,7 @@ fn ground_by(identity: &str) -> Ground {
         origin: Origin::Sync("s".into()),
         began: None,
         anew: false,
+        reset: None,
         run: String::new(),
     }
 }
