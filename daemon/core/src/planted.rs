@@ -175,6 +175,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("reference to a deleted record comes back", Tables),
     // store: a delete waits for a create of which only a person can say what became of it.
     ("deletes wait for a create in doubt", Tables),
+    // store: a delete waits for a change of a child that was looked for and never seen.
+    ("deletes wait for what was not seen", Simulation),
     // store: a delete waits for a record that left here alone and sends nothing.
     ("deletes wait for what was forgotten", Tables),
     // family: a child that was edited here, and not sent, is deleted with the parent that the remote deleted, without a word.

@@ -23,6 +23,7 @@ named!(
     h21_a_circle_is_made_and_then_closed,
     h21_a_refused_parent_holds_its_children_back,
     h21_deletes_come_children_first,
+    h21_a_reference_that_never_left_holds_no_delete,
     h21_what_is_deleted_there_with_its_children_stays_deleted,
     v15_a_forgotten_parent_is_still_a_parent_there,
     v14_a_parent_in_draft_keeps_its_children_here,
@@ -242,6 +243,29 @@ fn h21_deletes_come_children_first() {
                 script.comes_to_rest();
             });
         }
+    }
+}
+
+#[test]
+fn h21_a_reference_that_never_left_holds_no_delete() {
+    for setup in families() {
+        play(&setup, |script| {
+            script.app_makes("k1", "a=a1");
+            script.app_makes("k2", "a=a2");
+            script.syncs();
+            script.passes(10_000);
+            script.app_refers("k2", "k1");
+            // It is written down as sent, and never leaves.
+            script.syncs_until_planned();
+            script.crashes();
+            script.app_deletes("k1");
+            for _ in 0..3 {
+                script.passes(20_000);
+                script.syncs();
+            }
+            script.counts_are(1, 1);
+            script.heals();
+        });
     }
 }
 
