@@ -131,6 +131,10 @@ impl Setup {
         if direction == Direction::Both && chance.one_in(8) {
             setup.add_source(&mut chance);
         }
+        if setup.epochs && setup.brings() {
+            let strategies = [How::RecoverOrDiscard, How::RecoverOrDiscard, How::Recover, How::Discard];
+            setup.syncs[0].reset = *Chance::new(seed ^ 0x4E5E).pick(&strategies);
+        }
         let mut own = Chance::new(seed ^ 0x3177);
         if direction == Direction::Both && setup.services.len() == 1 && own.one_in(5) {
             setup.mirrors(&mut own);
