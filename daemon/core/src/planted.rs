@@ -103,6 +103,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("strategy forgotten when cut off", Tables),
     // run: what is not sent goes with a reset, and is nowhere.
     ("discard without a record", Tables),
+    // run: what is not sent to one remote goes, though another brought or has it.
+    ("discard takes back what another remote has", Tables),
     // run: a record that came from another remote is made at this one too.
     ("record linked elsewhere created", Simulation),
     // pending: a record that a mirror does not have yet is taken back as if nobody had it.

@@ -16,12 +16,13 @@ use mingle_core::{
         reset::{How, Over, Reset, Why},
     },
 };
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Ground,
     abroad::known_by_now,
+    elsewhere,
     link::{self, Linked},
     pending::{Place, behind, with_rules},
     position, present,
@@ -35,7 +36,7 @@ use crate::{
         error::StoreError,
         limits,
         record::{self, Held, State},
-        tx::Tx,
+        tx::{Origin, Tx},
     },
 };
 
@@ -266,6 +267,9 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, place: &Place, held: &Held, linked: Opt
     if held.state == State::Forgotten || !differs || waits.is_some_and(|standing| standing.side != "up") {
         return Ok(0);
     }
+    if is_of_another(tx, ground, place, held, truth.as_ref(), new.as_ref())? {
+        return Ok(0);
+    }
     let number = linked.as_ref().map(|linked| linked.link);
     let mut new = new;
     if let Some(new) = &mut new {
@@ -365,6 +369,50 @@ fn same_but_for_account(one: &str, other: &str) -> bool {
     };
     let (Some([_, url, account, resource, collection]), Some(other)) = (parts(one), parts(other)) else { return false };
     [&url, &resource, &collection] == [&other[1], &other[3], &other[4]] && account != other[2]
+}
+
+/// Whether what would be taken back is what another remote brought, or has taken: to take it back here would take it back there.
+fn is_of_another(
+    tx: &Tx<'_>,
+    ground: &Ground,
+    place: &Place,
+    held: &Held,
+    truth: Option<&Props>,
+    new: Option<&Props>,
+) -> Result<bool, StoreError> {
+    if planted::is("discard takes back what another remote has") {
+        return Ok(false);
+    }
+    let replica = place.replica.unwrap_or(ground.replica);
+    // Of what ended, another's link has nothing left to show but that it knows.
+    let mut taken = tx.conn().prepare_cached(
+        "SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND replica <> ?2 AND confirmed >= ?3
+           AND (?4 OR remote_id IS NOT NULL OR base IN (0, 1))",
+    )?;
+    if taken.exists(params![held.record, replica, link::signed(held.seq), truth.is_none()])? {
+        return Ok(true);
+    }
+    match (truth, new) {
+        (Some(truth), Some(new)) => {
+            let there = Ground { replica, ..ground.clone() };
+            let foreign = elsewhere::foreign(tx.conn(), &there, held)?;
+            Ok(changed(truth, new, &ground.spec.policy).into_iter().any(|name| foreign.contains(name)))
+        }
+        (None, Some(_)) => ended_elsewhere(tx, ground, replica, held),
+        _ => Ok(false),
+    }
+}
+
+/// Whether a sync of another replica ended a record.
+fn ended_elsewhere(tx: &Tx<'_>, ground: &Ground, replica: i64, held: &Held) -> Result<bool, StoreError> {
+    let origin: Option<String> = tx
+        .conn()
+        .prepare_cached("SELECT origin FROM m_ledger WHERE record = ?1 ORDER BY seq DESC LIMIT 1")?
+        .query_row([held.record], |row| row.get(0))
+        .optional()?;
+    let Some(Origin::Sync(sync)) = origin.as_deref().and_then(Origin::parse) else { return Ok(false) };
+    let mut serves = tx.conn().prepare_cached("SELECT 1 FROM m_sync WHERE name = ?1 AND replica = ?2")?;
+    Ok(sync != ground.spec.name && !serves.exists(params![sync, replica])?)
 }
 
 /// Whether another remote has a record, or is to have it.

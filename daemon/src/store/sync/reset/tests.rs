@@ -288,6 +288,41 @@ fn new_records_that_name_each_other_go_one_after_the_other() {
     assert_eq!(conflicts(&store), ["child discarded", "grandchild discarded", "parent discarded"]);
 }
 
+/// A home that has these records too, and brought one edit and one end of them, and has taken one edit that was made here.
+fn at_home(store: &Store) {
+    let rows = "INSERT INTO m_replica (replica, remote, identity) VALUES (7, 'home', 'home');
+        INSERT INTO m_sync (name, replica, pass, up_scanned) VALUES ('h', 7, 0, 0);
+        INSERT INTO m_link (replica, record, remote_id, base, confirmed, born, seen, missing)
+          SELECT 7, record, id, 0, seq, 0, 0, 0 FROM m_record";
+    sql(store, rows).unwrap();
+    let edits = ["brought", "mine", "taken"].map(|id| patch(id, r#"{"a":"mine"}"#));
+    write(store, edits.into()).unwrap();
+    write(store, vec![delete("ended")]).unwrap();
+    let came = "UPDATE m_ledger SET origin = 'sync:h' FROM m_record r
+          WHERE r.record = m_ledger.record AND m_ledger.seq = r.seq AND r.id IN ('brought', 'ended');
+        UPDATE m_link SET base = 0, agreed = NULL, confirmed = r.seq FROM m_record r
+          WHERE replica = 7 AND r.record = m_link.record AND r.id = 'taken';
+        UPDATE m_link SET base = 0, agreed = NULL FROM m_record r
+          WHERE replica = 7 AND r.record = m_link.record AND r.id = 'brought';
+        UPDATE m_link SET base = 2, agreed = NULL, remote_id = NULL FROM m_record r
+          WHERE replica = 7 AND r.record = m_link.record AND r.id = 'ended'";
+    sql(store, came).unwrap();
+}
+
+#[test]
+fn what_another_remote_brought_or_has_is_not_taken_back() {
+    let store = seen(&["brought", "ended", "mine", "taken"]);
+    at_home(&store);
+    let run = goes_on(&store, How::Recover, "one", Some(How::Discard));
+    lists(&store, &run, &["brought", "ended", "mine", "taken"].map(|id| row(id, "1", THERE)), None);
+    ends(&store, &run);
+    assert_eq!(conflicts(&store), ["mine a discarded"]);
+    assert_eq!(truth(&store), pairs(&[("brought", MINE), ("mine", THERE), ("taken", MINE)]));
+    let waits = "SELECT count(*) FROM m_link l JOIN m_record USING (record) WHERE replica = 1 AND base = 1";
+    assert_eq!(number(&store, waits), 3, "they are still to be sent");
+    sound(&store);
+}
+
 /// The same place with these credentials.
 fn spoken_to(store: &Store, account: &str, how: Option<How>, kept: Option<Kept>) -> (Ground, Terms) {
     let run = format!("r-{}", number(store, "SELECT count(*) FROM m_run"));
@@ -376,6 +411,7 @@ fn planted_bugs_are_found() {
     for (bug, test) in [
         ("strategy forgotten when cut off", one_that_is_cut_off_goes_on_as_it_began as fn()),
         ("discard without a record", discard_takes_what_is_there_and_records_what_was_not_sent),
+        ("discard takes back what another remote has", what_another_remote_brought_or_has_is_not_taken_back),
     ] {
         planted::set_here(Some(bug));
         let passed = std::panic::catch_unwind(test);
