@@ -105,6 +105,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("discard without a record", Tables),
     // run: what is not sent to one remote goes, though another brought or has it.
     ("discard takes back what another remote has", Tables),
+    // run: a reset takes new records away that another sync makes.
+    ("discard of what another sync makes", Tables),
     // run: a record that came from another remote is made at this one too.
     ("record linked elsewhere created", Simulation),
     // pending: a record that a mirror does not have yet is taken back as if nobody had it.

@@ -20,7 +20,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ground,
+    Ground, SyncSpec,
     abroad::known_by_now,
     elsewhere,
     link::{self, Linked},
@@ -218,8 +218,8 @@ pub fn discard(tx: &mut Tx<'_>, ground: &Ground, after: u64, until: u64) -> Resu
         replica: under.former.or(Some(ground.replica)),
         carried: ground.abilities.carried.clone(),
         up_only: false,
-        // A record that another remote has is not this one's to take away.
-        creates: Creates::Unlinked,
+        // A record that another sync makes is not this one's to take away.
+        creates: makes(&ground.spec),
     };
     let (records, end) = behind(tx.conn(), &place, ground.collection, after, limits::DISCARDED_AT_ONCE)?;
     for (_, record, linked) in records.into_iter().filter(|(seq, ..)| *seq <= until) {
@@ -246,6 +246,14 @@ pub fn discard(tx: &mut Tx<'_>, ground: &Ground, after: u64, until: u64) -> Resu
     under.over.conflicts += done.conflicts;
     save(tx, &ground.spec.name, Some(&under))?;
     Ok(done)
+}
+
+/// Which new records would be made by this sync: by that it is told which are its own.
+fn makes(spec: &SyncSpec) -> Creates {
+    if planted::is("discard of what another sync makes") {
+        return Creates::Unlinked;
+    }
+    if !spec.direction.sends() || spec.others.home.is_some() { Creates::Never } else { spec.creates }
 }
 
 /// One record; the conflicts recorded, none: it stays as it is.

@@ -8,13 +8,13 @@ use mingle_core::{
     reference::{Reference, WhenGone},
     replica::Row,
     run::{
-        Ended, Mode, Order, Outcome, Terms,
+        Creates, Ended, Mode, Order, Outcome, Terms,
         reset::{Held, How, Over, Why},
     },
 };
 
 use super::super::{
-    Ground, Kept, SyncSpec, begin, finish, negotiate,
+    Ground, Home, Kept, Others, SyncSpec, begin, finish, negotiate,
     rebuild::tests::{abilities, ends, lists, pairs, row, seen, sound, spec, truth},
     recover, reset,
 };
@@ -323,6 +323,29 @@ fn what_another_remote_brought_or_has_is_not_taken_back() {
     sound(&store);
 }
 
+#[test]
+fn a_new_record_that_another_sync_makes_stays() {
+    let check = |creates: Creates, home: bool, expect: &[&str]| {
+        let store = seen(&["well"]);
+        write(&store, vec![put("new", "{}")]).unwrap();
+        let home = home.then(|| Home { sync: "h".into(), remote: "home".into(), identity: "home".into() });
+        let others = Others { home, ..Others::default() };
+        let spec = Arc::new(SyncSpec { creates, others, ..(*spec()).clone() });
+        let order = Order { run: "r-9".into(), reset: Some(How::Discard), ..Order::default() };
+        let negotiated = store.write_blocking(Class::Background, NOW, move |tx| {
+            begin(tx, "s", &order)?;
+            negotiate(tx, &spec, &abilities(), "one", &order, Some(&Kept(None)))
+        });
+        discards(&store, &negotiated.unwrap(), usize::MAX);
+        assert_eq!(conflicts(&store), expect, "{creates:?}");
+        assert_eq!(truth(&store).len(), 2 - expect.len(), "{creates:?}");
+    };
+    check(Creates::Unlinked, false, &["new discarded"]);
+    check(Creates::All, false, &["new discarded"]);
+    check(Creates::All, true, &[]);
+    check(Creates::Never, false, &[]);
+}
+
 /// The same place with these credentials.
 fn spoken_to(store: &Store, account: &str, how: Option<How>, kept: Option<Kept>) -> (Ground, Terms) {
     let run = format!("r-{}", number(store, "SELECT count(*) FROM m_run"));
@@ -411,6 +434,7 @@ fn planted_bugs_are_found() {
     for (bug, test) in [
         ("strategy forgotten when cut off", one_that_is_cut_off_goes_on_as_it_began as fn()),
         ("discard without a record", discard_takes_what_is_there_and_records_what_was_not_sent),
+        ("discard of what another sync makes", a_new_record_that_another_sync_makes_stays),
         ("discard takes back what another remote has", what_another_remote_brought_or_has_is_not_taken_back),
     ] {
         planted::set_here(Some(bug));
