@@ -105,6 +105,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("discard without a record", Tables),
     // run: what is not sent to one remote goes, though another brought or has it.
     ("discard takes back what another remote has", Tables),
+    // run: what a former account was not sent leaves here, and is nowhere.
+    ("former account's edits leave unrecorded", Tables),
+    // run: what was to be made at a former account is made nowhere.
+    ("new records stay with the former account", Tables),
     // run: a reset takes new records away that another sync makes.
     ("discard of what another sync makes", Tables),
     // run: a record that came from another remote is made at this one too.

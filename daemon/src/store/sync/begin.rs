@@ -159,6 +159,9 @@ pub fn negotiate(
             };
             let discard = (how == How::Discard && spec.direction.sends()).then(|| tx.seq());
             let former = account.map(|(former, _)| former).filter(|_| how == How::Discard);
+            if let (Some((left, _)), None) = (account, former) {
+                reset::let_go(tx, &spec.name, left)?;
+            }
             let discard = discard.or(former.map(|_| tx.seq()));
             Some(Under { former, ..Under::new(Reset { how, why, copy: kept.0.clone() }, discard) })
         }

@@ -35,10 +35,12 @@ use crate::{
         conflicts,
         error::StoreError,
         limits,
-        record::{self, Held, State},
+        record::{Held, State},
         tx::{Origin, Tx},
     },
 };
+
+pub(super) use account::{another_account, let_go};
 
 /// A reset that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,7 +239,7 @@ pub fn discard(tx: &mut Tx<'_>, ground: &Ground, after: u64, until: u64) -> Resu
         done.after = Some(0);
     }
     if let (None, Some(former)) = (done.after, under.former) {
-        done.after = leave(tx, ground, former, &mut under, &mut done)?.then_some(until);
+        done.after = account::leave(tx, ground, &place, (former, until), &mut under, &mut done)?.then_some(until);
     }
     if done.after.is_none() {
         under.discard = None;
@@ -306,77 +308,6 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, place: &Place, held: &Held, linked: Opt
         conflicts::record(tx, held, number, &place.remote, clash, Some(held.seq), seq)?;
     }
     Ok(clashes.len() as u64)
-}
-
-/// Records that only another account had leave here, and are deleted nowhere. What was sent to it and not answered is recorded: nobody will
-/// find out. Whether more are left.
-fn leave(tx: &mut Tx<'_>, ground: &Ground, former: i64, under: &mut Under, done: &mut Discarded) -> Result<bool, StoreError> {
-    let records: Vec<i64> = tx
-        .conn()
-        .prepare_cached(&format!("SELECT k.record {ONLY_THERE} ORDER BY k.record LIMIT ?2"))?
-        .query_map(params![former, limits::DISCARDED_AT_ONCE as i64], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    for record in &records {
-        let was = present(tx.conn(), *record)?;
-        let linked = link::of_record(tx.conn(), former, *record)?;
-        if let (Some(linked), Some(truth)) = (linked.as_ref().filter(|linked| !linked.state.sent.is_empty()), &was.props) {
-            let agreed = if let Agreed::Own(agreed) = &linked.state.agreed { Some(agreed) } else { None };
-            for clash in &clashes(Some(truth), None, agreed, &ground.spec.policy) {
-                conflicts::record(
-                    tx,
-                    &was.held,
-                    Some(linked.link),
-                    &ground.spec.remote,
-                    clash,
-                    Some(was.held.seq),
-                    was.held.seq,
-                )?;
-                done.conflicts += 1;
-            }
-            under.over.discarded += 1;
-        }
-        record::forget(tx, &was.held, &ground.origin)?;
-        done.changed += 1;
-    }
-    // What that account refused, or showed and could not be read, is no question any more.
-    tx.conn()
-        .prepare_cached("DELETE FROM m_rejection WHERE sync = ?1 AND replica = ?2")?
-        .execute(params![ground.spec.name, former])?;
-    Ok(records.len() >= limits::DISCARDED_AT_ONCE)
-}
-
-/// Live records of a place that no other remote has, as SQL.
-const ONLY_THERE: &str = "FROM m_link k JOIN m_record r ON r.record = k.record
-    WHERE k.replica = ?1 AND r.state = 0
-      AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = k.record AND l.replica > 0 AND l.replica <> k.replica)";
-
-/// The place that a sync spoke to with other credentials, and how many records of it are here that the present one does not have; none:
-/// it is the same account, or another place, or nothing of it is here.
-pub(super) fn another_account(
-    tx: &Tx<'_>,
-    identity: &str,
-    replica: i64,
-    spoken_to: Option<i64>,
-) -> Result<Option<(i64, u64)>, StoreError> {
-    let Some(former) = spoken_to.filter(|former| *former != replica) else { return Ok(None) };
-    let was: String =
-        tx.conn().prepare_cached("SELECT identity FROM m_replica WHERE replica = ?1")?.query_row([former], |row| row.get(0))?;
-    if !same_but_for_account(&was, identity) {
-        return Ok(None);
-    }
-    let records: i64 =
-        tx.conn().prepare_cached(&format!("SELECT count(*) {ONLY_THERE}"))?.query_row([former], |row| row.get(0))?;
-    Ok((records > 0).then(|| (former, link::unsigned(records))))
-}
-
-/// What makes a replica this one: remote, address, account, resource, collection. A remote may have another name than before.
-fn same_but_for_account(one: &str, other: &str) -> bool {
-    let parts = |identity: &str| -> Option<[String; 5]> {
-        let parts: Vec<String> = identity.split('\u{1f}').map(str::to_owned).collect();
-        parts.try_into().ok()
-    };
-    let (Some([_, url, account, resource, collection]), Some(other)) = (parts(one), parts(other)) else { return false };
-    [&url, &resource, &collection] == [&other[1], &other[3], &other[4]] && account != other[2]
 }
 
 /// Whether what would be taken back is what another remote brought, or has taken: to take it back here would take it back there.
@@ -464,5 +395,6 @@ fn clashes(truth: Option<&Props>, new: Option<&Props>, agreed: Option<&Props>, p
     changed(truth, new, policy).into_iter().map(one).collect()
 }
 
+mod account;
 #[cfg(test)]
 mod tests;
