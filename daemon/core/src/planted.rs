@@ -101,6 +101,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("reset without a copy", Tables),
     // run: a reset that was cut off goes on as the configuration says, whatever a person said.
     ("strategy forgotten when cut off", Tables),
+    // run: another word forgets what the reset that was under way had yet to do, and one that is taken back ends it.
+    ("a second word forgets the reset under way", Tables),
+    // run: what a person said of one history takes away what was written in the next.
+    ("a word covers every history to come", Tables),
     // run: what is not sent goes with a reset, and is nowhere.
     ("discard without a record", Tables),
     // run: what is not sent to one remote goes, though another brought or has it.

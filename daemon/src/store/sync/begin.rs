@@ -79,7 +79,7 @@ pub fn negotiate(
     };
     let mut at = position::load(tx.conn(), &spec.name)?.unwrap_or_default();
     let (asked, under) = match reset::cut_off(&mut at) {
-        Some(wish) if wish.waits => (Some(wish.reset.how), None),
+        Some(wish) if wish.waits => (Some(wish.reset.how), wish.beneath.map(|under| *under)),
         under => (order.reset, under),
     };
     let account = reset::another_account(tx, &spec.identity, replica, at.replica)?;
@@ -117,7 +117,7 @@ pub fn negotiate(
         ..Terms::default()
     };
     let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
-    let how = asked.or(under.as_ref().map(|under| under.reset.how)).unwrap_or(spec.reset);
+    let how = asked.or(under.as_ref().and_then(|under| under.how(moved))).unwrap_or(spec.reset);
     let slow = moved
         || asked.is_some()
         || order.mode != Mode::Fast
@@ -151,19 +151,19 @@ pub fn negotiate(
     // One that was cut off goes on, whatever the run that follows it was asked for.
     ground.anew = order.mode == Mode::Rebuild || at.resume.as_ref().is_some_and(|resume| resume.anew);
     let under = match (accept.filter(|_| resets), under) {
-        (Some(kept), _) => {
+        (Some(kept), before) => {
             let why = match (account, asked) {
                 (Some(_), _) => Why::Account,
                 (None, Some(_)) => Why::Asked,
                 (None, None) => Why::Epoch,
             };
-            let discard = (how == How::Discard && spec.direction.sends()).then(|| tx.seq());
-            let former = account.map(|(former, _)| former).filter(|_| how == How::Discard);
-            if let (Some((left, _)), None) = (account, former) {
+            let left = account.map(|(former, _)| former).or(before.as_ref().and_then(|before| before.former));
+            let reset = Reset { how, why, copy: kept.0.clone() };
+            let under = Under::after(before, reset, account.map(|(former, _)| former), spec.direction.sends(), tx.seq());
+            if let (Some(left), None) = (left, under.former) {
                 reset::let_go(tx, &spec.name, left)?;
             }
-            let discard = discard.or(former.map(|_| tx.seq()));
-            Some(Under { former, ..Under::new(Reset { how, why, copy: kept.0.clone() }, discard) })
+            Some(under)
         }
         (None, under) => under,
     };

@@ -56,6 +56,8 @@ pub(super) struct Under {
     pub again: bool,
     /// What it came to so far.
     pub over: Over,
+    /// The one that was under way when somebody asked for this one, as long as it waits.
+    pub beneath: Option<Box<Self>>,
 }
 
 /// As kept in `m_sync.reset`.
@@ -75,25 +77,57 @@ struct Row {
     again: bool,
     discarded: u64,
     conflicts: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beneath: Option<Box<Self>>,
 }
 
 impl Under {
     /// One that begins.
     pub(super) fn new(reset: Reset, discard: Option<u64>) -> Self {
-        Self { reset, waits: false, discard, former: None, again: false, over: Over::default() }
+        Self { reset, waits: false, discard, former: None, again: false, over: Over::default(), beneath: None }
+    }
+
+    /// One that begins where another (if any) was cut off, at this seq. `left`: the account that the sync speaks for no more; `sends`: what is
+    /// not sent can be taken away. What the other came to is counted on, and where it was not said to keep them, the records of an account
+    /// that it was to take away go on leaving. Only a person's word covers what was written since the other began.
+    pub(super) fn after(before: Option<Self>, reset: Reset, left: Option<i64>, sends: bool, seq: u64) -> Self {
+        let asked = reset.why != Why::Epoch;
+        let discards = reset.how == How::Discard;
+        let (open, over, leaving) = before.map_or((None, Over::default(), None), |it| (it.discard, it.over, it.former));
+        let former = left.filter(|_| discards).or(leaving.filter(|_| discards || !asked));
+        let until = if asked { seq } else { open.unwrap_or(seq) };
+        let discard = ((discards && sends) || former.is_some()).then_some(until);
+        Self { former, over, ..Self::new(reset, discard) }
+    }
+
+    /// How a reset goes on that was cut off, where nobody says otherwise. A person's word covers the history that it was said about, and none
+    /// that comes after; none: the configuration decides.
+    pub(super) fn how(&self, moved: bool) -> Option<How> {
+        let covers = !moved || self.reset.why == Why::Epoch || planted::is("a word covers every history to come");
+        covers.then_some(self.reset.how)
     }
 
     /// None: it does not read. Then everything is compared, and the configuration decides.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let row: Row = serde_json::from_str(text).ok()?;
-        let (how, why) = (How::parse(&row.how)?, Why::parse(&row.why)?);
-        let over = Over { discarded: row.discarded, conflicts: row.conflicts };
-        let reset = Reset { how, why, copy: row.copy };
-        Some(Self { reset, waits: row.waits, discard: row.discard, former: row.former, again: row.again, over })
+        Self::of(serde_json::from_str(text).ok()?)
     }
 
-    fn text(&self) -> Result<String, StoreError> {
-        let row = Row {
+    fn of(row: Row) -> Option<Self> {
+        let (how, why) = (How::parse(&row.how)?, Why::parse(&row.why)?);
+        Some(Self {
+            reset: Reset { how, why, copy: row.copy },
+            waits: row.waits,
+            discard: row.discard,
+            former: row.former,
+            again: row.again,
+            over: Over { discarded: row.discarded, conflicts: row.conflicts },
+            // Never deeper than one: a word that waits takes the place of one that waits.
+            beneath: row.beneath.and_then(|row| Self::of(*row)).map(Box::new),
+        })
+    }
+
+    fn row(&self) -> Row {
+        Row {
             how: self.reset.how.word().into(),
             why: self.reset.why.word().into(),
             copy: self.reset.copy.clone(),
@@ -103,8 +137,12 @@ impl Under {
             again: self.again,
             discarded: self.over.discarded,
             conflicts: self.over.conflicts,
-        };
-        serde_json::to_string(&row).map_err(link::damaged)
+            beneath: self.beneath.as_ref().map(|under| Box::new(under.row())),
+        }
+    }
+
+    fn text(&self) -> Result<String, StoreError> {
+        serde_json::to_string(&self.row()).map_err(link::damaged)
     }
 }
 
@@ -123,7 +161,12 @@ pub fn of_run(text: &str) -> Option<Reset> {
 /// or the run is cancelled.
 pub(super) fn asked(tx: &Tx<'_>, sync: &str, how: How) -> Result<(), StoreError> {
     let reset = Reset { how, why: Why::Asked, copy: None };
-    let text = Under { waits: true, ..Under::new(reset, None) }.text()?;
+    let beneath = match position::load(tx.conn(), sync)?.and_then(|at| at.reset) {
+        Some(wish) if wish.waits => wish.beneath,
+        _ if planted::is("a second word forgets the reset under way") => None,
+        under => under.map(Box::new),
+    };
+    let text = Under { waits: true, beneath, ..Under::new(reset, None) }.text()?;
     tx.conn()
         .prepare_cached(
             "INSERT INTO m_sync (name, pass, up_scanned, reset) VALUES (?1, 0, 0, ?2) ON CONFLICT (name) DO UPDATE SET reset = ?2",
@@ -132,10 +175,10 @@ pub(super) fn asked(tx: &Tx<'_>, sync: &str, how: How) -> Result<(), StoreError>
     Ok(())
 }
 
-/// A run is cancelled: what was asked for and has not begun is taken back with it.
+/// A run is cancelled: what was asked for and has not begun is taken back with it, and what was under way before is so again.
 pub(super) fn taken_back(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
-    let waits = position::load(tx.conn(), sync)?.and_then(|at| at.reset).is_some_and(|under| under.waits);
-    if waits { save(tx, sync, None) } else { Ok(()) }
+    let wish = position::load(tx.conn(), sync)?.and_then(|at| at.reset).filter(|under| under.waits);
+    wish.map_or(Ok(()), |wish| save(tx, sync, wish.beneath.as_deref()))
 }
 
 /// The reset of a sync that was cut off, or that somebody asked for, if there is one.

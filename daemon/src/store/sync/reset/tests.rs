@@ -189,12 +189,12 @@ fn a_word_that_was_heard_holds_until_it_is_done_or_cancelled() {
     assert!(terms.copy_first);
     let (ground, terms) = begins(&store, How::Discard, "one", None, Some(Kept(None)));
     assert_eq!((ground.reset, terms.reset.unwrap().0.why), (Some(How::Recover), Why::Asked));
-    // Another word takes its place, and a cancelled run takes that back.
+    // Another word takes its place, and a cancelled run takes that back: the one before goes on.
     begins(&store, How::Discard, "one", Some(How::Discard), None);
     let outcome = Outcome { ended: Ended::Cancelled, ..Outcome::default() };
     store.write_blocking(Class::Background, NOW, move |tx| finish(tx, "r-9", "s", &outcome)).unwrap();
-    let (ground, terms) = begins(&store, How::Recover, "one", None, None);
-    assert_eq!((ground.reset, terms.copy_first), (None, false));
+    let (ground, terms) = begins(&store, How::Discard, "one", None, None);
+    assert_eq!((ground.reset, terms.copy_first), (Some(How::Recover), false));
 }
 
 #[test]
@@ -472,6 +472,8 @@ fn another_place_is_no_other_account() {
     check("far|https://x|ada|things|a", "far|https://x|bob|others|a", false);
     check("far", "near", false);
 }
+
+mod words;
 
 #[cfg(feature = "planted")]
 #[test]
