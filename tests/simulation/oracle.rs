@@ -89,6 +89,9 @@ pub struct Terms {
     pub brings: bool,
     /// A service went back to a backup: colleagues' edits after it are gone there.
     pub restored: bool,
+    /// Where a service has another history, its state is taken: what it lacks of what was sent goes without a word, as if it had been deleted
+    /// or overwritten there.
+    pub discards: bool,
     /// Merge bases were forgotten (refresh, another epoch): what differs goes to the policy, and what is gone there is made anew.
     pub forgot: bool,
     /// A service that rewrites values, and lost answers or answers without the record: whether a value there is ours cannot always
@@ -232,7 +235,7 @@ impl History {
             if edit.who != Who::App && !terms.colleagues_count {
                 continue;
             }
-            if edit.who != Who::App && terms.restored {
+            if terms.restored && (edit.who != Who::App || terms.discards) {
                 continue;
             }
             let Edit { key, property, value, .. } = edit;

@@ -1,7 +1,7 @@
 //! Owns: one schedule: moves drawn from its seed, then healing, then the question whether all is well. Must never know: how
 //! anything is done.
 
-use mingle_core::run::Mode;
+use mingle_core::run::{Mode, reset::How};
 
 use crate::{
     chance::Chance,
@@ -140,6 +140,7 @@ pub fn terms(setup: &Setup) -> Terms {
         sends: setup.sends(),
         brings: setup.brings(),
         restored: false,
+        discards: setup.syncs.iter().any(|sync| sync.reset == How::Discard),
         forgot: false,
         blurred: setup.tidies() && (loses_answers || setup.keeps_silent()),
         tidies: setup.tidies(),
