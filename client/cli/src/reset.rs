@@ -67,8 +67,14 @@ impl Reset {
             return Ok(Exit::Done);
         }
         interrupt::say_that_work_goes_on("`mingle stop` stops all runs, `mingle cancel SYNC` takes back what has not begun");
-        sync::see_through(at, asked, &progress, |at, name| Ok(at.call(call::SyncReset { sync: name.to_owned(), how })?.run))
+        sync::see_through(at, asked, &progress, |at, name| Ok(at.call(goes_on(name))?.run))
     }
+}
+
+/// What is asked for where a run ended with its daemon: no second word. The first was heard when the run began, and goes on; a second would
+/// take away what was written since.
+fn goes_on(name: &str) -> call::SyncRun {
+    call::SyncRun { sync: name.to_owned(), mode: None, force: false, accept_deletes: false }
 }
 
 /// What would go.
@@ -86,6 +92,14 @@ fn would(name: &str, sync: Option<&SyncStatus>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_heard_is_not_said_twice() {
+        use call::Call as _;
+        assert_eq!(call::SyncRun::METHOD, "sync.run");
+        let said = serde_json::to_value(goes_on("a")).unwrap();
+        assert_eq!(said, serde_json::json!({ "sync": "a" }), "as if nobody had said anything");
+    }
 
     #[test]
     fn what_would_go_is_said() {
