@@ -205,8 +205,14 @@ fn free(store: &Path, why: &str, now: Timestamp) -> PathBuf {
 }
 
 /// Copies a store in use, to be kept beside it while a reset changes it; of such copies the newest stay. Who reads the store does not hold
-/// its writer up.
+/// its writer up. Resets on one occasion share a copy, which is of before the first of them: one of their own for each would push it out.
 pub(super) fn before_reset(store: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let lately = kept(store).into_iter().filter(|(path, why, _)| *why == Kept::Reset && is_of_late(store, path, now)).next_back();
+    if let Some((path, ..)) = lately
+        && is_whole(store, &path)
+    {
+        return Ok(path);
+    }
     let log = fs::symlink_metadata(with(store, "-wal")).map_or(0, |file| file.len());
     let bytes = fs::symlink_metadata(store).map_or(0, |file| file.len()).saturating_add(log);
     let no_room = |room: u64| StoreError::NoRoom { bytes, room, place: store.parent().unwrap_or(Path::new(".")).to_owned() };
@@ -228,6 +234,30 @@ pub(super) fn before_reset(store: &Path, now: Timestamp) -> Result<PathBuf, Stor
         }
     }
     Ok(to)
+}
+
+/// Whether a copy was made so lately that a reset now is on the same occasion. One that lies ahead shows that the clock was set back.
+fn is_of_late(store: &Path, copy: &Path, now: Timestamp) -> bool {
+    let begin = with(store, &format!("{BEFORE_RESET}-"));
+    let made =
+        copy.to_str().zip(begin.to_str()).and_then(|(copy, begin)| copy.strip_prefix(begin)?.split('-').next()?.parse().ok());
+    made.map(Timestamp::from_unix_ms).is_some_and(|made| made <= now && now.since(made) < limits::COPY_SHARED_FOR)
+}
+
+/// Whether this is a sound copy of the very store: one that was restored since is another.
+fn is_whole(store: &Path, copy: &Path) -> bool {
+    let of = |conn: &Connection| -> Result<String, StoreError> {
+        Ok(conn.query_row("SELECT instance FROM m_store", [], |row| row.get(0))?)
+    };
+    let looked = || -> Result<bool, StoreError> {
+        let kept = open::read_only(copy)?;
+        if !schema::check(&kept)? {
+            return Ok(false);
+        }
+        open::sound(&kept)?;
+        Ok(of(&kept)? == of(&open::read_only(store)?)?)
+    };
+    looked().unwrap_or(false)
 }
 
 /// What stands behind the store's name in the names of files that are kept of it, and why they are.
@@ -307,4 +337,42 @@ fn set_aside(store: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
 
 fn failed(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Place(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::{Store, testing::NOW};
+
+    #[test]
+    fn resets_on_one_occasion_share_a_copy_and_the_newest_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let store = Store::open(&path, Options::default(), NOW).unwrap().store;
+        let at = |minutes: u64| NOW.plus(Duration::from_secs(minutes * 60));
+        let first = before_reset(&path, at(0)).unwrap();
+        for minutes in [0, 1, 2, 3, 59] {
+            assert_eq!(before_reset(&path, at(minutes)).unwrap(), first, "{minutes}");
+        }
+        // Its hour is over, the clock was set back, it is no copy any more: another is made.
+        let second = before_reset(&path, at(60)).unwrap();
+        let back = before_reset(&path, NOW.minus(Duration::from_secs(60))).unwrap();
+        assert_eq!([&first, &second, &back].iter().filter(|copy| copy.exists()).count(), 3);
+        fs::write(&second, b"torn").unwrap();
+        let third = before_reset(&path, at(61)).unwrap();
+        assert!(third != second && is_whole(&path, &third));
+        // Of another store.
+        store
+            .write_blocking(crate::store::Class::Background, NOW, |tx| {
+                tx.conn().execute("UPDATE m_store SET instance = 's-another'", [])?;
+                Ok(())
+            })
+            .unwrap();
+        let fourth = before_reset(&path, at(62)).unwrap();
+        assert_ne!(fourth, third);
+        let left: Vec<PathBuf> = kept(&path).into_iter().map(|(path, ..)| path).collect();
+        assert_eq!(left, [second, third, fourth]);
+    }
 }
