@@ -160,7 +160,7 @@ fn trouble(error: StoreError) -> Event {
     tracing::warn!(%error, "a run's work in the store failed");
     let hint = match &error {
         StoreError::Full => Some("free some space; the sync goes on by itself"),
-        StoreError::NoRoom { .. } => Some("nothing was changed; free so much there, and the sync goes on by itself"),
+        StoreError::NoRoom { .. } => Some("nothing was changed; free so much there, and the next try goes on"),
         _ => None,
     };
     let what = error.to_string();

@@ -152,7 +152,7 @@ impl Held {
                 "`mingle reset {sync} --recover` keeps what is here, `mingle reset {sync} --discard` takes what the remote has"
             ),
             Self::Account(_) => format!(
-                "`mingle reset {sync} --recover` keeps them beside the new ones, `mingle reset {sync} --discard` takes them away here"
+                "`mingle reset {sync} --recover` keeps them beside the new ones, `mingle reset {sync} --discard` takes them away here (a sync that only sends refuses that)"
             ),
         };
         match self {
@@ -173,6 +173,11 @@ mod tests {
         assert!(How::ALL.into_iter().all(|how| How::parse(how.word()) == Some(how)));
         assert!(Why::ALL.into_iter().all(|why| Why::parse(why.word()) == Some(why)));
         assert_eq!((How::parse("wipe"), Why::parse("")), (None, None));
+    }
+
+    #[test]
+    fn a_hint_offers_nothing_that_is_refused_without_a_word() {
+        assert!(Held::Account(1).hint("a").contains("a sync that only sends refuses that"));
     }
 
     #[test]
