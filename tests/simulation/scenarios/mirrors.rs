@@ -31,6 +31,7 @@ named!(
     v15_what_only_came_is_not_taken_back_for_a_mirror,
     v15_a_delete_that_one_has_taken_is_nothing_to_take_back,
     h32_what_a_mirror_refuses_is_not_deleted_at_the_others,
+    h16_what_was_forgotten_stays_so_in_either_form,
     h33_nothing_leaves_by_a_filter_before_all_have_it,
     h04_a_place_at_another_address_is_none_here,
     h03_who_is_a_mirror_no_more_makes_nothing_more,
@@ -231,6 +232,15 @@ fn h16_two_that_write_the_same_in_two_ways_come_to_rest() {
                 script.runs("t", Some(Mode::Slow));
                 script.runs("s", Some(Mode::Slow));
             });
+            // Not even where everything that was agreed is forgotten: the form that it had there is still another form of it.
+            script.sends(0, |script| {
+                script.runs("t", Some(Mode::Refresh));
+                script.runs("s", Some(Mode::Refresh));
+                both(script);
+            });
+            script.conflicts_are(&[]);
+            script.is_at(0, "k1", "a=a1");
+            script.service_is(1, "k1", "a=A1");
             // Another property goes there and back beside it.
             script.app_sets("k1", "b=b1");
             both(script);
@@ -488,5 +498,30 @@ fn h13_an_id_alone_makes_nobody_the_same() {
         script.service_is(1, "k1", "a=a1");
         script.comes_to_rest();
         script.service_is(1, "k2", "a=b1");
+    });
+}
+
+#[test]
+fn h16_what_was_forgotten_stays_so_in_either_form() {
+    let setup = with(second(plain(), Creates::All), |setup| {
+        (setup.services[1].tidies, setup.services[1].shouts) = (true, true);
+    });
+    play(&setup, |script| {
+        script.colleague_makes("k1", "a=a1");
+        for sync in ["s", "t", "s", "t"] {
+            script.passes(20_000);
+            script.runs(sync, None);
+        }
+        script.service_is(1, "k1", "a=A1");
+        let (id, ..) = script.in_truth("k1");
+        let done = waits::forgets(&mut script.world, &id);
+        script.holds(done.is_ok(), || format!("{done:?}"));
+        for mode in [Mode::Slow, Mode::Refresh] {
+            script.passes(20_000);
+            script.runs("t", Some(mode));
+            script.counts_at(0, &[1, 1]);
+        }
+        script.comes_to_rest();
+        script.counts_at(0, &[1, 1]);
     });
 }
