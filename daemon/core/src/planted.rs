@@ -111,8 +111,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("discard takes back what another remote has", Tables),
     // run: what a former account was not sent leaves here, and is nowhere.
     ("former account's edits leave unrecorded", Tables),
-    // run: what was to be made at a former account is made nowhere.
+    // run: what was to be made at a former account, and stays, is made nowhere.
     ("new records stay with the former account", Tables),
+    // run: the records of the account that is spoken to again leave as those of one that is spoken to no more.
+    ("an account that is back is taken away", Tables),
     // run: a reset takes new records away that another sync makes.
     ("discard of what another sync makes", Tables),
     // run: a record that came from another remote is made at this one too.

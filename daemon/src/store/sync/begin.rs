@@ -82,6 +82,7 @@ pub fn negotiate(
         Some(wish) if wish.waits => (Some(wish.reset.how), wish.beneath.map(|under| *under)),
         under => (order.reset, under),
     };
+    let under = under.map(|under| under.at(replica));
     let account = reset::another_account(tx, &spec.identity, replica, at.replica)?;
     if let (Some((_, records)), true) = (account, accept.is_none()) {
         // Nothing is mixed, and nothing of one is sent to the other, before somebody has said so.
@@ -165,11 +166,11 @@ pub fn negotiate(
                 (None, Some(_)) => Why::Asked,
                 (None, None) => Why::Epoch,
             };
-            let left = account.map(|(former, _)| former).or(before.as_ref().and_then(|before| before.former));
+            let leaving = before.as_ref().and_then(|before| before.former);
             let reset = Reset { how, why, copy: kept.0.clone() };
             let under = Under::after(before, reset, account.map(|(former, _)| former), spec.direction.sends(), tx.seq());
-            if let (Some(left), None) = (left, under.former) {
-                reset::let_go(tx, &spec.name, left)?;
+            if let (Some(kept), None) = (leaving, under.former) {
+                elsewhere::take_places_along(tx, kept, replica)?;
             }
             Some(under)
         }

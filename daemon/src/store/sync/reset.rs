@@ -40,7 +40,7 @@ use crate::{
     },
 };
 
-pub(super) use account::{another_account, let_go};
+pub(super) use account::another_account;
 
 /// A reset that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +98,14 @@ impl Under {
         let until = if asked { seq } else { open.unwrap_or(seq) };
         let discard = ((discards && sends) || former.is_some()).then_some(until);
         Self { former, over, ..Self::new(reset, discard) }
+    }
+
+    /// The same where this replica is spoken to: an account that is spoken to again is not taken away.
+    pub(super) fn at(self, replica: i64) -> Self {
+        if self.former != Some(replica) || planted::is("an account that is back is taken away") {
+            return self;
+        }
+        Self { former: None, discard: None, ..self }
     }
 
     /// How a reset goes on that was cut off, where nobody says otherwise. A person's word covers the history that it was said about, and none

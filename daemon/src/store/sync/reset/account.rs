@@ -1,5 +1,4 @@
-//! Owns: records of an account that a sync speaks for no more: which they are, how they leave, what is let go of where they stay.
-//! Must never know: what is not sent and can be taken back, when a reset begins.
+//! Owns: records of an account that a sync speaks for no more: which they are, how they leave. Must never know: what is not sent and can be taken back, when a reset begins.
 
 use mingle_core::{
     meeting::{Agreed, Link},
@@ -14,14 +13,15 @@ use crate::store::{
     error::StoreError,
     limits, record,
     sync::{
-        Ground, Present, link,
+        Ground, Present, elsewhere, link,
         pending::{Place, with_rules},
         present,
     },
     tx::Tx,
 };
 
-/// Records that only another account had leave here, and are deleted nowhere; what was written after `until` stays. Whatever it did not have
+/// Records that only another account had leave here, and are deleted nowhere; what was written after `until` stays, and what of it never was anything there is to
+/// be made where the sync speaks now. Whatever it did not have
 /// as it is here is recorded, also what was sent and not answered: nobody will find out. Whether more are left.
 pub(super) fn leave(
     tx: &mut Tx<'_>,
@@ -67,8 +67,8 @@ pub(super) fn leave(
         .prepare_cached("DELETE FROM m_rejection WHERE sync = ?1 AND replica = ?2")?
         .execute(params![ground.spec.name, former])?;
     let more = records.len() >= limits::DISCARDED_AT_ONCE;
-    if !more {
-        let_go(tx, &ground.spec.name, former)?;
+    if !more && !planted::is("new records stay with the former account") {
+        elsewhere::take_places_along(tx, former, ground.replica)?;
     }
     Ok(more)
 }
@@ -87,24 +87,6 @@ fn is_lost(ground: &Ground, place: &Place, state: &Link, was: &Present) -> bool 
             (Some(truth), Ok(Some(had))) => !changed(truth, &had, policy).is_empty(),
             _ => true,
         }
-}
-
-/// What stays here of a former account and never was anything there is let go of, so that it is made where the sync speaks now.
-pub(in crate::store::sync) fn let_go(tx: &Tx<'_>, sync: &str, former: i64) -> Result<(), StoreError> {
-    if planted::is("new records stay with the former account") {
-        return Ok(());
-    }
-    let unborn = "SELECT k.link FROM m_link k JOIN m_record r ON r.record = k.record
-        WHERE k.replica = ?1 AND k.remote_id IS NULL AND k.base = 2 AND k.sent IS NULL AND r.state = 0
-          AND NOT EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)
-          AND NOT EXISTS (SELECT 1 FROM m_conflict c WHERE c.link = k.link AND c.open = 1)";
-    tx.conn().prepare_cached(&format!("DELETE FROM m_rejection WHERE link IN ({unborn})"))?.execute([former])?;
-    let gone = tx.conn().prepare_cached(&format!("DELETE FROM m_link WHERE link IN ({unborn})"))?.execute([former])?;
-    if gone > 0 {
-        // They are looked at once more.
-        tx.conn().prepare_cached("UPDATE m_sync SET up_scanned = 0 WHERE name = ?1")?.execute([sync])?;
-    }
-    Ok(())
 }
 
 /// Live records of a place that no other remote has, as SQL.

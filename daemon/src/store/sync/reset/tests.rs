@@ -434,31 +434,6 @@ fn of_what_leaves_with_an_account_nothing_is_lost_without_a_word() {
 }
 
 #[test]
-fn new_records_of_a_former_account_are_made_where_the_sync_speaks_now() {
-    let store = of_ada();
-    // Planned for the one who was there, and refused.
-    sql(
-        &store,
-        "INSERT INTO m_link (replica, record, base, confirmed, born, seen, missing)
-           SELECT 1, record, 2, 0, 0, 0, 0 FROM m_record WHERE id = 'new';
-         INSERT INTO m_rejection (id, sync, replica, side, link, record, action, what, at, tries)
-           SELECT 'j-1', 's', replica, 'up', link, record, 'create', 'x', 0, 1 FROM m_link WHERE remote_id IS NULL;
-         UPDATE m_sync SET up_scanned = 1000",
-    )
-    .unwrap();
-    let run = spoken_to(&store, "bob", Some(How::Recover), Some(Kept(None)));
-    lists(&store, &run, &[], None);
-    ends(&store, &run);
-    let unlinked =
-        "SELECT count(*) FROM m_record r WHERE id = 'new' AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = r.record)";
-    assert_eq!(number(&store, unlinked), 1);
-    assert_eq!(number(&store, "SELECT up_scanned FROM m_sync"), 0);
-    assert_eq!(number(&store, "SELECT count(*) FROM m_link WHERE replica = 1"), 3, "what was there stays where it was");
-    assert_eq!(number(&store, "SELECT count(*) FROM m_rejection"), 0);
-    sound(&store);
-}
-
-#[test]
 fn another_place_is_no_other_account() {
     let check = |one: &str, other: &str, expect: bool| {
         let identity = |text: &str| text.replace('|', "\u{1f}");
@@ -483,7 +458,6 @@ fn planted_bugs_are_found() {
         ("strategy forgotten when cut off", one_that_is_cut_off_goes_on_as_it_began as fn()),
         ("discard without a record", discard_takes_what_is_there_and_records_what_was_not_sent),
         ("former account's edits leave unrecorded", of_what_leaves_with_an_account_nothing_is_lost_without_a_word),
-        ("new records stay with the former account", new_records_of_a_former_account_are_made_where_the_sync_speaks_now),
         ("discard of what another sync makes", a_new_record_that_another_sync_makes_stays),
         ("discard takes back what another remote has", what_another_remote_brought_or_has_is_not_taken_back),
     ] {

@@ -42,13 +42,62 @@ fn a_second_word_counts_on_and_lets_a_former_account_leave_all_the_same() {
     sound(&store);
 }
 
+/// The new record has its place at the one who was there, and was refused.
+fn planned_and_refused(store: &Store) {
+    let planned = "INSERT INTO m_link (replica, record, base, confirmed, born, seen, missing)
+           SELECT 1, record, 2, 0, 0, 0, 0 FROM m_record WHERE id = 'new';
+         INSERT INTO m_rejection (id, sync, replica, side, link, record, action, what, at, tries)
+           SELECT 'j-1', 's', replica, 'up', link, record, 'create', 'x', 0, 1 FROM m_link WHERE remote_id IS NULL";
+    sql(store, planned).unwrap();
+}
+
+/// It has it at the one who is there now.
+#[track_caller]
+fn is_to_be_made_here(store: &Store) {
+    let links =
+        "SELECT count(*) FROM m_link l JOIN m_record r USING (record) WHERE r.id = 'new' AND l.replica = 2 AND l.base = 2";
+    assert_eq!(number(store, links), 1);
+    assert_eq!(number(store, "SELECT count(*) FROM m_link WHERE replica = 1"), 3);
+    assert_eq!(number(store, "SELECT count(*) FROM m_rejection"), 0);
+}
+
 #[test]
 fn a_second_word_keeps_what_is_left_of_a_former_account() {
     let store = of_ada();
+    planned_and_refused(&store);
     spoken_to(&store, "bob", Some(How::Discard), Some(Kept(None)));
     let run = spoken_to(&store, "bob", Some(How::Recover), Some(Kept(None)));
     assert_eq!(run.1.discard, None);
     assert_eq!((truth(&store).len(), conflicts(&store)), (4, vec![]));
+    is_to_be_made_here(&store);
+}
+
+#[test]
+fn a_new_record_that_stays_is_made_where_the_sync_speaks_now() {
+    let store = of_ada();
+    planned_and_refused(&store);
+    let run = spoken_to(&store, "bob", Some(How::Discard), Some(Kept(None)));
+    write(&store, vec![patch("new", r#"{"a":"since"}"#)]).unwrap();
+    discards(&store, &run, usize::MAX);
+    assert_eq!(truth(&store), pairs(&[("new", r#"{"a":"since"}"#)]));
+    is_to_be_made_here(&store);
+    // And where both are kept.
+    let store = of_ada();
+    planned_and_refused(&store);
+    spoken_to(&store, "bob", Some(How::Recover), Some(Kept(None)));
+    is_to_be_made_here(&store);
+}
+
+#[test]
+fn an_account_that_is_back_is_not_taken_away() {
+    let store = of_ada();
+    let run = spoken_to(&store, "bob", Some(How::Discard), Some(Kept(None)));
+    discards(&store, &run, 1);
+    let before = truth(&store);
+    let run = spoken_to(&store, "ada", None, None);
+    assert_eq!(run.1.discard, None);
+    discards(&store, &run, usize::MAX);
+    assert_eq!(truth(&store), before);
 }
 
 #[test]
@@ -91,6 +140,8 @@ fn planted_bugs_are_found() {
     use mingle_core::planted;
     for (bug, test) in [
         ("a second word forgets the reset under way", a_second_word_that_is_taken_back_leaves_what_was_under_way as fn()),
+        ("new records stay with the former account", a_new_record_that_stays_is_made_where_the_sync_speaks_now),
+        ("an account that is back is taken away", an_account_that_is_back_is_not_taken_away),
         ("a word covers every history to come", a_word_covers_the_history_that_it_was_said_about),
     ] {
         planted::set_here(Some(bug));
