@@ -471,6 +471,9 @@ impl Engine {
         };
         effects.extend(told.map(Effect::Tell));
         let next = run.handle(event);
+        if let Some(job) = self.desk.job(name) {
+            job.copies(run.copies());
+        }
         effects.extend(next.into_iter().map(|effect| Effect::Run(name.clone(), effect)));
         if run.ended() {
             self.ended(now, name, effects);

@@ -130,6 +130,12 @@ impl Run {
         self.counts
     }
 
+    /// Whether the store is being copied.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        matches!(self.phase, Phase::Copying)
+    }
+
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Progress {

@@ -266,6 +266,7 @@ fn check_history(links_there: u64, found: Compared, force: bool, held: Option<u6
             Effect::Fetch { .. } => Event::Page(Ok(Page { rows: (0..3).map(row).collect(), ..Page::default() })),
             Effect::Compare { .. } => Event::Compared(found),
             Effect::Copy => {
+                assert!(run.copies(), "it is to be known that nothing will be heard");
                 copied = true;
                 Event::Copied
             }

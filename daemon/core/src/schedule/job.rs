@@ -101,6 +101,8 @@ pub struct Running {
     pub began: Timestamp,
     /// When something last came over the wire, or a batch was applied.
     pub heard: Timestamp,
+    /// It copies the store, which is as long as it is large: nothing is to be heard meanwhile.
+    pub copies: bool,
     /// The request it answers.
     pub request: Option<Request>,
     /// It was asked to stop, for this reason.
@@ -327,7 +329,7 @@ impl Job {
         self.change = None;
         self.call = None;
         self.held = self.held.filter(|held| !request.is_some_and(|request| request.ends(*held)));
-        self.running = Some(Running { began: now, heard: now, request, stopping: None });
+        self.running = Some(Running { began: now, heard: now, copies: false, request, stopping: None });
         self.wind(now);
     }
 
@@ -335,6 +337,13 @@ impl Job {
     pub fn heard(&mut self, now: Timestamp) {
         if let Some(running) = &mut self.running {
             running.heard = now;
+        }
+    }
+
+    /// The run copies the store from now on, or does no more.
+    pub fn copies(&mut self, copies: bool) {
+        if let Some(running) = &mut self.running {
+            running.copies = copies;
         }
     }
 
@@ -396,7 +405,8 @@ impl Job {
         }
         let ends =
             |since: Timestamp, longest: Option<Duration>| longest.map(|longest| due::after(since, since.plus(longest), now));
-        let first = [ends(running.began, self.plan.deadline), ends(running.heard, self.plan.stall)].into_iter().flatten().min();
+        let stall = self.plan.stall.filter(|_| !running.copies);
+        let first = [ends(running.began, self.plan.deadline), ends(running.heard, stall)].into_iter().flatten().min();
         match first {
             Some(at) if at <= now => Ends::Now(StopReason::Timeout),
             Some(at) => Ends::At(at),

@@ -103,6 +103,7 @@ pub(super) fn world(text: &str) -> World {
             "failures" => failures = value.parse().unwrap(),
             "running" => later.push(Box::new(move |job| job.begin(moment(&value)))),
             "heard" => later.push(Box::new(move |job| job.heard(moment(&value)))),
+            "copies" => later.push(Box::new(|job| job.copies(true))),
             "stopping" => later.push(Box::new(|job| job.stopping(StopReason::User))),
             "request" => later
                 .push(Box::new(move |job| job.ask(Request { at: moment(&value), person: false, force: false, reset: false }))),
@@ -295,6 +296,8 @@ const RUNNING: &[&str] = &[
     "every=1h stall=30s running@-10m heard@-10s => running +20s",
     "every=1h stall=30s running@-10m heard@-30s => stop timeout",
     "every=1h deadline=10m stall=1m running@-10m heard@-10s => stop timeout",
+    "every=1h stall=30s running@-10m heard@-5m copies => running",
+    "every=1h deadline=10m stall=30s running@-10m heard@-5m copies => stop timeout",
     "every=1h running@-1m stopped => stop user",
     "every=1h running@-1m paused => stop user",
     "every=1h running@-1m offline => stop constraint:network",
