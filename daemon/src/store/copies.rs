@@ -207,7 +207,7 @@ fn free(store: &Path, why: &str, now: Timestamp) -> PathBuf {
 /// Copies a store in use, to be kept beside it while a reset changes it; of such copies the newest stay. Who reads the store does not hold
 /// its writer up. Resets on one occasion share a copy, which is of before the first of them: one of their own for each would push it out.
 pub(super) fn before_reset(store: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
-    let lately = kept(store).into_iter().filter(|(path, why, _)| *why == Kept::Reset && is_of_late(store, path, now)).next_back();
+    let lately = kept(store).into_iter().rfind(|(path, why, _)| *why == Kept::Reset && is_of_late(store, path, now));
     if let Some((path, ..)) = lately
         && is_whole(store, &path)
     {
