@@ -152,15 +152,38 @@ pub(super) fn enters(tx: &Tx<'_>, stood: &Filter, filter: &Filter, link: i64) ->
     Ok(())
 }
 
-/// Whether the app's lack of a record says nothing of the truth: it was never to have it, or was told to leave it and may have done so.
-pub(super) fn excuses(conn: &Connection, filter: &Filter, record: i64, linked: Option<&Linked>) -> Result<bool, StoreError> {
-    if linked.is_some_and(|linked| linked.missing) && !planted::is("a leave that was shown is a delete") {
-        return Ok(true);
+/// Of which records the lack in a copy says nothing: the app was never to have them. Where no session has looked at the records under the
+/// filter yet, what the app has is what fitted the one before.
+pub(super) struct Excuses {
+    filter: Filter,
+    stood: Filter,
+}
+
+impl Excuses {
+    /// Those of a copy.
+    pub(super) fn of(conn: &Connection, replica: i64) -> Result<Self, StoreError> {
+        let (filter, stood): (Option<String>, Option<String>) = conn
+            .prepare_cached("SELECT filter, iif(filter IS stood, NULL, stood) FROM m_copy WHERE replica = ?1")?
+            .query_row([replica], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let stood = stood.filter(|_| !planted::is("what an older filter hid is replaced"));
+        Ok(Self { filter: read(filter)?, stood: read(stood)? })
     }
-    if filter.is_all() || planted::is("what left a filter is deleted") {
-        return Ok(false);
+
+    /// Whether only records that the app was told to leave can be meant.
+    pub(super) fn only_told(&self) -> bool {
+        self.filter.is_all() && self.stood.is_all()
     }
-    Ok(present(conn, record)?.props.is_some_and(|props| !filter.fits(&props)))
+
+    /// Whether this record is one of them, or one that the app was told to leave and may have left.
+    pub(super) fn has(&self, conn: &Connection, record: i64, linked: Option<&Linked>) -> Result<bool, StoreError> {
+        if linked.is_some_and(|linked| linked.missing) && !planted::is("a leave that was shown is a delete") {
+            return Ok(true);
+        }
+        if self.only_told() || planted::is("what left a filter is deleted") {
+            return Ok(false);
+        }
+        Ok(present(conn, record)?.props.is_some_and(|props| !self.filter.fits(&props) || !self.stood.fits(&props)))
+    }
 }
 
 /// The app has not got it, and that is no word on its end: it is shown when it fits.

@@ -15,7 +15,11 @@ use mingle_core::{
 };
 use rusqlite::params;
 
-use super::{FINISHED, GOES_ON, Open, filter, find, fresh, ground, one, remove, set_state, step, take};
+use super::{
+    FINISHED, GOES_ON, Open,
+    filter::{self, Excuses},
+    find, fresh, ground, one, remove, set_state, step, take,
+};
 use crate::store::{
     children,
     error::StoreError,
@@ -73,9 +77,9 @@ fn unsaid(tx: &Tx<'_>, open: &Open, replica: i64) -> Result<(u64, u64), StoreErr
     let (of, deletes): (i64, i64) =
         tx.conn().prepare_cached(&count)?.query_row(params![replica, open.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (of, deletes) = (link::unsigned(of), link::unsigned(deletes));
-    let filter = filter::of(tx.conn(), replica)?;
+    let excuses = Excuses::of(tx.conn(), replica)?;
     let told = "SELECT 1 FROM m_link WHERE replica = ?1 AND missing > 0";
-    if deletes == 0 || (filter.is_all() && !tx.conn().prepare_cached(told)?.exists([replica])?) {
+    if deletes == 0 || (excuses.only_told() && !tx.conn().prepare_cached(told)?.exists([replica])?) {
         return Ok((of, deletes));
     }
     // What is not to be in this copy is not missed in it.
@@ -85,7 +89,7 @@ fn unsaid(tx: &Tx<'_>, open: &Open, replica: i64) -> Result<(u64, u64), StoreErr
     while let Some(row) = rows.next()? {
         let number: Option<i64> = row.get(1)?;
         let linked = number.map(|number| link::by_number(tx.conn(), number)).transpose()?.flatten();
-        excused += u64::from(filter::excuses(tx.conn(), &filter, row.get(0)?, linked.as_ref())?);
+        excused += u64::from(excuses.has(tx.conn(), row.get(0)?, linked.as_ref())?);
     }
     Ok((of.saturating_sub(excused), deletes.saturating_sub(excused)))
 }
@@ -351,7 +355,7 @@ fn absent(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
     let mut more = false;
     for replica in &open.replicas {
         let (ground, pass) = ground(tx, open, *replica)?;
-        let filter = filter::of(tx.conn(), *replica)?;
+        let excuses = Excuses::of(tx.conn(), *replica)?;
         if open.mode == Mode::Refresh {
             // It has none of these any more, or cannot say so.
             tx.conn()
@@ -377,7 +381,7 @@ fn absent(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
         for (record, number) in gone {
             more = true;
             let linked = number.map(|number| link::by_number(tx.conn(), number)).transpose()?.flatten();
-            let excused = filter::excuses(tx.conn(), &filter, record, linked.as_ref())?
+            let excused = excuses.has(tx.conn(), record, linked.as_ref())?
                 && !(open.mode == Mode::PushTruth && planted::is("what a filter hides is replaced"));
             match linked.filter(|linked| linked.state.remote_id.is_some()) {
                 Some(linked) if excused => {

@@ -217,6 +217,48 @@ pub(super) fn a_copy_with_a_filter_replaces_what_it_was_to_have() {
     is_sound(&store);
 }
 
+/// Until a session has looked at everything under the new filter, what it has is what fitted the old one.
+#[test]
+pub(super) fn a_copy_under_a_new_filter_replaces_what_the_old_one_had() {
+    for (filter, mode, pushed, did, shown, left) in [
+        (None, Mode::PushTruth, "x", (2, 1), "w created, z created", "w x z"),
+        (None, Mode::PushTruth, "x y", (2, 0), "w created, z created", "w x y z"),
+        (None, Mode::Slow, "x", (2, 1), "w created, z created", "w x z"),
+        (Some("n=2"), Mode::PushTruth, "x", (1, 0), "w created, x deleted, z created", "w x y z"),
+        (Some("n>1"), Mode::PushTruth, "x", (2, 1), "w created, z created", "w x z"),
+    ] {
+        let store = some();
+        says(&store, "one", Some("n=1")).expect("said");
+        let mut one = Talk::of(&store, "one");
+        one.catches_up();
+        says(&store, "one", filter).expect("said");
+        one.begins(Some(mode)).expect("begun");
+        pushed.split(' ').for_each(|id| one.puts(id, r#"{"n":1,"t":1}"#));
+        let met = one.mingles();
+        assert_eq!((met.changed, met.deleted), did, "{filter:?} {mode:?} {pushed}");
+        assert_eq!((told(&one.takes_all()).as_str(), ids(&store).as_str()), (shown, left), "{filter:?} {mode:?} {pushed}");
+        // From here on it has what the new one lets in, and replaces that.
+        one.begins(Some(Mode::PushTruth)).expect("begun");
+        one.puts("z", r#"{"n":2}"#);
+        let fitting = if filter == Some("n=2") { 1 } else { left.split(' ').count() as u64 - 1 };
+        assert_eq!(one.mingles().deleted, fitting, "{filter:?} {mode:?} {pushed}");
+        one.takes_all();
+        is_sound(&store);
+    }
+    // What is not missed is not guarded either.
+    let store = memory();
+    for n in 0..40 {
+        write(&store, vec![put(&format!("r{n}"), &format!("{{\"n\":{}}}", n % 2))]).expect("written");
+    }
+    says(&store, "one", Some("n=1")).expect("said");
+    let mut one = Talk::of(&store, "one");
+    one.catches_up();
+    says(&store, "one", None).expect("said");
+    one.begins(Some(Mode::PushTruth)).expect("begun");
+    (0..40).filter(|n| n % 2 == 1).for_each(|n| one.puts(&format!("r{n}"), r#"{"n":1}"#));
+    assert_eq!(one.mingles(), mingle_core::ask::Mingled::default());
+}
+
 #[test]
 fn what_is_pushed_and_does_not_fit_is_taken_and_leaves() {
     let store = some();
