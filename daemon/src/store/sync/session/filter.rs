@@ -174,9 +174,9 @@ impl Excuses {
         self.filter.is_all() && self.stood.is_all()
     }
 
-    /// Whether this record is one of them, or one that the app was told to leave and may have left.
-    pub(super) fn has(&self, conn: &Connection, record: i64, linked: Option<&Linked>) -> Result<bool, StoreError> {
-        if linked.is_some_and(|linked| linked.missing) && !planted::is("a leave that was shown is a delete") {
+    /// Whether this record is one of them, or one that the app was `told` to leave and may have left.
+    pub(super) fn has(&self, conn: &Connection, record: i64, told: bool) -> Result<bool, StoreError> {
+        if told && !planted::is("a leave that was shown is a delete") {
             return Ok(true);
         }
         if self.only_told() || planted::is("what left a filter is deleted") {

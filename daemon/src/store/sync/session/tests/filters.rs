@@ -9,7 +9,7 @@ use mingle_core::{
 };
 
 use super::{
-    super::{known, leave, lost, register, registers_under, reset},
+    super::{End, end, enter, known, leave, lost, register, registers_under, reset},
     edges::Talk,
     write_in,
 };
@@ -382,4 +382,33 @@ fn a_filter_holds_from_the_next_session_on_and_goes_with_the_copy() {
     let asked = Reset { app: "one".into(), collections: None, own: true, scope: Scope::All };
     write_in(&store, move |tx| reset(tx, &asked)).expect("forgotten");
     assert_eq!(catches_up(&mut Talk::of(&store, "one")), "w created, x created, y created, z created");
+}
+
+/// The writer looks at no record to know whether many are missed, and no read looks at many.
+#[test]
+fn what_is_missed_is_counted_in_short_reads() {
+    let at_once = limits::UNSAID_RECORDS_MAX;
+    for records in [0, 1, at_once - 1, at_once, at_once + 1, 3 * at_once] {
+        for mode in [Mode::Slow, Mode::PushTruth] {
+            let store = memory();
+            let mut one = Talk::of(&store, "one");
+            for n in 0..records {
+                write(&store, vec![put(&format!("r{n}"), r#"{"n":1}"#)]).expect("written");
+            }
+            one.catches_up();
+            says(&store, "one", Some("n=2")).expect("said");
+            one.begins(Some(mode)).expect("begun");
+            // The last of each copy may be full, which the next read tells; and one that finds no more copies.
+            assert_eq!(one.counts(), Ok(records / at_once + 2), "{records} {mode:?}");
+            if records == 0 {
+                continue;
+            }
+            // One that cannot be read: whoever looks at it says so.
+            sql(&store, "UPDATE m_record SET data = '{' WHERE id = 'r0'").expect("damaged");
+            assert_eq!(one.ask(|tx, who, session| enter(tx, who, session, false)), Ok(false), "{records} {mode:?}");
+            assert_eq!(one.ask(|tx, who, session| end(tx, who, session, true, false)), Ok(End::Counts), "{records} {mode:?}");
+            assert!(one.counts().is_err(), "{records} {mode:?}");
+            assert_eq!(one.ask(|tx, who, session| enter(tx, who, session, true)), Ok(true), "{records} {mode:?}");
+        }
+    }
 }
