@@ -142,11 +142,13 @@ pub(super) fn leaves(tx: &Tx<'_>, filter: &Filter, link: i64) -> Result<(), Stor
     link::save(tx, link, &Link { agreed, confirmed: 0, ..linked.state }, true)
 }
 
-/// What had left, or had never come, and fits now is shown; what the app gave up while it fitted stays hidden.
+/// What had left, or had never come, or was to leave, and fits now is shown: the app may have refused to let it go and dropped it since. What
+/// the app gave up while it fitted stays hidden.
 pub(super) fn enters(tx: &Tx<'_>, stood: &Filter, filter: &Filter, link: i64) -> Result<(), StoreError> {
     let Some(linked) = link::by_number(tx.conn(), link)? else { return Ok(()) };
-    let props = present(tx.conn(), linked.record)?.props;
-    if linked.state.agreed == Agreed::Gone && props.is_some_and(|props| !stood.fits(&props) && filter.fits(&props)) {
+    let Some(props) = present(tx.conn(), linked.record)?.props.filter(|props| filter.fits(props)) else { return Ok(()) };
+    let told = linked.missing && linked.state.agreed != Agreed::Gone;
+    if told || !stood.fits(&props) {
         link::save(tx, link, &Link { confirmed: 0, ..linked.state }, true)?;
     }
     Ok(())

@@ -94,6 +94,11 @@ impl<'a> Talk<'a> {
         self.ask(move |tx, who, session| take(tx, who, session, &takes))
     }
 
+    pub(super) fn refuses(&self, one: &PulledOne) -> Result<u64, Refusal> {
+        let takes = vec![Take { collection: one.collection.clone(), id: one.id.clone(), seq: one.seq, how: Took::Refused }];
+        self.ask(move |tx, who, session| take(tx, who, session, &takes))
+    }
+
     pub(super) fn ends(&self, finish: bool) -> Result<Option<Closed>, Refusal> {
         let ends = |counted| self.ask(move |tx, who, session| end(tx, who, session, finish, counted));
         let mut ended = ends(false)?;

@@ -310,6 +310,33 @@ fn what_was_given_up_stays_hidden() {
     assert_eq!(catches_up(&mut one), "x created");
 }
 
+/// It keeps what it is told to leave, for a while: under another filter it is in its copy again, and is shown.
+#[test]
+fn what_was_not_let_go_is_shown_when_it_fits() {
+    for (filter, shown) in [
+        (None, "w created, x created, z created"),
+        (Some("n=2"), "w created, x created, y deleted, z created"),
+        (Some("n=3"), "x deleted, y deleted"),
+    ] {
+        let store = some();
+        says(&store, "one", Some("n=1")).expect("said");
+        let mut one = Talk::of(&store, "one");
+        one.catches_up();
+        sets(&store, "x", 2);
+        one.begins(None).expect("begun");
+        one.mingles();
+        let lacks = one.lacks();
+        assert_eq!(told(&lacks), "x deleted");
+        one.refuses(&lacks[0]).expect("refused");
+        one.finishes();
+        assert_eq!(catches_up(&mut one), "", "{filter:?}");
+        says(&store, "one", filter).expect("said");
+        assert_eq!(catches_up(&mut one), shown, "{filter:?}");
+        assert_eq!(ids(&store), "w x y z", "{filter:?}");
+        is_sound(&store);
+    }
+}
+
 /// Many left, and what is missing of the rest is asked for by the share of the rest.
 #[test]
 fn what_does_not_fit_is_no_part_of_what_is_guarded() {
