@@ -310,6 +310,32 @@ fn what_was_given_up_stays_hidden() {
     assert_eq!(catches_up(&mut one), "x created");
 }
 
+/// A delete of what it was told to leave may be that very leave, so it says nothing, also where the app had kept the record.
+#[test]
+fn a_delete_of_what_was_told_to_leave_says_nothing() {
+    for refuses in [false, true] {
+        let store = some();
+        says(&store, "one", Some("n=1")).expect("said");
+        let mut one = Talk::of(&store, "one");
+        one.catches_up();
+        sets(&store, "x", 2);
+        one.begins(None).expect("begun");
+        one.mingles();
+        let lacks = one.lacks();
+        if refuses {
+            one.refuses(&lacks[0]).expect("refused");
+        }
+        one.finishes();
+        one.begins(None).expect("begun");
+        one.pushes(vec![Push::Delete { collection: "a".into(), id: "x".into() }]).expect("pushed");
+        assert_eq!(one.mingles(), mingle_core::ask::Mingled::default(), "{refuses}");
+        assert_eq!((told(&one.takes_all()).as_str(), ids(&store).as_str()), ("", "w x y z"), "{refuses}");
+        sets(&store, "x", 1);
+        assert_eq!(catches_up(&mut one), "x created", "{refuses}");
+        is_sound(&store);
+    }
+}
+
 /// It keeps what it is told to leave, for a while: under another filter it is in its copy again, and is shown.
 #[test]
 fn what_was_not_let_go_is_shown_when_it_fits() {
