@@ -14,7 +14,7 @@ use super::{
     error::StoreError,
     limits,
     reader::Reader,
-    sync::{link::under_way, makes, reset::of_run},
+    sync::{link::under_way, makes, reset::of_run, scanned},
     tx::Origin,
 };
 use crate::json;
@@ -286,9 +286,10 @@ fn unlinked(reader: &Reader<'_>, sync: &str, collection: &str, creates: Creates)
         .prepare_cached(&format!(
             "SELECT count(*) FROM
                (SELECT r.record, r.state FROM m_collection c JOIN m_record r USING (collection)
-                WHERE c.name = ?2 AND r.seq > coalesce((SELECT up_scanned FROM m_sync WHERE name = ?1), 0)
+                WHERE c.name = ?2 AND r.seq > {}
                 ORDER BY r.seq DESC LIMIT ?3) r
              WHERE r.state = 0 AND {}",
+            scanned(creates),
             makes(creates)
         ))?
         .query_row(params![sync, collection, limits::PENDING_LOOK_MAX], |row| row.get(0))?)

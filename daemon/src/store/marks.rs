@@ -8,7 +8,12 @@ use mingle_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use super::{error::StoreError, limits, sync::makes, tx::Tx};
+use super::{
+    error::StoreError,
+    limits,
+    sync::{makes, scanned},
+    tx::Tx,
+};
 
 /// A stop that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,9 +144,10 @@ pub fn unsent(conn: &Connection, sync: &str, collection: &str, creates: Creates)
                    (SELECT r.state = 0 AND {}
                            AND NOT EXISTS (SELECT 1 FROM m_deferred d WHERE d.record = r.record) AS new
                     FROM m_collection c JOIN m_record r USING (collection)
-                    WHERE c.name = ?2 AND r.seq > coalesce((SELECT up_scanned FROM m_sync WHERE name = ?1), 0)
+                    WHERE c.name = ?2 AND r.seq > {}
                     ORDER BY r.seq LIMIT ?3 + 1))",
-            makes(creates)
+            makes(creates),
+            scanned(creates)
         ),
         params![sync, collection, limits::PENDING_LOOK_MAX],
         |row| row.get(0),

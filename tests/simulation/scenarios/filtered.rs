@@ -18,7 +18,7 @@ named!(
 );
 
 /// Records whose `a` is this.
-fn only(a: &str) -> Filter {
+pub(super) fn only(a: &str) -> Filter {
     let test = Test { property: "a".into(), is: Is::Eq(Value::Text(a.into())) };
     Filter { text: format!("a={a}"), tests: vec![test] }
 }

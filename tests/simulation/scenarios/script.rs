@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use mingle_core::{
-    ask::{Keep, Refusal, Write, Writer, Written},
+    ask::{Keep, Refusal, Resolution, Write, Writer, Written},
     record::{Props, Value},
     run::{Mode, reset::How},
 };
@@ -418,6 +418,18 @@ impl Script {
 
     pub fn passes(&mut self, ms: i64) {
         self.world.pass(ms);
+    }
+
+    /// Decides the one rejection that stands.
+    #[track_caller]
+    pub fn decides(&mut self, with: Resolution) -> Result<Written, Refusal> {
+        let ids: Vec<String> = self.column("SELECT id FROM m_rejection");
+        self.holds(ids.len() == 1, || format!("not one rejection: {ids:?}"));
+        let writer = Writer { app: "tester".into(), op: None, instance: None };
+        let id = ids[0].clone();
+        let done = self.world.commit(move |tx| store::resolve_rejection(tx, &writer, &id, with));
+        self.world.trace.line(|| format!("decided -> {done:?}"));
+        done
     }
 
     /// Decides the one open conflict, on the record as it was at a seq.

@@ -12,6 +12,7 @@ use crate::{
     store::{
         error::StoreError,
         record::{self, Held, State},
+        sync::has_another,
         tx::{Origin, Tx},
     },
 };
@@ -125,6 +126,12 @@ fn sever(tx: &Tx<'_>, link: &Link) -> Result<(), StoreError> {
 /// The truth becomes what the remote has.
 fn roll_back(tx: &mut Tx<'_>, row: &Row, held: Option<&Held>, origin: &Origin) -> Result<(), StoreError> {
     let (Some(link), Some(held)) = (&row.link, held) else { return Err(no_record("roll back").into()) };
+    let new = if row.side == "up" { remembered(link, held, row.refused.as_deref())? } else { None };
+    // What this remote alone did not take would be deleted at the others.
+    if new.is_none() && ["up", "create"].contains(&row.side.as_str()) && has_another(tx.conn(), held.record, link.replica)? {
+        let told = format!("another remote has {:?}, where it would be deleted", held.id);
+        return Err(Refusal::WrongState(told, Some("drop leaves it as it is at each".into())).into());
+    }
     match row.side.as_str() {
         // A guarded delete: the remote has nothing.
         "delete" => {
@@ -137,7 +144,6 @@ fn roll_back(tx: &mut Tx<'_>, row: &Row, held: Option<&Held>, origin: &Origin) -
             sever(tx, link)
         }
         "up" => {
-            let new = remembered(link, held, row.refused.as_deref())?;
             record::change(tx, held, new.as_ref().map(json::write).as_deref(), origin)?;
             Ok(())
         }

@@ -7,7 +7,7 @@ use mingle_core::{
     limits, planted,
     replica::{Abilities, Cursor, From as ListFrom},
     run::{
-        Mode, Order, Resume, Terms, checkpoint,
+        Creates, Mode, Order, Resume, Terms, checkpoint,
         reset::{Held, How, Reset, Why},
     },
     time::Timestamp,
@@ -15,7 +15,7 @@ use mingle_core::{
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Ground, SyncSpec, apply, link, plan, position, rebuild,
+    Ground, SyncSpec, apply, elsewhere, link, plan, position, rebuild,
     reset::{self, Under},
 };
 use crate::store::{
@@ -95,12 +95,20 @@ pub fn negotiate(
                  ON CONFLICT (name) DO UPDATE SET replica = ?2, epoch = NULL, watermark = NULL, resume = NULL, complete = NULL, up_scanned = 0",
             )?
             .execute(params![spec.name, replica])?;
+        // What was to be made there is to be made here, unless it goes with all that another account had.
+        if let Some(former) = at.replica.filter(|_| account.is_none() || asked != Some(How::Discard)) {
+            elsewhere::take_places_along(tx, former, replica)?;
+        }
         at = position::Position { replica: Some(replica), ..position::Position::default() };
     }
     // Who makes other records than before looks at all of them.
-    tx.conn()
+    let other = tx
+        .conn()
         .prepare_cached("UPDATE m_sync SET creates = ?2, up_scanned = 0 WHERE name = ?1 AND creates <> ?2")?
         .execute(params![spec.name, spec.creates.name()])?;
+    if other > 0 && spec.creates != Creates::All {
+        elsewhere::is_mirror_no_more(tx, replica)?;
+    }
     if !spec.filter.text.eq(at.filter.as_deref().unwrap_or_default()) {
         // What was listed under another filter says nothing of what fits this one; what was agreed stands as it is.
         at.resume = None;

@@ -31,6 +31,12 @@ pub(in crate::store) fn makes(creates: Creates) -> &'static str {
     }
 }
 
+/// As SQL, with the name of the sync as `?1`: up to which seq it has looked at records for what it makes now. One that made others looks at
+/// all of them.
+pub(in crate::store) fn scanned(creates: Creates) -> String {
+    format!("coalesce((SELECT s.up_scanned FROM m_sync s WHERE s.name = ?1 AND s.creates = '{}'), 0)", creates.name())
+}
+
 /// Keeps the place of a record at its home, which makes it there when it runs.
 pub(super) fn keep_place(tx: &mut Tx<'_>, home: &Home, record: i64) -> Result<(), StoreError> {
     if planted::is("no place kept at home") {
@@ -39,19 +45,65 @@ pub(super) fn keep_place(tx: &mut Tx<'_>, home: &Home, record: i64) -> Result<()
     let replica = begin::replica(tx, &home.remote, &home.identity)?;
     tx.conn()
         .prepare_cached(
-            "INSERT INTO m_sync (name, replica, pass, up_scanned) VALUES (?1, ?2, 0, 0) ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO m_sync (name, replica, pass, up_scanned) VALUES (?1, ?2, 0, 0)
+             ON CONFLICT (name) DO UPDATE SET replica = excluded.replica WHERE m_sync.replica IS NULL",
         )?
         .execute(params![home.sync, replica])?;
     link::insert(tx, replica, record, &Link::unborn(), true, 0)?;
     Ok(())
 }
 
-/// Whether a row of this replica may be a record: that has no place here yet, and, where this is a remote, none at another whose records
-/// are not its own.
+/// A link of a replica that never was anything: nothing was sent, and nothing was ever there.
+const NEVER_WAS: &str =
+    "k.replica = ?1 AND (k.base <> 0 OR k.sent IS NOT NULL) AND k.base = 2 AND k.sent IS NULL AND k.remote_id IS NULL
+    AND k.confirmed = 0 AND NOT EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)";
+
+/// Takes the places that were kept at a replica which is spoken to no more to the one that is spoken to now, without what stands against
+/// them: what was to be made there is to be made here.
+pub(super) fn take_places_along(tx: &Tx<'_>, from: i64, to: i64) -> Result<(), StoreError> {
+    let links = format!("SELECT k.link FROM m_link k INDEXED BY m_link_behind WHERE {NEVER_WAS}");
+    tx.conn().prepare_cached(&format!("DELETE FROM m_rejection WHERE link IN ({links})"))?.execute([from])?;
+    tx.conn()
+        .prepare_cached(&format!("UPDATE OR IGNORE m_link SET replica = ?2 WHERE link IN ({links})"))?
+        .execute([from, to])?;
+    Ok(())
+}
+
+/// A sync makes less at its replica than before: what it was to make there of others' records is not made.
+pub(super) fn is_mirror_no_more(tx: &Tx<'_>, replica: i64) -> Result<(), StoreError> {
+    let links = format!(
+        "SELECT k.link FROM m_link k INDEXED BY m_link_behind WHERE {NEVER_WAS}
+           AND EXISTS (SELECT 1 FROM m_link o WHERE o.record = k.record AND o.replica > 0 AND o.link <> k.link)"
+    );
+    for sql in ["DELETE FROM m_rejection WHERE link IN", "DELETE FROM m_link WHERE link IN"] {
+        tx.conn().prepare_cached(&format!("{sql} ({links})"))?.execute([replica])?;
+    }
+    Ok(())
+}
+
+/// Whether a remote other than this one has a record, as far as we know.
+pub(in crate::store) fn has_another(conn: &Connection, record: i64, but: i64) -> Result<bool, StoreError> {
+    Ok(conn
+        .prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND replica <> ?2 AND remote_id IS NOT NULL")?
+        .exists(params![record, but])?)
+}
+
+/// Whether a row of this replica may be a record that its own id tells: that has no place here yet, and none at any other remote.
 pub(super) fn may_be(tx: &Tx<'_>, ground: &Ground, record: i64) -> Result<bool, StoreError> {
+    free(tx, ground, record, false, &[])
+}
+
+/// Whether a row of this replica may be a record that its identity tells: that has no place here yet, and, where this is a remote, none at
+/// another whose records are not its own.
+pub(super) fn may_be_known(tx: &Tx<'_>, ground: &Ground, record: i64) -> Result<bool, StoreError> {
+    if planted::is("mirror knows nobody") {
+        return may_be(tx, ground, record);
+    }
     let others = &ground.spec.others;
-    let mirrors = if planted::is("mirror knows nobody") { &[][..] } else { &others.mirrors[..] };
-    let all = others.mirror && !planted::is("mirror knows nobody");
+    free(tx, ground, record, others.mirror, &others.mirrors)
+}
+
+fn free(tx: &Tx<'_>, ground: &Ground, record: i64, all: bool, mirrors: &[String]) -> Result<bool, StoreError> {
     let mirrors = serde_json::to_string(mirrors).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let linked: bool = tx
         .conn()

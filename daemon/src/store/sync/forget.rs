@@ -96,6 +96,7 @@ pub(super) fn stays_forgotten(tx: &Tx<'_>, ground: &Ground, linked: &Linked, hel
     }
     let carried = &ground.abilities.carried;
     let frozen = frozen(tx.conn(), linked.link)?;
+    let theirs = &linked.state.in_our_forms(theirs, ground.rules(&frozen));
     let same = match &linked.state.agreed {
         Agreed::Own(agreed) => alike(&carried.of(agreed), &carried.of(theirs), ground.rules(&frozen)),
         Agreed::Same | Agreed::Gone | Agreed::Former(_) | Agreed::Unknown => false,
@@ -117,7 +118,7 @@ pub(super) fn is_outside(ground: &Ground, row: &Row) -> bool {
 }
 
 /// A record whose row does not fit the filter of its sync leaves here, once nothing of it waits to be sent or decided and no other remote
-/// has it; at the remote it stays. Its link keeps the remote's id alone: a row that fits brings the same record back.
+/// has it, or is to have it; at the remote it stays. Its link keeps the remote's id alone: a row that fits brings the same record back.
 pub(super) fn leaves(tx: &mut Tx<'_>, ground: &Ground, number: i64, row: &Row, applied: &mut Applied) -> Result<(), StoreError> {
     if !is_outside(ground, row) {
         return Ok(());
@@ -132,10 +133,14 @@ pub(super) fn leaves(tx: &mut Tx<'_>, ground: &Ground, number: i64, row: &Row, a
         || errand::difference(&linked.state, was.props.as_ref(), ground.rules(&frozen)).is_some();
     let elsewhere = || {
         tx.conn()
-            .prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND link <> ?2 AND remote_id IS NOT NULL")?
+            .prepare_cached(
+                "SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND link <> ?2
+                   AND (remote_id IS NOT NULL OR base <> 0 OR sent IS NOT NULL)",
+            )?
             .exists([linked.record, number])
     };
-    if waits || elsewhere()? {
+    // What a mirror is to have is here for it.
+    if waits || !ground.spec.others.mirrors.is_empty() || elsewhere()? {
         return Ok(());
     }
     record::forget(tx, &was.held, &ground.origin)?;

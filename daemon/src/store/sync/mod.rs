@@ -51,7 +51,7 @@ mod unlinked;
 pub use apply::{Batch, apply};
 pub use begin::{Kept, begin, epoch, negotiate, recover};
 pub use compare::compare;
-pub(in crate::store) use elsewhere::makes;
+pub(in crate::store) use elsewhere::{has_another, makes, scanned};
 pub use finish::{complete, count, finish};
 pub use forget::forget;
 pub use ghosts::ghosts;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use mingle_core::{
     ask::{Page, PendingRow, Refusal, Scope, WhichPending},
-    meeting::{Link, Rules},
+    meeting::{Agreed, Link, Rules},
     pending::{Beside, Change, State, pending, stands},
     policy::Policy,
     record::Carried,
@@ -82,6 +82,10 @@ pub(super) fn look(
         None => (Some(Link::unborn()), BTreeSet::new(), None),
     };
     let Some(state) = linked.map(|linked| &linked.state).or(unborn.as_ref()) else { return Ok(None) };
+    // Gone on both sides.
+    if truth.is_none() && state.agreed == Agreed::Same && state.sent.is_empty() {
+        return Ok(None);
+    }
     let beside = Beside { rejected: rejection.is_some(), run, deferred: deferred::by(conn, held.record)?.is_some() };
     let forgotten = held.state == RecordState::Forgotten;
     let found = with_rules(place, policy, &frozen, |rules| pending(state, truth.as_ref(), forgotten, beside, rules));
@@ -202,11 +206,10 @@ pub(super) fn behind(
         found.extend(linked.into_iter().map(|(seq, linked)| (seq, linked.record, Some(linked))));
     }
     // Records up to the seq that the sync has looked at have their links.
-    let scanned: Option<i64> = conn
-        .prepare_cached("SELECT up_scanned FROM m_sync WHERE name = ?1")?
-        .query_row([&place.sync], |row| row.get(0))
-        .optional()?;
-    let from = after.max(scanned.map_or(0, link::unsigned));
+    let scanned: i64 = conn
+        .prepare_cached(&format!("SELECT {}", elsewhere::scanned(place.creates)))?
+        .query_row([&place.sync], |row| row.get(0))?;
+    let from = after.max(link::unsigned(scanned));
     let head: Option<i64> =
         conn.prepare_cached("SELECT max(seq) FROM m_record WHERE collection = ?1")?.query_row([collection], |row| row.get(0))?;
     let head = head.map_or(0, link::unsigned);

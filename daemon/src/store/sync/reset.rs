@@ -160,8 +160,7 @@ pub(super) fn former(tx: &Tx<'_>, replica: i64, discard: bool) -> Result<(), Sto
     tx.conn()
         .prepare_cached(
             // What was forgotten here stays so as long as it shows what was agreed, whatever its revision is called there.
-            "UPDATE m_link SET base = iif(forgotten OR ?2, base, 3), revision = NULL, left_revs = NULL, modified = NULL,
-               pairs = iif(?2, pairs, NULL)
+            "UPDATE m_link SET base = iif(forgotten OR ?2, base, 3), revision = NULL, left_revs = NULL, modified = NULL
              FROM (SELECT k.link AS of, r.state = 2 AS forgotten FROM m_link k JOIN m_record r ON r.record = k.record
                    WHERE k.replica = ?1 AND k.remote_id IS NOT NULL)
              WHERE link = of",

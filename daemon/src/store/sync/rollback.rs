@@ -10,6 +10,7 @@ use mingle_core::{
 
 use super::{
     abroad::known_by_now,
+    elsewhere::has_another,
     frozen, link,
     pending::{Place, look, run_of, with_rules},
     unreject,
@@ -73,7 +74,7 @@ fn place_of<'a>(
     held: &Held,
     policy: &Policy,
 ) -> Result<Result<&'a Place, Refusal>, StoreError> {
-    let (mut in_doubt, mut has_another, mut lacks, mut level) = (None, None, None, None);
+    let (mut in_doubt, mut differs, mut lacks, mut level) = (None, None, None, None);
     for place in places {
         let linked = place.replica.map(|replica| link::of_record(tx.conn(), replica, held.record)).transpose()?.flatten();
         let run = run_of(tx.conn(), place.replica)?;
@@ -82,18 +83,26 @@ fn place_of<'a>(
         let sent = linked.is_some_and(|linked| !linked.state.sent.is_empty());
         let first = match (pending, sent, had) {
             (true, true, _) => &mut in_doubt,
-            (true, false, true) => &mut has_another,
+            (true, false, true) => &mut differs,
             (true, false, false) => &mut lacks,
             (false, ..) => &mut level,
         };
         first.get_or_insert((place, had));
     }
-    if let Some((place, _)) = in_doubt.or(has_another) {
+    if let Some((place, _)) = in_doubt.or(differs) {
         return Ok(Ok(place));
     }
     if let (Some((place, true)), false) = (level, planted::is("taken back where a mirror lacks it")) {
         let what =
             format!("{} has {}/{} as it is here: nothing of it can be taken back", place.remote, place.collection, held.id);
+        return Ok(Err(Refusal::WrongState(what, None)));
+    }
+    // One that sends nothing, or is configured no more, may have it.
+    if let Some((place, _)) = lacks
+        && !planted::is("taken back where a mirror lacks it")
+        && has_another(tx.conn(), held.record, place.replica.unwrap_or(0))?
+    {
+        let what = format!("another remote has {}/{}: nothing of it can be taken back", place.collection, held.id);
         return Ok(Err(Refusal::WrongState(what, None)));
     }
     let place = lacks.or(level).map(|(place, _)| place);

@@ -1,6 +1,6 @@
 //! Owns: settling the answers of errands, each a meeting of its own. Must never know: how they came.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use mingle_core::{
     meeting::{SentWhat, answer},
@@ -72,7 +72,10 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
         _ => None,
     };
     let answer = doubled.as_ref().unwrap_or(answer);
-    let foreign = elsewhere::foreign(tx.conn(), ground, &was.held)?;
+    let foreign = match answer {
+        Answer::Taken(Some(_)) | Answer::ReadBack { told: Some(_), .. } => elsewhere::foreign(tx.conn(), ground, &was.held)?,
+        _ => BTreeSet::new(),
+    };
     match answer::settle(let_go.as_ref().unwrap_or(&linked.state), was.props.as_ref(), answer, &foreign, &stamps, rules) {
         answer::Settled::Met { met, took } => {
             settled.taken += u64::from(took.is_some());

@@ -228,7 +228,7 @@ fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]
         let equal =
             wanted.iter().all(|(name, value)| tells(&data, name) && same(data.get(*name), Some(value), policy.likeness(name)));
         let record = record.get(0)?;
-        if equal && elsewhere::may_be(tx, ground, record)? {
+        if equal && elsewhere::may_be_known(tx, ground, record)? {
             free.push(record);
             if free.len() > 1 {
                 break;
