@@ -179,6 +179,30 @@ fn an_app_keeps_what_fits_its_filter() {
     assert!(daemon.says(0, &["fsck"]).starts_with("good: "));
 }
 
+/// the values in a filter are those of records: who may not read the collection is told only that a filter waits.
+#[test]
+fn a_filter_is_shown_to_who_may_read_what_it_is_about() {
+    let config = "[collection.notes]\n[collection.cards]\n[app.blind]\ngrants = { cards = \"write\" }\n[app.reads]\ngrants = { notes = \"read\" }\n";
+    let daemon = Home::new(Some(config)).start();
+    let mut phone = daemon.app("phone");
+    let filters = json!({ "notes": { "who": "secret" }, "cards": { "n": 1 } });
+    phone.must("app.register", json!({ "collections": ["notes", "cards"], "filters": filters }));
+    for (app, cards, notes) in [
+        ("blind", json!({ "n": 1 }), Value::Null),
+        ("reads", Value::Null, json!({ "who": "secret" })),
+        ("phone", json!({ "n": 1 }), json!({ "who": "secret" })),
+    ] {
+        let listed = daemon.app(app).must("app.list", json!({}));
+        let known =
+            listed["apps"].as_array().and_then(|all| all.iter().find(|one| one["app"] == "phone")).cloned().unwrap_or_default();
+        for (at, filter) in [cards, notes].iter().enumerate() {
+            let copy = &known["copies"][at];
+            assert_eq!((&copy["filter"], &copy["filter_waits"]), (filter, &json!(true)), "{app}: {known}");
+        }
+        assert_eq!(listed.to_string().contains("secret"), app != "blind", "{app}: {listed}");
+    }
+}
+
 /// V-29's defect again, on the socket: it names the collection and the place, and what was said before holds.
 #[test]
 fn an_apps_filter_that_cannot_be_meant_is_refused_at_its_place() {

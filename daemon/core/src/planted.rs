@@ -235,6 +235,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("a leave that was shown is a delete", Tables),
     // session: the copy of an app with a filter takes the place of the truth, also of what it was never to have.
     ("what a filter hides is replaced", Tables),
+    // session: a copy takes the place of the truth, also of what the filter that it was made under hid from it.
+    ("what an older filter hid is replaced", Tables),
     // session: what the app has stays under another filter.
     ("a changed filter is not looked at", Tables),
 ];

@@ -37,11 +37,10 @@ impl House {
         })
     }
 
-    fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static) -> Later<T> {
+    /// A read that may take long, on a thread of its own.
+    pub(super) fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static) -> Later<T> {
         let house = self.clone();
         let work = tokio::task::spawn_blocking(move || work(&house));
-        Box::pin(
-            async move { work.await.map_err(|error| Refusal::Internal(format!("a look at the past ended badly: {error}")))? },
-        )
+        Box::pin(async move { work.await.map_err(|error| Refusal::Internal(format!("a long read ended badly: {error}")))? })
     }
 }

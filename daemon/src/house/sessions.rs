@@ -18,7 +18,7 @@ use crate::{
     ipc::door::{Gone, Later, Sessions},
     store::{
         Class, Store, StoreError,
-        sync::session::{self, Sliced},
+        sync::session::{self, Counted, End, Sliced},
     },
 };
 
@@ -165,6 +165,18 @@ impl House {
         Ok(())
     }
 
+    /// Whether what was not pushed may be deleted without a word: with a filter every record of the collection may have to be looked at.
+    fn counted(&self, who: &Speaker, name: &str) -> Later<()> {
+        let (who, name) = (who.clone(), name.to_owned());
+        self.aside(move |house| {
+            let mut from = Some(Counted::default());
+            while let Some(counted) = from {
+                from = house.read(|reader| session::unsaid(reader, &who, &name, counted.clone()))?;
+            }
+            Ok(())
+        })
+    }
+
     /// A page of what the app lacks, and what it is shown for the first time noted.
     fn pulled(&self, who: &Speaker, name: &str, cursor: Option<&str>, limit: usize) -> Later<Pulled> {
         match self.read(|reader| session::pull(reader, who, name, cursor, limit)) {
@@ -222,10 +234,15 @@ impl Sessions for House {
     }
 
     fn session_mingle(&self, who: Speaker, session: String, accept_deletes: bool) -> Later<Mingled> {
-        let (house, name) = (self.clone(), session.clone());
-        let entered = self.decide(move |tx| session::enter(tx, &who, &name, accept_deletes));
+        let (house, name, speaker) = (self.clone(), session.clone(), who.clone());
+        // Queued at once, behind what was pushed: that is what is counted then.
+        let entered = self.decide(move |tx| session::enter(tx, &speaker, &name, accept_deletes));
         Box::pin(async move {
-            entered.await?;
+            if !entered.await? {
+                house.counted(&who, &session).await?;
+                let name = session.clone();
+                house.decide(move |tx| session::enter(tx, &who, &name, true)).await?;
+            }
             house.mingled_together(session).await
         })
     }
@@ -252,11 +269,17 @@ impl Sessions for House {
     }
 
     fn session_end(&self, who: Speaker, session: String, finish: bool) -> Later<Closed> {
-        let (house, name) = (self.clone(), session.clone());
-        let closed = self.decide(move |tx| session::end(tx, &who, &name, finish));
+        let (house, name, speaker) = (self.clone(), session.clone(), who.clone());
+        let end = self.decide(move |tx| session::end(tx, &speaker, &name, finish, false));
         let over = if finish { State::Finished } else { State::Cancelled };
         Box::pin(async move {
-            if let Some(closed) = closed.await? {
+            let mut end = end.await?;
+            if end == End::Counts {
+                house.counted(&who, &session).await?;
+                let name = session.clone();
+                end = house.decide(move |tx| session::end(tx, &who, &name, finish, true)).await?;
+            }
+            if let End::Over(closed) = end {
                 house.session_over(&session, over);
                 return Ok(closed);
             }

@@ -89,6 +89,11 @@ impl Caller {
         }
     }
 
+    /// Whether an answer that gives no records may quote what is in those of a collection.
+    pub(super) fn sees(&self, collection: &str) -> bool {
+        self.grants.of(collection) >= Grant::Read
+    }
+
     /// Its name, where what is asked is about the app that asks.
     pub(super) fn own(&self, method: &Method) -> Result<&str, Error> {
         self.name.as_deref().ok_or_else(|| {

@@ -78,6 +78,9 @@ pub const CHECKED_BYTES_MAX: i64 = 256 << 20;
 /// The steps (of SQLite's machine) one read may take: some seconds. More: `deadline`.
 pub const READ_STEPS_MAX: u64 = if cfg!(test) { 10_000_000 } else { 400_000_000 };
 
+/// Of what a session of an app's copy may delete by its silence, so many records are looked at in one read: some 50 ms.
+pub const UNSAID_RECORDS_MAX: usize = if cfg!(test) { 7 } else { 10_000 };
+
 /// Of what changed since a sync last looked for records to create, so many seqs are looked at in one transaction: some 20 ms.
 pub const PLAN_SEQS_MAX: u64 = if cfg!(test) { 20 } else { 20_000 };
 

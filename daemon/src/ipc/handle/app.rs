@@ -33,11 +33,17 @@ pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
     }
     let connected = connections.keys().cloned().collect();
     let page = asked.operate()?.apps(&connected, cursor.as_deref(), limit).map_err(refusal)?;
-    let one = |row: mingle_core::ask::AppRow| {
+    let caller = &asked.desk.caller;
+    let one = |mut row: mingle_core::ask::AppRow| {
+        // A filter names values of records, and who may operate need not see any.
+        for copy in row.copies.iter_mut().filter(|copy| !caller.sees(&copy.collection)) {
+            copy.filter.clear();
+        }
         let connections = connections.get(&row.app).copied().unwrap_or_default();
         convert::app_known(row, connections)
     };
-    asked.answer(&AppListAnswer { apps: page.rows.into_iter().map(one).collect(), cursor: page.cursor })
+    let apps = page.rows.into_iter().map(one).collect();
+    asked.answer(&AppListAnswer { apps, cursor: page.cursor })
 }
 
 pub(super) fn reset(asked: &mut Asked<'_>) -> Result<Served, Error> {

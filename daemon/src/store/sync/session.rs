@@ -29,6 +29,7 @@ mod push;
 mod take;
 #[cfg(test)]
 mod tests;
+mod unsaid;
 
 pub use copies::{keepers, known, open_of, register, registers_under, reset, resets_under, sweep};
 pub(in crate::store) use filter::read as read_filter;
@@ -37,6 +38,7 @@ pub use mingle::{Sliced, enter, slice};
 pub use pull::{note, pull, pulls};
 pub use push::{Ready, prepare, push};
 pub use take::{commit, lost, take};
+pub use unsaid::{Counted, unsaid};
 
 /// How the session goes on once everything pushed has met the truth.
 const GOES_ON: i64 = 0;
@@ -299,33 +301,46 @@ fn place(conn: &Connection, open: &Open, number: i64, name: &str) -> Result<i64,
         .ok_or_else(|| Refusal::Invalid(format!("{name} is not in this session"), Some("name it in session.begin".into())).into())
 }
 
-/// Ends a session for good, where that takes no mingling; none: what was pushed meets the truth first ([`slice`]).
+/// What the end of a session came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is over.
+    Over(Closed),
+    /// What was pushed meets the truth first ([`slice`]).
+    Meets,
+    /// It goes on as it was: what was not pushed, and would be deleted, is to be counted first ([`unsaid`]).
+    Counts,
+}
+
+/// Ends a session for good, where that takes no mingling. `counted`: of what was not pushed it is known that it may be deleted.
 ///
 /// # Errors
-/// [`Refusal::NotFound`], [`Refusal::WrongState`], [`Refusal::Guarded`].
-pub fn end(tx: &mut Tx<'_>, who: &Speaker, session: &str, finish: bool) -> Result<Option<Closed>, StoreError> {
+/// [`Refusal::NotFound`], [`Refusal::WrongState`].
+pub fn end(tx: &mut Tx<'_>, who: &Speaker, session: &str, finish: bool, counted: bool) -> Result<End, StoreError> {
     let open = find(tx.conn(), who, session)?;
     let step = step(&open, if finish { Call::Finish } else { Call::Cancel })?;
     match step.does {
         Does::CloseAndEnd => {
             let closed = take::close(tx, &open)?;
             remove(tx, &open, Ended::Finished)?;
-            Ok(Some(closed))
+            Ok(End::Over(closed))
         }
         Does::Drop => {
             remove(tx, &open, if finish { Ended::Finished } else { Ended::Cancelled })?;
-            Ok(Some(Closed::default()))
+            Ok(End::Over(Closed::default()))
         }
         Does::MeetAndEnd | Does::Detach => {
             if open.state == State::Pushing {
                 // To end is no word on deletes that nobody said.
-                mingle::guard(tx, &open)?;
+                if !counted && unsaid::counts(&open) {
+                    return Ok(End::Counts);
+                }
                 mingle::begin(tx, &open)?;
             }
             ends(tx, open.session, if finish { FINISHED } else { CANCELLED })?;
-            Ok(None)
+            Ok(End::Meets)
         }
-        _ => Ok(Some(Closed::default())),
+        _ => Ok(End::Over(Closed::default())),
     }
 }
 

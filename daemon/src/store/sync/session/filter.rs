@@ -142,25 +142,50 @@ pub(super) fn leaves(tx: &Tx<'_>, filter: &Filter, link: i64) -> Result<(), Stor
     link::save(tx, link, &Link { agreed, confirmed: 0, ..linked.state }, true)
 }
 
-/// What had left, or had never come, and fits now is shown; what the app gave up while it fitted stays hidden.
+/// What had left, or had never come, or was to leave, and fits now is shown: the app may have refused to let it go and dropped it since. What
+/// the app gave up while it fitted stays hidden.
 pub(super) fn enters(tx: &Tx<'_>, stood: &Filter, filter: &Filter, link: i64) -> Result<(), StoreError> {
     let Some(linked) = link::by_number(tx.conn(), link)? else { return Ok(()) };
-    let props = present(tx.conn(), linked.record)?.props;
-    if linked.state.agreed == Agreed::Gone && props.is_some_and(|props| !stood.fits(&props) && filter.fits(&props)) {
+    let Some(props) = present(tx.conn(), linked.record)?.props.filter(|props| filter.fits(props)) else { return Ok(()) };
+    let told = linked.missing && linked.state.agreed != Agreed::Gone;
+    if told || !stood.fits(&props) {
         link::save(tx, link, &Link { confirmed: 0, ..linked.state }, true)?;
     }
     Ok(())
 }
 
-/// Whether the app's lack of a record says nothing of the truth: it was never to have it, or was told to leave it and may have done so.
-pub(super) fn excuses(conn: &Connection, filter: &Filter, record: i64, linked: Option<&Linked>) -> Result<bool, StoreError> {
-    if linked.is_some_and(|linked| linked.missing) && !planted::is("a leave that was shown is a delete") {
-        return Ok(true);
+/// Of which records the lack in a copy says nothing: the app was never to have them. Where no session has looked at the records under the
+/// filter yet, what the app has is what fitted the one before.
+pub(super) struct Excuses {
+    filter: Filter,
+    stood: Filter,
+}
+
+impl Excuses {
+    /// Those of a copy.
+    pub(super) fn of(conn: &Connection, replica: i64) -> Result<Self, StoreError> {
+        let (filter, stood): (Option<String>, Option<String>) = conn
+            .prepare_cached("SELECT filter, iif(filter IS stood, NULL, stood) FROM m_copy WHERE replica = ?1")?
+            .query_row([replica], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let stood = stood.filter(|_| !planted::is("what an older filter hid is replaced"));
+        Ok(Self { filter: read(filter)?, stood: read(stood)? })
     }
-    if filter.is_all() || planted::is("what left a filter is deleted") {
-        return Ok(false);
+
+    /// Whether only records that the app was told to leave can be meant.
+    pub(super) fn only_told(&self) -> bool {
+        self.filter.is_all() && self.stood.is_all()
     }
-    Ok(present(conn, record)?.props.is_some_and(|props| !filter.fits(&props)))
+
+    /// Whether this record is one of them, or one that the app was `told` to leave and may have left.
+    pub(super) fn has(&self, conn: &Connection, record: i64, told: bool) -> Result<bool, StoreError> {
+        if told && !planted::is("a leave that was shown is a delete") {
+            return Ok(true);
+        }
+        if self.only_told() || planted::is("what left a filter is deleted") {
+            return Ok(false);
+        }
+        Ok(present(conn, record)?.props.is_some_and(|props| !self.filter.fits(&props) || !self.stood.fits(&props)))
+    }
 }
 
 /// The app has not got it, and that is no word on its end: it is shown when it fits.

@@ -4,18 +4,22 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use mingle_core::{
-    ask::{Closed, Mingled, Refusal, Speaker},
+    ask::{Closed, Mingled, Speaker},
     limits,
     meeting::{Agreed, Link},
     planted,
     record::Props,
     replica::{Row, RowState},
     run::Applied,
-    session::{Call, Ended, Mode, State, copy::meet_copy, guards},
+    session::{Call, Ended, Mode, State, copy::meet_copy},
 };
 use rusqlite::params;
 
-use super::{FINISHED, GOES_ON, Open, filter, find, fresh, ground, one, remove, set_state, step, take};
+use super::{
+    FINISHED, GOES_ON, Open,
+    filter::{self, Excuses},
+    find, fresh, ground, one, remove, set_state, step, take, unsaid,
+};
 use crate::store::{
     children,
     error::StoreError,
@@ -29,65 +33,21 @@ use crate::store::{
     tx::Tx,
 };
 
-/// From here on what was pushed is durable.
+/// From here on what was pushed is durable; whether it is. It is not yet where what was not pushed may be deleted and nobody said that it is
+/// `counted`: [`unsaid::unsaid`] does that, outside of the writer's time.
 ///
 /// # Errors
-/// [`Refusal::NotFound`], [`Refusal::WrongState`], [`Refusal::Guarded`].
-pub fn enter(tx: &mut Tx<'_>, who: &Speaker, session: &str, accept_deletes: bool) -> Result<(), StoreError> {
+/// [`Refusal::NotFound`](mingle_core::ask::Refusal::NotFound), `WrongState`.
+pub fn enter(tx: &mut Tx<'_>, who: &Speaker, session: &str, counted: bool) -> Result<bool, StoreError> {
     let open = find(tx.conn(), who, session)?;
     step(&open, Call::Mingle)?;
-    if open.state == State::Mingling {
-        return Ok(());
-    }
-    if !accept_deletes {
-        guard(tx, &open)?;
-    }
-    begin(tx, &open)
-}
-
-/// Deletes that nobody said one by one are asked for, where they are many.
-pub(super) fn guard(tx: &Tx<'_>, open: &Open) -> Result<(), StoreError> {
-    if !open.mode.absence_deletes() || planted::is("absence without the guard") {
-        return Ok(());
-    }
-    for replica in &open.replicas {
-        let (of, deletes) = unsaid(tx, open, *replica)?;
-        if guards(deletes, of) {
-            let told = format!("{deletes} of {of} records were not pushed, and would be deleted");
-            return Err(Refusal::Guarded(told).into());
+    if open.state != State::Mingling {
+        if !counted && unsaid::counts(&open) {
+            return Ok(false);
         }
+        begin(tx, &open)?;
     }
-    Ok(())
-}
-
-/// Of how many records the end would be told by absence, and of how many it is.
-fn unsaid(tx: &Tx<'_>, open: &Open, replica: i64) -> Result<(u64, u64), StoreError> {
-    // To replace the truth is to delete also what the app never had.
-    let whole = "FROM m_record r JOIN m_copy c ON c.replica = ?1 AND r.collection = c.collection
-         LEFT JOIN m_link l ON l.record = r.record AND l.replica = ?1 WHERE r.state = 0";
-    let had = "FROM m_link l JOIN m_record r USING (record)
-         WHERE l.replica = ?1 AND l.remote_id IS NOT NULL AND l.base IN (0, 1) AND r.state = 0";
-    let from = if open.mode == Mode::PushTruth { whole } else { had };
-    let unpushed = "NOT EXISTS (SELECT 1 FROM m_push p WHERE p.session = ?2 AND p.replica = ?1 AND p.id = l.remote_id)";
-    let count = format!("SELECT count(*), count(*) FILTER (WHERE {unpushed}) {from}");
-    let (of, deletes): (i64, i64) =
-        tx.conn().prepare_cached(&count)?.query_row(params![replica, open.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (of, deletes) = (link::unsigned(of), link::unsigned(deletes));
-    let filter = filter::of(tx.conn(), replica)?;
-    let told = "SELECT 1 FROM m_link WHERE replica = ?1 AND missing > 0";
-    if deletes == 0 || (filter.is_all() && !tx.conn().prepare_cached(told)?.exists([replica])?) {
-        return Ok((of, deletes));
-    }
-    // What is not to be in this copy is not missed in it.
-    let mut statement = tx.conn().prepare_cached(&format!("SELECT r.record, l.link {from} AND {unpushed}"))?;
-    let mut rows = statement.query(params![replica, open.session])?;
-    let mut excused = 0;
-    while let Some(row) = rows.next()? {
-        let number: Option<i64> = row.get(1)?;
-        let linked = number.map(|number| link::by_number(tx.conn(), number)).transpose()?.flatten();
-        excused += u64::from(filter::excuses(tx.conn(), &filter, row.get(0)?, linked.as_ref())?);
-    }
-    Ok((of.saturating_sub(excused), deletes.saturating_sub(excused)))
+    Ok(true)
 }
 
 /// What the mode forgets, and the state.
@@ -351,7 +311,7 @@ fn absent(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
     let mut more = false;
     for replica in &open.replicas {
         let (ground, pass) = ground(tx, open, *replica)?;
-        let filter = filter::of(tx.conn(), *replica)?;
+        let excuses = Excuses::of(tx.conn(), *replica)?;
         if open.mode == Mode::Refresh {
             // It has none of these any more, or cannot say so.
             tx.conn()
@@ -377,7 +337,7 @@ fn absent(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
         for (record, number) in gone {
             more = true;
             let linked = number.map(|number| link::by_number(tx.conn(), number)).transpose()?.flatten();
-            let excused = filter::excuses(tx.conn(), &filter, record, linked.as_ref())?
+            let excused = excuses.has(tx.conn(), record, linked.as_ref().is_some_and(|linked| linked.missing))?
                 && !(open.mode == Mode::PushTruth && planted::is("what a filter hides is replaced"));
             match linked.filter(|linked| linked.state.remote_id.is_some()) {
                 Some(linked) if excused => {

@@ -11,7 +11,10 @@ use mingle_core::{
     time::Timestamp,
 };
 
-use super::super::{Sliced, begin, end, enter, lost, note, prepare, pull, push, slice, take};
+use super::{
+    super::{End, Sliced, begin, end, enter, lost, note, prepare, pull, push, slice, take},
+    counts,
+};
 use crate::store::{Class, CollectionDefinition, Store, StoreError, Tx, define, limits, purge, testing::*};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -34,8 +37,12 @@ impl<'a> Talk<'a> {
         &self,
         work: impl FnOnce(&mut Tx<'_>, &Speaker, &str) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (who, session) = (Speaker { app: self.app.into(), connection: 1 }, self.session.clone());
+        let (who, session) = (self.who(), self.session.clone());
         self.store.write_blocking(Class::Interactive, self.now, move |tx| work(tx, &who, &session)).map_err(Refusal::from)
+    }
+
+    fn who(&self) -> Speaker {
+        Speaker { app: self.app.into(), connection: 1 }
     }
 
     pub(super) fn begins(&mut self, mode: Option<Mode>) -> Result<Mode, Refusal> {
@@ -55,7 +62,7 @@ impl<'a> Talk<'a> {
     }
 
     pub(super) fn enters(&self) -> Result<(), Refusal> {
-        self.ask(|tx, who, session| enter(tx, who, session, false))
+        super::enters(self.store, &self.who(), &self.session)
     }
 
     pub(super) fn slices(&self, ends: bool) -> Sliced {
@@ -76,7 +83,7 @@ impl<'a> Talk<'a> {
     }
 
     pub(super) fn lacks(&self) -> Vec<PulledOne> {
-        let who = Speaker { app: self.app.into(), connection: 1 };
+        let who = self.who();
         let (page, first_time) = self.store.read(|reader| pull(reader, &who, &self.session, None, 1_000)).expect("pulled");
         self.ask(move |tx, _, _| note(tx, page, &first_time)).expect("noted").records
     }
@@ -87,8 +94,28 @@ impl<'a> Talk<'a> {
         self.ask(move |tx, who, session| take(tx, who, session, &takes))
     }
 
+    pub(super) fn refuses(&self, one: &PulledOne) -> Result<u64, Refusal> {
+        let takes = vec![Take { collection: one.collection.clone(), id: one.id.clone(), seq: one.seq, how: Took::Refused }];
+        self.ask(move |tx, who, session| take(tx, who, session, &takes))
+    }
+
     pub(super) fn ends(&self, finish: bool) -> Result<Option<Closed>, Refusal> {
-        self.ask(move |tx, who, session| end(tx, who, session, finish))
+        let ends = |counted| self.ask(move |tx, who, session| end(tx, who, session, finish, counted));
+        let mut ended = ends(false)?;
+        if ended == End::Counts {
+            self.counts()?;
+            ended = ends(true)?;
+        }
+        match ended {
+            End::Over(closed) => Ok(Some(closed)),
+            End::Meets => Ok(None),
+            End::Counts => panic!("what is counted is not counted again"),
+        }
+    }
+
+    /// Counts what its silence would delete; in how many reads.
+    pub(super) fn counts(&self) -> Result<usize, Refusal> {
+        counts(self.store, &self.who(), &self.session)
     }
 
     pub(super) fn finishes(&mut self) {

@@ -9,7 +9,7 @@ use mingle_core::{
 };
 
 use super::{
-    super::{known, leave, lost, register, registers_under, reset},
+    super::{End, end, enter, known, leave, lost, register, registers_under, reset},
     edges::Talk,
     write_in,
 };
@@ -217,6 +217,48 @@ pub(super) fn a_copy_with_a_filter_replaces_what_it_was_to_have() {
     is_sound(&store);
 }
 
+/// Until a session has looked at everything under the new filter, what it has is what fitted the old one.
+#[test]
+pub(super) fn a_copy_under_a_new_filter_replaces_what_the_old_one_had() {
+    for (filter, mode, pushed, did, shown, left) in [
+        (None, Mode::PushTruth, "x", (2, 1), "w created, z created", "w x z"),
+        (None, Mode::PushTruth, "x y", (2, 0), "w created, z created", "w x y z"),
+        (None, Mode::Slow, "x", (2, 1), "w created, z created", "w x z"),
+        (Some("n=2"), Mode::PushTruth, "x", (1, 0), "w created, x deleted, z created", "w x y z"),
+        (Some("n>1"), Mode::PushTruth, "x", (2, 1), "w created, z created", "w x z"),
+    ] {
+        let store = some();
+        says(&store, "one", Some("n=1")).expect("said");
+        let mut one = Talk::of(&store, "one");
+        one.catches_up();
+        says(&store, "one", filter).expect("said");
+        one.begins(Some(mode)).expect("begun");
+        pushed.split(' ').for_each(|id| one.puts(id, r#"{"n":1,"t":1}"#));
+        let met = one.mingles();
+        assert_eq!((met.changed, met.deleted), did, "{filter:?} {mode:?} {pushed}");
+        assert_eq!((told(&one.takes_all()).as_str(), ids(&store).as_str()), (shown, left), "{filter:?} {mode:?} {pushed}");
+        // From here on it has what the new one lets in, and replaces that.
+        one.begins(Some(Mode::PushTruth)).expect("begun");
+        one.puts("z", r#"{"n":2}"#);
+        let fitting = if filter == Some("n=2") { 1 } else { left.split(' ').count() as u64 - 1 };
+        assert_eq!(one.mingles().deleted, fitting, "{filter:?} {mode:?} {pushed}");
+        one.takes_all();
+        is_sound(&store);
+    }
+    // What is not missed is not guarded either.
+    let store = memory();
+    for n in 0..40 {
+        write(&store, vec![put(&format!("r{n}"), &format!("{{\"n\":{}}}", n % 2))]).expect("written");
+    }
+    says(&store, "one", Some("n=1")).expect("said");
+    let mut one = Talk::of(&store, "one");
+    one.catches_up();
+    says(&store, "one", None).expect("said");
+    one.begins(Some(Mode::PushTruth)).expect("begun");
+    (0..40).filter(|n| n % 2 == 1).for_each(|n| one.puts(&format!("r{n}"), r#"{"n":1}"#));
+    assert_eq!(one.mingles(), mingle_core::ask::Mingled::default());
+}
+
 #[test]
 fn what_is_pushed_and_does_not_fit_is_taken_and_leaves() {
     let store = some();
@@ -266,6 +308,59 @@ fn what_was_given_up_stays_hidden() {
     assert_eq!(catches_up(&mut one), "w created, z created");
     sets(&store, "x", 5);
     assert_eq!(catches_up(&mut one), "x created");
+}
+
+/// A delete of what it was told to leave may be that very leave, so it says nothing, also where the app had kept the record.
+#[test]
+fn a_delete_of_what_was_told_to_leave_says_nothing() {
+    for refuses in [false, true] {
+        let store = some();
+        says(&store, "one", Some("n=1")).expect("said");
+        let mut one = Talk::of(&store, "one");
+        one.catches_up();
+        sets(&store, "x", 2);
+        one.begins(None).expect("begun");
+        one.mingles();
+        let lacks = one.lacks();
+        if refuses {
+            one.refuses(&lacks[0]).expect("refused");
+        }
+        one.finishes();
+        one.begins(None).expect("begun");
+        one.pushes(vec![Push::Delete { collection: "a".into(), id: "x".into() }]).expect("pushed");
+        assert_eq!(one.mingles(), mingle_core::ask::Mingled::default(), "{refuses}");
+        assert_eq!((told(&one.takes_all()).as_str(), ids(&store).as_str()), ("", "w x y z"), "{refuses}");
+        sets(&store, "x", 1);
+        assert_eq!(catches_up(&mut one), "x created", "{refuses}");
+        is_sound(&store);
+    }
+}
+
+/// It keeps what it is told to leave, for a while: under another filter it is in its copy again, and is shown.
+#[test]
+fn what_was_not_let_go_is_shown_when_it_fits() {
+    for (filter, shown) in [
+        (None, "w created, x created, z created"),
+        (Some("n=2"), "w created, x created, y deleted, z created"),
+        (Some("n=3"), "x deleted, y deleted"),
+    ] {
+        let store = some();
+        says(&store, "one", Some("n=1")).expect("said");
+        let mut one = Talk::of(&store, "one");
+        one.catches_up();
+        sets(&store, "x", 2);
+        one.begins(None).expect("begun");
+        one.mingles();
+        let lacks = one.lacks();
+        assert_eq!(told(&lacks), "x deleted");
+        one.refuses(&lacks[0]).expect("refused");
+        one.finishes();
+        assert_eq!(catches_up(&mut one), "", "{filter:?}");
+        says(&store, "one", filter).expect("said");
+        assert_eq!(catches_up(&mut one), shown, "{filter:?}");
+        assert_eq!(ids(&store), "w x y z", "{filter:?}");
+        is_sound(&store);
+    }
 }
 
 /// Many left, and what is missing of the rest is asked for by the share of the rest.
@@ -340,4 +435,33 @@ fn a_filter_holds_from_the_next_session_on_and_goes_with_the_copy() {
     let asked = Reset { app: "one".into(), collections: None, own: true, scope: Scope::All };
     write_in(&store, move |tx| reset(tx, &asked)).expect("forgotten");
     assert_eq!(catches_up(&mut Talk::of(&store, "one")), "w created, x created, y created, z created");
+}
+
+/// The writer looks at no record to know whether many are missed, and no read looks at many.
+#[test]
+fn what_is_missed_is_counted_in_short_reads() {
+    let at_once = limits::UNSAID_RECORDS_MAX;
+    for records in [0, 1, at_once - 1, at_once, at_once + 1, 3 * at_once] {
+        for mode in [Mode::Slow, Mode::PushTruth] {
+            let store = memory();
+            let mut one = Talk::of(&store, "one");
+            for n in 0..records {
+                write(&store, vec![put(&format!("r{n}"), r#"{"n":1}"#)]).expect("written");
+            }
+            one.catches_up();
+            says(&store, "one", Some("n=2")).expect("said");
+            one.begins(Some(mode)).expect("begun");
+            // The last of each copy may be full, which the next read tells; and one that finds no more copies.
+            assert_eq!(one.counts(), Ok(records / at_once + 2), "{records} {mode:?}");
+            if records == 0 {
+                continue;
+            }
+            // One that cannot be read: whoever looks at it says so.
+            sql(&store, "UPDATE m_record SET data = '{' WHERE id = 'r0'").expect("damaged");
+            assert_eq!(one.ask(|tx, who, session| enter(tx, who, session, false)), Ok(false), "{records} {mode:?}");
+            assert_eq!(one.ask(|tx, who, session| end(tx, who, session, true, false)), Ok(End::Counts), "{records} {mode:?}");
+            assert!(one.counts().is_err(), "{records} {mode:?}");
+            assert_eq!(one.ask(|tx, who, session| enter(tx, who, session, true)), Ok(true), "{records} {mode:?}");
+        }
+    }
 }
