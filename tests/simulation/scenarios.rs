@@ -17,6 +17,7 @@ mod rows;
 mod runs;
 mod script;
 mod waiting;
+mod withdrawn;
 
 use std::collections::BTreeSet;
 
@@ -56,6 +57,7 @@ pub fn all() -> impl Iterator<Item = Named> {
         waiting::ALL,
         matrices::ALL,
         mirrors::ALL,
+        withdrawn::ALL,
     ]
     .into_iter()
     .flatten()
@@ -194,6 +196,7 @@ const FILES: &[&str] = &[
     include_str!("scenarios/rows.rs"),
     include_str!("scenarios/runs.rs"),
     include_str!("scenarios/waiting.rs"),
+    include_str!("scenarios/withdrawn.rs"),
 ];
 
 #[test]
