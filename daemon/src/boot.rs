@@ -140,7 +140,11 @@ fn others(config: &Config, of: &SyncDefinition) -> Others {
     let home = config.home(&of.collection).filter(|(_, home)| mirror && !home.has_replica_of(of));
     let home =
         home.and_then(|(name, home)| Some(Home { sync: name.into(), remote: home.remote.clone(), identity: identity(home)? }));
-    Others { mirror, mirrors: mirrors.into_iter().collect(), home }
+    let makes = config
+        .syncs
+        .values()
+        .any(|sync| sync.collection == of.collection && !sync.has_replica_of(of) && config.creates(sync) == Creates::All);
+    Others { mirror, mirrors: mirrors.into_iter().collect(), makes, home }
 }
 
 /// The other collections of a remote that references go to or come from. (Collections without any have no kin.)

@@ -122,10 +122,11 @@ fn others(setup: &Setup, sync: &SyncSetup) -> Others {
     let mirror = sync.creates == Creates::All;
     let identity = |service: usize| format!("identity{service}");
     let others = setup.syncs.iter().filter(|other| other.service != sync.service);
-    let mirrors = others.filter(|other| other.creates == Creates::All).map(|other| identity(other.service)).collect();
+    let mirrors: Vec<String> =
+        others.filter(|other| other.creates == Creates::All).map(|other| identity(other.service)).collect();
     let first = &setup.syncs[0];
     let home = Home { sync: first.name.into(), remote: format!("remote{}", first.service), identity: identity(first.service) };
-    Others { mirror, mirrors, home: (mirror && first.service != sync.service).then_some(home) }
+    Others { mirror, makes: !mirrors.is_empty(), mirrors, home: (mirror && first.service != sync.service).then_some(home) }
 }
 
 /// Cuts batches after some rows, another number in each schedule: in the daemon time does that, wherever it falls.

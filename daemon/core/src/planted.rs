@@ -119,6 +119,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("discard of what another sync makes", Tables),
     // run: a record that came from another remote is made at this one too.
     ("record linked elsewhere created", Simulation),
+    // run: a sync that only brings lets go of what its replica is to be sent, as if it had been a mirror.
+    ("who never was a mirror is one no more", Simulation),
+    // run: a sync that speaks to another place takes along what others are to make at its former one.
+    ("places taken from a place that is spoken to", Simulation),
     // pending: a record that a mirror does not have yet is taken back as if nobody had it.
     ("taken back where a mirror lacks it", Simulation),
     // pairs: a remote's form of what came from another remote enters the truth.

@@ -151,7 +151,7 @@ pub const REPLAYED_PAGE_WITHIN: Duration = Duration::from_secs(3);
 pub const DISCARDED_AT_ONCE: usize = if cfg!(test) { 2 } else { 200 };
 
 /// Resets that begin so long after a copy was made are on the same occasion: they share it.
-pub const COPY_SHARED_FOR: Duration = Duration::from_secs(60 * 60);
+pub const COPY_SHARED_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// So many copies of the store from before resets are kept, the newest.
 pub const COPIES_BEFORE_RESETS: usize = 3;

@@ -11,7 +11,7 @@ use super::{able, careless, families::with_family, named, plain, script::play, w
 use crate::{
     fake::lock,
     family::PARENT,
-    setup::Setup,
+    setup::{Setup, SyncSetup},
     waits,
     words::{self, KEY},
 };
@@ -28,6 +28,8 @@ named!(
     h21_what_one_remote_alone_knows_holds_nothing_up_at_another,
     h04_a_place_at_another_address_is_none_here,
     h03_who_is_a_mirror_no_more_makes_nothing_more,
+    h03_a_place_kept_is_not_let_go_by_who_only_brings,
+    h04_who_goes_elsewhere_takes_nothing_of_others_along,
     h13_an_id_alone_makes_nobody_the_same,
     h16_two_that_write_the_same_in_two_ways_come_to_rest,
 );
@@ -357,5 +359,45 @@ fn h13_an_id_alone_makes_nobody_the_same() {
         script.service_is(1, "k1", "a=a1");
         script.comes_to_rest();
         script.service_is(1, "k2", "a=b1");
+    });
+}
+
+/// Two syncs of the home's service: `in` brings, and `s` sends.
+fn brought_apart(setup: Setup) -> Setup {
+    with(second(setup, Creates::All), |setup| {
+        let brings = SyncSetup { name: "in", direction: Direction::Down, creates: Creates::Never, ..setup.syncs[0].clone() };
+        setup.syncs.push(brings);
+    })
+}
+
+#[test]
+fn h03_a_place_kept_is_not_let_go_by_who_only_brings() {
+    play(&brought_apart(able()), |script| {
+        script.app_makes("k1", "a=a1");
+        script.runs("t", None);
+        script.counts_at(1, &[0, 1]);
+        script.runs("in", None);
+        script.runs("s", None);
+        script.counts_at(1, &[1, 1]);
+        script.heals();
+    });
+}
+
+#[test]
+fn h04_who_goes_elsewhere_takes_nothing_of_others_along() {
+    let setup = with(brought_apart(able()), |setup| {
+        let like_the_first = setup.services[0].clone();
+        setup.services.push(like_the_first);
+    });
+    play(&setup, |script| {
+        script.runs("in", None);
+        script.app_makes("k1", "a=a1");
+        script.runs("t", None);
+        script.world.points_at("in", 2);
+        script.rests();
+        script.runs("in", None);
+        script.runs("s", None);
+        script.counts_at(1, &[1, 1, 0]);
+        script.comes_to_rest();
     });
 }

@@ -7,7 +7,7 @@ use mingle_core::{
     limits, planted,
     replica::{Abilities, Cursor, From as ListFrom},
     run::{
-        Creates, Mode, Order, Resume, Terms, checkpoint,
+        Mode, Order, Resume, Terms, checkpoint,
         reset::{Held, How, Reset, Why},
     },
     time::Timestamp,
@@ -98,18 +98,11 @@ pub fn negotiate(
             .execute(params![spec.name, replica])?;
         // What was to be made there is to be made here, unless it goes with all that another account had.
         if let Some(former) = at.replica.filter(|_| account.is_none() || asked != Some(How::Discard)) {
-            elsewhere::take_places_along(tx, former, replica)?;
+            elsewhere::take_places_along(tx, &ground, former)?;
         }
         at = position::Position { replica: Some(replica), ..position::Position::default() };
     }
-    // Who makes other records than before looks at all of them.
-    let other = tx
-        .conn()
-        .prepare_cached("UPDATE m_sync SET creates = ?2, up_scanned = 0 WHERE name = ?1 AND creates <> ?2")?
-        .execute(params![spec.name, spec.creates.name()])?;
-    if other > 0 && spec.creates != Creates::All {
-        elsewhere::is_mirror_no_more(tx, replica)?;
-    }
+    elsewhere::makes_now(tx, &ground)?;
     if !spec.filter.text.eq(at.filter.as_deref().unwrap_or_default()) {
         // What was listed under another filter says nothing of what fits this one; what was agreed stands as it is.
         at.resume = None;
@@ -170,7 +163,7 @@ pub fn negotiate(
             let reset = Reset { how, why, copy: kept.0.clone() };
             let under = Under::after(before, reset, account.map(|(former, _)| former), spec.direction.sends(), tx.seq());
             if let (Some(kept), None) = (leaving, under.former) {
-                elsewhere::take_places_along(tx, kept, replica)?;
+                elsewhere::take_places_along(tx, &ground, kept)?;
             }
             Some(under)
         }

@@ -58,19 +58,54 @@ const NEVER_WAS: &str =
     "k.replica = ?1 AND (k.base <> 0 OR k.sent IS NOT NULL) AND k.base = 2 AND k.sent IS NULL AND k.remote_id IS NULL
     AND k.confirmed = 0 AND NOT EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)";
 
-/// Takes the places that were kept at a replica which is spoken to no more to the one that is spoken to now, without what stands against
-/// them: what was to be made there is to be made here.
-pub(super) fn take_places_along(tx: &Tx<'_>, from: i64, to: i64) -> Result<(), StoreError> {
-    let links = format!("SELECT k.link FROM m_link k INDEXED BY m_link_behind WHERE {NEVER_WAS}");
-    tx.conn().prepare_cached(&format!("DELETE FROM m_rejection WHERE link IN ({links})"))?.execute([from])?;
-    tx.conn()
-        .prepare_cached(&format!("UPDATE OR IGNORE m_link SET replica = ?2 WHERE link IN ({links})"))?
-        .execute([from, to])?;
+/// Takes the places of its collection that were kept at a replica which no sync speaks to any more to the one that this sync speaks to, without
+/// what stands against them: what was to be made there is to be made here. What somebody let drop, and what may have been made there, stays.
+pub(super) fn take_places_along(tx: &Tx<'_>, ground: &Ground, from: i64) -> Result<(), StoreError> {
+    let spoken_to = tx.conn().prepare_cached("SELECT 1 FROM m_sync WHERE replica = ?1")?.exists([from])?;
+    if !ground.spec.direction.sends() || (spoken_to && !planted::is("places taken from a place that is spoken to")) {
+        return Ok(());
+    }
+    let links = format!(
+        "SELECT k.link FROM m_link k INDEXED BY m_link_behind JOIN m_record r ON r.record = k.record AND r.collection = ?2
+         WHERE {NEVER_WAS} AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.link = k.link AND (j.verdict IS 'drop' OR j.side = 'create'))"
+    );
+    // Which those are is told by what stands against them, too.
+    let links: Vec<i64> = tx
+        .conn()
+        .prepare_cached(&links)?
+        .query_map(params![from, ground.collection], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for link in links {
+        let moved = tx
+            .conn()
+            .prepare_cached("UPDATE OR IGNORE m_link SET replica = ?2 WHERE link = ?1")?
+            .execute(params![link, ground.replica])?;
+        if moved > 0 {
+            tx.conn().prepare_cached("DELETE FROM m_rejection WHERE link = ?1")?.execute([link])?;
+        }
+    }
     Ok(())
 }
 
-/// A sync makes less at its replica than before: what it was to make there of others' records is not made.
-pub(super) fn is_mirror_no_more(tx: &Tx<'_>, replica: i64) -> Result<(), StoreError> {
+/// Notes what a sync makes, and looks at all records where that is another than before. One that is a mirror no more does not make what it was
+/// to make of others' records, unless another sync of that replica is to.
+pub(super) fn makes_now(tx: &Tx<'_>, ground: &Ground) -> Result<(), StoreError> {
+    let (name, now) = (&ground.spec.name, ground.spec.creates.name());
+    let was: String =
+        tx.conn().prepare_cached("SELECT creates FROM m_sync WHERE name = ?1")?.query_row([name], |row| row.get(0))?;
+    if was == now {
+        return Ok(());
+    }
+    tx.conn().prepare_cached("UPDATE m_sync SET creates = ?2, up_scanned = 0 WHERE name = ?1")?.execute(params![name, now])?;
+    let mirrors = tx
+        .conn()
+        .prepare_cached("SELECT 1 FROM m_sync WHERE replica = ?1 AND creates = ?2")?
+        .exists(params![ground.replica, Creates::All.name()])?;
+    let was_one = was == Creates::All.name() || planted::is("who never was a mirror is one no more");
+    if was_one && !mirrors { is_mirror_no_more(tx, ground.replica) } else { Ok(()) }
+}
+
+fn is_mirror_no_more(tx: &Tx<'_>, replica: i64) -> Result<(), StoreError> {
     let links = format!(
         "SELECT k.link FROM m_link k INDEXED BY m_link_behind WHERE {NEVER_WAS}
            AND EXISTS (SELECT 1 FROM m_link o WHERE o.record = k.record AND o.replica > 0 AND o.link <> k.link)"
@@ -81,10 +116,13 @@ pub(super) fn is_mirror_no_more(tx: &Tx<'_>, replica: i64) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Whether a remote other than this one has a record, as far as we know.
+/// Whether a remote other than this one has a record, as far as we know; one that was spoken to last under another address has it no more.
 pub(in crate::store) fn has_another(conn: &Connection, record: i64, but: i64) -> Result<bool, StoreError> {
     Ok(conn
-        .prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND replica <> ?2 AND remote_id IS NOT NULL")?
+        .prepare_cached(
+            "SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND replica <> ?2 AND remote_id IS NOT NULL
+               AND (base <> 2 OR sent IS NOT NULL) AND replica IN (SELECT s.replica FROM m_sync s)",
+        )?
         .exists(params![record, but])?)
 }
 

@@ -140,7 +140,7 @@ pub(super) fn leaves(tx: &mut Tx<'_>, ground: &Ground, number: i64, row: &Row, a
             .exists([linked.record, number])
     };
     // What a mirror is to have is here for it.
-    if waits || !ground.spec.others.mirrors.is_empty() || elsewhere()? {
+    if waits || ground.spec.others.makes || elsewhere()? {
         return Ok(());
     }
     record::forget(tx, &was.held, &ground.origin)?;

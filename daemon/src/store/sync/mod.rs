@@ -104,6 +104,8 @@ pub struct Others {
     pub mirror: bool,
     /// Those among them that are mirrors, by [`SyncSpec::identity`]: their records may be its own.
     pub mirrors: Vec<String>,
+    /// One of them makes what it lacks.
+    pub makes: bool,
     /// Where new records have their home, for a mirror that is not it.
     pub home: Option<Home>,
 }

@@ -103,7 +103,7 @@ fn place_of<'a>(
         && has_another(tx.conn(), held.record, place.replica.unwrap_or(0))?
     {
         let what = format!("another remote has {}/{}: nothing of it can be taken back", place.collection, held.id);
-        return Ok(Err(Refusal::WrongState(what, None)));
+        return Ok(Err(Refusal::WrongState(what, Some("delete it, and it goes from each".into()))));
     }
     let place = lacks.or(level).map(|(place, _)| place);
     Ok(place.ok_or_else(|| Refusal::Unsupported("nothing is sent anywhere".into())))

@@ -45,7 +45,7 @@ pub(super) fn leave(
     for record in &records {
         let was = present(tx.conn(), *record)?;
         let linked = link::of_record(tx.conn(), former, *record)?;
-        if let (Some(linked), Some(truth)) = (linked, &was.props)
+        if let (Some(linked), Some(truth)) = (&linked, &was.props)
             && is_lost(ground, place, &linked.state, &was)
         {
             let agreed = match &linked.state.agreed {
@@ -60,6 +60,11 @@ pub(super) fn leave(
             under.over.discarded += 1;
         }
         record::forget(tx, &was.held, &ground.origin)?;
+        // Should that account be spoken to again, what it shows comes back.
+        if let Some(linked) = linked {
+            let state = Link { agreed: Agreed::Gone, revision: None, left: Vec::new(), modified: None, ..linked.state };
+            link::save(tx, linked.link, &state, false)?;
+        }
         done.changed += 1;
     }
     // What that account refused, or showed and could not be read, is no question any more.
@@ -68,7 +73,7 @@ pub(super) fn leave(
         .execute(params![ground.spec.name, former])?;
     let more = records.len() >= limits::DISCARDED_AT_ONCE;
     if !more && !planted::is("new records stay with the former account") {
-        elsewhere::take_places_along(tx, former, ground.replica)?;
+        elsewhere::take_places_along(tx, ground, former)?;
     }
     Ok(more)
 }
