@@ -25,6 +25,12 @@ pub fn by_key(world: &World, found: &mut Found) {
         .iter()
         .map(|service| lock(service).live().filter_map(|(id, props)| Some((id.clone(), words::key(props)?))).collect())
         .collect();
+    // What names something that one of several services alone knows stays as it is at the others.
+    if world.services.len() > 1 {
+        let foreign = found.truth.iter().filter(|props| matches!(props.get(PARENT), Some(Value::Map(_))));
+        let keys: Vec<String> = foreign.filter_map(words::key).collect();
+        found.open_properties.extend(keys.into_iter().map(|key| (key, PARENT.to_owned())));
+    }
     for props in &mut found.truth {
         named(props, &here, |value| match value {
             // What is not known here yet must not be there for long, or nobody would ever know it.

@@ -46,13 +46,15 @@ pub fn found(world: &World, keys: &BTreeMap<String, String>) -> Found {
         }
         let mut rejected = Vec::new();
         let mut statement = reader.prepare_cached(
-            "SELECT j.side, r.data, j.remote_id, j.refused, r.id FROM m_rejection j LEFT JOIN m_record r ON r.record = j.record",
+            "SELECT j.side, r.data, j.remote_id, j.refused, r.id, l.sent FROM m_rejection j LEFT JOIN m_record r ON r.record = j.record
+             LEFT JOIN m_link l ON l.link = j.link",
         )?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let side: String = row.get(0)?;
             let buried = row.get::<_, Option<String>>(4)?.and_then(|id| keys.get(&id).cloned());
             let mut keys: Vec<String> = key_of(row.get(1)?).into_iter().chain(key_of(row.get(3)?)).chain(buried).collect();
+            keys.extend(keys_of_sent(row.get(5)?));
             if let Some(remote_id) = row.get::<_, Option<String>>(2)? {
                 keys.extend(by_remote_id(world, &remote_id));
             }
@@ -86,6 +88,12 @@ fn side(one_property: bool, text: Option<String>) -> Option<String> {
 
 fn key_of(data: Option<String>) -> Option<String> {
     words::key(&json::parse_object(&data?).ok()?)
+}
+
+/// The keys of records that were sent and not answered: of one that is gone here nothing else tells it.
+fn keys_of_sent(sent: Option<String>) -> Vec<String> {
+    let sent: Vec<serde_json::Value> = sent.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    sent.iter().filter_map(|one| key_of(one["values"].as_str().map(str::to_owned))).collect()
 }
 
 fn by_remote_id(world: &World, remote_id: &str) -> Vec<String> {
