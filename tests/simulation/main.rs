@@ -101,8 +101,10 @@ fn plant(bug: Option<&str>) {
 fn planted_bugs_are_found() {
     use mingle_core::planted::{Finder, found_by};
     let wanted = std::env::var("MINGLE_PLANTED").ok();
-    let mut unseen = Vec::new();
-    for bug in found_by(Finder::Simulation).filter(|bug| wanted.as_deref().is_none_or(|wanted| wanted == *bug)) {
+    let bugs = Mutex::new(found_by(Finder::Simulation).filter(|bug| wanted.as_deref().is_none_or(|wanted| wanted == *bug)));
+    let unseen = Mutex::new(Vec::new());
+    let next = || bugs.lock().expect("no panic").next();
+    let looks_for = |bug: &'static str| {
         let began = Instant::now();
         // Scenarios first: there are few of them.
         plant(Some(bug));
@@ -113,9 +115,21 @@ fn planted_bugs_are_found() {
         let told = found.as_ref().map_or("NOT found".into(), |by| format!("found by {by}"));
         report(&format!("{bug}: {told}, {:.1} s", began.elapsed().as_secs_f64()));
         if found.is_none() {
-            unseen.push(bug);
+            unseen.lock().expect("no panic").push(bug);
         }
-    }
+    };
+    // A bug is planted in one thread alone.
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(bug) = next() {
+                    looks_for(bug);
+                }
+            });
+        }
+    });
+    let unseen = unseen.into_inner().expect("no panic");
     assert!(unseen.is_empty(), "no scenario and none of 2,000 schedules sees {unseen:?}");
 }
 
