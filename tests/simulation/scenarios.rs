@@ -54,10 +54,10 @@ pub fn all() -> impl Iterator<Item = Named> {
         rows::ALL,
         runs::ALL,
         waiting::ALL,
-        matrices::ALL,
         mirrors::ALL,
         withdrawn::ALL,
-        // Each plays many kills: last, so that others find first what they find.
+        // Whole tables, and many kills each: last, so that others find first what they find.
+        matrices::ALL,
         resets::ALL,
     ]
     .into_iter()
