@@ -121,8 +121,6 @@ pub const ALL: &[(&str, Finder)] = &[
     ("record linked elsewhere created", Simulation),
     // run: a sync that only brings lets go of what its replica is to be sent, as if it had been a mirror.
     ("who never was a mirror is one no more", Simulation),
-    // run: a sync that speaks to another place takes along what others are to make at its former one.
-    ("places taken from a place that is spoken to", Simulation),
     // pending: a record that a mirror does not have yet is taken back as if nobody had it.
     ("taken back where a mirror lacks it", Simulation),
     // pairs: a remote's form of what came from another remote enters the truth.
