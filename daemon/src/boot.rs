@@ -134,16 +134,14 @@ fn with_references(settings: String, policy: &Policy) -> String {
 fn others(config: &Config, of: &SyncDefinition) -> Others {
     let identity = |sync: &SyncDefinition| config.remotes.get(&sync.remote).map(|settings| identity(sync, settings));
     let mirror = config.replica_says(of, |sync| sync.mirror);
-    let elsewhere = config.syncs.values().filter(|sync| sync.collection == of.collection && !sync.has_replica_of(of));
-    let mirrors: BTreeSet<String> =
-        elsewhere.filter(|sync| config.replica_says(sync, |one| one.mirror)).filter_map(identity).collect();
+    let elsewhere: Vec<&SyncDefinition> =
+        config.syncs.values().filter(|sync| sync.collection == of.collection && !sync.has_replica_of(of)).collect();
+    let mirrors = elsewhere.iter().filter(|sync| config.replica_says(sync, |one| one.mirror)).filter_map(|sync| identity(sync));
+    let mirrors: BTreeSet<String> = mirrors.collect();
+    let makes = elsewhere.iter().any(|sync| config.creates(sync) == Creates::All);
     let home = config.home(&of.collection).filter(|(_, home)| mirror && !home.has_replica_of(of));
     let home =
         home.and_then(|(name, home)| Some(Home { sync: name.into(), remote: home.remote.clone(), identity: identity(home)? }));
-    let makes = config
-        .syncs
-        .values()
-        .any(|sync| sync.collection == of.collection && !sync.has_replica_of(of) && config.creates(sync) == Creates::All);
     Others { mirror, mirrors: mirrors.into_iter().collect(), makes, home }
 }
 

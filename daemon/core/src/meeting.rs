@@ -5,7 +5,10 @@
 //! After a meeting `truth := mingle(agreed, truth, theirs)` and `agreed := theirs`. There is no dirty flag and no outbox: what
 //! to send is the comparison of the truth with `agreed` ([`errand::plan`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
     mingle::{Base, Clash, Sides, Stamps, mingle},
@@ -220,9 +223,11 @@ impl Link {
 
     /// A record of the replica, with our form of what it writes its own way.
     #[must_use]
-    pub fn in_our_forms(&self, theirs: &Props, rules: Rules<'_>) -> Props {
-        let mut theirs = theirs.clone();
-        pairs::into_ours(&self.pairs, &mut theirs, rules.policy);
+    pub fn in_our_forms<'a>(&self, theirs: &'a Props, rules: Rules<'_>) -> Cow<'a, Props> {
+        let mut theirs = Cow::Borrowed(theirs);
+        if !self.pairs.is_empty() {
+            pairs::into_ours(&self.pairs, theirs.to_mut(), rules.policy);
+        }
         theirs
     }
 

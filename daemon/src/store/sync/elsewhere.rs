@@ -156,23 +156,38 @@ fn free(tx: &Tx<'_>, ground: &Ground, record: i64, all: bool, mirrors: &[String]
     Ok(!linked)
 }
 
-/// The properties of a record whose value another remote brought, or has taken as it is here; none of one that no other has.
-pub(super) fn foreign(conn: &Connection, ground: &Ground, held: &Held) -> Result<BTreeSet<String>, StoreError> {
+/// Whether another link than this one says that a remote has a record, or is to have it.
+pub(super) fn is_for_another(conn: &Connection, record: i64, but: Option<i64>) -> Result<bool, StoreError> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND link IS NOT ?2
+               AND (remote_id IS NOT NULL OR base <> 0 OR sent IS NOT NULL)",
+        )?
+        .exists(params![record, but])?)
+}
+
+/// Whether a change was brought from another replica than this one of a sync. Several syncs may serve one.
+pub(super) fn is_brought(conn: &Connection, own: &str, replica: i64, origin: &Origin) -> Result<bool, StoreError> {
+    let Origin::Sync(sync) = origin else { return Ok(false) };
+    if sync == own {
+        return Ok(false);
+    }
+    let mut serves = conn.prepare_cached("SELECT 1 FROM m_sync WHERE name = ?1 AND replica = ?2")?;
+    Ok(!serves.exists(params![sync, replica])?)
+}
+
+/// The properties of a record whose value another replica brought than this one of a sync, or has taken as it is here; none of one that no
+/// other has.
+pub(super) fn foreign(conn: &Connection, own: &str, replica: i64, held: &Held) -> Result<BTreeSet<String>, StoreError> {
     let taken: Option<u64> = conn
         .prepare_cached(
             "SELECT max(confirmed) FROM m_link WHERE record = ?1 AND replica > 0 AND replica <> ?2 AND remote_id IS NOT NULL",
         )?
-        .query_row(params![held.record, ground.replica], |row| row.get(0))?;
+        .query_row(params![held.record, replica], |row| row.get(0))?;
     let Some(taken) = taken else { return Ok(BTreeSet::new()) };
-    // Several syncs may serve this replica, under whatever name.
-    let mut serves = conn.prepare_cached("SELECT 1 FROM m_sync WHERE name = ?1 AND replica = ?2")?;
     let mut foreign = BTreeSet::new();
     for (name, (seq, origin)) in ledger::origins(conn, held)? {
-        let brought = match origin {
-            Origin::Sync(sync) => sync != ground.spec.name && !serves.exists(params![sync, ground.replica])?,
-            Origin::App(_) => false,
-        };
-        if brought || seq <= taken {
+        if seq <= taken || is_brought(conn, own, replica, &origin)? {
             foreign.insert(name);
         }
     }

@@ -12,7 +12,7 @@ use mingle_core::{
 use rusqlite::Connection;
 
 use super::{
-    Ground, Linked, frozen, link,
+    Ground, Linked, elsewhere, frozen, link,
     pending::{Place, look, run_of},
 };
 use crate::store::{
@@ -131,16 +131,8 @@ pub(super) fn leaves(tx: &mut Tx<'_>, ground: &Ground, number: i64, row: &Row, a
         || !frozen.is_empty()
         || super::rejection_of(tx.conn(), number)?.is_some()
         || errand::difference(&linked.state, was.props.as_ref(), ground.rules(&frozen)).is_some();
-    let elsewhere = || {
-        tx.conn()
-            .prepare_cached(
-                "SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND link <> ?2
-                   AND (remote_id IS NOT NULL OR base <> 0 OR sent IS NOT NULL)",
-            )?
-            .exists([linked.record, number])
-    };
     // What a mirror is to have is here for it.
-    if waits || ground.spec.others.makes || elsewhere()? {
+    if waits || ground.spec.others.makes || elsewhere::is_for_another(tx.conn(), linked.record, Some(number))? {
         return Ok(());
     }
     record::forget(tx, &was.held, &ground.origin)?;

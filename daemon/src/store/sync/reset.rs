@@ -16,7 +16,7 @@ use mingle_core::{
         reset::{How, Over, Reset, Why},
     },
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -34,9 +34,9 @@ use crate::{
         children::{self, referring},
         conflicts,
         error::StoreError,
-        limits,
+        ledger, limits,
         record::{Held, State},
-        tx::{Origin, Tx},
+        tx::Tx,
     },
 };
 
@@ -334,7 +334,10 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, place: &Place, held: &Held, linked: Opt
     let mut new = new;
     if let Some(new) = &mut new {
         known_by_now(tx.conn(), &place.remote, &policy.references, new)?;
-    } else if is_elsewhere(tx, held, number)? || is_named(tx, ground, held)? || children::may_be_deleted(tx, held).is_err() {
+    } else if elsewhere::is_for_another(tx.conn(), held.record, number)?
+        || is_named(tx, ground, held)?
+        || children::may_be_deleted(tx, held).is_err()
+    {
         return Ok(0);
     }
     let text = new.as_ref().map(json::write);
@@ -383,31 +386,15 @@ fn is_of_another(
     }
     match (truth, new) {
         (Some(truth), Some(new)) => {
-            let there = Ground { replica, ..ground.clone() };
-            let foreign = elsewhere::foreign(tx.conn(), &there, held)?;
+            let foreign = elsewhere::foreign(tx.conn(), &ground.spec.name, replica, held)?;
             Ok(changed(truth, new, &ground.spec.policy).into_iter().any(|name| foreign.contains(name)))
         }
-        (None, Some(_)) => ended_elsewhere(tx, ground, replica, held),
+        (None, Some(_)) => match ledger::origin(tx.conn(), held.seq)? {
+            Some(origin) => elsewhere::is_brought(tx.conn(), &ground.spec.name, replica, &origin),
+            None => Ok(false),
+        },
         _ => Ok(false),
     }
-}
-
-/// Whether a sync of another replica ended a record.
-fn ended_elsewhere(tx: &Tx<'_>, ground: &Ground, replica: i64, held: &Held) -> Result<bool, StoreError> {
-    let origin: Option<String> = tx
-        .conn()
-        .prepare_cached("SELECT origin FROM m_ledger WHERE record = ?1 ORDER BY seq DESC LIMIT 1")?
-        .query_row([held.record], |row| row.get(0))
-        .optional()?;
-    let Some(Origin::Sync(sync)) = origin.as_deref().and_then(Origin::parse) else { return Ok(false) };
-    let mut serves = tx.conn().prepare_cached("SELECT 1 FROM m_sync WHERE name = ?1 AND replica = ?2")?;
-    Ok(sync != ground.spec.name && !serves.exists(params![sync, replica])?)
-}
-
-/// Whether another remote has a record, or is to have it.
-fn is_elsewhere(tx: &Tx<'_>, held: &Held, link: Option<i64>) -> Result<bool, StoreError> {
-    let mut asked = tx.conn().prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND link IS NOT ?2")?;
-    Ok(asked.exists(params![held.record, link])?)
 }
 
 /// Whether a live record refers to this one.

@@ -73,7 +73,9 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
     };
     let answer = doubled.as_ref().unwrap_or(answer);
     let foreign = match answer {
-        Answer::Taken(Some(_)) | Answer::ReadBack { told: Some(_), .. } => elsewhere::foreign(tx.conn(), ground, &was.held)?,
+        Answer::Taken(Some(_)) | Answer::ReadBack { told: Some(_), .. } => {
+            elsewhere::foreign(tx.conn(), &ground.spec.name, ground.replica, &was.held)?
+        }
         _ => BTreeSet::new(),
     };
     match answer::settle(let_go.as_ref().unwrap_or(&linked.state), was.props.as_ref(), answer, &foreign, &stamps, rules) {
