@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use mingle_core::{
     ask::{Found, Is, Query, Refusal, Test},
-    filter::Filter,
+    filter::{self, Filter},
     record::Value,
 };
 
@@ -22,17 +22,7 @@ fn filter(text: &str) -> Vec<Test> {
             Value::Map(tests) => tests
                 .into_iter()
                 .map(|(sign, value)| {
-                    let is = match (sign.as_str(), value) {
-                        ("eq", value) => Is::Eq(value),
-                        ("ne", value) => Is::Ne(value),
-                        ("lt", value) => Is::Lt(value),
-                        ("lte", value) => Is::Lte(value),
-                        ("gt", value) => Is::Gt(value),
-                        ("gte", value) => Is::Gte(value),
-                        ("has", value) => Is::Has(value),
-                        ("in", Value::List(values)) => Is::In(values),
-                        other => panic!("{other:?}"),
-                    };
+                    let is = filter::is(&sign, value).unwrap_or_else(|| panic!("{sign}"));
                     Test { property: property.clone(), is }
                 })
                 .collect::<Vec<_>>(),
