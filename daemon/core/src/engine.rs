@@ -10,7 +10,7 @@ use crate::{
     limits,
     replica::Failure,
     run::{self, Direction, Ended, Mode, Order, Run, reset::How},
-    schedule::{Board, Conditions, Desk, End, Job, Looks, Name, Patience, Remote, Request, StopReason, Trigger, text},
+    schedule::{Board, Conditions, Desk, End, Job, Jobs, Looks, Name, Patience, Remote, Request, StopReason, Trigger, text},
     time::Timestamp,
 };
 

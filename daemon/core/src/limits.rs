@@ -200,6 +200,8 @@ pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 // The schedule.
 
+/// The priority of a sync where the configuration does not say: the middle, with room on both sides.
+pub const PRIORITY: u32 = 1_000;
 /// Runs at once, in all: each has a task, a connection and pages in memory. Who is due beyond that waits with the hold `slots`, those
 /// that were asked for first.
 pub const RUNS_MAX: usize = 16;

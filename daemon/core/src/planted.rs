@@ -141,6 +141,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("page of another moment", Tables),
     // ipc: a page that was read for one subscription is told to another of other collections.
     ("page of another scope", Tables),
+    // schedule: whoever waits for another to go first is not looked at when that one has changed.
+    ("those behind unseen", Tables),
+    // schedule: a sync begins though one that goes before it has not ended well.
+    ("those that go first are not waited for", Tables),
     // schedule: only a sync with itself does not overlap, not two that share a replica and a collection.
     ("overlap by name only", Tables),
     // schedule: who asks while a run is on is forgotten.

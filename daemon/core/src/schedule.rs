@@ -14,6 +14,7 @@ use crate::{
     time::Timestamp,
 };
 
+mod after;
 mod conditions;
 pub mod cron;
 mod desk;
@@ -25,14 +26,17 @@ mod job;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tests;
 
+pub use after::{Jobs, Waits};
 pub use conditions::{Conditions, Constraint, Needs, Network};
 pub use desk::{Desk, Next};
 pub use due::{Backoff, Curve, Interval, Quiet, Spread};
 pub use explain::text;
 pub use hold::Hold;
-pub use job::{End, Job, Last, Plan, Request, Running, StopReason, Trigger};
+pub use job::{End, Job, Last, Plan, Rank, Request, Running, StopReason, Trigger};
 
 /// The name of a sync or a remote; cheap to copy, for a decision names many.
 pub type Name = Arc<str>;
@@ -113,7 +117,7 @@ pub fn decide(board: &Board, conditions: &Conditions, now: Timestamp) -> Decisio
     let (mut ready, mut held) = (Vec::new(), Vec::new());
     let mut wake = Wake { now, at: None };
     for (name, job) in &board.jobs {
-        let verdict = Verdict::of(job, board.remote_of(job), conditions, now);
+        let verdict = Verdict::of(job, board, conditions, now);
         verdict.wakes().into_iter().for_each(|at| wake.at(at));
         match verdict {
             Verdict::Runs(_) => {}
@@ -141,7 +145,7 @@ pub fn decide(board: &Board, conditions: &Conditions, now: Timestamp) -> Decisio
 #[must_use]
 pub fn look(board: &Board, conditions: &Conditions, now: Timestamp, sync: &str) -> Option<Look> {
     let job = board.jobs.get(sync)?;
-    Some(Looks::over(board.jobs.iter(), conditions, now).at(job, board.remote_of(job)))
+    Some(Looks::over(board.jobs.iter(), board, conditions, now).at(job, board.remote_of(job)))
 }
 
 impl Board {
@@ -153,23 +157,29 @@ impl Board {
 
 /// Looks at many syncs of one board at one moment: what they share is worked out once.
 pub struct Looks<'a> {
+    jobs: &'a dyn Jobs,
     conditions: &'a Conditions,
     now: Timestamp,
     floor: Floor<'a>,
 }
 
 impl<'a> Looks<'a> {
-    /// Beside these jobs, of which only those that run count.
+    /// Beside `running`, of which only those that run count. `jobs`: all, by name.
     #[must_use]
-    pub fn over(jobs: impl Iterator<Item = (&'a Name, &'a Job)>, conditions: &'a Conditions, now: Timestamp) -> Self {
-        Self { conditions, now, floor: Floor::of(jobs) }
+    pub fn over(
+        running: impl Iterator<Item = (&'a Name, &'a Job)>,
+        jobs: &'a dyn Jobs,
+        conditions: &'a Conditions,
+        now: Timestamp,
+    ) -> Self {
+        Self { jobs, conditions, now, floor: Floor::of(running) }
     }
 
     /// One sync in full; `remote`: what is known of its remote.
     #[must_use]
     pub fn at(&self, job: &Job, remote: Option<&Remote>) -> Look {
-        let Self { conditions, now, floor } = self;
-        let view = View { job, remote, conditions, now: *now };
+        let Self { jobs, conditions, now, floor } = self;
+        let view = View { job, remote, jobs: *jobs, conditions, now: *now };
         if job.running.is_some() {
             return Look { state: SyncState::Running, holds: view.ended_by_a_person().collect(), next: None };
         }
@@ -195,7 +205,7 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(job: &Job, remote: Option<&Remote>, conditions: &Conditions, now: Timestamp) -> Self {
+    fn of(job: &Job, board: &Board, conditions: &Conditions, now: Timestamp) -> Self {
         if let Some(running) = &job.running {
             return match job.ends(running, conditions, now) {
                 Ends::Now(reason) => Self::Stops(reason),
@@ -203,14 +213,14 @@ impl Verdict {
                 Ends::ByItself => Self::Runs(None),
             };
         }
-        let view = View { job, remote, conditions, now };
+        let view = View { job, remote: board.remote_of(job), jobs: board, conditions, now };
         if let Some(hold) = view.first_hold() {
             return Self::Held(hold);
         }
         let due = view.due();
         // Among those that are due at once there is no first: their names decide.
         let at = if due.at_once { Timestamp::from_unix_ms(0) } else { due.at };
-        Self::Ready(Turn { unasked: job.request.is_none(), at_once: due.at_once, at }, due.trigger)
+        Self::Ready(Turn { unasked: job.request.is_none(), rank: job.plan.rank, at_once: due.at_once, at }, due.trigger)
     }
 
     /// When time makes another verdict of it.
@@ -234,10 +244,11 @@ impl Verdict {
     }
 }
 
-/// Its place among those that are ready. Who asked comes first, then who has been due the longest, then who is due at once.
+/// Its place among those that are ready. Who asked comes first, then by rank, then who is due at once, then who has been due the longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
     unasked: bool,
+    rank: Rank,
     at_once: bool,
     at: Timestamp,
 }
@@ -256,6 +267,7 @@ enum Ends {
 struct View<'a> {
     job: &'a Job,
     remote: Option<&'a Remote>,
+    jobs: &'a dyn Jobs,
     conditions: &'a Conditions,
     now: Timestamp,
 }

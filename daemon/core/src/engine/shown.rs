@@ -2,7 +2,7 @@
 //! store has them).
 
 use super::{
-    Conditions, DaemonState, Direction, Engine, Job, Looks, Name, Remote, Shelves, SyncState, Timestamp, Trouble, ask, text,
+    Conditions, DaemonState, Direction, Engine, Job, Jobs, Looks, Name, Remote, Shelves, SyncState, Timestamp, Trouble, ask, text,
 };
 
 /// A copy of the board: what is asked of it is worked out for the moment it is asked, and nobody waits for the loop.
@@ -107,7 +107,7 @@ impl BoardCopy {
     }
 
     fn looks(&self, now: Timestamp) -> Looks<'_> {
-        Looks::over(self.syncs.iter().map(|(name, sync)| (name, &sync.job)), &self.conditions, now)
+        Looks::over(self.syncs.iter().map(|(name, sync)| (name, &sync.job)), self, &self.conditions, now)
     }
 
     /// Whether a remote refuses our credentials.
@@ -120,6 +120,12 @@ impl BoardCopy {
     /// Names of all syncs, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.syncs.all().into_iter().map(|(name, _)| &**name)
+    }
+}
+
+impl Jobs for BoardCopy {
+    fn find(&self, sync: &str) -> Option<(&Job, Option<&Remote>)> {
+        self.syncs.get(sync).map(|(_, sync)| (&sync.job, sync.known.as_ref()))
     }
 }
 

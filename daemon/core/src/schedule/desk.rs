@@ -45,6 +45,8 @@ pub struct Desk {
     ahead: BTreeSet<Name>,
     running: BTreeSet<Name>,
     stops: BTreeMap<Name, StopReason>,
+    /// Who waits for which to go first.
+    behind: HashMap<Name, BTreeSet<Name>>,
     /// By remote.
     queues: HashMap<Name, Queue>,
     /// The first of each remote that takes one more.
@@ -68,6 +70,8 @@ struct Kept {
     changes: Option<Timestamp>,
     bell: bool,
     is: Is,
+    /// What it has an entry of in [`Desk::behind`].
+    after: Vec<Name>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +185,7 @@ impl Desk {
     #[must_use]
     pub fn look(&self, now: Timestamp, sync: &str) -> Option<Look> {
         let job = self.board.jobs.get(sync)?;
-        Some(Looks::over(self.running(), &self.conditions, now).at(job, self.board.remote_of(job)))
+        Some(Looks::over(self.running(), &self.board, &self.conditions, now).at(job, self.board.remote_of(job)))
     }
 
     fn running(&self) -> impl Iterator<Item = (&Name, &Job)> {
@@ -203,6 +207,7 @@ impl Desk {
                 take_due(heap, now, &mut names);
             }
         }
+        self.add_those_behind(&mut names);
         // In the order of the board, each is found beside the one before: that halves what a look at ten thousand costs.
         names.sort_unstable();
         names.dedup();
@@ -224,9 +229,26 @@ impl Desk {
         self.tidy();
     }
 
+    /// Adds those that are held by how these are: what one waits for is known of it alone, so one step is enough.
+    fn add_those_behind(&self, names: &mut Vec<Name>) {
+        if self.behind.is_empty() || planted::is("those behind unseen") {
+            return;
+        }
+        let behind: Vec<Name> = names.iter().filter_map(|name| self.behind.get(name)).flatten().cloned().collect();
+        names.extend(behind);
+    }
+
     fn look_at(&mut self, name: &Name, now: Timestamp, remotes: &mut HashSet<Name>) {
         let before = self.kept.remove(name);
-        if let Some(Kept { remote, is, .. }) = &before {
+        if let Some(Kept { remote, is, after, .. }) = &before {
+            for first in after {
+                if let Some(behind) = self.behind.get_mut(first) {
+                    behind.remove(name);
+                    if behind.is_empty() {
+                        self.behind.remove(first);
+                    }
+                }
+            }
             self.stops.remove(name);
             self.ahead.remove(name);
             if let Some(queue) = self.queues.get_mut(remote) {
@@ -247,7 +269,7 @@ impl Desk {
         }
         let Some(job) = self.board.jobs.get(name) else { return };
         let known = self.board.remote_of(job);
-        let verdict = Verdict::of(job, known, &self.conditions, now);
+        let verdict = Verdict::of(job, &self.board, &self.conditions, now);
         if ahead(job, known, now) {
             self.ahead.insert(name.clone());
         }
@@ -278,7 +300,11 @@ impl Desk {
         if !remotes.contains(&remote) {
             remotes.insert(remote.clone());
         }
-        self.kept.insert(name.clone(), Kept { remote, changes, bell, is });
+        let after = job.plan.after.clone();
+        for first in &after {
+            self.behind.entry(first.clone()).or_default().insert(name.clone());
+        }
+        self.kept.insert(name.clone(), Kept { remote, changes, bell, is, after });
     }
 
     /// Shows the first of a remote that takes one more, and no other of it.
@@ -367,7 +393,7 @@ fn take_due(heap: &mut BinaryHeap<Reverse<(Timestamp, Name)>>, now: Timestamp, n
 /// Whether anything of it was stamped ahead of now.
 fn ahead(job: &Job, remote: Option<&Remote>, now: Timestamp) -> bool {
     let last = match job.last {
-        Last::Never => None,
+        Last::Never => job.plan.initial_delay.and(Some(job.since)),
         Last::Done { began } | Last::Stopped { began, .. } => Some(began),
         Last::Failed { ended } => Some(ended),
     };

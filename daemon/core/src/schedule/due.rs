@@ -66,6 +66,14 @@ impl Interval {
     }
 }
 
+/// The interval after a run that brought news or none: half or twice as long as before, between `shortest` and `longest`. Where it does
+/// not adapt, as before.
+pub(super) fn paced(pace: Duration, news: bool, shortest: Option<Interval>, longest: Option<Duration>) -> Duration {
+    let (Some(Interval { every: shortest, .. }), Some(longest)) = (shortest, longest) else { return pace };
+    let next = if news { pace / 2 } else { pace.saturating_mul(2) };
+    next.clamp(shortest, longest.max(shortest))
+}
+
 /// How the pause after a failure grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Curve {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Constraint, Hold, Job, Last, Look, StopReason, Trigger};
+use super::{Constraint, Hold, Job, Last, Look, StopReason, Trigger, Waits};
 use crate::{
     ask::{Holding, SyncState},
     time::Timestamp,
@@ -24,6 +24,7 @@ impl Hold {
             Self::NeedsLogin { remote } => format!("{remote} did not take our credentials, or there are none"),
             Self::History(held) => held.what(),
             Self::Interval { began, .. } => format!("last run {} ago", span(now.since(*began))),
+            Self::InitialDelay { .. } => "it never ran".into(),
             Self::Cron { until } => format!("rings in {}", span(until.since(now))),
             Self::Quiet { .. } => "changes are coming in".into(),
             Self::Backoff { failures: 1, .. } => "the last run failed".into(),
@@ -31,6 +32,7 @@ impl Hold {
             Self::Trigger { .. } => "nothing that makes it due has happened".into(),
             Self::RetryAfter { remote, until } => format!("{remote} asks for patience, {} more", span(until.since(now))),
             Self::Constraint(constraint) => constraint.has().into(),
+            Self::After { sync, waits } => waits.has(sync),
             Self::Overlap { with } => format!("{with} is running on the same remote, resource and collection"),
             Self::Slots { remote: Some(remote), max } => format!("{max} runs with {remote} are on"),
             Self::Slots { remote: None, max } => format!("{max} runs are on"),
@@ -45,6 +47,7 @@ impl Hold {
             Self::NeedsLogin { .. } => "credentials that it takes".into(),
             Self::History(_) => "a person's word".into(),
             Self::Interval { began, until } => format!("{} since then", span(until.since(*began))),
+            Self::InitialDelay { since, until } => format!("{} since it was defined", span(until.since(*since))),
             Self::Cron { .. } => "the hour".into(),
             Self::Quiet { .. } => "a quiet moment".into(),
             Self::Backoff { .. } => "the pause to end".into(),
@@ -52,6 +55,7 @@ impl Hold {
             Self::Trigger { on_change: false } => "a request".into(),
             Self::RetryAfter { .. } => "that time to pass".into(),
             Self::Constraint(constraint) => constraint.needs().into(),
+            Self::After { .. } => "a run of it that ends well".into(),
             Self::Overlap { .. } => "its end".into(),
             Self::Slots { .. } => "one of them to end".into(),
         }
@@ -64,14 +68,36 @@ impl Hold {
             Self::Stopped(_) => Some("`mingle restart` accepts runs again"),
             Self::NeedsLogin { .. } => Some("put another secret in its place; `mingle sync SYNC` tries it at once"),
             Self::History(held) => return Some(held.hint(sync)),
-            Self::Interval { .. } | Self::Cron { .. } | Self::Backoff { .. } | Self::Trigger { .. } => {
-                Some("`mingle sync SYNC` does not wait for it")
-            }
+            Self::Interval { .. }
+            | Self::InitialDelay { .. }
+            | Self::Cron { .. }
+            | Self::Backoff { .. }
+            | Self::Trigger { .. } => Some("`mingle sync SYNC` does not wait for it"),
+            Self::After { sync, waits } => return waits.hint(sync),
             Self::RetryAfter { .. } => Some("a server's own wait is never skipped"),
             Self::Constraint(constraint) => constraint.hint(),
             Self::Quiet { .. } | Self::Overlap { .. } | Self::Slots { .. } => None,
         };
         hint.map(|hint| hint.replace("SYNC", sync))
+    }
+}
+
+impl Waits {
+    fn has(self, sync: &str) -> String {
+        match self {
+            Self::Runs => format!("{sync} goes first, and runs"),
+            Self::Due => format!("{sync} goes first, and is due"),
+            Self::Never => format!("{sync} goes first, and never ran"),
+            Self::Failed => format!("{sync} goes first, and its last run failed"),
+            Self::Stopped => format!("{sync} goes first, and its last run was stopped"),
+        }
+    }
+
+    fn hint(self, sync: &str) -> Option<String> {
+        match self {
+            Self::Runs | Self::Due => None,
+            Self::Never | Self::Failed | Self::Stopped => Some(format!("`mingle explain {sync}` says what that waits for")),
+        }
     }
 }
 

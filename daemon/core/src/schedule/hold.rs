@@ -1,7 +1,7 @@
 //! Owns: every reason why a sync that does not run is not started, in the order in which they are named.
 //! Must never know: the words for people (`explain`), runs.
 
-use super::{Constraint, Last, Name, StopReason, Trigger, View, conditions, due};
+use super::{Constraint, Last, Name, StopReason, Trigger, View, Waits, conditions, due};
 use crate::{ask::SyncState, limits::PATIENCE_MAX, planted, run::reset::Held, time::Timestamp};
 
 /// Why a sync does not run now.
@@ -22,6 +22,13 @@ pub enum Hold {
     Interval {
         /// When the last run began.
         began: Timestamp,
+        /// When it is due.
+        until: Timestamp,
+    },
+    /// It never ran, and its first run is delayed.
+    InitialDelay {
+        /// Since when it is defined.
+        since: Timestamp,
         /// When it is due.
         until: Timestamp,
     },
@@ -56,6 +63,13 @@ pub enum Hold {
     },
     /// A condition does not hold.
     Constraint(Constraint),
+    /// A sync that goes first stands in the way.
+    After {
+        /// Which.
+        sync: Name,
+        /// How.
+        waits: Waits,
+    },
     /// A run with the same replica and collection is on.
     Overlap {
         /// The sync it belongs to.
@@ -80,12 +94,14 @@ impl Hold {
             Self::NeedsLogin { .. } => "needs_login",
             Self::History(held) => held.name(),
             Self::Interval { .. } => "interval",
+            Self::InitialDelay { .. } => "initial_delay",
             Self::Cron { .. } => "cron",
             Self::Quiet { .. } => "quiet",
             Self::Backoff { .. } => "backoff",
             Self::Trigger { .. } => "trigger",
             Self::RetryAfter { .. } => "retry_after",
             Self::Constraint(constraint) => constraint.name(),
+            Self::After { .. } => "after",
             Self::Overlap { .. } => "overlap",
             Self::Slots { .. } => "slots",
         }
@@ -96,8 +112,11 @@ impl Hold {
     pub const fn state(&self) -> SyncState {
         match self {
             Self::Paused => SyncState::Disabled,
-            Self::Stopped(_) | Self::NeedsLogin { .. } | Self::History(_) | Self::Constraint(_) => SyncState::Blocked,
+            Self::Stopped(_) | Self::NeedsLogin { .. } | Self::History(_) | Self::Constraint(_) | Self::After { .. } => {
+                SyncState::Blocked
+            }
             Self::Interval { .. }
+            | Self::InitialDelay { .. }
             | Self::Cron { .. }
             | Self::Quiet { .. }
             | Self::Backoff { .. }
@@ -112,6 +131,7 @@ impl Hold {
     pub const fn until(&self) -> Option<Timestamp> {
         match self {
             Self::Interval { until, .. }
+            | Self::InitialDelay { until, .. }
             | Self::Cron { until }
             | Self::Quiet { until }
             | Self::Backoff { until, .. }
@@ -122,6 +142,7 @@ impl Hold {
             | Self::History(_)
             | Self::Trigger { .. }
             | Self::Constraint(_)
+            | Self::After { .. }
             | Self::Overlap { .. }
             | Self::Slots { .. } => None,
         }
@@ -159,13 +180,18 @@ impl View<'_> {
 
     /// Every hold, without those of other runs.
     pub(super) fn holds(&self) -> impl Iterator<Item = Hold> {
+        self.own_holds().chain(self.after())
+    }
+
+    /// Every hold that does not come from another sync.
+    pub(super) fn own_holds(&self) -> impl Iterator<Item = Hold> {
         RULES
             .iter()
             .filter_map(|rule| rule(self))
             .chain(conditions::unmet(&self.job.plan.needs, self.conditions, self.forced()).map(Hold::Constraint))
     }
 
-    fn forced(&self) -> bool {
+    pub(super) fn forced(&self) -> bool {
         self.job.request.is_some_and(|request| request.force)
     }
 
@@ -194,6 +220,7 @@ impl View<'_> {
             Err(never) => Some(never),
             Ok(due) if due.at <= self.now => None,
             Ok(Due { at: until, trigger, .. }) => Some(match (trigger, self.job.last) {
+                (Trigger::First, Last::Never) => Hold::InitialDelay { since: self.job.since, until },
                 (Trigger::Cron, _) => Hold::Cron { until },
                 (Trigger::Change, _) => Hold::Quiet { until },
                 (Trigger::Retry, _) => Hold::Backoff { failures: self.job.failures, until },
@@ -226,6 +253,13 @@ impl View<'_> {
             return Ok(Due { at: request.at.min(self.now), at_once: false, trigger: Trigger::Request });
         }
         let at_once = |trigger| Ok(Due { at: self.now, at_once: true, trigger });
+        // Nothing but a request and a ping passes the delay before the first run.
+        if let (Last::Never, Some(delay), true) = (job.last, job.plan.initial_delay, job.call != Some(Trigger::Ping)) {
+            let at = due::after(job.since, job.since.plus(delay), self.now);
+            if at > self.now {
+                return Ok(Due { at, at_once: false, trigger: Trigger::First });
+            }
+        }
         match job.last {
             // Nothing but a request passes the pause after a failure, and when it is over the sync is due whatever else it has.
             Last::Failed { ended } => {
@@ -250,7 +284,7 @@ impl View<'_> {
     }
 
     fn timer(&self) -> Option<Due> {
-        let interval = self.job.plan.interval?;
+        let interval = self.job.interval()?;
         let (Last::Done { began } | Last::Stopped { began, .. }) = self.job.last else { return None };
         let moment = interval.moment(began, self.job.plan.spread);
         Some(Due { at: due::after(began, moment, self.now), at_once: false, trigger: Trigger::Timer })

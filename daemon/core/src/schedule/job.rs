@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Backoff, Conditions, Constraint, Ends, Interval, Name, Needs, Network, Quiet, Spread, conditions, cron::Cron, due};
-use crate::{planted, run::reset::Held, time::Timestamp};
+use crate::{limits::PRIORITY, planted, run::reset::Held, time::Timestamp};
 
 /// One sync.
 #[derive(Clone, Debug)]
@@ -17,6 +17,12 @@ pub struct Job {
     pub pause_ended: bool,
     /// Another history or another account: nothing runs until a person has said what becomes of what is here.
     pub held: Option<Held>,
+    /// Since when it is defined.
+    pub since: Timestamp,
+    /// The interval it has come to, where it adapts ([`Plan::grows_to`]).
+    pub pace: Duration,
+    /// Somebody follows what it brings: as long as that is so, its interval is the shortest.
+    pub followed: bool,
     /// How its last run ended.
     pub last: Last,
     /// Failures in a row; a stopped run does not count and does not clear them.
@@ -60,6 +66,29 @@ pub struct Plan {
     pub needs: Needs,
     /// This host's number for this sync.
     pub spread: Spread,
+    /// Its interval grows up to this while nothing comes, and shrinks to `interval` again when something does; none: it stays.
+    pub grows_to: Option<Duration>,
+    /// The first run is due so long after it was defined.
+    pub initial_delay: Option<Duration>,
+    /// Syncs that go first.
+    pub after: Vec<Name>,
+    /// Its place among those that are ready.
+    pub rank: Rank,
+}
+
+/// The place of a sync among those that are ready: the lower goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// As configured.
+    pub priority: u32,
+    /// How many collections its own refers to, one behind the other: parents go before their children.
+    pub depth: u32,
+}
+
+impl Default for Rank {
+    fn default() -> Self {
+        Self { priority: PRIORITY, depth: 0 }
+    }
 }
 
 impl Plan {
@@ -254,11 +283,15 @@ impl Job {
     /// A sync that goes on from where it was: `last` and `failures` are what the store remembers.
     #[must_use]
     pub fn new(plan: Plan, last: Last, failures: u32, now: Timestamp) -> Self {
+        let pace = plan.interval.map_or(Duration::ZERO, |interval| interval.every);
         let mut job = Self {
             plan,
             paused: false,
             pause_ended: false,
             held: None,
+            since: now,
+            pace,
+            followed: false,
             last,
             failures,
             running: None,
@@ -285,6 +318,25 @@ impl Job {
         if !unanswered {
             self.wind(now);
         }
+    }
+
+    /// A run has ended well: with news, the next comes sooner, without, later.
+    pub fn learn(&mut self, news: bool) {
+        self.pace = due::paced(self.pace, news, self.plan.interval, self.plan.grows_to);
+    }
+
+    /// Somebody reads what it brings: the next run comes sooner.
+    pub fn read(&mut self) {
+        self.learn(true);
+    }
+
+    /// The interval that is in force.
+    pub(super) fn interval(&self) -> Option<Interval> {
+        let interval = self.plan.interval?;
+        Some(match self.plan.grows_to {
+            Some(max) if !self.followed => Interval { every: self.pace.clamp(interval.every, max.max(interval.every)), ..interval },
+            _ => interval,
+        })
     }
 
     /// The daemon has started.

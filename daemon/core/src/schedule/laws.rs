@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 
-use super::{tests::NOON, *};
+use super::{table::NOON, *};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -106,6 +106,14 @@ impl Chance {
         self.below(times) == 0
     }
 
+    /// Some of those whose names come before, so that there is no circle.
+    fn before(&mut self, name: &str) -> Vec<Name> {
+        let own: u64 = name[1..].parse().unwrap();
+        let width = name.len() - 1;
+        let one = |chance: &mut Self| Name::from(format!("s{:0width$}", chance.below(own)));
+        if own == 0 || !self.one_in(3) { Vec::new() } else { vec![one(self)] }
+    }
+
     pub(super) fn plan(&mut self, name: &str) -> Plan {
         let interval = (!self.one_in(3)).then(|| {
             let every = 1 + self.below(7200);
@@ -125,8 +133,21 @@ impl Chance {
             stall: self.one_in(2).then(|| seconds(1 + self.below(60))),
             needs: Needs { battery_not_low: self.one_in(3), ..Needs::default() },
             spread: Spread::of(self.0, name),
+            grows_to: self.one_in(3).then(|| seconds(1 + self.below(20_000))),
+            initial_delay: self.one_in(4).then(|| seconds(self.below(10_000))),
+            after: self.before(name),
+            rank: Rank { priority: self.below(3) as u32, depth: self.below(2) as u32 },
         }
     }
+}
+
+/// Who runs though one that goes first has not ended well, or runs; none: nobody.
+fn overtook(board: &Board, start: &Start) -> Option<Name> {
+    let job = &board.jobs[&start.sync];
+    let stands = |first: &&Name| {
+        board.jobs.get(*first).is_some_and(|first| first.running.is_some() || !matches!(first.last, Last::Done { .. }))
+    };
+    job.plan.after.iter().find(stands).filter(|_| !job.request.is_some_and(|request| request.force)).cloned()
 }
 
 /// One random life of a board: 300 events, each followed by a decision that is put into effect. What the laws forbid is an error.
@@ -159,6 +180,9 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
                     _ => End::Stopped(job.running.as_ref().unwrap().stopping.unwrap_or(StopReason::Timeout)),
                 };
                 let asked = job.running.as_ref().unwrap().request;
+                if end == End::Done {
+                    job.learn(chance.one_in(2));
+                }
                 // A run that is resumed has not answered yet.
                 if let (End::Stopped(reason), Some(request)) = (end, asked)
                     && reason.due_again()
@@ -168,6 +192,7 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
                 job.end(now, end);
             }
             5 => job.heard(now),
+            6 if chance.one_in(2) => job.followed = !job.followed,
             6 => job.call(Trigger::Ping),
             7 => conditions.stopped = chance.one_in(3).then_some(StopReason::User),
             8 => conditions.battery_low = [None, Some(true), Some(false)][chance.below(3) as usize],
@@ -219,6 +244,9 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
                 return fail("waking at wake_at makes progress");
             }
         }
+        if let Some(first) = decision.start.iter().find_map(|start| overtook(&board, start)) {
+            return fail(&format!("{first} goes first"));
+        }
         for (name, reason) in &decision.stop {
             board.jobs.get_mut(name).unwrap().stopping(*reason);
         }
@@ -251,10 +279,14 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
     // All obstacles out of the way, everybody who asked gets a run.
     conditions = Conditions::default();
     board.remotes.clear();
-    for _ in 0..names.len() + 1 {
+    for round in 0..3 * names.len() {
         for job in board.jobs.values_mut() {
             job.paused = false;
             job.end(now, End::Done);
+            // Whom others wait for has to have run once.
+            if round == 0 {
+                job.ask(Request { at: now, person: true, force: false, reset: true });
+            }
         }
         for start in decide(&board, &conditions, now).start {
             board.jobs.get_mut(&start.sync).unwrap().begin(now);

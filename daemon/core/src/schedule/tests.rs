@@ -1,173 +1,13 @@
-//! Owns: the tables of the schedule, in a text form, and the reader of that form.
-//!
-//! A job is words: `every=1h flex=10m cron=0_3_*_*_* on_start on_change=2s,30s backoff=linear,30s,5h deadline=2m stall=30s`
-//! `needs=unmetered,charging,battery,storage,idle,local`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
-//! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `paused`, `epoch`, `manual`, `account`,
-//! `spread=250` (per mille). Of the world: `stopped`, `offline`, `metered`, `on_battery`, `battery_low`, `storage_low`,
-//! `disk_full`, `busy`. Of its remote: `login`, `patience=-1m,+5m`. Times are from now.
-//! The answer: `start TRIGGER`, `stop REASON`, `running [TIME]` or `STATE HOLD [TIME]`, the time being `wake_at`.
+//! Owns: the tables of the schedule, in the text form of [`super::table`].
 
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::*;
-use crate::run::{Compared, reset::Held};
-
-/// A Monday, noon.
-pub(super) const NOON: Timestamp = Timestamp::from_unix_ms(1_767_614_400_000);
-
-pub(super) struct World {
-    pub(super) board: Board,
-    pub(super) conditions: Conditions,
-}
-
-/// What is done to the job once it is there.
-type Event = Box<dyn FnOnce(&mut Job)>;
-
-fn duration(text: &str) -> Duration {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap());
-    let number: u64 = number.parse().unwrap();
-    Duration::from_millis(match unit {
-        "ms" => number,
-        "s" => number * 1000,
-        "m" => number * 60_000,
-        "h" => number * 3_600_000,
-        "d" => number * 86_400_000,
-        unit => panic!("no unit {unit}"),
-    })
-}
-
-fn moment(text: &str) -> Timestamp {
-    match text.split_at(1) {
-        ("-", ago) => NOON.minus(duration(ago)),
-        ("+", ahead) => NOON.plus(duration(ahead)),
-        _ => panic!("no time {text}"),
-    }
-}
-
-fn shown(at: Timestamp) -> String {
-    let ms = at.unix_ms() - NOON.unix_ms();
-    let (number, unit) = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")]
-        .into_iter()
-        .find(|(size, _)| ms % size == 0)
-        .map_or((ms, "ms"), |(size, unit)| (ms / size, unit));
-    format!("{}{}{unit}", if number < 0 { "" } else { "+" }, number)
-}
-
-pub(super) fn world(text: &str) -> World {
-    let mut plan = Plan { remote: "r".into(), collection: "c".into(), ..Plan::default() };
-    let (mut conditions, mut remote) = (Conditions::default(), Remote::default());
-    let mut later: Vec<Event> = Vec::new();
-    let (mut last, mut failures) = (Last::Never, 0);
-    for word in text.split_whitespace() {
-        let (key, value) = word.split_once('=').or_else(|| word.split_once('@')).unwrap_or((word, ""));
-        let value = value.to_owned();
-        let pair = |of: &str| of.split_once(',').map(|(a, b)| (moment(a), moment(b))).unwrap();
-        match key {
-            "every" => plan.interval = Some(Interval { every: duration(&value), flex: Duration::ZERO }),
-            "flex" => plan.interval.as_mut().unwrap().flex = duration(&value),
-            "cron" => plan.cron = Some(cron::Cron::parse(&value.replace('_', " "), TimeZone::UTC).unwrap()),
-            "on_start" => plan.on_start = true,
-            "on_change" => {
-                let (after, at_most) = value.split_once(',').unwrap();
-                plan.on_change = Some(Quiet { after: duration(after), at_most: duration(at_most) });
-            }
-            "backoff" => {
-                let [curve, first, ceiling] = value.split(',').collect::<Vec<_>>()[..] else { panic!("{value}") };
-                let curve = if curve == "linear" { Curve::Linear } else { Curve::Exponential };
-                plan.backoff = Backoff { curve, first: duration(first), ceiling: duration(ceiling) };
-            }
-            "deadline" => plan.deadline = Some(duration(&value)),
-            "stall" => plan.stall = Some(duration(&value)),
-            "needs" => value.split(',').for_each(|need| match need {
-                "unmetered" => plan.needs.network = Network::Unmetered,
-                "local" => plan.needs.network = Network::None,
-                "charging" => plan.needs.charging = true,
-                "battery" => plan.needs.battery_not_low = true,
-                "storage" => plan.needs.storage_not_low = true,
-                "idle" => plan.needs.idle = true,
-                need => panic!("no need {need}"),
-            }),
-            "spread" => plan.spread = Spread::per_mille(value.parse().unwrap()),
-            "last" => {
-                let (how, at) = value.split_once('@').unwrap();
-                let at = moment(at);
-                last = match how {
-                    "done" => Last::Done { began: at },
-                    "failed" => Last::Failed { ended: at },
-                    reason => Last::Stopped { began: at, reason: StopReason::parse(reason).unwrap() },
-                };
-                failures = failures.max(u32::from(how == "failed"));
-            }
-            "failures" => failures = value.parse().unwrap(),
-            "running" => later.push(Box::new(move |job| job.begin(moment(&value)))),
-            "heard" => later.push(Box::new(move |job| job.heard(moment(&value)))),
-            "copies" => later.push(Box::new(|job| job.copies(true))),
-            "stopping" => later.push(Box::new(|job| job.stopping(StopReason::User))),
-            "request" => later
-                .push(Box::new(move |job| job.ask(Request { at: moment(&value), person: false, force: false, reset: false }))),
-            "person" => later.push(Box::new(|job| job.request.as_mut().unwrap().person = true)),
-            "force" => later.push(Box::new(|job| job.request.as_mut().unwrap().force = true)),
-            "change" => {
-                let change = pair(&value);
-                later.push(Box::new(move |job| job.change = Some(change)));
-            }
-            "call" => later.push(Box::new(|job| job.call(Trigger::Ping))),
-            "paused" => later.push(Box::new(|job| job.paused = true)),
-            "epoch" => later.push(Box::new(|job| job.held = Some(Held::Differs(Compared::default())))),
-            "manual" => later.push(Box::new(|job| job.held = Some(Held::Manual))),
-            "account" => later.push(Box::new(|job| job.held = Some(Held::Account(2)))),
-            "reset" => later.push(Box::new(|job| job.request.as_mut().unwrap().reset = true)),
-            "login" => remote.needs_login = true,
-            "patience" => {
-                let (asked, until) = pair(&value);
-                remote.patience = Some(Patience { asked, until });
-            }
-            "stopped" => conditions.stopped = Some(StopReason::User),
-            "offline" => conditions.online = Some(false),
-            "metered" => conditions.metered = Some(true),
-            "on_battery" => conditions.charging = Some(false),
-            "battery_low" => conditions.battery_low = Some(true),
-            "storage_low" => conditions.storage_low = Some(true),
-            "disk_full" => conditions.disk_full = Some(true),
-            "busy" => conditions.idle = Some(false),
-            key => panic!("no word {key}"),
-        }
-    }
-    let mut job = Job::new(plan, last, failures, NOON);
-    later.into_iter().for_each(|change| change(&mut job));
-    let board = Board { jobs: [("s".into(), job)].into(), remotes: [("r".into(), remote)].into() };
-    World { board, conditions }
-}
-
-fn outcome(world: &World) -> String {
-    let Decision { start, stop, hold, wake_at } = decide(&world.board, &world.conditions, NOON);
-    let wake = wake_at.map(|at| format!(" {}", shown(at))).unwrap_or_default();
-    let text = match (&start[..], &stop[..], hold.get("s")) {
-        ([start], [], None) => format!("start {}", start.trigger.name()),
-        ([], [(_, reason)], None) => format!("stop {}", reason.name()),
-        ([], [], None) => "running".into(),
-        ([], [], Some(hold)) => format!("{:?} {}", hold.state(), hold.name()).to_lowercase(),
-        other => panic!("more than one outcome: {other:?}"),
-    };
-    text + &wake
-}
-
-fn failures(table: &[&str]) -> Vec<String> {
-    let one = |line: &&str| {
-        let (input, expect) = line.split_once(" => ").expect("a line has =>");
-        let found = outcome(&world(input));
-        (found != expect).then(|| format!("{line}\n  found: {found}"))
-    };
-    table.iter().filter_map(one).collect()
-}
-
-#[track_caller]
-fn check(table: &[&str]) {
-    let failures = failures(table);
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
-}
+use super::{
+    table::{NOON, World, check, failures, moment, outcome, shown, world},
+    *,
+};
 
 /// WorkManager's vectors of the next run (WorkSpecTest.testCalculateNextRunTime_*), where ours is the same rule.
 const NEXT_RUN: &[&str] = &[
@@ -186,6 +26,24 @@ const NEXT_RUN: &[&str] = &[
     "every=15m => start first",
     "cron=0_3_*_*_* => start first",
     "on_start => start first",
+    // The first run after an initial delay, from when it was defined; only a request or a ping passes it.
+    "every=1h initial_delay=10m since=-5m => waiting initial_delay +5m",
+    "every=1h initial_delay=10m since=-10m => start first",
+    "every=1h flex=10m spread=500 initial_delay=10m since=-5m => waiting initial_delay +5m",
+    "cron=0_3_*_*_* initial_delay=1d since=-1h => waiting initial_delay +23h",
+    "on_start initial_delay=10m since=-5m call=start => waiting initial_delay +5m",
+    "on_change=2s,30s every=1h initial_delay=10m since=-5m change=-3s,-3s => waiting initial_delay +5m",
+    "every=1h initial_delay=10m since=-5m call=ping => start ping",
+    "every=1h initial_delay=10m since=-5m request@-0s => start request",
+    "every=1h initial_delay=10m since=-5m last=done@-30m => waiting interval +30m",
+    "every=1h initial_delay=1h since=-5m last=failed@-10s => waiting backoff +20s",
+    // An interval that adapts: between its bounds, the shortest while somebody follows.
+    "every=15m max=4h last=done@-5m => waiting interval +10m",
+    "every=15m max=4h pace=1h last=done@-20m => waiting interval +40m",
+    "every=15m max=4h pace=9h last=done@-3h => waiting interval +1h",
+    "every=15m max=4h pace=1m last=done@-5m => waiting interval +10m",
+    "every=15m max=4h pace=4h followed last=done@-5m => waiting interval +10m",
+    "every=15m max=4h pace=4h followed last=done@-20m => start timer",
     // Nothing makes it due by itself: a change or a request.
     "on_change=2s,30s => waiting trigger",
     "last=done@-1d => waiting trigger",
@@ -286,6 +144,18 @@ const HOLDS: &[&str] = &[
     "every=1h disk_full request@-0s force => blocked disk",
     "every=1h needs=idle busy => blocked idle",
     "every=1h last=done@-1m offline => waiting interval +59m",
+    // One that goes first: it has to have ended well, and neither run nor be about to.
+    "every=1h after=done => start first +50m",
+    "every=1h after=due => blocked after",
+    "every=1h after=running => blocked after",
+    "every=1h after=never => blocked after",
+    "every=1h after=failed => blocked after +20s",
+    "every=1h after=stopped => blocked after",
+    "every=1h after=never request@-0s person => blocked after",
+    "every=1h after=failed request@-0s person force => start request +20s",
+    "every=1h after=running last=done@-1m => waiting interval +59m",
+    "every=1h after=never offline => blocked network",
+    "every=1h after=running running@-1m => running",
 ];
 
 const RUNNING: &[&str] = &[
@@ -314,6 +184,7 @@ const SET_BACK: &[&str] = &[
     "every=1h flex=10m last=done@+3650d => start timer",
     "every=1h flex=10m spread=0 last=done@+1s => waiting interval +1h",
     "every=1h last=done@+50m => start timer",
+    "every=1h initial_delay=1d since=+3650d => start first",
     "backoff=linear,5h,5h last=failed@+1h => start retry",
     "last=failed@+3650d => start retry",
     "patience=+3650d,+3651d on_start => start first",
@@ -353,6 +224,65 @@ fn a_clock_set_back_makes_nobody_wait() {
     world.board.jobs.get_mut("s").unwrap().begin(later);
     world.board.jobs.get_mut("s").unwrap().end(later, End::Done);
     assert_eq!(outcome(&world), "start cron");
+}
+
+/// Each run of a sync whose interval lies between 15 min and 4 h: `+` brought news, `-` none.
+#[test]
+fn an_interval_adapts_to_what_runs_bring() {
+    let check = |runs: &str, minutes: u64| {
+        let mut job = world("every=15m max=4h").board.jobs["s"].clone();
+        runs.chars().for_each(|run| job.learn(run == '+'));
+        assert_eq!(job.pace, Duration::from_secs(60 * minutes), "{runs}");
+    };
+    check("", 15);
+    check("+", 15);
+    check("-", 30);
+    check("---", 120);
+    check("----", 240);
+    check("--------", 240);
+    check("----+", 120);
+    check("----++++++", 15);
+    // One that is as it is stays so, and another plan leaves what was learned.
+    let mut job = world("every=15m").board.jobs["s"].clone();
+    job.learn(false);
+    assert_eq!(job.pace, Duration::from_secs(900));
+    let mut job = world("every=15m max=4h pace=2h").board.jobs["s"].clone();
+    job.replan(Plan { grows_to: Some(Duration::from_secs(8 * 3600)), ..job.plan.clone() }, NOON);
+    job.learn(false);
+    assert_eq!(job.pace, Duration::from_secs(4 * 3600));
+}
+
+/// Of these syncs, with a remote that takes one at a time, who goes in which turn: by priority, then parents before children, then who has
+/// been due the longest; and before them all, who was asked for.
+#[test]
+fn the_lower_rank_goes_first() {
+    let mut board = Board::default();
+    board.remotes.insert("r".into(), Remote { runs_max: 1, ..Remote::default() });
+    let syncs: [(&str, u32, u32, &str); 7] = [
+        ("a", 1000, 0, "-1h"),
+        ("b", 1000, 0, "-2h"),
+        ("c", 1000, 1, "-9h"),
+        ("d", 10, 2, "-1h"),
+        ("e", 2000, 0, "-9h"),
+        ("f", 0, 0, "-1h"),
+        ("g", 3000, 0, "-1h"),
+    ];
+    for (name, priority, depth, began) in syncs {
+        let interval = Some(Interval { every: Duration::from_secs(3600), flex: Duration::ZERO });
+        let rank = Rank { priority, depth };
+        let plan = Plan { remote: "r".into(), resource: name.into(), interval, rank, ..Plan::default() };
+        board.jobs.insert(name.into(), Job::new(plan, Last::Done { began: moment(began) }, 0, NOON));
+    }
+    board.jobs.get_mut("g").unwrap().ask(Request { at: NOON, person: true, force: false, reset: false });
+    let mut desk = Desk::new(board, Conditions::default());
+    let mut turns = String::new();
+    while let [start] = &desk.next(NOON).start[..] {
+        turns += &start.sync;
+        let job = desk.job(&start.sync).unwrap();
+        job.begin(NOON);
+        job.end(NOON, End::Done);
+    }
+    assert_eq!(turns, "gfdbace");
 }
 
 #[test]
@@ -404,6 +334,16 @@ fn the_words_say_what_is_and_what_is_needed() {
          It never ran."
     );
     assert_eq!(
+        said("every=1h after=failed"),
+        "s is blocked. after: first goes first, and its last run failed; needs a run of it that ends well (`mingle explain first` says \
+         what that waits for). It never ran."
+    );
+    assert_eq!(
+        said("every=1h initial_delay=1h since=-30m"),
+        "s waits and is due in 30 min. initial_delay: it never ran; needs 1 h since it was defined (`mingle sync s` does not wait for \
+         it). It never ran."
+    );
+    assert_eq!(
         said("every=1h patience=-1m,+5m request@-0s"),
         "s waits and is due in 5 min. retry_after: r asks for patience, 5 min more; needs that time to pass (a server's own wait is \
          never skipped). A run is asked for. It never ran."
@@ -422,7 +362,7 @@ fn stop_reasons_read_back() {
 #[cfg(feature = "planted")]
 #[test]
 fn planted_bugs_are_found() {
-    for bug in ["request passes retry-after", "clock set back is waited out"] {
+    for bug in ["request passes retry-after", "clock set back is waited out", "those that go first are not waited for"] {
         planted::set_here(Some(bug));
         let found = ALL_TABLES.iter().any(|table| !failures(table).is_empty());
         planted::set_here(None);
@@ -434,8 +374,10 @@ fn planted_bugs_are_found() {
         planted::set_here(None);
         assert!(found, "no law sees {bug:?}");
     }
-    planted::set_here(Some("remote changed unseen"));
-    let found = (0..200).any(|seed| desk::laws::life(seed).is_err());
-    planted::set_here(None);
-    assert!(found, "the desk's law sees what it does not look at");
+    for bug in ["remote changed unseen", "those behind unseen"] {
+        planted::set_here(Some(bug));
+        let found = (0..200).any(|seed| desk::laws::life(seed).is_err());
+        planted::set_here(None);
+        assert!(found, "the desk's law does not see {bug:?}");
+    }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::run::reset::Held;
-use crate::schedule::{End, Patience, Request, decide, laws::Chance, tests::NOON};
+use crate::schedule::{End, Patience, Request, decide, laws::Chance, table::NOON};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -63,7 +63,7 @@ pub(in crate::schedule) fn life(seed: u64) -> Result<(), String> {
 fn happen(desk: &mut Desk, chance: &mut Chance, names: &[Name], now: &mut Timestamp) {
     let name = &names[chance.below(names.len() as u64) as usize];
     let seconds = |chance: &mut Chance, below: u64| Duration::from_secs(chance.below(below));
-    match chance.below(16) {
+    match chance.below(18) {
         0 => desk.set_conditions(Conditions {
             stopped: chance.one_in(3).then_some(StopReason::User),
             battery_low: [None, Some(true), Some(false)][chance.below(3) as usize],
@@ -106,6 +106,8 @@ fn happen(desk: &mut Desk, chance: &mut Chance, names: &[Name], now: &mut Timest
                 9 => job.heard(*now),
                 10 => job.call(Trigger::Ping),
                 11 => job.paused = paused,
+                16 => job.followed = paused,
+                17 => job.learn(paused),
                 12 => job.replan(replanned, *now),
                 13 => job.held = [None, Some(Held::Manual), Some(Held::Account(1))][chance.below(3) as usize],
                 _ => job.end(*now, end),
