@@ -610,6 +610,10 @@ class Client:
         """Ends its run for good, and the one that waits behind it."""
         return self._call("sync.cancel", sync=sync)
 
+    def sync_ping(self, *syncs, remote=None):
+        """There is something new at the remote: these syncs, or all with `remote`, are due. How each stands then."""
+        return self._call("sync.ping", syncs=list(syncs) if syncs or remote is None else None, remote=remote)["syncs"]
+
     def sync_reset(self, sync, how):
         """Compares everything as if the remote had another history, after a copy of the store. `how`: recover, recover_or_discard
         or discard."""

@@ -7,7 +7,7 @@ use mingle_proto::{
         History, List, Patch, PendingList, PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve,
         Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel, SessionCommit,
         SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown, Status, Stop,
-        Subscribe, SyncCancel, SyncGet, SyncList, SyncPause, SyncReset, SyncResume, SyncRun, Transact, Undo, Wait, Why,
+        Subscribe, SyncCancel, SyncGet, SyncList, SyncPause, SyncPing, SyncReset, SyncResume, SyncRun, Transact, Undo, Wait, Why,
     },
 };
 
@@ -64,7 +64,7 @@ macro_rules! write {
 }
 
 plain! {
-    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncReset Plan SyncGet SyncList Explain
+    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncReset Plan SyncGet SyncList Explain
     History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck Rebuild AppRegister AppList AppReset
 }
 once! {
@@ -96,6 +96,7 @@ macro_rules! functions {
             sync_pause SyncPause, "Suspends one sync.";
             sync_resume SyncResume, "Lets a paused sync run again.";
             sync_cancel SyncCancel, "Ends the run of a sync for good.";
+            sync_ping SyncPing, "Makes syncs due, because there is something new at their remote.";
             sync_reset SyncReset, "Compares everything as if the remote had another history, after a copy of the store.";
             plan Plan, "What a run would send and change now; nothing is done.";
             rebuild Rebuild, "Fetches a collection anew; what is not sent yet stays.";

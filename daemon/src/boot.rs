@@ -12,7 +12,7 @@ use mingle_core::{
     policy::Policy,
     replica::RemoteError,
     run::{Creates, Direction},
-    schedule::{Backoff, Curve, Interval, Job, Name, Plan, Quiet, Spread, cron::Cron},
+    schedule::{Backoff, Curve, Interval, Job, Name, Plan, Quiet, Rank, Spread, cron::Cron},
     time::Timestamp,
 };
 
@@ -36,6 +36,8 @@ pub struct Known {
     pub opener: Arc<dyn Opener>,
     /// As configured.
     pub definition: SyncDefinition,
+    /// How many collections its own refers to, one behind the other.
+    pub depth: u32,
 }
 
 /// Opens a remote as configured.
@@ -87,6 +89,7 @@ pub fn define(store: &Store, config: &Config, now: Timestamp) -> Result<(), Stor
 #[must_use]
 pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
     let mut known = BTreeMap::new();
+    let depths = depths(config);
     for (name, definition) in &config.syncs {
         let Some(settings) = config.remotes.get(&definition.remote) else { continue };
         let policy =
@@ -111,9 +114,32 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
             kin: kin(config, definition),
         };
         let opener: Arc<dyn Opener> = Arc::new(Configured::new(opening));
-        known.insert(Name::from(name.as_str()), Known { spec: Arc::new(spec), opener, definition: definition.clone() });
+        let depth = depths.get(definition.collection.as_str()).copied().unwrap_or_default();
+        known.insert(Name::from(name.as_str()), Known { spec: Arc::new(spec), opener, definition: definition.clone(), depth });
     }
     known
+}
+
+/// Of each collection that refers to others, how many lie one behind the other on the longest way.
+fn depths(config: &Config) -> BTreeMap<&str, u32> {
+    /// Further down it makes no difference any more; in a circle there is no first.
+    const DEPTH_MAX: usize = 16;
+    let mut depths = BTreeMap::<&str, u32>::new();
+    for _ in 0..DEPTH_MAX {
+        let before = depths.clone();
+        for (name, collection) in &config.collections {
+            let parents = collection.policy.references.values().map(|reference| reference.collection.as_str());
+            let depth =
+                parents.filter(|parent| parent != name).map(|parent| before.get(parent).map_or(1, |depth| depth + 1)).max();
+            if let Some(depth) = depth {
+                depths.insert(name, depth);
+            }
+        }
+        if depths == before {
+            break;
+        }
+    }
+    depths
 }
 
 /// What makes a replica this one.
@@ -216,13 +242,29 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
         let unsent = known.spec.direction.sends() && marks::unsent(reader, name, &known.spec.collection, known.spec.creates)?;
         Ok((last, failures, patience, paused, unsent))
     })?;
-    let mut job = Job::new(plan(name, &known.definition, host), last, failures, now);
+    let mut job = Job::new(plan(name, known, host), last, failures, now);
+    job.since = since(store, name, known, now)?;
+    if job.plan.grows_to.is_some() {
+        store.read(|reader| marks::brought(reader, name))?.into_iter().for_each(|news| job.learn(news));
+    }
     job.paused = paused.is_some();
     job.pause_ended = paused == Some(true);
     if unsent {
         job.changed(now);
     }
     Ok(SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job, patience })
+}
+
+/// Since when a sync is defined, as far as anything counts from there; it is written down where it was not.
+///
+/// # Errors
+/// What the store says.
+pub fn since(store: &Store, name: &Name, known: &Known, now: Timestamp) -> Result<Timestamp, StoreError> {
+    if known.definition.timing.initial_delay.is_none() {
+        return Ok(now);
+    }
+    let name = name.clone();
+    store.write_blocking(Class::Interactive, now, move |tx| marks::since(tx, &name))
 }
 
 /// Syncs that left the configuration while changes of records that they know were not sent, and how many those are.
@@ -250,16 +292,18 @@ pub fn orphaned(store: &Store, syncs: &BTreeMap<Name, Known>) -> Result<Vec<(Str
 }
 
 /// When a sync runs, out of its definition.
-pub fn plan(name: &Name, definition: &SyncDefinition, host: u64) -> Plan {
+pub fn plan(name: &Name, known: &Known, host: u64) -> Plan {
+    let definition = &known.definition;
     let timing = &definition.timing;
     let (interval, cron) = match &timing.repeat {
         Repeat::Never => (None, None),
-        Repeat::Every { every, flex } => (Some(Interval { every: *every, flex: *flex }), None),
+        Repeat::Every { every, flex, .. } => (Some(Interval { every: *every, flex: *flex }), None),
         Repeat::Cron { expression, timezone } => {
             let parsed = clock::zone(timezone.as_deref()).and_then(|zone| Cron::parse(expression, zone).ok());
             (None, parsed)
         }
     };
+    let grows_to = if let Repeat::Every { grows_to, .. } = &timing.repeat { *grows_to } else { None };
     let defaults = Plan::default();
     Plan {
         remote: Name::from(definition.remote.as_str()),
@@ -278,6 +322,10 @@ pub fn plan(name: &Name, definition: &SyncDefinition, host: u64) -> Plan {
         stall: Some(timing.stall.unwrap_or(limits::STALL)),
         needs: defaults.needs,
         spread: Spread::of(host, name),
+        grows_to,
+        initial_delay: timing.initial_delay,
+        after: timing.after.iter().map(|first| Name::from(first.as_str())).collect(),
+        rank: Rank { priority: timing.priority, depth: known.depth },
     }
 }
 

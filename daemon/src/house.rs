@@ -27,7 +27,7 @@ pub use self::setup::Setup;
 use self::{described::told, notices::Notices, waits::Forget};
 use crate::{
     clock,
-    config::{Config, Repeat},
+    config::Config,
     ipc::{
         door::{Door, Later, Moment},
         news::Newsroom,
@@ -49,6 +49,7 @@ mod past;
 mod pending;
 mod plan;
 mod rebuild;
+mod schedules;
 mod sessions;
 mod setup;
 mod waits;
@@ -343,25 +344,7 @@ impl Door for House {
     fn syncs(&self) -> Result<Vec<SyncRow>, Refusal> {
         let board = self.0.board.borrow().clone();
         let config = self.config();
-        let row = |shown: SyncShown| {
-            let configured = config.syncs.get(&*shown.sync);
-            let (every, cron) = match configured.map(|sync| &sync.timing.repeat) {
-                Some(Repeat::Every { every, .. }) => (Some(*every), None),
-                Some(Repeat::Cron { expression, .. }) => (None, Some(expression.clone())),
-                _ => (None, None),
-            };
-            SyncRow {
-                sync: shown.sync.to_string(),
-                collection: shown.collection,
-                remote: shown.remote.to_string(),
-                resource: configured.map(|sync| sync.resource.clone()).filter(|resource| !resource.is_empty()),
-                direction: shown.direction.name().into(),
-                every,
-                cron,
-                state: shown.state,
-            }
-        };
-        Ok(board.shown(clock::now()).into_iter().map(row).collect())
+        Ok(board.shown(clock::now()).into_iter().map(|shown| described::sync(shown, &config)).collect())
     }
 
     fn remotes(&self) -> Result<Vec<RemoteRow>, Refusal> {

@@ -76,8 +76,9 @@ pub fn prepare(before: &Before, now: Timestamp) -> Result<Prepared, Refusal> {
                 }
                 defined.push((name.clone(), Defined::Replaced(facts)));
             }
-            Some(was) if was.definition.timing != sync.definition.timing => {
-                defined.push((name.clone(), Defined::Replanned(boot::plan(name, &sync.definition, before.host))));
+            Some(was) if was.definition.timing != sync.definition.timing || was.depth != sync.depth => {
+                boot::since(&before.store, name, sync, now).map_err(failed)?;
+                defined.push((name.clone(), Defined::Replanned(boot::plan(name, sync, before.host))));
             }
             Some(_) => {}
         }

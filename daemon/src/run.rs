@@ -458,7 +458,7 @@ impl Office {
     fn zones_changed(&mut self) {
         let host = clock::host();
         let plans = self.syncs.iter().filter(|(_, known)| zone(known).is_some());
-        let plans = plans.map(|(name, known)| (name.clone(), boot::plan(name, &known.definition, host)));
+        let plans = plans.map(|(name, known)| (name.clone(), boot::plan(name, known, host)));
         let defined = plans.filter(|(_, plan)| plan.cron.is_some()).map(|(name, plan)| (name, Defined::Replanned(plan)));
         self.handle(Event::Defined(defined.collect()));
         self.ring_for_crons();

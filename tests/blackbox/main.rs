@@ -37,6 +37,7 @@ mod repeats;
 mod replays;
 mod resets;
 mod salesforce;
+mod schedules;
 mod service;
 mod services;
 mod sessions;

@@ -260,6 +260,8 @@ fn every_call_on_a_real_daemon() {
     assert_eq!(py.does("c.sync_pause('things')['state']"), "disabled");
     assert_eq!(py.does("c.explain('things')['holds'][0]['name']"), "paused");
     py.does("c.sync_resume('things')");
+    assert_eq!(py.does("[one['sync'] for one in c.sync_ping('things', 'things')]"), json!(["things"]));
+    assert_eq!(py.does("[one['sync'] for one in c.sync_ping(remote='far')]"), json!(["things"]));
     assert_eq!(py.does("c.sync_list()['syncs'][0]['sync']"), "things");
     assert_eq!(py.does("c.history('things', limit=1)['runs'][0]['sync']"), "things");
     assert_eq!(py.does("c.remote_list()['remotes'][0]['remote']"), "far");

@@ -78,7 +78,7 @@ fn read_keys(source: &str) -> BTreeSet<String> {
 #[test]
 fn every_key_has_its_line_and_no_other() {
     let read = |name: &str| fs::read_to_string(root().join("daemon/src/config").join(name)).expect("the keys of sections");
-    let source = read("sections.rs") + &read("filter.rs") + &read("identity.rs") + &read("references.rs");
+    let source = read("sections.rs") + &read("filter.rs") + &read("identity.rs") + &read("references.rs") + &read("order.rs");
     let settings = fs::read_to_string(root().join("daemon/src/remotes/settings.rs")).expect("the keys of remotes");
     let mut keys = read_keys(&source);
     assert!(keys.len() > 20, "the keys were not found in sections.rs: {keys:?}");
@@ -101,8 +101,8 @@ fn every_key_has_its_line_and_no_other() {
             told.extend(of_row(line));
         }
     }
-    // Inside the tables `on_change` and `backoff`, told in a sentence of their own.
-    told.extend(["after", "at_most", "first", "growth"].map(str::to_owned));
+    // Inside the tables `on_change`, `backoff` and `every`, told in a sentence of their own.
+    told.extend(["after", "at_most", "first", "growth", "min", "max"].map(str::to_owned));
     let untold: Vec<_> = keys.difference(&told).map(|key| format!("config.md says nothing of `{key}`")).collect();
     let unread: Vec<_> = told.difference(&keys).map(|key| format!("config.md tells of `{key}`, which nobody reads")).collect();
     crate::none(&untold);
@@ -114,7 +114,7 @@ fn the_defaults_are_those_that_are_told() {
     let minimal = "[remote.r]\nkind = \"rest\"\nprofile = \"kinto\"\nurl = \"https://example.org/v1\"\n\
                    [sync.s]\ncollection = \"c\"\nremote = \"r\"\ndirection = \"both\"\n";
     let spelled = format!(
-        "{minimal}on_start = false\non_change = {{ after = \"2s\", at_most = \"30s\" }}\n\
+        "{minimal}on_start = false\nafter = []\npriority = 1000\non_change = {{ after = \"2s\", at_most = \"30s\" }}\n\
          backoff = {{ first = \"30s\", at_most = \"5h\", growth = \"exponential\" }}\nalert_after = \"1d\"\n\
          [collection.c]\nmerge = {{ default = \"remote\" }}\ndelete = \"keep_edit\"\nnested = false\nnull_is_a_value = false\n\
          [store]\nsynchronous = \"full\"\n"

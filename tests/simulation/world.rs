@@ -13,6 +13,7 @@ use mingle_core::{
     ask::{self, RunRequest, Write, Writer},
     engine::{Ask, AskId, Effect, Engine, Event},
     filter::Filter,
+    limits,
     record::Props,
     run::{self, Creates, Mode, reset::How},
     schedule::Name,
@@ -89,7 +90,14 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         reset: sync.reset,
         filter: sync.filter.clone(),
         timing: config::Timing {
-            repeat: sync.every.map_or(config::Repeat::Never, |every| config::Repeat::Every { every, flex: every }),
+            repeat: sync.every.map_or(config::Repeat::Never, |every| config::Repeat::Every {
+                every,
+                flex: every,
+                grows_to: None,
+            }),
+            initial_delay: None,
+            after: Vec::new(),
+            priority: limits::PRIORITY,
             on_start: false,
             on_change: sync.on_change,
             deadline: None,
@@ -114,7 +122,7 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         others: others(setup, sync),
         kin: BTreeMap::new(),
     };
-    Known { spec: Arc::new(spec), opener: Arc::new(FakeOpener(Arc::clone(&services[sync.service]))), definition }
+    Known { spec: Arc::new(spec), opener: Arc::new(FakeOpener(Arc::clone(&services[sync.service]))), definition, depth: 0 }
 }
 
 /// What the other services are to a sync. The home of new records is that of the first sync.

@@ -26,6 +26,7 @@ mod manual;
 mod patch;
 mod pause;
 mod pending;
+mod ping;
 mod plan;
 mod profile;
 mod program;
@@ -93,6 +94,7 @@ enum Command {
     Pause(pause::Pause),
     Resume(resume::Resume),
     Cancel(cancel::Cancel),
+    Ping(ping::Ping),
     Get(get::Get),
     List(list::List),
     Put(put::Put),
@@ -161,6 +163,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Pause(pause) => pause.run(at),
         Command::Resume(resume) => resume.run(at),
         Command::Cancel(cancel) => cancel.run(at),
+        Command::Ping(ping) => ping.run(at),
         Command::Get(get) => get.run(at),
         Command::List(list) => list.run(at),
         Command::Put(put) => put.run(at),
@@ -268,6 +271,11 @@ mod tests {
         check("mingle why a b", Ok(()));
         check("mingle why a b title", Ok(()));
         check("mingle why a", Err(2));
+        check("mingle ping a b", Ok(()));
+        check("mingle ping --remote r", Ok(()));
+        check("mingle ping", Err(2));
+        check("mingle ping a --remote r", Err(2));
+        check("mingle status --next", Ok(()));
         check("mingle pending", Ok(()));
         check("mingle pending a --state deferred", Ok(()));
         check("mingle pending --state sent", Err(2));

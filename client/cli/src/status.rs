@@ -16,14 +16,18 @@ use crate::{
 
 /// Show the daemon, every sync, and what needs a person.
 #[derive(Debug, clap::Args)]
-pub struct Status {}
+pub struct Status {
+    /// When each sync runs next, the soonest first, and what those wait for of which it cannot be said.
+    #[arg(long)]
+    next: bool,
+}
 
 impl Status {
-    #[expect(clippy::unused_self, reason = "every subcommand is run the same way")]
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
         at.with_any_version()?;
         let color = at.color();
-        at.show(call::Status {}, |answer| paint(&text(answer, clock::now()), color))?;
+        let words = if self.next { next } else { text };
+        at.show(call::Status {}, |answer| paint(&words(answer, clock::now()), color))?;
         Ok(Exit::Done)
     }
 }
@@ -43,6 +47,27 @@ fn text(status: &StatusAnswer, now: Timestamp) -> String {
         text.push_str(&format!("\n{}", table.text()));
     }
     text
+}
+
+/// The runs to come: first those that are on, then by their time, then those that wait for something else.
+fn next(status: &StatusAnswer, now: Timestamp) -> String {
+    if status.syncs.is_empty() {
+        return no_syncs(status);
+    }
+    let mut syncs: Vec<&SyncStatus> = status.syncs.iter().collect();
+    // A time as text sorts as the time does.
+    syncs.sort_by_key(|sync| (sync.run.is_none(), sync.next_at.is_none(), sync.next_at.as_deref(), sync.sync.as_str()));
+    let mut table = Table::new(&["NEXT", "SYNC", "STATE", "WAITS FOR"]);
+    for sync in syncs {
+        let at = match (&sync.run, sync.next_at.as_deref()) {
+            (Some(_), _) => "now".into(),
+            (None, Some(at)) => when(at, now),
+            (None, None) => "-".into(),
+        };
+        let waits = sync.hold.as_ref().filter(|_| sync.run.is_none()).map_or_else(String::new, |hold| self::hold(hold, now));
+        table.row([at, sync.sync.clone(), sync.state.to_string(), waits]);
+    }
+    table.text()
 }
 
 fn daemon(status: &StatusAnswer, now: Timestamp) -> String {
@@ -246,6 +271,39 @@ mod tests {
             ],
         );
         assert_eq!(text(&status, now()).matches("battery_not_low").count(), 1, "what runs is not held");
+    }
+
+    #[test]
+    fn the_next_runs_come_in_their_order() {
+        let sync = |name: &str, next: Option<&str>| SyncStatus {
+            sync: name.into(),
+            next_at: next.map(str::to_owned),
+            ..SyncStatus::default()
+        };
+        let held = Hold { name: "after".into(), has: "b goes first, and runs".into(), ..Hold::default() };
+        let status = StatusAnswer {
+            syncs: vec![
+                SyncStatus { hold: Some(held), state: ScheduleState::Blocked, ..sync("a", None) },
+                SyncStatus { run: Some(Progress::default()), state: ScheduleState::Running, ..sync("b", None) },
+                sync("c", Some("2026-01-02T13:00:00.000Z")),
+                sync("d", Some("2026-01-02T12:03:00.000Z")),
+            ],
+            ..base()
+        };
+        let text = next(&status, now());
+        let rows: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
+        assert_eq!(
+            rows,
+            [
+                vec!["NEXT", "SYNC", "STATE", "WAITS FOR"],
+                vec!["now", "b", "running"],
+                vec!["in 3 min", "d", "waiting"],
+                vec!["in 60 min", "c", "waiting"],
+                vec!["-", "a", "blocked", "after: b goes first, and runs"],
+            ]
+        );
+        assert!(next(&base(), now()).contains("no sync is defined"));
     }
 
     #[test]

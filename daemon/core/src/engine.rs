@@ -20,6 +20,7 @@ mod defined;
 mod ended;
 mod halted;
 mod ids;
+mod pinged;
 mod rebuild;
 mod shelves;
 mod shown;
@@ -122,6 +123,13 @@ pub enum Ask {
         /// Who.
         by: Option<String>,
     },
+    /// Make syncs due: these, or all with this remote.
+    Ping {
+        /// By name.
+        syncs: Vec<String>,
+        /// All with it.
+        remote: Option<String>,
+    },
     /// Tell when this run has ended.
     WaitRun {
         /// Which.
@@ -149,6 +157,8 @@ pub enum Answer {
     State(SyncState),
     /// To `Cancel`: the runs that end, or never begin.
     Cancelled(Vec<String>),
+    /// To `Ping`: by name, each once.
+    Pinged(Vec<ask::Pinged>),
     /// To `WaitRun`.
     Waited(RunWaited),
     /// To `HasRun`: it is one of this sync.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::policy::Merge;
 
-use super::{CollectionDefinition, Config, Known, problem::did_you_mean, references, sections::Draft, several};
+use super::{CollectionDefinition, Config, Known, order, problem::did_you_mean, references, sections::Draft, several};
 
 /// What the published view of a collection brings by itself.
 const VIEW_COLUMNS: [&str; 3] = ["id", "seq", "data"];
@@ -15,6 +15,7 @@ pub(super) fn check(draft: &mut Draft, known: &dyn Known) {
     remotes(draft, known);
     syncs(draft, known);
     several::check(draft);
+    order::check(draft);
     one_collection_each(draft);
     collections(draft);
     newest_needs_stamps(draft, known);

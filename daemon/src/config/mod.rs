@@ -20,6 +20,7 @@ use mingle_core::{
 mod check;
 mod filter;
 mod identity;
+mod order;
 mod problem;
 mod references;
 mod section;
@@ -180,6 +181,12 @@ impl Direction {
 pub struct Timing {
     /// The rule by which it is due again.
     pub repeat: Repeat,
+    /// The first run is due so long after the sync was defined. None: at once.
+    pub initial_delay: Option<Duration>,
+    /// Syncs that go first: each has to have ended well, and neither runs nor is about to.
+    pub after: Vec<String>,
+    /// Of several that are ready, the lower goes first.
+    pub priority: u32,
     /// Due at every start of the daemon.
     pub on_start: bool,
     /// Due after a change of the truth that its replica did not bring. None: not.
@@ -205,6 +212,8 @@ pub enum Repeat {
         every: Duration,
         /// Its last part; the whole interval by default.
         flex: Duration,
+        /// Without news it grows up to this. None: it stays.
+        grows_to: Option<Duration>,
     },
     /// By the wall clock.
     Cron {

@@ -147,10 +147,6 @@ impl<'a> Section<'a> {
                     None
                 }
             },
-            DeValue::Table(_) if key == "every" => {
-                self.complain(key, "an adaptive `every` is not built yet", "write one interval: every = \"15m\"");
-                None
-            }
             _ => {
                 self.wrong(key, "a length of time in quotes", HINT);
                 None

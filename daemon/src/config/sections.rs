@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, RemoteSettings, Repeat, Source, StatusConfig,
-    StoreConfig, SyncDefinition, Synchronous, Timing, filter, identity,
+    StoreConfig, SyncDefinition, Synchronous, Timing, filter, identity, order,
     problem::did_you_mean,
     references,
     section::{Inner, Places, Section},
@@ -38,7 +38,7 @@ pub(super) struct Draft {
 
 const SECTIONS: [&str; 6] = ["store", "status", "remote", "sync", "collection", "app"];
 const SECTIONS_LATER: [&str; 1] = ["blob"];
-const SYNC_LATER: [&str; 8] = ["constraints", "demand", "freshness", "after", "mode", "priority", "initial_delay", "deep"];
+const SYNC_LATER: [&str; 5] = ["constraints", "demand", "freshness", "mode", "deep"];
 const COLLECTION_LATER: [&str; 1] = ["scope"];
 const APP_LATER: [&str; 2] = ["filter", "alerts"];
 
@@ -267,11 +267,15 @@ fn timing(read: &mut Section<'_>, up: bool) -> Timing {
         Inner::Absent | Inner::Wrong => BACKOFF,
     };
     let usual = match &repeat {
-        Repeat::Every { every, .. } => every.saturating_mul(3).max(ALERT_AFTER_MIN),
+        Repeat::Every { every, grows_to, .. } => grows_to.unwrap_or(*every).saturating_mul(3).max(ALERT_AFTER_MIN),
         Repeat::Cron { .. } | Repeat::Never => ALERT_AFTER_MIN,
     };
+    let initial_delay = order::initial_delay(read, on_start || repeat != Repeat::Never);
     Timing {
         repeat,
+        initial_delay,
+        after: order::after(read),
+        priority: order::priority(read),
         on_start,
         on_change,
         deadline: read.duration("deadline"),
@@ -282,7 +286,7 @@ fn timing(read: &mut Section<'_>, up: bool) -> Timing {
 }
 
 fn repeat(read: &mut Section<'_>) -> Repeat {
-    let (every, flex) = (read.duration("every"), read.duration("flex"));
+    let (every, flex) = (order::every(read), read.duration("flex"));
     let (cron, timezone) = (read.text("cron"), read.text("timezone"));
     if every.is_some() && cron.is_some() {
         read.complain("cron", "`every` and `cron` together say two different things", "keep one of them");
@@ -298,14 +302,14 @@ fn repeat(read: &mut Section<'_>) -> Repeat {
         read.complain("timezone", format!("`timezone` ({zone}) is for `cron`, which is not there"), "take it out");
     }
     match (every, cron) {
-        (Some(every), _) => {
+        (Some((every, grows_to)), _) => {
             if every < EVERY_MIN {
                 read.complain("every", format!("`every` is shorter than {}", words::shown(EVERY_MIN)), "");
             }
             if flex.is_some_and(|flex| flex > every) {
                 read.complain("flex", "`flex` is longer than `every`", "it is the last part of the interval");
             }
-            Repeat::Every { every, flex: flex.unwrap_or(every).min(every) }
+            Repeat::Every { every, flex: flex.unwrap_or(every).min(every), grows_to }
         }
         (None, Some(expression)) => {
             let example = "minute hour day month weekday: \"0 6 * * mon-fri\"";

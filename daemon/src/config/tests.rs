@@ -135,10 +135,6 @@ fn syncs_are_checked() {
     check(&format!("{SYNC} every = '15'"), &format!("9 `sync.s.every`: `15` is no length of time; {time}"));
     check(&format!("{SYNC} every = 15"), &format!("9 `sync.s.every` must be a length of time in quotes; {time}"));
     check(
-        &format!("{SYNC} every = {{ min = '1m', max = '1h' }}"),
-        "9 an adaptive `every` is not built yet; write one interval: every = \"15m\"",
-    );
-    check(
         &format!("{SYNC} every = '0s'"),
         "9 `sync.s.every` must be longer than nothing; leave the key out where it is not wanted",
     );
@@ -305,8 +301,11 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(bare.backoff, Backoff { first: Duration::from_secs(30), at_most: minutes(300), doubles: true });
     assert_eq!(bare.alert_after, minutes(24 * 60));
     assert_eq!(timing("on_change = false").on_change, None);
-    assert_eq!(timing("every = '1h'").repeat, Repeat::Every { every: minutes(60), flex: minutes(60) });
-    assert_eq!(timing("every = '1h' | flex = '10m'").repeat, Repeat::Every { every: minutes(60), flex: minutes(10) });
+    assert_eq!(timing("every = '1h'").repeat, Repeat::Every { every: minutes(60), flex: minutes(60), grows_to: None });
+    assert_eq!(
+        timing("every = '1h' | flex = '10m'").repeat,
+        Repeat::Every { every: minutes(60), flex: minutes(10), grows_to: None }
+    );
     assert_eq!(timing("every = '1h'").alert_after, minutes(24 * 60));
     assert_eq!(timing("every = '1d'").alert_after, minutes(3 * 24 * 60));
     assert_eq!(

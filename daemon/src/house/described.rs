@@ -3,14 +3,14 @@
 use std::{path::Path, time::Duration};
 
 use mingle_core::{
-    ask::{Ability, Attention, Refusal, RemoteRow, RunRow, RunState, RunWaited},
+    ask::{Ability, Attention, Refusal, RemoteRow, RunRow, RunState, RunWaited, SyncRow},
     engine::SyncShown,
     replica::Cursor,
     time::Timestamp,
 };
 
 use crate::{
-    config::{Config, SyncDefinition},
+    config::{Config, Repeat, SyncDefinition},
     ipc::door::Later,
     remotes::{self, settings::RemoteSettings},
     store::{StoreError, Trouble, history::Counts},
@@ -86,6 +86,31 @@ pub(super) fn attention(
     {
         let what = shown.trouble.as_ref().map_or("its runs fail", |trouble| trouble.what.as_str());
         say("failing", since, format!("{what}; `mingle explain {}` says more", shown.sync));
+    }
+}
+
+/// A sync as it is defined, and how it stands.
+pub(super) fn sync(shown: SyncShown, config: &Config) -> SyncRow {
+    let configured = config.syncs.get(&*shown.sync);
+    let timing = configured.map(|sync| &sync.timing);
+    let (every, every_max, cron) = match timing.map(|timing| &timing.repeat) {
+        Some(Repeat::Every { every, grows_to, .. }) => (Some(*every), *grows_to, None),
+        Some(Repeat::Cron { expression, .. }) => (None, None, Some(expression.clone())),
+        Some(Repeat::Never) | None => (None, None, None),
+    };
+    SyncRow {
+        sync: shown.sync.to_string(),
+        collection: shown.collection,
+        remote: shown.remote.to_string(),
+        resource: configured.map(|sync| sync.resource.clone()).filter(|resource| !resource.is_empty()),
+        direction: shown.direction.name().into(),
+        every,
+        every_max,
+        cron,
+        initial_delay: timing.and_then(|timing| timing.initial_delay),
+        after: timing.map(|timing| timing.after.clone()).unwrap_or_default(),
+        priority: timing.map(|timing| timing.priority),
+        state: shown.state,
     }
 }
 

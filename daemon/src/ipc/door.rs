@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 use mingle_core::{
     ask::{
         About, Accepted, AppRow, Begin, Begun, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found, Grants, Halted,
-        Join, Joined, Keep, LostOne, Mingled, Page, PendingRow, Plan, Pulled, Push, Query, Rebuilding, Refusal, Register,
+        Join, Joined, Keep, LostOne, Mingled, Page, PendingRow, Pinged, Plan, Pulled, Push, Query, Rebuilding, Refusal, Register,
         RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest,
         RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending,
         Why, Write, Writer, Written,
@@ -39,7 +39,7 @@ pub type Moment = (u64, u64);
 /// # Errors
 /// Every [`Refusal`] becomes one stable error name in `ipc/convert`; its words reach the app, except those of
 /// [`Refusal::Internal`].
-pub trait Door: Apps + Sessions + Send + Sync + 'static {
+pub trait Door: Apps + Schedules + Sessions + Send + Sync + 'static {
     /// The moment: the socket itself never reads a clock.
     fn now(&self) -> Timestamp;
     /// This store's id; a new or restored store has a new one.
@@ -173,6 +173,15 @@ pub trait Sessions {
     fn session_end(&self, who: Speaker, session: String, finish: bool) -> Later<Closed>;
     /// The connection is gone: its session is cancelled.
     fn session_leave(&self, connection: u64);
+}
+
+/// What is asked of when syncs run.
+///
+/// # Errors
+/// As [`Door`].
+pub trait Schedules {
+    /// Makes syncs due: these, or all with a remote; how each stands then.
+    fn ping(&self, syncs: Vec<String>, remote: Option<String>) -> Later<Vec<Pinged>>;
 }
 
 /// What is asked of apps themselves.

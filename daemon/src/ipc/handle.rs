@@ -56,6 +56,7 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("sync.pause", sync::pause),
     ("sync.resume", sync::resume),
     ("sync.cancel", sync::cancel),
+    ("sync.ping", sync::ping),
     ("sync.reset", sync::reset),
     ("plan", sync::plan),
     ("rebuild", sync::rebuild),

@@ -25,6 +25,9 @@ pub const CHILDREN_MAX: usize = 5_000;
 /// Records that are looked at to see whether one waits for itself. In a longer circle of new records each waits for the others, and says so.
 pub const CIRCLE_MAX: usize = 1_000;
 
+/// Runs whose results an interval that adapts goes by after a start: one that doubled each time would be of years by then.
+pub const RESULTS_LEARNED: u32 = 16;
+
 /// Interactive writes waiting for the writer thread: some 100 ms of its work. More: `busy`.
 pub const INTERACTIVE_MAX: usize = 4_096;
 

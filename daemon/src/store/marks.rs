@@ -105,6 +105,28 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
     Ok((last.unwrap_or_default(), failures))
 }
 
+/// Since when a sync is defined: now, where that was never written down.
+pub fn since(tx: &Tx<'_>, sync: &str) -> Result<Timestamp, StoreError> {
+    let since = tx.conn().query_row(
+        "INSERT INTO m_sync (name, pass, up_scanned, since) VALUES (?1, 0, 0, ?2)
+         ON CONFLICT (name) DO UPDATE SET since = coalesce(since, ?2) RETURNING since",
+        params![sync, tx.now().unix_ms()],
+        |row| row.get(0),
+    )?;
+    Ok(Timestamp::from_unix_ms(since))
+}
+
+/// Whether its last runs that ended well brought news, the oldest first: as many as an interval that adapts can remember.
+pub fn brought(conn: &Connection, sync: &str) -> Result<Vec<bool>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT result = 'new_data' FROM m_run WHERE sync = ?1 AND status IN ('done', 'done_with_errors') ORDER BY run DESC LIMIT ?2",
+    )?;
+    let mut brought =
+        statement.query_map(params![sync, limits::RESULTS_LEARNED], |row| row.get(0))?.collect::<Result<Vec<bool>, _>>()?;
+    brought.reverse();
+    Ok(brought)
+}
+
 /// A remote's own word on when to come back, where the last run of a sync heard it.
 pub fn patience(conn: &Connection, sync: &str) -> Result<Option<Patience>, StoreError> {
     // What was asked for meanwhile and never began says nothing of the remote.

@@ -159,6 +159,40 @@ pub struct SyncCancelAnswer {
     pub runs: Vec<String>,
 }
 
+/// `sync.ping`: there is something new at the remote, says its push channel or an app. Exactly one of the two is given.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SyncPing {
+    /// These syncs, up to 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syncs: Option<Vec<String>>,
+    /// Every sync with this remote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+}
+
+/// What `sync.ping` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SyncPingAnswer {
+    /// By name, each once.
+    pub syncs: Vec<PingedSync>,
+}
+
+/// A sync that is due by a ping.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PingedSync {
+    /// Its name.
+    pub sync: String,
+    /// How it stands now.
+    pub state: ScheduleState,
+    /// What it waits for, where it does not run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
 /// `sync.get`: one definition.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -197,12 +231,24 @@ pub struct SyncDefinition {
     pub resource: Option<String>,
     /// Which way.
     pub direction: Direction,
-    /// Its interval.
+    /// Its interval; of one that adapts, the shortest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every_ms: Option<u64>,
+    /// The longest interval, where it adapts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_max_ms: Option<u64>,
     /// Its wall-clock schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
+    /// So long after it was defined it runs for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_delay_ms: Option<u64>,
+    /// Syncs that go first: each has to have ended well, and neither runs nor is about to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// Of those that are ready, the lower goes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u32>,
     /// How it stands now.
     pub state: ScheduleState,
 }

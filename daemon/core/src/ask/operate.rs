@@ -176,10 +176,29 @@ pub struct SyncRow {
     pub direction: String,
     /// Its interval.
     pub every: Option<Duration>,
+    /// What its interval may grow to, where it adapts.
+    pub every_max: Option<Duration>,
     /// Its wall-clock schedule.
     pub cron: Option<String>,
+    /// The delay of its first run.
+    pub initial_delay: Option<Duration>,
+    /// The syncs that go first.
+    pub after: Vec<String>,
+    /// The lower goes first; none: it is not known.
+    pub priority: Option<u32>,
     /// Its schedule state.
     pub state: SyncState,
+}
+
+/// A sync that a ping made due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinged {
+    /// Which.
+    pub sync: String,
+    /// How it stands now.
+    pub state: SyncState,
+    /// What holds it, where something does.
+    pub hold: Option<Holding>,
 }
 
 /// A run that an app asks for.

@@ -24,6 +24,10 @@ impl Engine {
                 let answer = self.cancel(now, &sync, effects);
                 effects.push(Effect::Answer(id, answer));
             }
+            Ask::Ping { syncs, remote } => {
+                let answer = self.ping(now, &syncs, remote.as_deref());
+                effects.push(Effect::Answer(id, answer));
+            }
             Ask::HasRun { run } => {
                 let answer = self.whose_run(&run).map_or(Answer::NotHere, |sync| Answer::Here(sync.clone()));
                 effects.push(Effect::Answer(id, Ok(answer)));

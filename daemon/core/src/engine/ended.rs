@@ -47,9 +47,13 @@ impl Engine {
             }
             Ended::Broken(trouble) => (End::Failed, Some(trouble.clone())),
         };
+        let news = outcome.counts.down + outcome.counts.up > 0;
         if let Some(job) = self.desk.job(name) {
             job.held = held.or(job.held);
             job.end(now, end);
+            if end == End::Done {
+                job.learn(news);
+            }
         }
         match (&trouble, end) {
             (None, End::Done) => sync.failing_since = None,
@@ -75,7 +79,6 @@ impl Engine {
             Ended::Cancelled => ("cancelled", RunState::Cancelled),
             Ended::Failed(_) | Ended::Broken(_) | Ended::Held(_) => ("failed", RunState::Failed),
         };
-        let news = outcome.counts.down + outcome.counts.up > 0;
         let result = match end {
             End::Done if news => "new_data",
             End::Done => "no_new_data",

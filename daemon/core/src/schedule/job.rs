@@ -334,7 +334,9 @@ impl Job {
     pub(super) fn interval(&self) -> Option<Interval> {
         let interval = self.plan.interval?;
         Some(match self.plan.grows_to {
-            Some(max) if !self.followed => Interval { every: self.pace.clamp(interval.every, max.max(interval.every)), ..interval },
+            Some(max) if !self.followed => {
+                Interval { every: self.pace.clamp(interval.every, max.max(interval.every)), ..interval }
+            }
             _ => interval,
         })
     }

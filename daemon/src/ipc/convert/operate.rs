@@ -3,7 +3,7 @@
 
 use mingle_core::{
     ask::{
-        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Progress, Rebuilding,
+        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Pinged, Progress, Rebuilding,
         RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRow, RunState, RunWaited, Status, SyncRow, SyncState,
         SyncStatus, Trouble, WaitState, Waited, Written,
     },
@@ -153,9 +153,19 @@ pub(in crate::ipc) fn sync_definition(sync: SyncRow) -> call::SyncDefinition {
         resource: sync.resource,
         direction: word(&sync.direction, call::Direction::Unknown),
         every_ms: sync.every.map(ms),
+        every_max_ms: sync.every_max.map(ms),
         cron: sync.cron,
+        initial_delay_ms: sync.initial_delay.map(ms),
+        after: sync.after,
+        priority: sync.priority,
         state: sync_state(sync.state),
     }
+}
+
+/// `sync.ping`.
+pub(in crate::ipc) fn pinged(pinged: Vec<Pinged>) -> call::SyncPingAnswer {
+    let one = |one: Pinged| call::PingedSync { sync: one.sync, state: sync_state(one.state), hold: one.hold.map(hold) };
+    call::SyncPingAnswer { syncs: pinged.into_iter().map(one).collect() }
 }
 
 pub(in crate::ipc) fn mode(mode: call::Mode) -> Mode {

@@ -10,7 +10,7 @@ use mingle_proto::{
     Error, Name,
     call::{
         Explain, History, HistoryAnswer, Plan, Rebuild, SyncCancel, SyncCancelAnswer, SyncGet, SyncList, SyncListAnswer,
-        SyncPause, SyncReset, SyncResetAnswer, SyncResume, SyncRun, SyncRunAnswer, SyncStateAnswer,
+        SyncPause, SyncPing, SyncReset, SyncResetAnswer, SyncResume, SyncRun, SyncRunAnswer, SyncStateAnswer,
     },
 };
 
@@ -96,6 +96,28 @@ pub(super) fn resume(asked: &mut Asked<'_>) -> Result<Served, Error> {
 pub(super) fn cancel(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let SyncCancel { sync } = asked.params()?;
     later(asked.operate()?.cancel_sync(sync, asked.by()), |runs| SyncCancelAnswer { runs }, false)
+}
+
+/// Names in one ping, as told in PROTOCOL.md. More: `too_large`.
+const PINGED_MAX: usize = 1_000;
+
+pub(super) fn ping(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncPing { syncs, remote } = asked.params()?;
+    let syncs = match (syncs, &remote) {
+        (Some(syncs), None) => syncs,
+        (None, Some(_)) => Vec::new(),
+        (None, None) | (Some(_), Some(_)) => {
+            return Err(convert::invalid(
+                "exactly one of syncs and remote",
+                "syncs: names of syncs; or remote: all syncs with it",
+            ));
+        }
+    };
+    if syncs.len() > PINGED_MAX {
+        let what = format!("{} syncs in one ping, and {PINGED_MAX} are taken", syncs.len());
+        return Err(Error::new(Name::TooLarge, what).hint("ping several times, or name the remote"));
+    }
+    later(asked.operate()?.ping(syncs, remote), convert::pinged, false)
 }
 
 pub(super) fn get(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -28,6 +28,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("sync.pause", r#"{"sync":"s"}"#),
     ("sync.resume", r#"{"sync":"s"}"#),
     ("sync.cancel", r#"{"sync":"s"}"#),
+    ("sync.ping", r#"{"syncs":["s"]}"#),
     ("sync.reset", r#"{"sync":"s","how":"discard"}"#),
     ("plan", r#"{"sync":"s","limit":1}"#),
     ("rebuild", r#"{"collection":"issues","plan":true}"#),

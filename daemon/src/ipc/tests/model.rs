@@ -29,6 +29,7 @@ use mingle_core::{
 use tokio::sync::watch;
 
 mod apps;
+mod schedules;
 
 use crate::ipc::{
     door::{Door, Gone, Later, Moment, Sessions},
@@ -344,6 +345,10 @@ impl Door for Model {
             resource: None,
             direction: "both".into(),
             every: Some(Duration::from_secs(60)),
+            every_max: None,
+            initial_delay: None,
+            after: Vec::new(),
+            priority: None,
             cron: None,
             state: SyncState::Waiting,
         }])

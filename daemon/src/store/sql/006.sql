@@ -18,3 +18,6 @@ ALTER TABLE m_copy ADD COLUMN stood  TEXT;  -- the filter under which all record
 ALTER TABLE m_sync ADD COLUMN reset TEXT;
 ALTER TABLE m_run ADD COLUMN reset TEXT;
 
+-- The schedule: since when a sync is defined, ms, which its initial delay counts from; NULL: it has none.
+ALTER TABLE m_sync ADD COLUMN since INTEGER;
+
