@@ -633,6 +633,15 @@ class Client:
     def sync_get(self, sync):
         return self._call("sync.get", sync=sync)
 
+    def sync_define(self, sync, definition, *, if_exists=None):
+        """Defines a sync, beside those of the configuration. `definition` has the keys of [sync.NAME]; `if_exists`: keep, update
+        (as without) or replace."""
+        return self._call("sync.define", sync=sync, definition=definition, if_exists=if_exists)
+
+    def sync_remove(self, sync):
+        """Takes out a sync that an app has defined; what it brought stays."""
+        return self._call("sync.remove", sync=sync)
+
     def reload(self):
         """The configuration is read again: what was applied, what needs a new start, what was left behind."""
         return self._call("reload")

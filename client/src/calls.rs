@@ -7,7 +7,8 @@ use mingle_proto::{
         History, List, Patch, PendingList, PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve,
         Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel, SessionCommit,
         SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown, Status, Stop,
-        Subscribe, SyncCancel, SyncGet, SyncList, SyncPause, SyncPing, SyncReset, SyncResume, SyncRun, Transact, Undo, Wait, Why,
+        Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncPause, SyncPing, SyncRemove, SyncReset, SyncResume, SyncRun,
+        Transact, Undo, Wait, Why,
     },
 };
 
@@ -64,7 +65,7 @@ macro_rules! write {
 }
 
 plain! {
-    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncReset Plan SyncGet SyncList Explain
+    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncReset Plan SyncGet SyncList SyncDefine SyncRemove Explain
     History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck Rebuild AppRegister AppList AppReset
 }
 once! {
@@ -102,6 +103,8 @@ macro_rules! functions {
             rebuild Rebuild, "Fetches a collection anew; what is not sent yet stays.";
             sync_get SyncGet, "One sync as it is defined.";
             sync_list SyncList, "The syncs that are defined.";
+            sync_define SyncDefine, "Defines a sync, beside those of the configuration.";
+            sync_remove SyncRemove, "Takes out a sync that an app has defined; what it brought stays.";
             explain Explain, "Every reason why a sync does not run now.";
             history History, "A page of past runs, the latest first.";
             conflict_list ConflictList, "A page of conflicts.";

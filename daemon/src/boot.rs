@@ -18,11 +18,17 @@ use mingle_core::{
 
 use crate::{
     clock,
-    config::{self, Config, Repeat, SyncDefinition},
+    config::{
+        self, Config, Repeat, SyncDefinition, Where,
+        defined::{Definition, load_with},
+    },
     perform::Opener,
+    reload,
     remotes::{self, Means, Opening, Pending, Remote, settings::RemoteSettings},
     store::{
-        self, Class, CollectionDefinition, Store, StoreError, marks,
+        self, Class, CollectionDefinition, Store, StoreError,
+        defined::{self, DefinedRow},
+        marks,
         sync::{Home, Kin, Others, SyncSpec, session},
     },
 };
@@ -140,6 +146,36 @@ fn depths(config: &Config) -> BTreeMap<&str, u32> {
         }
     }
     depths
+}
+
+/// What apps defined, to be read with the configuration.
+#[must_use]
+pub fn definitions(rows: &[DefinedRow]) -> Vec<Definition> {
+    let one = |row: &DefinedRow| Definition { sync: row.sync.clone(), json: row.definition.clone(), by: row.by.clone() };
+    rows.iter().map(one).collect()
+}
+
+/// The configuration with what apps defined; and what of that cannot be as things are, with what is wrong.
+///
+/// # Errors
+/// What the store says.
+pub fn with_defined(
+    store: &Store,
+    config: &Config,
+    config_dir: &Path,
+    known: &dyn config::Known,
+) -> Result<(Config, Vec<(String, String)>), StoreError> {
+    let rows = store.read(|reader| defined::all(reader))?;
+    if rows.is_empty() {
+        return Ok((config.clone(), Vec::new()));
+    }
+    Ok(match load_with(&Where::Directory(config_dir.to_path_buf()), &definitions(&rows), known) {
+        Ok((config, left_out)) => {
+            (config, left_out.into_iter().map(|(sync, problems)| (sync, reload::told(&problems))).collect())
+        }
+        // The files have changed since they were read, and are not good now: what was read holds.
+        Err(problems) => (config.clone(), rows.into_iter().map(|row| (row.sync, reload::told(&problems))).collect()),
+    })
 }
 
 /// What makes a replica this one.

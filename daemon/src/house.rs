@@ -45,6 +45,7 @@ mod apps;
 mod described;
 mod gather;
 pub mod notices;
+mod overdue;
 mod past;
 mod pending;
 mod plan;
@@ -53,6 +54,7 @@ mod schedules;
 mod sessions;
 mod setup;
 mod waits;
+mod wanted;
 
 /// Everything the socket may ask for. Clones are the same house.
 #[derive(Clone)]
@@ -73,6 +75,7 @@ struct Rooms {
     told: Mutex<(i64, i64)>,
     notices: Notices,
     gatherings: gather::Gatherings,
+    wanted: Arc<wanted::Wanted>,
     /// Held by whoever makes a plan: there is one copy of the store at a time.
     planning: Arc<tokio::sync::Mutex<()>>,
 }
@@ -102,6 +105,7 @@ impl House {
             asks: AtomicU64::new(1),
             told: Mutex::new(told),
             gatherings: gather::Gatherings::default(),
+            wanted: Arc::default(),
             planning: Arc::default(),
         }))
     }
@@ -267,10 +271,12 @@ impl Door for House {
     }
 
     fn get(&self, collection: &str, id: &str) -> Result<Found, Refusal> {
+        self.reads(collection);
         self.read(|reader| store::get(reader, collection, id))
     }
 
     fn list(&self, query: &Query, rows: &mut dyn Rows) -> Result<Option<String>, Refusal> {
+        self.reads(&query.collection);
         let rows = RefCell::new(rows);
         self.read(|reader| store::list(reader, query, &mut **rows.borrow_mut()))
     }
@@ -315,6 +321,7 @@ impl Door for House {
     fn status(&self) -> Result<Status, Refusal> {
         let now = clock::now();
         let board = self.0.board.borrow().clone();
+        self.watch_syncs();
         let mut attention = self.0.notices.all();
         described::disk(self.0.store.trouble().borrow().as_ref(), now, &mut attention);
         let setup = self.config();

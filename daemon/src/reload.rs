@@ -5,18 +5,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use mingle_core::{
-    ask::{Refusal, Reloaded},
+    ask::{DefinedBy, IfExists, Outcome, Redefine, Redefined, Refusal, Reloaded},
     engine::Defined,
-    schedule::{Last, Name},
+    schedule::{Job, Last, Name},
     time::Timestamp,
 };
 
 use crate::{
     boot::{self, Known},
-    config::{self, Config, Problem, Where},
+    config::{Config, Problem, Where, defined::load_with},
     known::BuiltIn,
     remotes::Means,
-    store::{Store, StoreError, history, sync::place},
+    store::{Class, Store, StoreError, defined, history, sync::place},
 };
 
 /// What a reload stands on.
@@ -45,36 +45,59 @@ pub struct Prepared {
     pub remotes: Vec<Name>,
     /// What people are told.
     pub reloaded: Reloaded,
+    /// What came of the change that an app asked for.
+    pub redefined: Option<Redefined>,
+    /// Syncs that apps defined and that cannot be as things are, with what is wrong.
+    pub left_out: Vec<(String, String)>,
 }
 
+/// Syncs that apps define, at most: each of them is read again with every change. More: `invalid`.
+const DEFINED_MAX: usize = 256;
 /// Problems that one line of an answer has room for; `mingle config check` has them all.
 const PROBLEMS_TOLD: usize = 5;
 
-/// Reads the files and works out what changed; defines the collections. Blocks.
+/// Reads the files and what apps defined, with this change, and works out what is another now; defines the collections. Blocks.
 ///
 /// # Errors
 /// [`Refusal::Invalid`] with the problems of the files; else what the store says.
-pub fn prepare(before: &Before, now: Timestamp) -> Result<Prepared, Refusal> {
+pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Result<Prepared, Refusal> {
     let known = BuiltIn { config_dir: before.means.config_dir.clone() };
-    let config =
-        config::load(&Where::Directory(before.means.config_dir.clone()), &known).map_err(|problems| invalid(&problems))?;
     let failed = |error: StoreError| {
         tracing::error!(%error, "the configuration could not be put in force");
         Refusal::from(error)
     };
+    let mut rows = before.store.read(|reader| defined::all(reader)).map_err(failed)?;
+    let mut redefined = change.map(|change| redefine(&mut rows, change, &before.config)).transpose()?;
+    let place_of = Where::Directory(before.means.config_dir.clone());
+    let (config, left_out) = load_with(&place_of, &boot::definitions(&rows), &known).map_err(|problems| invalid(&problems))?;
+    if let Some(change) = change {
+        // It is refused where it cannot be, and where another could not be any more.
+        let news = |sync: &String| sync == change.sync() || before.config.defined.contains_key(sync);
+        if let Some((_, problems)) = left_out.iter().find(|(sync, _)| news(sync)) {
+            return Err(invalid(problems));
+        }
+    }
     let syncs = boot::syncs(&config, &before.means);
+    let how =
+        |name: &Name| redefined.as_ref().filter(|_| change.is_some_and(|change| change.sync() == &**name)).map(|one| one.outcome);
     let mut defined = Vec::new();
     for (name, sync) in &syncs {
         let becomes = || boot::sync_facts(&before.store, name, sync, before.host, now);
         match before.syncs.get(name) {
             None => defined.push((name.clone(), Defined::Added(becomes().map_err(failed)?))),
+            Some(_) if how(name) == Some(Outcome::Replaced) => {
+                let mut facts = becomes().map_err(failed)?;
+                facts.job = Job::new(facts.job.plan, Last::Never, 0, now);
+                defined.push((name.clone(), Defined::Replaced(facts)));
+            }
             Some(was) if is_other(was, sync, &before.config, &config) => {
                 let mut facts = becomes().map_err(failed)?;
                 if place(&was.spec.identity) != place(&sync.spec.identity) {
                     // What ran under this name ran with another place.
-                    facts.job = mingle_core::schedule::Job::new(facts.job.plan, Last::Never, 0, now);
+                    facts.job = Job::new(facts.job.plan, Last::Never, 0, now);
                 }
-                defined.push((name.clone(), Defined::Replaced(facts)));
+                let updated = how(name) == Some(Outcome::Updated);
+                defined.push((name.clone(), if updated { Defined::Updated(facts) } else { Defined::Replaced(facts) }));
             }
             Some(was) if was.definition.timing != sync.definition.timing || was.depth != sync.depth => {
                 boot::since(&before.store, name, sync, now).map_err(failed)?;
@@ -101,19 +124,69 @@ pub fn prepare(before: &Before, now: Timestamp) -> Result<Prepared, Refusal> {
     // The last things that can fail: from here on it is in force.
     boot::define(&before.store, &config, now).map_err(failed)?;
     boot::renamed(&before.store, &syncs, now).map_err(failed)?;
+    if let Some(change) = change {
+        if let (Some(redefined), Some((_, pending))) = (&mut redefined, orphaned.iter().find(|(sync, _)| sync == change.sync())) {
+            redefined.orphaned = *pending;
+        }
+        let (sync, row) = (change.sync().to_owned(), rows.into_iter().find(|row| row.sync == change.sync()));
+        let written = before.store.write_blocking(Class::Interactive, now, move |tx| match &row {
+            Some(row) => defined::put(tx, row),
+            None => defined::remove(tx, &sync),
+        });
+        written.map_err(failed)?;
+    }
     let remotes = config.remotes.iter().filter(|(name, now)| before.config.remotes.get(*name).is_some_and(|was| was != *now));
     let remotes = remotes.map(|(name, _)| Name::from(name.as_str())).collect();
     let reloaded =
         Reloaded { applied: applied(&before.config, &config), after_restart: after_restart(&before.config, &config), orphaned };
-    Ok(Prepared { config, syncs, defined, remotes, reloaded })
+    let left_out = left_out.into_iter().map(|(sync, problems)| (sync, told(&problems))).collect();
+    Ok(Prepared { config, syncs, defined, remotes, reloaded, redefined, left_out })
+}
+
+/// The syncs that apps defined, with this change.
+fn redefine(rows: &mut Vec<defined::DefinedRow>, change: &Redefine, in_force: &Config) -> Result<Redefined, Refusal> {
+    let (sync, place) = (change.sync(), rows.iter().position(|row| row.sync == change.sync()));
+    if place.is_none() && in_force.syncs.contains_key(sync) {
+        let hint = "change it there, or give yours another name";
+        return Err(Refusal::Invalid(format!("{sync} belongs to the configuration"), Some(hint.into())));
+    }
+    let (outcome, generation) = match (change, place) {
+        (Redefine::Remove { .. }, None) => {
+            let hint = "`mingle status` names them; one of the configuration is taken out there";
+            return Err(Refusal::NotFound(format!("no sync {sync:?}"), Some(hint.into())));
+        }
+        (Redefine::Remove { .. }, Some(place)) => (Outcome::Removed, rows.remove(place).by.generation),
+        (Redefine::Define { if_exists: IfExists::Keep, .. }, Some(place)) => (Outcome::Kept, rows[place].by.generation),
+        (Redefine::Define { sync, definition, if_exists, by }, place) => {
+            if place.is_none() && rows.len() >= DEFINED_MAX {
+                let what = format!("apps have defined {DEFINED_MAX} syncs, and that is the most");
+                return Err(Refusal::Invalid(what, Some("take out one that nobody needs: `mingle undefine SYNC`".into())));
+            }
+            let before = place.map(|place| rows.remove(place));
+            let generation = before.as_ref().map_or(0, |row| row.by.generation) + 1;
+            let by = DefinedBy { by: by.clone(), generation };
+            rows.push(defined::DefinedRow { sync: sync.clone(), definition: definition.clone(), by });
+            let outcome = match (before, if_exists) {
+                (None, _) => Outcome::Created,
+                (Some(_), IfExists::Replace) => Outcome::Replaced,
+                (Some(_), _) => Outcome::Updated,
+            };
+            (outcome, generation)
+        }
+    };
+    Ok(Redefined { outcome, generation, orphaned: 0 })
+}
+
+/// Some of the problems, in one line.
+pub fn told(problems: &[Problem]) -> String {
+    problems.iter().take(PROBLEMS_TOLD).map(Problem::in_a_line).collect::<Vec<_>>().join(" | ")
 }
 
 fn invalid(problems: &[Problem]) -> Refusal {
-    let told: Vec<String> = problems.iter().take(PROBLEMS_TOLD).map(Problem::in_a_line).collect();
     let count = problems.len();
     let what =
         format!("the configuration has {count} {}; the one in force stays", if count == 1 { "problem" } else { "problems" });
-    Refusal::Invalid(what, Some(told.join(" | ")))
+    Refusal::Invalid(what, Some(told(problems)))
 }
 
 /// Whether a run of it must not go on as it began: it speaks with another place, as somebody else, or merges in another way.

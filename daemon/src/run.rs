@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use mingle_core::{
-    ask::{News, Refusal, Reloaded},
+    ask::{News, Redefine, Redefined, Refusal, Reloaded},
     engine::{Answer, Ask, AskId, BoardCopy, Defined, Effect, Engine, Event},
     limits, run,
     schedule::{Name, StopReason},
@@ -34,7 +34,9 @@ use crate::{
         news::Newsroom,
         server::{Server, Settings},
     },
-    keeper, login, logs, notify,
+    keeper,
+    known::BuiltIn,
+    login, logs, notify,
     perform::{Site, perform, write_down},
     reload::Prepared,
     remotes::{Means, http},
@@ -58,6 +60,8 @@ pub enum Letter {
     Ask(AskId, Ask, oneshot::Sender<Result<Answer, Refusal>>),
     /// The configuration shall be read again; who asked hears what came of it.
     Reload(Option<ReloadAsked>),
+    /// An app changes the syncs that apps define.
+    Redefine(Redefine, RedefineAsked),
     /// It was read.
     Reloaded(Box<Result<Prepared, Refusal>>),
     /// A time zone is another, or its rules are.
@@ -69,6 +73,9 @@ pub enum Letter {
     /// Write the board into the log.
     Dump,
 }
+
+/// Where the answer to an app that defines a sync goes.
+pub type RedefineAsked = oneshot::Sender<Result<Redefined, Refusal>>;
 
 /// Where the answer to a reload goes.
 pub type ReloadAsked = oneshot::Sender<Result<Reloaded, Refusal>>;
@@ -96,6 +103,9 @@ pub fn main(started: Started, signals: mpsc::Receiver<Signal>) -> anyhow::Result
 struct Opened {
     store: Store,
     moved_aside: Option<PathBuf>,
+    /// With what apps defined.
+    config: Config,
+    left_out: Vec<(String, String)>,
     means: Means,
     syncs: BTreeMap<Name, Known>,
     engine: Engine,
@@ -119,13 +129,16 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     if let Some(why) = &opened.renewed {
         tracing::info!(?why, "the store is a new instance: apps read anew");
     }
-    boot::define(&store, &started.config, now).context("failed to define the collections")?;
+    let known = BuiltIn { config_dir: started.paths.config.clone() };
+    let (config, left_out) =
+        boot::with_defined(&store, &started.config, &started.paths.config, &known).context("failed to read what apps defined")?;
+    boot::define(&store, &config, now).context("failed to define the collections")?;
     let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?;
     let means = boot::means(http, &started.paths.config);
-    let syncs = boot::syncs(&started.config, &means);
+    let syncs = boot::syncs(&config, &means);
     let (_, seed) = clock::new_id().as_u64_pair();
     let engine = boot::engine(&store, &syncs, clock::host(), seed, now).context("failed to read what the store remembers")?;
-    Ok(Opened { store, moved_aside: opened.moved_aside, means, syncs, engine })
+    Ok(Opened { store, moved_aside: opened.moved_aside, config, left_out, means, syncs, engine })
 }
 
 /// So much longer than until now a start may take, each time an upgrade moves on.
@@ -144,11 +157,11 @@ fn upgrading(what: Upgrading) {
 }
 
 async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Signal>, far: &Handle) -> anyhow::Result<()> {
-    let Opened { store, moved_aside, means, syncs, mut engine } = opened;
+    let Opened { store, moved_aside, config, left_out, means, syncs, mut engine } = opened;
     let (inbox, letters) = mpsc::channel(limits::LETTERS_MAX);
     let (board, shown) = watch::channel(Arc::new(engine.copy()));
     let news = Arc::new(Newsroom::new());
-    let config = Arc::new(started.config.clone());
+    let config = Arc::new(config);
     let (setup, in_force) = watch::channel(Arc::new(Setup::new(0, Arc::clone(&config), &means)));
     let house = House::new(store.clone(), inbox.clone(), shown, Arc::clone(&news), in_force, means.clone());
     if let Some(aside) = moved_aside {
@@ -180,11 +193,13 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         Ok(orphaned) => office.tell_orphaned(&orphaned),
         Err(error) => tracing::warn!(%error, "whether syncs that are gone left changes behind is not known"),
     }
+    office.tell_left_out(&left_out);
     office.house.ends_sessions();
     office.listen_for_what_is_sent();
     office.ring_for_crons();
     let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
     let listening = tokio::spawn(listening::to_commits(store.commits(), inbox.clone()));
+    let following = tokio::spawn(listening::to_followers(house.followed(), inbox.clone()));
     let ringing = tokio::spawn(listening::to_bells(bells, inbox.clone()));
     let socket = match &started.inherited.apps {
         Some(fd) => Socket::inherited(fd.try_clone().context("failed to take the socket over")?, Access::Owner)
@@ -196,7 +211,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let server = Server::start(socket, Arc::new(house.clone()), Settings::of(Purpose::Apps));
     let status = status.map(|socket| server.beside(socket, Arc::new(house.clone()), Settings::of(Purpose::Status)));
     let lookouts = [Some(&server), status.as_ref()].into_iter().flatten().map(Server::lookout).collect();
-    let looking = tokio::spawn(looks::after_files(office.alarm.beat(), store.clone(), lookouts));
+    let looking = tokio::spawn(looks::after(office.alarm.beat(), store.clone(), lookouts, house.clone()));
     tracing::info!(socket = %started.paths.socket.display(), store = %started.store_file.display(), syncs = office.syncs.len(), "started");
     notify::ready();
     notify::status(&format!("{} syncs", office.syncs.len()));
@@ -231,7 +246,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         }
     };
     tokio::join!(server.close(&insisted), close_status);
-    for task in [listening, ringing, signalled, keeping, looking] {
+    for task in [listening, following, ringing, signalled, keeping, looking] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }
@@ -309,6 +324,7 @@ impl Office {
                 }
                 Letter::Dump => self.dump(letters.len()),
                 Letter::Reload(asked) => self.reload(asked),
+                Letter::Redefine(change, asked) => self.redefine(change, asked),
                 Letter::Reloaded(prepared) => self.reloaded(*prepared),
                 Letter::Zones => self.zones_changed(),
                 Letter::Lives(asked) => {

@@ -168,6 +168,8 @@ methods! {
     Rebuild, "rebuild", Operate, RebuildAnswer, "fetches a collection anew; what is not sent yet stays";
     SyncGet, "sync.get", Operate, SyncDefinition, "one sync as it is defined";
     SyncList, "sync.list", Operate, SyncListAnswer, "the syncs that are defined";
+    SyncDefine, "sync.define", Operate, SyncDefineAnswer, "defines a sync, beside those of the configuration";
+    SyncRemove, "sync.remove", Operate, SyncRemoveAnswer, "takes out a sync that an app has defined; what it brought stays";
     Explain, "explain", Operate, ExplainAnswer, "every reason why a sync does not run now, and when it will";
     History, "history", Operate, HistoryAnswer, "past runs, the latest first, in pages";
     ConflictList, "conflict.list", Read, ConflictListAnswer, "conflicts, open ones unless all are asked for";

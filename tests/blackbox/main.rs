@@ -8,6 +8,7 @@ mod bench;
 mod clients;
 mod copies;
 mod crowd;
+mod defines;
 mod driver;
 mod ears;
 mod end_to_end;

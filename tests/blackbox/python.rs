@@ -266,6 +266,10 @@ fn every_call_on_a_real_daemon() {
     assert_eq!(py.does("c.history('things', limit=1)['runs'][0]['sync']"), "things");
     assert_eq!(py.does("c.remote_list()['remotes'][0]['remote']"), "far");
     assert_eq!(py.does("c.remote_check('far')['ok']"), true);
+    py.does("mine = {'collection': 'mine', 'remote': 'far', 'resource': 'mine', 'direction': 'down'}");
+    assert_eq!(py.does("c.sync_define('mine', mine)['outcome']"), "created");
+    assert_eq!(py.does("c.sync_define('mine', mine, if_exists='keep')['outcome']"), "kept");
+    assert_eq!(py.does("c.sync_remove('mine')['pending']"), 0);
     py.does("c.stop()");
     let stopped = py.raises("Stopped", "c.sync_run('things')");
     assert_eq!((&stopped["name"], &stopped["retryable"]), (&json!("stopped"), &json!(false)));

@@ -107,6 +107,14 @@ fn an_interval_adapts_to_what_runs_bring_and_remembers_it() {
     world.kill_and_start();
     let kept = needs(&mut world);
     assert!(hours(&kept, 4), "it is known after a start: {kept}");
+    // As long as somebody follows what it brings, it is the shortest; who reads it has it brought sooner.
+    let mut follower = world.daemon.app("follower");
+    follower.must("subscribe", json!({ "collections": ["things"] }));
+    until("the shortest", || hours(&needs(&mut world), 1).then_some(()));
+    drop(follower);
+    until("as it was", || hours(&needs(&mut world), 4).then_some(()));
+    assert_eq!(world.app.get("things", "r00").map(|data| data["n"].clone()), Some(json!(0)));
+    until("sooner", || hours(&needs(&mut world), 2).then_some(()));
     let defined = world.app.must("sync.get", json!({ "sync": "things" }));
     assert_eq!((&defined["every_ms"], &defined["every_max_ms"]), (&json!(3_600_000), &json!(28_800_000)));
 }
@@ -127,6 +135,32 @@ fn the_delay_of_a_first_run_goes_on_over_a_kill() {
     // Who asks does not wait for it.
     world.app.sync("things", "done");
     assert_eq!(hold(&mut world, "things").0, "interval");
+}
+
+/// The watch over the schedule: what is due and does not run is told after `alert_after`, and when it is over.
+#[test]
+fn a_sync_that_is_due_and_does_not_run_is_told() {
+    let more = format!("every = \"1h\"\n{}", others("every = \"1s\"\nalert_after = \"1s\"\nafter = [\"things\"]\n"));
+    let mut world = scripted(Options::default(), &more);
+    until("the first runs", || (world.app.status("others")["last"]["status"] == "done").then_some(()));
+    let overdue = |world: &mut Scripted| {
+        let status = world.app.must("status", json!({}));
+        let all = status["attention"].as_array().expect("a list").clone();
+        all.iter().find(|one| one["name"] == "overdue").map(|one| format!("{} {}", one["about"], one["hint"]))
+    };
+    let mut ear = world.daemon.app("ear");
+    ear.must("subscribe", json!({ "topics": ["attention"] }));
+    world.server.next("GET", Fault::Status(500, Vec::new()));
+    world.app.sync("things", "failed");
+    let said = until("the alert", || overdue(&mut world));
+    assert!(said.contains("others") && said.contains("things goes first, and its last run failed"), "{said}");
+    ear.hear("the event", |message| message["params"]["name"] == "overdue");
+    // A person's stop is told as a stop, and nothing is late by it.
+    world.app.must("stop", json!({}));
+    assert_eq!(overdue(&mut world), None);
+    world.app.must("restart", json!({}));
+    world.app.sync("things", "done");
+    until("its end", || overdue(&mut world).is_none().then_some(()));
 }
 
 /// C-37, C-45: a push wakes the syncs that it names, each once, and one that is held does not stop the others.

@@ -9,6 +9,7 @@ mod changes;
 mod clock;
 mod config;
 mod conflict;
+mod define;
 mod delete;
 mod doctor;
 mod exit;
@@ -95,6 +96,8 @@ enum Command {
     Resume(resume::Resume),
     Cancel(cancel::Cancel),
     Ping(ping::Ping),
+    Define(define::Define),
+    Undefine(define::Undefine),
     Get(get::Get),
     List(list::List),
     Put(put::Put),
@@ -164,6 +167,8 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Resume(resume) => resume.run(at),
         Command::Cancel(cancel) => cancel.run(at),
         Command::Ping(ping) => ping.run(at),
+        Command::Define(define) => define.run(at),
+        Command::Undefine(undefine) => undefine.run(at),
         Command::Get(get) => get.run(at),
         Command::List(list) => list.run(at),
         Command::Put(put) => put.run(at),
@@ -276,6 +281,12 @@ mod tests {
         check("mingle ping", Err(2));
         check("mingle ping a --remote r", Err(2));
         check("mingle status --next", Ok(()));
+        check("mingle define a {}", Ok(()));
+        check("mingle define a - --if-exists keep", Ok(()));
+        check("mingle define a {} --if-exists never", Err(2));
+        check("mingle define a 3", Err(2));
+        check("mingle undefine a", Ok(()));
+        check("mingle undefine", Err(2));
         check("mingle pending", Ok(()));
         check("mingle pending a --state deferred", Ok(()));
         check("mingle pending --state sent", Err(2));

@@ -11,6 +11,7 @@ use std::{
 use crate::{record::Value, replay::Other, run::reset, time::Timestamp};
 
 mod apps;
+mod define;
 mod grants;
 mod news;
 mod operate;
@@ -21,6 +22,7 @@ mod refusal;
 mod session;
 
 pub use apps::{AppRow, CopyRow, LastSession, Register, Reset};
+pub use define::{DefinedBy, IfExists, Outcome, Redefine, Redefined};
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};
 pub use past::{LostRow, Past, Replayed, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};

@@ -27,7 +27,9 @@ mod shown;
 #[cfg(test)]
 mod tests;
 mod told;
+mod wanted;
 
+use asked::Wish;
 pub use defined::Defined;
 use defined::Then;
 use halted::{Holder, Stopped};
@@ -35,6 +37,7 @@ use ids::Ids;
 use shelves::Shelves;
 use shown::Copied;
 pub use shown::{BoardCopy, SyncShown};
+pub use wanted::Followed;
 
 /// Names a question of an app that is answered later.
 pub type AskId = u64;
@@ -74,6 +77,10 @@ pub enum Event {
     Released(u64),
     /// Syncs are defined in another way now; those that are not named stay as they are.
     Defined(Vec<(Name, Defined)>),
+    /// Other collections are followed now.
+    Followed(Followed),
+    /// An app read this collection.
+    Read(String),
     /// The credentials of a remote are others now, or a check found them good.
     LoginChanged(Name),
     /// The daemon ends: runs stop, nothing new begins.
@@ -254,21 +261,6 @@ struct Sync {
     trouble: Option<Trouble>,
 }
 
-#[derive(Clone, Debug)]
-struct Wish {
-    run: String,
-    mode: Mode,
-    force: bool,
-    accept_deletes: bool,
-    reset: Option<How>,
-}
-
-impl Wish {
-    fn new(run: String, mode: Mode) -> Self {
-        Self { run, mode, force: false, accept_deletes: false, reset: None }
-    }
-}
-
 /// The engine.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -283,6 +275,7 @@ pub struct Engine {
     runs: usize,
     ids: Ids,
     stopped: Option<Stopped>,
+    followed: Followed,
     began: Timestamp,
     /// Apps that wait for a run, by its id.
     waiting: BTreeMap<String, Vec<AskId>>,
@@ -326,6 +319,7 @@ impl Engine {
             runs: 0,
             ids: Ids::new(seed),
             stopped,
+            followed: Followed::default(),
             began: now,
             waiting: BTreeMap::new(),
             writing: BTreeMap::new(),
@@ -352,6 +346,8 @@ impl Engine {
             }
             Event::Released(lease) => self.released(lease, effects),
             Event::Defined(syncs) => self.defined(now, syncs, effects),
+            Event::Followed(followed) => self.follow(followed),
+            Event::Read(collection) => self.read(&collection),
             Event::LoginChanged(remote) => {
                 if self.desk.change_remote(&remote, |known| known.needs_login = false) {
                     // Fixed credentials clear the pause that the failure cost.

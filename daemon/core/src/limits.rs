@@ -226,6 +226,9 @@ pub const CRON_CHANNEL: usize = 256;
 /// Bells that nobody has heard yet, at most. One more of a cron is not kept: whoever hears the others looks at everything.
 pub const BELLS_MAX: usize = 1_024;
 
+/// Reads of a collection shorten an interval that adapts once in this time, however many they are.
+pub const READS_TOLD_EVERY: Duration = Duration::from_secs(30);
+
 /// Letters to the loop that wait. Who writes another waits until the loop has taken one: the loop itself never waits.
 pub const LETTERS_MAX: usize = 1_024;
 

@@ -69,6 +69,12 @@ impl Direction {
         matches!(self, Self::Up | Self::Both)
     }
 
+    /// Whether the sync brings.
+    #[must_use]
+    pub const fn brings(self) -> bool {
+        matches!(self, Self::Down | Self::Both)
+    }
+
     /// The word in configuration, wire and log.
     #[must_use]
     pub const fn name(self) -> &'static str {

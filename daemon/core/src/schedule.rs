@@ -22,6 +22,7 @@ mod due;
 mod explain;
 mod hold;
 mod job;
+mod overdue;
 
 #[cfg(test)]
 mod laws;

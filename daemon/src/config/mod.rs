@@ -11,13 +11,14 @@ use std::{
 };
 
 use mingle_core::{
-    ask::{Grant, Grants},
+    ask::{DefinedBy, Grant, Grants},
     filter::Filter,
     policy::Policy,
     run::reset::How,
 };
 
 mod check;
+pub mod defined;
 mod filter;
 mod identity;
 mod order;
@@ -79,6 +80,8 @@ pub struct Config {
     pub remotes: BTreeMap<String, RemoteSettings>,
     /// `[sync.NAME]`.
     pub syncs: BTreeMap<String, SyncDefinition>,
+    /// Those of them that apps defined.
+    pub defined: BTreeMap<String, DefinedBy>,
     /// `[collection.NAME]`, and with defaults each that only a sync names.
     pub collections: BTreeMap<String, CollectionDefinition>,
     /// `[app.NAME]`: what an app that gives this name may do. A collection that is not in it: nothing.

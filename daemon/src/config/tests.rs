@@ -7,7 +7,7 @@ use mingle_core::policy::{Merge, OnDelete};
 use super::*;
 
 /// A small world: one kind with two profiles, of which one has no stamps.
-struct World;
+pub(super) struct World;
 
 impl Known for World {
     fn look(&self, remote: &RemoteSettings) -> Result<Facts, (String, String)> {
@@ -26,7 +26,7 @@ fn source(name: &str, text: &str) -> Source {
 }
 
 /// Lines are written with `|` between them, so that a case is one line.
-fn lines(text: &str) -> String {
+pub(super) fn lines(text: &str) -> String {
     text.split('|').map(str::trim).collect::<Vec<_>>().join("\n")
 }
 

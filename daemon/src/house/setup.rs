@@ -1,11 +1,14 @@
 //! Owns: what the configuration in force comes to. Must never know: what is done with it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use mingle_core::record::Carried;
 
 use crate::{
-    config::Config,
+    config::{Config, Direction, Repeat},
     remotes::{self, Means},
 };
 
@@ -17,6 +20,8 @@ pub struct Setup {
     pub config: Arc<Config>,
     /// What each remote that syncs send to carries.
     pub(super) carried: BTreeMap<String, Carried>,
+    /// The collections that syncs bring whose interval adapts.
+    pub(super) adapts: BTreeSet<String>,
 }
 
 impl Setup {
@@ -31,6 +36,10 @@ impl Setup {
                 (name.clone(), seen.map(|seen| seen.abilities.carried).unwrap_or_default())
             })
             .collect();
-        Self { number, config, carried }
+        let adapts = config.syncs.values().filter(|sync| {
+            sync.direction != Direction::Up && matches!(sync.timing.repeat, Repeat::Every { grows_to: Some(_), .. })
+        });
+        let adapts = adapts.map(|sync| sync.collection.clone()).collect();
+        Self { number, config, carried, adapts }
     }
 }

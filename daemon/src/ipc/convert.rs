@@ -26,8 +26,8 @@ pub(super) use self::{
     },
     news::{event, topic},
     operate::{
-        conflict, explained, halted, how, keep, mode, pinged, rebuilding, rejection, reloaded, remote, remote_checked,
-        resolution, resolved, run, run_waited, shutting_down, status, sync_definition, sync_state, waited,
+        conflict, explained, halted, how, if_exists, keep, mode, pinged, rebuilding, redefined, rejection, reloaded, remote,
+        remote_checked, resolution, resolved, run, run_waited, shutting_down, status, sync_definition, sync_state, waited,
     },
     past::{merge, replayed, undo, undo_preview, undone, why},
     pending::{left, pending, which_pending},

@@ -9,10 +9,10 @@ use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 use mingle_core::{
     ask::{
         About, Accepted, AppRow, Begin, Begun, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found, Grants, Halted,
-        Join, Joined, Keep, LostOne, Mingled, Page, PendingRow, Pinged, Plan, Pulled, Push, Query, Rebuilding, Refusal, Register,
-        RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest,
-        RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending,
-        Why, Write, Writer, Written,
+        Join, Joined, Keep, LostOne, Mingled, Page, PendingRow, Pinged, Plan, Pulled, Push, Query, Rebuilding, Redefine,
+        Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution, RollBack,
+        RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState, Take, Undo, UndoPage,
+        Undone, Waited, Which, WhichPending, Why, Write, Writer, Written,
     },
     policy::Merge,
     session::State,
@@ -24,6 +24,23 @@ use super::news::Newsroom;
 
 /// An answer that comes later. Dropped, nobody waits for it any more; what it asked for may happen all the same.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
+
+/// Collections are followed as long as this lives.
+pub struct Follows(#[expect(dead_code, reason = "it is only there to be dropped")] Box<dyn Send + Sync>);
+
+impl Follows {
+    /// By whom.
+    #[must_use]
+    pub fn by(follower: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(follower))
+    }
+}
+
+impl std::fmt::Debug for Follows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Follows")
+    }
+}
 
 /// Whether the connection of that number is gone, or has been silent in its session for too long.
 pub type Gone = Box<dyn Fn(u64) -> bool + Send>;
@@ -180,6 +197,10 @@ pub trait Sessions {
 /// # Errors
 /// As [`Door`].
 pub trait Schedules {
+    /// Somebody follows these collections (none: all there are), for as long as what is returned lives.
+    fn follows(&self, collections: Option<Vec<String>>) -> Follows;
+    /// Changes the syncs that apps define; one that is not good, or belongs to the configuration, changes nothing.
+    fn redefine(&self, change: Redefine) -> Later<Redefined>;
     /// Makes syncs due: these, or all with a remote; how each stands then.
     fn ping(&self, syncs: Vec<String>, remote: Option<String>) -> Later<Vec<Pinged>>;
 }

@@ -7,6 +7,7 @@ mod app;
 mod daemon;
 mod data;
 mod decide;
+mod define;
 mod past;
 mod pending;
 mod remote;
@@ -62,6 +63,8 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("rebuild", sync::rebuild),
     ("sync.get", sync::get),
     ("sync.list", sync::list),
+    ("sync.define", define::define),
+    ("sync.remove", define::remove),
     ("explain", sync::explain),
     ("history", sync::history),
     ("conflict.list", decide::conflict_list),

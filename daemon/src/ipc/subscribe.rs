@@ -18,7 +18,7 @@ use super::{
     authorize::Caller,
     convert::{ChangedOut, event},
     discreet,
-    door::Door,
+    door::{Door, Follows},
     pages::{Asked, PAGE_BYTES_MAX, Page, Pages},
 };
 
@@ -58,6 +58,8 @@ pub(super) struct Feed {
     pub(super) data: bool,
     /// There may be more than was told.
     pub(super) due: bool,
+    /// What it follows is known to be wanted.
+    pub(super) _follows: Follows,
     /// The last page said that another follows, so one must, be it empty: until then the reader shows nothing.
     pub(super) told_more: bool,
 }

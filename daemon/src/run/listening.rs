@@ -1,7 +1,7 @@
 //! Owns: what becomes a letter to the loop: commits that syncs want to hear of, the bells of the alarm. Must never know: what the loop does.
 
-use mingle_core::engine::Event;
-use tokio::sync::mpsc;
+use mingle_core::engine::{Event, Followed};
+use tokio::sync::{mpsc, watch};
 
 use super::Letter;
 use crate::{
@@ -23,6 +23,16 @@ pub(super) async fn to_commits(commits: Commits, inbox: mpsc::Sender<Letter>) {
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Which collections apps follow, whenever that is another.
+pub(super) async fn to_followers(mut followed: watch::Receiver<Followed>, inbox: mpsc::Sender<Letter>) {
+    while followed.changed().await.is_ok() {
+        let now = followed.borrow_and_update().clone();
+        if inbox.send(Letter::Event(Event::Followed(now))).await.is_err() {
+            return;
         }
     }
 }

@@ -1,13 +1,15 @@
-//! Owns: looking now and then whether files that we made are still there. Must never know: what is done where one is not.
+//! Owns: looking now and then whether files that we made are still there, and whether what was due has run. Must never know: what is done
+//! where that is not so.
 
 use tokio::sync::watch;
 
-use crate::{ipc::server::Lookout, store::Store};
+use crate::{house::House, ipc::server::Lookout, store::Store};
 
-/// Looks at each beat, at the store's files and at those of the sockets: one task for all of them, so that each beat wakes the process once.
-pub(super) async fn after_files(mut beat: watch::Receiver<()>, store: Store, sockets: Vec<Lookout>) {
+/// Looks at each beat, at the store's files, at those of the sockets, and at the syncs: one task for all of them, so that each beat wakes the process once.
+pub(super) async fn after(mut beat: watch::Receiver<()>, store: Store, sockets: Vec<Lookout>, house: House) {
     while beat.changed().await.is_ok() {
         store.look_for_files();
         sockets.iter().for_each(Lookout::look);
+        house.watch_syncs();
     }
 }

@@ -1,13 +1,13 @@
 //! Owns: putting a configuration in force that was read again, one at a time. Must never know: what changed in it.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use mingle_core::{
-    ask::{Refusal, Reloaded},
+    ask::{Redefine, Refusal, Reloaded},
     engine::Event,
 };
 
-use super::{Letter, Office, ReloadAsked};
+use super::{Letter, Office, RedefineAsked, ReloadAsked};
 use crate::{
     clock,
     config::Config,
@@ -15,36 +15,55 @@ use crate::{
     reload::{self, Before, Prepared},
 };
 
-/// Reloads that are asked for: one is under way, and all that come meanwhile are one more.
+/// Reloads that are asked for: one is under way, and all that come meanwhile are one more. What apps define is one reload each, in turn.
 #[derive(Default)]
 pub(super) struct Reloads {
-    under_way: Option<Vec<ReloadAsked>>,
+    under_way: Option<UnderWay>,
     next: Option<Vec<ReloadAsked>>,
+    changes: VecDeque<(Redefine, RedefineAsked)>,
 }
 
-/// Past this many that wait for a reload the next is told `busy`.
+/// Who waits for the one that is under way.
+enum UnderWay {
+    Reload(Vec<ReloadAsked>),
+    Redefine(RedefineAsked),
+}
+
+/// Past this many that wait for a reload, or to define something, the next is told `busy`.
 const ASKED_MAX: usize = 64;
 
 impl Office {
     /// Somebody asks for a reload.
     pub(super) fn reload(&mut self, asked: Option<ReloadAsked>) {
-        let place = if self.reloads.under_way.is_some() { &mut self.reloads.next } else { &mut self.reloads.under_way };
-        let begins = place.is_none();
-        let waiting = place.get_or_insert_default();
+        if self.reloads.under_way.is_none() {
+            self.reloads.under_way = Some(UnderWay::Reload(asked.into_iter().collect()));
+            return self.read_again(None);
+        }
+        let waiting = self.reloads.next.get_or_insert_default();
         match asked {
             Some(asked) if waiting.len() >= ASKED_MAX => {
-                let _ = asked.send(Err(Refusal::Busy(std::time::Duration::from_secs(1))));
+                let _ = asked.send(Err(Refusal::Busy(Duration::from_secs(1))));
             }
             Some(asked) => waiting.push(asked),
             None => {}
         }
-        if begins && self.reloads.next.is_none() {
-            self.read_again();
+    }
+
+    /// An app changes the syncs that apps define.
+    pub(super) fn redefine(&mut self, change: Redefine, asked: RedefineAsked) {
+        if self.reloads.under_way.is_none() {
+            self.reloads.under_way = Some(UnderWay::Redefine(asked));
+            self.read_again(Some(change));
+        } else if self.reloads.changes.len() >= ASKED_MAX {
+            // Whoever asked may be gone.
+            let _ = asked.send(Err(Refusal::Busy(Duration::from_secs(1))));
+        } else {
+            self.reloads.changes.push_back((change, asked));
         }
     }
 
     /// Reads the files beside the loop: a slow disk must not hold up a run.
-    fn read_again(&mut self) {
+    fn read_again(&mut self, change: Option<Redefine>) {
         let before = Before {
             config: Arc::clone(&self.config),
             syncs: self.syncs.clone(),
@@ -54,7 +73,7 @@ impl Office {
         };
         let inbox = self.inbox.clone();
         self.tasks.spawn(async move {
-            let reading = tokio::task::spawn_blocking(move || reload::prepare(&before, clock::now()));
+            let reading = tokio::task::spawn_blocking(move || reload::prepare(&before, change.as_ref(), clock::now()));
             let prepared = match reading.await {
                 Ok(prepared) => prepared,
                 Err(error) => Err(Refusal::Internal(format!("reading the configuration again: {error}"))),
@@ -65,6 +84,8 @@ impl Office {
 
     /// The files were read: what is good is put in force, what is not leaves everything as it was.
     pub(super) fn reloaded(&mut self, prepared: Result<Prepared, Refusal>) {
+        let redefines = matches!(self.reloads.under_way, Some(UnderWay::Redefine(_)));
+        let redefined = prepared.as_ref().ok().and_then(|prepared| prepared.redefined);
         let answer = prepared.map(|prepared| self.put_in_force(prepared));
         match &answer {
             Ok(reloaded) => {
@@ -74,6 +95,8 @@ impl Office {
                     tracing::warn!(sync, pending, "a sync is gone while changes waited; what it knows of the remote is kept");
                 }
             }
+            // What an app asked for in vain concerns nobody else.
+            Err(_) if redefines => {}
             Err(Refusal::Invalid(what, hint)) => {
                 let hint = format!("{what}: {}", hint.as_deref().unwrap_or_default());
                 tracing::warn!("{hint}");
@@ -81,13 +104,22 @@ impl Office {
             }
             Err(refusal) => tracing::error!(?refusal, "the configuration was not read again"),
         }
-        for asked in self.reloads.under_way.take().into_iter().flatten() {
-            // Whoever asked may be gone.
-            let _ = asked.send(answer.clone());
+        // Whoever asked may be gone.
+        match self.reloads.under_way.take() {
+            Some(UnderWay::Reload(waiting)) => waiting.into_iter().for_each(|asked| {
+                let _ = asked.send(answer.clone());
+            }),
+            Some(UnderWay::Redefine(asked)) => {
+                let none = || Refusal::Internal("a change that came to nothing".into());
+                let _ = asked.send(answer.and_then(|_| redefined.ok_or_else(none)));
+            }
+            None => {}
         }
-        if let Some(next) = self.reloads.next.take() {
-            self.reloads.under_way = Some(next);
-            self.read_again();
+        if let Some((change, asked)) = self.reloads.changes.pop_front() {
+            self.redefine(change, asked);
+        } else if let Some(next) = self.reloads.next.take() {
+            self.reloads.under_way = Some(UnderWay::Reload(next));
+            self.read_again(None);
         }
     }
 
@@ -101,8 +133,20 @@ impl Office {
         }
     }
 
+    /// People are told of syncs that apps defined and that cannot be as things are.
+    pub(super) fn tell_left_out(&self, left_out: &[(String, String)]) {
+        let notices = self.house.notices();
+        notices.only("definition", &left_out.iter().map(|(sync, _)| sync.as_str()).collect::<Vec<_>>());
+        for (sync, what) in left_out {
+            let hint = format!(
+                "it was defined by an app, and cannot be as the configuration is: {what}; `mingle undefine {sync}` takes it out"
+            );
+            notices.stands("definition", sync, hint);
+        }
+    }
+
     fn put_in_force(&mut self, prepared: Prepared) -> Reloaded {
-        let Prepared { config, syncs, defined, remotes, reloaded } = prepared;
+        let Prepared { config, syncs, defined, remotes, reloaded, left_out, .. } = prepared;
         // What is read once stays as it was read: the next reload is held against what is in force.
         let config = Config { store: self.config.store.clone(), status: self.config.status.clone(), ..config };
         self.config = Arc::new(config);
@@ -121,6 +165,7 @@ impl Office {
         }
         self.board.send_replace(Arc::new(self.engine.copy()));
         let notices = self.house.notices();
+        self.tell_left_out(&left_out);
         self.tell_orphaned(&reloaded.orphaned);
         // What came back is no orphan.
         let still = |sync: &str| reloaded.orphaned.iter().any(|(one, _)| one == sync);

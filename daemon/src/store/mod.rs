@@ -12,6 +12,7 @@ pub mod copies;
 mod cursor;
 mod decide;
 mod deferred;
+pub mod defined;
 mod definitions;
 mod error;
 mod feed;

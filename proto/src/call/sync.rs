@@ -249,8 +249,87 @@ pub struct SyncDefinition {
     /// Of those that are ready, the lower goes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u32>,
+    /// The app that defined it last; not there where the configuration does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defined_by: Option<String>,
+    /// How often apps defined it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// How it stands now.
     pub state: ScheduleState,
+}
+
+choice! {
+    /// What becomes of a sync of that name that an app has defined before.
+    pub enum IfExists {
+        /// It stays as it is.
+        Keep = "keep",
+        /// It becomes what is asked; what it has been through stays, and a run that is on goes on.
+        Update = "update",
+        /// A new one takes its place: a run that is on ends, and the schedule begins anew.
+        Replace = "replace",
+    }
+}
+
+words! {
+    /// What came of a definition.
+    #[derive(Default)]
+    pub enum DefineOutcome {
+        /// There was none of that name.
+        #[default]
+        Created = "created",
+        /// It stays as it was.
+        Kept = "kept",
+        /// It is as asked, from now or from the end of its run on.
+        Updated = "updated",
+        /// It is as asked, and begins anew.
+        Replaced = "replaced",
+    }
+}
+
+/// `sync.define`: written down before it is answered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SyncDefine {
+    /// Its name.
+    pub sync: String,
+    /// An object with the keys of `[sync.NAME]`.
+    pub definition: Raw,
+    /// `update` where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_exists: Option<IfExists>,
+}
+
+/// What `sync.define` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SyncDefineAnswer {
+    /// Its name.
+    pub sync: String,
+    /// What came of it.
+    pub outcome: DefineOutcome,
+    /// How often it was defined, this time included.
+    pub generation: u64,
+}
+
+/// `sync.remove`: one that an app has defined.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SyncRemove {
+    /// Its name.
+    pub sync: String,
+}
+
+/// What `sync.remove` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SyncRemoveAnswer {
+    /// Its name.
+    pub sync: String,
+    /// Changes that waited to be sent, and that no sync sends now.
+    pub pending: u64,
 }
 
 /// `explain`: the decision of this moment, in words.

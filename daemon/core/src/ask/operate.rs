@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{RunRow, Trouble};
+use super::{DefinedBy, RunRow, Trouble};
 use crate::{
     run::{Mode, reset::How},
     time::Timestamp,
@@ -186,6 +186,8 @@ pub struct SyncRow {
     pub after: Vec<String>,
     /// The lower goes first; none: it is not known.
     pub priority: Option<u32>,
+    /// The app that defined it; none: the configuration does.
+    pub defined: Option<DefinedBy>,
     /// Its schedule state.
     pub state: SyncState,
 }

@@ -2,8 +2,24 @@
 
 use super::{
     Accepted, Answer, Ask, AskId, Direction, Effect, Engine, Halted, How, Mark, Mode, Name, Refusal, Request, RunRequest,
-    RunState, RunWaited, StopReason, SyncState, Timestamp, Trigger, Wish, ask,
+    RunState, RunWaited, StopReason, SyncState, Timestamp, Trigger, ask,
 };
+
+/// The run that is asked for: its id, and what is wished of it.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) run: String,
+    pub(super) mode: Mode,
+    pub(super) force: bool,
+    pub(super) accept_deletes: bool,
+    pub(super) reset: Option<How>,
+}
+
+impl Wish {
+    pub(super) fn new(run: String, mode: Mode) -> Self {
+        Self { run, mode, force: false, accept_deletes: false, reset: None }
+    }
+}
 
 impl Engine {
     pub(super) fn asked(&mut self, now: Timestamp, id: AskId, question: Ask, effects: &mut Vec<Effect>) {

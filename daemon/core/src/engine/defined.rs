@@ -13,6 +13,8 @@ pub enum Defined {
     Replanned(Plan),
     /// It speaks with another place or in another way; a run that is on is stopped first.
     Replaced(SyncFacts),
+    /// The same, but a run that is on goes on to its end first.
+    Updated(SyncFacts),
     /// It is gone.
     Removed,
 }
@@ -59,21 +61,22 @@ impl Engine {
                     };
                 }
                 Defined::Added(facts) | Defined::Replaced(facts) => {
-                    self.then(now, &name, Then::Becomes(Box::new(facts)), effects);
+                    self.then(now, &name, Then::Becomes(Box::new(facts)), true, effects);
                 }
+                Defined::Updated(facts) => self.then(now, &name, Then::Becomes(Box::new(facts)), false, effects),
                 Defined::Removed => {
                     if let Some(wish) = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take()) {
                         let why = format!("{name} is not in the configuration any more");
                         self.never_begins(&name, wish.run, RunState::Stopped, why, Some(StopReason::Replaced), effects);
                     }
-                    self.then(now, &name, Then::Goes, effects);
+                    self.then(now, &name, Then::Goes, true, effects);
                 }
             }
         }
     }
 
-    /// At once, or at the end of the run that is on.
-    fn then(&mut self, now: Timestamp, name: &Name, then: Then, effects: &mut Vec<Effect>) {
+    /// At once, or at the end of the run that is on, which `stops` for it.
+    fn then(&mut self, now: Timestamp, name: &Name, then: Then, stops: bool, effects: &mut Vec<Effect>) {
         let runs = self.syncs.get(name).is_some_and(|sync| sync.run.is_some());
         match self.syncs.get_mut(name) {
             Some(sync) => sync.then = Some(then),
@@ -84,17 +87,18 @@ impl Engine {
                 return;
             }
         }
-        if runs {
+        if runs && stops {
             if let Some(job) = self.desk.job(name) {
                 job.stopping(StopReason::Replaced);
             }
             self.went_on(now, name, run::Event::Stop(StopReason::Replaced), effects);
-        } else {
+        } else if !runs {
             self.replaced(name, effects);
         }
     }
 
-    fn put(&mut self, name: &Name, sync: Sync, job: Job) {
+    fn put(&mut self, name: &Name, sync: Sync, mut job: Job) {
+        job.followed = self.followed.has(&sync);
         self.forget_sender(name);
         if sync.direction.sends() {
             self.senders.entry(sync.collection.clone()).or_default().insert(name.clone());

@@ -51,6 +51,8 @@ pub struct SyncShown {
     pub text: String,
     /// Since when it has failed without a success between.
     pub failing_since: Option<Timestamp>,
+    /// Since when it is due by itself and has not come to an end.
+    pub overdue_since: Option<Timestamp>,
     /// What its last run ran into.
     pub trouble: Option<Trouble>,
 }
@@ -145,6 +147,7 @@ impl Copied {
             run: self.run.clone(),
             text: [Some(text), denied].into_iter().flatten().collect::<Vec<_>>().join("\n"),
             failing_since: self.failing_since,
+            overdue_since: self.job.overdue_since(),
             trouble: self.trouble.clone(),
         }
     }

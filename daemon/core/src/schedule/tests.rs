@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::{
-    table::{NOON, World, check, failures, moment, outcome, shown, world},
+    table::{NOON, World, check, moment, outcome, shown, world},
     *,
 };
 
@@ -252,6 +252,60 @@ fn an_interval_adapts_to_what_runs_bring() {
     assert_eq!(job.pace, Duration::from_secs(4 * 3600));
 }
 
+#[test]
+fn what_is_due_and_does_not_run_is_seen() {
+    let check = |sync: &str, expect: &str| {
+        let since = world(sync).board.jobs["s"].overdue_since();
+        assert_eq!(since.map_or("never".into(), shown), expect, "{sync}");
+    };
+    // Since it was due, whatever stands in the way; what lies ahead is not over yet.
+    check("every=1h last=done@-3h", "-2h");
+    check("every=1h last=done@-3h offline", "-2h");
+    check("every=1h last=done@-3h after=never", "-2h");
+    check("every=1h last=done@-10m", "+50m");
+    check("every=1h max=8h pace=4h last=done@-3h", "+1h");
+    check("cron=0_3_*_*_* last=done@-33h", "-9h");
+    check("cron=0_3_*_*_* last=done@-1h", "+15h");
+    check("every=1h since=-2d", "-2d");
+    check("every=1h since=-2d initial_delay=1d", "-1d");
+    check("every=1h running@-5h", "-5h");
+    check("every=1h last=crash@-5h offline", "-5h");
+    check("every=1h last=user@-5h", "-4h");
+    // A pause is a person's word, a failure is told as such, and one that only answers is never late.
+    check("every=1h last=done@-3h paused", "never");
+    check("every=1h last=failed@-9h", "never");
+    check("on_change=2s,30s last=done@-3h change=-1h,-1h", "never");
+}
+
+/// What another definition leaves as it is (WorkUpdateTest): each line is the sync before, what is said of it now, and the outcome.
+#[test]
+fn an_update_keeps_what_a_sync_has_been_through() {
+    let check = |before: &str, now: &str, expect: &str| {
+        let (mut before_, now_) = (world(before), world(now));
+        let plan = now_.board.jobs["s"].plan.clone();
+        before_.board.jobs.get_mut("s").unwrap().replan(plan, NOON);
+        assert_eq!(outcome(&before_), expect, "{before} becomes {now}");
+    };
+    // updateCorrectNextRunTime: another delay counts from when the sync was defined, not from the update.
+    check("every=1h initial_delay=30m since=-10m", "every=1h initial_delay=15m", "waiting initial_delay +5m");
+    check("every=1h initial_delay=30m since=-10m", "every=1h initial_delay=5m", "start first");
+    check("every=1h initial_delay=30m since=-10m", "every=1h", "start first");
+    // updatePeriodicWorkAfterFirstPeriod: another interval counts from the last run.
+    check("every=1h last=done@-10m", "every=15m", "waiting interval +5m");
+    check("every=1h last=done@-10m", "every=5m", "start timer");
+    check("every=1h last=done@-10m", "every=2h initial_delay=1d", "waiting interval +110m");
+    // updateRetryingOneTimeWork: the failures are counted on, with the new backoff.
+    check("backoff=linear,30s,5h last=failed@-10s failures=4", "backoff=linear,1m,5h", "waiting backoff +230s");
+    // updateRunningPeriodicWorkRequest: a run in progress is not interrupted, and what it was asked for is not lost.
+    check("every=1h running@-1m", "every=2h", "running");
+    check("every=1h last=done@-10m request@-1s", "every=2h", "start request");
+    check("every=1h last=done@-10m call=ping", "every=2h", "start ping");
+    check("every=1h paused", "every=2h", "disabled paused");
+    // constraintsUpdate: other needs hold at once, also for the run that is on.
+    check("every=1h running@-1m metered", "every=1h needs=unmetered", "stop constraint:network");
+    check("every=1h needs=unmetered metered", "every=1h", "start first");
+}
+
 /// Of these syncs, with a remote that takes one at a time, who goes in which turn: by priority, then parents before children, then who has
 /// been due the longest; and before them all, who was asked for.
 #[test]
@@ -364,7 +418,7 @@ fn stop_reasons_read_back() {
 fn planted_bugs_are_found() {
     for bug in ["request passes retry-after", "clock set back is waited out", "those that go first are not waited for"] {
         planted::set_here(Some(bug));
-        let found = ALL_TABLES.iter().any(|table| !failures(table).is_empty());
+        let found = ALL_TABLES.iter().any(|table| !super::table::failures(table).is_empty());
         planted::set_here(None);
         assert!(found, "no table sees {bug:?}");
     }

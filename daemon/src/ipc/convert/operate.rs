@@ -3,9 +3,9 @@
 
 use mingle_core::{
     ask::{
-        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, Keep, Pinged, Progress, Rebuilding,
-        RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRow, RunState, RunWaited, Status, SyncRow, SyncState,
-        SyncStatus, Trouble, WaitState, Waited, Written,
+        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, IfExists, Keep, Outcome, Pinged,
+        Progress, Rebuilding, Redefined, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRow, RunState,
+        RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Written,
     },
     run::{
         Mode,
@@ -158,7 +158,29 @@ pub(in crate::ipc) fn sync_definition(sync: SyncRow) -> call::SyncDefinition {
         initial_delay_ms: sync.initial_delay.map(ms),
         after: sync.after,
         priority: sync.priority,
+        generation: sync.defined.as_ref().map(|defined| defined.generation),
+        defined_by: sync.defined.map(|defined| defined.by),
         state: sync_state(sync.state),
+    }
+}
+
+/// `sync.define`.
+pub(in crate::ipc) fn redefined(sync: String, redefined: Redefined) -> call::SyncDefineAnswer {
+    let outcome = match redefined.outcome {
+        Outcome::Created => call::DefineOutcome::Created,
+        Outcome::Kept => call::DefineOutcome::Kept,
+        Outcome::Updated => call::DefineOutcome::Updated,
+        Outcome::Replaced => call::DefineOutcome::Replaced,
+        Outcome::Removed => call::DefineOutcome::Unknown,
+    };
+    call::SyncDefineAnswer { sync, outcome, generation: redefined.generation }
+}
+
+pub(in crate::ipc) fn if_exists(if_exists: Option<call::IfExists>) -> IfExists {
+    match if_exists {
+        Some(call::IfExists::Keep) => IfExists::Keep,
+        Some(call::IfExists::Update) | None => IfExists::Update,
+        Some(call::IfExists::Replace) => IfExists::Replace,
     }
 }
 

@@ -34,6 +34,8 @@ const SAMPLES: &[(&str, &str)] = &[
     ("rebuild", r#"{"collection":"issues","plan":true}"#),
     ("sync.get", r#"{"sync":"s"}"#),
     ("sync.list", "{}"),
+    ("sync.define", r#"{"sync":"s","definition":{"collection":"issues","remote":"r","direction":"both"}}"#),
+    ("sync.remove", r#"{"sync":"s"}"#),
     ("explain", r#"{"sync":"s"}"#),
     ("history", r#"{"sync":"s","limit":3}"#),
     ("conflict.list", r#"{"collection":"issues","all":true,"under":"manual"}"#),
@@ -104,6 +106,8 @@ async fn who_may_call_what() {
         "forget",
         "undo",
         "rebuild",
+        "sync.define",
+        "sync.remove",
         "app.reset",
     ];
     let in_sessions = SAMPLES.iter().map(|(method, _)| *method).filter(|method| method.starts_with("session."));

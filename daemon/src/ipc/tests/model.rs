@@ -349,6 +349,7 @@ impl Door for Model {
             initial_delay: None,
             after: Vec::new(),
             priority: None,
+            defined: None,
             cron: None,
             state: SyncState::Waiting,
         }])

@@ -11,7 +11,7 @@ use mingle_proto::message;
 use super::model::Model;
 use crate::ipc::{
     convert::ChangedOut,
-    door::Door as _,
+    door::{Door as _, Follows},
     pages::Pages,
     subscribe::{Feed, Subscriptions},
 };
@@ -35,6 +35,7 @@ impl Ear {
             ids: RecordIds::default(),
             data,
             due: false,
+            _follows: Follows::by(()),
             told_more: false,
         };
         subscriptions.add(Some(feed), None).unwrap();

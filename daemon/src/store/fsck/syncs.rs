@@ -14,6 +14,7 @@ const STATUS: &[&str] = &["stopped", "done", "done_with_errors", "failed", "canc
 
 pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
     checkpoints(conn, notes, head)?;
+    definitions(conn, notes)?;
     runs(conn, notes)?;
     ops(conn, notes, head)
 }
@@ -47,6 +48,15 @@ fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), St
         }
     }
     Ok(())
+}
+
+fn definitions(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
+    notes.ask(
+        conn,
+        "definition",
+        "SELECT sync, iif(generation < 1, 'it was defined ' || generation || ' times', 'it does not read') FROM m_defined
+         WHERE generation < 1 OR NOT json_valid(definition) OR json_type(definition) <> 'object'",
+    )
 }
 
 fn runs(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {

@@ -20,4 +20,12 @@ ALTER TABLE m_run ADD COLUMN reset TEXT;
 
 -- The schedule: since when a sync is defined, ms, which its initial delay counts from; NULL: it has none.
 ALTER TABLE m_sync ADD COLUMN since INTEGER;
+-- Syncs that apps defined; those of the configuration are not here.
+CREATE TABLE m_defined (
+    sync       TEXT    PRIMARY KEY,
+    definition TEXT    NOT NULL,            -- the keys of a [sync.NAME] and their values, as a JSON object
+    app        TEXT    NOT NULL,            -- the last that defined it
+    generation INTEGER NOT NULL,            -- how often it was defined
+    at         INTEGER NOT NULL             -- when last, ms
+) STRICT;
 

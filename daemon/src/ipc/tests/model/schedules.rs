@@ -2,12 +2,20 @@
 
 use std::future::ready;
 
-use mingle_core::ask::{Pinged, SyncState};
+use mingle_core::ask::{Outcome, Pinged, Redefine, Redefined, SyncState};
 
 use super::Model;
-use crate::ipc::door::{Later, Schedules};
+use crate::ipc::door::{Follows, Later, Schedules};
 
 impl Schedules for Model {
+    fn follows(&self, _: Option<Vec<String>>) -> Follows {
+        Follows::by(())
+    }
+
+    fn redefine(&self, _: Redefine) -> Later<Redefined> {
+        Box::pin(ready(Ok(Redefined { outcome: Outcome::Created, generation: 1, orphaned: 0 })))
+    }
+
     fn ping(&self, syncs: Vec<String>, _: Option<String>) -> Later<Vec<Pinged>> {
         let pinged = syncs.into_iter().map(|sync| Pinged { sync, state: SyncState::Ready, hold: None });
         Box::pin(ready(Ok(pinged.collect())))

@@ -1,0 +1,30 @@
+//! Owns: holding what was due against what ran: a sync that is due for longer than its `alert_after`, and has not run, is told. Must never know: how it
+//! is decided when one is due.
+
+use mingle_core::ask::DaemonState;
+
+use super::House;
+use crate::clock;
+
+impl House {
+    /// Tells people which syncs are due and do not run, and which are not any more. Under a stop nothing runs, and that is told already.
+    pub fn watch_syncs(&self) {
+        let (now, board, config) = (clock::now(), self.0.board.borrow().clone(), self.config());
+        let mut overdue = Vec::new();
+        for shown in board.shown(now).into_iter().filter(|_| board.state.0 == DaemonState::Running) {
+            let Some(since) = shown.overdue_since else { continue };
+            let alert_after = config.syncs.get(&*shown.sync).map(|sync| sync.timing.alert_after);
+            if !alert_after.is_some_and(|after| since < now && now.since(since) >= after) {
+                continue;
+            }
+            let why = match shown.holds.first() {
+                Some(hold) => format!("{}: {}, needs {}", hold.name, hold.has, hold.needs),
+                None => "its run does not end".into(),
+            };
+            let hint = format!("it is due, and does not come to an end ({why}); `mingle explain {}` says more", shown.sync);
+            self.notices().stands("overdue", &shown.sync, hint);
+            overdue.push(shown.sync);
+        }
+        self.notices().only("overdue", &overdue.iter().map(|sync| &**sync).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,66 @@
+//! Owns: serving apps that define syncs. Must never know: what stands in a definition, but the collection.
+
+use mingle_core::ask::{About, Redefine};
+use mingle_proto::{
+    Error, Name,
+    call::{SyncDefine, SyncRemove, SyncRemoveAnswer},
+};
+use serde_json::{Map, Value};
+
+use super::{Asked, later};
+use crate::ipc::{
+    convert::{self, invalid, refusal},
+    serve::Served,
+};
+
+/// Bytes of one definition. It is a few lines; a larger one is something else. More: `too_large`.
+const DEFINITION_BYTES_MAX: usize = 64 << 10;
+/// As of a name in the files.
+const NAME_BYTES_MAX: usize = 63;
+
+pub(super) fn define(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncDefine { sync, definition, if_exists } = asked.params()?;
+    if sync.len() > NAME_BYTES_MAX || !sync.bytes().all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'_') {
+        let hint = format!("a small letter, then small letters, digits and _, at most {NAME_BYTES_MAX}");
+        return Err(invalid("a sync cannot have this name", hint));
+    }
+    if definition.get().len() > DEFINITION_BYTES_MAX {
+        let what = format!("a definition of {} bytes, and {DEFINITION_BYTES_MAX} are taken", definition.get().len());
+        return Err(Error::new(Name::TooLarge, what));
+    }
+    let example = "{\"collection\":\"issues\",\"remote\":\"tracker\",\"direction\":\"both\"}, with the keys of [sync.NAME]";
+    let Ok(keys) = serde_json::from_str::<Map<String, Value>>(definition.get()) else {
+        return Err(invalid("a definition is an object", example));
+    };
+    let Some(Value::String(collection)) = keys.get("collection") else {
+        return Err(invalid("a definition names its collection", example));
+    };
+    let (_, by) = asked.write(collection)?;
+    let by = by.to_owned();
+    // Who takes a sync from another collection has to be allowed to write that one, too.
+    if let Ok(before) = asked.operate()?.collection_of(About::Sync(&sync)) {
+        asked.write(&before)?;
+    }
+    let change = Redefine::Define {
+        sync: sync.clone(),
+        definition: definition.get().to_owned(),
+        if_exists: convert::if_exists(if_exists),
+        by,
+    };
+    later(asked.operate()?.redefine(change), move |redefined| convert::redefined(sync, redefined), false)
+}
+
+pub(super) fn remove(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncRemove { sync } = asked.params()?;
+    let door = asked.operate()?;
+    match door.collection_of(About::Sync(&sync)) {
+        Ok(collection) => {
+            asked.write(&collection)?;
+        }
+        // One that cannot be as the configuration is has no collection; nor has one that is not there, which is said then.
+        Err(_) if asked.by().is_some() => {}
+        Err(error) => return Err(refusal(error)),
+    }
+    let answer = door.redefine(Redefine::Remove { sync: sync.clone() });
+    later(answer, move |redefined| SyncRemoveAnswer { sync, pending: redefined.orphaned }, false)
+}
