@@ -377,4 +377,4 @@ fn renamed(tx: &mut Tx<'_>, ground: &Ground, child: i64, property: &str, from: &
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

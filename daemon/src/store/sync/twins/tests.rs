@@ -19,7 +19,7 @@ use crate::store::{
 };
 
 /// Collection `a` has its home at `h`, and mirrors at `m` and `n`; who has the same mail is the same. Records of `b` refer to one of `a`.
-fn store() -> Store {
+pub(in crate::store::sync) fn store() -> Store {
     with(&Policy::default())
 }
 
@@ -105,7 +105,7 @@ fn row(remote_id: &str, pairs: &str) -> Row {
 }
 
 /// One step: `h 1 mail=a` (a row of the home), `app ID n=1` (an app's patch, which makes it), `plan m`. What is sent, in words.
-fn step(store: &Store, step: &str) -> String {
+pub(in crate::store::sync) fn step(store: &Store, step: &str) -> String {
     let mut words = step.splitn(3, ' ');
     let (who, what, pairs) = (words.next().unwrap(), words.next().unwrap().to_owned(), words.next().unwrap_or_default());
     let at = move |name: String| ground(&name, &Policy::default());
@@ -140,9 +140,9 @@ fn step(store: &Store, step: &str) -> String {
 }
 
 /// The live records by age, each with where it is; then what is another's alias.
-fn now(store: &Store) -> String {
+pub(in crate::store::sync) fn now(store: &Store) -> String {
     const RECORDS: &str = "SELECT coalesce(group_concat(told, '; '), '') FROM (SELECT r.id || coalesce((SELECT ' ' || group_concat(p.remote || ':' || k.remote_id, ' ')
-           FROM m_link k JOIN m_replica p USING (replica) WHERE k.record = r.record AND k.remote_id IS NOT NULL ORDER BY k.replica), '') AS told
+           FROM m_link k JOIN m_replica p USING (replica) WHERE k.record = r.record AND k.replica > 0 AND k.remote_id IS NOT NULL ORDER BY k.replica), '') AS told
          FROM m_record r WHERE r.state = 0 AND r.collection = 1 ORDER BY r.first)";
     const ALIASES: &str = "SELECT coalesce(group_concat(g.id || ' is ' || s.id, ', '), '') FROM m_alias a
          JOIN m_record g ON g.record = a.alias JOIN m_record s ON s.record = a.record";
