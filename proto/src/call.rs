@@ -7,6 +7,7 @@ mod app;
 mod daemon;
 mod data;
 mod decide;
+mod define;
 mod filter;
 mod past;
 mod pending;
@@ -20,7 +21,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 pub use self::{
-    app::*, daemon::*, data::*, decide::*, filter::*, past::*, pending::*, remote::*, reset::*, session::*, sync::*, talk::*,
+    app::*, daemon::*, data::*, decide::*, define::*, filter::*, past::*, pending::*, remote::*, reset::*, session::*, sync::*,
+    talk::*,
 };
 use crate::{
     Raw,

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::bench::{Scripted, scripted, scripted_config};
 
-const RIGHTS: &str = "[app.reader]\ngrants = { others = \"read\" }\n[app.scribe]\ngrants = { others = \"write\" }\n";
+const RIGHTS: &str =
+    "[collection.others]\n[app.reader]\ngrants = { others = \"read\" }\n[app.scribe]\ngrants = { others = \"write\" }\n";
 
 fn others(more: &[(&str, Value)]) -> Value {
     let mut definition =

@@ -72,7 +72,7 @@ fn a_circle_of_syncs_is_refused_and_what_is_in_force_stays() {
         ),
         "{hint}"
     );
-    let said = world.daemon.says(1, &["config", "check"]);
+    let said = world.daemon.says(78, &["config", "check"]);
     assert!(said.contains("take one of the names out"), "{said}");
     assert_eq!(world.app.must("sync.get", json!({ "sync": "others" }))["after"], json!(["things"]));
     assert_eq!(world.app.must("sync.get", json!({ "sync": "things" })).get("after"), None);
@@ -92,16 +92,19 @@ fn an_interval_adapts_to_what_runs_bring_and_remembers_it() {
     let hours = |needs: &str, hours: u32| {
         needs == format!("{hours} h since then") || needs.starts_with(&format!("{} h 59 min", hours - 1))
     };
-    until("the first run", || (world.app.status("things")["last"]["status"] == "done").then_some(()));
+    let rests = |world: &mut Scripted| until("its end", || (world.app.status("things")["state"] == "waiting").then_some(()));
+    rests(&mut world);
     let first = needs(&mut world);
     assert!(hours(&first, 2), "nothing came: {first}");
     world.app.sync("things", "done");
     world.app.sync("things", "done");
     world.app.sync("things", "done");
+    rests(&mut world);
     let slow = needs(&mut world);
     assert!(hours(&slow, 8), "nothing came four times, and eight hours are the longest: {slow}");
     fill(&world.server, 3);
     world.app.sync("things", "done");
+    rests(&mut world);
     let sooner = needs(&mut world);
     assert!(hours(&sooner, 4), "something came: {sooner}");
     world.kill_and_start();

@@ -18,15 +18,14 @@ pub struct Definition {
     pub by: DefinedBy,
 }
 
+/// What cannot be as the configuration is, by the names of the syncs, with what is wrong.
+pub type LeftOut = BTreeMap<String, Vec<Problem>>;
+
 /// Reads and checks the files, and with them what apps defined: of that, what is not good is left out, and told.
 ///
 /// # Errors
 /// Every problem of the files, in their order and that of the lines.
-pub fn load_with(
-    place: &Where,
-    definitions: &[Definition],
-    known: &dyn Known,
-) -> Result<(Config, BTreeMap<String, Vec<Problem>>), Vec<Problem>> {
+pub fn load_with(place: &Where, definitions: &[Definition], known: &dyn Known) -> Result<(Config, LeftOut), Vec<Problem>> {
     let mut problems = Vec::new();
     let found = source::find(place, &mut problems);
     let mut sources: Vec<Source> =
@@ -39,7 +38,7 @@ pub fn load_with(
             return Err(problems);
         }
     };
-    let mut left_out = BTreeMap::new();
+    let mut left_out = LeftOut::new();
     let sections: Vec<Source> = definitions.iter().map(|one| section(one, &found.directory)).collect();
     let together: Vec<Source> = sources.iter().chain(&sections).cloned().collect();
     match parse_some(&together, false, known) {

@@ -18,7 +18,6 @@ ALTER TABLE m_copy ADD COLUMN stood  TEXT;  -- the filter under which all record
 ALTER TABLE m_sync ADD COLUMN reset TEXT;
 ALTER TABLE m_run ADD COLUMN reset TEXT;
 
-
 -- Records that proved to be another one, which is older and stays: whoever has the id of the former means the latter. The former's own
 -- row stays as that of a record that left.
 CREATE TABLE m_alias (
@@ -37,4 +36,3 @@ CREATE TABLE m_defined (
     generation INTEGER NOT NULL,            -- how often it was defined
     at         INTEGER NOT NULL             -- when last, ms
 ) STRICT;
-
