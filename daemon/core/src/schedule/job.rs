@@ -23,6 +23,8 @@ pub struct Job {
     pub pace: Duration,
     /// Somebody follows what it brings: as long as that is so, its interval is the shortest.
     pub followed: bool,
+    /// Since when this daemon has it, until it has begun a run: what was due before is caught up with, at a moment of this host's own.
+    pub up: Option<Timestamp>,
     /// How its last run ended.
     pub last: Last,
     /// Failures in a row; a stopped run does not count and does not clear them.
@@ -292,6 +294,7 @@ impl Job {
             since: now,
             pace,
             followed: false,
+            up: Some(now),
             last,
             failures,
             running: None,
@@ -382,6 +385,7 @@ impl Job {
         let request = self.request.take();
         self.change = None;
         self.call = None;
+        self.up = None;
         self.held = self.held.filter(|held| !request.is_some_and(|request| request.ends(*held)));
         self.running = Some(Running { began: now, heard: now, copies: false, request, stopping: None });
         self.wind(now);

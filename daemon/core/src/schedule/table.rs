@@ -1,7 +1,7 @@
 //! Owns: the text form of the schedule's tables, and its reader. Must never know: the tables.
 //!
 //! A job is words: `every=1h flex=10m cron=0_3_*_*_* on_start on_change=2s,30s backoff=linear,30s,5h deadline=2m stall=30s`
-//! `max=4h pace=2h followed`, `initial_delay=1h since=-5m`, `after=due|running|never|failed|stopped|done` (how the one before it stands),
+//! `up=-1m`, `max=4h pace=2h followed`, `initial_delay=1h since=-5m`, `after=due|running|never|failed|stopped|done` (how the one before it stands),
 //! `needs=unmetered,charging,battery,storage,idle,local`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
 //! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `paused`, `epoch`, `manual`, `account`,
 //! `spread=250` (per mille). Of the world: `stopped`, `offline`, `metered`, `on_battery`, `battery_low`, `storage_low`,
@@ -111,6 +111,7 @@ pub(super) fn world(text: &str) -> World {
                 };
                 failures = failures.max(u32::from(how == "failed"));
             }
+            "up" => later.push(Box::new(move |job| job.up = Some(moment(&value)))),
             "failures" => failures = value.parse().unwrap(),
             "running" => later.push(Box::new(move |job| job.begin(moment(&value)))),
             "heard" => later.push(Box::new(move |job| job.heard(moment(&value)))),
@@ -150,6 +151,7 @@ pub(super) fn world(text: &str) -> World {
         }
     }
     let mut job = Job::new(plan, last, failures, NOON);
+    job.up = None;
     later.into_iter().for_each(|change| change(&mut job));
     let first = first.map(|first| ("first".into(), first));
     let board = Board { jobs: first.into_iter().chain([("s".into(), job)]).collect(), remotes: [("r".into(), remote)].into() };
@@ -163,7 +165,7 @@ fn goes_first(how: &str) -> Job {
     let never_by_itself = Plan { remote: "other".into(), ..Plan::default() };
     let done = Last::Done { began: moment("-10m") };
     match how {
-        "due" => Job::new(by_itself, Last::Done { began: moment("-2h") }, 0, NOON),
+        "due" => Job { up: None, ..Job::new(by_itself, Last::Done { began: moment("-2h") }, 0, NOON) },
         "running" => {
             let mut job = Job::new(by_itself, done, 0, NOON);
             job.begin(moment("-1m"));
