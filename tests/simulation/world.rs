@@ -13,7 +13,6 @@ use mingle_core::{
     ask::{self, RunRequest, Write, Writer},
     engine::{Ask, AskId, Effect, Engine, Event},
     filter::Filter,
-    limits,
     record::Props,
     run::{self, Creates, Mode, reset::How},
     schedule::Name,
@@ -97,7 +96,7 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
             }),
             initial_delay: None,
             after: Vec::new(),
-            priority: limits::PRIORITY,
+            priority: 1_000,
             on_start: false,
             on_change: sync.on_change,
             deadline: None,
@@ -129,9 +128,8 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
 fn others(setup: &Setup, sync: &SyncSetup) -> Others {
     let mirror = sync.creates == Creates::All;
     let identity = |service: usize| format!("identity{service}");
-    let others = setup.syncs.iter().filter(|other| other.service != sync.service);
-    let mirrors: Vec<String> =
-        others.filter(|other| other.creates == Creates::All).map(|other| identity(other.service)).collect();
+    let mirrors = setup.syncs.iter().filter(|other| other.service != sync.service && other.creates == Creates::All);
+    let mirrors: Vec<String> = mirrors.map(|other| identity(other.service)).collect();
     let first = &setup.syncs[0];
     let home = Home { sync: first.name.into(), remote: format!("remote{}", first.service), identity: identity(first.service) };
     Others { mirror, makes: !mirrors.is_empty(), mirrors, home: (mirror && first.service != sync.service).then_some(home) }
@@ -139,12 +137,11 @@ fn others(setup: &Setup, sync: &SyncSetup) -> Others {
 
 /// Cuts batches after some rows, another number in each schedule: in the daemon time does that, wherever it falls.
 fn pace(seed: u64) -> Arc<Pace> {
-    let rows = 1 + seed % 6;
     Arc::new(move || {
         let mut reached = 0;
         Box::new(move || {
             reached += 1;
-            reached >= rows
+            reached > seed % 6
         })
     })
 }
