@@ -1,10 +1,10 @@
 //! Owns: the tables of the schedule, in a text form, and the reader of that form.
 //!
 //! A job is words: `every=1h flex=10m cron=0_3_*_*_* on_start on_change=2s,30s backoff=linear,30s,5h deadline=2m stall=30s`
-//! `needs=unmetered,charging,battery,storage,idle,local`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
+//! `needs=unmetered,charging,battery,storage,idle,local,known`, `window=22:00-06:00`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
 //! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `paused`, `epoch`, `manual`, `account`,
 //! `spread=250` (per mille). Of the world: `stopped`, `offline`, `metered`, `on_battery`, `battery_low`, `storage_low`,
-//! `disk_full`, `busy`. Of its remote: `login`, `patience=-1m,+5m`. Times are from now.
+//! `disk_full`, `busy`, `sleeps`. Of its remote: `login`, `patience=-1m,+5m`. Times are from now.
 //! The answer: `start TRIGGER`, `stop REASON`, `running [TIME]` or `STATE HOLD [TIME]`, the time being `wake_at`.
 
 use std::time::Duration;
@@ -87,8 +87,10 @@ pub(super) fn world(text: &str) -> World {
                 "battery" => plan.needs.battery_not_low = true,
                 "storage" => plan.needs.storage_not_low = true,
                 "idle" => plan.needs.idle = true,
+                "known" => plan.needs.unknown_holds = true,
                 need => panic!("no need {need}"),
             }),
+            "window" => plan.needs.window = Some(Window::parse(value.replace('_', " ").split(';'), TimeZone::UTC).unwrap()),
             "spread" => plan.spread = Spread::per_mille(value.parse().unwrap()),
             "last" => {
                 let (how, at) = value.split_once('@').unwrap();
@@ -132,6 +134,7 @@ pub(super) fn world(text: &str) -> World {
             "storage_low" => conditions.storage_low = Some(true),
             "disk_full" => conditions.disk_full = Some(true),
             "busy" => conditions.idle = Some(false),
+            "sleeps" => conditions.sleeps = true,
             key => panic!("no word {key}"),
         }
     }
@@ -286,6 +289,29 @@ const HOLDS: &[&str] = &[
     "every=1h disk_full request@-0s force => blocked disk",
     "every=1h needs=idle busy => blocked idle",
     "every=1h last=done@-1m offline => waiting interval +59m",
+    "every=1h needs=local sleeps request@-0s force person => blocked sleep",
+    // What is not known passes, unless the sync says otherwise; nothing else is needed then.
+    "every=1h needs=unmetered,charging,battery,storage,idle => start first",
+    "every=1h needs=known => blocked network",
+    "every=1h needs=known,local => start first",
+    "every=1h needs=known,local,charging => blocked charging",
+    "every=1h needs=known,local,battery => blocked battery_not_low",
+    "every=1h needs=known,local,storage => blocked storage_not_low",
+    "every=1h needs=known,local,idle => blocked idle",
+    "every=1h needs=known,local,idle request@-0s force => start request",
+    // Windows. What else is due, is due in them.
+    "every=1h window=11:00-13:00 => start first +1h",
+    "every=1h window=13:00-14:00 => waiting window +1h",
+    "every=1h window=13:00-14:00 request@-0s => waiting window +1h",
+    "every=1h window=13:00-14:00 request@-0s force => start request",
+    "every=1h window=13:00-12:00 => waiting window +1h",
+    "every=1h window=tue => waiting window +12h",
+    "every=1h window=tue;mon_12:30-13:00 => waiting window +30m",
+    "every=1h window=13:00-14:00 last=done@-1m => waiting interval +59m",
+    "every=2h window=13:00-14:00 last=done@-1m => waiting interval +119m",
+    "every=1h window=13:00-14:00 offline => blocked network",
+    "every=1h window=13:00-14:00 last=constraint:window@-1m => waiting window +1h",
+    "every=1h window=11:00-14:00 last=constraint:window@-1m => start resume +2h",
 ];
 
 const RUNNING: &[&str] = &[
@@ -304,6 +330,12 @@ const RUNNING: &[&str] = &[
     "every=1h needs=unmetered running@-1m metered => stop constraint:network",
     "every=1h needs=unmetered request@-2m force running@-1m metered => running",
     "every=1h needs=idle running@-1m busy => stop constraint:idle",
+    "every=1h running@-1m sleeps => stop constraint:sleep",
+    "every=1h needs=known,local,idle running@-1m => stop constraint:idle",
+    "every=1h window=11:00-14:00 running@-1m => running +2h",
+    "every=1h window=11:00-14:00 deadline=30m running@-1m => running +29m",
+    "every=1h window=11:00-12:00 running@-1m => stop constraint:window +23h",
+    "every=1h window=11:00-12:00 request@-2m force running@-1m => running",
     "every=1h login running@-1m => running",
     // While one runs, one more is queued and does not begin.
     "every=1h running@-1m request@-0s => running",
@@ -412,7 +444,7 @@ fn the_words_say_what_is_and_what_is_needed() {
 
 #[test]
 fn stop_reasons_read_back() {
-    for word in ["user", "app", "timeout", "constraint:idle", "preempted", "shutdown", "crash", "auth", "schema", "replaced"] {
+    for word in ["user", "app", "timeout", "constraint:idle", "constraint:window", "constraint:sleep", "preempted", "shutdown", "crash", "auth", "schema", "replaced"] {
         assert_eq!(StopReason::parse(word).unwrap().name(), word);
     }
     assert_eq!(StopReason::parse("constraint:"), None);
@@ -422,7 +454,7 @@ fn stop_reasons_read_back() {
 #[cfg(feature = "planted")]
 #[test]
 fn planted_bugs_are_found() {
-    for bug in ["request passes retry-after", "clock set back is waited out"] {
+    for bug in ["request passes retry-after", "clock set back is waited out", "window of time not looked at"] {
         planted::set_here(Some(bug));
         let found = ALL_TABLES.iter().any(|table| !failures(table).is_empty());
         planted::set_here(None);
