@@ -347,7 +347,7 @@ impl Door for House {
             let configured = config.syncs.get(&*shown.sync);
             let (every, cron) = match configured.map(|sync| &sync.timing.repeat) {
                 Some(Repeat::Every { every, .. }) => (Some(*every), None),
-                Some(Repeat::Cron { expression, .. }) => (None, Some(expression.clone())),
+                Some(Repeat::Cron { expression }) => (None, Some(expression.clone())),
                 _ => (None, None),
             };
             SyncRow {

@@ -90,6 +90,8 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         filter: sync.filter.clone(),
         timing: config::Timing {
             repeat: sync.every.map_or(config::Repeat::Never, |every| config::Repeat::Every { every, flex: every }),
+            timezone: None,
+            needs: mingle_core::schedule::Needs::default(),
             on_start: false,
             on_change: sync.on_change,
             deadline: None,

@@ -372,6 +372,12 @@ pub fn address(text: &str, insecure: bool) -> Result<Url, Problem> {
     }
 }
 
+/// Whether a remote with this address is on this machine.
+#[must_use]
+pub fn is_this_machine(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| is_near(&url))
+}
+
 /// Whether the address is this very host.
 fn is_near(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
