@@ -168,15 +168,8 @@ impl Watched {
 mod tests {
     use super::*;
 
-    const UNKNOWN: World = World {
-        sleeps: false,
-        online: None,
-        metered: None,
-        charging: None,
-        battery_low: None,
-        storage_low: None,
-        idle: None,
-    };
+    const UNKNOWN: World =
+        World { sleeps: false, online: None, metered: None, charging: None, battery_low: None, storage_low: None, idle: None };
 
     #[test]
     fn what_an_earlier_source_knows_counts() {
@@ -193,7 +186,8 @@ mod tests {
         check(Given::default(), &[Some(bus), Some(links)], both);
         // A server's configuration passes them all, but for a machine that sleeps.
         let server = Given { online: Some(true), metered: Some(false), idle: Some(false), ..Given::default() };
-        let given = World { online: Some(true), metered: Some(false), idle: Some(false), charging: Some(true), sleeps: true, ..UNKNOWN };
+        let given =
+            World { online: Some(true), metered: Some(false), idle: Some(false), charging: Some(true), sleeps: true, ..UNKNOWN };
         check(server, &[Some(bus), Some(links)], given);
     }
 

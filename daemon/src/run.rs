@@ -307,6 +307,8 @@ struct Office {
 impl Office {
     async fn work(&mut self, mut letters: mpsc::Receiver<Letter>) {
         self.handle(Event::Look);
+        // Where everything waits, no letter comes that would show it.
+        self.board.send_replace(Arc::new(self.engine.copy()));
         let mut ending = false;
         loop {
             if ending && self.engine.quiet() && self.tasks.is_empty() {

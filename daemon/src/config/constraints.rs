@@ -28,13 +28,12 @@ pub(super) fn read(read: &mut Section<'_>) -> (Needs, bool) {
     read.within("constraints", table, |inside| {
         let networks = [("none", Network::None), ("any", Network::Any), ("unmetered", Network::Unmetered)];
         let network = inside.choice("network", &networks);
-        let mut flag = |key| inside.flag(key).unwrap_or(false);
         let needs = Needs {
             network: network.unwrap_or_default(),
-            charging: flag("charging"),
-            battery_not_low: flag("battery_not_low"),
-            storage_not_low: flag("storage_not_low"),
-            idle: flag("idle"),
+            charging: inside.flag("charging").unwrap_or(false),
+            battery_not_low: inside.flag("battery_not_low").unwrap_or(false),
+            storage_not_low: inside.flag("storage_not_low").unwrap_or(false),
+            idle: inside.flag("idle").unwrap_or(false),
             window: window(inside),
             unknown_holds: inside.choice("unknown", &[("passes", false), ("holds", true)]).unwrap_or(false),
         };
@@ -135,7 +134,10 @@ mod tests {
     #[test]
     fn what_is_no_constraint_is_refused_with_place_and_remedy() {
         let check = |text: &str, expected: &str| assert_eq!(said(&format!("{REMOTE}{SYNC}{text}")), expected, "{text}");
-        check("constraints = { batery_not_low = true }", "9 unknown key `sync.s.constraints.batery_not_low`; did you mean `battery_not_low`?");
+        check(
+            "constraints = { batery_not_low = true }",
+            "9 unknown key `sync.s.constraints.batery_not_low`; did you mean `battery_not_low`?",
+        );
         check(
             "every = '1h' | constraints = { network = 'wifi' }",
             "10 `sync.s.constraints.network` cannot be `wifi`; known: none, any, unmetered",
@@ -144,9 +146,15 @@ mod tests {
         check("constraints = false", &format!("9 `constraints` must be a table; {EXAMPLE}"));
         check("constraints = 'idle'", &format!("9 `sync.s.constraints` must be a table; {EXAMPLE}"));
         check("constraints = { unknown = 'fails' }", "9 `sync.s.constraints.unknown` cannot be `fails`; known: passes, holds");
-        check("constraints = { window = '22-6' }", &format!("9 `22-6` is no window: `22` is no day: mon, tue, wed, thu, fri, sat or sun; {WINDOW}"));
+        check(
+            "constraints = { window = '22-6' }",
+            &format!("9 `22-6` is no window: `22` is no day: mon, tue, wed, thu, fri, sat or sun; {WINDOW}"),
+        );
         check("constraints = { window = [] }", &format!("9 it names no time: no run would ever begin; {WINDOW}"));
-        check("constraints = { window = 22 }", &format!("9 `sync.s.constraints.window` must be text in quotes, or a list of such; {WINDOW}"));
+        check(
+            "constraints = { window = 22 }",
+            &format!("9 `sync.s.constraints.window` must be text in quotes, or a list of such; {WINDOW}"),
+        );
         let many = vec!["'mon'"; limits::WINDOW_SPANS_MAX + 1].join(", ");
         check(
             &format!("constraints = {{ window = [{many}] }}"),
@@ -158,7 +166,8 @@ mod tests {
     fn what_is_given_is_read() {
         assert_eq!(good("").conditions, Given::default());
         assert_eq!(good("[conditions] | network = 'system' | power = 'system' | idle = 'system'").conditions, Given::default());
-        let server = Given { online: Some(true), metered: Some(false), charging: Some(true), battery_low: Some(false), idle: Some(true) };
+        let server =
+            Given { online: Some(true), metered: Some(false), charging: Some(true), battery_low: Some(false), idle: Some(true) };
         assert_eq!(good("[conditions] | network = 'online' | power = 'external' | idle = 'yes'").conditions, server);
         assert_eq!(said("[conditions] | netwrk = 'online'"), "2 unknown key `conditions.netwrk`; did you mean `network`?");
         assert_eq!(

@@ -72,8 +72,11 @@ impl Draft {
                 ("store" | "status" | "conditions", DeValue::Table(table)) => self.single(source, name, line, table),
                 ("remote" | "sync" | "collection" | "app", DeValue::Table(table)) => self.named(source, name, table),
                 (name, _) if SECTIONS.contains(&name) => {
-                    let example =
-                        if ["store", "status", "conditions"].contains(&name) { format!("[{name}]") } else { format!("[{name}.NAME]") };
+                    let example = if ["store", "status", "conditions"].contains(&name) {
+                        format!("[{name}]")
+                    } else {
+                        format!("[{name}.NAME]")
+                    };
                     self.problems.push(source.problem(line, format!("`{name}` must be a table"), format!("write {example}")));
                 }
                 (name, _) if SECTIONS_LATER.contains(&name) => {

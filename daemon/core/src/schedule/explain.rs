@@ -13,7 +13,13 @@ impl Hold {
     /// The hold with its present value, what it needs, and what a person can do about this sync, in words.
     #[must_use]
     pub fn holding(&self, sync: &str, now: Timestamp) -> Holding {
-        Holding { name: self.name().into(), has: self.has(now), needs: self.needs(now), until: self.until(), hint: self.hint(sync) }
+        Holding {
+            name: self.name().into(),
+            has: self.has(now),
+            needs: self.needs(now),
+            until: self.until(),
+            hint: self.hint(sync),
+        }
     }
 
     fn has(&self, now: Timestamp) -> String {
@@ -51,7 +57,9 @@ impl Hold {
             Self::Trigger { on_change: true } => "a change of the truth, or a request".into(),
             Self::Trigger { on_change: false } => "a request".into(),
             Self::RetryAfter { .. } => "that time to pass".into(),
-            Self::Constraint(Unmet { until: Some(until), .. }) => format!("its window, which opens in {}", span(until.since(now))),
+            Self::Constraint(Unmet { until: Some(until), .. }) => {
+                format!("its window, which opens in {}", span(until.since(now)))
+            }
             Self::Constraint(unmet) => unmet.constraint.needs().into(),
             Self::Overlap { .. } => "its end".into(),
             Self::Slots { .. } => "one of them to end".into(),

@@ -402,6 +402,19 @@ fn a_ring_that_waits_outlives_another_plan() {
 }
 
 #[test]
+fn a_run_that_lost_a_constraint_keeps_its_place_and_counts_no_failure() {
+    let mut world = world("every=1h needs=unmetered failures=2 last=done@-2h request@-5m person running@-1m metered");
+    assert_eq!(outcome(&world), "stop constraint:network");
+    let job = world.board.jobs.get_mut("s").unwrap();
+    let asked = job.running.as_ref().unwrap().request.unwrap();
+    job.end(NOON, End::Stopped(StopReason::Constraint(Constraint::Metered)));
+    assert_eq!((job.request, job.failures), (Some(asked), 2));
+    assert_eq!(outcome(&world), "blocked network");
+    world.conditions.metered = Some(false);
+    assert_eq!(outcome(&world), "start request");
+}
+
+#[test]
 fn a_look_names_every_hold() {
     let holds = |text: &str| {
         let World { board, conditions } = world(text);
@@ -444,7 +457,20 @@ fn the_words_say_what_is_and_what_is_needed() {
 
 #[test]
 fn stop_reasons_read_back() {
-    for word in ["user", "app", "timeout", "constraint:idle", "constraint:window", "constraint:sleep", "preempted", "shutdown", "crash", "auth", "schema", "replaced"] {
+    for word in [
+        "user",
+        "app",
+        "timeout",
+        "constraint:idle",
+        "constraint:window",
+        "constraint:sleep",
+        "preempted",
+        "shutdown",
+        "crash",
+        "auth",
+        "schema",
+        "replaced",
+    ] {
         assert_eq!(StopReason::parse(word).unwrap().name(), word);
     }
     assert_eq!(StopReason::parse("constraint:"), None);

@@ -181,23 +181,32 @@ mod tests {
     fn a_window_is_open_from_its_beginning_and_closed_from_its_end() {
         // The 5th of January 2026 is a Monday.
         let nights = &["22:00-06:00"];
-        check("UTC0", nights, &[
-            "2026-01-05T21:59:59.999Z closed 2026-01-05T22:00:00Z",
-            "2026-01-05T22:00:00Z open 2026-01-06T06:00:00Z",
-            "2026-01-06T05:59:59.999Z open 2026-01-06T06:00:00Z",
-            "2026-01-06T06:00:00Z closed 2026-01-06T22:00:00Z",
-        ]);
-        check("UTC0", &["mon-fri 22:00-06:00", "sat,sun"], &[
-            "2026-01-09T21:00:00Z closed 2026-01-09T22:00:00Z",
-            // Friday's night goes over into the weekend, and that is over at Monday's beginning.
-            "2026-01-09T22:00:00Z open 2026-01-12T00:00:00Z",
-            "2026-01-12T00:00:00Z closed 2026-01-12T22:00:00Z",
-        ]);
+        check(
+            "UTC0",
+            nights,
+            &[
+                "2026-01-05T21:59:59.999Z closed 2026-01-05T22:00:00Z",
+                "2026-01-05T22:00:00Z open 2026-01-06T06:00:00Z",
+                "2026-01-06T05:59:59.999Z open 2026-01-06T06:00:00Z",
+                "2026-01-06T06:00:00Z closed 2026-01-06T22:00:00Z",
+            ],
+        );
+        check(
+            "UTC0",
+            &["mon-fri 22:00-06:00", "sat,sun"],
+            &[
+                "2026-01-09T21:00:00Z closed 2026-01-09T22:00:00Z",
+                // Friday's night goes over into the weekend, and that is over at Monday's beginning.
+                "2026-01-09T22:00:00Z open 2026-01-12T00:00:00Z",
+                "2026-01-12T00:00:00Z closed 2026-01-12T22:00:00Z",
+            ],
+        );
         check("UTC0", &["fri-mon 12:00-13:00"], &["2026-01-05T13:00:00Z closed 2026-01-09T12:00:00Z"]);
-        check("UTC0", &["wed 12:00-24:00"], &[
-            "2026-01-05T13:00:00Z closed 2026-01-07T12:00:00Z",
-            "2026-01-07T13:00:00Z open 2026-01-08T00:00:00Z",
-        ]);
+        check(
+            "UTC0",
+            &["wed 12:00-24:00"],
+            &["2026-01-05T13:00:00Z closed 2026-01-07T12:00:00Z", "2026-01-07T13:00:00Z open 2026-01-08T00:00:00Z"],
+        );
         for always in [&["00:00-24:00"][..], &["mon-sun"], &["06:00-18:00", "18:00-06:00"]] {
             check("UTC0", always, &["2026-01-05T13:00:00Z open never"]);
         }
@@ -205,12 +214,16 @@ mod tests {
 
     #[test]
     fn it_goes_by_the_clocks_of_its_zone() {
-        check(PARIS, &["22:00-06:00"], &[
-            "2026-03-28T20:59:00Z closed 2026-03-28T21:00:00Z",
-            // The night in which an hour is skipped, and the one that has it twice.
-            "2026-03-28T21:00:00Z open 2026-03-29T04:00:00Z",
-            "2026-10-24T20:00:00Z open 2026-10-25T05:00:00Z",
-        ]);
+        check(
+            PARIS,
+            &["22:00-06:00"],
+            &[
+                "2026-03-28T20:59:00Z closed 2026-03-28T21:00:00Z",
+                // The night in which an hour is skipped, and the one that has it twice.
+                "2026-03-28T21:00:00Z open 2026-03-29T04:00:00Z",
+                "2026-10-24T20:00:00Z open 2026-10-25T05:00:00Z",
+            ],
+        );
         // All of it is skipped: it comes as long after the gap.
         check(PARIS, &["sun 02:10-02:40"], &["2026-03-29T00:00:00Z closed 2026-03-29T01:10:00Z"]);
         check(PARIS, &["sun 02:10-02:40"], &["2026-10-24T12:00:00Z closed 2026-10-25T00:10:00Z"]);
