@@ -158,7 +158,7 @@ impl Talk {
             }
             return Ok(());
         }
-        let path = header.path().map(|path| path.as_str()).unwrap_or_default();
+        let path = header.path().map(zbus::zvariant::ObjectPath::as_str).unwrap_or_default();
         let Some(subject) = SUBJECTS.iter().find(|subject| subject.path == path) else { return Ok(()) };
         // Anybody may send a signal that looks like its.
         if self.owners.get(subject.service).is_none_or(|owner| *owner != *sender) {
