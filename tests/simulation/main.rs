@@ -11,6 +11,7 @@ mod chance;
 mod days;
 mod fake;
 mod family;
+mod fleet;
 mod found;
 mod oracle;
 mod people;
