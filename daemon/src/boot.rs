@@ -6,13 +6,14 @@ use std::{
     sync::Arc,
 };
 
+use jiff::tz::TimeZone;
 use mingle_core::{
     engine::{Engine, SyncFacts},
     limits,
     policy::Policy,
     replica::RemoteError,
     run::{Creates, Direction},
-    schedule::{Backoff, Curve, Interval, Job, Name, Plan, Quiet, Rank, Spread, cron::Cron},
+    schedule::{Backoff, Curve, Interval, Job, Name, Needs, Plan, Quiet, Rank, Spread, cron::Cron},
     time::Timestamp,
 };
 
@@ -331,16 +332,15 @@ pub fn orphaned(store: &Store, syncs: &BTreeMap<Name, Known>) -> Result<Vec<(Str
 pub fn plan(name: &Name, known: &Known, host: u64) -> Plan {
     let definition = &known.definition;
     let timing = &definition.timing;
+    let zone = clock::zone(timing.timezone.as_deref());
     let (interval, cron) = match &timing.repeat {
         Repeat::Never => (None, None),
         Repeat::Every { every, flex, .. } => (Some(Interval { every: *every, flex: *flex }), None),
-        Repeat::Cron { expression, timezone } => {
-            let parsed = clock::zone(timezone.as_deref()).and_then(|zone| Cron::parse(expression, zone).ok());
-            (None, parsed)
-        }
+        Repeat::Cron { expression } => (None, zone.clone().and_then(|zone| Cron::parse(expression, zone).ok())),
     };
     let grows_to = if let Repeat::Every { grows_to, .. } = &timing.repeat { *grows_to } else { None };
-    let defaults = Plan::default();
+    // A zone whose file cannot be read: its hours are those of UTC rather than all.
+    let window = timing.needs.window.as_ref().map(|window| window.within(zone.unwrap_or(TimeZone::UTC)));
     Plan {
         remote: Name::from(definition.remote.as_str()),
         resource: definition.resource.clone(),
@@ -356,7 +356,7 @@ pub fn plan(name: &Name, known: &Known, host: u64) -> Plan {
         },
         deadline: timing.deadline,
         stall: Some(timing.stall.unwrap_or(limits::STALL)),
-        needs: defaults.needs,
+        needs: Needs { window, ..timing.needs.clone() },
         spread: Spread::of(host, name),
         grows_to,
         initial_delay: timing.initial_delay,

@@ -293,7 +293,7 @@ mod tests {
 
     impl Known for Anything {
         fn look(&self, _: &RemoteSettings) -> Result<Facts, (String, String)> {
-            Ok(Facts { has_stamps: true, takes_writes: true })
+            Ok(Facts { has_stamps: true, takes_writes: true, is_near: false })
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     config::{Facts, Known, RemoteSettings},
     environment::Environment,
     paths::Paths,
-    remotes,
+    remotes::{self, http},
 };
 
 /// The kinds and profiles of this build, and the user's own profiles.
@@ -27,6 +27,10 @@ impl BuiltIn {
 impl Known for BuiltIn {
     fn look(&self, remote: &RemoteSettings) -> Result<Facts, (String, String)> {
         let seen = remotes::look(remote, &self.config_dir).map_err(|problem| (problem.what, problem.hint.unwrap_or_default()))?;
-        Ok(Facts { has_stamps: seen.abilities.modified_grain.is_some(), takes_writes: seen.abilities.writes })
+        Ok(Facts {
+            has_stamps: seen.abilities.modified_grain.is_some(),
+            takes_writes: seen.abilities.writes,
+            is_near: http::is_this_machine(&remote.url),
+        })
     }
 }

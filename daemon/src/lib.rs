@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod boot;
 pub mod cli;
 pub mod clock;
+pub mod conditions;
 pub mod config;
 pub mod copies;
 pub mod doctor;

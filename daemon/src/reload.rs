@@ -196,6 +196,9 @@ fn is_other(was: &Known, is: &Known, before: &Config, now: &Config) -> bool {
 
 fn applied(before: &Config, now: &Config) -> Vec<(String, String)> {
     let mut applied = Vec::new();
+    if before.conditions != now.conditions {
+        applied.push(("conditions".to_owned(), "changed".to_owned()));
+    }
     differ("remote", &before.remotes, &now.remotes, &mut applied);
     differ("sync", &before.syncs, &now.syncs, &mut applied);
     differ("collection", &before.collections, &now.collections, &mut applied);

@@ -26,6 +26,7 @@ use crate::{
     alarm::Alarm,
     boot::{self, Known},
     clock,
+    conditions::Watched,
     config::{Config, Repeat, Synchronous},
     house::{House, Setup},
     ipc::{
@@ -51,6 +52,7 @@ mod looks;
 pub(crate) mod pace;
 mod reloading;
 mod threads;
+mod weather;
 
 /// What comes into the loop.
 pub enum Letter {
@@ -169,6 +171,9 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         house.notices().stands("store_damaged", "store", hint);
     }
     let (alarm, bells) = Alarm::new();
+    let (rested, rests) = watch::channel(false);
+    let conditions = Watched::new(started.config.conditions);
+    let watching = tokio::spawn(conditions.keep(started.store_file.clone(), alarm.beat(), rests));
     let mut office = Office {
         engine,
         syncs,
@@ -185,6 +190,8 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         news,
         house: house.clone(),
         alarm,
+        conditions: conditions.clone(),
+        rested,
         tasks: JoinSet::new(),
         far: far.clone(),
         inbox: inbox.clone(),
@@ -235,6 +242,12 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
             let _ = told.send(letter).await;
         }
     });
+    let patience = Duration::from_millis(limits::CONDITIONS_MS_MAX);
+    if tokio::time::timeout(patience, conditions.told()).await.is_err() {
+        tracing::info!("the system is slow to tell its conditions: what it did not say counts as unknown till then");
+    }
+    office.handle(weather::first(&conditions));
+    let weather = tokio::spawn(weather::to_conditions(conditions, inbox.clone()));
     office.work(letters).await;
     notify::stopping();
     server.stop_accepting();
@@ -246,7 +259,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         }
     };
     tokio::join!(server.close(&insisted), close_status);
-    for task in [listening, following, ringing, signalled, keeping, looking] {
+    for task in [listening, following, ringing, signalled, keeping, looking, watching, weather] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }
@@ -297,6 +310,9 @@ struct Office {
     news: Arc<Newsroom>,
     house: House,
     alarm: Alarm,
+    conditions: Watched,
+    /// Nothing runs while the machine is about to sleep.
+    rested: watch::Sender<bool>,
     tasks: JoinSet<()>,
     /// Where runs go.
     far: Handle,
@@ -306,6 +322,8 @@ struct Office {
 impl Office {
     async fn work(&mut self, mut letters: mpsc::Receiver<Letter>) {
         self.handle(Event::Look);
+        // Where everything waits, no letter comes that would show it.
+        self.board.send_replace(Arc::new(self.engine.copy()));
         let mut ending = false;
         loop {
             if ending && self.engine.quiet() && self.tasks.is_empty() {
@@ -348,6 +366,8 @@ impl Office {
             if letters.is_empty() || !self.ready.is_empty() {
                 self.board.send_replace(Arc::new(self.engine.copy()));
             }
+            let rested = self.engine.rested();
+            self.rested.send_if_modified(|before| std::mem::replace(before, rested) != rested);
             for (waiting, answer) in self.ready.drain(..) {
                 // Whoever asked may be gone.
                 let _ = waiting.send(answer);
@@ -473,19 +493,18 @@ impl Office {
     /// Cron expressions ring by the zones as they are now. One whose zone cannot be read at this moment rings as before.
     fn zones_changed(&mut self) {
         let host = clock::host();
-        let plans = self.syncs.iter().filter(|(_, known)| zone(known).is_some());
+        let readable = |zone: &Option<String>| clock::zone(zone.as_deref()).is_some();
+        let plans = self.syncs.iter().filter(|(_, known)| zone(known).is_some_and(readable));
         let plans = plans.map(|(name, known)| (name.clone(), boot::plan(name, known, host)));
-        let defined = plans.filter(|(_, plan)| plan.cron.is_some()).map(|(name, plan)| (name, Defined::Replanned(plan)));
+        let defined = plans.map(|(name, plan)| (name, Defined::Replanned(plan)));
         self.handle(Event::Defined(defined.collect()));
         self.ring_for_crons();
-        tracing::info!("a time zone is another: cron expressions ring by it from here on");
+        tracing::info!("a time zone is another: cron expressions and windows go by it from here on");
     }
 }
 
-/// The zone that its cron expression rings by, where it has one; none in it: the system's.
+/// The zone that its cron expression or its window goes by, where it has one; none in it: the system's.
 fn zone(known: &Known) -> Option<&Option<String>> {
-    match &known.definition.timing.repeat {
-        Repeat::Cron { timezone, .. } => Some(timezone),
-        Repeat::Every { .. } | Repeat::Never => None,
-    }
+    let timing = &known.definition.timing;
+    (matches!(timing.repeat, Repeat::Cron { .. }) || timing.needs.window.is_some()).then_some(&timing.timezone)
 }

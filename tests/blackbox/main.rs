@@ -6,6 +6,7 @@ mod apps;
 mod bad_input;
 mod bench;
 mod clients;
+mod conditions;
 mod copies;
 mod crowd;
 mod defines;

@@ -146,6 +146,8 @@ impl Home {
             ("XDG_CONFIG_HOME", under("c")),
             ("XDG_DATA_HOME", under("d")),
             ("XDG_STATE_HOME", under("s")),
+            // No service of this machine has a say in a test.
+            ("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", under("no-bus"))),
             ("PATH", std::env::var("PATH").unwrap_or_default()),
             ("MINGLE_LOG", std::env::var("MINGLE_LOG").unwrap_or_else(|_| "info".into())),
         ]

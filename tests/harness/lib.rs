@@ -2,6 +2,7 @@
 //! Must never know: how the daemon speaks HTTP, so that it cannot share its mistakes.
 
 pub mod app;
+pub mod bus;
 pub mod chance;
 pub mod daemon;
 pub mod disk_copy;

@@ -97,6 +97,8 @@ fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
             initial_delay: None,
             after: Vec::new(),
             priority: 1_000,
+            timezone: None,
+            needs: mingle_core::schedule::Needs::default(),
             on_start: false,
             on_change: sync.on_change,
             deadline: None,

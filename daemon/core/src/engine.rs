@@ -83,6 +83,8 @@ pub enum Event {
     Read(String),
     /// The credentials of a remote are others now, or a check found them good.
     LoginChanged(Name),
+    /// The world is another. (Whether runs are stopped, the engine knows itself.)
+    Conditions(Conditions),
     /// The daemon ends: runs stop, nothing new begins.
     Shutdown,
 }
@@ -360,6 +362,10 @@ impl Engine {
                     }
                 }
             }
+            Event::Conditions(world) => {
+                let stopped = self.desk.conditions().stopped;
+                self.desk.set_conditions(Conditions { stopped, ..world });
+            }
             Event::Shutdown => {
                 self.shutting_down = true;
                 self.set_stopped(Some(StopReason::Shutdown));
@@ -372,6 +378,12 @@ impl Engine {
     #[must_use]
     pub fn quiet(&self) -> bool {
         self.runs == 0
+    }
+
+    /// Whether the machine is about to sleep, and may.
+    #[must_use]
+    pub fn rested(&self) -> bool {
+        self.desk.conditions().sleeps && self.quiet()
     }
 
     /// The syncs that have a cron expression are rung for; their names are all the bell needs.

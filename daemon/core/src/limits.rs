@@ -231,6 +231,19 @@ pub const BELLS_MAX: usize = 1_024;
 
 /// Reads of a collection shorten an interval that adapts once in this time, however many they are.
 pub const READS_TOLD_EVERY: Duration = Duration::from_secs(30);
+/// With less than this free on the store's disk, in bytes, little room is left: a sync with `storage_not_low` waits.
+pub const STORAGE_LOW_BYTES: u64 = 512 << 20;
+/// And it is enough again from here on.
+pub const STORAGE_ENOUGH_BYTES: u64 = 640 << 20;
+/// A battery that is drawn from is low with so much left, where nobody says by what measure it is.
+pub const BATTERY_LOW_PERCENT: u32 = 15;
+/// How long the system bus and its services may take to answer, in ms; then what they would say is not known.
+pub const BUS_MS_MAX: u64 = 5_000;
+/// At the start, conditions are waited for so long, in ms: a run that is due then shall not begin only to be stopped.
+pub const CONDITIONS_MS_MAX: u64 = 500;
+
+/// Spans of one window of a sync, at most; more is an error of the configuration. Each is looked at in each look at its sync.
+pub const WINDOW_SPANS_MAX: usize = 16;
 
 /// Letters to the loop that wait. Who writes another waits until the loop has taken one: the loop itself never waits.
 pub const LETTERS_MAX: usize = 1_024;

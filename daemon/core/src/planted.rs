@@ -151,6 +151,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("request lost while running", Tables),
     // schedule: a request skips a server's own wait.
     ("request passes retry-after", Tables),
+    // schedule: a run begins and goes on outside of its window.
+    ("window of time not looked at", Tables),
     // schedule: after the clock was set back, waits last until the old time comes again.
     ("clock set back is waited out", Tables),
     // schedule: what is known of a remote is another, and the syncs with it are not looked at again.

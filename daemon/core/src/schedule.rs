@@ -23,6 +23,7 @@ mod explain;
 mod hold;
 mod job;
 mod overdue;
+mod window;
 
 #[cfg(test)]
 mod laws;
@@ -32,12 +33,13 @@ mod table;
 mod tests;
 
 pub use after::{Jobs, Waits};
-pub use conditions::{Conditions, Constraint, Needs, Network};
+pub use conditions::{Conditions, Constraint, Needs, Network, Unmet};
 pub use desk::{Desk, Next};
 pub use due::{Backoff, Curve, Interval, Quiet, Spread};
 pub use explain::text;
 pub use hold::Hold;
 pub use job::{End, Job, Last, Plan, Rank, Request, Running, StopReason, Trigger};
+pub use window::Window;
 
 /// The name of a sync or a remote; cheap to copy, for a decision names many.
 pub type Name = Arc<str>;
@@ -122,9 +124,9 @@ pub fn decide(board: &Board, conditions: &Conditions, now: Timestamp) -> Decisio
         verdict.wakes().into_iter().for_each(|at| wake.at(at));
         match verdict {
             Verdict::Runs(_) => {}
-            Verdict::Stops(reason) => decision.stop.push((name.clone(), reason)),
+            Verdict::Stops(reason, _) => decision.stop.push((name.clone(), reason)),
             Verdict::Held(hold) => held.push((name.clone(), hold)),
-            Verdict::Ready(turn, trigger) => ready.push((turn, name, job, trigger)),
+            Verdict::Ready(turn, trigger, _) => ready.push((turn, name, job, trigger)),
         }
     }
     ready.sort_by(|(a, a_name, ..), (b, b_name, ..)| (a, a_name).cmp(&(b, b_name)));
@@ -197,19 +199,19 @@ impl<'a> Looks<'a> {
 enum Verdict {
     /// It runs; till then, unless something comes before.
     Runs(Option<Timestamp>),
-    /// Its run is to be stopped.
-    Stops(StopReason),
+    /// Its run is to be stopped; from then on for another reason, should nobody have done it.
+    Stops(StopReason, Option<Timestamp>),
     /// Its first hold.
     Held(Hold),
-    /// It may start when its turn comes and there is room.
-    Ready(Turn, Trigger),
+    /// It may start when its turn comes and there is room, unless its window closes before.
+    Ready(Turn, Trigger, Option<Timestamp>),
 }
 
 impl Verdict {
     fn of(job: &Job, board: &Board, conditions: &Conditions, now: Timestamp) -> Self {
         if let Some(running) = &job.running {
             return match job.ends(running, conditions, now) {
-                Ends::Now(reason) => Self::Stops(reason),
+                Ends::Now(reason) => Self::Stops(reason, job.closes(running, now)),
                 Ends::At(at) => Self::Runs(Some(at)),
                 Ends::ByItself => Self::Runs(None),
             };
@@ -221,15 +223,15 @@ impl Verdict {
         let due = view.due();
         // Among those that are due at once there is no first: their names decide.
         let at = if due.at_once { Timestamp::from_unix_ms(0) } else { due.at };
-        Self::Ready(Turn { unasked: job.request.is_none(), rank: job.plan.rank, at_once: due.at_once, at }, due.trigger)
+        let turn = Turn { unasked: job.request.is_none(), rank: job.plan.rank, at_once: due.at_once, at };
+        Self::Ready(turn, due.trigger, view.closes())
     }
 
     /// When time makes another verdict of it.
     fn changes(&self) -> Option<Timestamp> {
         match self {
-            Self::Runs(ends) => *ends,
+            Self::Runs(ends) | Self::Ready(_, _, ends) | Self::Stops(_, ends) => *ends,
             Self::Held(hold) => hold.until(),
-            Self::Stops(_) | Self::Ready(..) => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mingle_core::policy::Merge;
+use mingle_core::{policy::Merge, schedule::Network};
 
 use super::{CollectionDefinition, Config, Known, order, problem::did_you_mean, references, sections::Draft, several};
 
@@ -38,7 +38,13 @@ fn remotes(draft: &mut Draft, known: &dyn Known) {
 fn syncs(draft: &mut Draft, known: &dyn Known) {
     for (name, sync) in draft.config.syncs.clone() {
         if let Some(remote) = draft.config.remotes.get(&sync.remote) {
-            if sync.direction.is_up() && known.look(remote).is_ok_and(|facts| !facts.takes_writes) {
+            let facts = known.look(remote);
+            if let (true, Some(sync)) = (draft.any_network.contains(&name), draft.config.syncs.get_mut(&name))
+                && facts.as_ref().is_ok_and(|facts| facts.is_near)
+            {
+                sync.timing.needs.network = Network::None;
+            }
+            if sync.direction.is_up() && facts.is_ok_and(|facts| !facts.takes_writes) {
                 let what = format!("the remote `{}` takes no writes", sync.remote);
                 complain(draft, &format!("sync.{name}.direction"), what, "direction = \"down\"");
             }

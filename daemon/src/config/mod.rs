@@ -15,9 +15,11 @@ use mingle_core::{
     filter::Filter,
     policy::Policy,
     run::reset::How,
+    schedule::Needs,
 };
 
 mod check;
+mod constraints;
 pub mod defined;
 mod filter;
 mod identity;
@@ -54,6 +56,8 @@ pub struct Facts {
     pub has_stamps: bool,
     /// Records can be written there.
     pub takes_writes: bool,
+    /// It is on this machine: no network is needed.
+    pub is_near: bool,
 }
 
 /// What only another room knows.
@@ -76,6 +80,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// `[status]`.
     pub status: StatusConfig,
+    /// `[conditions]`.
+    pub conditions: Given,
     /// `[remote.NAME]`.
     pub remotes: BTreeMap<String, RemoteSettings>,
     /// `[sync.NAME]`.
@@ -93,6 +99,21 @@ pub struct Config {
 pub struct StatusConfig {
     /// The number of the group whose members may use the status socket. None: our own user alone.
     pub group: Option<u32>,
+}
+
+/// `[conditions]`: how the world is, whatever the system says. None: as the system says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// There is a network.
+    pub online: Option<bool>,
+    /// Its bytes cost money.
+    pub metered: Option<bool>,
+    /// On external power.
+    pub charging: Option<bool>,
+    /// The battery is low.
+    pub battery_low: Option<bool>,
+    /// Nobody uses the machine.
+    pub idle: Option<bool>,
 }
 
 /// `[store]`.
@@ -190,6 +211,10 @@ pub struct Timing {
     pub after: Vec<String>,
     /// Of several that are ready, the lower goes first.
     pub priority: u32,
+    /// An IANA name that exists, for its cron expression and its window. None: the system's zone.
+    pub timezone: Option<String>,
+    /// What must hold for it to run. Its window goes by no zone yet.
+    pub needs: Needs,
     /// Due at every start of the daemon.
     pub on_start: bool,
     /// Due after a change of the truth that its replica did not bring. None: not.
@@ -222,8 +247,6 @@ pub enum Repeat {
     Cron {
         /// Five fields, or six with seconds first; it has been parsed once.
         expression: String,
-        /// An IANA name that exists. None: the system's zone.
-        timezone: Option<String>,
     },
 }
 

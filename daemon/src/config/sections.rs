@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, RemoteSettings, Repeat, Source, StatusConfig,
-    StoreConfig, SyncDefinition, Synchronous, Timing, filter, identity, order,
+    StoreConfig, SyncDefinition, Synchronous, Timing, constraints, filter, identity, order,
     problem::did_you_mean,
     references,
     section::{Inner, Places, Section},
@@ -32,13 +32,15 @@ pub(super) struct Draft {
     pub problems: Vec<Problem>,
     /// `remote.NAME`, `collection.NAME` and so on of sections that stand there, however wrong: that they are not there is never said.
     pub seen: BTreeSet<String>,
+    /// Syncs that do not say which network they need.
+    pub any_network: BTreeSet<String>,
     /// A file could not be read: what it would have brought is not known.
     pub partial: bool,
 }
 
-const SECTIONS: [&str; 6] = ["store", "status", "remote", "sync", "collection", "app"];
+const SECTIONS: [&str; 7] = ["store", "status", "conditions", "remote", "sync", "collection", "app"];
 const SECTIONS_LATER: [&str; 1] = ["blob"];
-const SYNC_LATER: [&str; 5] = ["constraints", "demand", "freshness", "mode", "deep"];
+const SYNC_LATER: [&str; 4] = ["demand", "freshness", "mode", "deep"];
 const COLLECTION_LATER: [&str; 1] = ["scope"];
 const APP_LATER: [&str; 2] = ["filter", "alerts"];
 
@@ -67,11 +69,14 @@ impl Draft {
         for (key, value) in table.get_ref() {
             let (name, line) = (key.get_ref().as_ref(), source.line_of(key.span().start));
             match (name, value.get_ref()) {
-                ("store" | "status", DeValue::Table(table)) => self.single(source, name, line, table),
+                ("store" | "status" | "conditions", DeValue::Table(table)) => self.single(source, name, line, table),
                 ("remote" | "sync" | "collection" | "app", DeValue::Table(table)) => self.named(source, name, table),
                 (name, _) if SECTIONS.contains(&name) => {
-                    let example =
-                        if ["store", "status"].contains(&name) { format!("[{name}]") } else { format!("[{name}.NAME]") };
+                    let example = if ["store", "status", "conditions"].contains(&name) {
+                        format!("[{name}]")
+                    } else {
+                        format!("[{name}.NAME]")
+                    };
                     self.problems.push(source.problem(line, format!("`{name}` must be a table"), format!("write {example}")));
                 }
                 (name, _) if SECTIONS_LATER.contains(&name) => {
@@ -126,7 +131,10 @@ impl Draft {
                     read.close();
                 }
                 "sync" => {
-                    if let Some(sync) = sync(&mut read).filter(|_| named) {
+                    if let Some((sync, says_network)) = sync(&mut read).filter(|_| named) {
+                        if !says_network {
+                            self.any_network.insert(name.clone());
+                        }
                         config.syncs.insert(name, sync);
                     }
                     read.finish(&SYNC_LATER);
@@ -161,6 +169,10 @@ impl Draft {
             self.config.status = status(&mut read);
             return read.finish(&[]);
         }
+        if name == "conditions" {
+            self.config.conditions = constraints::given(&mut read);
+            return read.finish(&[]);
+        }
         let path = read.text("path");
         if path.as_ref().is_some_and(|path| !path.starts_with('/') && !path.starts_with("~/")) {
             read.complain("path", "`store.path` must start with / or ~/", "");
@@ -183,7 +195,8 @@ fn status(read: &mut Section<'_>) -> StatusConfig {
     StatusConfig { group }
 }
 
-fn sync(read: &mut Section<'_>) -> Option<SyncDefinition> {
+/// The definition, and whether it says which network it needs.
+fn sync(read: &mut Section<'_>) -> Option<(SyncDefinition, bool)> {
     let collection = read.needed("collection", "name the collection whose records it keeps: collection = \"issues\"");
     if let Some(Err(what)) = collection.as_deref().map(words::name) {
         read.complain("collection", what, "");
@@ -224,13 +237,17 @@ fn sync(read: &mut Section<'_>) -> Option<SyncDefinition> {
             "direction = \"both\" or \"down\", or take it out",
         );
     }
-    let timing = timing(read, direction.is_some_and(Direction::is_up));
+    let (timing, says_network) = timing(read, direction.is_some_and(Direction::is_up));
     let (collection, remote, direction) = (collection?, remote?, direction?);
-    Some(SyncDefinition { collection, remote, resource, direction, home, mirror, remove_after_upload, reset, filter, timing })
+    let sync =
+        SyncDefinition { collection, remote, resource, direction, home, mirror, remove_after_upload, reset, filter, timing };
+    Some((sync, says_network))
 }
 
-fn timing(read: &mut Section<'_>, up: bool) -> Timing {
+fn timing(read: &mut Section<'_>, up: bool) -> (Timing, bool) {
+    let (needs, says_network) = constraints::read(read);
     let repeat = repeat(read);
+    let timezone = timezone(read, matches!(repeat, Repeat::Cron { .. }) || needs.window.is_some());
     let on_start = read.flag("on_start").unwrap_or(false);
     let example = "on_change = { after = \"2s\", at_most = \"30s\" }, or false";
     let on_change = match read.inner("on_change", example) {
@@ -271,8 +288,10 @@ fn timing(read: &mut Section<'_>, up: bool) -> Timing {
         Repeat::Cron { .. } | Repeat::Never => ALERT_AFTER_MIN,
     };
     let initial_delay = order::initial_delay(read, on_start || repeat != Repeat::Never);
-    Timing {
+    let timing = Timing {
         repeat,
+        timezone,
+        needs,
         initial_delay,
         after: order::after(read),
         priority: order::priority(read),
@@ -282,12 +301,25 @@ fn timing(read: &mut Section<'_>, up: bool) -> Timing {
         stall: read.duration("stall"),
         backoff,
         alert_after: read.duration("alert_after").unwrap_or(usual),
+    };
+    (timing, says_network)
+}
+
+/// `used`: something goes by it.
+fn timezone(read: &mut Section<'_>, used: bool) -> Option<String> {
+    let zone = read.text("timezone")?;
+    if !used {
+        let what = format!("`timezone` ({zone}) is for `cron` and `window`, of which neither is there");
+        read.complain("timezone", what, "take it out");
+    } else if jiff::tz::TimeZone::get(&zone).is_err() {
+        read.complain("timezone", format!("no time zone is called `{zone}`"), "a name like Europe/Berlin, or UTC");
     }
+    Some(zone)
 }
 
 fn repeat(read: &mut Section<'_>) -> Repeat {
     let (every, flex) = (order::every(read), read.duration("flex"));
-    let (cron, timezone) = (read.text("cron"), read.text("timezone"));
+    let cron = read.text("cron");
     if every.is_some() && cron.is_some() {
         read.complain("cron", "`every` and `cron` together say two different things", "keep one of them");
     }
@@ -297,9 +329,6 @@ fn repeat(read: &mut Section<'_>) -> Repeat {
             format!("`flex` ({}) is a part of `every`, which is not there", words::shown(flex)),
             "add every = \"...\"",
         );
-    }
-    if let (Some(zone), None) = (&timezone, &cron) {
-        read.complain("timezone", format!("`timezone` ({zone}) is for `cron`, which is not there"), "take it out");
     }
     match (every, cron) {
         (Some((every, grows_to)), _) => {
@@ -323,12 +352,7 @@ fn repeat(read: &mut Section<'_>) -> Repeat {
                 }
                 Ok(_) => {}
             }
-            if let Some(zone) = &timezone
-                && jiff::tz::TimeZone::get(zone).is_err()
-            {
-                read.complain("timezone", format!("no time zone is called `{zone}`"), "a name like Europe/Berlin, or UTC");
-            }
-            Repeat::Cron { expression, timezone }
+            Repeat::Cron { expression }
         }
         (None, None) => Repeat::Never,
     }

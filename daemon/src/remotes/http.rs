@@ -372,11 +372,16 @@ pub fn address(text: &str, insecure: bool) -> Result<Url, Problem> {
     }
 }
 
+/// Whether a remote with this address is on this machine.
+#[must_use]
+pub fn is_this_machine(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| is_near(&url))
+}
+
 /// Whether the address is this very host.
 fn is_near(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn stamp(time: SystemTime) -> Timestamp {

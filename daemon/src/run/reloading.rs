@@ -149,6 +149,7 @@ impl Office {
         let Prepared { config, syncs, defined, remotes, reloaded, left_out, .. } = prepared;
         // What is read once stays as it was read: the next reload is held against what is in force.
         let config = Config { store: self.config.store.clone(), status: self.config.status.clone(), ..config };
+        self.conditions.give(config.conditions);
         self.config = Arc::new(config);
         self.syncs = syncs;
         self.diary.only(&self.syncs);

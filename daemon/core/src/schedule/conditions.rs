@@ -1,12 +1,15 @@
 //! Owns: what must hold to start a run and to go on with it. Must never know: where conditions are read.
 
-use super::StopReason;
+use super::{StopReason, Window};
+use crate::{planted, time::Timestamp};
 
-/// The world as it is. What cannot be known is none, and passes.
+/// The world as it is. What cannot be known is none, and passes where a sync does not say otherwise ([`Needs::unknown_holds`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// Runs are stopped, for this reason; nothing passes it.
     pub stopped: Option<StopReason>,
+    /// The machine is about to sleep, or does; nothing passes it.
+    pub sleeps: bool,
     /// There is a network.
     pub online: Option<bool>,
     /// Its bytes cost money.
@@ -36,6 +39,10 @@ pub struct Needs {
     pub storage_not_low: bool,
     /// Nobody at the machine.
     pub idle: bool,
+    /// These hours.
+    pub window: Option<Window>,
+    /// What cannot be known does not pass.
+    pub unknown_holds: bool,
 }
 
 /// Which network a sync needs.
@@ -67,9 +74,26 @@ pub enum Constraint {
     DiskFull,
     /// Somebody uses the machine.
     NotIdle,
+    /// It is not the time.
+    Window,
+    /// The machine is about to sleep.
+    Sleep,
 }
 
 impl Constraint {
+    /// Every one.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Offline,
+        Self::Metered,
+        Self::Charging,
+        Self::BatteryLow,
+        Self::StorageLow,
+        Self::DiskFull,
+        Self::NotIdle,
+        Self::Window,
+        Self::Sleep,
+    ];
+
     /// The constraint's name in configuration, holds and stop reasons.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -80,6 +104,8 @@ impl Constraint {
             Self::StorageLow => "storage_not_low",
             Self::DiskFull => "disk",
             Self::NotIdle => "idle",
+            Self::Window => "window",
+            Self::Sleep => "sleep",
         }
     }
 
@@ -93,23 +119,49 @@ impl Constraint {
             Self::StorageLow => "constraint:storage_not_low",
             Self::DiskFull => "constraint:disk",
             Self::NotIdle => "constraint:idle",
+            Self::Window => "constraint:window",
+            Self::Sleep => "constraint:sleep",
         }
     }
 }
 
-/// Every condition that does not hold, the hardest first. `force` passes metered, battery and idle.
-pub(super) fn unmet(needs: &Needs, conditions: &Conditions, force: bool) -> impl Iterator<Item = Constraint> {
-    let is = |known: Option<bool>| known == Some(true);
-    let is_not = |known: Option<bool>| known == Some(false);
-    [
-        (is(conditions.disk_full), Constraint::DiskFull),
-        (needs.network != Network::None && is_not(conditions.online), Constraint::Offline),
-        (needs.storage_not_low && is(conditions.storage_low), Constraint::StorageLow),
-        (!force && needs.network == Network::Unmetered && is(conditions.metered), Constraint::Metered),
-        (!force && needs.charging && is_not(conditions.charging), Constraint::Charging),
-        (!force && needs.battery_not_low && is(conditions.battery_low), Constraint::BatteryLow),
-        (!force && needs.idle && is_not(conditions.idle), Constraint::NotIdle),
-    ]
-    .into_iter()
-    .filter_map(|(unmet, constraint)| unmet.then_some(constraint))
+/// A constraint that is not met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unmet {
+    /// Which.
+    pub constraint: Constraint,
+    /// The condition is not known, and the sync does not let that pass.
+    pub unknown: bool,
+    /// When time alone ends it.
+    pub until: Option<Timestamp>,
+}
+
+/// Every constraint that is not met, the hardest first. `force` passes metered, charging, battery, idle and window.
+pub(super) fn unmet(needs: &Needs, conditions: &Conditions, force: bool, now: Timestamp) -> impl Iterator<Item = Unmet> {
+    // Of one that is needed: whether what is known is what it must not be, or whether it must be known and is not.
+    let must = |needed: bool, known: Option<bool>, be: bool| match known {
+        _ if !needed => None,
+        Some(known) => (known != be).then_some(false),
+        None => needs.unknown_holds.then_some(true),
+    };
+    let soft = |needed: bool| needed && !force;
+    let window = needs.window.as_ref().filter(|_| soft(true)).map(|window| window.at(now));
+    let closed = window.and_then(|(open, changes)| (!open && !planted::is("window of time not looked at")).then_some(changes));
+    let plain = [
+        (conditions.sleeps.then_some(false), Constraint::Sleep),
+        ((conditions.disk_full == Some(true)).then_some(false), Constraint::DiskFull),
+        (must(needs.network != Network::None, conditions.online, true), Constraint::Offline),
+        (must(needs.storage_not_low, conditions.storage_low, false), Constraint::StorageLow),
+        (must(soft(needs.network == Network::Unmetered), conditions.metered, false), Constraint::Metered),
+        (must(soft(needs.charging), conditions.charging, true), Constraint::Charging),
+        (must(soft(needs.battery_not_low), conditions.battery_low, false), Constraint::BatteryLow),
+        (must(soft(needs.idle), conditions.idle, true), Constraint::NotIdle),
+    ];
+    let plain = plain.into_iter().filter_map(|(unmet, constraint)| Some(Unmet { constraint, unknown: unmet?, until: None }));
+    plain.chain(closed.map(|until| Unmet { constraint: Constraint::Window, unknown: false, until }))
+}
+
+/// When the window closes, or opens.
+pub(super) fn closes(needs: &Needs, force: bool, now: Timestamp) -> Option<Timestamp> {
+    needs.window.as_ref().filter(|_| !force).and_then(|window| window.at(now).1)
 }

@@ -284,12 +284,12 @@ impl Desk {
         let queue = self.queues.entry(remote.clone()).or_default();
         let is = match verdict {
             Verdict::Held(hold) => Is::Held(hold.state()),
-            Verdict::Ready(turn, trigger) => {
+            Verdict::Ready(turn, trigger, _) => {
                 queue.ready.insert((turn, name.clone()));
                 Is::Ready(turn, trigger)
             }
-            Verdict::Runs(_) | Verdict::Stops(_) => {
-                if let Verdict::Stops(reason) = verdict {
+            Verdict::Runs(_) | Verdict::Stops(..) => {
+                if let Verdict::Stops(reason, _) = verdict {
                     self.stops.insert(name.clone(), reason);
                 }
                 queue.runs += 1;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Constraint, Hold, Job, Last, Look, StopReason, Trigger, Waits};
+use super::{Constraint, Hold, Job, Last, Look, StopReason, Trigger, Unmet, Waits};
 use crate::{
     ask::{Holding, SyncState},
     time::Timestamp,
@@ -13,7 +13,13 @@ impl Hold {
     /// The hold with its present value, what it needs, and what a person can do about this sync, in words.
     #[must_use]
     pub fn holding(&self, sync: &str, now: Timestamp) -> Holding {
-        Holding { name: self.name().into(), has: self.has(now), needs: self.needs(), until: self.until(), hint: self.hint(sync) }
+        Holding {
+            name: self.name().into(),
+            has: self.has(now),
+            needs: self.needs(now),
+            until: self.until(),
+            hint: self.hint(sync),
+        }
     }
 
     fn has(&self, now: Timestamp) -> String {
@@ -31,7 +37,7 @@ impl Hold {
             Self::Backoff { failures, .. } => format!("the last {failures} runs failed"),
             Self::Trigger { .. } => "nothing that makes it due has happened".into(),
             Self::RetryAfter { remote, until } => format!("{remote} asks for patience, {} more", span(until.since(now))),
-            Self::Constraint(constraint) => constraint.has().into(),
+            Self::Constraint(unmet) => unmet.has().into(),
             Self::After { sync, waits } => waits.has(sync),
             Self::Overlap { with } => format!("{with} is running on the same remote, resource and collection"),
             Self::Slots { remote: Some(remote), max } => format!("{max} runs with {remote} are on"),
@@ -39,7 +45,7 @@ impl Hold {
         }
     }
 
-    fn needs(&self) -> String {
+    fn needs(&self, now: Timestamp) -> String {
         match self {
             Self::Paused => "to be resumed".into(),
             Self::Stopped(StopReason::Shutdown) => "mingled to start again".into(),
@@ -54,8 +60,11 @@ impl Hold {
             Self::Trigger { on_change: true } => "a change of the truth, or a request".into(),
             Self::Trigger { on_change: false } => "a request".into(),
             Self::RetryAfter { .. } => "that time to pass".into(),
-            Self::Constraint(constraint) => constraint.needs().into(),
             Self::After { .. } => "a run of it that ends well".into(),
+            Self::Constraint(Unmet { until: Some(until), .. }) => {
+                format!("its window, which opens in {}", span(until.since(now)))
+            }
+            Self::Constraint(unmet) => unmet.constraint.needs().into(),
             Self::Overlap { .. } => "its end".into(),
             Self::Slots { .. } => "one of them to end".into(),
         }
@@ -75,7 +84,7 @@ impl Hold {
             | Self::Trigger { .. } => Some("`mingle sync SYNC` does not wait for it"),
             Self::After { sync, waits } => return waits.hint(sync),
             Self::RetryAfter { .. } => Some("a server's own wait is never skipped"),
-            Self::Constraint(constraint) => constraint.hint(),
+            Self::Constraint(unmet) => unmet.constraint.hint(),
             Self::Quiet { .. } | Self::Overlap { .. } | Self::Slots { .. } => None,
         };
         hint.map(|hint| hint.replace("SYNC", sync))
@@ -101,19 +110,27 @@ impl Waits {
     }
 }
 
-impl Constraint {
+impl Unmet {
     fn has(self) -> &'static str {
-        match self {
-            Self::Offline => "no network",
-            Self::Metered => "a metered network",
-            Self::Charging => "on battery",
-            Self::BatteryLow => "the battery is low",
-            Self::StorageLow => "little room on the disk",
-            Self::DiskFull => "the disk is full",
-            Self::NotIdle => "somebody uses the machine",
+        match self.constraint {
+            Constraint::Offline | Constraint::Metered if self.unknown => "the network is not known",
+            Constraint::Charging | Constraint::BatteryLow if self.unknown => "the power is not known",
+            Constraint::StorageLow if self.unknown => "the room on the disk is not known",
+            Constraint::NotIdle if self.unknown => "whether somebody uses the machine is not known",
+            Constraint::Offline => "no network",
+            Constraint::Metered => "a metered network",
+            Constraint::Charging => "on battery",
+            Constraint::BatteryLow => "the battery is low",
+            Constraint::StorageLow => "little room on the disk",
+            Constraint::DiskFull => "the disk is full",
+            Constraint::NotIdle => "somebody uses the machine",
+            Constraint::Window => "it is outside of its window",
+            Constraint::Sleep => "the machine goes to sleep",
         }
     }
+}
 
+impl Constraint {
     fn needs(self) -> &'static str {
         match self {
             Self::Offline => "a network",
@@ -122,13 +139,15 @@ impl Constraint {
             Self::BatteryLow => "a battery that is not low",
             Self::StorageLow | Self::DiskFull => "room on the disk",
             Self::NotIdle => "an idle machine",
+            Self::Window => "its window",
+            Self::Sleep => "the machine to wake",
         }
     }
 
     fn hint(self) -> Option<&'static str> {
         match self {
-            Self::Offline => None,
-            Self::Metered | Self::Charging | Self::BatteryLow | Self::NotIdle => {
+            Self::Offline | Self::Sleep => None,
+            Self::Metered | Self::Charging | Self::BatteryLow | Self::NotIdle | Self::Window => {
                 Some("`mingle sync SYNC --force` runs all the same")
             }
             Self::StorageLow | Self::DiskFull => Some("make room where the store is"),

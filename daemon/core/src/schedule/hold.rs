@@ -1,7 +1,7 @@
 //! Owns: every reason why a sync that does not run is not started, in the order in which they are named.
 //! Must never know: the words for people (`explain`), runs.
 
-use super::{Constraint, Last, Name, StopReason, Trigger, View, Waits, conditions, due};
+use super::{Last, Name, StopReason, Trigger, Unmet, View, Waits, conditions, due};
 use crate::{ask::SyncState, limits::PATIENCE_MAX, planted, run::reset::Held, time::Timestamp};
 
 /// Why a sync does not run now.
@@ -61,8 +61,8 @@ pub enum Hold {
         /// Until when.
         until: Timestamp,
     },
-    /// A condition does not hold.
-    Constraint(Constraint),
+    /// A constraint is not met.
+    Constraint(Unmet),
     /// A sync that goes first stands in the way.
     After {
         /// Which.
@@ -100,7 +100,7 @@ impl Hold {
             Self::Backoff { .. } => "backoff",
             Self::Trigger { .. } => "trigger",
             Self::RetryAfter { .. } => "retry_after",
-            Self::Constraint(constraint) => constraint.name(),
+            Self::Constraint(unmet) => unmet.constraint.name(),
             Self::After { .. } => "after",
             Self::Overlap { .. } => "overlap",
             Self::Slots { .. } => "slots",
@@ -112,6 +112,7 @@ impl Hold {
     pub const fn state(&self) -> SyncState {
         match self {
             Self::Paused => SyncState::Disabled,
+            Self::Constraint(Unmet { until: Some(_), .. }) => SyncState::Waiting,
             Self::Stopped(_) | Self::NeedsLogin { .. } | Self::History(_) | Self::Constraint(_) | Self::After { .. } => {
                 SyncState::Blocked
             }
@@ -136,12 +137,12 @@ impl Hold {
             | Self::Quiet { until }
             | Self::Backoff { until, .. }
             | Self::RetryAfter { until, .. } => Some(*until),
+            Self::Constraint(unmet) => unmet.until,
             Self::Paused
             | Self::Stopped(_)
             | Self::NeedsLogin { .. }
             | Self::History(_)
             | Self::Trigger { .. }
-            | Self::Constraint(_)
             | Self::After { .. }
             | Self::Overlap { .. }
             | Self::Slots { .. } => None,
@@ -188,7 +189,12 @@ impl View<'_> {
         RULES
             .iter()
             .filter_map(|rule| rule(self))
-            .chain(conditions::unmet(&self.job.plan.needs, self.conditions, self.forced()).map(Hold::Constraint))
+            .chain(conditions::unmet(&self.job.plan.needs, self.conditions, self.forced(), self.now).map(Hold::Constraint))
+    }
+
+    /// When it may not start any more.
+    pub(super) fn closes(&self) -> Option<Timestamp> {
+        conditions::closes(&self.job.plan.needs, self.forced(), self.now)
     }
 
     pub(super) fn forced(&self) -> bool {

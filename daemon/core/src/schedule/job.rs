@@ -140,6 +140,12 @@ pub struct Running {
     pub stopping: Option<StopReason>,
 }
 
+impl Running {
+    fn forced(&self) -> bool {
+        self.request.is_some_and(|request| request.force)
+    }
+}
+
 /// Somebody asks for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -147,7 +153,7 @@ pub struct Request {
     pub at: Timestamp,
     /// A person, who may try once under `needs_login`.
     pub person: bool,
-    /// Also under metered, battery, idle, and over another history that differs too much.
+    /// Also under metered, battery, idle, outside of its window, and over another history that differs too much.
     pub force: bool,
     /// Whatever is held for a person's word: this is it.
     pub reset: bool,
@@ -253,7 +259,6 @@ impl StopReason {
     /// Reads the word back; none: there is no such reason.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        use Constraint::{BatteryLow, Charging, DiskFull, Metered, NotIdle, Offline, StorageLow};
         let plain = [
             Self::User,
             Self::App,
@@ -265,7 +270,7 @@ impl StopReason {
             Self::Schema,
             Self::Replaced,
         ];
-        let constraints = [Offline, Metered, Charging, BatteryLow, StorageLow, DiskFull, NotIdle].map(Self::Constraint);
+        let constraints = Constraint::ALL.map(Self::Constraint);
         plain.into_iter().chain(constraints).find(|reason| reason.name() == word)
     }
 }
@@ -446,6 +451,11 @@ impl Job {
         self.ring = self.plan.cron.as_ref().and_then(|cron| Some((since, cron.next_after(since)?)));
     }
 
+    /// When its window does, for a run that goes by it.
+    pub(super) fn closes(&self, running: &Running, now: Timestamp) -> Option<Timestamp> {
+        conditions::closes(&self.plan.needs, running.forced(), now)
+    }
+
     /// What the schedule has to say to the run that is on.
     pub(super) fn ends(&self, running: &Running, conditions: &Conditions, now: Timestamp) -> Ends {
         if running.stopping.is_some() {
@@ -457,19 +467,17 @@ impl Job {
         if self.paused {
             return Ends::Now(StopReason::User);
         }
-        let force = running.request.is_some_and(|request| request.force);
-        if let Some(lost) = conditions::unmet(&self.plan.needs, conditions, force).next() {
-            return Ends::Now(StopReason::Constraint(lost));
+        if let Some(lost) = conditions::unmet(&self.plan.needs, conditions, running.forced(), now).next() {
+            return Ends::Now(StopReason::Constraint(lost.constraint));
         }
         let ends =
             |since: Timestamp, longest: Option<Duration>| longest.map(|longest| due::after(since, since.plus(longest), now));
         let stall = self.plan.stall.filter(|_| !running.copies);
         let first = [ends(running.began, self.plan.deadline), ends(running.heard, stall)].into_iter().flatten().min();
-        match first {
-            Some(at) if at <= now => Ends::Now(StopReason::Timeout),
-            Some(at) => Ends::At(at),
-            None => Ends::ByItself,
+        if first.is_some_and(|at| at <= now) {
+            return Ends::Now(StopReason::Timeout);
         }
+        first.into_iter().chain(self.closes(running, now)).min().map_or(Ends::ByItself, Ends::At)
     }
 }
 

@@ -120,6 +120,7 @@ impl Chance {
             Interval { every: seconds(every), flex: seconds(self.below(every + 1)) }
         });
         let cron = ["*/7 * * * *", "0 * * * *", "30 2 * * *"][self.below(3) as usize];
+        let window = ["22:00-06:00", "mon,wed 12:30-12:45", "00:00-24:00", "sat-tue"][self.below(4) as usize];
         Plan {
             remote: ["r", "q"][self.below(2) as usize].into(),
             resource: ["x", "y"][self.below(2) as usize].into(),
@@ -131,7 +132,12 @@ impl Chance {
             backoff: Backoff::default(),
             deadline: self.one_in(2).then(|| seconds(1 + self.below(600))),
             stall: self.one_in(2).then(|| seconds(1 + self.below(60))),
-            needs: Needs { battery_not_low: self.one_in(3), ..Needs::default() },
+            needs: Needs {
+                battery_not_low: self.one_in(3),
+                window: self.one_in(3).then(|| Window::parse([window], jiff::tz::TimeZone::UTC).unwrap()),
+                unknown_holds: self.one_in(4),
+                ..Needs::default()
+            },
             spread: Spread::of(self.0, name),
             grows_to: self.one_in(3).then(|| seconds(1 + self.below(20_000))),
             initial_delay: self.one_in(4).then(|| seconds(self.below(10_000))),
@@ -195,6 +201,7 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
             6 if chance.one_in(2) => job.followed = !job.followed,
             6 => job.call(Trigger::Ping),
             7 => conditions.stopped = chance.one_in(3).then_some(StopReason::User),
+            8 if chance.one_in(2) => conditions.online = [None, Some(true), Some(false)][chance.below(3) as usize],
             8 => conditions.battery_low = [None, Some(true), Some(false)][chance.below(3) as usize],
             9 => {
                 let remote = board.remotes.entry("r".into()).or_default();
@@ -277,8 +284,9 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
         }
     }
     // All obstacles out of the way, everybody who asked gets a run.
-    conditions = Conditions::default();
+    conditions = Conditions { online: Some(true), battery_low: Some(false), ..Conditions::default() };
     board.remotes.clear();
+    board.jobs.values_mut().for_each(|job| job.plan.needs.window = None);
     for round in 0..3 * names.len() {
         for job in board.jobs.values_mut() {
             job.paused = false;

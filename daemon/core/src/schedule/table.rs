@@ -2,10 +2,10 @@
 //!
 //! A job is words: `every=1h flex=10m cron=0_3_*_*_* on_start on_change=2s,30s backoff=linear,30s,5h deadline=2m stall=30s`
 //! `up=-1m`, `max=4h pace=2h followed`, `initial_delay=1h since=-5m`, `after=due|running|never|failed|stopped|done` (how the one before it stands),
-//! `needs=unmetered,charging,battery,storage,idle,local`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
+//! `needs=unmetered,charging,battery,storage,idle,local,known`, `window=22:00-06:00`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
 //! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `paused`, `epoch`, `manual`, `account`,
 //! `spread=250` (per mille). Of the world: `stopped`, `offline`, `metered`, `on_battery`, `battery_low`, `storage_low`,
-//! `disk_full`, `busy`. Of its remote: `login`, `patience=-1m,+5m`. Times are from now.
+//! `disk_full`, `busy`, `sleeps`. Of its remote: `login`, `patience=-1m,+5m`. Times are from now.
 //! The answer: `start TRIGGER`, `stop REASON`, `running [TIME]` or `STATE HOLD [TIME]`, the time being `wake_at`.
 
 use std::time::Duration;
@@ -98,8 +98,10 @@ pub(super) fn world(text: &str) -> World {
                 "battery" => plan.needs.battery_not_low = true,
                 "storage" => plan.needs.storage_not_low = true,
                 "idle" => plan.needs.idle = true,
+                "known" => plan.needs.unknown_holds = true,
                 need => panic!("no need {need}"),
             }),
+            "window" => plan.needs.window = Some(Window::parse(value.replace('_', " ").split(';'), TimeZone::UTC).unwrap()),
             "spread" => plan.spread = Spread::per_mille(value.parse().unwrap()),
             "last" => {
                 let (how, at) = value.split_once('@').unwrap();
@@ -147,6 +149,7 @@ pub(super) fn world(text: &str) -> World {
             "storage_low" => conditions.storage_low = Some(true),
             "disk_full" => conditions.disk_full = Some(true),
             "busy" => conditions.idle = Some(false),
+            "sleeps" => conditions.sleeps = true,
             key => panic!("no word {key}"),
         }
     }

@@ -128,22 +128,6 @@ const HOLDS: &[&str] = &[
     "every=1h account request@-0s reset => start request",
     "every=1h epoch request@-0s reset => start request",
     "every=1h offline request@-0s reset => blocked network",
-    // Conditions.
-    "every=1h offline => blocked network",
-    "every=1h needs=local offline => start first",
-    "every=1h offline request@-0s force person => blocked network",
-    "every=1h metered => start first",
-    "every=1h needs=unmetered metered => blocked network",
-    "every=1h needs=unmetered metered request@-0s => blocked network",
-    "every=1h needs=unmetered metered request@-0s force => start request",
-    "every=1h needs=unmetered => start first",
-    "every=1h needs=charging on_battery => blocked charging",
-    "every=1h needs=battery battery_low => blocked battery_not_low",
-    "every=1h needs=battery battery_low request@-0s force => start request",
-    "every=1h needs=storage storage_low request@-0s force => blocked storage_not_low",
-    "every=1h disk_full request@-0s force => blocked disk",
-    "every=1h needs=idle busy => blocked idle",
-    "every=1h last=done@-1m offline => waiting interval +59m",
     // One that goes first: it has to have ended well, and neither run nor be about to.
     "every=1h after=done => start first +50m",
     "every=1h after=due => blocked after",
@@ -170,10 +154,6 @@ const RUNNING: &[&str] = &[
     "every=1h deadline=10m stall=30s running@-10m heard@-5m copies => stop timeout",
     "every=1h running@-1m stopped => stop user",
     "every=1h running@-1m paused => stop user",
-    "every=1h running@-1m offline => stop constraint:network",
-    "every=1h needs=unmetered running@-1m metered => stop constraint:network",
-    "every=1h needs=unmetered request@-2m force running@-1m metered => running",
-    "every=1h needs=idle running@-1m busy => stop constraint:idle",
     "every=1h login running@-1m => running",
     // While one runs, one more is queued and does not begin.
     "every=1h running@-1m request@-0s => running",
@@ -210,7 +190,7 @@ const SET_BACK: &[&str] = &[
 ];
 
 #[cfg(feature = "planted")]
-const ALL_TABLES: &[&[&str]] = &[NEXT_RUN, TRIGGERS, HOLDS, RUNNING, CAUGHT_UP, SET_BACK];
+const ALL_TABLES: &[&[&str]] = &[NEXT_RUN, TRIGGERS, HOLDS, RUNNING, CAUGHT_UP, SET_BACK, needs::HELD, needs::ENDED];
 
 #[test]
 fn the_next_run() {
@@ -428,7 +408,20 @@ fn the_words_say_what_is_and_what_is_needed() {
 
 #[test]
 fn stop_reasons_read_back() {
-    for word in ["user", "app", "timeout", "constraint:idle", "preempted", "shutdown", "crash", "auth", "schema", "replaced"] {
+    for word in [
+        "user",
+        "app",
+        "timeout",
+        "constraint:idle",
+        "constraint:window",
+        "constraint:sleep",
+        "preempted",
+        "shutdown",
+        "crash",
+        "auth",
+        "schema",
+        "replaced",
+    ] {
         assert_eq!(StopReason::parse(word).unwrap().name(), word);
     }
     assert_eq!(StopReason::parse("constraint:"), None);
@@ -441,6 +434,7 @@ fn planted_bugs_are_found() {
     for bug in [
         "request passes retry-after",
         "clock set back is waited out",
+        "window of time not looked at",
         "hosts that start together knock together",
         "those that go first are not waited for",
     ] {
