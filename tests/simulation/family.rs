@@ -31,19 +31,21 @@ pub fn by_key(world: &World, found: &mut Found) {
         let keys: Vec<String> = foreign.filter_map(words::key).collect();
         found.open_properties.extend(keys.into_iter().map(|key| (key, PARENT.to_owned())));
     }
-    for props in &mut found.truth {
-        named(props, &here, |value| match value {
-            // What is not known here yet must not be there for long, or nobody would ever know it.
-            Value::Map(pending) => {
-                let of = |name: &str| words::at(pending, name).unwrap_or_default();
-                let known = there
-                    .iter()
-                    .enumerate()
-                    .any(|(at, ids)| of("remote") == format!("remote{at}") && ids.contains_key(&of("pending")));
-                known.then(|| format!("pending {}", of("pending")))
-            }
-            _ => None,
-        });
+    // What is not known here yet must not be there for long, or nobody would ever know it.
+    let pending = |value: &Value| match value {
+        Value::Map(pending) => {
+            let of = |name: &str| words::at(pending, name).unwrap_or_default();
+            let known = there
+                .iter()
+                .enumerate()
+                .any(|(at, ids)| of("remote") == format!("remote{at}") && ids.contains_key(&of("pending")));
+            known.then(|| format!("pending {}", of("pending")))
+        }
+        _ => None,
+    };
+    let copies = found.copies.iter_mut().flat_map(|(_, copy)| copy);
+    for props in found.truth.iter_mut().chain(copies) {
+        named(props, &here, &pending);
     }
     for (props, ids) in found.services.iter_mut().zip(&there).flat_map(|(rows, ids)| rows.iter_mut().map(move |row| (row, ids))) {
         named(props, ids, |_| None);

@@ -12,6 +12,7 @@ mod days;
 mod fake;
 mod family;
 mod found;
+mod keepers;
 mod oracle;
 mod people;
 mod scenarios;

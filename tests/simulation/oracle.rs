@@ -8,15 +8,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::record::Props;
 
-use crate::words::{self, PROPERTIES};
+use crate::{
+    keepers,
+    words::{self, PROPERTIES},
+};
 
 /// Who edits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// An app, in the truth.
     App,
+    /// An app, in its own copy.
+    Keeper,
     /// A colleague, at that service.
     Colleague(usize),
+}
+
+impl Who {
+    fn is_a_colleague(self) -> bool {
+        matches!(self, Self::Colleague(_))
+    }
 }
 
 /// One property written once.
@@ -63,6 +74,8 @@ pub struct Conflict {
     pub open: bool,
     /// An app's own base clashed, not a service's.
     pub with_app: bool,
+    /// The copy of an app clashed.
+    pub with_copy: bool,
 }
 
 /// What is found at the end.
@@ -75,8 +88,12 @@ pub struct Found {
     pub conflicts: Vec<Conflict>,
     /// Keys of records under a rejection that stands, with its side.
     pub rejected: Vec<(String, String)>,
-    /// The side of each rejection that stands on a row without a record, with the row's key.
+    /// Properties under an open conflict with a service, with the keys of their records.
     pub open_properties: Vec<(String, String)>,
+    /// The same with an app's copy: its name, key, property.
+    pub open_in_copies: Vec<(String, String, String)>,
+    /// What apps that keep a copy have, by their names.
+    pub copies: Vec<(String, Vec<Props>)>,
 }
 
 /// What the schedule was like.
@@ -103,6 +120,8 @@ pub struct Terms {
     pub loses_answers: bool,
     /// All services have the same records.
     pub mirrored: bool,
+    /// An app forgot what its copy was made of, or died with something in it that it had not told of.
+    pub copies_blurred: bool,
 }
 
 impl History {
@@ -180,6 +199,9 @@ impl History {
         } else {
             converged(found, terms, &mut wrong);
         }
+        for (name, copy) in &found.copies {
+            wrong.extend(keepers::wrong(name, copy, &found.truth, &found.open_in_copies));
+        }
         self.lost(found, terms, &mut wrong);
         self.resurrected(found, terms, &mut wrong);
         if !(terms.forgot || terms.blurred) {
@@ -232,10 +254,10 @@ impl History {
 
     fn lost(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
         for edit in &self.edits {
-            if edit.who != Who::App && !terms.colleagues_count {
+            if edit.who.is_a_colleague() && !terms.colleagues_count {
                 continue;
             }
-            if terms.restored && (edit.who != Who::App || terms.discards) {
+            if terms.restored && (edit.who.is_a_colleague() || terms.discards) {
                 continue;
             }
             let Edit { key, property, value, .. } = edit;
@@ -260,7 +282,7 @@ impl History {
     fn resurrected(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
         for end in &self.ends {
             // A backup brings back what it holds.
-            if terms.restored || (end.who != Who::App && (!terms.colleagues_count || terms.forgot)) {
+            if terms.restored || (end.who.is_a_colleague() && (!terms.colleagues_count || terms.forgot)) {
                 continue;
             }
             if self.revived.contains(&end.key) || !end.known {
@@ -282,7 +304,11 @@ impl History {
                 continue;
             };
             // To another service too.
-            if (conflict.with_app || terms.mirrored) && terms.tidies {
+            if (conflict.with_app || conflict.with_copy || terms.mirrored) && terms.tidies {
+                continue;
+            }
+            // An app may build on what we do not know it to have taken.
+            if conflict.with_copy && terms.copies_blurred {
                 continue;
             }
             // Where answers are lost, a colleague may have built on what we do not know to have arrived.

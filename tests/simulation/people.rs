@@ -29,7 +29,7 @@ pub struct People {
     /// What is deleted and known to be, for who makes it again: id and key.
     buried: Vec<(String, String)>,
     /// The keys of records that a second service made: no app edits them, or the truth would differ from it for good.
-    elsewhere: BTreeSet<String>,
+    pub elsewhere: BTreeSet<String>,
     /// The keys of records that were deleted, by id.
     pub keys: BTreeMap<String, String>,
     next_value: usize,
@@ -58,13 +58,15 @@ fn written_props(write: &Write) -> Props {
 const RECORDS_MAX: usize = 6;
 
 impl People {
-    fn value(&mut self, world: &World, chance: &mut Chance) -> String {
+    /// A value that nobody wrote before.
+    pub fn value(&mut self, world: &World, chance: &mut Chance) -> String {
         self.next_value += 1;
         let value = words::fresh(self.next_value, world.setup.tidies());
         if chance.one_in(world.setup.bad_values) { format!("bad{value}") } else { value }
     }
 
-    fn new_record(&mut self, world: &World, chance: &mut Chance) -> Props {
+    /// A record that nobody made before.
+    pub fn new_record(&mut self, world: &World, chance: &mut Chance) -> Props {
         self.next_key += 1;
         let mut props = Props::from([(KEY.to_owned(), words::text(&format!("k{}", self.next_key)))]);
         for property in PROPERTIES {
@@ -278,7 +280,7 @@ impl People {
         if world.looks_for_creates() {
             return;
         }
-        self.wrong.extend(self.history.check_meanwhile(&found::found(world, &self.keys), terms));
+        self.wrong.extend(self.history.check_meanwhile(&found::found(world, &self.keys, Vec::new()), terms));
     }
 
     /// A colleague does something at a service.

@@ -53,6 +53,8 @@ pub struct Setup {
     pub epochs: bool,
     /// A write is marked not for upload once in so many.
     pub defers: usize,
+    /// So many apps keep their own copy.
+    pub keepers: usize,
 }
 
 /// What schedules there shall be.
@@ -127,6 +129,7 @@ impl Setup {
             bad_values: if chance.one_in(4) { 8 } else { 0 },
             epochs: chance.one_in(8),
             defers: *Chance::new(seed ^ 0xDEFE).pick(&[0, 0, 0, 3]),
+            keepers: 0,
         };
         if direction == Direction::Both && chance.one_in(8) {
             setup.add_source(&mut chance);
@@ -139,6 +142,7 @@ impl Setup {
         if direction == Direction::Both && setup.services.len() == 1 && own.one_in(5) {
             setup.mirrors(&mut own);
         }
+        setup.keep_copies(&mut Chance::new(seed ^ 0xC097));
         // By a chance of its own, so that whatever else a seed says stays as it was.
         if Chance::new(seed ^ 0xFA31).one_in(3) {
             setup.refers();
@@ -149,6 +153,14 @@ impl Setup {
             }
         }
         setup
+    }
+
+    /// Apps keep their own copies: more often where several services have the same records.
+    fn keep_copies(&mut self, chance: &mut Chance) {
+        let odds = if self.is_mirror(1) { 3 } else { 20 };
+        if self.sends() && chance.one_in(odds) {
+            self.keepers = *chance.pick(&[1, 1, 2]);
+        }
     }
 
     /// Records refer to each other.

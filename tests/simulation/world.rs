@@ -443,10 +443,11 @@ impl World {
         self.crash();
     }
 
-    /// Whether the daemon knows a record of a service: has had an answer, or has seen it.
+    /// Whether the daemon knows a record of a service: has had an answer, or has seen it. (What an app calls its own does not count.)
     pub fn knows(&self, remote_id: &str) -> bool {
-        let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE remote_id = ?1 AND base <> 2 UNION ALL
-                   SELECT 1 FROM m_former f JOIN m_link l ON l.link = f.link WHERE f.remote_id = ?1 AND l.confirmed > 0)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE replica > 0 AND remote_id = ?1 AND base <> 2 UNION ALL
+                   SELECT 1 FROM m_former f JOIN m_link l ON l.link = f.link
+                     WHERE l.replica > 0 AND f.remote_id = ?1 AND l.confirmed > 0)";
         self.store.read(|reader| Ok(reader.query_row(sql, [remote_id], |row| row.get(0))?)).expect("the store reads")
     }
 

@@ -165,6 +165,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("tombstone purged at once", Tables),
     // store: the first change after "the same" leaves no agreed copy.
     ("agreed copy not left", Tables),
+    // store: what an app's own copy has is not remembered when somebody else changes the record.
+    ("agreed copy left for remotes alone", Simulation),
     // reference: what a remote shows is taken for ids of records as it is.
     ("reference taken as it comes", Simulation),
     // reference: a child is sent whatever the remote has in the place of its parent.
@@ -189,6 +191,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("doubt as old as its first request", Tables),
     // store: a row that names what is deleted here brings the reference back.
     ("reference to a deleted record comes back", Tables),
+    // session: an app with a copy, which does not know of a delete yet, refers to what is deleted, and its record is sent nowhere.
+    ("what an app refers to may be deleted", Tables),
     // store: a delete waits for a create of which only a person can say what became of it.
     ("deletes wait for a create in doubt", Tables),
     // store: a delete waits for a change of a child that was looked for and never seen.

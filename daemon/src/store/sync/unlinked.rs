@@ -53,14 +53,15 @@ pub(super) fn row(
     }
     let id = free_id(tx, ground, &row.remote_id)?;
     let mut here = props.clone();
-    let less = ground.has_family() && family::without_deleted(tx, &ground.spec.policy.references, None, &mut here)?;
+    let less = ground.names_records() && family::without_deleted(tx, &ground.spec.policy.references, None, &mut here)?;
     let made = record::make(tx, ground.collection, &id, &json::write(&here), &ground.origin)?;
     let state = Link {
         remote_id: Some(row.remote_id.clone()),
         revision: row.revision.clone(),
         modified: row.modified,
         agreed: if less { Agreed::Own(props.clone()) } else { Agreed::Same },
-        confirmed: made.seq,
+        // An app is shown what it has too much.
+        confirmed: if less && ground.replica < 0 { 0 } else { made.seq },
         ..Link::unborn()
     };
     let number = link::insert(tx, ground.replica, made.record, &state, true, pass)?;
