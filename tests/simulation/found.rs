@@ -72,7 +72,16 @@ pub fn found(world: &World, keys: &BTreeMap<String, String>, copies: Vec<(String
         Ok::<_, StoreError>((conflicts, open, open_in_copies, rejected))
     });
     let (conflicts, open_properties, open_in_copies, rejected) = read.expect("the store reads");
-    let mut found = Found { truth, services, conflicts, rejected, open_properties, open_in_copies, copies };
+    let mut found = Found {
+        truth,
+        services,
+        conflicts,
+        rejected,
+        open_properties,
+        open_in_copies,
+        copies,
+        cascades: family::cascades(world).0,
+    };
     family::by_key(world, &mut found);
     found
 }

@@ -184,9 +184,13 @@ impl Keeper {
             return self.stores(world, id, Some(new));
         }
         if chance.one_in(8) {
-            // What it was shown, and could not say that it has, it deletes for itself alone.
-            let told = self.has_told(world, &id);
+            // What it was shown, and could not say that it has, it deletes for itself alone; and what others refer to it is shown again, where
+            // that must not be deleted.
+            let told = self.has_told(world, &id) && !world.setup.refuses_deletes();
             people.history.ends(Who::Keeper, &before, told);
+            if !told {
+                self.lets_go(world, &id);
+            }
             return self.stores(world, id, None);
         }
         let property = *chance.pick(&PROPERTIES);
@@ -200,6 +204,17 @@ impl Keeper {
         };
         people.history.edits(Who::Keeper, &before, property, value.as_deref());
         self.stores(world, id, Some(new));
+    }
+
+    /// What nobody else ever heard of, nothing that it has may go on naming.
+    fn lets_go(&mut self, world: &mut World, id: &str) {
+        let names = |props: &Props| matches!(props.get(PARENT), Some(Value::Text(to)) if to == id);
+        let children: Vec<String> = self.copy.iter().filter(|(_, props)| names(props)).map(|(child, _)| child.clone()).collect();
+        for child in children {
+            let mut props = self.copy[&child].clone();
+            props.remove(PARENT);
+            self.stores(world, child, Some(props));
+        }
     }
 
     fn stores(&mut self, world: &mut World, id: String, props: Option<Props>) {
@@ -247,10 +262,7 @@ impl Keeper {
     ) -> Result<T, Refusal> {
         let (who, id) = (self.who(), self.session.as_ref().map_or(String::new(), |session| session.id.clone()));
         let done = world.commit(move |tx| work(tx, &who, &id));
-        let told = match &done {
-            Ok(_) => "done".into(),
-            Err(refusal) => format!("{refusal:?}"),
-        };
+        let told = done.as_ref().map_or_else(|refusal| format!("{refusal:?}"), |_| "done".into());
         world.trace.line(|| format!("{}: {what}: {told}", self.name));
         done
     }
@@ -355,13 +367,7 @@ impl Keeper {
 
     fn slice(&mut self, world: &mut World, ends: bool, mode: Mode) -> Result<Option<At>, Refusal> {
         let rows = 1 + self.place;
-        let sliced = self.call(world, "a slice", move |tx, _, id| {
-            let mut met = 0;
-            session::slice(tx, id, ends, || {
-                met += 1;
-                met >= rows
-            })
-        })?;
+        let sliced = self.call(world, "a slice", move |tx, _, id| slice(tx, id, ends, rows))?;
         match sliced {
             Sliced::More if ends => return Ok(Some(At::Ending)),
             Sliced::More => return Ok(Some(At::Mingling)),
@@ -436,13 +442,7 @@ impl Keeper {
     /// What it pushed before its connection was gone meets the truth.
     fn mingles_on(&mut self, world: &mut World) {
         let Some(id) = self.left.clone() else { return };
-        let sliced = world.commit(move |tx| {
-            let mut met = 0;
-            session::slice(tx, &id, true, || {
-                met += 1;
-                met >= 2
-            })
-        });
+        let sliced = world.commit(move |tx| slice(tx, &id, true, 2));
         world.trace.line(|| format!("{}: what it left mingles on: {sliced:?}", self.name));
         if sliced.expect("a slice") != Sliced::More {
             self.left = None;
@@ -462,6 +462,15 @@ impl Keeper {
         }
         people.wrong.push(format!("copies: the session of {} does not end", self.name));
     }
+}
+
+/// Meets so many of what was pushed.
+fn slice(tx: &mut Tx<'_>, id: &str, ends: bool, rows: usize) -> Result<Sliced, StoreError> {
+    let mut met = 0;
+    session::slice(tx, id, ends, || {
+        met += 1;
+        met >= rows
+    })
 }
 
 /// Puts the values of a copy beside those of the truth, but for what waits for a decision there. What is wrong.

@@ -360,7 +360,7 @@ impl People {
     pub fn colleague_deletes(&mut self, world: &mut World, at: usize, id: &str, props: &Props) {
         lock(&world.services[at]).store(id, None);
         world.trace.line(|| format!("colleague {at}: deletes {id} {}", trace::props(props)));
-        let known = world.knows(id);
+        let known = world.knows(at, id);
         // Another service may have been sent it, and what came of that is told under the id it had here.
         let key = words::key(props);
         let here = world.truth().into_iter().find(|(_, _, here)| key.is_some() && words::key(here) == key);

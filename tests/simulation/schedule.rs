@@ -1,12 +1,15 @@
 //! Owns: one schedule: moves drawn from its seed, then healing, then the question whether all is well. Must never know: how
 //! anything is done.
 
-use mingle_core::run::{Mode, reset::How};
+use mingle_core::{
+    record::Props,
+    run::{Mode, reset::How},
+};
 
 use crate::{
     chance::Chance,
     fake::lock,
-    found,
+    family, found,
     keepers::Keepers,
     oracle::Terms,
     people::People,
@@ -139,6 +142,7 @@ pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Repo
         wrong.extend(found::unsound(&world));
     }
     people.look_at_lists(&world);
+    wrong.extend(family::wrong(&world));
     wrong.append(&mut people.wrong);
     wrong.extend(people.history.check(&found::found(&world, &people.keys, keepers.copies()), terms));
     for line in &wrong {
@@ -213,7 +217,10 @@ fn one(world: &mut World, people: &mut People, keepers: &mut Keepers, terms: &mu
         }
         Move::BackUp if world.setup.epochs => lock(&world.services[service]).back_up(),
         Move::Restore if world.setup.epochs => {
+            let before: Vec<Props> = lock(&world.services[service]).live().map(|(_, props)| props.clone()).collect();
             lock(&world.services[service]).restore();
+            let after: Vec<Props> = lock(&world.services[service]).live().map(|(_, props)| props.clone()).collect();
+            people.history.goes_back(&before, &after);
             terms.restored = true;
             terms.forgot = true;
             world.trace.line(|| format!("service {service}: another instance, perhaps restored from a backup"));

@@ -145,7 +145,10 @@ impl Setup {
         setup.keep_copies(&mut Chance::new(seed ^ 0xC097));
         // By a chance of its own, so that whatever else a seed says stays as it was.
         if Chance::new(seed ^ 0xFA31).one_in(3) {
-            setup.refers();
+            // What becomes of who refers to what is deleted, by one more.
+            let whens =
+                [WhenGone::Nullify, WhenGone::Nullify, WhenGone::Nullify, WhenGone::Cascade, WhenGone::Cascade, WhenGone::Refuse];
+            setup.refers(*Chance::new(seed ^ 0xCA5C).pick(&whens));
             // Where writes are not conditional, what lies between the looks of several changes and their one request is a gap that nobody
             // can close.
             for character in setup.services.iter_mut().filter(|character| !character.conditional) {
@@ -164,8 +167,8 @@ impl Setup {
     }
 
     /// Records refer to each other.
-    pub fn refers(&mut self) {
-        let reference = Reference { collection: COLLECTION.into(), on_delete: WhenGone::Nullify, numbers: false };
+    pub fn refers(&mut self, on_delete: WhenGone) {
+        let reference = Reference { collection: COLLECTION.into(), on_delete, numbers: false };
         self.policy.references.insert(PARENT.into(), reference);
         // Who refers to what a remote is not to have waits there for ever.
         if self.is_mirror(1) {
@@ -233,6 +236,23 @@ impl Setup {
     /// Which services have what others have, and make it known to them.
     pub fn is_mirror(&self, service: usize) -> bool {
         self.syncs.iter().any(|sync| sync.service == service && sync.creates == Creates::All)
+    }
+
+    /// Whether it has what this word says; none: it says nothing.
+    pub fn has(&self, word: &str) -> Option<bool> {
+        Some(match word {
+            "copies" => self.keepers > 0,
+            "mirrors" => self.is_mirror(1),
+            "cascade" => self.policy.references.values().any(|reference| reference.on_delete == WhenGone::Cascade),
+            "discard" => self.epochs && self.syncs.iter().any(|sync| sync.reset == How::Discard),
+            "identity" => self.policy.identity.len() > 1,
+            _ => return None,
+        })
+    }
+
+    /// Whether what is referred to cannot be deleted here.
+    pub fn refuses_deletes(&self) -> bool {
+        self.policy.references.values().any(|reference| reference.on_delete == WhenGone::Refuse)
     }
 
     /// Whether a service of the setup writes values its own way.

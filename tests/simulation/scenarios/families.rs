@@ -1,11 +1,7 @@
 //! Owns: traces in which records refer to each other: whose ids stand where, who waits for whom. Must never know: how ids are
 //! translated.
 
-use mingle_core::{
-    ask::Write,
-    record::Value,
-    reference::{Reference, WhenGone},
-};
+use mingle_core::{ask::Write, record::Value, reference::WhenGone};
 
 use super::{
     able, careless, named, plain,
@@ -35,9 +31,7 @@ fn families() -> [Setup; 3] {
 
 pub(super) fn with_family(setup: Setup, on_delete: WhenGone) -> Setup {
     with(setup, |setup| {
-        setup.refers();
-        let reference = Reference { collection: COLLECTION.into(), on_delete, numbers: false };
-        setup.policy.references.insert(PARENT.into(), reference);
+        setup.refers(on_delete);
     })
 }
 
