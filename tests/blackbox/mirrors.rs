@@ -119,6 +119,51 @@ fn two_kintos_have_the_same_cards() {
     world.daemon.says(0, &["fsck"]);
 }
 
+/// Each has somebody of whom nothing tells that it is one, until an app writes what does: then it is one card, under the id that it had
+/// first, and whoever knows it by the other is told, and means the same.
+#[test]
+fn two_cards_that_prove_to_be_one_become_one() {
+    let mut world = Two::new(["on_change = false", "on_change = false\nmirror = true"]);
+    world.kintos[1].put(&world.resources[1], "x1", &json!({ "number": 1, "name": "Ann", "phone": "55" }));
+    world.app.sync("phone", "done");
+    world.kintos[0].put(&world.resources[0], "a1", &json!({ "name": "Ann", "town": "Rome" }));
+    world.app.sync("work", "done");
+    assert_eq!(world.app.all("cards").len(), 2);
+    let before = world.app.must("changes", json!({ "since": 0 }))["seq"].clone();
+    // A reader that follows one of them alone.
+    let watched = world.app.must("subscribe", json!({ "ids": { "cards": ["a1"] }, "initial": false }))["subscription"].clone();
+    world.app.patch("cards", "a1", &json!({ "number": 1 }));
+    world.syncs();
+    let one = json!({ "number": 1, "name": "Ann", "phone": "55", "town": "Rome" });
+    assert_eq!(world.app.all("cards"), BTreeMap::from([("x1".to_owned(), one.clone())]));
+    assert_eq!(world.theirs(0), BTreeMap::from([("a1".to_owned(), one.clone())]));
+    assert_eq!(world.theirs(1), BTreeMap::from([("x1".to_owned(), one.clone())]));
+    // Who reads on is told whose the other is now; by it the one is read, written and sent.
+    let told = world.app.must("changes", json!({ "since": before }));
+    let left = told["changes"].as_array().and_then(|all| all.iter().find(|one| one["id"] == "a1")).expect("it left").clone();
+    assert_eq!((&left["kind"], &left["alias"]), (&json!("left"), &json!("x1")), "{told}");
+    world.app.hear("whose a1 is now", |said| {
+        let change = &said["params"]["changes"][0];
+        said["params"]["subscription"] == watched && change["kind"] == "left" && change["alias"] == "x1"
+    });
+    assert_eq!(world.app.must("get", json!({ "collection": "cards", "id": "a1" }))["id"], "x1");
+    world.app.patch("cards", "a1", &json!({ "town": "Bonn" }));
+    world.kintos[1].patch(&world.resources[1], "x1", &json!({ "phone": "77" }));
+    world.syncs();
+    world.kill_and_start();
+    for at in [0, 1] {
+        let cards: Vec<Value> = world.theirs(at).into_values().collect();
+        assert_eq!(cards, [json!({ "number": 1, "name": "Ann", "phone": "77", "town": "Bonn" })]);
+    }
+    assert!(world.daemon.says(0, &["changes", "cards"]).contains("cards/x1"));
+    assert!(world.daemon.says(0, &["get", "cards", "a1"]).contains("Bonn"));
+    world.daemon.says(0, &["fsck"]);
+    // What is deleted under either is deleted everywhere.
+    world.app.delete("cards", "a1");
+    world.syncs();
+    assert_eq!((world.app.all("cards").len(), world.theirs(0).len(), world.theirs(1).len()), (0, 0, 0));
+}
+
 /// A write is waited for at each remote that is to have it; a mirror that was configured later gets what was there before; one that is
 /// none any more keeps what it has.
 #[test]

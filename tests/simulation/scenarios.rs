@@ -104,7 +104,7 @@ const BESIDE: &[(u32, &str, &str)] = &[
 ];
 
 /// Traces, or parts of them, of what is not built.
-const NOT_BUILT: &[(u32, &str)] = &[(13, "aliases of two records that prove to be one"), (23, "bulk"), (32, "review")];
+const NOT_BUILT: &[(u32, &str)] = &[(23, "bulk"), (32, "review")];
 
 /// A service that does all that one can wish for.
 fn able() -> Setup {

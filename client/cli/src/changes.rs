@@ -61,10 +61,12 @@ pub fn wanted(words: Vec<String>) -> Wanted {
     ((!collections.is_empty()).then_some(collections), (!ids.is_empty()).then_some(ids))
 }
 
-/// `42  updated  issues/i-1  {...}`.
+/// `42  updated  issues/i-1  {...}`; `43  left     issues/i-2  (now issues/i-1)`.
 pub fn line(change: &Change) -> String {
     let data = change.data.as_ref().map(|data| format!("  {}", plain(data.get()).replace('\n', " "))).unwrap_or_default();
-    format!("{}  {:7}  {}/{}{data}\n", change.seq, change.kind, plain(&change.collection), plain(&change.id))
+    let collection = plain(&change.collection);
+    let alias = change.alias.as_ref().map(|alias| format!("  (now {collection}/{})", plain(alias))).unwrap_or_default();
+    format!("{}  {:7}  {collection}/{}{data}{alias}\n", change.seq, change.kind, plain(&change.id))
 }
 
 #[cfg(test)]
@@ -75,6 +77,12 @@ mod tests {
     fn check(words: &str, expect: &str) {
         let (collections, ids) = wanted(words.split_whitespace().map(str::to_owned).collect());
         assert_eq!(serde_json::to_string(&(collections, ids)).expect("written"), expect, "{words}");
+    }
+
+    #[test]
+    fn a_record_that_is_another_now_says_which() {
+        let change = Change { collection: "a".into(), id: "2".into(), seq: 9, alias: Some("1".into()), ..Change::default() };
+        assert_eq!(line(&change), "9  updated  a/2  (now a/1)\n");
     }
 
     #[test]

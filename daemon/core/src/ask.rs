@@ -276,6 +276,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// Its data, where asked for and alive.
     pub data: Option<Body>,
+    /// Of one that left because it proved to be another record: the id of that.
+    pub alias: Option<String>,
 }
 
 /// A page of the feed.

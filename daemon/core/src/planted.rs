@@ -251,6 +251,12 @@ pub const ALL: &[(&str, Finder)] = &[
     ("what an older filter hid is replaced", Tables),
     // session: what the app has stays under another filter.
     ("a changed filter is not looked at", Tables),
+    // store: what proves to be one stays two.
+    ("twins stay two", Tables),
+    // store: of two that are one the older goes.
+    ("the younger one stays", Tables),
+    // store: two records of one remote are made one.
+    ("two of one remote are one", Tables),
 ];
 
 /// The names of those that this finder has to find.

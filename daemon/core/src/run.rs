@@ -206,6 +206,8 @@ pub struct Planned {
     pub more: bool,
     /// How many links are behind and wait for another: a child for its parent, a parent's delete for its children.
     pub waits: u64,
+    /// How many records were made one, whose links have to be planned anew.
+    pub again: u64,
     /// How many links may be behind, for progress.
     pub behind: u64,
 }

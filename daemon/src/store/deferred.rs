@@ -6,8 +6,9 @@ use mingle_core::{ask::Refusal, planted};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
+    alias,
     error::StoreError,
-    limits, record,
+    limits,
     tx::{Origin, Tx},
     write::not_there,
 };
@@ -53,7 +54,7 @@ pub fn upload(tx: &mut Tx<'_>, collection: &str, ids: Option<&[String]>, app: &s
         Some(ids) => {
             let mut lifted = 0;
             for id in ids {
-                let held = record::find(tx.conn, number, id)?.ok_or_else(|| not_there(collection, id))?;
+                let held = alias::find(tx.conn, number, id)?.ok_or_else(|| not_there(collection, id))?;
                 lifted += usize::from(lift(tx, held.record)?);
             }
             lifted

@@ -74,15 +74,36 @@ pub(super) const OVERHEAD: usize = 64;
 /// Of a whole collection, and of single records: those are found by their ids, and put in order.
 type Sql = (&'static str, &'static str);
 
+/// Which record one that left is now.
+macro_rules! alias {
+    () => {
+        "CASE state WHEN 2 THEN (SELECT s.id FROM m_alias a JOIN m_record s ON s.record = a.record WHERE a.alias = m_record.record) END"
+    };
+}
+
 const WITH_DATA: Sql = (
-    "SELECT id, seq, first, created, state, data FROM m_record WHERE collection = ?1 AND seq > ?2 ORDER BY seq",
-    "SELECT id, seq, first, created, state, data FROM m_record WHERE collection = ?1 AND +seq > ?2
-       AND id IN (SELECT value FROM json_each(?3)) ORDER BY +seq",
+    concat!(
+        "SELECT id, seq, first, created, state, ",
+        alias!(),
+        ", data FROM m_record WHERE collection = ?1 AND seq > ?2 ORDER BY seq"
+    ),
+    concat!(
+        "SELECT id, seq, first, created, state, ",
+        alias!(),
+        ", data FROM m_record WHERE collection = ?1 AND +seq > ?2 AND id IN (SELECT value FROM json_each(?3)) ORDER BY +seq"
+    ),
 );
 const WITHOUT_DATA: Sql = (
-    "SELECT id, seq, first, created, state FROM m_record WHERE collection = ?1 AND seq > ?2 ORDER BY seq",
-    "SELECT id, seq, first, created, state FROM m_record WHERE collection = ?1 AND +seq > ?2
-       AND id IN (SELECT value FROM json_each(?3)) ORDER BY +seq",
+    concat!(
+        "SELECT id, seq, first, created, state, ",
+        alias!(),
+        " FROM m_record WHERE collection = ?1 AND seq > ?2 ORDER BY seq"
+    ),
+    concat!(
+        "SELECT id, seq, first, created, state, ",
+        alias!(),
+        " FROM m_record WHERE collection = ?1 AND +seq > ?2 AND id IN (SELECT value FROM json_each(?3)) ORDER BY +seq"
+    ),
 );
 
 /// Ids as a JSON list.
@@ -195,13 +216,14 @@ fn told(row: &rusqlite::Row<'_>, seq: u64, collection: &str, after: u64, with_da
     let state: i64 = row.get(4)?;
     let Some(kind) = kind(state, first, created, after) else { return Ok(None) };
     let data = match with_data {
-        true => match row.get_ref(5)? {
+        true => match row.get_ref(6)? {
             ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
             _ => None,
         },
         false => None,
     };
-    Ok(Some(Change { collection: collection.to_owned(), id: row.get(0)?, seq, kind, data }))
+    let alias = if kind == ChangeKind::Left { row.get(5)? } else { None };
+    Ok(Some(Change { collection: collection.to_owned(), id: row.get(0)?, seq, kind, data, alias }))
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub const RULES: &[Rule] = &[
     ("store", BACKUP),
     ("published", "start mingled anew: it publishes each collection as configured"),
     ("record", BACKUP),
+    ("alias", BACKUP),
     ("seq", BACKUP),
     ("ledger", "the record itself is as it was; only what it was before may be told wrong, until the ledger's time is over"),
     ("link", LINK),

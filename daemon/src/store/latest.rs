@@ -64,6 +64,11 @@ impl Noted {
         }
     }
 
+    /// What the group changes is not told from here.
+    pub(super) fn untold(&mut self) {
+        self.rows = None;
+    }
+
     /// What was noted after this seq has never been.
     pub(super) fn back_to(&mut self, seq: u64) {
         if let Some(rows) = &mut self.rows {
@@ -137,7 +142,14 @@ impl Latest {
             let Some(kind) = feed::kind(row.state as i64, row.first, row.created, since.seq) else { continue };
             let data = if since.data { row.data.clone() } else { None };
             bytes += row.id.len() + collection.len() + data.as_ref().map_or(0, String::len) + OVERHEAD;
-            page.changes.push(Change { collection: collection.clone(), id: row.id.clone(), seq: row.seq, kind, data });
+            page.changes.push(Change {
+                collection: collection.clone(),
+                id: row.id.clone(),
+                seq: row.seq,
+                kind,
+                data,
+                alias: None,
+            });
         }
         (bytes <= since.bytes).then_some(page)
     }

@@ -10,6 +10,7 @@ use rusqlite::{
 };
 
 use super::{
+    alias,
     cursor::Cursor,
     definitions::Collection,
     error::StoreError,
@@ -28,8 +29,13 @@ pub fn get(reader: &Reader<'_>, collection: &str, id: &str) -> Result<Found, Sto
     let mut statement =
         reader.prepare_cached("SELECT data, seq FROM m_record WHERE collection = ?1 AND id = ?2 AND state = 0")?;
     let found = statement.query_row((number, id), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let (data, seq) = found.ok_or_else(|| not_there(collection, id))?;
-    Ok(Found { id: id.to_owned(), data, seq })
+    if let Some((data, seq)) = found {
+        return Ok(Found { id: id.to_owned(), data, seq });
+    }
+    // Another record's id, that is this one's now: the answer says whose.
+    let held = alias::find(reader, number, id)?.ok_or_else(|| not_there(collection, id))?;
+    let data = held.data.ok_or_else(|| not_there(collection, id))?;
+    Ok(Found { id: held.id, data, seq: held.seq })
 }
 
 /// Gives `to` a page of records that fit, in the order asked for (absent before false and numbers, numbers before texts), ties by id.

@@ -5,6 +5,7 @@
 //! with whatever else waits, and answered after the commit. What reads is a closure over a [`Reader`], done at once on the
 //! caller's own thread, on a connection of that thread.
 
+mod alias;
 mod app_meeting;
 mod children;
 pub mod conflicts;

@@ -69,6 +69,7 @@ fn tombstones(tx: &Tx<'_>) -> Result<usize, StoreError> {
                            AND (k.base NOT IN (0, 2) OR {under_way}))
            AND NOT EXISTS (SELECT 1 FROM m_conflict c WHERE c.record = r.record AND c.open = 1)
            AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.record = r.record)
+           AND NOT EXISTS (SELECT 1 FROM m_alias a WHERE a.alias = r.record)
          LIMIT ?2"
     ))?;
     let params = (until, limits::PURGED_AT_ONCE, own_retentions(tx), for_copies);
@@ -83,6 +84,7 @@ fn tombstones(tx: &Tx<'_>) -> Result<usize, StoreError> {
             "DELETE FROM m_conflict WHERE record = ?1",
             "DELETE FROM m_ledger WHERE record = ?1",
             "DELETE FROM m_deferred WHERE record = ?1",
+            "DELETE FROM m_alias WHERE record = ?1",
             "DELETE FROM m_record WHERE record = ?1",
         ] {
             tx.conn.prepare_cached(sql)?.execute([record])?;

@@ -10,7 +10,7 @@ use mingle_core::{
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
-    children,
+    alias, children,
     error::StoreError,
     latest::Left,
     ledger,
@@ -153,6 +153,19 @@ pub fn make_new(tx: &mut Tx<'_>, collection: i64, id: &str, data: &str, origin: 
     })
 }
 
+/// A change of a live record that leaves its properties as they are: what it is told of is another. Its seq after it.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn touch(tx: &mut Tx<'_>, held: &Held, origin: &Origin) -> Result<u64, StoreError> {
+    let seq = tx.next_seq();
+    tx.conn.prepare_cached("UPDATE m_record SET seq = ?2 WHERE record = ?1 AND state = 0")?.execute((held.record, seq))?;
+    ledger::append(tx, seq, held.record, origin, Some(&ledger::before(&Props::new(), &Props::new())))?;
+    tx.touch(held.collection, origin);
+    tx.left(|| left(held, seq, held.created, held.state, held.data.as_deref()));
+    Ok(seq)
+}
+
 fn bring_back(tx: &mut Tx<'_>, held: &Held, data: &str, origin: &Origin) -> Result<u64, StoreError> {
     let seq = tx.next_seq();
     let mut statement = tx
@@ -162,6 +175,7 @@ fn bring_back(tx: &mut Tx<'_>, held: &Held, data: &str, origin: &Origin) -> Resu
         return Err(StoreError::Sql(rusqlite::Error::QueryReturnedNoRows));
     }
     ledger::append(tx, seq, held.record, origin, None)?;
+    alias::ends(tx, held.record)?;
     // A link that was the same as the tombstone had none.
     leave_agreed(tx, held.record, None)?;
     tx.touch(held.collection, origin);

@@ -159,6 +159,11 @@ impl Tx<'_> {
         self.books.noted.note(left);
     }
 
+    /// What this group changed is told from the store alone.
+    pub(super) fn untold(&mut self) {
+        self.books.noted.untold();
+    }
+
     /// A new UUIDv7.
     #[must_use]
     pub fn uuid7(&mut self) -> String {

@@ -15,7 +15,7 @@ use mingle_core::{
 use rusqlite::{Connection, OptionalExtension, types::Value as Bound};
 
 use super::{
-    children,
+    alias, children,
     cursor::Cursor,
     decide::once_all,
     error::StoreError,
@@ -39,8 +39,13 @@ pub struct Chosen {
 /// # Errors
 /// `invalid` where nothing says which; `not_found` for a collection, record or run that is not there; `stale` for a cursor of elsewhere.
 pub fn choose(reader: &Reader<'_>, asked: &Undo) -> Result<Chosen, StoreError> {
-    let (mut sql, mut bound) =
-        (String::from("SELECT l.record, l.seq FROM m_ledger l JOIN m_record r ON r.record = l.record WHERE 1"), Vec::new());
+    let (mut sql, mut bound) = (
+        String::from(
+            "SELECT l.record, l.seq FROM m_ledger l JOIN m_record r ON r.record = l.record
+         WHERE NOT EXISTS (SELECT 1 FROM m_alias a WHERE a.alias = l.record)",
+        ),
+        Vec::new(),
+    );
     let mut also = |clause: &str, value: Bound| {
         bound.push(value);
         sql.push_str(&clause.replace('?', &format!("?{}", bound.len())));
@@ -49,7 +54,7 @@ pub fn choose(reader: &Reader<'_>, asked: &Undo) -> Result<Chosen, StoreError> {
     match (&asked.id, &asked.scope) {
         (Some(id), Scope::Only(names)) if names.len() == 1 => {
             let number = reader.defined(&names[0])?.number;
-            let held = record::find(reader, number, id)?.ok_or_else(|| not_there(&names[0], id))?;
+            let held = alias::find(reader, number, id)?.ok_or_else(|| not_there(&names[0], id))?;
             also(" AND l.record = ?", Bound::Integer(held.record));
             if asked.seq.is_none() && !by {
                 also(" AND l.seq = ?", integer(held.seq));

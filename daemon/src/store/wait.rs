@@ -11,7 +11,7 @@ use mingle_core::{
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    children, deferred,
+    alias, children, deferred,
     error::StoreError,
     reader::Reader,
     record::{self, Held, State},
@@ -49,8 +49,13 @@ pub fn waited(reader: &Reader<'_>, token: &str, replicas: &dyn Fn(&str) -> Vec<U
             concerned = true;
             continue;
         };
+        // What was written to a record that is another now is that one's.
+        let held = if held.data.is_none() { alias::follow(reader, held)? } else { held };
         let Some(collection) = reader.definitions().numbered(held.collection) else { continue };
-        let overruled = overruled(reader, number, seq)?;
+        let mut overruled = overruled(reader, number, seq)?;
+        if held.record != number {
+            overruled.extend(self::overruled(reader, held.record, seq)?);
+        }
         concerned |= !overruled.is_empty();
         for replica in replicas(&collection.definition.name) {
             if let Some(standing) = standing(reader, &held, seq, &replica, &collection.definition.policy)? {

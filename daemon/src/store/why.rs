@@ -9,6 +9,7 @@ use mingle_core::{
 };
 
 use super::{
+    alias,
     error::StoreError,
     limits,
     reader::Reader,
@@ -24,7 +25,7 @@ use crate::json;
 pub fn why(reader: &Reader<'_>, collection: &str, id: &str, property: Option<&str>) -> Result<Why, StoreError> {
     let defined = reader.defined(collection)?;
     let policy = &defined.definition.policy;
-    let held = record::find(reader, defined.number, id)?.ok_or_else(|| not_there(collection, id))?;
+    let held = alias::find(reader, defined.number, id)?.ok_or_else(|| not_there(collection, id))?;
     let props = held.props()?;
     let changes = changes(reader, &held)?;
     let clashes = clashes(reader, &held, policy)?;

@@ -1,6 +1,6 @@
 //! Owns: what apps' writes do: put, patch, delete, several at once. Must never know: grants (checked before), the wire.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use mingle_core::{
     ask::{Refusal, Write, Writer, Written, WrittenOne},
@@ -9,7 +9,7 @@ use mingle_core::{
 };
 
 use super::{
-    app_meeting, children, deferred,
+    alias, app_meeting, children, deferred,
     definitions::Collection,
     error::StoreError,
     limits, op,
@@ -267,12 +267,15 @@ fn do_step(tx: &mut Tx<'_>, step: &Step, origin: &Origin) -> Result<(i64, String
         Step::Put { collection, id, data, over } => {
             let collection = writable(tx, collection)?;
             let id = id.clone().unwrap_or_else(|| tx.uuid7());
-            put(tx, &collection, id, data, *over, origin)
+            let data = present_names(tx, &collection, data)?;
+            put(tx, &collection, id, &data, *over, origin)
         }
         Step::Patch { collection, id, patch, if_seq } => {
             let held = there(tx, collection, id, *if_seq)?;
             let mut props = held.props()?.unwrap_or_default();
             merge_patch(&mut props, patch);
+            let collection = writable(tx, collection)?;
+            alias::rename(tx.conn, tx.definitions(), &collection.definition.policy.references, &mut props)?;
             let text = json::write(&props);
             check_size(&text)?;
             let seq = record::change_to(tx, &held, &text, &props, origin)?;
@@ -285,6 +288,19 @@ fn do_step(tx: &mut Tx<'_>, step: &Step, origin: &Origin) -> Result<(i64, String
             Ok((held.record, held.id, seq))
         }
     }
+}
+
+/// Data whose references name what they name by its present ids.
+fn present_names<'a>(tx: &Tx<'_>, collection: &Collection, data: &'a Data) -> Result<Cow<'a, Data>, StoreError> {
+    let references = &collection.definition.policy.references;
+    if references.is_empty() {
+        return Ok(Cow::Borrowed(data));
+    }
+    let mut props = data.props.clone();
+    Ok(match alias::rename(tx.conn, tx.definitions(), references, &mut props)? {
+        true => Cow::Owned(Data { text: json::write(&props), props }),
+        false => Cow::Borrowed(data),
+    })
 }
 
 /// Writes, and marks what the write changed not for upload: the record, and with a delete those that refer to it. Nobody is told that
@@ -317,7 +333,7 @@ pub(super) fn writable(tx: &Tx<'_>, name: &str) -> Result<Arc<Collection>, Refus
 /// The live record that a patch or delete names.
 fn there(tx: &Tx<'_>, collection: &str, id: &str, if_seq: Option<u64>) -> Result<Held, StoreError> {
     let number = writable(tx, collection)?.number;
-    let held = record::find(tx.conn, number, id)?.filter(|held| held.state == State::Live);
+    let held = alias::find(tx.conn, number, id)?.filter(|held| held.state == State::Live);
     match (held, if_seq) {
         (None, _) => Err(not_there(collection, id).into()),
         (Some(held), Some(seq)) if held.seq != seq => Err(moved(&held, seq).into()),
@@ -345,7 +361,7 @@ fn put(
     over: Over,
     origin: &Origin,
 ) -> Result<(i64, String, u64), StoreError> {
-    let Some(held) = record::find(tx.conn, collection.number, &id)? else {
+    let Some(held) = alias::find(tx.conn, collection.number, &id)? else {
         return match over {
             Over::Nothing | Over::Anything | Over::Seq(0) | Over::Meet(0) => {
                 let made = record::make_new(tx, collection.number, &id, &data.text, origin)?;

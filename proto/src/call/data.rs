@@ -311,6 +311,9 @@ pub struct Change {
     /// Its data now, where asked for and where it is still there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Raw>,
+    /// Of one that left because it proved to be the same as another record: the id of that, which its own id means from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
 }
 
 words! {
@@ -324,7 +327,7 @@ words! {
         Updated = "updated",
         /// Is gone.
         Deleted = "deleted",
-        /// Is there, and no longer for this reader: filter or grant.
+        /// Is no longer here, or not for this reader, and was not deleted: filter, grant, forgotten, or another record's alias.
         Left = "left",
     }
 }

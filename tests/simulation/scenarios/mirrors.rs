@@ -2,7 +2,7 @@
 //! remote alone.
 
 use mingle_core::{
-    ask::WaitState,
+    ask::{WaitState, Write},
     reference::WhenGone,
     run::{Creates, Direction, Mode},
 };
@@ -14,6 +14,7 @@ use crate::{
     setup::{Setup, SyncSetup},
     waits,
     words::{self, KEY},
+    world::COLLECTION,
 };
 
 named!(
@@ -31,6 +32,7 @@ named!(
     h03_a_place_kept_is_not_let_go_by_who_only_brings,
     h04_who_goes_elsewhere_takes_nothing_of_others_along,
     h13_an_id_alone_makes_nobody_the_same,
+    h13_two_that_prove_to_be_one_become_one,
     h16_two_that_write_the_same_in_two_ways_come_to_rest,
 );
 
@@ -360,6 +362,38 @@ fn h13_an_id_alone_makes_nobody_the_same() {
         script.comes_to_rest();
         script.service_is(1, "k2", "a=b1");
     });
+}
+
+/// What each brought before anything told that it is one becomes one once something does, also where a request about it is under way, or a
+/// mirror is about to make what it has.
+#[test]
+fn h13_two_that_prove_to_be_one_become_one() {
+    let by_a = |setup: Setup| with(second(setup, Creates::All), |setup| setup.policy.identity = vec![vec!["a".into()]]);
+    for (setup, told_by) in [able(), plain(), careless()].into_iter().flat_map(|setup| [(setup.clone(), "app"), (setup, "home")])
+    {
+        play(&by_a(setup), |script| {
+            script.colleague_makes_as(1, None, "k1", "a=a1 b=b1");
+            script.runs("t", None);
+            script.colleague_makes("k1", "c=c1");
+            script.runs("s", None);
+            script.counts_at(2, &[1, 1]);
+            script.passes(60_000);
+            let home = script.world.truth().into_iter().find(|(_, _, props)| !props.contains_key("a")).map(|(id, ..)| id);
+            let patch = |id| Write::Patch { collection: COLLECTION.into(), id, patch: r#"{"a":"a1"}"#.into(), if_seq: None };
+            match told_by {
+                "app" => drop(script.app_writes(None, home.map(patch).into_iter().collect())),
+                _ => script.colleague_sets("k1", "a=a1"),
+            }
+            script.rests();
+            script.runs("s", None);
+            script.runs("t", None);
+            script.counts_at(1, &[1, 1]);
+            script.is_at(0, "k1", "a=a1 b=b1 c=c1");
+            script.is_at(1, "k1", "a=a1 b=b1 c=c1");
+            script.comes_to_rest();
+            script.counts_at(1, &[1, 1]);
+        });
+    }
 }
 
 /// Two syncs of the home's service: `in` brings, and `s` sends.

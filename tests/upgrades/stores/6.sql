@@ -1,6 +1,10 @@
 PRAGMA application_id = 1835626087;
 PRAGMA user_version = 6;
 BEGIN;
+CREATE TABLE m_alias (
+    alias      INTEGER PRIMARY KEY REFERENCES m_record ON DELETE CASCADE,
+    record     INTEGER NOT NULL REFERENCES m_record ON DELETE CASCADE   -- what it is now: never itself an alias
+) STRICT;
 CREATE TABLE m_app (
     app        TEXT PRIMARY KEY,
     seen       INTEGER NOT NULL
@@ -30,9 +34,9 @@ CREATE TABLE m_conflict (
     seq        INTEGER NOT NULL,            -- the record's seq after the meeting
     at         INTEGER NOT NULL
 ) STRICT;
-INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (1, 'c-b2gexscn', 1, 1, 'far', 'n', '0', '"ours"', '"theirs"', 'remote', 0, 17, 21, 1795734481156);
-INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (2, 'c-wf55yxb7', 2, 2, 'far', 'title', '"number 1"', '"ours"', '"theirs"', 'open', 1, NULL, 18, 1795734481156);
-INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (3, 'c-hrvca95a', 3, 3, 'far', NULL, '{"n":2,"tags":["a","b"],"title":"number 2"}', '{"n":"kept","tags":["a","b"],"title":"number 2"}', NULL, 'kept_edit', 0, NULL, 19, 1795734481159);
+INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (1, 'c-5a04w70g', 1, 1, 'far', 'n', '0', '"ours"', '"theirs"', 'remote', 0, 17, 21, 1795748159508);
+INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (2, 'c-jjdhxs47', 2, 2, 'far', 'title', '"number 1"', '"ours"', '"theirs"', 'open', 1, NULL, 18, 1795748159508);
+INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (3, 'c-4s42gdtc', 3, 3, 'far', NULL, '{"n":2,"tags":["a","b"],"title":"number 2"}', '{"n":"kept","tags":["a","b"],"title":"number 2"}', NULL, 'kept_edit', 0, NULL, 19, 1795748159510);
 CREATE TABLE m_copy (
     replica    INTEGER PRIMARY KEY REFERENCES m_replica,
     app        TEXT    NOT NULL,
@@ -44,13 +48,13 @@ CREATE TABLE m_copy (
     used       INTEGER NOT NULL,            -- when its last session began, ms
     owed       INTEGER NOT NULL             -- 1: the truth is to take the place of what the app has, and has not yet
 , since INTEGER, mode  TEXT, ended TEXT, filter TEXT, stood  TEXT) STRICT;
-INSERT INTO m_copy (replica, app, collection, anchor, instance, scanned, pass, used, owed, since, mode, ended, filter, stood) VALUES (-1, 'keeper', 1, 'a-cv2ekbmn', '0e3922cf098c4288980b4177b351b2b9', 40, 2, 1795734481226, 0, 1795734481211, 'fast', 'left', NULL, NULL);
+INSERT INTO m_copy (replica, app, collection, anchor, instance, scanned, pass, used, owed, since, mode, ended, filter, stood) VALUES (-1, 'keeper', 1, 'a-j3tj10bn', 'c0274f021135449ab992b97095768285', 40, 2, 1795748159581, 0, 1795748159569, 'fast', 'left', NULL, NULL);
 CREATE TABLE m_deferred (
     record     INTEGER PRIMARY KEY REFERENCES m_record ON DELETE CASCADE,
     app        TEXT    NOT NULL,            -- who marked it last
     at         INTEGER NOT NULL             -- ms
 ) STRICT;
-INSERT INTO m_deferred (record, app, at) VALUES (18, 'tester', 1795734481200);
+INSERT INTO m_deferred (record, app, at) VALUES (18, 'tester', 1795748159559);
 CREATE TABLE m_former (
     replica    INTEGER NOT NULL,
     remote_id  TEXT    NOT NULL,
@@ -67,46 +71,46 @@ CREATE TABLE m_ledger (
     at         INTEGER NOT NULL,            -- ms
     before     TEXT                         -- JSON: changed properties, each with a list of its old value ([]: was absent); NULL: there was no record
 ) STRICT;
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (1, 1, 'sync:things', 1795734481134, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (2, 2, 'sync:things', 1795734481134, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (3, 3, 'sync:things', 1795734481134, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (4, 4, 'sync:things', 1795734481134, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (5, 5, 'sync:things', 1795734481134, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (6, 6, 'sync:things', 1795734481134, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (7, 7, 'sync:things', 1795734481134, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (8, 8, 'sync:things', 1795734481134, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (9, 9, 'sync:others', 1795734481145, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (10, 10, 'sync:others', 1795734481145, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (11, 11, 'sync:others', 1795734481145, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (12, 12, 'sync:others', 1795734481145, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (13, 13, 'sync:others', 1795734481145, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (14, 14, 'sync:others', 1795734481145, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (15, 15, 'sync:others', 1795734481145, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (16, 16, 'sync:others', 1795734481145, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (17, 1, 'app:tester', 1795734481148, '{"n":[0]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (18, 2, 'app:tester', 1795734481149, '{"title":["number 1"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (19, 3, 'app:tester', 1795734481150, '{"n":[2]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (20, 4, 'app:tester', 1795734481151, '{"n":[3],"tags":[["a","b"]],"title":["number 3"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (21, 1, 'sync:things', 1795734481156, '{"n":["ours"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (22, 16, 'sync:others', 1795734481170, '{"big":[12345678901234567890],"n":[1.5]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (23, 17, 'app:tester', 1795734481174, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (24, 5, 'app:tester', 1795734481184, '{"n":[4]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (25, 18, 'app:tester', 1795734481199, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (26, 18, 'app:tester', 1795734481200, '{"text":["with \"quotes\" and ünïcode 🦀"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (27, 19, 'app:tester', 1795734481201, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (28, 19, 'app:tester', 1795734481201, '{}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (29, 20, 'app:tester', 1795734481203, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (30, 6, 'app:tester', 1795734481203, '{"n":[5],"tags":[["a","b"]]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (31, 21, 'app:tester', 1795734481204, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (32, 7, 'app:tester', 1795734481205, '{"n":[6],"tags":[["a","b"]],"title":["number 6"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (33, 22, 'app:tester', 1795734481207, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (34, 23, 'app:tester', 1795734481208, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (35, 24, 'app:tester', 1795734481209, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (36, 25, 'app:tester', 1795734481210, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (37, 26, 'app:keeper', 1795734481215, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (38, 22, 'app:tester', 1795734481223, '{"n":[0]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (39, 23, 'app:tester', 1795734481224, '{"n":[1],"phone":["01"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (40, 24, 'app:keeper', 1795734481228, '{"n":[2]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (1, 1, 'sync:things', 1795748159486, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (2, 2, 'sync:things', 1795748159486, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (3, 3, 'sync:things', 1795748159486, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (4, 4, 'sync:things', 1795748159486, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (5, 5, 'sync:things', 1795748159486, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (6, 6, 'sync:things', 1795748159486, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (7, 7, 'sync:things', 1795748159486, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (8, 8, 'sync:things', 1795748159486, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (9, 9, 'sync:others', 1795748159496, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (10, 10, 'sync:others', 1795748159496, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (11, 11, 'sync:others', 1795748159496, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (12, 12, 'sync:others', 1795748159496, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (13, 13, 'sync:others', 1795748159496, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (14, 14, 'sync:others', 1795748159496, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (15, 15, 'sync:others', 1795748159496, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (16, 16, 'sync:others', 1795748159496, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (17, 1, 'app:tester', 1795748159499, '{"n":[0]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (18, 2, 'app:tester', 1795748159500, '{"title":["number 1"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (19, 3, 'app:tester', 1795748159501, '{"n":[2]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (20, 4, 'app:tester', 1795748159503, '{"n":[3],"tags":[["a","b"]],"title":["number 3"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (21, 1, 'sync:things', 1795748159508, '{"n":["ours"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (22, 16, 'sync:others', 1795748159528, '{"big":[12345678901234567890],"n":[1.5]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (23, 17, 'app:tester', 1795748159530, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (24, 5, 'app:tester', 1795748159541, '{"n":[4]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (25, 18, 'app:tester', 1795748159558, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (26, 18, 'app:tester', 1795748159559, '{"text":["with \"quotes\" and ünïcode 🦀"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (27, 19, 'app:tester', 1795748159560, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (28, 19, 'app:tester', 1795748159560, '{}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (29, 20, 'app:tester', 1795748159561, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (30, 6, 'app:tester', 1795748159562, '{"n":[5],"tags":[["a","b"]]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (31, 21, 'app:tester', 1795748159563, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (32, 7, 'app:tester', 1795748159564, '{"n":[6],"tags":[["a","b"]],"title":["number 6"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (33, 22, 'app:tester', 1795748159565, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (34, 23, 'app:tester', 1795748159566, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (35, 24, 'app:tester', 1795748159567, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (36, 25, 'app:tester', 1795748159567, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (37, 26, 'app:keeper', 1795748159573, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (38, 22, 'app:tester', 1795748159580, '{"n":[0]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (39, 23, 'app:tester', 1795748159581, '{"n":[1],"phone":["01"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (40, 24, 'app:keeper', 1795748159583, '{"n":[2]}');
 CREATE TABLE m_link (
     link       INTEGER PRIMARY KEY,
     replica    INTEGER NOT NULL REFERENCES m_replica,
@@ -123,22 +127,22 @@ CREATE TABLE m_link (
     seen       INTEGER NOT NULL,            -- the last pass (of any sync) that showed it
     missing    INTEGER NOT NULL             -- complete passes since that did not
 , pairs TEXT) STRICT;
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (1, 1, 1, 'r0', '17', '["1"]', 1795734481149, 0, NULL, NULL, 21, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (2, 1, 2, 'r1', '18', '["3"]', 1795734481150, 1, '{"n":1,"tags":["a","b"],"title":"theirs"}', NULL, 2, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (3, 1, 3, 'r2', '21', '["5"]', 1795734481162, 0, NULL, NULL, 19, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (4, 1, 4, NULL, NULL, '["7"]', 1795734481107, 0, NULL, NULL, 20, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (5, 1, 5, 'r4', '23', '["9"]', 1795734481194, 0, NULL, NULL, 24, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (6, 1, 6, 'r5', '11', NULL, 1795734481107, 1, '{"n":5,"tags":["a","b"],"title":"number 5"}', NULL, 6, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (7, 1, 7, 'r6', '13', NULL, 1795734481107, 1, '{"n":6,"tags":["a","b"],"title":"number 6"}', NULL, 7, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (8, 1, 8, 'r7', '15', NULL, 1795734481107, 0, NULL, NULL, 8, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (9, 2, 9, 'o0', '2', NULL, 1795734481107, 0, NULL, NULL, 9, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (10, 2, 10, 'o1', '4', NULL, 1795734481107, 0, NULL, NULL, 10, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (11, 2, 11, 'o2', '6', NULL, 1795734481107, 0, NULL, NULL, 11, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (12, 2, 12, 'o3', '8', NULL, 1795734481107, 0, NULL, NULL, 12, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (13, 2, 13, 'o4', '10', NULL, 1795734481107, 0, NULL, NULL, 13, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (14, 2, 14, 'o5', '12', NULL, 1795734481107, 0, NULL, NULL, 14, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (15, 2, 15, 'o6', '14', NULL, 1795734481107, 0, NULL, NULL, 15, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (16, 2, 16, NULL, NULL, '["16"]', 1795734481107, 0, NULL, NULL, 22, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (1, 1, 1, 'r0', '17', '["1"]', 1795748159500, 0, NULL, NULL, 21, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (2, 1, 2, 'r1', '18', '["3"]', 1795748159501, 1, '{"n":1,"tags":["a","b"],"title":"theirs"}', NULL, 2, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (3, 1, 3, 'r2', '21', '["5"]', 1795748159515, 0, NULL, NULL, 19, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (4, 1, 4, NULL, NULL, '["7"]', 1795748159395, 0, NULL, NULL, 20, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (5, 1, 5, 'r4', '23', '["9"]', 1795748159553, 0, NULL, NULL, 24, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (6, 1, 6, 'r5', '11', NULL, 1795748159395, 1, '{"n":5,"tags":["a","b"],"title":"number 5"}', NULL, 6, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (7, 1, 7, 'r6', '13', NULL, 1795748159395, 1, '{"n":6,"tags":["a","b"],"title":"number 6"}', NULL, 7, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (8, 1, 8, 'r7', '15', NULL, 1795748159395, 0, NULL, NULL, 8, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (9, 2, 9, 'o0', '2', NULL, 1795748159395, 0, NULL, NULL, 9, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (10, 2, 10, 'o1', '4', NULL, 1795748159395, 0, NULL, NULL, 10, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (11, 2, 11, 'o2', '6', NULL, 1795748159395, 0, NULL, NULL, 11, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (12, 2, 12, 'o3', '8', NULL, 1795748159395, 0, NULL, NULL, 12, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (13, 2, 13, 'o4', '10', NULL, 1795748159395, 0, NULL, NULL, 13, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (14, 2, 14, 'o5', '12', NULL, 1795748159395, 0, NULL, NULL, 14, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (15, 2, 15, 'o6', '14', NULL, 1795748159395, 0, NULL, NULL, 15, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (16, 2, 16, NULL, NULL, '["16"]', 1795748159395, 0, NULL, NULL, 22, 1, 1, 0, NULL);
 INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (17, 1, 17, NULL, NULL, NULL, NULL, 2, NULL, NULL, 0, 0, 0, 0, NULL);
 INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (18, -1, 26, 'mine', NULL, NULL, NULL, 0, NULL, NULL, 37, 1, 1, 0, NULL);
 INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (19, -1, 22, 'k0', NULL, NULL, NULL, 1, '{"n":0,"phone":"00"}', NULL, 33, 0, 0, 0, NULL);
@@ -152,46 +156,46 @@ CREATE TABLE m_op (
     answer     TEXT    NOT NULL,
     at         INTEGER NOT NULL
 ) STRICT;
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'edef2360b41c48458e100fd8a57c7d1d', X'26EB7AEC34519F674FB670E250605CC07E394117CEA99F9EFB37A49FB3720AF9', 'w-0e3922cf098c4288980b4177b351b2b9-1_17
-17 r0', 1795734481148);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'ecae6d248c384362aa20872322bd8b1f', X'0D9B58696BE29E6BD84B329F2DD13DF0A12EE7DAB7399CF05AEB4B31B7F01C27', 'w-0e3922cf098c4288980b4177b351b2b9-2_18
-18 r1', 1795734481149);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'da36488fa504464093dd77e250c2ef84', X'C27FA9EB716BCAB809BE1CC307AAF8AFFCA1287505745144138807223B591D12', 'w-0e3922cf098c4288980b4177b351b2b9-3_19
-19 r2', 1795734481150);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'f1a3911a60724ac3b198ca8427822651', X'A7BF660D86AE425B82C17E516562ECEDA9D3FBF5F0250209F033A3097B72322A', 'w-0e3922cf098c4288980b4177b351b2b9-4_20
-20 r3', 1795734481151);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '19b731e82e87449e80e717aa79c836a5', X'2A2AA46FEB6AED2AAD248D3DB97090EF7C9DF056C7B616398329E1908B8B7358', 'w-0e3922cf098c4288980b4177b351b2b9-17_23
-23 refused', 1795734481174);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'cb401392b9ad41d0845f07174acfaa33', X'57B129A5C8F452E84B27EF31A2CBB842DB6518F6BC572A744A5CD07F9F6515A6', 'w-0e3922cf098c4288980b4177b351b2b9-5_24
-24 r4', 1795734481184);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'de5fde108dde410fbaaa2a3619fc5094', X'63701D098E6499AE25EC8BF4FB49AC48A7A9349B96C396814249811173079969', 'w-0e3922cf098c4288980b4177b351b2b9-18_25
-25 n1', 1795734481199);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '0eec2f672cd74134a407334c35033076', X'3CD2186489A11C4383D74EEC1D0BBCE71B09FA30D8CD9565F2D6A6F5C991F1EE', 'w-0e3922cf098c4288980b4177b351b2b9-18_26
-26 n1', 1795734481200);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'e28a16e351db4d49904935b1c90d1b29', X'F0D9FF3354AAD6461142EFB344E11CF00135E216391645DCA0BF6E2C01EB2D3E', 'w-0e3922cf098c4288980b4177b351b2b9-19_27
-27 n2', 1795734481201);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'cc1deb8d5699493ea374ecd0bb1b7f95', X'4AB648FF6A7A9CFFCCF71208AF86F8B361932A3F4B8C488E0B0EFAB0803012D4', 'w-0e3922cf098c4288980b4177b351b2b9-19_28
-28 n2', 1795734481201);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'an-op-of-then', X'B1DAECF34011369B175313C1FD0808394A694C7281EAD9E63E05A9B329022FE9', 'w-0e3922cf098c4288980b4177b351b2b9-20_29
-29 n3', 1795734481203);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'c59d81a4da634e10931c9acd2a6222b1', X'E488897DB625F10762DD71A2134DCD8BC6B5E7E36A8E27DF13105F3CA0053172', 'w-0e3922cf098c4288980b4177b351b2b9-6_30
-30 r5', 1795734481203);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '811bb17f8f9c4740a0af1b81d5ca141e', X'56A19C0BC781C1ABF93787B86AF8B7BFD4576E0C3819E82D5E9E3F1D679747ED', 'w-0e3922cf098c4288980b4177b351b2b9-21_31
-31 new', 1795734481204);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '5ddff551b9f0491cad9613a8707152b6', X'483B7E2D1D1807B5E73DB9CCE0CC7745A6ECD921E0E3D216BBD6216E3173B651', 'w-0e3922cf098c4288980b4177b351b2b9-7_32
-32 r6', 1795734481205);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'ebbbe97aba904b92a129595c5997ca88', X'DB8B0AB1E15410F760FD6D3F0BA9E1F47BA7684C07CE470BF67F81CE89CC8EFB', 'w-0e3922cf098c4288980b4177b351b2b9-22_33
-33 k0', 1795734481207);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'cd852e376a1e49a98c6e8bb658f5af92', X'7074C770590807143D644DAC86309CC576EE6A63E389D43AEA5158FDC5B1CD82', 'w-0e3922cf098c4288980b4177b351b2b9-23_34
-34 k1', 1795734481208);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '4cf9bf13848f4e74aea17ea0b40b9887', X'58B736A40BEE7C80783E724EB31864351A6900E9A608DCAA383A77F3465CDAD5', 'w-0e3922cf098c4288980b4177b351b2b9-24_35
-35 k2', 1795734481209);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'df32539e8d3242bdaace8ecb95037136', X'7B07ACCF394BE0D770A315589C5B548EFA0C4844198DDE880455FEC15AF9AC62', 'w-0e3922cf098c4288980b4177b351b2b9-25_36
-36 k3', 1795734481210);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '34ab6e7987234b598d84a75e930547be', X'E4C142BFEEB3B4B557E0E0BDC20D5468B14FDCDF42D93159FFF63DC48C29BB55', 'w-0e3922cf098c4288980b4177b351b2b9-22_38
-38 k0', 1795734481223);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '471e752d5dcc4a4fb7ce07f69fcee33d', X'38B19D3F0B176881CADD34488D412A8BD10C84AC258E57B6FAE23455C858444C', 'w-0e3922cf098c4288980b4177b351b2b9-23_39
-39 k1', 1795734481224);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'a039552923134ff7a08aa294d52ce8ce', X'26EB7AEC34519F674FB670E250605CC07E394117CEA99F9EFB37A49FB3720AF9', 'w-c0274f021135449ab992b97095768285-1_17
+17 r0', 1795748159499);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '194a6c4a3fec4dac964040816444c135', X'0D9B58696BE29E6BD84B329F2DD13DF0A12EE7DAB7399CF05AEB4B31B7F01C27', 'w-c0274f021135449ab992b97095768285-2_18
+18 r1', 1795748159500);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '9920a578f4334955a279b6abee82c050', X'C27FA9EB716BCAB809BE1CC307AAF8AFFCA1287505745144138807223B591D12', 'w-c0274f021135449ab992b97095768285-3_19
+19 r2', 1795748159501);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '2a438e75a09d4d4c9f5e4a6d6cf4051f', X'A7BF660D86AE425B82C17E516562ECEDA9D3FBF5F0250209F033A3097B72322A', 'w-c0274f021135449ab992b97095768285-4_20
+20 r3', 1795748159503);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '3c53f6dfd5ff408eabd591a7c8198318', X'2A2AA46FEB6AED2AAD248D3DB97090EF7C9DF056C7B616398329E1908B8B7358', 'w-c0274f021135449ab992b97095768285-17_23
+23 refused', 1795748159530);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '7a0966e6660849f5af19d6800d5168fe', X'57B129A5C8F452E84B27EF31A2CBB842DB6518F6BC572A744A5CD07F9F6515A6', 'w-c0274f021135449ab992b97095768285-5_24
+24 r4', 1795748159541);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'f31eaceb035748ddb8dab61634b2e8ef', X'63701D098E6499AE25EC8BF4FB49AC48A7A9349B96C396814249811173079969', 'w-c0274f021135449ab992b97095768285-18_25
+25 n1', 1795748159558);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '077c6f1523e24d3facad1c57069958cf', X'3CD2186489A11C4383D74EEC1D0BBCE71B09FA30D8CD9565F2D6A6F5C991F1EE', 'w-c0274f021135449ab992b97095768285-18_26
+26 n1', 1795748159559);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'cdb7f01e94ce4b7f86f8e4e405c12512', X'F0D9FF3354AAD6461142EFB344E11CF00135E216391645DCA0BF6E2C01EB2D3E', 'w-c0274f021135449ab992b97095768285-19_27
+27 n2', 1795748159560);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '2b869d6e56b445d591ef932fc24d7918', X'4AB648FF6A7A9CFFCCF71208AF86F8B361932A3F4B8C488E0B0EFAB0803012D4', 'w-c0274f021135449ab992b97095768285-19_28
+28 n2', 1795748159560);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'an-op-of-then', X'B1DAECF34011369B175313C1FD0808394A694C7281EAD9E63E05A9B329022FE9', 'w-c0274f021135449ab992b97095768285-20_29
+29 n3', 1795748159561);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '640518a1e2f341978b7c30b283381adb', X'E488897DB625F10762DD71A2134DCD8BC6B5E7E36A8E27DF13105F3CA0053172', 'w-c0274f021135449ab992b97095768285-6_30
+30 r5', 1795748159562);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'b69aac130f134f2183dcf2b775ed76d5', X'56A19C0BC781C1ABF93787B86AF8B7BFD4576E0C3819E82D5E9E3F1D679747ED', 'w-c0274f021135449ab992b97095768285-21_31
+31 new', 1795748159563);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '9aef1e228cbd4a6886664fec832299d2', X'483B7E2D1D1807B5E73DB9CCE0CC7745A6ECD921E0E3D216BBD6216E3173B651', 'w-c0274f021135449ab992b97095768285-7_32
+32 r6', 1795748159564);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '0e31fa5fcb0d416793d8c0f9d9a0ee81', X'DB8B0AB1E15410F760FD6D3F0BA9E1F47BA7684C07CE470BF67F81CE89CC8EFB', 'w-c0274f021135449ab992b97095768285-22_33
+33 k0', 1795748159565);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'af39d7db2c7d4c8681a6542625b682ca', X'7074C770590807143D644DAC86309CC576EE6A63E389D43AEA5158FDC5B1CD82', 'w-c0274f021135449ab992b97095768285-23_34
+34 k1', 1795748159566);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '5f08ace7d3f14b1c9f9f79a5cb4f7b02', X'58B736A40BEE7C80783E724EB31864351A6900E9A608DCAA383A77F3465CDAD5', 'w-c0274f021135449ab992b97095768285-24_35
+35 k2', 1795748159567);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'bafbd48a43bd485ebbad758a3b2a26f0', X'7B07ACCF394BE0D770A315589C5B548EFA0C4844198DDE880455FEC15AF9AC62', 'w-c0274f021135449ab992b97095768285-25_36
+36 k3', 1795748159567);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '4f64bb49b17540a1baaf76a883502621', X'E4C142BFEEB3B4B557E0E0BDC20D5468B14FDCDF42D93159FFF63DC48C29BB55', 'w-c0274f021135449ab992b97095768285-22_38
+38 k0', 1795748159580);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '7af09abed9944b87b6534c73a8b8dddc', X'38B19D3F0B176881CADD34488D412A8BD10C84AC258E57B6FAE23455C858444C', 'w-c0274f021135449ab992b97095768285-23_39
+39 k1', 1795748159581);
 CREATE TABLE m_push (
     push       INTEGER PRIMARY KEY,
     session    INTEGER NOT NULL REFERENCES m_session ON DELETE CASCADE,
@@ -253,15 +257,15 @@ CREATE TABLE m_rejection (
     tries      INTEGER NOT NULL,
     verdict    TEXT                         -- NULL: it stands; retry: once more now; drop: stays unsent until a side changes
 ) STRICT;
-INSERT INTO m_rejection (rejection, id, sync, replica, side, link, record, remote_id, revision, action, what, refused, at, tries, verdict) VALUES (1, 'j-nychhp2h', 'things', 1, 'up', 17, 17, 'refused', NULL, 'create', 'http://127.0.0.1:43125/things/refused refuses it (HTTP 422): refuse is not allowed here', '{"n":1,"refuse":true}', 1795734481181, 1, NULL);
+INSERT INTO m_rejection (rejection, id, sync, replica, side, link, record, remote_id, revision, action, what, refused, at, tries, verdict) VALUES (1, 'j-f8d326bg', 'things', 1, 'up', 17, 17, 'refused', NULL, 'create', 'http://127.0.0.1:36197/things/refused refuses it (HTTP 422): refuse is not allowed here', '{"n":1,"refuse":true}', 1795748159539, 1, NULL);
 CREATE TABLE m_replica (
     replica    INTEGER PRIMARY KEY,
     remote     TEXT    NOT NULL,            -- its name in the configuration
     identity   TEXT    NOT NULL UNIQUE      -- what makes it this one: remote, url, account, resource, collection
 ) STRICT;
 INSERT INTO m_replica (replica, remote, identity) VALUES (-1, 'app:keeper', 'app:keeper 1');
-INSERT INTO m_replica (replica, remote, identity) VALUES (1, 'far', 'farhttp://127.0.0.1:43125thingsthings');
-INSERT INTO m_replica (replica, remote, identity) VALUES (2, 'far', 'farhttp://127.0.0.1:43125othersothers');
+INSERT INTO m_replica (replica, remote, identity) VALUES (1, 'far', 'farhttp://127.0.0.1:36197thingsthings');
+INSERT INTO m_replica (replica, remote, identity) VALUES (2, 'far', 'farhttp://127.0.0.1:36197othersothers');
 CREATE TABLE m_run (
     run        INTEGER PRIMARY KEY,
     id         TEXT    NOT NULL UNIQUE,     -- r-...
@@ -280,12 +284,12 @@ CREATE TABLE m_run (
     bytes      INTEGER NOT NULL DEFAULT 0,
     error      TEXT                         -- JSON {name, what, hint}
 , reset TEXT) STRICT;
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (1, 'r-qrjwteygsy', 'things', 'done', 'new_data', 'slow', 'request', NULL, 1795734481107, 1795734481138, 8, 0, 0, 0, 661, NULL, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (2, 'r-341sa4eez8', 'others', 'done', 'new_data', 'slow', 'request', NULL, 1795734481141, 1795734481147, 8, 0, 0, 0, 606, NULL, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (3, 'r-qayk7kge1r', 'things', 'done', 'new_data', 'fast', 'request', NULL, 1795734481152, 1795734481164, 1, 2, 0, 3, 231, NULL, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (4, 'r-z7frcmqphk', 'others', 'done', 'new_data', 'fast', 'request', NULL, 1795734481166, 1795734481172, 1, 0, 0, 0, 62, NULL, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (5, 'r-2sqx0nyfpp', 'things', 'done_with_errors', 'no_new_data', 'fast', 'request', NULL, 1795734481175, 1795734481183, 0, 0, 1, 0, 149, NULL, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (6, 'r-rngshefg3s', 'things', 'done_with_errors', 'no_new_data', 'fast', 'request', NULL, 1795734481186, 1795734481197, 0, 0, 0, 0, 11, NULL, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (1, 'r-15keafzacg', 'things', 'done', 'new_data', 'slow', 'request', NULL, 1795748159395, 1795748159489, 8, 0, 0, 0, 661, NULL, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (2, 'r-e7emj15fpj', 'others', 'done', 'new_data', 'slow', 'request', NULL, 1795748159491, 1795748159497, 8, 0, 0, 0, 606, NULL, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (3, 'r-p317zvwdxb', 'things', 'done', 'new_data', 'fast', 'request', NULL, 1795748159504, 1795748159517, 1, 2, 0, 3, 231, NULL, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (4, 'r-v756d7f9yb', 'others', 'done', 'new_data', 'fast', 'request', NULL, 1795748159519, 1795748159529, 1, 0, 0, 0, 62, NULL, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (5, 'r-hyc5aw2n1m', 'things', 'done_with_errors', 'no_new_data', 'fast', 'request', NULL, 1795748159531, 1795748159540, 0, 0, 1, 0, 149, NULL, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset) VALUES (6, 'r-8smkxayv6g', 'things', 'done_with_errors', 'no_new_data', 'fast', 'request', NULL, 1795748159542, 1795748159557, 0, 0, 0, 0, 11, NULL, NULL);
 CREATE TABLE m_session (
     session    INTEGER PRIMARY KEY,
     id         TEXT    NOT NULL UNIQUE,     -- s-...
@@ -308,7 +312,7 @@ CREATE TABLE m_store (
     durable    INTEGER NOT NULL,            -- 1: every commit since the start was synced to the disk (FULL)
     stopped    TEXT                         -- a stop that holds: {"since": ms, "by": app}
 ) STRICT;
-INSERT INTO m_store (store, instance, horizon, ledger_looked, clean, durable, stopped) VALUES (1, '0e3922cf098c4288980b4177b351b2b9', 0, 0, 1, 1, NULL);
+INSERT INTO m_store (store, instance, horizon, ledger_looked, clean, durable, stopped) VALUES (1, 'c0274f021135449ab992b97095768285', 0, 0, 1, 1, NULL);
 CREATE TABLE m_sync (
     sync       INTEGER PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE,
@@ -321,8 +325,8 @@ CREATE TABLE m_sync (
     up_scanned INTEGER NOT NULL,            -- records up to this seq have their links for this sync
     paused     TEXT                         -- {"since": ms, "by": app, "ended": [sync] if it ended a run}
 , filter TEXT, creates TEXT NOT NULL DEFAULT 'unlinked', reset TEXT) STRICT;
-INSERT INTO m_sync (sync, name, replica, epoch, watermark, resume, complete, pass, up_scanned, paused, filter, creates, reset) VALUES (1, 'things', 1, 'fc470208f3503551614866d01033d0b5first01a8bf6747872548', '{"token":"22"}', NULL, 'fc470208f3503551614866d01033d0b5first01a8bf6747872548', 4, 24, NULL, NULL, 'unlinked', NULL);
-INSERT INTO m_sync (sync, name, replica, epoch, watermark, resume, complete, pass, up_scanned, paused, filter, creates, reset) VALUES (2, 'others', 2, 'e82b1c1ed9879eca961d1394c03313affirst01a8bf6747872548', '{"token":"22"}', NULL, 'e82b1c1ed9879eca961d1394c03313affirst01a8bf6747872548', 2, 0, '{"since":1795734481206,"by":"tester","ended":[]}', NULL, 'never', NULL);
+INSERT INTO m_sync (sync, name, replica, epoch, watermark, resume, complete, pass, up_scanned, paused, filter, creates, reset) VALUES (1, 'things', 1, '2d048aed560271be7a3726ed822bd25afirst01a8bf6747872548', '{"token":"22"}', NULL, '2d048aed560271be7a3726ed822bd25afirst01a8bf6747872548', 4, 24, NULL, NULL, 'unlinked', NULL);
+INSERT INTO m_sync (sync, name, replica, epoch, watermark, resume, complete, pass, up_scanned, paused, filter, creates, reset) VALUES (2, 'others', 2, 'abeded5dd3945d577a81757101c3a39bfirst01a8bf6747872548', '{"token":"22"}', NULL, 'abeded5dd3945d577a81757101c3a39bfirst01a8bf6747872548', 2, 0, '{"since":1795748159565,"by":"tester","ended":[]}', NULL, 'never', NULL);
 CREATE TABLE m_take (
     take       INTEGER PRIMARY KEY,
     session    INTEGER NOT NULL REFERENCES m_session ON DELETE CASCADE,
@@ -333,6 +337,7 @@ CREATE TABLE m_take (
     id         TEXT,                        -- the app's from now on
     form       TEXT                         -- JSON object: what the app made of it; NULL: just that
 ) STRICT;
+CREATE INDEX m_alias_of ON m_alias (record);
 CREATE INDEX m_by_4_0 ON m_record (json_extract(data, '$."n"'), id) WHERE collection = 4 AND state = 0;
 CREATE INDEX m_conflict_open   ON m_conflict (link) WHERE open = 1;
 CREATE INDEX m_conflict_record ON m_conflict (record);

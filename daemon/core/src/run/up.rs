@@ -69,7 +69,7 @@ impl Up {
         self.more = planned.more;
         self.behind = planned.behind;
         self.waits += planned.waits;
-        self.again += planned.look.len() as u64;
+        self.again += planned.again + planned.look.len() as u64;
         self.look.extend(planned.look);
         for errand in &planned.errands {
             *self.tries.entry(errand.link).or_default() += 1;

@@ -138,6 +138,8 @@ struct ChangeOut<'a> {
     kind: call::ChangeKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Stored<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alias: Option<&'a str>,
 }
 
 impl Serialize for Each<'_, Change> {
@@ -148,6 +150,7 @@ impl Serialize for Each<'_, Change> {
             seq: change.seq,
             kind: kind(change.kind),
             data: change.data.as_deref().map(Stored),
+            alias: change.alias.as_deref(),
         }))
     }
 }
@@ -218,6 +221,7 @@ mod tests {
             seq: 3,
             kind,
             data: data.map(str::to_owned),
+            alias: (kind == ChangeKind::Left).then(|| "2".into()),
         };
         let mut page = Changes {
             changes: vec![change(ChangeKind::Created, Some("{\"a\":1.0}")), change(ChangeKind::Left, None)],
@@ -226,7 +230,7 @@ mod tests {
             fresh: true,
         };
         let made = r#"{"collection":"issues","id":"1","seq":3,"kind":"created","data":{"a":1.0}}"#;
-        let left = r#"{"collection":"issues","id":"1","seq":3,"kind":"left"}"#;
+        let left = r#"{"collection":"issues","id":"1","seq":3,"kind":"left","alias":"2"}"#;
         let tail = r#""seq":9,"more":true,"fresh":true}"#;
         check::<call::ChangesAnswer>(&ChangesOut::of(&page), &format!(r#"{{"changes":[{made},{left}],{tail}"#));
         let text = ChangedOut::page(&page).unwrap();

@@ -263,7 +263,7 @@ impl Door for Model {
                 Some(_) if one.created > from => ChangeKind::Created,
                 Some(_) => ChangeKind::Updated,
             };
-            changes.push(Change { collection: collection.clone(), id: id.clone(), seq: one.seq, kind, data });
+            changes.push(Change { collection: collection.clone(), id: id.clone(), seq: one.seq, kind, data, alias: None });
         }
         self.page_max.fetch_max(changes.len() as u64, Ordering::Relaxed);
         let seq = if more { changes.last().map_or(from, |last: &Change| last.seq) } else { *self.head.borrow() };

@@ -27,6 +27,26 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
             "SELECT {NAMED}, 'the ledger has a change of it (seq ' || l.seq || ') that it does not know of'
              FROM m_ledger l JOIN m_record r ON r.record = l.record WHERE l.seq > r.seq OR l.seq < r.first"
         ),
+    )?;
+    aliases(conn, notes)
+}
+
+/// What is another record's alias has left, and that one is a record of the same collection and nobody's alias.
+fn aliases(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
+    notes.ask(
+        conn,
+        "alias",
+        &format!(
+            "SELECT {NAMED}, CASE WHEN r.state <> 2 THEN 'it is another record''s alias, and has not left'
+               WHEN s.record IS NULL THEN 'the record that it is now is not there'
+               WHEN s.collection <> r.collection THEN 'the record that it is now is of another collection'
+               WHEN EXISTS (SELECT 1 FROM m_alias b WHERE b.alias = a.record) THEN 'the record that it is now is an alias itself'
+               ELSE 'a remote has it, and should have the record that it is now' END
+             FROM m_alias a JOIN m_record r ON r.record = a.alias LEFT JOIN m_record s ON s.record = a.record
+             WHERE r.state <> 2 OR s.record IS NULL OR s.collection <> r.collection
+               OR EXISTS (SELECT 1 FROM m_alias b WHERE b.alias = a.record)
+               OR EXISTS (SELECT 1 FROM m_link k WHERE k.record = a.alias AND k.replica > 0)"
+        ),
     )
 }
 

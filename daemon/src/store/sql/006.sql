@@ -18,3 +18,11 @@ ALTER TABLE m_copy ADD COLUMN stood  TEXT;  -- the filter under which all record
 ALTER TABLE m_sync ADD COLUMN reset TEXT;
 ALTER TABLE m_run ADD COLUMN reset TEXT;
 
+
+-- Records that proved to be another one, which is older and stays: whoever has the id of the former means the latter. The former's own
+-- row stays as that of a record that left.
+CREATE TABLE m_alias (
+    alias      INTEGER PRIMARY KEY REFERENCES m_record ON DELETE CASCADE,
+    record     INTEGER NOT NULL REFERENCES m_record ON DELETE CASCADE   -- what it is now: never itself an alias
+) STRICT;
+CREATE INDEX m_alias_of ON m_alias (record);

@@ -20,7 +20,7 @@ use super::{
     forget::{is_outside, leaves, stays_forgotten},
     frozen, link,
     plan::wanted,
-    position, present, reject, rejection_of, reset, stamps, unlinked, unreject, write_met,
+    position, present, reject, rejection_of, reset, stamps, twins, unlinked, unreject, write_met,
 };
 use crate::store::{children, error::StoreError, limits::RECORD_BYTES_MAX, record::State, tx::Tx};
 
@@ -242,6 +242,9 @@ fn known(
     let written = write_met(tx, ground, &linked, &was, met, None)?;
     applied.changed += u64::from(written.changed);
     applied.conflicts += written.conflicts;
+    if written.changed {
+        twins::prove(tx, ground, linked.record, was.props.as_ref())?.count(&mut applied.changed, &mut applied.conflicts);
+    }
     leaves(tx, ground, linked.link, row, applied)
 }
 

@@ -16,6 +16,7 @@ use super::{
     pending::{Place, look, run_of},
 };
 use crate::store::{
+    alias,
     decide::once_all,
     error::StoreError,
     record::{self, Held, State},
@@ -32,7 +33,7 @@ pub fn forget(tx: &mut Tx<'_>, writer: &Writer, asked: &ask::Forget, places: &[P
     let request = format!("forget {asked:?}");
     once_all(tx, writer, &request, |tx, origin| {
         let collection = tx.defined(&asked.collection)?;
-        let held = record::find(tx.conn(), collection.number, &asked.id)?.filter(|held| held.state == State::Live);
+        let held = alias::find(tx.conn(), collection.number, &asked.id)?.filter(|held| held.state == State::Live);
         let held = held.ok_or_else(|| not_there(&asked.collection, &asked.id))?;
         if let Some(seq) = asked.if_seq.filter(|seq| *seq != held.seq) {
             let told = format!("{:?} is at seq {}, not {seq}; read it again", held.id, held.seq);

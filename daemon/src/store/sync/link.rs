@@ -138,6 +138,13 @@ pub(in crate::store) fn linked_to_a_remote(conn: &Connection, record: i64) -> Re
     Ok(conn.prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0")?.exists([record])?)
 }
 
+/// Whether something of this record is under way at another replica than this one.
+pub(super) fn is_sent_elsewhere(conn: &Connection, record: i64, but: i64) -> Result<bool, StoreError> {
+    let mut sent =
+        conn.prepare_cached("SELECT 1 FROM m_link WHERE record = ?1 AND replica > 0 AND replica <> ?2 AND sent IS NOT NULL")?;
+    Ok(sent.exists([record, but])?)
+}
+
 /// Links of a replica that may be behind, by their records' seq, with those seqs.
 pub fn candidates(conn: &Connection, replica: i64, after: u64, most: usize) -> Result<Vec<(u64, Linked)>, StoreError> {
     let sql = format!(

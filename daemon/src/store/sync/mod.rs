@@ -47,6 +47,7 @@ mod rollback;
 pub mod session;
 mod settle;
 mod spared;
+mod twins;
 mod unlinked;
 
 pub use apply::{Batch, apply};

@@ -13,7 +13,7 @@ use rusqlite::params;
 
 use super::{
     Ground, Linked, abroad::Atlas, elsewhere, family, family::Going, frozen, link, nothing_is_kept_back, position, present,
-    rejection_of, unreject,
+    rejection_of, twins, unreject,
 };
 use crate::{
     json,
@@ -32,7 +32,8 @@ pub fn plan(tx: &mut Tx<'_>, ground: &Ground, after: u64, except: &[i64]) -> Res
         .query_row([ground.replica], |row| row.get(0))?;
     let mut planned = Planned { after, behind: link::unsigned(behind), ..Planned::default() };
     planned.more = looked.is_some() || found.len() == limits::PLAN_LINKS_MAX;
-    for (seq, linked) in found {
+    let mut joined = false;
+    for (seq, mut linked) in found {
         // Those that are new behind it have no link yet, and their turn is by seq.
         if looked.is_some_and(|looked| seq > looked) {
             break;
@@ -45,12 +46,18 @@ pub fn plan(tx: &mut Tx<'_>, ground: &Ground, after: u64, except: &[i64]) -> Res
         if except.contains(&linked.link) {
             continue;
         }
-        one(tx, ground, seq, linked, &mut planned)?;
+        if joined {
+            // What was read of it before may be of a record that is another now.
+            let Some(anew) = link::by_number(tx.conn(), linked.link)? else { continue };
+            linked = anew;
+        }
+        joined |= one(tx, ground, seq, linked, &mut planned)?;
     }
     Ok(planned)
 }
 
-fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, mut linked: Linked, planned: &mut Planned) -> Result<(), StoreError> {
+/// Plans for one link. Whether records were made one by that.
+fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, mut linked: Linked, planned: &mut Planned) -> Result<bool, StoreError> {
     let was = present(tx.conn(), linked.record)?;
     if let Some(atlas) = Atlas::of(tx.conn(), ground)? {
         atlas.resolve(tx.conn(), &mut linked.state)?;
@@ -60,34 +67,41 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, mut linked: Linked, planned: 
     let new_id = new_id(tx, ground, &linked, &was.held.id)?;
     // What left here without being deleted is no business of the remote's.
     if was.held.state == State::Forgotten && !planted::is("forgotten is deleted there") {
-        return Ok(());
+        return Ok(false);
     }
     let action = match errand::plan(&linked.state, was.props.as_ref(), new_id.as_deref(), rules) {
         errand::Need::Nothing => {
             // Whoever marked it has taken the change back by hand.
             nothing_is_kept_back(tx, &linked)?;
-            return Ok(());
+            return Ok(false);
         }
         errand::Need::Find => {
             planned.errands.extend(repeat(tx, ground, linked)?);
-            return Ok(());
+            return Ok(false);
         }
         errand::Need::Look(remote_id) => {
             planned.look.push(remote_id);
-            return Ok(());
+            return Ok(false);
         }
-        errand::Need::Send(_) if deferred::is(tx.conn(), linked.record)? => return Ok(()),
+        errand::Need::Send(_) if deferred::is(tx.conn(), linked.record)? => return Ok(false),
         errand::Need::Send(action) => action,
     };
+    if tells(ground, &action) {
+        let proof = twins::prove(tx, ground, linked.record, None)?;
+        if proof.joined > 0 || (proof.waits && matches!(action, Action::Create { .. })) {
+            planned.again += proof.joined;
+            return Ok(proof.joined > 0);
+        }
+    }
     let Some(Going { here: action, mut there, partly }) = family::may_go(tx, ground, &was.held, &linked.state.agreed, action)?
     else {
         planned.waits += 1;
-        return Ok(());
+        return Ok(false);
     };
     if let Some(standing) = rejection_of(tx.conn(), linked.link)? {
         let same = standing.refused.as_deref() == Some(wanted(was.props.as_ref(), &ground.abilities.carried).as_str());
         if stands(&standing.side, standing.verdict.as_deref(), same) {
-            return Ok(());
+            return Ok(false);
         }
         if standing.verdict.as_deref() == Some("retry") {
             tx.conn().prepare_cached("UPDATE m_rejection SET verdict = NULL WHERE link = ?1")?.execute([linked.link])?;
@@ -117,7 +131,17 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, mut linked: Linked, planned: 
         family::named(tx, ground, linked.link, &was.held, before.as_deref(), &state)?;
     }
     planned.errands.push(Errand { link: linked.link, action: there });
-    Ok(())
+    Ok(false)
+}
+
+/// Whether an action may tell that a record is one with another: it makes it there, or changes what it is known by.
+fn tells(ground: &Ground, action: &Action) -> bool {
+    let identity = &ground.spec.policy.identity;
+    match action {
+        Action::Create { .. } => true,
+        Action::Update { patch, .. } => identity.iter().flatten().any(|name| patch.contains_key(name)),
+        Action::Delete { .. } => false,
+    }
 }
 
 /// The carried values the truth wants at the replica, as text: what a rejection remembers as refused.

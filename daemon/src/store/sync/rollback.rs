@@ -18,7 +18,7 @@ use super::{
 use crate::{
     json,
     store::{
-        children,
+        alias, children,
         decide::once_all,
         deferred,
         error::StoreError,
@@ -50,7 +50,7 @@ pub fn roll_back(
         let collection = writable(tx, &asked.collection)?;
         let mut done = Vec::new();
         for id in ids {
-            let held = record::find(tx.conn(), collection.number, id)?.ok_or_else(|| not_there(&asked.collection, id))?;
+            let held = alias::find(tx.conn(), collection.number, id)?.ok_or_else(|| not_there(&asked.collection, id))?;
             let taken_back = match place_of(tx, places, &held, &collection.definition.policy)? {
                 Ok(place) => one(tx, place, &held, origin)?,
                 Err(refusal) => Err(refusal),

@@ -11,7 +11,7 @@ use mingle_core::{
 
 use super::{
     Ground, Linked, Rejected, abroad::Atlas, elsewhere, forget::removed_after_upload, frozen, link, plan, present, reject,
-    stamps, unreject, write_met,
+    stamps, twins, unreject, write_met,
 };
 use crate::store::{error::StoreError, tx::Tx};
 
@@ -61,9 +61,17 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
         Answer::Taken(Some(row)) | Answer::ReadBack { read: row, .. } if action == "create" => Some(row.remote_id.as_str()),
         _ => None,
     };
-    // What the remote calls its own answer to our create is another record here: which of the two stays is not ours to say.
+    // What the remote calls its own answer to our create is another record here: where nothing proves that the two are one, which of them
+    // stays is not ours to say.
     let doubled = match made {
         Some(made) if linked.state.remote_id.is_none() && link::taken(tx.conn(), ground.replica, made, linked.link)? => {
+            let proof = twins::answered(tx, ground, linked, made)?;
+            if proof.joined > 0 {
+                proof.count(&mut settled.changed, &mut settled.conflicts);
+                settled.taken += 1;
+                settled.look.push(made.into());
+                return Ok(());
+            }
             Some(Answer::Refused(format!(
                 "the remote says that this is its {made}, which is another record here: delete one of the two, or \
                  `mingle rejection resolve` with retry sends it again"
@@ -91,6 +99,8 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
             }
             settled.changed += u64::from(written.changed);
             settled.conflicts += written.conflicts;
+            // What told that it is one with another may have come while this was under way.
+            twins::prove(tx, ground, linked.record, None)?.count(&mut settled.changed, &mut settled.conflicts);
         }
         answer::Settled::Look(state) => {
             settled.look.extend(state.remote_id.clone());

@@ -3,16 +3,17 @@
 use mingle_core::{
     meeting::{Agreed, Link, Rules, SentWhat, alike, meet},
     planted,
+    policy::Policy,
     record::{Props, Value, same},
     replica::{Row, RowState},
     run::{Applied, Direction},
 };
 use rusqlite::params;
 
-use super::{Ground, Linked, elsewhere, family, frozen, link, present, rebuild, stamps, write_met};
+use super::{Ground, Linked, elsewhere, family, frozen, link, present, rebuild, stamps, twins, write_met};
 use crate::{
     json,
-    store::{error::StoreError, limits::ID_BYTES_MAX, record, tx::Tx, views},
+    store::{alias, error::StoreError, limits::ID_BYTES_MAX, record, tx::Tx, views},
 };
 
 /// Places a row without a link.
@@ -87,6 +88,7 @@ fn meet_with(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, appli
     let written = write_met(tx, ground, linked, &was, met, None)?;
     applied.changed += u64::from(written.changed);
     applied.conflicts += written.conflicts;
+    twins::prove(tx, ground, linked.record, was.props.as_ref())?.count(&mut applied.changed, &mut applied.conflicts);
     Ok(())
 }
 
@@ -193,7 +195,7 @@ fn matches_create(state: &Link, props: &Props, identity: &[String], rules: Rules
 /// record of the same id; in a rebuild, one of the same id that has lost its link.
 fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<Option<i64>, StoreError> {
     for identity in &ground.spec.policy.identity {
-        match &has_identity(tx, ground, props, identity)?[..] {
+        match &known_by(tx, ground, props, identity, 2, |record| elsewhere::may_be_known(tx, ground, record))?[..] {
             // What the row lacks, and what fits nothing, says nothing: the next alternative may.
             [] => {}
             [only] => return Ok(Some(*only)),
@@ -213,30 +215,41 @@ fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result
     Ok(None)
 }
 
-/// The live records without a link at this replica that have the row's properties of one alternative, all of them present; two where
-/// there are more.
-fn has_identity(tx: &Tx<'_>, ground: &Ground, props: &Props, identity: &[String]) -> Result<Vec<i64>, StoreError> {
+/// The live records that have these properties of one alternative, all of them present, and that may be meant; at most so many.
+pub(super) fn known_by(
+    tx: &Tx<'_>,
+    ground: &Ground,
+    props: &Props,
+    identity: &[String],
+    most: usize,
+    may_be: impl Fn(i64) -> Result<bool, StoreError>,
+) -> Result<Vec<i64>, StoreError> {
     let policy = &ground.spec.policy;
-    let wanted = identity.iter().map(|name| props.get(name).filter(|_| tells(props, name)).map(|value| (name, value)));
-    let Some(wanted) = wanted.collect::<Option<Vec<_>>>() else { return Ok(Vec::new()) };
-    let [(first, value), ..] = wanted[..] else { return Ok(Vec::new()) };
+    let [first, ..] = identity else { return Ok(Vec::new()) };
+    let Some(value) = props.get(first).filter(|_| identity.iter().all(|name| tells(props, name))) else { return Ok(Vec::new()) };
     // The first property narrows it in SQL, in the words of its index; values are compared by the core.
     let mut statement = tx.conn().prepare_cached(&by_identity_sql(tx, ground, first)?)?;
     let mut rows = statement.query([format!("[{}]", json::write_value(value))])?;
-    let mut free = Vec::new();
+    let mut known = Vec::new();
     while let Some(record) = rows.next()? {
         let data = json::parse_object(&record.get::<_, String>(1)?).map_err(link::damaged)?;
-        let equal =
-            wanted.iter().all(|(name, value)| tells(&data, name) && same(data.get(*name), Some(value), policy.likeness(name)));
+        let equal = tell_the_same(policy, identity, props, &data);
         let record = record.get(0)?;
-        if equal && elsewhere::may_be_known(tx, ground, record)? {
-            free.push(record);
-            if free.len() > 1 {
+        if equal && may_be(record)? {
+            known.push(record);
+            if known.len() == most {
                 break;
             }
         }
     }
-    Ok(free)
+    Ok(known)
+}
+
+/// Whether two records have all properties of one alternative, and the same ones.
+pub(super) fn tell_the_same(policy: &Policy, identity: &[String], one: &Props, other: &Props) -> bool {
+    identity
+        .iter()
+        .all(|name| tells(one, name) && tells(other, name) && same(one.get(name), other.get(name), policy.likeness(name)))
 }
 
 /// Whether a record has this property to be known by: that something is null is nothing to know anybody by.
@@ -262,7 +275,11 @@ fn free_id(tx: &mut Tx<'_>, ground: &Ground, remote_id: &str) -> Result<String, 
     if good {
         match record::find(tx.conn(), ground.collection, remote_id)? {
             None => return Ok(remote_id.into()),
-            Some(held) if held.data.is_none() && link::of_record(tx.conn(), ground.replica, held.record)?.is_none() => {
+            Some(held)
+                if held.data.is_none()
+                    && alias::of(tx.conn(), held.record)?.is_none()
+                    && link::of_record(tx.conn(), ground.replica, held.record)?.is_none() =>
+            {
                 return Ok(remote_id.into());
             }
             Some(_) => {}

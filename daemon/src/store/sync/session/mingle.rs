@@ -21,7 +21,7 @@ use super::{
     find, fresh, ground, one, remove, set_state, step, take, unsaid,
 };
 use crate::store::{
-    children,
+    alias, children,
     error::StoreError,
     ledger::{self, Past},
     record::{self, Held},
@@ -220,7 +220,10 @@ fn pushed(tx: &mut Tx<'_>, open: &Open, enough: &mut impl FnMut() -> bool) -> Re
 }
 
 fn meet_one(tx: &mut Tx<'_>, open: &Open, ground: &Ground, pass: u64, row: &Pushed, did: &mut Mingled) -> Result<(), StoreError> {
-    let theirs = row.data.as_deref().map(record::props).transpose()?;
+    let mut theirs = row.data.as_deref().map(record::props).transpose()?;
+    if let Some(props) = &mut theirs {
+        alias::rename(tx.conn(), tx.definitions(), &ground.spec.policy.references, props)?;
+    }
     let Some(linked) = link::by_remote_id(tx.conn(), ground.replica, &row.id)? else {
         let Some(props) = theirs else { return Ok(()) };
         let live = Row { remote_id: row.id.clone(), revision: None, modified: None, created: None, state: RowState::Live(props) };

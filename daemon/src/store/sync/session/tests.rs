@@ -11,6 +11,7 @@ use mingle_core::{
 use super::{Counted, End, Sliced, begin, commit, end, enter, leave, note, prepare, pull, push, slice, take, unsaid};
 use crate::store::{Class, Store, StoreError, Tx, define, fsck, testing::*};
 
+mod aliases;
 mod copies;
 mod edges;
 mod filters;

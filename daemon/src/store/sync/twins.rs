@@ -1,0 +1,380 @@
+//! Owns: two records that prove to be one: told by their identity, made one, the older of which stays. Must never know: rows, who has the
+//! id of the one that goes ([`alias`](crate::store::alias)).
+//!
+//! What two remotes brought apart, because nothing told that it is the same, is told later: a property comes, or a mirror is about to make
+//! what it has. Two that one remote has both are two, whatever they are called.
+
+use std::collections::BTreeSet;
+
+use mingle_core::{
+    meeting::Agreed,
+    mingle::{Base, Mingled, Sides, Stamps, Verdict, alike, mingle},
+    planted,
+    record::{Carried, Props, Value, same},
+    reference,
+};
+use rusqlite::{Connection, params};
+
+use super::{Ground, Linked, abroad, link, present, unlinked};
+use crate::{
+    json,
+    store::{
+        alias, children, conflicts, deferred,
+        error::StoreError,
+        ledger,
+        limits::{CHILDREN_MAX, RECORD_BYTES_MAX},
+        record::{self, Held, State},
+        tx::Tx,
+    },
+};
+
+/// More records of one identity than this are not looked at: nothing tells which of them are one.
+const TWINS_MAX: usize = 8;
+
+/// What a look at a record came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Proof {
+    /// Records that are another's alias now.
+    pub joined: u64,
+    /// What clashed between them.
+    pub conflicts: u64,
+    /// It is one with another, and something under way has to be settled first.
+    pub waits: bool,
+}
+
+impl Proof {
+    /// Adds it to what a run did.
+    pub fn count(self, changed: &mut u64, conflicts: &mut u64) {
+        *changed += self.joined;
+        *conflicts += self.conflicts;
+    }
+}
+
+/// Whether records of this place may prove to be others' at all.
+fn may(ground: &Ground) -> bool {
+    let others = &ground.spec.others;
+    ground.replica > 0 && !ground.spec.policy.identity.is_empty() && (others.mirror || !others.mirrors.is_empty())
+}
+
+/// Looks whether a record is one with others, where what it is known by is no more what it was. `was`: its properties before; none: it
+/// is looked at in any case.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn prove(tx: &mut Tx<'_>, ground: &Ground, record: i64, was: Option<&Props>) -> Result<Proof, StoreError> {
+    if !may(ground) || planted::is("twins stay two") {
+        return Ok(Proof::default());
+    }
+    let Some(held) = record::by_row(tx.conn(), record)?.filter(|held| held.state == State::Live) else {
+        return Ok(Proof::default());
+    };
+    let Some(props) = held.props()? else { return Ok(Proof::default()) };
+    let policy = &ground.spec.policy;
+    let moved = |name: &String| was.is_none_or(|was| !same(was.get(name), props.get(name), policy.likeness(name)));
+    if !policy.identity.iter().flatten().any(moved) {
+        return Ok(Proof::default());
+    }
+    for identity in &policy.identity {
+        let known = unlinked::known_by(tx, ground, &props, identity, TWINS_MAX + 1, |_| Ok(true))?;
+        if known.len() > 1 {
+            return join(tx, ground, &known);
+        }
+    }
+    Ok(Proof::default())
+}
+
+/// A remote calls a record that was to be made by the id of another that it has: whether the two are one, which they are where what they are
+/// known by is the same, or all that the remote keeps. (A service that gives the id of what was deleted there to what is made next says the
+/// same of two that are not.)
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn answered(tx: &mut Tx<'_>, ground: &Ground, made: &Linked, remote_id: &str) -> Result<Proof, StoreError> {
+    let none = Proof::default();
+    let Some(other) = link::by_remote_id(tx.conn(), ground.replica, remote_id)? else { return Ok(none) };
+    let (one, two) = (present(tx.conn(), made.record)?, present(tx.conn(), other.record)?);
+    let (Some(ours), Some(theirs)) = (&one.props, &two.props) else { return Ok(none) };
+    let policy = &ground.spec.policy;
+    let carried = &ground.abilities.carried;
+    let known = |identity: &Vec<String>| unlinked::tell_the_same(policy, identity, ours, theirs);
+    let the_same = policy.identity.iter().any(known) || alike(ours, theirs, carried, policy);
+    let only_sent = made.state.agreed == Agreed::Gone && abroad::last_former(tx.conn(), ground.replica, made.link)?.is_none();
+    if other.state.remote_id.as_deref() != Some(remote_id) || !the_same || !only_sent || planted::is("twins stay two") {
+        return Ok(none);
+    }
+    let mut places = [Places::of(tx.conn(), ground, made.record)?, Places::of(tx.conn(), ground, other.record)?];
+    places[0].at.remove(&ground.replica);
+    let under_way = places[1].under_way || link::is_sent_elsewhere(tx.conn(), made.record, ground.replica)?;
+    if under_way || !places[0].at.is_disjoint(&places[1].at) {
+        return Ok(none);
+    }
+    let (stays, goes) = if one.held.first < two.held.first { (one.held, two.held) } else { (two.held, one.held) };
+    Ok(match self::one(tx, ground, &stays, &goes)? {
+        Some(conflicts) => Proof { joined: 1, conflicts, waits: false },
+        None => none,
+    })
+}
+
+/// Makes one of these records, if all of them are.
+fn join(tx: &mut Tx<'_>, ground: &Ground, known: &[i64]) -> Result<Proof, StoreError> {
+    let mut proof = Proof::default();
+    let mut places = Vec::with_capacity(known.len());
+    for record in known {
+        places.push(Places::of(tx.conn(), ground, *record)?);
+    }
+    let apart = |(at, one): (usize, &Places)| places[at + 1..].iter().all(|other| one.may_be(other));
+    if known.len() > TWINS_MAX || !places.iter().enumerate().all(apart) {
+        return Ok(proof);
+    }
+    if places.iter().any(|places| places.under_way) {
+        proof.waits = true;
+        return Ok(proof);
+    }
+    let mut all = Vec::with_capacity(known.len());
+    for record in known {
+        all.extend(record::by_row(tx.conn(), *record)?);
+    }
+    all.sort_by_key(|held| held.first);
+    if planted::is("the younger one stays") {
+        all.reverse();
+    }
+    let mut all = all.into_iter();
+    let Some(mut stays) = all.next() else { return Ok(proof) };
+    for goes in all {
+        let Some(clashes) = one(tx, ground, &stays, &goes)? else { continue };
+        proof.joined += 1;
+        proof.conflicts += clashes;
+        stays = record::by_row(tx.conn(), stays.record)?.unwrap_or(stays);
+    }
+    Ok(proof)
+}
+
+/// Where remotes have a record.
+struct Places {
+    /// The replicas where it is, or was.
+    at: BTreeSet<i64>,
+    /// Some remote has it.
+    anywhere: bool,
+    /// All of them may have records that others have.
+    mirrors: bool,
+    /// A request about it is not settled.
+    under_way: bool,
+}
+
+impl Places {
+    fn of(conn: &Connection, ground: &Ground, record: i64) -> Result<Self, StoreError> {
+        let others = &ground.spec.others;
+        let mut places = Self { at: BTreeSet::new(), anywhere: false, mirrors: true, under_way: false };
+        let mut statement = conn.prepare_cached(
+            "SELECT k.replica, p.identity, k.remote_id IS NOT NULL, k.sent IS NOT NULL,
+               k.remote_id IS NOT NULL OR k.confirmed > 0 OR EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)
+             FROM m_link k JOIN m_replica p USING (replica) WHERE k.record = ?1 AND k.replica > 0",
+        )?;
+        let mut rows = statement.query([record])?;
+        while let Some(row) = rows.next()? {
+            let (replica, identity): (i64, String) = (row.get(0)?, row.get(1)?);
+            let (has, sent, was): (bool, bool, bool) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            places.under_way |= sent;
+            if was || sent {
+                places.at.insert(replica);
+                let own = others.mirror && identity == ground.spec.identity;
+                places.mirrors &= own || others.mirrors.contains(&identity);
+            }
+            places.anywhere |= has;
+        }
+        Ok(places)
+    }
+
+    /// Whether the record there may be the one here: no remote has both, and wherever one of them is, it may be another's.
+    fn may_be(&self, other: &Self) -> bool {
+        let two_at_one = !self.at.is_disjoint(&other.at) && !planted::is("two of one remote are one");
+        self.anywhere && other.anywhere && !two_at_one && (self.mirrors || other.mirrors)
+    }
+}
+
+/// Makes one of two records: what the younger has meets what the older has, like a row of which nothing is known; its places are the
+/// older's from now on, and so is its id. Returns what clashed; none: they cannot be one.
+fn one(tx: &mut Tx<'_>, ground: &Ground, stays: &Held, goes: &Held) -> Result<Option<u64>, StoreError> {
+    let (Some(ours), Some(theirs), Some(their_data)) = (stays.props()?, goes.props()?, goes.data.as_deref()) else {
+        return Ok(None);
+    };
+    let Mingled { truth, clashes } = meet(tx, ground, stays, goes, &ours, &theirs)?;
+    let Some(mut merged) = truth else { return Ok(None) };
+    for (property, reference) in &ground.spec.policy.references {
+        if reference.collection == ground.spec.collection {
+            let (from, to) = (Value::Text(goes.id.clone()), Value::Text(stays.id.clone()));
+            reference::replace(&mut merged, property, &from, Some(&to));
+        }
+    }
+    let text = json::write(&merged);
+    let children = children_of(tx, goes)?;
+    if text.len() > RECORD_BYTES_MAX || children.len() > CHILDREN_MAX {
+        return Ok(None);
+    }
+    let seq = match record::change_to(tx, stays, &text, &merged, &ground.origin)? {
+        // It has everything; that it is the other one too is news of it all the same.
+        seq if seq == stays.seq => record::touch(tx, stays, &ground.origin)?,
+        seq => seq,
+    };
+    let moved = take_places(tx, stays, goes, their_data)?;
+    level(tx, stays.record, &text, seq)?;
+    take_what_stands(tx, stays.record, goes.record, seq)?;
+    for (child, property) in children {
+        renamed(tx, ground, child, &property, &goes.id, &stays.id)?;
+    }
+    for clash in &clashes {
+        let (link, remote) = moved.first().map_or((None, ""), |moved| (Some(moved.link), moved.remote.as_str()));
+        let id = conflicts::record(tx, stays, link, remote, clash, Some(stays.seq), seq)?;
+        // The write that lost may be one of the other record.
+        if clash.verdict == Verdict::Truth
+            && let Some(lost) = ledger::last(tx.conn(), goes.record, clash.property.as_deref(), goes.seq)?
+        {
+            tx.conn()
+                .prepare_cached("UPDATE m_conflict SET loser_seq = ?2 WHERE id = ?1")?
+                .execute(params![id, link::signed(lost.seq)])?;
+        }
+    }
+    alias::note(tx, goes.record, stays.record)?;
+    record::forget(tx, goes, &ground.origin)?;
+    // Who hears of each change hears this one from the store, which has the id.
+    tx.untold();
+    Ok(Some(clashes.len() as u64))
+}
+
+fn meet(tx: &Tx<'_>, ground: &Ground, stays: &Held, goes: &Held, ours: &Props, theirs: &Props) -> Result<Mingled, StoreError> {
+    let stamps = Stamps {
+        truth: ledger::stamps(tx.conn(), stays)?,
+        theirs: ledger::stamps(tx.conn(), goes)?.into_values().max(),
+        ..Stamps::default()
+    };
+    Ok(mingle(&Sides {
+        base: Base::Unknown,
+        truth: Some(ours),
+        theirs: Some(theirs),
+        carried: &Carried::All,
+        frozen: &BTreeSet::new(),
+        policy: &ground.spec.policy,
+        stamps: &stamps,
+    }))
+}
+
+/// A place that was the other's.
+struct Moved {
+    link: i64,
+    remote: String,
+}
+
+/// The places of the record that goes are those of the other from now on. Returns those where a remote has it.
+fn take_places(tx: &Tx<'_>, stays: &Held, goes: &Held, their_data: &str) -> Result<Vec<Moved>, StoreError> {
+    let links: Vec<(i64, i64, String, bool, bool)> = tx
+        .conn()
+        .prepare_cached(
+            "SELECT k.link, k.replica, p.remote, k.remote_id IS NOT NULL,
+               k.remote_id IS NOT NULL OR k.confirmed > 0 OR EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)
+             FROM m_link k JOIN m_replica p USING (replica) WHERE k.record = ?1 ORDER BY k.replica",
+        )?
+        .query_map([goes.record], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut moved = Vec::new();
+    for (link, replica, remote, has, was) in links {
+        let other = link::of_record(tx.conn(), replica, stays.record)?;
+        match other {
+            // An app that has both is told that one of them leaves.
+            Some(_) if replica < 0 => continue,
+            // One of the two was only to be made there.
+            Some(other) if was => never_was(tx, other.link)?,
+            Some(_) => {
+                never_was(tx, link)?;
+                continue;
+            }
+            None => {}
+        }
+        // What it took is no state of this record.
+        tx.conn()
+            .prepare_cached(
+                "UPDATE m_link SET record = ?2, agreed = CASE base WHEN 0 THEN ?3 ELSE agreed END, base = CASE base WHEN 0 THEN 1 ELSE base END,
+                   confirmed = 0 WHERE link = ?1",
+            )?
+            .execute(params![link, stays.record, their_data])?;
+        if replica < 0 {
+            tx.conn().prepare_cached("DELETE FROM m_take WHERE link = ?1")?.execute([link])?;
+        } else if has {
+            moved.push(Moved { link, remote });
+        }
+    }
+    Ok(moved)
+}
+
+fn never_was(tx: &Tx<'_>, link: i64) -> Result<(), StoreError> {
+    for sql in ["DELETE FROM m_rejection WHERE link = ?1", "DELETE FROM m_link WHERE link = ?1"] {
+        tx.conn().prepare_cached(sql)?.execute([link])?;
+    }
+    Ok(())
+}
+
+/// Remotes that have just what is here now have nothing to be sent.
+fn level(tx: &Tx<'_>, record: i64, text: &str, seq: u64) -> Result<(), StoreError> {
+    tx.conn()
+        .prepare_cached(
+            "UPDATE m_link SET base = 0, agreed = NULL, confirmed = ?3 WHERE record = ?1 AND replica > 0 AND base = 1 AND sent IS NULL AND agreed = ?2",
+        )?
+        .execute(params![record, text, link::signed(seq)])?;
+    Ok(())
+}
+
+/// What stands against the record that goes, what is open about it, and that it is not for upload, is of the other now. What was decided
+/// stays with what it was decided on.
+fn take_what_stands(tx: &Tx<'_>, stays: i64, goes: i64, seq: u64) -> Result<(), StoreError> {
+    for sql in [
+        "UPDATE m_rejection SET record = ?2 WHERE record = ?1 AND ?3 = ?3",
+        // An app's copy that has both keeps the one it had.
+        "UPDATE m_conflict SET open = 0, verdict = 'resolved'
+         WHERE open = 1 AND link IN (SELECT link FROM m_link WHERE record = ?1) AND ?2 = ?2 AND ?3 = ?3",
+        "UPDATE m_conflict SET record = ?2, seq = ?3 WHERE record = ?1 AND open = 1",
+        "INSERT OR IGNORE INTO m_deferred (record, app, at) SELECT ?2, app, at FROM m_deferred WHERE record = ?1 AND ?3 = ?3",
+    ] {
+        tx.conn().prepare_cached(sql)?.execute(params![goes, stays, link::signed(seq)])?;
+    }
+    deferred::lift(tx, goes)?;
+    Ok(())
+}
+
+/// The records that refer to one, each with the property that does; one more than may be changed with it, where there are more.
+fn children_of(tx: &Tx<'_>, held: &Held) -> Result<Vec<(i64, String)>, StoreError> {
+    let definitions = tx.definitions();
+    let Some(parent) = definitions.numbered(held.collection) else { return Ok(Vec::new()) };
+    let (mut all, to) = (Vec::new(), Value::Text(held.id.clone()));
+    for (child, property, _) in definitions.referring_to(&parent.definition.name) {
+        let found = children::referring(tx.conn(), child, property, &to, CHILDREN_MAX + 1)?;
+        all.extend(found.into_iter().map(|record| (record, property.to_owned())));
+    }
+    Ok(all)
+}
+
+/// A record that referred to the one that goes refers to the other. To remotes that is the same: what they have there is that one's now.
+fn renamed(tx: &mut Tx<'_>, ground: &Ground, child: i64, property: &str, from: &str, to: &str) -> Result<(), StoreError> {
+    let (from, to) = (Value::Text(from.into()), Value::Text(to.into()));
+    let Some(held) = record::by_row(tx.conn(), child)? else { return Ok(()) };
+    let Some(mut props) = held.props()? else { return Ok(()) };
+    if !reference::replace(&mut props, property, &from, Some(&to)) {
+        return Ok(());
+    }
+    record::change_to(tx, &held, &json::write(&props), &props, &ground.origin)?;
+    let links: Vec<(i64, String)> = tx
+        .conn()
+        .prepare_cached("SELECT link, agreed FROM m_link WHERE record = ?1 AND replica > 0 AND agreed IS NOT NULL")?
+        .query_map([child], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (link, agreed) in links {
+        let mut agreed = record::props(&agreed)?;
+        if reference::replace(&mut agreed, property, &from, Some(&to)) {
+            tx.conn()
+                .prepare_cached("UPDATE m_link SET agreed = ?2 WHERE link = ?1")?
+                .execute(params![link, json::write(&agreed)])?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests;
