@@ -183,7 +183,7 @@ impl Keeper {
             };
             return self.stores(world, id, Some(new));
         }
-        if chance.one_in(8) {
+        if chance.one_in(8) && people.is_met(world, &before) {
             // What it was shown, and could not say that it has, it deletes for itself alone; and what others refer to it is shown again, where
             // that must not be deleted.
             let told = self.has_told(world, &id) && !world.setup.refuses_deletes();

@@ -171,6 +171,7 @@ fn setup(character: Character) -> Setup {
         epochs: false,
         defers: 0,
         keepers: 0,
+        founders: 0,
     }
 }
 

@@ -125,6 +125,7 @@ pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Repo
     let looks = traced || seed.is_multiple_of(FSCK_EVERY);
     let mut people = People::default();
     people.looks = looks;
+    people.found(&mut world, &mut Chance::new(seed ^ 0xF0D5));
     let mut keepers = Keepers::new(&world);
     let mut terms = terms(&world.setup);
     for (what, chance) in deeds {

@@ -14,7 +14,7 @@ use crate::{
     chance::Chance,
     family::PARENT,
     service::{Character, Cursor, Faults},
-    words::KEY,
+    words::{KEY, NAMES},
     world::COLLECTION,
 };
 
@@ -55,6 +55,8 @@ pub struct Setup {
     pub defers: usize,
     /// So many apps keep their own copy.
     pub keepers: usize,
+    /// So many records are at every place before the first sync.
+    pub founders: usize,
 }
 
 /// What schedules there shall be.
@@ -130,6 +132,7 @@ impl Setup {
             epochs: chance.one_in(8),
             defers: *Chance::new(seed ^ 0xDEFE).pick(&[0, 0, 0, 3]),
             keepers: 0,
+            founders: 0,
         };
         if direction == Direction::Both && chance.one_in(8) {
             setup.add_source(&mut chance);
@@ -141,6 +144,12 @@ impl Setup {
         let mut own = Chance::new(seed ^ 0x3177);
         if direction == Direction::Both && setup.services.len() == 1 && own.one_in(5) {
             setup.mirrors(&mut own);
+        }
+        let mut own = Chance::new(seed ^ 0x1DE7);
+        // Pages at an offset step over a row where one before it is deleted. One service alone, which takes our ids: that is what is drawn so far.
+        let alone = |character: &Character| character.client_ids && character.cursor != Cursor::Whole;
+        if direction == Direction::Both && setup.services.len() == 1 && alone(&setup.services[0]) && own.one_in(8) {
+            setup.founded();
         }
         setup.keep_copies(&mut Chance::new(seed ^ 0xC097));
         // By a chance of its own, so that whatever else a seed says stays as it was.
@@ -156,6 +165,15 @@ impl Setup {
             }
         }
         setup
+    }
+
+    /// The same records are at every place before anybody has synced, each known by one name or another. What hides a row from the first
+    /// listing makes two of it, and is left out.
+    fn founded(&mut self) {
+        self.policy.identity = NAMES.iter().map(|name| vec![(*name).to_owned()]).collect();
+        self.founders = 3;
+        (self.faults.skips, self.faults.empty, self.faults.poison) = (0, 0, 0);
+        self.services.iter_mut().for_each(|character| character.lag = 0);
     }
 
     /// Apps keep their own copies: more often where several services have the same records.

@@ -199,6 +199,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("what an app refers to may be deleted", Tables),
     // store: a child whose parent was deleted here before it was known under its id there refers to it all the same.
     ("pending reference to a deleted record is resolved", Tables),
+    // store: a row that is a record by its identity, and names itself, keeps the remote's id in that place.
+    ("who names itself waits for itself", Simulation),
     // store: a delete waits for a create of which only a person can say what became of it.
     ("deletes wait for a create in doubt", Tables),
     // store: a delete waits for a change of a child that was looked for and never seen.
