@@ -157,9 +157,12 @@ fn two_cards_that_prove_to_be_one_become_one() {
     }
     assert!(world.daemon.says(0, &["changes", "cards"]).contains("cards/x1"));
     assert!(world.daemon.says(0, &["get", "cards", "a1"]).contains("Bonn"));
+    world.daemon.says(0, &["why", "cards", "a1"]);
     world.daemon.says(0, &["fsck"]);
-    // What is deleted under either is deleted everywhere.
-    world.app.delete("cards", "a1");
+    // Who wants the other id to go is told what it is; what is deleted is deleted everywhere.
+    let told = world.app.refused("stale", "delete", json!({ "collection": "cards", "id": "a1" }));
+    assert!(told["message"].as_str().is_some_and(|told| told.contains("x1")), "{told}");
+    world.app.delete("cards", "x1");
     world.syncs();
     assert_eq!((world.app.all("cards").len(), world.theirs(0).len(), world.theirs(1).len()), (0, 0, 0));
 }

@@ -6,6 +6,7 @@ pub mod chance;
 pub mod daemon;
 pub mod disk_copy;
 pub mod features;
+pub mod fleet;
 pub mod fuzz;
 pub mod hostile;
 pub mod machine;

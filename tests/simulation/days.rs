@@ -10,7 +10,7 @@ mod said;
 use std::time::Duration;
 
 use mingle_core::{
-    limits::{CLOCK_CORRECTION_MAX, CRON_BELL_LATE_MAX, SLEEP_MAX},
+    limits::{CATCH_UP_MAX, CLOCK_CORRECTION_MAX, CRON_BELL_LATE_MAX, SLEEP_MAX},
     schedule::{Board, Conditions, Curve, Desk, End, Job, Last, Name, Plan, Request, StopReason, Trigger},
     time::Timestamp,
 };
@@ -306,6 +306,10 @@ impl World {
                 let plan = &self.lives[place].plan;
                 let by_itself = plan.interval.is_some() || plan.cron.is_some() || plan.on_start;
                 self.lives[place].due_by = by_itself.then_some(self.now);
+            } else if let (Some(due_by), Some(interval)) = (self.lives[place].due_by, self.lives[place].plan.interval) {
+                // What was missed is caught up with, at a moment of this host's own.
+                let caught_up = self.now + ms(interval.every.min(CATCH_UP_MAX));
+                self.lives[place].due_by = Some(due_by.max(caught_up));
             }
         }
         self.look_at = Some(self.now);

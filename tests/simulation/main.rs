@@ -12,6 +12,7 @@ mod chance;
 mod days;
 mod fake;
 mod family;
+mod fleet;
 mod found;
 mod keepers;
 mod oracle;

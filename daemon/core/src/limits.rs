@@ -216,6 +216,9 @@ pub const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(2);
 /// A wait that began further ahead of now than this, or than it is long, began before the clock was set back, and is over: more than
 /// any clock is put right by in one step without having been wrong.
 pub const CLOCK_CORRECTION_MAX: Duration = Duration::from_secs(60);
+/// A run by its interval that was due while the daemon was not there comes so long after the start at the latest, and at a moment of this
+/// host's own before: hosts that start together (the power is back) are no crowd, and nobody who opens a machine waits for long.
+pub const CATCH_UP_MAX: Duration = Duration::from_secs(900);
 /// Cron expressions that ring in one tick (half a second) at most; the others ring in the next. Each makes three notices inside
 /// tokio-cron-scheduler, whose channels hold [`CRON_CHANNEL`] and lose what comes on top.
 pub const CRONS_PER_TICK_MAX: usize = 64;

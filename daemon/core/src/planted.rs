@@ -253,6 +253,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("what an older filter hid is replaced", Tables),
     // session: what the app has stays under another filter.
     ("a changed filter is not looked at", Tables),
+    // schedule: what was due while the daemon was not there is begun at once.
+    ("hosts that start together knock together", Tables),
     // store: what proves to be one stays two.
     ("twins stay two", Tables),
     // store: of two that are one the older goes.

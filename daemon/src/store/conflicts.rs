@@ -72,7 +72,7 @@ pub fn record(
 }
 
 /// The write that gave the truth the value that lost. A path counts as its first name: the ledger knows whole properties.
-fn lost(tx: &Tx<'_>, held: &Held, property: Option<&str>, until: u64) -> Result<Option<u64>, StoreError> {
+pub(super) fn lost(tx: &Tx<'_>, held: &Held, property: Option<&str>, until: u64) -> Result<Option<u64>, StoreError> {
     let nested = tx.books.definitions.numbered(held.collection).is_some_and(|collection| collection.definition.policy.nested);
     let name = property.map(|path| if nested { path::names(path).next().unwrap_or_default() } else { path.into() });
     Ok(ledger::last(tx.conn, held.record, name.as_deref(), until)?.map(|entry| entry.seq))

@@ -42,7 +42,7 @@ pub fn choose(reader: &Reader<'_>, asked: &Undo) -> Result<Chosen, StoreError> {
     let (mut sql, mut bound) = (
         String::from(
             "SELECT l.record, l.seq FROM m_ledger l JOIN m_record r ON r.record = l.record
-         WHERE NOT EXISTS (SELECT 1 FROM m_alias a WHERE a.alias = l.record)",
+         WHERE NOT EXISTS (SELECT 1 FROM m_alias a WHERE a.alias = l.record OR (a.record = l.record AND a.seq = l.seq))",
         ),
         Vec::new(),
     );
@@ -56,6 +56,14 @@ pub fn choose(reader: &Reader<'_>, asked: &Undo) -> Result<Chosen, StoreError> {
             let number = reader.defined(&names[0])?.number;
             let held = alias::find(reader, number, id)?.ok_or_else(|| not_there(&names[0], id))?;
             also(" AND l.record = ?", Bound::Integer(held.record));
+            let seq = asked.seq.or((!by).then_some(held.seq));
+            if let Some(seq) = seq
+                && alias::took_over(reader, held.record, seq)?
+            {
+                let told =
+                    format!("{}/{}: the change at seq {seq} made two records one, which is not taken back", names[0], held.id);
+                return Err(Refusal::Unsupported(told).into());
+            }
             if asked.seq.is_none() && !by {
                 also(" AND l.seq = ?", integer(held.seq));
             }
@@ -265,7 +273,11 @@ pub fn undo(tx: &mut Tx<'_>, writer: &Writer, asked: &Undo, chosen: &Chosen) -> 
                 continue;
             }
             writable(tx, name).map_err(|_| read_only(name))?;
-            let text = looked.undone.truth.as_ref().map(json::write);
+            let mut truth = looked.undone.truth.clone();
+            if let Some(props) = &mut truth {
+                alias::rename(tx.conn(), &definitions, &collection.definition.policy.references, props)?;
+            }
+            let text = truth.as_ref().map(json::write);
             if text.as_ref().is_some_and(|text| text.len() > limits::RECORD_BYTES_MAX) {
                 return Err(Refusal::TooLarge(format!(
                     "{:?} would have more than {} bytes",

@@ -283,6 +283,9 @@ fn do_step(tx: &mut Tx<'_>, step: &Step, origin: &Origin) -> Result<(i64, String
         }
         Step::Delete { collection, id, if_seq } => {
             let held = there(tx, collection, id, *if_seq)?;
+            if held.id != *id && if_seq.is_none() {
+                return Err(alias::meant_otherwise(id, &held).into());
+            }
             children::may_be_deleted(tx, &held)?;
             let seq = record::change(tx, &held, None, origin)?;
             Ok((held.record, held.id, seq))
@@ -361,7 +364,7 @@ fn put(
     over: Over,
     origin: &Origin,
 ) -> Result<(i64, String, u64), StoreError> {
-    let Some(held) = alias::find(tx.conn, collection.number, &id)? else {
+    let Some(named) = record::find(tx.conn, collection.number, &id)? else {
         return match over {
             Over::Nothing | Over::Anything | Over::Seq(0) | Over::Meet(0) => {
                 let made = record::make_new(tx, collection.number, &id, &data.text, origin)?;
@@ -372,8 +375,10 @@ fn put(
             }
         };
     };
+    let held = if named.data.is_none() { alias::follow(tx.conn, named.clone())? } else { named.clone() };
     let live = held.state == State::Live;
     let seq = match over {
+        Over::Anything if held.record != named.record => return Err(alias::meant_otherwise(&id, &held).into()),
         Over::Nothing if live => {
             let told = format!("{id:?} exists, at seq {}; give if_seq, or overwrite: true", held.seq);
             return Err(Refusal::Stale(told, Some(held.seq)).into());
@@ -386,11 +391,13 @@ fn put(
             return Err(Refusal::Stale(format!("{id:?} was deleted, and was to be at seq {seq}"), None).into());
         }
         Over::Meet(seq) if seq != 0 && (held.seq != seq || !live) => {
-            app_meeting::meet(tx, collection, &held, seq, &data.props, origin)?
+            // What the app read is what the id was then.
+            let read = if seq < named.seq { &named } else { &held };
+            app_meeting::meet(tx, collection, &held, read, seq, &data.props, origin)?
         }
         _ => record::change_to(tx, &held, &data.text, &data.props, origin)?,
     };
-    Ok((held.record, id, seq))
+    Ok((held.record, held.id, seq))
 }
 
 /// RFC 7396: null removes, objects merge, anything else replaces.

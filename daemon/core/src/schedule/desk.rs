@@ -377,6 +377,7 @@ fn ahead(job: &Job, remote: Option<&Remote>, now: Timestamp) -> bool {
         last,
         running,
         asked,
+        job.up,
         job.request.map(|request| request.at),
         job.change.map(|(first, last)| first.max(last)),
         job.ring.map(|(since, _)| since),

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use crate::{limits::CLOCK_CORRECTION_MAX, planted, time::Timestamp};
+use crate::{
+    limits::{CATCH_UP_MAX, CLOCK_CORRECTION_MAX},
+    planted,
+    time::Timestamp,
+};
 
 /// A stable number of this host and sync, anywhere between 0 and 1: where in a window its moment lies, so that a fleet does not
 /// knock at once, nor come back at once after an outage.
@@ -63,6 +67,17 @@ impl Interval {
         let in_phase = |step: i64| first.saturating_add(spread.part(step).saturating_sub(first).rem_euclid(step));
         let moment = Some(in_phase(every)).filter(|moment| *moment <= closes).unwrap_or_else(|| in_phase(flex));
         Timestamp::from_unix_ms(moment)
+    }
+}
+
+impl Interval {
+    /// The moment of a run that was due before `up`, while nobody was there to begin it: the first of this host's own from then on, and
+    /// [`CATCH_UP_MAX`] later at most, so that hosts that start together do not knock together.
+    #[must_use]
+    pub(super) fn caught_up(&self, up: Timestamp, spread: Spread) -> Timestamp {
+        let step = millis(self.every.min(CATCH_UP_MAX)).max(1);
+        let up = up.unix_ms();
+        Timestamp::from_unix_ms(up.saturating_add(spread.part(step).saturating_sub(up).rem_euclid(step)))
     }
 }
 

@@ -253,6 +253,12 @@ impl View<'_> {
         let interval = self.job.plan.interval?;
         let (Last::Done { began } | Last::Stopped { began, .. }) = self.job.last else { return None };
         let moment = interval.moment(began, self.job.plan.spread);
+        if let Some(up) = self.job.up.filter(|up| moment <= *up)
+            && !planted::is("hosts that start together knock together")
+        {
+            let at = due::after(up, interval.caught_up(up, self.job.plan.spread), self.now);
+            return Some(Due { at, at_once: false, trigger: Trigger::Timer });
+        }
         Some(Due { at: due::after(began, moment, self.now), at_once: false, trigger: Trigger::Timer })
     }
 

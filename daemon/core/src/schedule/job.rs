@@ -17,6 +17,8 @@ pub struct Job {
     pub pause_ended: bool,
     /// Another history or another account: nothing runs until a person has said what becomes of what is here.
     pub held: Option<Held>,
+    /// Since when this daemon has it, until it has begun a run: what was due before is caught up with, at a moment of this host's own.
+    pub up: Option<Timestamp>,
     /// How its last run ended.
     pub last: Last,
     /// Failures in a row; a stopped run does not count and does not clear them.
@@ -259,6 +261,7 @@ impl Job {
             paused: false,
             pause_ended: false,
             held: None,
+            up: Some(now),
             last,
             failures,
             running: None,
@@ -328,6 +331,7 @@ impl Job {
         let request = self.request.take();
         self.change = None;
         self.call = None;
+        self.up = None;
         self.held = self.held.filter(|held| !request.is_some_and(|request| request.ends(*held)));
         self.running = Some(Running { began: now, heard: now, copies: false, request, stopping: None });
         self.wind(now);

@@ -100,6 +100,7 @@ pub(super) fn world(text: &str) -> World {
                 };
                 failures = failures.max(u32::from(how == "failed"));
             }
+            "up" => later.push(Box::new(move |job| job.up = Some(moment(&value)))),
             "failures" => failures = value.parse().unwrap(),
             "running" => later.push(Box::new(move |job| job.begin(moment(&value)))),
             "heard" => later.push(Box::new(move |job| job.heard(moment(&value)))),
@@ -136,6 +137,7 @@ pub(super) fn world(text: &str) -> World {
         }
     }
     let mut job = Job::new(plan, last, failures, NOON);
+    job.up = None;
     later.into_iter().for_each(|change| change(&mut job));
     let board = Board { jobs: [("s".into(), job)].into(), remotes: [("r".into(), remote)].into() };
     World { board, conditions }
@@ -309,6 +311,22 @@ const RUNNING: &[&str] = &[
     "every=1h running@-1m request@-0s => running",
 ];
 
+/// The daemon was not there when an interval was over.
+const CAUGHT_UP: &[&str] = &[
+    "every=10m flex=10m spread=500 last=done@-1h up=-0s => waiting interval +5m",
+    "every=10m flex=10m spread=250 last=done@-7d up=-1m => waiting interval +150s",
+    "every=10m flex=10m spread=0 last=done@-1h up=-0s => start timer",
+    "every=1d flex=1d spread=500 last=done@-7d up=-0s => waiting interval +450s",
+    "every=1d flex=1d spread=500 last=done@-7d up=-450s => start timer",
+    "every=1d flex=1d spread=500 last=done@-7d up=-1h => start timer",
+    // Whoever asks does not wait, nor does what is due for another reason.
+    "every=1d flex=1d spread=500 last=done@-7d up=-0s request@-0s => start request",
+    "every=1d flex=1d spread=500 last=crash@-7d up=-0s => start resume",
+    "every=1d flex=1d spread=500 up=-0s => start first",
+    // The clock was set back meanwhile.
+    "every=1d flex=1d spread=500 last=done@-7d up=+3650d => start timer",
+];
+
 /// The clock was set back by ten years: nobody waits for them to come again.
 const SET_BACK: &[&str] = &[
     "every=1h flex=10m last=done@+3650d => start timer",
@@ -323,11 +341,16 @@ const SET_BACK: &[&str] = &[
 ];
 
 #[cfg(feature = "planted")]
-const ALL_TABLES: &[&[&str]] = &[NEXT_RUN, TRIGGERS, HOLDS, RUNNING, SET_BACK];
+const ALL_TABLES: &[&[&str]] = &[NEXT_RUN, TRIGGERS, HOLDS, RUNNING, CAUGHT_UP, SET_BACK];
 
 #[test]
 fn the_next_run() {
     check(NEXT_RUN);
+}
+
+#[test]
+fn what_was_due_before_the_start_is_caught_up_with() {
+    check(CAUGHT_UP);
 }
 
 #[test]
@@ -422,7 +445,7 @@ fn stop_reasons_read_back() {
 #[cfg(feature = "planted")]
 #[test]
 fn planted_bugs_are_found() {
-    for bug in ["request passes retry-after", "clock set back is waited out"] {
+    for bug in ["request passes retry-after", "clock set back is waited out", "hosts that start together knock together"] {
         planted::set_here(Some(bug));
         let found = ALL_TABLES.iter().any(|table| !failures(table).is_empty());
         planted::set_here(None);

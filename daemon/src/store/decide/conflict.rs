@@ -13,6 +13,7 @@ use super::once;
 use crate::{
     json,
     store::{
+        alias,
         error::StoreError,
         ledger::{self, Past},
         limits,
@@ -208,8 +209,10 @@ fn put(
         (None, None) => None,
         (None, Some(_)) => return Err(Refusal::Invalid("the record as a whole is an object".into(), None).into()),
     };
-    if let Some(props) = &new {
+    let mut new = new;
+    if let Some(props) = &mut new {
         write::check_depth("what would be there then", props)?;
+        alias::rename(tx.conn(), tx.definitions(), &policy.references, props)?;
     }
     let text = new.as_ref().map(json::write);
     if text.as_ref().is_some_and(|text| text.len() > limits::RECORD_BYTES_MAX) {

@@ -76,21 +76,21 @@ fn a_healthy_store_breaks_no_rule() {
 /// Each rule, broken: the SQL that breaks it, and what is named.
 const DAMAGE: &[(&str, &str)] = &[
     (
-        "INSERT INTO m_alias (alias, record) SELECT 1, 2",
+        "INSERT INTO m_alias (alias, record, seq) SELECT 1, 2, 1",
         "alias a/same: it is another record's alias, and has not left",
     ),
     (
-        "UPDATE m_record SET state = 2 WHERE id = 'gone'; INSERT INTO m_alias (alias, record) SELECT g.record, o.record FROM m_record g, m_record o WHERE g.id = 'gone' AND o.id = 'other'",
+        "UPDATE m_record SET state = 2 WHERE id = 'gone'; INSERT INTO m_alias (alias, record, seq) SELECT g.record, o.record, 1 FROM m_record g, m_record o WHERE g.id = 'gone' AND o.id = 'other'",
         "alias a/gone: the record that it is now is of another collection",
     ),
     (
         "UPDATE m_record SET state = 2, data = NULL WHERE id IN ('gone', 'new');
-         INSERT INTO m_alias (alias, record) SELECT g.record, n.record FROM m_record g, m_record n WHERE g.id = 'new' AND n.id = 'gone';
-         INSERT INTO m_alias (alias, record) SELECT g.record, n.record FROM m_record g, m_record n WHERE g.id = 'gone' AND n.id = 'same'",
+         INSERT INTO m_alias (alias, record, seq) SELECT g.record, n.record, 1 FROM m_record g, m_record n WHERE g.id = 'new' AND n.id = 'gone';
+         INSERT INTO m_alias (alias, record, seq) SELECT g.record, n.record, 1 FROM m_record g, m_record n WHERE g.id = 'gone' AND n.id = 'same'",
         "alias a/new: the record that it is now is an alias itself",
     ),
     (
-        "UPDATE m_record SET state = 2 WHERE id = 'gone'; INSERT INTO m_alias (alias, record) SELECT g.record, o.record FROM m_record g, m_record o WHERE g.id = 'gone' AND o.id = 'same'",
+        "UPDATE m_record SET state = 2 WHERE id = 'gone'; INSERT INTO m_alias (alias, record, seq) SELECT g.record, o.record, 1 FROM m_record g, m_record o WHERE g.id = 'gone' AND o.id = 'same'",
         "alias a/gone: a remote has it, and should have the record that it is now",
     ),
     ("DROP INDEX m_record_gone", "schema index m_record_gone: it is not there"),

@@ -23,6 +23,7 @@ ALTER TABLE m_run ADD COLUMN reset TEXT;
 -- row stays as that of a record that left.
 CREATE TABLE m_alias (
     alias      INTEGER PRIMARY KEY REFERENCES m_record ON DELETE CASCADE,
-    record     INTEGER NOT NULL REFERENCES m_record ON DELETE CASCADE   -- what it is now: never itself an alias
+    record     INTEGER NOT NULL REFERENCES m_record ON DELETE CASCADE,  -- what it is now: never itself an alias
+    seq        INTEGER NOT NULL             -- the change of that record by which it took this one over
 ) STRICT;
 CREATE INDEX m_alias_of ON m_alias (record);

@@ -20,6 +20,9 @@ use crate::{
     store::{deferred, error::StoreError, limits::PLAN_SEQS_MAX, record::State, tx::Tx},
 };
 
+/// Records that are made one in one transaction: each may take thousands along that refer to it.
+const JOINED_MAX: u64 = 64;
+
 /// Plans errands for links whose record's seq is higher than `after`.
 pub fn plan(tx: &mut Tx<'_>, ground: &Ground, after: u64, except: &[i64]) -> Result<Planned, StoreError> {
     let looked = link_new_records(tx, ground)?;
@@ -38,7 +41,8 @@ pub fn plan(tx: &mut Tx<'_>, ground: &Ground, after: u64, except: &[i64]) -> Res
         if looked.is_some_and(|looked| seq > looked) {
             break;
         }
-        if planned.errands.len() >= limits::ERRANDS_MAX || planned.look.len() >= limits::ERRANDS_MAX {
+        let full = |count: usize| count >= limits::ERRANDS_MAX;
+        if full(planned.errands.len()) || full(planned.look.len()) || planned.again >= JOINED_MAX {
             planned.more = true;
             break;
         }
@@ -90,6 +94,7 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, seq: u64, mut linked: Linked, planned: 
         let proof = twins::prove(tx, ground, linked.record, None)?;
         if proof.joined > 0 || (proof.waits && matches!(action, Action::Create { .. })) {
             planned.again += proof.joined;
+            planned.waits += u64::from(proof.waits);
             return Ok(proof.joined > 0);
         }
     }

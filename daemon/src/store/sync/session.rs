@@ -20,6 +20,7 @@ use crate::store::{
     tx::{Origin, Tx},
 };
 
+mod aliased;
 mod copies;
 mod filter;
 mod fresh;

@@ -100,7 +100,9 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, answer: &Answer, settl
             settled.changed += u64::from(written.changed);
             settled.conflicts += written.conflicts;
             // What told that it is one with another may have come while this was under way.
-            twins::prove(tx, ground, linked.record, None)?.count(&mut settled.changed, &mut settled.conflicts);
+            let proof = twins::prove(tx, ground, linked.record, None)?;
+            proof.count(&mut settled.changed, &mut settled.conflicts);
+            settled.again += proof.joined;
         }
         answer::Settled::Look(state) => {
             settled.look.extend(state.remote_id.clone());

@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 
 use mingle_core::{
     meeting::Agreed,
-    mingle::{Base, Mingled, Sides, Stamps, Verdict, alike, mingle},
+    mingle::{Base, Clash, Mingled, Sides, Stamps, Verdict, alike, mingle},
     planted,
+    policy::Merge,
     record::{Carried, Props, Value, same},
-    reference,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Ground, Linked, abroad, link, present, unlinked};
+use super::{Ground, Linked, Present, abroad, link, present, unlinked};
 use crate::{
     json,
     store::{
@@ -28,8 +28,10 @@ use crate::{
     },
 };
 
-/// More records of one identity than this are not looked at: nothing tells which of them are one.
+/// Of more records of one identity than this nothing tells which of them are one.
 const TWINS_MAX: usize = 8;
+/// Records that are looked at for it: more that share the first property of an identity are no sign of anything, and cost a look each.
+const LOOKED_AT_MAX: usize = 256;
 
 /// What a look at a record came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,9 +77,10 @@ pub(super) fn prove(tx: &mut Tx<'_>, ground: &Ground, record: i64, was: Option<&
         return Ok(Proof::default());
     }
     for identity in &policy.identity {
-        let known = unlinked::known_by(tx, ground, &props, identity, TWINS_MAX + 1, |_| Ok(true))?;
-        if known.len() > 1 {
-            return join(tx, ground, &known);
+        match unlinked::known_by(tx, ground, &props, identity, (TWINS_MAX + 1, LOOKED_AT_MAX), |_| Ok(true))? {
+            None => break,
+            Some(known) if known.len() > 1 => return join(tx, ground, &known, identity),
+            Some(_) => {}
         }
     }
     Ok(Proof::default())
@@ -104,35 +107,43 @@ pub(super) fn answered(tx: &mut Tx<'_>, ground: &Ground, made: &Linked, remote_i
     }
     let mut places = [Places::of(tx.conn(), ground, made.record)?, Places::of(tx.conn(), ground, other.record)?];
     places[0].at.remove(&ground.replica);
+    // What is under way of it is the request that this answers.
     let under_way = places[1].under_way || link::is_sent_elsewhere(tx.conn(), made.record, ground.replica)?;
     if under_way || !places[0].at.is_disjoint(&places[1].at) {
         return Ok(none);
     }
     let (stays, goes) = if one.held.first < two.held.first { (one.held, two.held) } else { (two.held, one.held) };
     Ok(match self::one(tx, ground, &stays, &goes)? {
-        Some(conflicts) => Proof { joined: 1, conflicts, waits: false },
-        None => none,
+        Joined::Clashing(conflicts) => Proof { joined: 1, conflicts, waits: false },
+        Joined::Waits | Joined::No => none,
     })
 }
 
-/// Makes one of these records, if all of them are.
-fn join(tx: &mut Tx<'_>, ground: &Ground, known: &[i64]) -> Result<Proof, StoreError> {
+/// Makes one of these records, if all of them are, known by this alternative. None that counts for more may tell any two of them apart.
+fn join(tx: &mut Tx<'_>, ground: &Ground, known: &[i64], by: &[String]) -> Result<Proof, StoreError> {
     let mut proof = Proof::default();
-    let mut places = Vec::with_capacity(known.len());
-    for record in known {
-        places.push(Places::of(tx.conn(), ground, *record)?);
-    }
-    let apart = |(at, one): (usize, &Places)| places[at + 1..].iter().all(|other| one.may_be(other));
-    if known.len() > TWINS_MAX || !places.iter().enumerate().all(apart) {
+    if known.len() > TWINS_MAX {
         return Ok(proof);
     }
-    if places.iter().any(|places| places.under_way) {
+    let policy = &ground.spec.policy;
+    let (mut all, mut looked) = (Vec::with_capacity(known.len()), Vec::with_capacity(known.len()));
+    for record in known {
+        let Present { held, props: Some(props) } = present(tx.conn(), *record)? else { return Ok(proof) };
+        looked.push((Places::of(tx.conn(), ground, *record)?, props));
+        all.push(held);
+    }
+    let before = || policy.identity.iter().take_while(|identity| *identity != by);
+    let are_one = |(at, one): (usize, &(Places, Props))| {
+        let told_apart =
+            |other: &(Places, Props)| before().any(|identity| unlinked::tell_apart(policy, identity, &one.1, &other.1));
+        looked[at + 1..].iter().all(|other| one.0.may_be(&other.0) && !told_apart(other))
+    };
+    if !looked.iter().enumerate().all(are_one) {
+        return Ok(proof);
+    }
+    if looked.iter().any(|(places, _)| places.under_way) {
         proof.waits = true;
         return Ok(proof);
-    }
-    let mut all = Vec::with_capacity(known.len());
-    for record in known {
-        all.extend(record::by_row(tx.conn(), *record)?);
     }
     all.sort_by_key(|held| held.first);
     if planted::is("the younger one stays") {
@@ -141,9 +152,16 @@ fn join(tx: &mut Tx<'_>, ground: &Ground, known: &[i64]) -> Result<Proof, StoreE
     let mut all = all.into_iter();
     let Some(mut stays) = all.next() else { return Ok(proof) };
     for goes in all {
-        let Some(clashes) = one(tx, ground, &stays, &goes)? else { continue };
-        proof.joined += 1;
-        proof.conflicts += clashes;
+        // One that names the one before it has another reference now.
+        let goes = record::by_row(tx.conn(), goes.record)?.unwrap_or(goes);
+        match one(tx, ground, &stays, &goes)? {
+            Joined::No => continue,
+            Joined::Waits => proof.waits = true,
+            Joined::Clashing(clashes) => {
+                proof.joined += 1;
+                proof.conflicts += clashes;
+            }
+        }
         stays = record::by_row(tx.conn(), stays.record)?.unwrap_or(stays);
     }
     Ok(proof)
@@ -157,7 +175,7 @@ struct Places {
     anywhere: bool,
     /// All of them may have records that others have.
     mirrors: bool,
-    /// A request about it is not settled.
+    /// A request about it is not settled, or a conflict of it is open.
     under_way: bool,
 }
 
@@ -165,17 +183,20 @@ impl Places {
     fn of(conn: &Connection, ground: &Ground, record: i64) -> Result<Self, StoreError> {
         let others = &ground.spec.others;
         let mut places = Self { at: BTreeSet::new(), anywhere: false, mirrors: true, under_way: false };
-        let mut statement = conn.prepare_cached(
-            "SELECT k.replica, p.identity, k.remote_id IS NOT NULL, k.sent IS NOT NULL,
-               k.remote_id IS NOT NULL OR k.confirmed > 0 OR EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)
-             FROM m_link k JOIN m_replica p USING (replica) WHERE k.record = ?1 AND k.replica > 0",
-        )?;
+        let mut statement = conn.prepare_cached(&format!(
+            "SELECT k.replica, p.identity, k.remote_id IS NOT NULL,
+               {} AND k.replica IN (SELECT s.replica FROM m_sync s)
+                 OR EXISTS (SELECT 1 FROM m_conflict c INDEXED BY m_conflict_open WHERE c.link = k.link AND c.open = 1),
+               k.remote_id IS NOT NULL OR k.sent IS NOT NULL OR k.confirmed > 0 OR EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)
+             FROM m_link k JOIN m_record r USING (record) JOIN m_replica p USING (replica) WHERE k.record = ?1 AND k.replica > 0",
+            link::under_way()
+        ))?;
         let mut rows = statement.query([record])?;
         while let Some(row) = rows.next()? {
             let (replica, identity): (i64, String) = (row.get(0)?, row.get(1)?);
-            let (has, sent, was): (bool, bool, bool) = (row.get(2)?, row.get(3)?, row.get(4)?);
-            places.under_way |= sent;
-            if was || sent {
+            let (has, under_way, was): (bool, bool, bool) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            places.under_way |= under_way;
+            if was {
                 places.at.insert(replica);
                 let own = others.mirror && identity == ground.spec.identity;
                 places.mirrors &= own || others.mirrors.contains(&identity);
@@ -192,24 +213,36 @@ impl Places {
     }
 }
 
+/// What came of two records that are one.
+enum Joined {
+    /// They are one, and so much clashed.
+    Clashing(u64),
+    /// They are to be, once what waits has been sent.
+    Waits,
+    /// They cannot be.
+    No,
+}
+
 /// Makes one of two records: what the younger has meets what the older has, like a row of which nothing is known; its places are the
-/// older's from now on, and so is its id. Returns what clashed; none: they cannot be one.
-fn one(tx: &mut Tx<'_>, ground: &Ground, stays: &Held, goes: &Held) -> Result<Option<u64>, StoreError> {
+/// older's from now on, and so is its id.
+fn one(tx: &mut Tx<'_>, ground: &Ground, stays: &Held, goes: &Held) -> Result<Joined, StoreError> {
     let (Some(ours), Some(theirs), Some(their_data)) = (stays.props()?, goes.props()?, goes.data.as_deref()) else {
-        return Ok(None);
+        return Ok(Joined::No);
     };
-    let Mingled { truth, clashes } = meet(tx, ground, stays, goes, &ours, &theirs)?;
-    let Some(mut merged) = truth else { return Ok(None) };
+    let (mut merged, clashes) = meet(tx, ground, (stays, &ours), (goes, &theirs))?;
+    // What a person is to decide is what the remotes have: nothing that one of them has not been told yet.
+    if clashes.iter().any(|clash| clash.verdict == Verdict::Open) && (is_unsent(tx, stays)? || is_unsent(tx, goes)?) {
+        return Ok(Joined::Waits);
+    }
     for (property, reference) in &ground.spec.policy.references {
         if reference.collection == ground.spec.collection {
-            let (from, to) = (Value::Text(goes.id.clone()), Value::Text(stays.id.clone()));
-            reference::replace(&mut merged, property, &from, Some(&to));
+            alias::replace(&mut merged, property, &Value::Text(goes.id.clone()), &Value::Text(stays.id.clone()));
         }
     }
     let text = json::write(&merged);
     let children = children_of(tx, goes)?;
     if text.len() > RECORD_BYTES_MAX || children.len() > CHILDREN_MAX {
-        return Ok(None);
+        return Ok(Joined::No);
     }
     let seq = match record::change_to(tx, stays, &text, &merged, &ground.origin)? {
         // It has everything; that it is the other one too is news of it all the same.
@@ -222,56 +255,123 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, stays: &Held, goes: &Held) -> Result<Op
     for (child, property) in children {
         renamed(tx, ground, child, &property, &goes.id, &stays.id)?;
     }
+    let place = moved.into_iter().next().or(Place::of(tx.conn(), stays.record)?);
     for clash in &clashes {
-        let (link, remote) = moved.first().map_or((None, ""), |moved| (Some(moved.link), moved.remote.as_str()));
+        let (link, remote) = place.as_ref().map_or((None, ""), |place| (Some(place.link), place.remote.as_str()));
         let id = conflicts::record(tx, stays, link, remote, clash, Some(stays.seq), seq)?;
         // The write that lost may be one of the other record.
         if clash.verdict == Verdict::Truth
-            && let Some(lost) = ledger::last(tx.conn(), goes.record, clash.property.as_deref(), goes.seq)?
+            && let Some(lost) = conflicts::lost(tx, goes, clash.property.as_deref(), goes.seq)?
         {
             tx.conn()
                 .prepare_cached("UPDATE m_conflict SET loser_seq = ?2 WHERE id = ?1")?
-                .execute(params![id, link::signed(lost.seq)])?;
+                .execute(params![id, link::signed(lost)])?;
         }
     }
-    alias::note(tx, goes.record, stays.record)?;
+    alias::note(tx, goes.record, stays.record, seq)?;
     record::forget(tx, goes, &ground.origin)?;
     // Who hears of each change hears this one from the store, which has the id.
     tx.untold();
-    Ok(Some(clashes.len() as u64))
+    // What waited for it to be where it is now can go.
+    for (child, ..) in std::sync::Arc::clone(tx.definitions()).referring_to(&ground.spec.collection) {
+        tx.touch(child.number, &ground.origin);
+    }
+    Ok(Joined::Clashing(clashes.len() as u64))
 }
 
-fn meet(tx: &Tx<'_>, ground: &Ground, stays: &Held, goes: &Held, ours: &Props, theirs: &Props) -> Result<Mingled, StoreError> {
+/// What two records have, as one. What an app took away of either, and some remote still has, stays away where the other one has no more than
+/// that.
+fn meet(
+    tx: &Tx<'_>,
+    ground: &Ground,
+    (stays, ours): (&Held, &Props),
+    (goes, theirs): (&Held, &Props),
+) -> Result<(Props, Vec<Clash>), StoreError> {
     let stamps = Stamps {
         truth: ledger::stamps(tx.conn(), stays)?,
         theirs: ledger::stamps(tx.conn(), goes)?.into_values().max(),
         ..Stamps::default()
     };
-    Ok(mingle(&Sides {
-        base: Base::Unknown,
-        truth: Some(ours),
-        theirs: Some(theirs),
-        carried: &Carried::All,
-        frozen: &BTreeSet::new(),
-        policy: &ground.spec.policy,
-        stamps: &stamps,
-    }))
+    let (none, policy) = (BTreeSet::new(), &ground.spec.policy);
+    let mingled = |base: Base<'_>, truth: &Props, theirs: &Props, carried: &Carried, stamps: &Stamps| {
+        mingle(&Sides { base, truth: Some(truth), theirs: Some(theirs), carried, frozen: &none, policy, stamps })
+    };
+    let Mingled { truth, mut clashes } = mingled(Base::Unknown, ours, theirs, &Carried::All, &stamps);
+    let mut merged = truth.unwrap_or_default();
+    for (held, has, is_theirs) in [(goes, theirs, true), (stays, ours, false)] {
+        for agreed in unsent(tx.conn(), held)? {
+            let (names, base) = taken_away(ground, &agreed, has);
+            let Mingled { truth, clashes: more } =
+                mingled(Base::Known(&base), &merged, has, &Carried::Only(names), &Stamps::default());
+            clashes.extend(more.into_iter().map(|clash| if is_theirs { clash } else { turned(clash) }));
+            merged = truth.unwrap_or(merged);
+        }
+    }
+    Ok((merged, clashes))
 }
 
-/// A place that was the other's.
-struct Moved {
+/// A clash as the other side sees it: the record that stays is the truth's.
+fn turned(clash: Clash) -> Clash {
+    let verdict = match clash.verdict {
+        Verdict::Truth => Verdict::Remote,
+        Verdict::Remote => Verdict::Truth,
+        other => other,
+    };
+    Clash { truth: clash.theirs, theirs: clash.truth, verdict, ..clash }
+}
+
+/// What remotes have of a record that is otherwise here.
+fn unsent(conn: &Connection, held: &Held) -> Result<Vec<Props>, StoreError> {
+    let mut statement =
+        conn.prepare_cached("SELECT agreed FROM m_link WHERE record = ?1 AND replica > 0 AND base = 1 ORDER BY replica")?;
+    let agreed: Vec<String> = statement.query_map([held.record], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    agreed.iter().map(|text| record::props(text)).collect()
+}
+
+fn is_unsent(tx: &Tx<'_>, held: &Held) -> Result<bool, StoreError> {
+    let Some(props) = held.props()? else { return Ok(false) };
+    let policy = &tx.definitions().numbered(held.collection).map(|one| one.definition.policy.clone()).unwrap_or_default();
+    Ok(unsent(tx.conn(), held)?.iter().any(|agreed| !alike(agreed, &props, &Carried::All, policy)))
+}
+
+/// The properties of which something was taken away since a remote had this: which, and what they were.
+fn taken_away(ground: &Ground, agreed: &Props, has: &Props) -> (BTreeSet<String>, Props) {
+    let policy = &ground.spec.policy;
+    let is_less = |(name, was): &(&String, &Value)| match has.get(*name) {
+        None => true,
+        Some(now) => policy.of(name) == Merge::Union && !same(Some(was), Some(now), policy.likeness(name)),
+    };
+    let was: Props = agreed.iter().filter(is_less).map(|(name, value)| (name.clone(), value.clone())).collect();
+    (was.keys().cloned().collect(), was)
+}
+
+/// A place where a remote has a record.
+struct Place {
     link: i64,
     remote: String,
 }
 
-/// The places of the record that goes are those of the other from now on. Returns those where a remote has it.
-fn take_places(tx: &Tx<'_>, stays: &Held, goes: &Held, their_data: &str) -> Result<Vec<Moved>, StoreError> {
+impl Place {
+    /// The first of a record.
+    fn of(conn: &Connection, record: i64) -> Result<Option<Self>, StoreError> {
+        let mut statement = conn.prepare_cached(
+            "SELECT k.link, p.remote FROM m_link k JOIN m_replica p USING (replica)
+             WHERE k.record = ?1 AND k.replica > 0 AND k.remote_id IS NOT NULL ORDER BY k.replica LIMIT 1",
+        )?;
+        let place = statement.query_row([record], |row| Ok(Self { link: row.get(0)?, remote: row.get(1)? }));
+        Ok(place.optional()?)
+    }
+}
+
+/// The places of the record that goes at remotes are those of the other from now on; returns those where a remote has it. An app that has it is
+/// told that it leaves, and that the other is another.
+fn take_places(tx: &Tx<'_>, stays: &Held, goes: &Held, their_data: &str) -> Result<Vec<Place>, StoreError> {
     let links: Vec<(i64, i64, String, bool, bool)> = tx
         .conn()
         .prepare_cached(
             "SELECT k.link, k.replica, p.remote, k.remote_id IS NOT NULL,
                k.remote_id IS NOT NULL OR k.confirmed > 0 OR EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)
-             FROM m_link k JOIN m_replica p USING (replica) WHERE k.record = ?1 ORDER BY k.replica",
+             FROM m_link k JOIN m_replica p USING (replica) WHERE k.record = ?1 AND k.replica > 0 ORDER BY k.replica",
         )?
         .query_map([goes.record], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
         .collect::<Result<_, _>>()?;
@@ -279,8 +379,6 @@ fn take_places(tx: &Tx<'_>, stays: &Held, goes: &Held, their_data: &str) -> Resu
     for (link, replica, remote, has, was) in links {
         let other = link::of_record(tx.conn(), replica, stays.record)?;
         match other {
-            // An app that has both is told that one of them leaves.
-            Some(_) if replica < 0 => continue,
             // One of the two was only to be made there.
             Some(other) if was => never_was(tx, other.link)?,
             Some(_) => {
@@ -296,10 +394,8 @@ fn take_places(tx: &Tx<'_>, stays: &Held, goes: &Held, their_data: &str) -> Resu
                    confirmed = 0 WHERE link = ?1",
             )?
             .execute(params![link, stays.record, their_data])?;
-        if replica < 0 {
-            tx.conn().prepare_cached("DELETE FROM m_take WHERE link = ?1")?.execute([link])?;
-        } else if has {
-            moved.push(Moved { link, remote });
+        if has {
+            moved.push(Place { link, remote });
         }
     }
     Ok(moved)
@@ -322,15 +418,13 @@ fn level(tx: &Tx<'_>, record: i64, text: &str, seq: u64) -> Result<(), StoreErro
     Ok(())
 }
 
-/// What stands against the record that goes, what is open about it, and that it is not for upload, is of the other now. What was decided
-/// stays with what it was decided on.
+/// What stands against the record that goes, what clashed in it, and that it is not for upload, is of the other now.
 fn take_what_stands(tx: &Tx<'_>, stays: i64, goes: i64, seq: u64) -> Result<(), StoreError> {
     for sql in [
         "UPDATE m_rejection SET record = ?2 WHERE record = ?1 AND ?3 = ?3",
-        // An app's copy that has both keeps the one it had.
-        "UPDATE m_conflict SET open = 0, verdict = 'resolved'
-         WHERE open = 1 AND link IN (SELECT link FROM m_link WHERE record = ?1) AND ?2 = ?2 AND ?3 = ?3",
-        "UPDATE m_conflict SET record = ?2, seq = ?3 WHERE record = ?1 AND open = 1",
+        // Of an app's copy, which keeps the one it had until it hears of this, nothing is held back any more.
+        "UPDATE m_conflict SET record = ?2, seq = CASE open WHEN 1 THEN ?3 ELSE seq END,
+           link = CASE WHEN link IN (SELECT link FROM m_link WHERE record = ?1) THEN NULL ELSE link END WHERE record = ?1",
         "INSERT OR IGNORE INTO m_deferred (record, app, at) SELECT ?2, app, at FROM m_deferred WHERE record = ?1 AND ?3 = ?3",
     ] {
         tx.conn().prepare_cached(sql)?.execute(params![goes, stays, link::signed(seq)])?;
@@ -356,10 +450,11 @@ fn renamed(tx: &mut Tx<'_>, ground: &Ground, child: i64, property: &str, from: &
     let (from, to) = (Value::Text(from.into()), Value::Text(to.into()));
     let Some(held) = record::by_row(tx.conn(), child)? else { return Ok(()) };
     let Some(mut props) = held.props()? else { return Ok(()) };
-    if !reference::replace(&mut props, property, &from, Some(&to)) {
+    if !alias::replace(&mut props, property, &from, &to) {
         return Ok(());
     }
-    record::change_to(tx, &held, &json::write(&props), &props, &ground.origin)?;
+    let text = json::write(&props);
+    let seq = record::change_to(tx, &held, &text, &props, &ground.origin)?;
     let links: Vec<(i64, String)> = tx
         .conn()
         .prepare_cached("SELECT link, agreed FROM m_link WHERE record = ?1 AND replica > 0 AND agreed IS NOT NULL")?
@@ -367,13 +462,13 @@ fn renamed(tx: &mut Tx<'_>, ground: &Ground, child: i64, property: &str, from: &
         .collect::<Result<_, _>>()?;
     for (link, agreed) in links {
         let mut agreed = record::props(&agreed)?;
-        if reference::replace(&mut agreed, property, &from, Some(&to)) {
+        if alias::replace(&mut agreed, property, &from, &to) {
             tx.conn()
                 .prepare_cached("UPDATE m_link SET agreed = ?2 WHERE link = ?1")?
                 .execute(params![link, json::write(&agreed)])?;
         }
     }
-    Ok(())
+    level(tx, child, &text, seq)
 }
 
 #[cfg(test)]

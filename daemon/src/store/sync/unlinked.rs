@@ -201,7 +201,8 @@ fn matches_create(state: &Link, props: &Props, identity: &[String], rules: Rules
 /// record of the same id; in a rebuild, one of the same id that has lost its link.
 fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result<Option<i64>, StoreError> {
     for identity in &ground.spec.policy.identity {
-        match &known_by(tx, ground, props, identity, 2, |record| elsewhere::may_be_known(tx, ground, record))?[..] {
+        let may_be = |record| elsewhere::may_be_known(tx, ground, record);
+        match &known_by(tx, ground, props, identity, (2, usize::MAX), may_be)?.unwrap_or_default()[..] {
             // What the row lacks, and what fits nothing, says nothing: the next alternative may.
             [] => {}
             [only] => return Ok(Some(*only)),
@@ -221,23 +222,30 @@ fn by_identity(tx: &Tx<'_>, ground: &Ground, row: &Row, props: &Props) -> Result
     Ok(None)
 }
 
-/// The live records that have these properties of one alternative, all of them present, and that may be meant; at most so many.
+/// The live records that have these properties of one alternative, all of them present, and that may be meant: at most so many. None: more
+/// would have to be looked at than is said.
 pub(super) fn known_by(
     tx: &Tx<'_>,
     ground: &Ground,
     props: &Props,
     identity: &[String],
-    most: usize,
+    (most, looked_at_most): (usize, usize),
     may_be: impl Fn(i64) -> Result<bool, StoreError>,
-) -> Result<Vec<i64>, StoreError> {
+) -> Result<Option<Vec<i64>>, StoreError> {
     let policy = &ground.spec.policy;
-    let [first, ..] = identity else { return Ok(Vec::new()) };
-    let Some(value) = props.get(first).filter(|_| identity.iter().all(|name| tells(props, name))) else { return Ok(Vec::new()) };
+    let [first, ..] = identity else { return Ok(Some(Vec::new())) };
+    let Some(value) = props.get(first).filter(|_| identity.iter().all(|name| tells(props, name))) else {
+        return Ok(Some(Vec::new()));
+    };
     // The first property narrows it in SQL, in the words of its index; values are compared by the core.
     let mut statement = tx.conn().prepare_cached(&by_identity_sql(tx, ground, first)?)?;
     let mut rows = statement.query([format!("[{}]", json::write_value(value))])?;
-    let mut known = Vec::new();
+    let (mut known, mut looked_at) = (Vec::new(), 0);
     while let Some(record) = rows.next()? {
+        looked_at += 1;
+        if looked_at > looked_at_most {
+            return Ok(None);
+        }
         let data = json::parse_object(&record.get::<_, String>(1)?).map_err(link::damaged)?;
         let equal = tell_the_same(policy, identity, props, &data);
         let record = record.get(0)?;
@@ -248,7 +256,7 @@ pub(super) fn known_by(
             }
         }
     }
-    Ok(known)
+    Ok(Some(known))
 }
 
 /// Whether two records have all properties of one alternative, and the same ones.
@@ -256,6 +264,11 @@ pub(super) fn tell_the_same(policy: &Policy, identity: &[String], one: &Props, o
     identity
         .iter()
         .all(|name| tells(one, name) && tells(other, name) && same(one.get(name), other.get(name), policy.likeness(name)))
+}
+
+/// Whether two records have all properties of one alternative, and not the same ones.
+pub(super) fn tell_apart(policy: &Policy, identity: &[String], one: &Props, other: &Props) -> bool {
+    identity.iter().all(|name| tells(one, name) && tells(other, name)) && !tell_the_same(policy, identity, one, other)
 }
 
 /// Whether a record has this property to be known by: that something is null is nothing to know anybody by.

@@ -16,7 +16,7 @@ use mingle_core::{
 use rusqlite::params;
 
 use super::{
-    FINISHED, GOES_ON, Open,
+    FINISHED, GOES_ON, Open, aliased,
     filter::{self, Excuses},
     find, fresh, ground, one, remove, set_state, step, take, unsaid,
 };
@@ -224,7 +224,14 @@ fn meet_one(tx: &mut Tx<'_>, open: &Open, ground: &Ground, pass: u64, row: &Push
     if let Some(props) = &mut theirs {
         alias::rename(tx.conn(), tx.definitions(), &ground.spec.policy.references, props)?;
     }
-    let Some(linked) = link::by_remote_id(tx.conn(), ground.replica, &row.id)? else {
+    let linked = link::by_remote_id(tx.conn(), ground.replica, &row.id)?;
+    if let Some(of) = aliased::of(tx, ground, linked.as_ref(), &row.id)?
+        && row.what != "lost"
+        && row.what != "given_up"
+    {
+        return aliased::meet(tx, ground, linked.as_ref(), &of, (&row.id, theirs.as_ref()), pass, did);
+    }
+    let Some(linked) = linked else {
         let Some(props) = theirs else { return Ok(()) };
         let live = Row { remote_id: row.id.clone(), revision: None, modified: None, created: None, state: RowState::Live(props) };
         let mut applied = Applied::default();

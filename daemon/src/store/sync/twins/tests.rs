@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use mingle_core::{
-    ask::{ChangeKind, Write},
+    ask::{ChangeKind, Refusal, Scope, Undo, Write},
     policy::{Merge, Policy},
     reference::{Reference, References, WhenGone},
     replica::{Abilities, Action, Answer, Packed, Row, RowState},
@@ -14,8 +14,9 @@ use super::*;
 use crate::store::{
     Class, CollectionDefinition, Ids, Store, define, fsck,
     sync::{Batch, Kin, Others, SyncSpec, apply, plan, settle},
-    testing::{NOW, data, delete, feed, number, patch, put, read, since, sql, write},
+    testing::{NOW, data, delete, feed, number, patch, put, read, since, sql, undo_all, write, writer},
     tx::Origin,
+    undo::{choose, undo},
 };
 
 /// Collection `a` has its home at `h`, and mirrors at `m` and `n`; who has the same mail is the same. Records of `b` refer to one of `a`.
@@ -104,11 +105,16 @@ fn row(remote_id: &str, pairs: &str) -> Row {
     Row { remote_id: remote_id.into(), revision: None, modified: None, created: None, state }
 }
 
-/// One step: `h 1 mail=a` (a row of the home), `app ID n=1` (an app's patch, which makes it), `plan m`. What is sent, in words.
 pub(in crate::store::sync) fn step(store: &Store, step: &str) -> String {
+    step_under(store, step, &Policy::default())
+}
+
+/// One step: `h 1 mail=a` (a row of the home), `app ID n=1` (an app's patch, which makes it), `plan m`. What is sent, in words.
+fn step_under(store: &Store, step: &str, policy: &Policy) -> String {
+    let policy = policy.clone();
     let mut words = step.splitn(3, ' ');
     let (who, what, pairs) = (words.next().unwrap(), words.next().unwrap().to_owned(), words.next().unwrap_or_default());
-    let at = move |name: String| ground(&name, &Policy::default());
+    let at = move |name: String| ground(&name, &policy);
     match who {
         "app" => {
             let one = if read(store, &what).is_ok() { patch(&what, &object(pairs)) } else { put(&what, &object(pairs)) };
@@ -194,6 +200,8 @@ fn what_is_two_stays_two() {
     check(&["h h1 n=1", "m m1 mail=a", "m m2 mail=a", "h h1 n=1 mail=a"], "h1 h:h1; m1 m:m1; m2 m:m2");
     check(&["h h1 n=1", "m m1 mail=b", "h h1 n=1 mail=a"], "h1 h:h1; m1 m:m1");
     check(&["h h1 name=x", "m m1 name=x", "h h1 name=x n=1"], "h1 h:h1; m1 m:m1");
+    // What counts for more tells them apart.
+    check(&["h h1 mail=x name=x born=1", "m m1 mail=y name=x", "m m1 mail=y name=x born=1"], "h1 h:h1; m1 m:m1");
     // What an app has made twice it has made twice.
     check(&["app x mail=a", "app y n=1", "app y mail=a", "plan h"], "x; y");
     // It was known by that before: nothing tells it anew.
@@ -238,6 +246,79 @@ fn what_was_not_sent_of_either_is_sent() {
     assert_eq!(step(&store, "plan h"), "update h1 ");
 }
 
+/// What an app took away, and was not sent, stays away, and is sent; where the other has another value, that stands, and it is told.
+#[test]
+fn what_was_taken_away_does_not_come_back() {
+    for (of, mine, theirs) in [("m1", "m m1 mail=a y=1", "h h1 n=1 y=1"), ("h1", "m m1 mail=a y=1", "h h1 n=1 y=1")] {
+        let store = store();
+        for one in [theirs, mine] {
+            step(&store, one);
+        }
+        write(&store, vec![patch(of, r#"{"y":null}"#)]).unwrap();
+        write(&store, vec![patch("h1", r#"{"mail":"a"}"#)]).unwrap();
+        step(&store, "plan h");
+        assert_eq!(now(&store), "h1 h:h1 m:m1; m1 is h1");
+        assert_eq!(data(&store, "h1"), r#"{"mail":"a","n":"1"}"#, "{of}");
+        assert_eq!(number(&store, "SELECT count(*) FROM m_conflict"), 0);
+        assert_eq!(step(&store, "plan m"), "update m1 ");
+    }
+    for (of, verdict) in [("m1", "remote"), ("h1", "truth")] {
+        let store = store();
+        for one in ["h h1 n=1 y=5", "m m1 mail=a y=1"] {
+            step(&store, one);
+        }
+        write(&store, vec![patch(of, r#"{"y":null}"#)]).unwrap();
+        write(&store, vec![patch("h1", r#"{"mail":"a"}"#)]).unwrap();
+        step(&store, "plan h");
+        assert_eq!(number(&store, "SELECT count(*) FROM m_conflict WHERE property = 'y'"), 1, "{of} {verdict}");
+    }
+}
+
+/// What was decided of the one that goes, and what is open, is the other's: nobody is asked twice, and nothing hangs in the air.
+#[test]
+fn conflicts_go_along_and_open_ones_are_decided_first() {
+    let steps = ["h h1 n=1", "m m1 mail=a x=1", "app m1 x=2", "m m1 mail=a x=3", "h h1 n=1 mail=a"];
+    let store = check(&steps, "h1 h:h1 m:m1; m1 is h1");
+    assert_eq!(
+        number(&store, "SELECT count(*) FROM m_conflict c JOIN m_record r USING (record) WHERE r.id = 'h1' AND c.property = 'x'"),
+        1
+    );
+
+    let manual = Policy { properties: [("x".to_owned(), Merge::Manual)].into(), ..Policy::default() };
+    let play = |steps: &[&str]| {
+        let store = with(&manual);
+        for one in steps {
+            step_under(&store, one, &manual);
+        }
+        store
+    };
+    // An open one is waited for.
+    let store = play(&["h h1 n=1", "m m1 mail=a x=1", "app m1 x=2", "m m1 mail=a x=3", "h h1 n=1 mail=a"]);
+    assert_eq!(now(&store), "h1 h:h1; m1 m:m1");
+    // So is what was not sent of what is to be decided by hand; else it is asked of both.
+    let store = play(&["h h1 n=1 x=1", "m m1 mail=a x=2", "app m1 x=3", "h h1 n=1 x=1 mail=a"]);
+    assert_eq!(now(&store), "h1 h:h1; m1 m:m1");
+    let store = play(&["h h1 n=1 x=1", "m m1 mail=a x=2", "h h1 n=1 x=1 mail=a"]);
+    assert_eq!(now(&store), "h1 h:h1 m:m1; m1 is h1");
+    assert_eq!(number(&store, "SELECT count(*) FROM m_conflict WHERE open = 1 AND link IS NOT NULL"), 1);
+}
+
+#[test]
+fn that_two_became_one_is_not_taken_back() {
+    let store = check(&["h h1 n=1", "m m1 mail=a y=1", "h h1 n=1 mail=a"], "h1 h:h1 m:m1; m1 is h1");
+    for id in ["h1", "m1"] {
+        let asked = Undo { scope: Scope::Only(vec!["a".into()]), id: Some(id.into()), ..undo_all() };
+        let chosen = store.read(|reader| choose(reader, &asked)).map_err(Refusal::from);
+        assert!(matches!(chosen, Err(Refusal::Unsupported(_))), "{chosen:?}");
+    }
+    // Nor among others.
+    let asked = Undo { sync: Some("h".into()), ..undo_all() };
+    let chosen = store.read(|reader| choose(reader, &asked)).unwrap();
+    store.write_blocking(Class::Interactive, NOW, move |tx| undo(tx, &writer(None), &asked, &chosen)).unwrap();
+    assert!(data(&store, "h1").contains(r#""y":"1""#), "{}", data(&store, "h1"));
+    assert_eq!(now(&store), "h1 h:h1 m:m1; m1 is h1");
+}
+
 #[test]
 fn a_request_that_is_under_way_is_waited_for() {
     let store = check(&["m m1 mail=a", "app m1 y=new", "plan m", "h h1 n=1", "h h1 n=1 mail=a"], "m1 m:m1; h1 h:h1");
@@ -246,10 +327,13 @@ fn a_request_that_is_under_way_is_waited_for() {
     assert!(ours.errands.is_empty(), "{ours:?}");
     let taken = Answer::Taken(Some(row("m1", "mail=a y=new")));
     let link = number(&store, "SELECT link FROM m_link WHERE remote_id = 'm1'");
-    store
+    let settled = store
         .write_blocking(Class::Background, NOW, move |tx| settle(tx, &ground("m", &Policy::default()), &[(link, taken)]))
         .unwrap();
     assert_eq!(now(&store), "m1 h:h1 m:m1; h1 is m1");
+    // It was settled, and lacks what the other had.
+    assert_eq!(settled.again, 1);
+    assert_eq!(step(&store, "plan m"), "update m1 ");
 }
 
 #[test]
@@ -283,7 +367,20 @@ fn the_other_id_means_the_one_that_stays() {
     step(&store, "n m1 mail=other");
     assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE state = 0"), 2);
     assert_eq!(read(&store, "m1").unwrap().id, "h1");
-    write(&store, vec![delete("m1")]).unwrap();
+    // Who says that it is to go, or to be just this, means what it was.
+    let over = |overwrite, if_seq, merge| {
+        let data = r#"{"mail":"a","y":"2"}"#.into();
+        write(&store, vec![Write::Put { collection: "a".into(), id: Some("m1".into()), data, if_seq, overwrite, merge }])
+    };
+    for refused in [write(&store, vec![delete("m1")]), over(true, None, false)] {
+        assert!(matches!(&refused, Err(Refusal::Stale(told, Some(_))) if told.contains("\"h1\"")), "{refused:?}");
+    }
+    // A merge over what it was changes what it changes, and no more.
+    assert_eq!(over(false, Some(2), true).unwrap().writes[0].id, "h1");
+    assert_eq!(data(&store, "h1"), r#"{"mail":"a","n":"1","q":1,"y":"2"}"#);
+    let seq = read(&store, "m1").unwrap().seq;
+    let gone = Write::Delete { collection: "a".into(), id: "m1".into(), if_seq: Some(seq) };
+    write(&store, vec![gone]).unwrap();
     assert!(read(&store, "h1").is_err());
     assert!(read(&store, "m1").is_err());
 }
@@ -310,10 +407,11 @@ fn who_named_the_one_that_goes_names_the_one_that_stays() {
         merge: false,
     };
     write(&store, vec![put("e1")]).unwrap();
-    assert_eq!(child("e1"), r#"{"p":["h1","h1"]}"#);
+    assert_eq!(child("e1"), r#"{"p":["h1"]}"#);
+    assert_eq!(number(&store, "SELECT count(*) FROM m_link WHERE base <> 0 AND replica = 5"), 0, "nothing of it is to be sent");
     // A delete of it takes all of them along.
-    write(&store, vec![delete("m1")]).unwrap();
-    assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE state = 0 AND id <> 'e1'"), 0);
+    write(&store, vec![delete("h1")]).unwrap();
+    assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE state = 0"), 0);
 }
 
 /// The answer to a create is the id of another record.
