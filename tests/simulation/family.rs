@@ -123,7 +123,7 @@ pub fn by_key(world: &World, found: &mut Found) {
     };
     let copies = found.copies.iter_mut().flat_map(|(_, copy)| copy);
     for props in found.truth.iter_mut().chain(copies) {
-        named(props, &here, &pending);
+        named(props, &here, pending);
     }
     for (props, ids) in found.services.iter_mut().zip(&there).flat_map(|(rows, ids)| rows.iter_mut().map(move |row| (row, ids))) {
         named(props, ids, |_| None);

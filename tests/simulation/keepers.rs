@@ -326,7 +326,7 @@ impl Keeper {
                 if at_random && chance.one_in(2) {
                     return Ok(Some(At::Negotiating));
                 }
-                self.call(world, "all have joined", |tx, who, id| session::join(tx, who, id))?;
+                self.call(world, "all have joined", session::join)?;
                 Ok(Some(At::Pushing(self.pushes(mode))))
             }
             At::Pushing(mut pushes) => {
@@ -340,7 +340,7 @@ impl Keeper {
                 Ok(Some(At::Pushing(pushes)))
             }
             At::Mingling | At::Ending => self.slice(world, matches!(at, At::Ending), mode),
-            At::Pulling(cursor) => self.pull(world, chance, cursor, at_random).map(Some),
+            At::Pulling(cursor) => self.pull(world, chance, cursor.as_deref(), at_random).map(Some),
             At::Taking(records, cursor) => {
                 self.take(world, chance, records, at_random)?;
                 Ok(Some(cursor.map_or(At::Finishing, |cursor| At::Pulling(Some(cursor)))))
@@ -386,10 +386,10 @@ impl Keeper {
         Ok(Some(At::Pulling(None)))
     }
 
-    fn pull(&mut self, world: &mut World, chance: &mut Chance, cursor: Option<String>, at_random: bool) -> Result<At, Refusal> {
+    fn pull(&mut self, world: &mut World, chance: &mut Chance, cursor: Option<&str>, at_random: bool) -> Result<At, Refusal> {
         while self.call(world, "finds what others brought", |tx, _, id| session::lacking(tx, id))? {}
         let (who, id) = (self.who(), self.session.as_ref().map_or("", |session| &session.id));
-        let page = world.store.read(|reader| session::pull(reader, &who, id, cursor.as_deref(), PAGE));
+        let page = world.store.read(|reader| session::pull(reader, &who, id, cursor, PAGE));
         let (page, first_time) = page.map_err(Refusal::from)?;
         let Pulled { records, cursor } = match first_time.is_empty() {
             true => page,
@@ -419,7 +419,7 @@ impl Keeper {
         let takes: Vec<Take> = records.into_iter().map(take).collect();
         self.call(world, &format!("accepts {takes:?}"), move |tx, who, id| session::take(tx, who, id, &takes))?;
         if at_random && chance.one_in(3) {
-            let closed = self.call(world, "commits", |tx, who, id| session::commit(tx, who, id))?;
+            let closed = self.call(world, "commits", session::commit)?;
             self.anchor = closed.anchor;
         }
         Ok(())
