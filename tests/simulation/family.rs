@@ -6,12 +6,90 @@
 
 use std::collections::BTreeMap;
 
-use mingle_core::record::{Props, Value};
+use mingle_core::{
+    record::{Props, Value},
+    reference::WhenGone,
+};
+use mingled::json;
 
-use crate::{fake::lock, oracle::Found, words, world::World};
+use crate::{
+    fake::lock,
+    oracle::{Cascade, Found},
+    words::{self, KEY, PROPERTIES},
+    world::World,
+};
 
 /// The property that refers to another record, in worlds that have such.
 pub const PARENT: &str = "p";
+
+/// Records that went with what they referred to: the ledger has their end behind that of the other, by the same hand at the same time, with
+/// the reference still in it. And what is wrong: who lost the reference then, and stayed.
+pub fn cascades(world: &World) -> (Vec<Cascade>, Vec<String>) {
+    let (mut cascades, mut stayed) = (Vec::new(), Vec::new());
+    if !world.setup.policy.references.values().any(|reference| reference.on_delete == WhenGone::Cascade) {
+        return (cascades, stayed);
+    }
+    // A record that is made has no old values, or a list without its key.
+    let sql =
+        "SELECT r.id, coalesce(g.before, '{}'), g.origin || ' ' || g.at FROM m_ledger g JOIN m_record r ON r.record = g.record
+               ORDER BY g.seq";
+    let read = world.store.read(|reader| {
+        let mut statement = reader.prepare_cached(sql)?;
+        let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(rows.collect::<Result<Vec<(String, String, String)>, _>>()?)
+    });
+    let mut ended: BTreeMap<String, (String, String)> = BTreeMap::new();
+    for (id, before, hand) in read.expect("the store reads") {
+        let before = json::parse_object(&before).expect("what was written down");
+        if before.is_empty() || matches!(before.get(KEY), Some(Value::List(none)) if none.is_empty()) {
+            ended.remove(&id);
+            continue;
+        }
+        let had = had(&before);
+        // Nobody writes a key but with a record, and nobody takes it away but with one.
+        let key = words::key(&had);
+        let with = match had.get(PARENT) {
+            Some(Value::Text(of)) => ended.get(of).filter(|(_, by)| *by == hand),
+            _ => None,
+        };
+        let Some(key) = key else {
+            stayed.extend(with.map(|(parent, _)| format!("cascade: {id} stays, and what it refers to is deleted: {parent}")));
+            continue;
+        };
+        if let Some((parent, _)) = with {
+            let saw = PROPERTIES.iter().filter_map(|name| Some(((*name).to_owned(), words::at(&had, name)?))).collect();
+            cascades.push(Cascade { key: key.clone(), parent: parent.clone(), saw });
+        }
+        ended.insert(id, (key, hand));
+    }
+    (cascades, stayed)
+}
+
+/// The old values of a row of the ledger: each is a list, empty where there was none.
+fn had(before: &Props) -> Props {
+    let one = |(name, value): (&String, &Value)| match value {
+        Value::List(list) => list.first().map(|value| (name.clone(), value.clone())),
+        _ => None,
+    };
+    before.iter().filter_map(one).collect()
+}
+
+/// What is wrong with references: none is to a record that is deleted, or it would wait for it at every service; and whoever is to go with
+/// another has gone.
+pub fn wrong(world: &World) -> Vec<String> {
+    if world.setup.policy.references.is_empty() {
+        return Vec::new();
+    }
+    let sql = "SELECT json_extract(c.data, '$.' || ?1), json_extract(c.data, '$.' || ?2) FROM m_record c JOIN m_record p
+               ON p.id = json_extract(c.data, '$.' || ?1) WHERE c.state = 0 AND p.state = 1";
+    let read = world.store.read(|reader| {
+        let mut statement = reader.prepare_cached(sql)?;
+        let rows = statement.query_map([PARENT, KEY], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<Vec<(String, String)>, _>>()?)
+    });
+    let told = |(parent, key): (String, String)| format!("dangling: {key} refers to {parent}, which is deleted");
+    read.expect("the store reads").into_iter().map(told).chain(cascades(world).1).collect()
+}
 
 /// Puts the key of what is named in the place of each reference, in the truth and at each service.
 pub fn by_key(world: &World, found: &mut Found) {
@@ -31,19 +109,21 @@ pub fn by_key(world: &World, found: &mut Found) {
         let keys: Vec<String> = foreign.filter_map(words::key).collect();
         found.open_properties.extend(keys.into_iter().map(|key| (key, PARENT.to_owned())));
     }
-    for props in &mut found.truth {
-        named(props, &here, |value| match value {
-            // What is not known here yet must not be there for long, or nobody would ever know it.
-            Value::Map(pending) => {
-                let of = |name: &str| words::at(pending, name).unwrap_or_default();
-                let known = there
-                    .iter()
-                    .enumerate()
-                    .any(|(at, ids)| of("remote") == format!("remote{at}") && ids.contains_key(&of("pending")));
-                known.then(|| format!("pending {}", of("pending")))
-            }
-            _ => None,
-        });
+    // What is not known here yet must not be there for long, or nobody would ever know it.
+    let pending = |value: &Value| match value {
+        Value::Map(pending) => {
+            let of = |name: &str| words::at(pending, name).unwrap_or_default();
+            let known = there
+                .iter()
+                .enumerate()
+                .any(|(at, ids)| of("remote") == format!("remote{at}") && ids.contains_key(&of("pending")));
+            known.then(|| format!("pending {}", of("pending")))
+        }
+        _ => None,
+    };
+    let copies = found.copies.iter_mut().flat_map(|(_, copy)| copy);
+    for props in found.truth.iter_mut().chain(copies) {
+        named(props, &here, pending);
     }
     for (props, ids) in found.services.iter_mut().zip(&there).flat_map(|(rows, ids)| rows.iter_mut().map(move |row| (row, ids))) {
         named(props, ids, |_| None);

@@ -17,30 +17,37 @@ use crate::{
     world::World,
 };
 
-/// Everything the oracle asks for. `keys`: of deleted records, by id.
-pub fn found(world: &World, keys: &BTreeMap<String, String>) -> Found {
+/// Everything the oracle asks for. `keys`: of deleted records, by id; `copies`: what apps have, by their names.
+pub fn found(world: &World, keys: &BTreeMap<String, String>, copies: Vec<(String, Vec<Props>)>) -> Found {
     let truth: Vec<Props> = world.truth().into_iter().map(|(_, _, props)| props).collect();
     let services: Vec<Vec<Props>> =
         world.services.iter().map(|service| lock(service).live().map(|(_, props)| props.clone()).collect()).collect();
     let read = world.store.read(|reader| {
         let mut conflicts = Vec::new();
-        let mut open = Vec::new();
+        let (mut open, mut open_in_copies) = (Vec::new(), Vec::new());
         let mut statement = reader.prepare_cached(
-            "SELECT c.property, c.truth, c.theirs, c.agreed, c.open, r.data, c.link IS NULL FROM m_conflict c JOIN m_record r ON r.record = c.record",
+            "SELECT c.property, c.truth, c.theirs, c.agreed, c.open, r.data, c.link IS NULL, c.replica
+             FROM m_conflict c JOIN m_record r ON r.record = c.record",
         )?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let property: Option<String> = row.get(0)?;
+            let replica: String = row.get(7)?;
+            let app = replica.strip_prefix("app:");
             let conflict = Conflict {
                 truth: side(property.is_some(), row.get(1)?),
                 theirs: side(property.is_some(), row.get(2)?),
                 agreed: side(property.is_some(), row.get(3)?),
                 open: row.get(4)?,
                 with_app: row.get(6)?,
+                with_copy: app.is_some(),
                 property: property.clone(),
             };
             if let (true, Some(property), Some(key)) = (conflict.open, property, key_of(row.get(5)?)) {
-                open.push((key, property));
+                match app {
+                    Some(app) => open_in_copies.push((app.to_owned(), key, property)),
+                    None => open.push((key, property)),
+                }
             }
             conflicts.push(conflict);
         }
@@ -62,10 +69,19 @@ pub fn found(world: &World, keys: &BTreeMap<String, String>) -> Found {
             keys.dedup();
             rejected.extend(keys.into_iter().map(|key| (key, side.clone())));
         }
-        Ok::<_, StoreError>((conflicts, open, rejected))
+        Ok::<_, StoreError>((conflicts, open, open_in_copies, rejected))
     });
-    let (conflicts, open_properties, rejected) = read.expect("the store reads");
-    let mut found = Found { truth, services, conflicts, rejected, open_properties };
+    let (conflicts, open_properties, open_in_copies, rejected) = read.expect("the store reads");
+    let mut found = Found {
+        truth,
+        services,
+        conflicts,
+        rejected,
+        open_properties,
+        open_in_copies,
+        copies,
+        cascades: family::cascades(world).0,
+    };
     family::by_key(world, &mut found);
     found
 }

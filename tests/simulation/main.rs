@@ -5,7 +5,8 @@
 //! edit between any two steps. Nothing of storing, mingling or runs is implemented here a second time. A seed alone:
 //! `MINGLE_SEED=n cargo test -p mingle-tests --test simulation one_seed -- --nocapture`; more of them:
 //! `MINGLE_SCHEDULES=100000 cargo test -p mingle-tests --test simulation schedules -- --nocapture`. With the feature `planted`, whether
-//! it sees the bugs that are planted for it (one of them: `MINGLE_PLANTED=name`). `days` plays the schedule alone.
+//! it sees the bugs that are planted for it (one of them: `MINGLE_PLANTED=name`). `MINGLE_WITH=copies,cascade` plays those seeds alone that
+//! have both (also `mirrors`, `discard`, `identity`). `days` plays the schedule alone.
 
 mod chance;
 mod days;
@@ -13,6 +14,7 @@ mod fake;
 mod family;
 mod fleet;
 mod found;
+mod keepers;
 mod oracle;
 mod people;
 mod scenarios;
@@ -42,6 +44,13 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text:?}")))
 }
 
+/// Whether a seed has what is looked for alone: any of these words, or nothing is looked for.
+fn is_wanted(seed: u64) -> bool {
+    let Ok(words) = std::env::var("MINGLE_WITH") else { return true };
+    let setup = Setup::draw(seed, Bias::default());
+    words.split(',').all(|word| setup.has(word).unwrap_or_else(|| panic!("MINGLE_WITH knows no {word:?}")))
+}
+
 /// Plays seeds from `first` on, on all processors; returns the failing ones, lowest first.
 fn search(first: u64, count: u64, most: usize, planted: Option<&str>) -> Vec<u64> {
     let next = AtomicU64::new(first);
@@ -55,6 +64,9 @@ fn search(first: u64, count: u64, most: usize, planted: Option<&str>) -> Vec<u64
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + count || failed.lock().expect("no panic").len() >= most {
                         return;
+                    }
+                    if !is_wanted(seed) {
+                        continue;
                     }
                     let report = std::panic::catch_unwind(|| schedule::play(seed, Bias::default(), false));
                     if report.is_err() || report.is_ok_and(|report| !report.wrong.is_empty()) {

@@ -8,15 +8,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mingle_core::record::Props;
 
-use crate::words::{self, PROPERTIES};
+use crate::{
+    keepers,
+    words::{self, PROPERTIES},
+};
 
 /// Who edits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// An app, in the truth.
     App,
+    /// An app, in its own copy.
+    Keeper,
     /// A colleague, at that service.
     Colleague(usize),
+}
+
+impl Who {
+    fn is_a_colleague(self) -> bool {
+        matches!(self, Self::Colleague(_))
+    }
 }
 
 /// One property written once.
@@ -50,6 +61,8 @@ pub struct History {
     revived: BTreeSet<String>,
     /// Records that were made at a service and are not made at the first.
     stay: BTreeSet<String>,
+    /// What services had when they went back to a backup, and had not any more: key, property, value (none: that it was absent).
+    back: BTreeSet<(String, String, Option<String>)>,
 }
 
 /// A conflict as the store tells it.
@@ -63,6 +76,18 @@ pub struct Conflict {
     pub open: bool,
     /// An app's own base clashed, not a service's.
     pub with_app: bool,
+    /// The copy of an app clashed.
+    pub with_copy: bool,
+}
+
+/// A record that went with the one it referred to, as the ledger tells it.
+#[derive(Clone, Debug)]
+pub struct Cascade {
+    pub key: String,
+    /// The key of what it referred to.
+    pub parent: String,
+    /// What it had when it went.
+    pub saw: BTreeMap<String, String>,
 }
 
 /// What is found at the end.
@@ -75,8 +100,14 @@ pub struct Found {
     pub conflicts: Vec<Conflict>,
     /// Keys of records under a rejection that stands, with its side.
     pub rejected: Vec<(String, String)>,
-    /// The side of each rejection that stands on a row without a record, with the row's key.
+    /// Properties under an open conflict with a service, with the keys of their records.
     pub open_properties: Vec<(String, String)>,
+    /// The same with an app's copy: its name, key, property.
+    pub open_in_copies: Vec<(String, String, String)>,
+    /// What apps that keep a copy have, by their names.
+    pub copies: Vec<(String, Vec<Props>)>,
+    /// What went with something else.
+    pub cascades: Vec<Cascade>,
 }
 
 /// What the schedule was like.
@@ -89,8 +120,8 @@ pub struct Terms {
     pub brings: bool,
     /// A service went back to a backup: colleagues' edits after it are gone there.
     pub restored: bool,
-    /// Where a service has another history, its state is taken: what it lacks of what was sent goes without a word, as if it had been deleted
-    /// or overwritten there.
+    /// Where a service has another history, its state is taken: what it had before and lacks now goes without a word, as if it had been
+    /// deleted or overwritten there. What it never had is written down.
     pub discards: bool,
     /// Merge bases were forgotten (refresh, another epoch): what differs goes to the policy, and what is gone there is made anew.
     pub forgot: bool,
@@ -103,6 +134,8 @@ pub struct Terms {
     pub loses_answers: bool,
     /// All services have the same records.
     pub mirrored: bool,
+    /// An app forgot what its copy was made of, or died with something in it that it had not told of.
+    pub copies_blurred: bool,
 }
 
 impl History {
@@ -143,6 +176,22 @@ impl History {
         self.ends.push(End { who, key, saw, known });
     }
 
+    /// A service went back to a backup.
+    pub fn goes_back(&mut self, before: &[Props], after: &[Props]) {
+        let by_key = |records: &[Props]| -> BTreeMap<String, Props> {
+            records.iter().filter_map(|props| Some((words::key(props)?, props.clone()))).collect()
+        };
+        let after = by_key(after);
+        for (key, before) in by_key(before) {
+            for property in PROPERTIES {
+                let had = words::at(&before, property);
+                if after.get(&key).is_none_or(|now| words::at(now, property) != had) {
+                    self.back.insert((key.clone(), property.to_owned(), had));
+                }
+            }
+        }
+    }
+
     /// What apps did to these records was taken back.
     pub fn takes_back(&mut self, keys: &[&str]) {
         self.edits.retain(|edit| edit.who != Who::App || !keys.contains(&edit.key.as_str()));
@@ -174,11 +223,14 @@ impl History {
                 let truth = found.truth.iter().filter(here).cloned().collect();
                 let one = Found { truth, services: vec![found.services[at].clone()], ..found.clone() };
                 let from = wrong.len();
-                converged(&one, terms, &mut wrong);
+                self.converged(&one, terms, &mut wrong);
                 wrong[from..].iter_mut().for_each(|line| line.push_str(&format!(" (service {at})")));
             }
         } else {
-            converged(found, terms, &mut wrong);
+            self.converged(found, terms, &mut wrong);
+        }
+        for (name, copy) in &found.copies {
+            wrong.extend(keepers::wrong(name, copy, &found.truth, &found.open_in_copies));
         }
         self.lost(found, terms, &mut wrong);
         self.resurrected(found, terms, &mut wrong);
@@ -232,13 +284,17 @@ impl History {
 
     fn lost(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
         for edit in &self.edits {
-            if edit.who != Who::App && !terms.colleagues_count {
+            if edit.who.is_a_colleague() && !terms.colleagues_count {
                 continue;
             }
-            if terms.restored && (edit.who != Who::App || terms.discards) {
+            if terms.restored && edit.who.is_a_colleague() {
                 continue;
             }
             let Edit { key, property, value, .. } = edit;
+            // It was sent, and is gone there.
+            if terms.discards && self.back.contains(&(key.clone(), property.clone(), value.clone())) {
+                continue;
+            }
             let now: Vec<&Props> = found.truth.iter().filter(|props| words::key(props).as_ref() == Some(key)).collect();
             let current = now.iter().any(|props| words::at(props, property) == *value);
             if current {
@@ -248,6 +304,8 @@ impl History {
                 by.key == *key && by.property == *property && by.over == *value && !(value.is_none() && by.value.is_none())
             });
             let deleted = self.ends.iter().any(|end| end.key == *key && end.saw.get(property) == value.as_ref());
+            let deleted =
+                deleted || self.taken_along(found).any(|gone| gone.key == *key && gone.saw.get(property) == value.as_ref());
             let named = found.conflicts.iter().any(|conflict| names(conflict, key, property, value.as_deref()));
             let rejected = found.rejected.iter().any(|(of, side)| of == key && side != "up");
             if !(overwritten || deleted || named || rejected) {
@@ -257,10 +315,33 @@ impl History {
         }
     }
 
+    /// Records that went with what they referred to, where somebody deleted that, or it went in the same way.
+    fn taken_along<'a>(&'a self, found: &'a Found) -> impl Iterator<Item = &'a Cascade> {
+        found.cascades.iter().filter(|gone| {
+            let (mut parent, mut met) = (&gone.parent, BTreeSet::new());
+            loop {
+                if self.ends.iter().any(|end| end.key == *parent) {
+                    return true;
+                }
+                match found.cascades.iter().find(|other| other.key == *parent && met.insert(&other.key)) {
+                    Some(other) => parent = &other.parent,
+                    None => return false,
+                }
+            }
+        })
+    }
+
     fn resurrected(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
-        for end in &self.ends {
+        // Who went with another is as gone as that one.
+        let along = self.taken_along(found).filter(|_| !terms.forgot).map(|gone| End {
+            who: Who::App,
+            key: gone.key.clone(),
+            saw: BTreeMap::new(),
+            known: true,
+        });
+        for end in self.ends.iter().cloned().chain(along) {
             // A backup brings back what it holds.
-            if terms.restored || (end.who != Who::App && (!terms.colleagues_count || terms.forgot)) {
+            if terms.restored || (end.who.is_a_colleague() && (!terms.colleagues_count || terms.forgot)) {
                 continue;
             }
             if self.revived.contains(&end.key) || !end.known {
@@ -282,7 +363,11 @@ impl History {
                 continue;
             };
             // To another service too.
-            if (conflict.with_app || terms.mirrored) && terms.tidies {
+            if (conflict.with_app || conflict.with_copy || terms.mirrored) && terms.tidies {
+                continue;
+            }
+            // An app may build on what we do not know it to have taken.
+            if conflict.with_copy && terms.copies_blurred {
                 continue;
             }
             // Where answers are lost, a colleague may have built on what we do not know to have arrived.
@@ -313,47 +398,51 @@ fn names(conflict: &Conflict, key: &str, property: &str, value: Option<&str>) ->
     }
 }
 
-/// The truth equals each service, outside open conflicts and rejections.
-fn converged(found: &Found, terms: Terms, wrong: &mut Vec<String>) {
-    let by_key = |records: &[Props]| -> BTreeMap<String, Props> {
-        records.iter().filter_map(|props| Some((words::key(props)?, props.clone()))).collect()
-    };
-    let truth = by_key(&found.truth);
-    let excused = |key: &str| found.rejected.iter().any(|(of, _)| of == key);
-    // With two services each has its own records: together they are the truth.
-    let mut everywhere = BTreeMap::new();
-    for (at, records) in found.services.iter().enumerate() {
-        everywhere.extend(by_key(records).into_iter().map(|(key, props)| (key, (at, props))));
-    }
-    // What a service that only brings deleted while its merge bases were forgotten stays.
-    if terms.sends && !(terms.forgot && found.services.len() > 1) {
-        for key in truth.keys().filter(|key| !everywhere.contains_key(*key) && !excused(key)) {
-            wrong.push(format!("diverged: {key} is in the truth and at no service"));
-        }
-    }
-    for (key, (at, theirs)) in &everywhere {
-        // To a second service nothing is sent.
-        let sends = terms.sends && *at == 0;
-        let Some(ours) = truth.get(key) else {
-            if terms.brings && !excused(key) {
-                wrong.push(format!("diverged: {key} is at a service and not in the truth"));
-            }
-            continue;
+impl History {
+    /// The truth equals each service, outside open conflicts and rejections.
+    fn converged(&self, found: &Found, terms: Terms, wrong: &mut Vec<String>) {
+        let by_key = |records: &[Props]| -> BTreeMap<String, Props> {
+            records.iter().filter_map(|props| Some((words::key(props)?, props.clone()))).collect()
         };
-        if excused(key) {
-            continue;
+        let truth = by_key(&found.truth);
+        let excused = |key: &str| found.rejected.iter().any(|(of, _)| of == key);
+        // With two services each has its own records: together they are the truth.
+        let mut everywhere = BTreeMap::new();
+        for (at, records) in found.services.iter().enumerate() {
+            everywhere.extend(by_key(records).into_iter().map(|(key, props)| (key, (at, props))));
         }
-        let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-        for name in names {
-            let frozen = found.open_properties.iter().any(|(of, property)| of == key && property == name);
-            let (here, there) = (words::at(ours, name), words::at(theirs, name));
-            // A property of the service's own never comes with a sync that only sends.
-            let own = !terms.brings && here.is_none();
-            // Without a base absence clears nothing, and a sync that only brings does not put it back there.
-            let told = |conflict: &Conflict| conflict.property.as_ref() == Some(name) && conflict.truth == here;
-            let kept = terms.forgot && !sends && (there.is_none() || found.conflicts.iter().any(told));
-            if here != there && !frozen && !own && !kept {
-                wrong.push(format!("diverged: {key}.{name} is {here:?} in the truth and {there:?} at the service"));
+        // What a service that only brings deleted while its merge bases were forgotten stays.
+        if terms.sends && !(terms.forgot && found.services.len() > 1) {
+            for key in truth.keys().filter(|key| !everywhere.contains_key(*key) && !excused(key)) {
+                wrong.push(format!("diverged: {key} is in the truth and at no service"));
+            }
+        }
+        for (key, (at, theirs)) in &everywhere {
+            // To a second service nothing is sent.
+            let sends = terms.sends && *at == 0;
+            let Some(ours) = truth.get(key) else {
+                // What went here with its parent stays where nothing is sent.
+                let along = !sends && self.taken_along(found).any(|gone| gone.key == *key);
+                if terms.brings && !excused(key) && !along {
+                    wrong.push(format!("diverged: {key} is at a service and not in the truth"));
+                }
+                continue;
+            };
+            if excused(key) {
+                continue;
+            }
+            let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+            for name in names {
+                let frozen = found.open_properties.iter().any(|(of, property)| of == key && property == name);
+                let (here, there) = (words::at(ours, name), words::at(theirs, name));
+                // A property of the service's own never comes with a sync that only sends.
+                let own = !terms.brings && here.is_none();
+                // Without a base absence clears nothing, and a sync that only brings does not put it back there.
+                let told = |conflict: &Conflict| conflict.property.as_ref() == Some(name) && conflict.truth == here;
+                let kept = terms.forgot && !sends && (there.is_none() || found.conflicts.iter().any(told));
+                if here != there && !frozen && !own && !kept {
+                    wrong.push(format!("diverged: {key}.{name} is {here:?} in the truth and {there:?} at the service"));
+                }
             }
         }
     }

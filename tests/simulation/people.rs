@@ -16,7 +16,7 @@ use crate::{
     oracle::{History, Terms, Who},
     trace,
     waits::{self, Kept},
-    words::{self, KEY, PROPERTIES},
+    words::{self, KEY, NAMES, PROPERTIES},
     world::{COLLECTION, World},
 };
 
@@ -29,7 +29,7 @@ pub struct People {
     /// What is deleted and known to be, for who makes it again: id and key.
     buried: Vec<(String, String)>,
     /// The keys of records that a second service made: no app edits them, or the truth would differ from it for good.
-    elsewhere: BTreeSet<String>,
+    pub elsewhere: BTreeSet<String>,
     /// The keys of records that were deleted, by id.
     pub keys: BTreeMap<String, String>,
     next_value: usize,
@@ -58,13 +58,15 @@ fn written_props(write: &Write) -> Props {
 const RECORDS_MAX: usize = 6;
 
 impl People {
-    fn value(&mut self, world: &World, chance: &mut Chance) -> String {
+    /// A value that nobody wrote before.
+    pub fn value(&mut self, world: &World, chance: &mut Chance) -> String {
         self.next_value += 1;
         let value = words::fresh(self.next_value, world.setup.tidies());
         if chance.one_in(world.setup.bad_values) { format!("bad{value}") } else { value }
     }
 
-    fn new_record(&mut self, world: &World, chance: &mut Chance) -> Props {
+    /// A record that nobody made before.
+    pub fn new_record(&mut self, world: &World, chance: &mut Chance) -> Props {
         self.next_key += 1;
         let mut props = Props::from([(KEY.to_owned(), words::text(&format!("k{}", self.next_key)))]);
         for property in PROPERTIES {
@@ -75,6 +77,55 @@ impl People {
             }
         }
         props
+    }
+
+    /// The same records come to be at every place, each with a name that all of them have. What else they are called, and what they hold, is
+    /// another thing at each.
+    pub fn found(&mut self, world: &mut World, chance: &mut Chance) {
+        world.begin_move(chance);
+        for _ in 0..world.setup.founders {
+            let key = self.next_key + 1;
+            let common = *chance.pick(&NAMES);
+            let one = |people: &mut Self, chance: &mut Chance| {
+                people.next_key = key - 1;
+                let mut props = people.new_record(world, chance);
+                let known = NAMES.iter().filter(|name| **name == common || chance.one_in(2));
+                props.extend(known.map(|name| ((*name).to_owned(), words::text(&format!("{name}{key}")))));
+                props
+            };
+            let here = one(self, chance);
+            let there: Vec<Props> = world.services.iter().map(|_| one(self, chance)).collect();
+            let data = json::write(&here);
+            let write =
+                Write::Put { collection: COLLECTION.into(), id: None, data, if_seq: None, overwrite: false, merge: false };
+            let written = world.write(None, vec![write]);
+            world.trace.line(|| format!("founder: {} -> {written:?}", trace::props(&here)));
+            self.history.makes(Who::App, &here);
+            for (at, props) in there.into_iter().enumerate() {
+                let mut service = lock(&world.services[at]);
+                let id = service.new_id();
+                service.store(&id, Some(props));
+                let props = service.props(&id).cloned().unwrap_or_default();
+                drop(service);
+                world.trace.line(|| format!("founder at {at}: {id} {}", trace::props(&props)));
+                self.history.makes(Who::Colleague(at), &props);
+            }
+        }
+    }
+
+    /// Whether a record that was at every place from the first is known to be the same at all of them. Before that, whoever deleted it would
+    /// delete their own, and the others would live on.
+    pub fn is_met(&self, world: &World, props: &Props) -> bool {
+        let number = words::key(props).and_then(|key| key.strip_prefix('k')?.parse::<usize>().ok());
+        let sql = "SELECT count(*) FROM m_link l JOIN m_record r USING (record)
+                   WHERE l.replica > 0 AND l.remote_id IS NOT NULL AND r.state = 0 AND json_extract(r.data, '$.k') = ?1";
+        let links = |key: &str| world.store.read(|reader| Ok(reader.query_row(sql, [key], |row| row.get::<_, usize>(0))?));
+        match number {
+            Some(number) if number <= world.setup.founders => {
+                links(&format!("k{number}")).expect("the store reads") >= world.services.len()
+            }
+            _ => true,
+        }
     }
 
     /// An app does something.
@@ -204,6 +255,9 @@ impl People {
     }
 
     fn app_deletes(&mut self, world: &mut World, id: &str, seq: u64, props: &Props) {
+        if !self.is_met(world, props) {
+            return;
+        }
         let write = Write::Delete { collection: COLLECTION.into(), id: id.to_owned(), if_seq: Some(seq) };
         if self.write(world, &mut Chance::new(seq), write) {
             self.history.ends(Who::App, props, true);
@@ -278,7 +332,7 @@ impl People {
         if world.looks_for_creates() {
             return;
         }
-        self.wrong.extend(self.history.check_meanwhile(&found::found(world, &self.keys), terms));
+        self.wrong.extend(self.history.check_meanwhile(&found::found(world, &self.keys, Vec::new()), terms));
     }
 
     /// A colleague does something at a service.
@@ -356,9 +410,12 @@ impl People {
     }
 
     pub fn colleague_deletes(&mut self, world: &mut World, at: usize, id: &str, props: &Props) {
+        if !self.is_met(world, props) {
+            return;
+        }
         lock(&world.services[at]).store(id, None);
         world.trace.line(|| format!("colleague {at}: deletes {id} {}", trace::props(props)));
-        let known = world.knows(id);
+        let known = world.knows(at, id);
         // Another service may have been sent it, and what came of that is told under the id it had here.
         let key = words::key(props);
         let here = world.truth().into_iter().find(|(_, _, here)| key.is_some() && words::key(here) == key);

@@ -170,6 +170,8 @@ fn setup(character: Character) -> Setup {
         bad_values: 0,
         epochs: false,
         defers: 0,
+        keepers: 0,
+        founders: 0,
     }
 }
 

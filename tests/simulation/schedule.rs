@@ -1,12 +1,16 @@
 //! Owns: one schedule: moves drawn from its seed, then healing, then the question whether all is well. Must never know: how
 //! anything is done.
 
-use mingle_core::run::{Mode, reset::How};
+use mingle_core::{
+    record::Props,
+    run::{Mode, reset::How},
+};
 
 use crate::{
     chance::Chance,
     fake::lock,
-    found,
+    family, found,
+    keepers::Keepers,
     oracle::Terms,
     people::People,
     service::{Cursor, Faults},
@@ -36,6 +40,7 @@ enum Move {
     BackUp,
     Restore,
     Settle,
+    Keeper,
 }
 
 /// One move with the seed of everything it draws: so moves can be left out, and the others stay as they are.
@@ -61,14 +66,22 @@ const WEIGHTS: &[(Move, usize)] = &[
     (Move::Unlock, 2),
     (Move::BackUp, 1),
     (Move::Restore, 1),
+    // In worlds with apps that keep a copy, beside each other move once in so many.
+    (Move::Keeper, 0),
 ];
+
+/// See [`Move::Keeper`].
+const KEEPER_ONE_IN: usize = 3;
 
 /// The moves of a seed.
 pub fn deeds(seed: u64, setup: &Setup) -> Vec<Deed> {
     let mut chance = Chance::new(seed);
+    // By a chance of its own: whatever else a seed says stays as it was.
+    let mut own = Chance::new(seed ^ 0xC095);
+    let keeper = WEIGHTS.iter().position(|(of, _)| *of == Move::Keeper).unwrap_or(0);
     let whole: usize = WEIGHTS.iter().map(|(_, weight)| weight).sum();
     (0..setup.moves)
-        .map(|_| {
+        .flat_map(|_| {
             let mut at = chance.below(whole);
             let mut chosen = 0;
             for (index, (_, weight)) in WEIGHTS.iter().enumerate() {
@@ -81,7 +94,8 @@ pub fn deeds(seed: u64, setup: &Setup) -> Vec<Deed> {
             if chance.one_in(setup.crashes) {
                 chosen = WEIGHTS.iter().position(|(of, _)| *of == Move::Crash).unwrap_or(0);
             }
-            (chosen, chance.next())
+            let keeps = setup.keepers > 0 && own.one_in(KEEPER_ONE_IN);
+            [Some((chosen, chance.next())), keeps.then(|| (keeper, own.next()))].into_iter().flatten()
         })
         .collect()
 }
@@ -111,21 +125,27 @@ pub fn play_deeds(seed: u64, setup: Setup, deeds: &[Deed], traced: bool) -> Repo
     let looks = traced || seed.is_multiple_of(FSCK_EVERY);
     let mut people = People::default();
     people.looks = looks;
+    people.found(&mut world, &mut Chance::new(seed ^ 0xF0D5));
+    let mut keepers = Keepers::new(&world);
     let mut terms = terms(&world.setup);
     for (what, chance) in deeds {
-        one(&mut world, &mut people, &mut terms, WEIGHTS[*what].0, &mut Chance::new(*chance));
+        one(&mut world, &mut people, &mut keepers, &mut terms, WEIGHTS[*what].0, &mut Chance::new(*chance));
     }
     people.look_at_lists(&world);
     people.uploads(&mut world);
     let meanwhile = if looks { found::unsound(&world) } else { Vec::new() };
+    let mut own = Chance::new(seed ^ 0xC091);
+    keepers.sync(&mut world, &mut people, &mut terms, &mut own);
     let mut wrong = heal(&mut world, Chance::new(seed ^ 0x0EA1));
+    keepers.come_level(&mut world, &mut people, &mut terms, &mut own);
     wrong.extend(meanwhile);
     if looks {
         wrong.extend(found::unsound(&world));
     }
     people.look_at_lists(&world);
+    wrong.extend(family::wrong(&world));
     wrong.append(&mut people.wrong);
-    wrong.extend(people.history.check(&found::found(&world, &people.keys), terms));
+    wrong.extend(people.history.check(&found::found(&world, &people.keys, keepers.copies()), terms));
     for line in &wrong {
         world.trace.line(|| format!("WRONG: {line}"));
     }
@@ -146,10 +166,11 @@ pub fn terms(setup: &Setup) -> Terms {
         tidies: setup.tidies(),
         loses_answers,
         mirrored: setup.is_mirror(1),
+        copies_blurred: false,
     }
 }
 
-fn one(world: &mut World, people: &mut People, terms: &mut Terms, what: Move, chance: &mut Chance) {
+fn one(world: &mut World, people: &mut People, keepers: &mut Keepers, terms: &mut Terms, what: Move, chance: &mut Chance) {
     world.begin_move(chance);
     let service = chance.below(world.services.len());
     let sync = world.setup.syncs[chance.below(world.setup.syncs.len())].name;
@@ -185,7 +206,11 @@ fn one(world: &mut World, people: &mut People, terms: &mut Terms, what: Move, ch
         Move::Restart => world.ask_restart(chance.one_in(2)),
         Move::Pause => world.ask_pause(sync),
         Move::Resume => world.ask_resume(sync),
-        Move::Crash => world.crash(),
+        Move::Crash => {
+            keepers.fall(world, terms);
+            world.crash();
+        }
+        Move::Keeper => keepers.acts(world, people, terms, chance),
         Move::Lock => lock(&world.services[service]).locked = true,
         Move::Unlock => {
             lock(&world.services[service]).locked = false;
@@ -193,7 +218,10 @@ fn one(world: &mut World, people: &mut People, terms: &mut Terms, what: Move, ch
         }
         Move::BackUp if world.setup.epochs => lock(&world.services[service]).back_up(),
         Move::Restore if world.setup.epochs => {
+            let before: Vec<Props> = lock(&world.services[service]).live().map(|(_, props)| props.clone()).collect();
             lock(&world.services[service]).restore();
+            let after: Vec<Props> = lock(&world.services[service]).live().map(|(_, props)| props.clone()).collect();
+            people.history.goes_back(&before, &after);
             terms.restored = true;
             terms.forgot = true;
             world.trace.line(|| format!("service {service}: another instance, perhaps restored from a backup"));

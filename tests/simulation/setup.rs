@@ -14,7 +14,7 @@ use crate::{
     chance::Chance,
     family::PARENT,
     service::{Character, Cursor, Faults},
-    words::KEY,
+    words::{KEY, NAMES},
     world::COLLECTION,
 };
 
@@ -53,6 +53,10 @@ pub struct Setup {
     pub epochs: bool,
     /// A write is marked not for upload once in so many.
     pub defers: usize,
+    /// So many apps keep their own copy.
+    pub keepers: usize,
+    /// So many records are at every place before the first sync.
+    pub founders: usize,
 }
 
 /// What schedules there shall be.
@@ -127,6 +131,8 @@ impl Setup {
             bad_values: if chance.one_in(4) { 8 } else { 0 },
             epochs: chance.one_in(8),
             defers: *Chance::new(seed ^ 0xDEFE).pick(&[0, 0, 0, 3]),
+            keepers: 0,
+            founders: 0,
         };
         if direction == Direction::Both && chance.one_in(8) {
             setup.add_source(&mut chance);
@@ -139,9 +145,19 @@ impl Setup {
         if direction == Direction::Both && setup.services.len() == 1 && own.one_in(5) {
             setup.mirrors(&mut own);
         }
+        let mut own = Chance::new(seed ^ 0x1DE7);
+        // Pages at an offset step over a row where one before it is deleted. One service alone, which takes our ids: that is what is drawn so far.
+        let alone = |character: &Character| character.client_ids && character.cursor != Cursor::Whole;
+        if direction == Direction::Both && setup.services.len() == 1 && alone(&setup.services[0]) && own.one_in(8) {
+            setup.founded();
+        }
+        setup.keep_copies(&mut Chance::new(seed ^ 0xC097));
         // By a chance of its own, so that whatever else a seed says stays as it was.
         if Chance::new(seed ^ 0xFA31).one_in(3) {
-            setup.refers();
+            // What becomes of who refers to what is deleted, by one more.
+            let whens =
+                [WhenGone::Nullify, WhenGone::Nullify, WhenGone::Nullify, WhenGone::Cascade, WhenGone::Cascade, WhenGone::Refuse];
+            setup.refers(*Chance::new(seed ^ 0xCA5C).pick(&whens));
             // Where writes are not conditional, what lies between the looks of several changes and their one request is a gap that nobody
             // can close.
             for character in setup.services.iter_mut().filter(|character| !character.conditional) {
@@ -151,9 +167,26 @@ impl Setup {
         setup
     }
 
+    /// The same records are at every place before anybody has synced, each known by one name or another. What hides a row from the first
+    /// listing makes two of it, and is left out.
+    fn founded(&mut self) {
+        self.policy.identity = NAMES.iter().map(|name| vec![(*name).to_owned()]).collect();
+        self.founders = 3;
+        (self.faults.skips, self.faults.empty, self.faults.poison) = (0, 0, 0);
+        self.services.iter_mut().for_each(|character| character.lag = 0);
+    }
+
+    /// Apps keep their own copies: more often where several services have the same records.
+    fn keep_copies(&mut self, chance: &mut Chance) {
+        let odds = if self.is_mirror(1) { 3 } else { 20 };
+        if self.sends() && chance.one_in(odds) {
+            self.keepers = *chance.pick(&[1, 1, 2]);
+        }
+    }
+
     /// Records refer to each other.
-    pub fn refers(&mut self) {
-        let reference = Reference { collection: COLLECTION.into(), on_delete: WhenGone::Nullify, numbers: false };
+    pub fn refers(&mut self, on_delete: WhenGone) {
+        let reference = Reference { collection: COLLECTION.into(), on_delete, numbers: false };
         self.policy.references.insert(PARENT.into(), reference);
         // Who refers to what a remote is not to have waits there for ever.
         if self.is_mirror(1) {
@@ -221,6 +254,23 @@ impl Setup {
     /// Which services have what others have, and make it known to them.
     pub fn is_mirror(&self, service: usize) -> bool {
         self.syncs.iter().any(|sync| sync.service == service && sync.creates == Creates::All)
+    }
+
+    /// Whether it has what this word says; none: it says nothing.
+    pub fn has(&self, word: &str) -> Option<bool> {
+        Some(match word {
+            "copies" => self.keepers > 0,
+            "mirrors" => self.is_mirror(1),
+            "cascade" => self.policy.references.values().any(|reference| reference.on_delete == WhenGone::Cascade),
+            "discard" => self.epochs && self.syncs.iter().any(|sync| sync.reset == How::Discard),
+            "identity" => self.policy.identity.len() > 1,
+            _ => return None,
+        })
+    }
+
+    /// Whether what is referred to cannot be deleted here.
+    pub fn refuses_deletes(&self) -> bool {
+        self.policy.references.values().any(|reference| reference.on_delete == WhenGone::Refuse)
     }
 
     /// Whether a service of the setup writes values its own way.

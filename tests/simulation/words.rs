@@ -5,6 +5,9 @@ use mingle_core::record::{Props, Value};
 /// The property that names a record for the oracle: written when it is made, never after.
 pub const KEY: &str = "k";
 
+/// Properties by which a record is known where the identity has alternatives: each is of one record alone, and may be absent somewhere.
+pub const NAMES: [&str; 2] = ["e", "n"];
+
 /// Properties that everybody edits.
 pub const PROPERTIES: [&str; 3] = ["a", "b", "c"];
 

@@ -450,11 +450,14 @@ impl World {
         self.crash();
     }
 
-    /// Whether the daemon knows a record of a service: has had an answer, or has seen it.
-    pub fn knows(&self, remote_id: &str) -> bool {
-        let sql = "SELECT EXISTS (SELECT 1 FROM m_link WHERE remote_id = ?1 AND base <> 2 UNION ALL
-                   SELECT 1 FROM m_former f JOIN m_link l ON l.link = f.link WHERE f.remote_id = ?1 AND l.confirmed > 0)";
-        self.store.read(|reader| Ok(reader.query_row(sql, [remote_id], |row| row.get(0))?)).expect("the store reads")
+    /// Whether the daemon knows a record of a service: has had an answer from there, or has seen it. (Two services that take our ids call a
+    /// record the same, and so may an app.)
+    pub fn knows(&self, at: usize, remote_id: &str) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM m_link l JOIN m_replica p USING (replica) WHERE p.remote = ?2 AND l.remote_id = ?1 AND l.base <> 2
+                   UNION ALL SELECT 1 FROM m_former f JOIN m_link l USING (link) JOIN m_replica p ON p.replica = l.replica
+                   WHERE p.remote = ?2 AND f.remote_id = ?1 AND l.confirmed > 0)";
+        let remote = format!("remote{at}");
+        self.store.read(|reader| Ok(reader.query_row(sql, [remote_id, &remote], |row| row.get(0))?)).expect("the store reads")
     }
 
     /// Whether a create is in doubt that any new row may be: until it is found or told as a rejection, the row may stand beside it.

@@ -171,6 +171,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("tombstone purged at once", Tables),
     // store: the first change after "the same" leaves no agreed copy.
     ("agreed copy not left", Tables),
+    // store: what an app's own copy has is not remembered when somebody else changes the record.
+    ("agreed copy left for remotes alone", Simulation),
     // reference: what a remote shows is taken for ids of records as it is.
     ("reference taken as it comes", Simulation),
     // reference: a child is sent whatever the remote has in the place of its parent.
@@ -189,12 +191,22 @@ pub const ALL: &[(&str, Finder)] = &[
     ("parent deleted before its children", Tables),
     // store: who refers to a record that is deleted goes on doing so.
     ("children left when their parent is deleted", Tables),
+    // store: who refers to a record that is deleted lives on, where it is to go with it.
+    ("children lose the reference where they should go", Simulation),
+    // store: who refers to a record that is deleted is deleted too, where nobody said so.
+    ("children go where they should lose the reference", Simulation),
     // store: who refers to a record that left here alone waits for it for ever.
     ("children wait for what was forgotten", Tables),
     // store: a listing settles a doubt that is younger than it, because the first request was older.
     ("doubt as old as its first request", Tables),
     // store: a row that names what is deleted here brings the reference back.
     ("reference to a deleted record comes back", Tables),
+    // session: an app with a copy, which does not know of a delete yet, refers to what is deleted, and its record is sent nowhere.
+    ("what an app refers to may be deleted", Tables),
+    // store: a child whose parent was deleted here before it was known under its id there refers to it all the same.
+    ("pending reference to a deleted record is resolved", Tables),
+    // store: a row that is a record by its identity, and names itself, keeps the remote's id in that place.
+    ("who names itself waits for itself", Simulation),
     // store: a delete waits for a create of which only a person can say what became of it.
     ("deletes wait for a create in doubt", Tables),
     // store: a delete waits for a change of a child that was looked for and never seen.

@@ -147,7 +147,11 @@ pub(super) fn parent_is_deleted(tx: &mut Tx<'_>, held: &Held, origin: &Origin) -
                 }
                 // Of a list, the last one takes it along.
                 let names_others = matches!(props.get(property), Some(Value::List(list)) if !list.is_empty());
-                if reference.on_delete == WhenGone::Cascade && !names_others {
+                let goes = match reference.on_delete {
+                    WhenGone::Cascade => !planted::is("children lose the reference where they should go"),
+                    WhenGone::Nullify | WhenGone::Refuse => planted::is("children go where they should lose the reference"),
+                };
+                if goes && !names_others {
                     record::delete_alone(tx, &child, origin)?;
                     ended.push((child.collection, child.id));
                 } else {

@@ -278,9 +278,11 @@ fn leave_agreed(tx: &Tx<'_>, record: i64, old: Option<&str>) -> Result<(), Store
         return Ok(());
     }
     let base = if old.is_some() { 1 } else { 2 };
-    tx.conn
-        .prepare_cached("UPDATE m_link SET base = ?2, agreed = ?3 WHERE record = ?1 AND base = 0")?
-        .execute((record, base, old))?;
+    let leave = match planted::is("agreed copy left for remotes alone") {
+        false => "UPDATE m_link SET base = ?2, agreed = ?3 WHERE record = ?1 AND base = 0",
+        true => "UPDATE m_link SET base = ?2, agreed = ?3 WHERE record = ?1 AND base = 0 AND replica > 0",
+    };
+    tx.conn.prepare_cached(leave)?.execute((record, base, old))?;
     Ok(())
 }
 

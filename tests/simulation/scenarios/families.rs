@@ -1,18 +1,21 @@
 //! Owns: traces in which records refer to each other: whose ids stand where, who waits for whom. Must never know: how ids are
 //! translated.
 
-use mingle_core::{
-    ask::Write,
-    record::Value,
-    reference::{Reference, WhenGone},
-};
+use mingle_core::{ask::Write, record::Value, reference::WhenGone};
 
 use super::{
     able, careless, named, plain,
     script::{Script, play},
     with,
 };
-use crate::{fake::lock, family::PARENT, setup::Setup, waits, words, world::COLLECTION};
+use crate::{
+    fake::lock,
+    family::PARENT,
+    setup::Setup,
+    waits,
+    words::{self, KEY},
+    world::COLLECTION,
+};
 
 named!(
     h21_a_child_waits_for_its_parent_and_names_it_there,
@@ -21,6 +24,7 @@ named!(
     h21_on_the_way_down_a_child_may_come_first,
     h21_a_parent_made_anew_takes_its_children_along,
     h21_a_circle_is_made_and_then_closed,
+    h21_a_row_known_by_its_identity_names_itself,
     h21_a_refused_parent_holds_its_children_back,
     h21_deletes_come_children_first,
     h21_a_reference_that_never_left_holds_no_delete,
@@ -35,9 +39,7 @@ fn families() -> [Setup; 3] {
 
 pub(super) fn with_family(setup: Setup, on_delete: WhenGone) -> Setup {
     with(setup, |setup| {
-        setup.refers();
-        let reference = Reference { collection: COLLECTION.into(), on_delete, numbers: false };
-        setup.policy.references.insert(PARENT.into(), reference);
+        setup.refers(on_delete);
     })
 }
 
@@ -193,6 +195,22 @@ fn h21_a_circle_is_made_and_then_closed() {
             }
             script.comes_to_rest();
             script.counts_are(0, 0);
+        });
+    }
+}
+
+#[test]
+fn h21_a_row_known_by_its_identity_names_itself() {
+    for setup in families() {
+        let setup = with(setup, |setup| setup.policy.identity = vec![vec![KEY.to_owned()]]);
+        play(&setup, |script| {
+            script.app_makes("k1", "a=a1");
+            script.colleague_makes_as(0, Some("900"), "k1", "a=a1");
+            script.colleague_gives("k1", PARENT, words::text("900"));
+            script.sends(0, Script::syncs);
+            script.parent_is("k1", "k1");
+            script.counts_are(1, 1);
+            script.heals();
         });
     }
 }

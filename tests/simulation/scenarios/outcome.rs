@@ -124,7 +124,7 @@ impl Script {
 
     /// What is found now, with nothing in it that a service does not have anyway.
     fn found(&self) -> Found {
-        let mut found = found::found(&self.world, &self.people.keys);
+        let mut found = found::found(&self.world, &self.people.keys, Vec::new());
         let lacks: Vec<&str> = self.world.setup.services.iter().filter_map(|character| character.lacks).collect();
         found.truth.iter_mut().for_each(|props| props.retain(|name, _| !lacks.contains(&name.as_str())));
         found

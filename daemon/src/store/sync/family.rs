@@ -335,6 +335,10 @@ pub(super) fn named(
 fn gained(tx: &mut Tx<'_>, ground: &Ground, held: &Held, remote_id: &str, former: Option<&str>) -> Result<(), StoreError> {
     let definitions = std::sync::Arc::clone(tx.definitions());
     let (id, pending) = (Value::Text(held.id.clone()), reference::pending(&ground.spec.remote, remote_id));
+    // What is deleted here nobody comes to refer to, as where its id had been known before. (Schedule 32010: the row of a child came before that
+    // of a parent whose create was in doubt, and that was deleted meanwhile.)
+    let lives = held.state != State::Deleted || planted::is("pending reference to a deleted record is resolved");
+    let known = Some(&id).filter(|_| lives);
     let former = former.filter(|former| *former != remote_id && !planted::is("reference to a former id stays"));
     let Some(atlas) = Atlas::of(tx.conn(), ground)? else { return Ok(()) };
     for (child, property, _) in definitions.referring_to(&ground.spec.collection) {
@@ -350,7 +354,7 @@ fn gained(tx: &mut Tx<'_>, ground: &Ground, held: &Held, remote_id: &str, former
         for number in referring(tx.conn(), child, property, &pending, usize::MAX)? {
             let Some(waiting) = record::by_row(tx.conn(), number)? else { continue };
             let Some(mut props) = waiting.props()? else { continue };
-            if !reference::replace(&mut props, property, &pending, Some(&id)) {
+            if !reference::replace(&mut props, property, &pending, known) {
                 continue;
             }
             record::change_to(tx, &waiting, &json::write(&props), &props, &ground.origin)?;

@@ -10,6 +10,7 @@ use mingle_core::{
     filter::Filter,
     meeting::{Agreed, Met, Rules, at},
     mingle::Stamps,
+    planted,
     policy::{Merge, Policy},
     record::Props,
     replica::Abilities,
@@ -155,6 +156,12 @@ pub struct Ground {
 }
 
 impl Ground {
+    /// A row may name records, which may be deleted here: also one of an app's own copy.
+    fn names_records(&self) -> bool {
+        let unseen = self.replica < 0 && planted::is("what an app refers to may be deleted");
+        !self.spec.policy.references.is_empty() && !unseen
+    }
+
     /// Something at this remote refers to something else there.
     fn has_family(&self) -> bool {
         self.replica > 0 && !(self.spec.kin.is_empty() && self.spec.policy.references.is_empty())
@@ -221,13 +228,19 @@ fn write_met(
     mut met: Met,
     took: Option<u64>,
 ) -> Result<Written, StoreError> {
-    if let (true, Some(truth)) = (ground.has_family(), &mut met.truth) {
+    if let Some(truth) = &mut met.truth
+        && ground.names_records()
+    {
         let whole = truth.clone();
         if family::without_deleted(tx, &ground.spec.policy.references, was.props.as_ref(), truth)? {
             if met.link.agreed == Agreed::Same {
                 met.link.agreed = Agreed::Own(whole);
             }
             (met.changed, met.level) = (was.props.as_ref() != Some(truth), false);
+            if ground.replica < 0 {
+                // An app is shown what became of its record; nothing of that is a form of its own.
+                met.link.confirmed = 0;
+            }
         }
     }
     let (mut seq, mut conflicts) = (was.held.seq, met.clashes.len() as u64);

@@ -334,6 +334,22 @@ fn a_row_that_names_what_is_deleted_here_comes_without() {
     sends(&store, "a", &["delete 7"], 0);
 }
 
+/// The same where the row of a child comes before it is known what its parent's id is there, and that parent is deleted here meanwhile.
+#[test]
+fn a_pending_reference_to_what_is_deleted_here_goes() {
+    let store = store(WhenGone::Nullify);
+    puts(&store, "a", "parent", r#"{"n":7}"#);
+    sends(&store, "a", &[r#"create {"n":7}"#], 0);
+    deletes(&store, "a", "parent");
+    comes(&store, "b", "1", r#"{"p":"7","t":1}"#);
+    comes(&store, "a", "7", r#"{"n":7}"#);
+    assert_eq!(data(&store, "b", "1"), r#"{"t":1}"#);
+    let errands = sends(&store, "b", &[r#"update 1 {"p":null}"#], 0);
+    takes(&store, "b", &errands[0], "1");
+    sends(&store, "b", &[], 0);
+    sends(&store, "a", &["delete 7"], 0);
+}
+
 /// What became of a child's create is for a person to find out: that is no reason to hold the delete of its parent.
 #[test]
 fn a_create_in_doubt_holds_no_delete() {
@@ -403,6 +419,7 @@ fn planted_bugs_are_found() {
         ("parent deleted before its children", deletes_come_children_first),
         ("children wait for what was forgotten", who_refers_to_what_was_forgotten_does_not_wait),
         ("reference to a deleted record comes back", a_row_that_names_what_is_deleted_here_comes_without),
+        ("pending reference to a deleted record is resolved", a_pending_reference_to_what_is_deleted_here_goes),
         ("deletes wait for a create in doubt", a_create_in_doubt_holds_no_delete),
         ("deletes wait for what was forgotten", what_was_forgotten_holds_no_delete),
         ("reference let go is an edit", what_went_with_its_parent_goes_without_a_conflict),

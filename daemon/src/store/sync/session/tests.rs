@@ -320,6 +320,7 @@ fn planted_bugs_are_found() {
         ("what a filter hides is replaced", filters::a_copy_with_a_filter_replaces_what_it_was_to_have),
         ("what an older filter hid is replaced", filters::a_copy_under_a_new_filter_replaces_what_the_old_one_had),
         ("a changed filter is not looked at", filters::a_changed_filter_looks_at_every_record_anew),
+        ("what an app refers to may be deleted", edges::what_is_deleted_meanwhile_is_referred_to_by_nobody),
         ("copy half forgotten", copies::who_comes_before_all_of_its_copy_is_gone_deletes_nothing),
         ("copy forgotten under a session", copies::a_copy_is_not_forgotten_under_a_session),
     ] {

@@ -371,3 +371,34 @@ fn what_others_refer_to_is_not_deleted_by_an_app_with_a_copy() {
         assert_eq!(number(&store, "SELECT count(*) FROM m_record WHERE state = 0"), 0);
     }
 }
+
+/// An app that does not know of a delete yet may refer to what is deleted. Its record comes without that reference, for it would wait for
+/// that parent at every remote, and the app is shown so.
+#[test]
+pub(super) fn what_is_deleted_meanwhile_is_referred_to_by_nobody() {
+    for (mode, id) in [(Mode::Fast, "y"), (Mode::Slow, "y"), (Mode::Fast, "z"), (Mode::Slow, "z")] {
+        let store = memory();
+        let reference = Reference { collection: "a".into(), on_delete: WhenGone::Nullify, numbers: false };
+        let policy = Policy { references: References::from([("above".into(), reference)]), ..Policy::default() };
+        let definitions = [CollectionDefinition { name: "a".into(), policy, ..CollectionDefinition::default() }];
+        store.write_blocking(Class::Interactive, NOW, move |tx| define(tx, &definitions)).unwrap();
+        write(&store, vec![put("x", r#"{"n":1}"#), put("y", r#"{"n":2}"#)]).unwrap();
+        let mut talk = Talk::of(&store, "keeper");
+        assert_eq!(talk.catches_up().1.len(), 2);
+        write(&store, vec![delete("x")]).unwrap();
+        talk.begins(Some(mode)).expect("begun");
+        if mode == Mode::Slow {
+            talk.puts("x", r#"{"n":1}"#);
+            talk.puts("y", r#"{"n":2}"#);
+        }
+        talk.puts(id, r#"{"n":3,"above":"x"}"#);
+        talk.mingles();
+        assert_eq!(data(&store, id), r#"{"n":3}"#, "{mode:?}");
+        let shown: Vec<(String, Option<String>)> = talk.takes_all().into_iter().map(|one| (one.id, one.data)).collect();
+        assert!(shown.contains(&("x".into(), None)), "{mode:?} {id}: {shown:?}");
+        assert!(shown.contains(&(id.into(), Some(r#"{"n":3}"#.into()))), "{mode:?} {id}: {shown:?}");
+        assert_eq!(talk.catches_up().1, [], "{mode:?} {id}: it has it so now");
+        // Of that parent nothing is said any more.
+        assert_eq!(data(&store, id), r#"{"n":3}"#, "{mode:?}");
+    }
+}
