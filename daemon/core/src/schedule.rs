@@ -125,7 +125,7 @@ pub fn decide(board: &Board, conditions: &Conditions, now: Timestamp) -> Decisio
         match verdict {
             Verdict::Runs(_) => {}
             Verdict::Stops(reason, _) => decision.stop.push((name.clone(), reason)),
-            Verdict::Held(hold) => held.push((name.clone(), hold)),
+            Verdict::Held(hold, _) => held.push((name.clone(), hold)),
             Verdict::Ready(turn, trigger, _) => ready.push((turn, name, job, trigger)),
         }
     }
@@ -201,8 +201,8 @@ enum Verdict {
     Runs(Option<Timestamp>),
     /// Its run is to be stopped; from then on for another reason, should nobody have done it.
     Stops(StopReason, Option<Timestamp>),
-    /// Its first hold.
-    Held(Hold),
+    /// Its first hold; from then on another, should that one still be.
+    Held(Hold, Option<Timestamp>),
     /// It may start when its turn comes and there is room, unless its window closes before.
     Ready(Turn, Trigger, Option<Timestamp>),
 }
@@ -218,7 +218,9 @@ impl Verdict {
         }
         let view = View { job, remote: board.remote_of(job), jobs: board, conditions, now };
         if let Some(hold) = view.first_hold() {
-            return Self::Held(hold);
+            // Its window is looked at before those that go first, and may close meanwhile.
+            let closes = if matches!(hold, Hold::After { .. }) { view.closes() } else { None };
+            return Self::Held(hold, closes);
         }
         let due = view.due();
         // Among those that are due at once there is no first: their names decide.
@@ -231,7 +233,7 @@ impl Verdict {
     fn changes(&self) -> Option<Timestamp> {
         match self {
             Self::Runs(ends) | Self::Ready(_, _, ends) | Self::Stops(_, ends) => *ends,
-            Self::Held(hold) => hold.until(),
+            Self::Held(hold, closes) => hold.until().or(*closes),
         }
     }
 
@@ -243,7 +245,7 @@ impl Verdict {
     }
 
     fn has_bell(&self) -> bool {
-        matches!(self, Self::Held(Hold::Cron { .. }))
+        matches!(self, Self::Held(Hold::Cron { .. }, _))
     }
 }
 

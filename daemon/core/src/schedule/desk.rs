@@ -283,7 +283,7 @@ impl Desk {
         }
         let queue = self.queues.entry(remote.clone()).or_default();
         let is = match verdict {
-            Verdict::Held(hold) => Is::Held(hold.state()),
+            Verdict::Held(hold, _) => Is::Held(hold.state()),
             Verdict::Ready(turn, trigger, _) => {
                 queue.ready.insert((turn, name.clone()));
                 Is::Ready(turn, trigger)

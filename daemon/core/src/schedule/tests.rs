@@ -9,6 +9,8 @@ use super::{
     *,
 };
 
+mod needs;
+
 /// WorkManager's vectors of the next run (WorkSpecTest.testCalculateNextRunTime_*), where ours is the same rule.
 const NEXT_RUN: &[&str] = &[
     // Periodic, later: last + interval.
