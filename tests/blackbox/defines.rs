@@ -121,7 +121,7 @@ fn what_cannot_be_defined_is_refused_with_place_and_remedy_and_changes_nothing()
     refused("invalid", "No", others(&[]), "a sync cannot have this name");
     refused("invalid", "mine", json!([]), "a definition is an object");
     refused("invalid", "mine", json!({ "remote": "far" }), "a definition names its collection");
-    refused("invalid", "mine", others(&[("evry", json!("1h"))]), "unknown key `sync.mine.evry`; did you mean `every`?");
+    refused("invalid", "mine", others(&[("evry", json!("1h"))]), "unknown key `sync.mine.evry` (did you mean `every`?)");
     refused("invalid", "mine", others(&[("every", json!("0s"))]), "must be longer than nothing");
     refused("invalid", "mine", others(&[("every", json!("1h")), ("flex", json!("2h"))]), "`flex` is longer than `every`");
     refused("invalid", "mine", others(&[("cron", json!("61 * * * *"))]), "is no cron expression");
@@ -131,9 +131,9 @@ fn what_cannot_be_defined_is_refused_with_place_and_remedy_and_changes_nothing()
         others(&[("cron", json!("0 6 * * *")), ("timezone", json!("Mars/Olympus"))]),
         "no time zone is called",
     );
-    refused("invalid", "mine", others(&[("remote", json!("fa"))]), "no remote is called `fa`; did you mean `far`?");
+    refused("invalid", "mine", others(&[("remote", json!("fa"))]), "no remote is called `fa` (did you mean `far`?)");
     refused("invalid", "mine", others(&[("after", json!(["mine"]))]), "goes in a circle");
-    refused("invalid", "mine", others(&[("after", json!(["thongs"]))]), "no sync is called `thongs`; did you mean `things`?");
+    refused("invalid", "mine", others(&[("after", json!(["thongs"]))]), "no sync is called `thongs` (did you mean `things`?)");
     refused("too_large", "mine", others(&[("resource", json!("x".repeat(70_000)))]), "65536");
     assert_eq!(world.app.must("sync.list", json!({}))["syncs"].as_array().expect("syncs").len(), 1);
 
