@@ -24,7 +24,7 @@ fn others(more: &[(&str, Value)]) -> Value {
 }
 
 /// Defines the sync `mine`; the outcome and the generation.
-fn define(app: &mut App, definition: Value, if_exists: Option<&str>) -> (String, u64) {
+fn define(app: &mut App, definition: &Value, if_exists: Option<&str>) -> (String, u64) {
     let mut params = json!({ "sync": "mine", "definition": definition });
     if let Some(if_exists) = if_exists {
         params["if_exists"] = json!(if_exists);
@@ -43,7 +43,7 @@ fn rests(world: &mut Scripted, sync: &str) {
 fn a_sync_that_an_app_defined_runs_and_outlives_kills() {
     let mut world = scripted(Options::default(), RIGHTS);
     world.server.put("others", "o1", &json!({ "n": 1 }));
-    assert_eq!(define(&mut world.app, others(&[("every", json!("1h"))]), None), ("created".into(), 1));
+    assert_eq!(define(&mut world.app, &others(&[("every", json!("1h"))]), None), ("created".into(), 1));
     // It never ran, so it is due at once.
     until("the first run", || (world.app.status("mine")["last"]["status"] == "done").then_some(()));
     assert_eq!(world.app.get("others", "o1"), Some(json!({ "n": 1 })));
@@ -69,7 +69,7 @@ fn a_sync_that_an_app_defined_runs_and_outlives_kills() {
     world.kill_and_start();
     world.app.refused("not_found", "sync.get", json!({ "sync": "mine" }));
     // Defined again as it was, it sends that.
-    define(&mut world.app, others(&[]), None);
+    define(&mut world.app, &others(&[]), None);
     world.app.sync("mine", "done");
     assert_eq!(world.server.rows("others")["o3"], json!({ "n": 3 }));
     assert_eq!(world.app.get("others", "o1"), Some(json!({ "n": 1 })));
@@ -79,18 +79,18 @@ fn a_sync_that_an_app_defined_runs_and_outlives_kills() {
 #[test]
 fn a_definition_is_kept_updated_or_replaced() {
     let mut world = scripted(Options::default(), RIGHTS);
-    define(&mut world.app, others(&[]), None);
+    define(&mut world.app, &others(&[]), None);
     world.app.sync("mine", "done");
-    assert_eq!(define(&mut world.app, others(&[("every", json!("5h"))]), Some("keep")), ("kept".into(), 1));
+    assert_eq!(define(&mut world.app, &others(&[("every", json!("5h"))]), Some("keep")), ("kept".into(), 1));
     assert_eq!(world.app.must("sync.get", json!({ "sync": "mine" })).get("every_ms"), None);
 
     // An update does not interrupt the run, also where the sync is another from then on.
     world.server.next("GET", Fault::Lag(Duration::from_secs(3)));
     let run = world.app.run("mine");
     until("the run", || (world.app.status("mine")["state"] == "running").then_some(()));
-    assert_eq!(define(&mut world.app, others(&[("every", json!("5h"))]), Some("update")), ("updated".into(), 2));
+    assert_eq!(define(&mut world.app, &others(&[("every", json!("5h"))]), Some("update")), ("updated".into(), 2));
     let other = others(&[("every", json!("5h")), ("direction", json!("down"))]);
-    assert_eq!(define(&mut world.app, other.clone(), None), ("updated".into(), 3));
+    assert_eq!(define(&mut world.app, &other, None), ("updated".into(), 3));
     assert_eq!(world.app.ended(&run), "done");
     rests(&mut world, "mine");
     let there = world.app.must("sync.get", json!({ "sync": "mine" }));
@@ -101,7 +101,7 @@ fn a_definition_is_kept_updated_or_replaced() {
     world.server.next("GET", Fault::Lag(Duration::from_secs(20)));
     let run = world.app.run("mine");
     until("the run", || (world.app.status("mine")["state"] == "running").then_some(()));
-    assert_eq!(define(&mut world.app, other, Some("replace")), ("replaced".into(), 4));
+    assert_eq!(define(&mut world.app, &other, Some("replace")), ("replaced".into(), 4));
     assert_eq!(world.app.ended(&run), "stopped");
     assert_eq!(world.app.row("mine", &run)["stop_reason"], "replaced");
     until("the first run of the new one", || {
@@ -160,7 +160,7 @@ fn what_cannot_be_defined_is_refused_with_place_and_remedy_and_changes_nothing()
 #[test]
 fn a_configuration_that_changes_leaves_out_what_cannot_be_and_says_so() {
     let mut world = scripted(Options::default(), RIGHTS);
-    define(&mut world.app, others(&[]), None);
+    define(&mut world.app, &others(&[]), None);
     let attention = |world: &mut Scripted| {
         let status = world.app.must("status", json!({}));
         let all = status["attention"].as_array().expect("a list").clone();
