@@ -289,7 +289,8 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
     if unsent {
         job.changed(now);
     }
-    Ok(SyncFacts { collection: known.spec.collection.clone(), direction: known.spec.direction, job, patience })
+    let (collection, direction) = (known.spec.collection.clone(), known.spec.direction);
+    Ok(SyncFacts { collection, direction, job, patience, anew: false })
 }
 
 /// Since when a sync is defined, as far as anything counts from there; it is written down where it was not.

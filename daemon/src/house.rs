@@ -35,7 +35,7 @@ use crate::{
     remotes::Means,
     run::Letter,
     store::{
-        self, Class, Store, StoreError, Tx, UpReplica, gazette,
+        self, Class, Store, StoreError, Tx, UpReplica, defined, gazette,
         history::{self, Counts},
         marks,
     },
@@ -125,7 +125,17 @@ impl House {
     }
 
     fn collection_of_sync(&self, sync: &str) -> Option<String> {
-        self.config().syncs.get(sync).map(|sync| sync.collection.clone())
+        let config = self.config();
+        match config.syncs.get(sync) {
+            Some(sync) => Some(sync.collection.clone()),
+            // One that an app defined, and that cannot be as the configuration is.
+            None => {
+                let rows = self.read(|reader| defined::all(reader)).unwrap_or_default();
+                let row = rows.into_iter().find(|row| row.sync == sync)?;
+                let keys: serde_json::Value = serde_json::from_str(&row.definition).ok()?;
+                Some(keys.get("collection")?.as_str()?.to_owned())
+            }
+        }
     }
 
     fn read<T>(&self, work: impl Fn(&store::Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {

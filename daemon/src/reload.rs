@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mingle_core::{
     ask::{DefinedBy, IfExists, Outcome, Redefine, Redefined, Refusal, Reloaded},
-    engine::Defined,
+    engine::{Defined, SyncFacts},
     schedule::{Job, Last, Name},
     time::Timestamp,
 };
@@ -72,8 +72,9 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
     let (config, left_out) = load_with(&place_of, &boot::definitions(&rows), &known).map_err(|problems| invalid(&problems))?;
     if let Some(change) = change {
         // It is refused where it cannot be, and where another could not be any more.
-        let news = |sync: &String| sync == change.sync() || before.config.defined.contains_key(sync);
-        if let Some((_, problems)) = left_out.iter().find(|(sync, _)| news(sync)) {
+        let another =
+            || left_out.iter().find(|(sync, _)| before.config.defined.contains_key(*sync)).map(|(_, problems)| problems);
+        if let Some(problems) = left_out.get(change.sync()).or_else(another) {
             return Err(invalid(problems));
         }
     }
@@ -87,14 +88,14 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
             None => defined.push((name.clone(), Defined::Added(becomes().map_err(failed)?))),
             Some(_) if how(name) == Some(Outcome::Replaced) => {
                 let mut facts = becomes().map_err(failed)?;
-                facts.job = Job::new(facts.job.plan, Last::Never, 0, now);
+                begins_anew(&mut facts, now);
                 defined.push((name.clone(), Defined::Replaced(facts)));
             }
             Some(was) if is_other(was, sync, &before.config, &config) => {
                 let mut facts = becomes().map_err(failed)?;
                 if place(&was.spec.identity) != place(&sync.spec.identity) {
                     // What ran under this name ran with another place.
-                    facts.job = Job::new(facts.job.plan, Last::Never, 0, now);
+                    begins_anew(&mut facts, now);
                 }
                 let updated = how(name) == Some(Outcome::Updated);
                 defined.push((name.clone(), if updated { Defined::Updated(facts) } else { Defined::Replaced(facts) }));
@@ -141,6 +142,12 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
         Reloaded { applied: applied(&before.config, &config), after_restart: after_restart(&before.config, &config), orphaned };
     let left_out = left_out.into_iter().map(|(sync, problems)| (sync, told(&problems))).collect();
     Ok(Prepared { config, syncs, defined, remotes, reloaded, redefined, left_out })
+}
+
+/// Its schedule begins as if it had never run.
+fn begins_anew(facts: &mut SyncFacts, now: Timestamp) {
+    facts.anew = true;
+    facts.job = Job { change: facts.job.change, ..Job::new(facts.job.plan.clone(), Last::Never, 0, now) };
 }
 
 /// The syncs that apps defined, with this change.

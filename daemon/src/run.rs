@@ -246,8 +246,9 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     if tokio::time::timeout(patience, conditions.told()).await.is_err() {
         tracing::info!("the system is slow to tell its conditions: what it did not say counts as unknown till then");
     }
-    office.handle(weather::first(&conditions));
-    let weather = tokio::spawn(weather::to_conditions(conditions, inbox.clone()));
+    let (told, world) = weather::now(&conditions);
+    office.handle(told);
+    let weather = tokio::spawn(weather::to_conditions(conditions, world, inbox.clone()));
     office.work(letters).await;
     notify::stopping();
     server.stop_accepting();

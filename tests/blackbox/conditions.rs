@@ -217,9 +217,10 @@ fn a_constraint_lost_in_mid_run_ends_it_and_it_goes_on_by_itself() {
         let stopped = world.last_within(sync, "stopped", BY_SIGNAL);
         let reason = format!("constraint:{}", need.name);
         assert_eq!((&stopped["run"], &stopped["stop_reason"]), (&json!(run), &json!(reason)), "{sync}: {stopped}");
+        // The row of the run is there before the run is put away.
+        assert_eq!(world.held_within(sync, need.name, BY_SIGNAL), need.has);
         let status = world.app.status(sync);
         assert_eq!(status["state"], "blocked", "{sync}: {status}");
-        assert_eq!(world.held_within(sync, need.name, BY_SIGNAL), need.has);
         assert_eq!(world.hold(sync, "backoff"), None, "{sync}: no failure is counted");
         need.is_well(&world.bus);
         let resumed = world.last_within(sync, "done", BY_SIGNAL);

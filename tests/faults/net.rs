@@ -47,7 +47,7 @@ pub fn bench(options: Options, more: &str) -> Bench {
 /// A sync `things` of a scripted service at this address.
 pub fn config(url: &str, more: &str) -> String {
     format!(
-        "[remote.far]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{url}\"\n\n\
+        "[conditions]\nnetwork = \"online\"\n\n[remote.far]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{url}\"\n\n\
          [sync.things]\ncollection = \"things\"\nremote = \"far\"\nresource = \"things\"\ndirection = \"both\"\n{QUIET}{more}\n",
         RestServer::PROFILE
     )

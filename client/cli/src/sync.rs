@@ -196,7 +196,8 @@ fn ended(at: &mut At, name: &str, run: &str) -> Result<Option<Run>, Failure> {
 /// The hold that a person should hear of: not one that other runs or a few seconds end.
 fn held(sync: &SyncStatus) -> Option<&Hold> {
     let hold = sync.hold.as_ref()?;
-    let lasts = matches!(sync.state, ScheduleState::Blocked | ScheduleState::Disabled) || hold.name == "retry_after";
+    let lasts = matches!(sync.state, ScheduleState::Blocked | ScheduleState::Disabled)
+        || matches!(hold.name.as_str(), "retry_after" | "window");
     (lasts && sync.run.is_none()).then_some(hold)
 }
 

@@ -53,6 +53,8 @@ pub struct SyncFacts {
     pub job: Job,
     /// What its remote said before the start about when to come back.
     pub patience: Option<Patience>,
+    /// It begins anew: what ran before under its name says nothing of it.
+    pub anew: bool,
 }
 
 /// What happened.

@@ -43,16 +43,25 @@ pub fn load_with(place: &Where, definitions: &[Definition], known: &dyn Known) -
     let together: Vec<Source> = sources.iter().chain(&sections).cloned().collect();
     match parse_some(&together, false, known) {
         Ok(all) => config = all,
-        // One after the other, so that it is known whose fault it is.
+        // One after the other, so that it is known whose fault it is; and once more, for one may need another that comes after it.
         Err(_) => {
-            for (one, section) in definitions.iter().zip(sections) {
-                sources.push(section);
-                match parse_some(&sources, false, known) {
-                    Ok(more) => config = more,
-                    Err(problems) => {
-                        sources.pop();
-                        left_out.insert(one.sync.clone(), problems);
+            let mut left: Vec<(&Definition, Source)> = definitions.iter().zip(sections).collect();
+            loop {
+                let before = left.len();
+                left_out.clear();
+                left.retain(|(one, section)| {
+                    sources.push(section.clone());
+                    match parse_some(&sources, false, known) {
+                        Ok(more) => config = more,
+                        Err(problems) => {
+                            sources.pop();
+                            left_out.insert(one.sync.clone(), problems);
+                        }
                     }
+                    left_out.contains_key(&one.sync)
+                });
+                if left.len() == before || left.is_empty() {
+                    break;
                 }
             }
         }
@@ -70,14 +79,16 @@ fn section(of: &Definition, directory: &Path) -> Source {
         _ => Map::new(),
     };
     let mut text = format!("[sync.{}]\n", of.sync);
-    pairs(&keys).for_each(|line| text.push_str(&(line + "\n")));
+    // A key that is null is one that is left out.
+    let there: Map<String, Value> = keys.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    pairs(&there).for_each(|line| text.push_str(&(line + "\n")));
     Source::new(format!("sync.{}", of.sync).into(), directory.to_owned(), true, text)
 }
 
-/// A value as the files write it. JSON's texts are texts there too; its null is a key that is left out, and in a list no value at all.
+/// A value as the files write it. JSON's texts are texts there too; its null inside of a value is a date, which no key takes.
 fn toml(value: &Value) -> String {
     match value {
-        Value::Null => "false".into(),
+        Value::Null => "0001-01-01".into(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
         Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
         Value::Object(keys) => format!("{{ {} }}", pairs(keys).collect::<Vec<_>>().join(", ")),
@@ -85,8 +96,7 @@ fn toml(value: &Value) -> String {
 }
 
 fn pairs(keys: &Map<String, Value>) -> impl Iterator<Item = String> {
-    let there = keys.iter().filter(|(_, value)| !value.is_null());
-    there.map(|(key, value)| format!("{} = {}", Value::from(key.as_str()), toml(value)))
+    keys.iter().map(|(key, value)| format!("{} = {}", Value::from(key.as_str()), toml(value)))
 }
 
 #[cfg(test)]
@@ -120,6 +130,21 @@ mod tests {
         };
         let good = r#"{"collection":"d","remote":"r","resource":"d","direction":"both","every":{"min":"1m","max":"1h"},"after":["s"],"on_start":true,"priority":7}"#;
         check(&[], &["s"], "");
+        // Whichever comes first: one needs the other, and a third is bad.
+        let needs = |after: &str| {
+            format!(
+                r#"{{"collection":"{after}x","remote":"r","resource":"{after}x","direction":"down","every":"1h","after":["{after}"]}}"#
+            )
+        };
+        check(
+            &[("a", &needs("z")), ("m", r#"{"collection":"d","remote":"q","direction":"both"}"#), ("z", good)],
+            &["a", "s", "z"],
+            "sync.m:4 no remote is called `q`",
+        );
+        let null = r#"{"collection":"d","remote":"r","resource":"d","direction":"both","filter":{"state":"open","n":null}}"#;
+        let (syncs, said) =
+            read(&format!("{REMOTE}[sync.s] | collection = 'c' | remote = 'r' | direction = 'down'"), &[("a", null)]);
+        assert!(syncs == ["s"] && said.contains("filter"), "{said}");
         check(&[("a", good)], &["a", "s"], "");
         check(
             &[("a", r#"{"collection":"d","remote":"r","resource":"d","direction":"both","evry":"1m"}"#)],

@@ -177,7 +177,8 @@ impl SyncDefinition {
     /// Whether two syncs keep the same copy in step: one collection with one resource of one remote.
     #[must_use]
     pub fn has_replica_of(&self, other: &Self) -> bool {
-        self.collection == other.collection && self.remote == other.remote && self.resource == other.resource
+        let resource = |of: &Self| of.resource.trim_matches('/').to_owned();
+        self.collection == other.collection && self.remote == other.remote && resource(self) == resource(other)
     }
 }
 

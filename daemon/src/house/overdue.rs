@@ -12,7 +12,9 @@ impl House {
         let (now, board, config) = (clock::now(), self.0.board.borrow().clone(), self.config());
         let mut overdue = Vec::new();
         for shown in board.shown(now).into_iter().filter(|_| board.state.0 == DaemonState::Running) {
-            let Some(since) = shown.overdue_since else { continue };
+            // What waits for its hours was meant to.
+            let in_hours = shown.holds.first().is_none_or(|hold| hold.name != "window");
+            let Some(since) = shown.overdue_since.filter(|_| in_hours) else { continue };
             let alert_after = config.syncs.get(&*shown.sync).map(|sync| sync.timing.alert_after);
             if !alert_after.is_some_and(|after| since < now && now.since(since) >= after) {
                 continue;

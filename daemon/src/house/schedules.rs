@@ -21,7 +21,7 @@ impl Schedules for House {
     fn redefine(&self, change: Redefine) -> Later<Redefined> {
         let inbox = self.0.inbox.clone();
         Box::pin(async move {
-            tracing::info!(?change, "an app changes what it has defined");
+            tracing::info!(sync = change.sync(), "an app changes what it has defined");
             let going = || Refusal::Stopped("mingled is going down".into(), None);
             let (sender, answer) = oneshot::channel();
             inbox.send(Letter::Redefine(change, sender)).await.map_err(|_| going())?;

@@ -6,18 +6,19 @@ use tokio::sync::mpsc;
 use super::Letter;
 use crate::conditions::{Watched, World};
 
-/// What is known at the start.
-pub(super) fn first(watched: &Watched) -> Event {
-    event(watched.world())
+/// What is known now, as the loop is to know it, and as itself.
+pub(super) fn now(watched: &Watched) -> (Event, World) {
+    let world = watched.world();
+    (event(world), world)
 }
 
-/// And whatever changes from then on.
-pub(super) async fn to_conditions(mut watched: Watched, inbox: mpsc::Sender<Letter>) {
-    let mut before = watched.world();
+/// And whatever is another than `before`, from then on.
+pub(super) async fn to_conditions(mut watched: Watched, mut before: World, inbox: mpsc::Sender<Letter>) {
     loop {
-        watched.changed().await;
         let now = watched.world();
-        if now != before {
+        if now == before {
+            watched.changed().await;
+        } else {
             tracing::info!(?now, "conditions are others");
             before = now;
             if inbox.send(Letter::Event(event(now))).await.is_err() {

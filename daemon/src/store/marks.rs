@@ -76,8 +76,10 @@ pub fn set_paused(tx: &Tx<'_>, sync: &str, mark: Option<(Timestamp, Option<Strin
 
 /// How the last run of a sync ended, and how many failed in a row.
 pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
+    // What was asked for and never began (`never_began`) is no run.
     let mut statement = conn.prepare_cached(
-        "SELECT status, stop_reason, started, ended FROM m_run WHERE sync = ?1 AND ended IS NOT NULL ORDER BY run DESC LIMIT 64",
+        "SELECT status, stop_reason, started, ended FROM m_run WHERE sync = ?1 AND ended IS NOT NULL
+           AND NOT (status IN ('stopped', 'cancelled') AND started = ended AND trigger = 'request') ORDER BY run DESC LIMIT 64",
     )?;
     let mut rows = statement.query([sync])?;
     let (mut last, mut failures) = (None, 0);

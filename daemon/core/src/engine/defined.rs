@@ -93,7 +93,7 @@ impl Engine {
             }
             self.went_on(now, name, run::Event::Stop(StopReason::Replaced), effects);
         } else if !runs {
-            self.replaced(name, effects);
+            self.replaced(now, name, effects);
         }
     }
 
@@ -118,19 +118,30 @@ impl Engine {
     }
 
     /// The run that stood in the way has ended.
-    pub(super) fn replaced(&mut self, name: &Name, effects: &mut Vec<Effect>) {
+    pub(super) fn replaced(&mut self, now: Timestamp, name: &Name, effects: &mut Vec<Effect>) {
         match self.syncs.get_mut(name).and_then(|sync| sync.then.take()) {
             None => {}
-            Some(Then::Becomes(mut facts)) => {
-                let before = self.desk.board().jobs.get(name);
-                // Whoever asked for a run of that name still wants one.
-                if let Some(request) = before.and_then(|job| job.request) {
-                    facts.job.ask(request);
+            Some(Then::Becomes(facts)) => {
+                // What the store said when the facts were read may be as old as the run that was waited for; the board knows what came since.
+                let job = match self.desk.board().jobs.get(name) {
+                    Some(before) => before.becomes(&facts.job, facts.anew, now),
+                    None => facts.job.clone(),
+                };
+                let mut sync = Sync::of(&facts);
+                if let Some(before) = self.syncs.get_mut(name) {
+                    sync.asked = before.asked.take();
+                    if !facts.anew {
+                        (sync.failing_since, sync.trouble) = (before.failing_since, before.trouble.take());
+                    }
                 }
-                let asked = self.syncs.get_mut(name).and_then(|sync| sync.asked.take());
-                self.put(name, Sync { asked, ..Sync::of(&facts) }, facts.job);
+                self.put(name, sync, job);
             }
             Some(Then::Goes) => {
+                // Asked for after it was taken out, while its last run was on.
+                if let Some(wish) = self.syncs.get_mut(name).and_then(|sync| sync.asked.take()) {
+                    let why = format!("{name} is not in the configuration any more");
+                    self.never_begins(name, wish.run, RunState::Stopped, why, Some(StopReason::Replaced), effects);
+                }
                 self.forget_sender(name);
                 self.syncs.remove(name);
                 self.desk.remove(name);

@@ -104,7 +104,7 @@ impl Engine {
         for id in self.waiting.remove(&run_id).unwrap_or_default() {
             effects.push(Effect::Answer(id, Ok(Answer::Waited(waited.clone()))));
         }
-        self.replaced(name, effects);
+        self.replaced(now, name, effects);
         // The last run that a stop waited for: stopping has become stopped.
         if self.stopped.is_some() && self.quiet() {
             self.tell_daemon(effects);

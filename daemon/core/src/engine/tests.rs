@@ -55,7 +55,7 @@ impl World {
                 ..Plan::default()
             };
             let job = Job::new(plan, Last::Never, 0, now);
-            (Name::from(name), SyncFacts { collection: "k".into(), direction: Direction::Both, job, patience: None })
+            (Name::from(name), SyncFacts { collection: "k".into(), direction: Direction::Both, job, patience: None, anew: false })
         });
         Self {
             seed,
@@ -395,7 +395,7 @@ fn what_a_remote_said_before_the_start_holds_after_it() {
             until: now.minus(Duration::from_secs(ago)).plus(Duration::from_secs(more)),
         };
         let (job, patience) = (Job::new(plan, Last::Never, 0, now), patience.map(said));
-        SyncFacts { collection: remote.into(), direction: Direction::Down, job, patience }
+        SyncFacts { collection: remote.into(), direction: Direction::Down, job, patience, anew: false }
     };
     let holds = |syncs: &[(&str, SyncFacts)]| -> Vec<bool> {
         let facts = syncs.iter().map(|(name, facts)| (Name::from(*name), facts.clone())).collect();
@@ -420,7 +420,7 @@ fn a_sync_that_is_defined_anew_ends_its_run_only_where_it_must() {
     let facts = || {
         let plan = Plan { remote: "other".into(), resource: "a".into(), collection: "k".into(), ..Plan::default() };
         let job = Job::new(plan, Last::Never, 0, Timestamp::from_unix_ms(1_790_000_000_000));
-        SyncFacts { collection: "k".into(), direction: Direction::Down, job, patience: None }
+        SyncFacts { collection: "k".into(), direction: Direction::Down, job, patience: None, anew: false }
     };
     let request = || RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, reset: None, by: None };
     #[track_caller]

@@ -42,14 +42,21 @@ impl View<'_> {
         }
         self.job.plan.after.iter().find_map(|sync| {
             let (job, remote) = self.jobs.find(sync)?;
-            let waits = View { job, remote, ..*self }.stands_in_the_way()?;
+            let waits = View { job, remote, ..*self }.stands_in_the_way(self.job.last)?;
             Some(Hold::After { sync: sync.clone(), waits })
         })
     }
 
-    fn stands_in_the_way(&self) -> Option<Waits> {
+    /// `before`: how the last run of the one that waits ended.
+    fn stands_in_the_way(&self, before: Last) -> Option<Waits> {
         if self.job.running.is_some() {
             return Some(Waits::Runs);
+        }
+        // It has gone since: one that is always due again would let nobody else go.
+        if let (Last::Done { began: first }, Last::Done { began: then }) = (self.job.last, before)
+            && first > then
+        {
+            return None;
         }
         // One that is due goes now, or when the one before it has gone.
         if self.own_holds().next().is_none() {

@@ -34,6 +34,11 @@ impl Spread {
         Self(u64::try_from((u128::from(share) << 64) / 1000).unwrap_or(u64::MAX))
     }
 
+    /// Its part of a time.
+    pub(super) fn of_a(self, whole: Duration) -> Duration {
+        Duration::from_millis(self.part(millis(whole)).unsigned_abs())
+    }
+
     /// Its part of so many milliseconds: below `whole`, or 0.
     fn part(self, whole: i64) -> i64 {
         let part = (u128::from(self.0) * u128::from(whole.unsigned_abs())) >> 64;

@@ -1,8 +1,14 @@
 //! Owns: every reason why a sync that does not run is not started, in the order in which they are named.
 //! Must never know: the words for people (`explain`), runs.
 
-use super::{Last, Name, StopReason, Trigger, Unmet, View, Waits, conditions, due};
-use crate::{ask::SyncState, limits::PATIENCE_MAX, planted, run::reset::Held, time::Timestamp};
+use super::{Constraint, Last, Name, StopReason, Trigger, Unmet, View, Waits, conditions, due};
+use crate::{
+    ask::SyncState,
+    limits::{CATCH_UP_MAX, PATIENCE_MAX},
+    planted,
+    run::reset::Held,
+    time::Timestamp,
+};
 
 /// Why a sync does not run now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,6 +196,18 @@ impl View<'_> {
             .iter()
             .filter_map(|rule| rule(self))
             .chain(conditions::unmet(&self.job.plan.needs, self.conditions, self.forced(), self.now).map(Hold::Constraint))
+            .chain(self.opening())
+    }
+
+    /// The hour that it waits for has come for every host at once: each begins at a moment of its own in the window's first part.
+    fn opening(&self) -> Option<Hold> {
+        let window = self.job.plan.needs.window.as_ref().filter(|_| self.job.request.is_none())?;
+        let (true, Some(closes)) = window.at(self.now) else { return None };
+        let (false, Some(opened)) = window.at(self.now.minus(CATCH_UP_MAX)) else { return None };
+        let first_part = CATCH_UP_MAX.min(closes.since(opened) / 2);
+        let until = opened.plus(self.job.plan.spread.of_a(first_part));
+        let hold = Unmet { constraint: Constraint::Window, unknown: false, until: Some(until) };
+        (opened <= self.now && self.now < until).then_some(Hold::Constraint(hold))
     }
 
     /// When it may not start any more.

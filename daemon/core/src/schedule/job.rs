@@ -328,6 +328,24 @@ impl Job {
         }
     }
 
+    /// It is defined anew: to speak with another place or in another way. What people and apps said of it stays; what has happened stays too,
+    /// unless it begins `anew`, and so what ran before says nothing of it.
+    #[must_use]
+    pub fn becomes(&self, new: &Self, anew: bool, now: Timestamp) -> Self {
+        if !anew {
+            let mut job = self.clone();
+            job.replan(new.plan.clone(), now);
+            job.since = new.since;
+            if job.plan.on_change.is_some() {
+                job.change = job.change.or(new.change);
+            }
+            return job;
+        }
+        let change = new.change.or(self.change).filter(|_| new.plan.on_change.is_some());
+        let call = self.call.filter(|call| *call == Trigger::Ping);
+        Self { paused: self.paused, pause_ended: self.pause_ended, request: self.request, change, call, ..new.clone() }
+    }
+
     /// A run has ended well: with news, the next comes sooner, without, later.
     pub fn learn(&mut self, news: bool) {
         self.pace = due::paced(self.pace, news, self.plan.interval, self.plan.grows_to);
@@ -358,6 +376,10 @@ impl Job {
 
     /// It is due at once: a ping, or the end of a stop ([`Trigger::Resume`]).
     pub fn call(&mut self, why: Trigger) {
+        // A ping passes what a start does not.
+        if why == Trigger::Ping && self.call == Some(Trigger::Startup) {
+            self.call = Some(why);
+        }
         self.call.get_or_insert(why);
     }
 

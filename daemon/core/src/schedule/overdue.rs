@@ -15,13 +15,15 @@ impl Job {
         if let Some(running) = &self.running {
             return Some(running.began);
         }
+        // Before, nobody was there to begin it.
+        let since = |at: Timestamp| self.up.map_or(at, |up| at.max(up));
         match self.last {
             Last::Never => Some(self.plan.initial_delay.map_or(self.since, |delay| self.since.plus(delay))),
             Last::Failed { .. } => None,
-            Last::Stopped { began, reason } if reason.due_again() => Some(began),
+            Last::Stopped { began, reason } if reason.due_again() => Some(since(began)),
             Last::Done { began } | Last::Stopped { began, .. } => {
                 let timer = interval.map(|interval| interval.moment(began, self.plan.spread));
-                timer.into_iter().chain(self.ring.map(|(_, rings)| rings)).min()
+                timer.into_iter().chain(self.ring.map(|(_, rings)| rings)).min().map(since)
             }
         }
     }

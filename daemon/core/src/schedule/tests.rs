@@ -142,6 +142,9 @@ const HOLDS: &[&str] = &[
     "every=1h after=running last=done@-1m => waiting interval +59m",
     "every=1h after=never offline => blocked network",
     "every=1h after=running running@-1m => running",
+    // One that has gone since is not waited for though it is due once more: else who is always due lets nobody go.
+    "every=1h after=due last=done@-3h => start timer",
+    "every=1h after=due last=done@-90m => blocked after",
 ];
 
 const RUNNING: &[&str] = &[
@@ -202,6 +205,25 @@ fn the_next_run() {
 #[test]
 fn what_was_due_before_the_start_is_caught_up_with() {
     check(CAUGHT_UP);
+}
+
+/// What people and apps said of a sync holds over its being defined anew, also where what ran before does not count.
+#[test]
+fn what_was_said_of_a_sync_stays_when_it_is_defined_anew() {
+    let plan = |remote: &str| Plan { remote: remote.into(), on_change: Some(Quiet::default()), ..Plan::default() };
+    let mut before = Job::new(plan("a"), Last::Done { began: moment("-1m") }, 0, NOON);
+    before.paused = true;
+    before.changed(NOON);
+    before.call(Trigger::Startup);
+    before.call(Trigger::Ping);
+    before.ask(Request { at: NOON, person: true, force: false, reset: false });
+    // As the store had it before all that.
+    let new = Job::new(plan("b"), Last::Never, 0, moment("-5m"));
+    for (anew, last) in [(false, before.last), (true, Last::Never)] {
+        let is = before.becomes(&new, anew, NOON);
+        assert_eq!((&*is.plan.remote, is.paused, is.call, is.last), ("b", true, Some(Trigger::Ping), last));
+        assert!(is.request.is_some() && is.change.is_some());
+    }
 }
 
 #[test]

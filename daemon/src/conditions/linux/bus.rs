@@ -104,9 +104,11 @@ impl Talk {
         let rule = || MatchRule::builder().msg_type(Type::Signal);
         let mut rules = Vec::new();
         for subject in &SUBJECTS {
-            rules.push(rule().path(subject.path)?.interface(PROPERTIES)?.member("PropertiesChanged")?.build());
+            rules.push(
+                rule().sender(subject.service)?.path(subject.path)?.interface(PROPERTIES)?.member("PropertiesChanged")?.build(),
+            );
         }
-        rules.push(rule().path(LOGIND_PATH)?.interface(LOGIND_MANAGER)?.member("PrepareForSleep")?.build());
+        rules.push(rule().sender(LOGIND)?.path(LOGIND_PATH)?.interface(LOGIND_MANAGER)?.member("PrepareForSleep")?.build());
         for service in services() {
             rules.push(rule().sender(BUS)?.interface(BUS)?.member("NameOwnerChanged")?.arg(0, service)?.build());
         }
@@ -188,7 +190,7 @@ impl Talk {
         }
         if service == LOGIND {
             // Whoever promised a word on waking is another now.
-            self.heard.sleeps = false;
+            self.heard.sleeps = self.heard.session.flag("PreparingForSleep") == Some(true);
             self.inhibit().await;
         }
         Ok(())
@@ -200,7 +202,14 @@ impl Talk {
         if self.owners.contains_key(subject.service) {
             let object = self.object(subject.service, subject.path, PROPERTIES).await?;
             let flags = MethodFlags::NoAutoStart.into();
-            match object.call_with_flags::<_, _, HashMap<String, OwnedValue>>("GetAll", flags, &subject.interface).await {
+            let call = object.call_with_flags::<_, _, HashMap<String, OwnedValue>>("GetAll", flags, &subject.interface);
+            // The connection's own patience is not for calls with flags, and one service that hangs must not keep the others from being heard.
+            let Ok(told) = tokio::time::timeout(Duration::from_millis(BUS_MS_MAX), call).await else {
+                tracing::info!(service = subject.service, "a service does not answer: what it would tell is not known");
+                *(subject.place)(&mut self.heard) = said;
+                return Ok(());
+            };
+            match told {
                 Ok(all) => {
                     let all = all.into_iter().flatten();
                     said = all.filter_map(|(name, value)| Some((name, plain(&value)?))).collect();

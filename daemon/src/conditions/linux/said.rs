@@ -25,7 +25,7 @@ impl FromIterator<(String, Value)> for Said {
 }
 
 impl Said {
-    fn flag(&self, name: &str) -> Option<bool> {
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
         match self.0.get(name)? {
             Value::Flag(flag) => Some(*flag),
             Value::Number(_) | Value::Real(_) => None,
@@ -71,13 +71,15 @@ impl Heard {
         }
     }
 
-    /// `NMConnectivityState`: 1 none, 2 behind a portal, 3 limited (a remote may still be near), 4 full. Where it is not checked,
-    /// `NMState`: from 60 on there is a way to somewhere.
+    /// `NMConnectivityState`: 1 none, 2 behind a portal (which answers in the place of everybody), 3 limited (a remote may still be near), 4
+    /// full. Where there is none, or it is not checked, `NMState`: from 50 on there is a way to somewhere near.
     fn online(&self) -> Option<bool> {
+        let near = self.network.number("State").filter(|state| *state > 0).map(|state| state >= 50);
         match self.network.number("Connectivity") {
-            Some(1 | 2) => Some(false),
+            Some(1) => Some(near == Some(true)),
+            Some(2) => Some(false),
             Some(3 | 4) => Some(true),
-            _ => self.network.number("State").filter(|state| *state > 0).map(|state| state >= 60),
+            _ => near,
         }
     }
 
@@ -132,7 +134,10 @@ mod tests {
             ("Connectivity=2 State=70 Metered=3", Some(false), Some(true)),
             ("Connectivity=1 Metered=4", Some(false), Some(false)),
             ("Connectivity=0 State=70 Metered=0", Some(true), None),
-            ("Connectivity=0 State=50", Some(false), None),
+            ("Connectivity=0 State=50", Some(true), None),
+            ("Connectivity=1 State=50", Some(true), None),
+            ("Connectivity=1 State=40", Some(false), None),
+            ("Connectivity=0 State=20", Some(false), None),
             ("State=0", None, None),
             // Of another type than it was: not known.
             ("Connectivity=true", None, None),

@@ -36,7 +36,7 @@ impl Source for Supplies {
 
 /// What is so now. A machine that shows no supply may be on either.
 fn look(folder: &Path) -> World {
-    let (mut plugged, mut draws, mut low) = (None, None, None);
+    let (mut plugged, mut by_usb, mut draws, mut low) = (None, None, None, None);
     let supplies = fs::read_dir(folder).into_iter().flatten().flatten();
     for supply in supplies {
         let read = |name: &str| fs::read_to_string(supply.path().join(name)).unwrap_or_default().trim().to_owned();
@@ -51,13 +51,16 @@ fn look(folder: &Path) -> World {
                 low = Some(low.unwrap_or(true) && drawn && percent <= BATTERY_LOW_PERCENT);
             }
         } else if let Some(online) = [("1", true), ("0", false)].iter().find(|(text, _)| *text == read("online")) {
-            plugged = Some(plugged.unwrap_or(false) || online.1);
+            let place = if read("type") == "USB" { &mut by_usb } else { &mut plugged };
+            *place = Some(place.unwrap_or(false) || online.1);
         }
     }
+    // A port that gives power looks like one that takes it: beside a battery that is drawn from it says nothing. And a machine without a
+    // battery has power, whatever is plugged in nowhere.
     let charging = match (plugged, draws) {
         (Some(true), _) => Some(true),
         (_, Some(draws)) => Some(!draws),
-        (plugged, None) => plugged,
+        (_, None) => (by_usb == Some(true)).then_some(true),
     };
     World { charging, battery_low: low, ..World::default() }
 }
@@ -87,7 +90,9 @@ mod tests {
     fn power_is_what_the_supplies_say_together() {
         check("", "? ?");
         check("AC type=Mains online=1", "true ?");
-        check("AC type=Mains online=0", "false ?");
+        check("AC type=Mains online=0", "? ?");
+        check("U type=USB online=1", "true ?");
+        check("U type=USB online=1; B type=Battery status=Discharging capacity=80", "false false");
         check("AC type=Mains online=0; U type=USB online=1", "true ?");
         check("B type=Battery status=Discharging capacity=80", "false false");
         check("B type=Battery status=Discharging capacity=15", "false true");

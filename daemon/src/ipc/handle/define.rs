@@ -1,6 +1,6 @@
 //! Owns: serving apps that define syncs. Must never know: what stands in a definition, but the collection.
 
-use mingle_core::ask::{About, Redefine};
+use mingle_core::ask::{About, Redefine, Refusal};
 use mingle_proto::{
     Error, Name,
     call::{SyncDefine, SyncRemove, SyncRemoveAnswer},
@@ -38,8 +38,10 @@ pub(super) fn define(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let (_, by) = asked.write(collection)?;
     let by = by.to_owned();
     // Who takes a sync from another collection has to be allowed to write that one, too.
-    if let Ok(before) = asked.operate()?.collection_of(About::Sync(&sync)) {
-        asked.write(&before)?;
+    match asked.operate()?.collection_of(About::Sync(&sync)) {
+        Ok(before) => drop(asked.write(&before)?),
+        Err(Refusal::NotFound(..)) => {}
+        Err(error) => return Err(refusal(error)),
     }
     let change = Redefine::Define {
         sync: sync.clone(),
@@ -57,8 +59,8 @@ pub(super) fn remove(asked: &mut Asked<'_>) -> Result<Served, Error> {
         Ok(collection) => {
             asked.write(&collection)?;
         }
-        // One that cannot be as the configuration is has no collection; nor has one that is not there, which is said then.
-        Err(_) if asked.by().is_some() => {}
+        // That it is not there is said by whoever looks.
+        Err(Refusal::NotFound(..)) if asked.by().is_some() => {}
         Err(error) => return Err(refusal(error)),
     }
     let answer = door.redefine(Redefine::Remove { sync: sync.clone() });

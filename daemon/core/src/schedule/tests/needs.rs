@@ -41,6 +41,11 @@ pub(super) const HELD: &[&str] = &[
     "every=1h window=13:00-14:00 offline => blocked network",
     "every=1h window=13:00-14:00 last=constraint:window@-1m => waiting window +1h",
     "every=1h window=11:00-14:00 last=constraint:window@-1m => start resume +2h",
+    // What waited for its hour begins at a moment of this host's own in the first part of it.
+    "every=1h window=12:00-14:00 spread=500 last=done@-2h => waiting window +450s",
+    "every=1h window=12:00-12:10 spread=500 last=done@-2h => waiting window +150s",
+    "every=1h window=11:50-14:00 spread=500 last=done@-2h => start timer +2h",
+    "every=1h window=12:00-14:00 spread=500 last=done@-2h request@-0s => start request +2h",
 ];
 
 pub(super) const ENDED: &[&str] = &[
