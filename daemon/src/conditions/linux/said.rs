@@ -74,9 +74,10 @@ impl Heard {
     /// `NMConnectivityState`: 1 none, 2 behind a portal (which answers in the place of everybody), 3 limited (a remote may still be near), 4
     /// full. Where there is none, or it is not checked, `NMState`: from 50 on there is a way to somewhere near.
     fn online(&self) -> Option<bool> {
-        let near = self.network.number("State").filter(|state| *state > 0).map(|state| state >= 50);
+        let state = self.network.number("State").filter(|state| *state > 0);
+        let near = state.map(|state| state >= 50);
         match self.network.number("Connectivity") {
-            Some(1) => Some(near == Some(true)),
+            Some(1) => Some(matches!(state, Some(50 | 60))),
             Some(2) => Some(false),
             Some(3 | 4) => Some(true),
             _ => near,
@@ -137,6 +138,7 @@ mod tests {
             ("Connectivity=0 State=50", Some(true), None),
             ("Connectivity=1 State=50", Some(true), None),
             ("Connectivity=1 State=40", Some(false), None),
+            ("Connectivity=1 State=70", Some(false), None),
             ("Connectivity=0 State=20", Some(false), None),
             ("State=0", None, None),
             // Of another type than it was: not known.
