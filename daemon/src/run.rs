@@ -1,7 +1,7 @@
 //! Owns: the loop: one inbox, one engine, effects started, and the order of start and stop. Must never know: policy; how anything is done.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use mingle_core::{
     ask::{News, Redefine, Redefined, Refusal, Reloaded},
-    engine::{Answer, Ask, AskId, BoardCopy, Defined, Effect, Engine, Event},
+    engine::{Answer, Ask, AskId, BoardCopy, Effect, Engine, Event},
     limits, run,
     schedule::{Name, StopReason},
 };
@@ -27,7 +27,7 @@ use crate::{
     boot::{self, Known},
     clock,
     conditions::Watched,
-    config::{Config, Repeat, Synchronous},
+    config::{Config, Synchronous},
     house::{House, Setup},
     ipc::{
         Access, Purpose,
@@ -53,6 +53,7 @@ pub(crate) mod pace;
 mod reloading;
 mod threads;
 mod weather;
+mod zones;
 
 /// What comes into the loop.
 pub enum Letter {
@@ -483,29 +484,4 @@ impl Office {
         let sent = self.config.syncs.values().filter(|sync| sync.direction.is_up()).map(|sync| sync.collection.clone());
         self.store.commits().listen_for(sent.collect());
     }
-
-    fn ring_for_crons(&mut self) {
-        let jobs = self.engine.board().jobs.iter();
-        let crons = jobs.filter_map(|(name, job)| Some((name.clone(), job.plan.cron.clone()?))).collect();
-        let zones: BTreeSet<Option<String>> = self.syncs.values().filter_map(zone).cloned().collect();
-        self.alarm.crons(crons, zones);
-    }
-
-    /// Cron expressions ring by the zones as they are now. One whose zone cannot be read at this moment rings as before.
-    fn zones_changed(&mut self) {
-        let host = clock::host();
-        let readable = |zone: &Option<String>| clock::zone(zone.as_deref()).is_some();
-        let plans = self.syncs.iter().filter(|(_, known)| zone(known).is_some_and(readable));
-        let plans = plans.map(|(name, known)| (name.clone(), boot::plan(name, known, host)));
-        let defined = plans.map(|(name, plan)| (name, Defined::Replanned(plan)));
-        self.handle(Event::Defined(defined.collect()));
-        self.ring_for_crons();
-        tracing::info!("a time zone is another: cron expressions and windows go by it from here on");
-    }
-}
-
-/// The zone that its cron expression or its window goes by, where it has one; none in it: the system's.
-fn zone(known: &Known) -> Option<&Option<String>> {
-    let timing = &known.definition.timing;
-    (matches!(timing.repeat, Repeat::Cron { .. }) || timing.needs.window.is_some()).then_some(&timing.timezone)
 }

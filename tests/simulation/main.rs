@@ -15,6 +15,7 @@ mod family;
 mod fleet;
 mod found;
 mod keepers;
+mod known;
 mod oracle;
 mod people;
 mod scenarios;

@@ -30,8 +30,8 @@ mod told;
 mod wanted;
 
 use asked::Wish;
-pub use defined::Defined;
 use defined::Then;
+pub use defined::{Defined, SyncFacts};
 use halted::{Holder, Stopped};
 use ids::Ids;
 use shelves::Shelves;
@@ -41,21 +41,6 @@ pub use wanted::Followed;
 
 /// Names a question of an app that is answered later.
 pub type AskId = u64;
-
-/// A sync as the engine knows it.
-#[derive(Clone, Debug)]
-pub struct SyncFacts {
-    /// The collection it fills.
-    pub collection: String,
-    /// Which way.
-    pub direction: Direction,
-    /// Its place on the board.
-    pub job: Job,
-    /// What its remote said before the start about when to come back.
-    pub patience: Option<Patience>,
-    /// It begins anew: what ran before under its name says nothing of it.
-    pub anew: bool,
-}
 
 /// What happened.
 #[derive(Clone, Debug)]

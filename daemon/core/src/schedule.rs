@@ -23,6 +23,7 @@ mod explain;
 mod hold;
 mod job;
 mod overdue;
+mod stop;
 mod window;
 
 #[cfg(test)]
@@ -38,7 +39,8 @@ pub use desk::{Desk, Next};
 pub use due::{Backoff, Curve, Interval, Quiet, Spread};
 pub use explain::text;
 pub use hold::Hold;
-pub use job::{End, Job, Last, Plan, Rank, Request, Running, StopReason, Trigger};
+pub use job::{End, Job, Last, Plan, Rank, Request, Running, Trigger};
+pub use stop::StopReason;
 pub use window::Window;
 
 /// The name of a sync or a remote; cheap to copy, for a decision names many.

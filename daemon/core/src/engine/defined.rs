@@ -1,8 +1,23 @@
 //! Owns: syncs that are defined anew while the engine runs: what stays, what is stopped first, what goes. Must never know: where a
 //! definition is written, what the store keeps of a sync that is gone.
 
-use super::{Effect, Engine, Job, Name, RunState, StopReason, Sync, SyncFacts, Timestamp, ask, run};
+use super::{Direction, Effect, Engine, Job, Name, Patience, RunState, StopReason, Sync, Timestamp, ask, run};
 use crate::schedule::Plan;
+
+/// A sync as the engine knows it.
+#[derive(Clone, Debug)]
+pub struct SyncFacts {
+    /// The collection it fills.
+    pub collection: String,
+    /// Which way.
+    pub direction: Direction,
+    /// Its place on the board.
+    pub job: Job,
+    /// What its remote said before the start about when to come back.
+    pub patience: Option<Patience>,
+    /// It begins anew: what ran before under its name says nothing of it.
+    pub anew: bool,
+}
 
 /// What has become of a sync.
 #[derive(Clone, Debug)]
