@@ -259,6 +259,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("what an older filter hid is replaced", Tables),
     // session: what the app has stays under another filter.
     ("a changed filter is not looked at", Tables),
+    // session: what an app pushed in one session clashes with what it pushes in the next.
+    ("an app clashes with itself", Tables),
     // schedule: what was due while the daemon was not there is begun at once.
     ("hosts that start together knock together", Tables),
     // store: what proves to be one stays two.

@@ -26,7 +26,7 @@ use crate::store::{
     ledger::{self, Past},
     record::{self, Held},
     sync::{
-        Ground, frozen,
+        Ground, Present, frozen,
         link::{self, Linked},
         present, unlinked, write_met,
     },
@@ -277,8 +277,9 @@ fn meet(
         linked.state.agreed = if was.props.is_some() { Agreed::Same } else { Agreed::Gone };
     } else if matches!(linked.state.agreed, Agreed::Own(_)) {
         if linked.state.confirmed > 0
-            && let Past::There(props) = ledger::at_kept(tx.conn(), &was.held, linked.state.confirmed)?
+            && let Past::There(mut props) = ledger::at_kept(tx.conn(), &was.held, linked.state.confirmed)?
         {
+            with_its_own(tx, ground, &was, linked.state.confirmed, &mut props)?;
             taken = Some(props);
         }
     } else if linked.state.agreed != Agreed::Same && theirs.is_some() {
@@ -303,6 +304,31 @@ fn meet(
     let written = write_met(tx, ground, &linked, &was, met, None)?;
     did.changed += u64::from(written.changed);
     did.conflicts += written.conflicts;
+    Ok(())
+}
+
+/// What an app was shown, with what it has pushed itself since: of that it made its copy too. (Schedule 4080 had it clash with what it had
+/// pushed in a session that ended without a pull.)
+fn with_its_own(tx: &Tx<'_>, ground: &Ground, was: &Present, shown: u64, taken: &mut Props) -> Result<(), StoreError> {
+    let Some(now) = &was.props else { return Ok(()) };
+    if planted::is("an app clashes with itself") {
+        return Ok(());
+    }
+    for (name, (seq, origin)) in ledger::origins(tx.conn(), &was.held)? {
+        if seq > shown
+            && origin == ground.origin
+            && let Some(value) = now.get(&name)
+        {
+            taken.insert(name, value.clone());
+        }
+    }
+    let gone: Vec<String> = taken.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
+    for name in gone {
+        let last = ledger::last(tx.conn(), was.held.record, Some(&name), was.held.seq)?;
+        if last.is_some_and(|last| last.seq > shown && last.origin == ground.origin.to_string()) {
+            taken.remove(&name);
+        }
+    }
     Ok(())
 }
 

@@ -402,3 +402,34 @@ pub(super) fn what_is_deleted_meanwhile_is_referred_to_by_nobody() {
         assert_eq!(data(&store, id), r#"{"n":3}"#, "{mode:?}");
     }
 }
+
+/// What an app pushed itself is what its copy has, also where the session ended without a pull, and the record has more than it has.
+#[test]
+fn an_app_does_not_clash_with_itself() {
+    let store = memory();
+    let mut one = Talk::of(&store, "one");
+    for (pushed, expect) in [
+        (r#"{"c":"4"}"#, r#"{"c":"4","srv":"here"}"#),
+        (r#"{"a":"5","c":"4"}"#, r#"{"a":"5","c":"4","srv":"here"}"#),
+        (r#"{"a":"6","c":"4"}"#, r#"{"a":"6","c":"4","srv":"here"}"#),
+        (r#"{"c":"4"}"#, r#"{"c":"4","srv":"here"}"#),
+        (r#"{"a":"7","c":"5"}"#, r#"{"a":"7","c":"5","srv":"here"}"#),
+    ] {
+        one.begins(None).expect("begun");
+        one.puts("x", pushed);
+        one.mingles();
+        one.finishes();
+        write(&store, vec![patch("x", r#"{"srv":"here"}"#)]).expect("written");
+        assert_eq!(data(&store, "x"), expect);
+    }
+    assert_eq!(number(&store, "SELECT count(*) FROM m_conflict"), 0);
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn a_planted_bug_of_clashes_is_found() {
+    mingle_core::planted::set_here(Some("an app clashes with itself"));
+    let found = std::panic::catch_unwind(an_app_does_not_clash_with_itself).is_err();
+    mingle_core::planted::set_here(None);
+    assert!(found, "nothing sees that an app clashes with itself");
+}
