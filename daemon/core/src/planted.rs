@@ -259,6 +259,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("what an older filter hid is replaced", Tables),
     // session: what the app has stays under another filter.
     ("a changed filter is not looked at", Tables),
+    // store: a create whose answer was lost, of a record that has nothing to be known by, is never found.
+    ("a create without its identity is never found", Tables),
     // session: what an app pushed in one session clashes with what it pushes in the next.
     ("an app clashes with itself", Tables),
     // schedule: what was due while the daemon was not there is begun at once.

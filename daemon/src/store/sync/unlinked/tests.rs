@@ -296,7 +296,11 @@ fn a_create_is_found_by_alternatives_in_their_order() {
         (&["name=A", "mail=b name=B"], "name=B", Some(1)),
         (&["mail=a name=A", "mail=a name=B"], "mail=a name=B", None),
         (&["mail=a name=A"], "phone=1", None),
-        (&["phone=1"], "phone=1", None),
+        // What has nothing to be known by is known by all of it.
+        (&["phone=1"], "phone=1", Some(0)),
+        (&["phone=1"], "phone=1 mail=a", None),
+        (&["phone=1", "phone=1"], "phone=1", None),
+        (&["mail=a phone=1", "phone=1"], "phone=1", Some(1)),
     ] {
         let open: Vec<Linked> = creates.iter().map(|data| create(data)).collect();
         assert_eq!(made_by(&open, &ground, &json::parse_object(&object(shown)).unwrap()), expect, "{creates:?} {shown}");
@@ -306,8 +310,13 @@ fn a_create_is_found_by_alternatives_in_their_order() {
 #[cfg(feature = "planted")]
 #[test]
 fn planted_bugs_are_found() {
-    planted::set_here(Some("ambiguous identity falls through"));
-    let found = std::panic::catch_unwind(alternatives_of_an_identity_are_tried_in_their_order).is_err();
-    planted::set_here(None);
-    assert!(found, "no line sees that one of several records is taken by what counts for less");
+    for (bug, test) in [
+        ("ambiguous identity falls through", alternatives_of_an_identity_are_tried_in_their_order as fn()),
+        ("a create without its identity is never found", a_create_is_found_by_alternatives_in_their_order),
+    ] {
+        planted::set_here(Some(bug));
+        let found = std::panic::catch_unwind(test).is_err();
+        planted::set_here(None);
+        assert!(found, "no line sees {bug:?}");
+    }
 }
