@@ -1,14 +1,15 @@
 //! Owns: what was pushed meets the truth, slice by slice, so that nobody waits long for the writer; then what the app lacks gets its
 //! links. Must never know: who waits for it.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use mingle_core::{
     ask::{Closed, Mingled, Speaker},
     limits,
     meeting::{Agreed, Link},
     planted,
-    record::Props,
+    policy::Policy,
+    record::{Props, same},
     replica::{Row, RowState},
     run::Applied,
     session::{Call, Ended, Mode, State, copy::meet_copy},
@@ -26,7 +27,7 @@ use crate::store::{
     ledger::{self, Past},
     record::{self, Held},
     sync::{
-        Ground, Present, frozen,
+        Ground, frozen,
         link::{self, Linked},
         present, unlinked, write_met,
     },
@@ -279,7 +280,9 @@ fn meet(
         if linked.state.confirmed > 0
             && let Past::There(mut props) = ledger::at_kept(tx.conn(), &was.held, linked.state.confirmed)?
         {
-            with_its_own(tx, ground, &was, linked.state.confirmed, &mut props)?;
+            if let Agreed::Own(agreed) = &linked.state.agreed {
+                brought_level(agreed, was.props.as_ref(), &ground.spec.policy, &mut props);
+            }
             taken = Some(props);
         }
     } else if linked.state.agreed != Agreed::Same && theirs.is_some() {
@@ -307,29 +310,20 @@ fn meet(
     Ok(())
 }
 
-/// What an app was shown, with what it has pushed itself since: of that it made its copy too. (Schedule 4080 had it clash with what it had
-/// pushed in a session that ended without a pull.)
-fn with_its_own(tx: &Tx<'_>, ground: &Ground, was: &Present, shown: u64, taken: &mut Props) -> Result<(), StoreError> {
-    let Some(now) = &was.props else { return Ok(()) };
-    if planted::is("an app clashes with itself") {
-        return Ok(());
-    }
-    for (name, (seq, origin)) in ledger::origins(tx.conn(), &was.held)? {
-        if seq > shown
-            && origin == ground.origin
-            && let Some(value) = now.get(&name)
-        {
-            taken.insert(name, value.clone());
+/// What an app was shown, where the truth is not by now what its copy has: it pushed that itself since, or others came to the same. (Schedule
+/// 4080 had it clash with what it had pushed in a session that ended without a pull.)
+fn brought_level(agreed: &Props, now: Option<&Props>, policy: &Policy, taken: &mut Props) {
+    let Some(now) = now.filter(|_| !planted::is("an app clashes with itself")) else { return };
+    let names: BTreeSet<&String> = agreed.keys().chain(now.keys()).collect();
+    let names = names.into_iter().chain(taken.keys().filter(|name| !now.contains_key(*name) && !agreed.contains_key(*name)));
+    for name in names.cloned().collect::<Vec<_>>() {
+        if same(agreed.get(&name), now.get(&name), policy.likeness(&name)) {
+            match now.get(&name) {
+                Some(value) => taken.insert(name, value.clone()),
+                None => taken.remove(&name),
+            };
         }
     }
-    let gone: Vec<String> = taken.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
-    for name in gone {
-        let last = ledger::last(tx.conn(), was.held.record, Some(&name), was.held.seq)?;
-        if last.is_some_and(|last| last.seq > shown && last.origin == ground.origin.to_string()) {
-            taken.remove(&name);
-        }
-    }
-    Ok(())
 }
 
 /// Whether records that refer to this one forbid that an app deletes it.
