@@ -370,6 +370,14 @@ impl History {
             if conflict.with_copy && terms.copies_blurred {
                 continue;
             }
+            // A record that was deleted here, and lives on by what a service had, has values again that its copy had left: that is a change.
+            let back = |whole: &Conflict| {
+                let has = |side: &Option<String>| side.as_ref().is_some_and(|text| text.contains(&format!("\"{truth}")));
+                whole.property.is_none() && (has(&whole.truth) || has(&whole.theirs))
+            };
+            if conflict.with_copy && found.conflicts.iter().any(back) {
+                continue;
+            }
             // Where answers are lost, a colleague may have built on what we do not know to have arrived.
             if self.descends(truth, theirs) || (!terms.loses_answers && self.descends(theirs, truth)) {
                 wrong.push(format!(
