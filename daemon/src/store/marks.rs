@@ -79,7 +79,8 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
     // What was asked for and never began (`never_began`) is no run.
     let mut statement = conn.prepare_cached(
         "SELECT status, stop_reason, started, ended FROM m_run WHERE sync = ?1 AND ended IS NOT NULL
-           AND NOT (status IN ('stopped', 'cancelled') AND started = ended AND trigger = 'request') ORDER BY run DESC LIMIT 64",
+           AND NOT (started = ended AND trigger = 'request' AND status IN ('stopped', 'cancelled')
+             AND coalesce(stop_reason, 'user') IN ('user', 'app', 'replaced')) ORDER BY run DESC LIMIT 64",
     )?;
     let mut rows = statement.query([sync])?;
     let (mut last, mut failures) = (None, 0);
