@@ -137,14 +137,14 @@ mod tests {
             )
         };
         check(
-            &[("a", &needs("z")), ("m", r#"{"collection":"d","remote":"q","direction":"both"}"#), ("z", good)],
+            &[("a", &needs("z")), ("m", r#"{"collection":"e","remote":"q","direction":"both"}"#), ("z", good)],
             &["a", "s", "z"],
             "sync.m:4 no remote is called `q`",
         );
         let null = r#"{"collection":"d","remote":"r","resource":"d","direction":"both","filter":{"state":"open","n":null}}"#;
         let (syncs, said) =
             read(&format!("{REMOTE}[sync.s] | collection = 'c' | remote = 'r' | direction = 'down'"), &[("a", null)]);
-        assert!(syncs == ["s"] && said.contains("filter"), "{said}");
+        assert!(syncs == ["s"] && said.contains("`n`"), "{said}");
         check(&[("a", good)], &["a", "s"], "");
         check(
             &[("a", r#"{"collection":"d","remote":"r","resource":"d","direction":"both","evry":"1m"}"#)],
