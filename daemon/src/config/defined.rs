@@ -1,6 +1,9 @@
 //! Owns: syncs that apps defined, read by the rules of the files: each is a section of its own. Must never know: where they are kept.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use mingle_core::ask::DefinedBy;
 use serde_json::{Map, Value};
@@ -55,7 +58,10 @@ pub fn load_with(place: &Where, definitions: &[Definition], known: &dyn Known) -
                         Ok(more) => config = more,
                         Err(problems) => {
                             sources.pop();
-                            left_out.insert(one.sync.clone(), problems);
+                            // What it does to others is said where nothing is wrong with itself.
+                            let (own, others): (Vec<_>, Vec<_>) =
+                                problems.into_iter().partition(|problem| problem.file == section_path(&one.sync));
+                            left_out.insert(one.sync.clone(), if own.is_empty() { others } else { own });
                         }
                     }
                     left_out.contains_key(&one.sync)
@@ -71,6 +77,11 @@ pub fn load_with(place: &Where, definitions: &[Definition], known: &dyn Known) -
     Ok((Config { looked: found.looked, files: found.files, ..config }, left_out))
 }
 
+/// Where problems of a definition are said to be.
+fn section_path(sync: &str) -> PathBuf {
+    format!("sync.{sync}").into()
+}
+
 /// The section that a file would have.
 fn section(of: &Definition, directory: &Path) -> Source {
     let keys = match serde_json::from_str(&of.json) {
@@ -82,7 +93,7 @@ fn section(of: &Definition, directory: &Path) -> Source {
     // A key that is null is one that is left out.
     let there: Map<String, Value> = keys.into_iter().filter(|(_, value)| !value.is_null()).collect();
     pairs(&there).for_each(|line| text.push_str(&(line + "\n")));
-    Source::new(format!("sync.{}", of.sync).into(), directory.to_owned(), true, text)
+    Source::new(section_path(&of.sync), directory.to_owned(), true, text)
 }
 
 /// A value as the files write it. JSON's texts are texts there too; its null inside of a value is a date, which no key takes.
