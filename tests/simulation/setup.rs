@@ -146,10 +146,9 @@ impl Setup {
             setup.mirrors(&mut own);
         }
         let mut own = Chance::new(seed ^ 0x1DE7);
-        // Pages at an offset step over a row where one before it is deleted; so do pages by a stamp that goes back, and then what is known by
-        // it is made once more before it is seen.
-        let alone = |character: &Character| character.cursor != Cursor::Whole && (character.client_ids || character.skew == 0);
-        if direction == Direction::Both && setup.services.iter().all(alone) && own.one_in(8) {
+        // Pages at an offset step over a row where one before it is deleted. One service alone, which takes our ids: that is what is drawn so far.
+        let alone = |character: &Character| character.client_ids && character.cursor != Cursor::Whole;
+        if direction == Direction::Both && setup.services.len() == 1 && alone(&setup.services[0]) && own.one_in(8) {
             setup.founded();
         }
         setup.keep_copies(&mut Chance::new(seed ^ 0xC097));
