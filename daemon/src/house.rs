@@ -331,14 +331,15 @@ impl Door for House {
     fn status(&self) -> Result<Status, Refusal> {
         let now = clock::now();
         let board = self.0.board.borrow().clone();
-        self.watch_syncs();
+        let seen = board.shown(now);
+        self.tell_overdue(now, board.state.0, &seen);
         let mut attention = self.0.notices.all();
         described::disk(self.0.store.trouble().borrow().as_ref(), now, &mut attention);
         let setup = self.config();
         let (state, since, by) = board.state.clone();
         let lease = board.leased;
         let mut syncs = Vec::new();
-        for shown in board.shown(now) {
+        for shown in seen {
             syncs.push(self.sync_status(shown, now, &mut attention)?);
         }
         let (store_bytes, wal_bytes) = self.0.store.sizes();

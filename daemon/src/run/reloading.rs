@@ -7,7 +7,7 @@ use mingle_core::{
     engine::Event,
 };
 
-use super::{Letter, Office, RedefineAsked, ReloadAsked};
+use super::{Letter, Office, RedefineAsked, ReloadAsked, weather};
 use crate::{
     clock,
     config::Config,
@@ -156,6 +156,8 @@ impl Office {
         let number = self.setup.borrow().number + 1;
         self.setup.send_replace(Arc::new(Setup::new(number, Arc::clone(&self.config), &self.means)));
         self.listen_for_what_is_sent();
+        // What is new starts by the conditions that came with it.
+        self.handle(weather::now(&self.conditions).0);
         self.handle(Event::Defined(defined));
         for remote in remotes {
             self.handle(Event::LoginChanged(remote));

@@ -38,6 +38,7 @@ impl Hold {
             Self::Trigger { .. } => "nothing that makes it due has happened".into(),
             Self::RetryAfter { remote, until } => format!("{remote} asks for patience, {} more", span(until.since(now))),
             Self::Constraint(unmet) => unmet.has().into(),
+            Self::Opening { .. } => "its window has opened for every machine, and its own moment in it has not come".into(),
             Self::After { sync, waits } => waits.has(sync),
             Self::Overlap { with } => format!("{with} is running on the same remote, resource and collection"),
             Self::Slots { remote: Some(remote), max } => format!("{max} runs with {remote} are on"),
@@ -65,6 +66,7 @@ impl Hold {
                 format!("its window, which opens in {}", span(until.since(now)))
             }
             Self::Constraint(unmet) => unmet.constraint.needs().into(),
+            Self::Opening { until } => format!("that moment, in {}", span(until.since(now))),
             Self::Overlap { .. } => "its end".into(),
             Self::Slots { .. } => "one of them to end".into(),
         }
@@ -85,6 +87,7 @@ impl Hold {
             Self::After { sync, waits } => return waits.hint(sync),
             Self::RetryAfter { .. } => Some("a server's own wait is never skipped"),
             Self::Constraint(unmet) => unmet.constraint.hint(),
+            Self::Opening { .. } => Constraint::Window.hint(),
             Self::Quiet { .. } | Self::Overlap { .. } | Self::Slots { .. } => None,
         };
         hint.map(|hint| hint.replace("SYNC", sync))

@@ -69,6 +69,11 @@ pub enum Hold {
     },
     /// A constraint is not met.
     Constraint(Unmet),
+    /// Its window has opened, and this host's moment in it has not come.
+    Opening {
+        /// When it comes.
+        until: Timestamp,
+    },
     /// A sync that goes first stands in the way.
     After {
         /// Which.
@@ -107,6 +112,7 @@ impl Hold {
             Self::Trigger { .. } => "trigger",
             Self::RetryAfter { .. } => "retry_after",
             Self::Constraint(unmet) => unmet.constraint.name(),
+            Self::Opening { .. } => Constraint::Window.name(),
             Self::After { .. } => "after",
             Self::Overlap { .. } => "overlap",
             Self::Slots { .. } => "slots",
@@ -118,7 +124,7 @@ impl Hold {
     pub const fn state(&self) -> SyncState {
         match self {
             Self::Paused => SyncState::Disabled,
-            Self::Constraint(Unmet { until: Some(_), .. }) => SyncState::Waiting,
+            Self::Constraint(Unmet { until: Some(_), .. }) | Self::Opening { .. } => SyncState::Waiting,
             Self::Stopped(_) | Self::NeedsLogin { .. } | Self::History(_) | Self::Constraint(_) | Self::After { .. } => {
                 SyncState::Blocked
             }
@@ -141,6 +147,7 @@ impl Hold {
             | Self::InitialDelay { until, .. }
             | Self::Cron { until }
             | Self::Quiet { until }
+            | Self::Opening { until }
             | Self::Backoff { until, .. }
             | Self::RetryAfter { until, .. } => Some(*until),
             Self::Constraint(unmet) => unmet.until,
@@ -206,8 +213,7 @@ impl View<'_> {
         let (false, Some(opened)) = window.at(self.now.minus(CATCH_UP_MAX)) else { return None };
         let first_part = CATCH_UP_MAX.min(closes.since(opened) / 2);
         let until = opened.plus(self.job.plan.spread.of_a(first_part));
-        let hold = Unmet { constraint: Constraint::Window, unknown: false, until: Some(until) };
-        (opened <= self.now && self.now < until).then_some(Hold::Constraint(hold))
+        (opened <= self.now && self.now < until).then_some(Hold::Opening { until })
     }
 
     /// When it may not start any more.

@@ -54,9 +54,10 @@ pub(super) fn keep_place(tx: &mut Tx<'_>, home: &Home, record: i64) -> Result<()
 }
 
 /// A link of a replica that never was anything: nothing was sent, and nothing was ever there.
-const NEVER_WAS: &str =
-    "k.replica = ?1 AND (k.base <> 0 OR k.sent IS NOT NULL) AND k.base = 2 AND k.sent IS NULL AND k.remote_id IS NULL
-    AND k.confirmed = 0 AND NOT EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)";
+fn never_was() -> String {
+    let been = link::HAS_BEEN;
+    format!("k.replica = ?1 AND (k.base <> 0 OR k.sent IS NOT NULL) AND k.base = 2 AND k.sent IS NULL AND NOT {been}")
+}
 
 /// Takes the places of its collection that were kept at a replica which no sync speaks to any more to the one that this sync speaks to, without
 /// what stands against them: what was to be made there is to be made here. What somebody let drop, and what may have been made there, stays.
@@ -65,9 +66,10 @@ pub(super) fn take_places_along(tx: &Tx<'_>, ground: &Ground, from: i64) -> Resu
     if !ground.spec.direction.sends() || spoken_to {
         return Ok(());
     }
+    let never_was = never_was();
     let links = format!(
         "SELECT k.link FROM m_link k INDEXED BY m_link_behind JOIN m_record r ON r.record = k.record AND r.collection = ?2
-         WHERE {NEVER_WAS} AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.link = k.link AND (j.verdict IS 'drop' OR j.side = 'create'))"
+         WHERE {never_was} AND NOT EXISTS (SELECT 1 FROM m_rejection j WHERE j.link = k.link AND (j.verdict IS 'drop' OR j.side = 'create'))"
     );
     // Which those are is told by what stands against them, too.
     let links: Vec<i64> = tx
@@ -106,8 +108,9 @@ pub(super) fn makes_now(tx: &Tx<'_>, ground: &Ground) -> Result<(), StoreError> 
 }
 
 fn is_mirror_no_more(tx: &Tx<'_>, replica: i64) -> Result<(), StoreError> {
+    let never_was = never_was();
     let links = format!(
-        "SELECT k.link FROM m_link k INDEXED BY m_link_behind WHERE {NEVER_WAS}
+        "SELECT k.link FROM m_link k INDEXED BY m_link_behind WHERE {never_was}
            AND EXISTS (SELECT 1 FROM m_link o WHERE o.record = k.record AND o.replica > 0 AND o.link <> k.link)"
     );
     for sql in ["DELETE FROM m_rejection WHERE link IN", "DELETE FROM m_link WHERE link IN"] {

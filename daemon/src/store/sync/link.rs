@@ -89,6 +89,10 @@ pub(in crate::store) fn under_way() -> &'static str {
     AND NOT EXISTS (SELECT 1 FROM json_each(k.sent) s WHERE coalesce(s.value ->> 'looked', 0) = 0)))"
 }
 
+/// As SQL over a link `k`: the replica has the record, or had it once.
+pub(super) const HAS_BEEN: &str =
+    "(k.remote_id IS NOT NULL OR k.confirmed > 0 OR EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link))";
+
 /// How many links of this replica have a record there.
 pub(super) fn count(conn: &Connection, replica: i64) -> Result<u64, StoreError> {
     let mut count = conn.prepare_cached("SELECT count(*) FROM m_link WHERE replica = ?1 AND remote_id IS NOT NULL")?;

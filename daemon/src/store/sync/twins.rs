@@ -10,7 +10,7 @@ use mingle_core::{
     meeting::Agreed,
     mingle::{Base, Clash, Mingled, Sides, Stamps, Verdict, alike, mingle},
     planted,
-    policy::Merge,
+    policy::{Merge, Policy},
     record::{Carried, Props, Value, same},
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -187,9 +187,10 @@ impl Places {
             "SELECT k.replica, p.identity, k.remote_id IS NOT NULL,
                {} AND k.replica IN (SELECT s.replica FROM m_sync s)
                  OR EXISTS (SELECT 1 FROM m_conflict c INDEXED BY m_conflict_open WHERE c.link = k.link AND c.open = 1),
-               k.remote_id IS NOT NULL OR k.sent IS NOT NULL OR k.confirmed > 0 OR EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)
+               k.sent IS NOT NULL OR {}
              FROM m_link k JOIN m_record r USING (record) JOIN m_replica p USING (replica) WHERE k.record = ?1 AND k.replica > 0",
-            link::under_way()
+            link::under_way(),
+            link::HAS_BEEN
         ))?;
         let mut rows = statement.query([record])?;
         while let Some(row) = rows.next()? {
@@ -231,16 +232,18 @@ fn one(tx: &mut Tx<'_>, ground: &Ground, stays: &Held, goes: &Held) -> Result<Jo
     };
     let (mut merged, clashes) = meet(tx, ground, (stays, &ours), (goes, &theirs))?;
     // What a person is to decide is what the remotes have: nothing that one of them has not been told yet.
-    if clashes.iter().any(|clash| clash.verdict == Verdict::Open) && (is_unsent(tx, stays)? || is_unsent(tx, goes)?) {
+    let policy = &ground.spec.policy;
+    let open = clashes.iter().any(|clash| clash.verdict == Verdict::Open);
+    if open && (is_unsent(tx.conn(), policy, stays, &ours)? || is_unsent(tx.conn(), policy, goes, &theirs)?) {
         return Ok(Joined::Waits);
     }
-    for (property, reference) in &ground.spec.policy.references {
+    for (property, reference) in &policy.references {
         if reference.collection == ground.spec.collection {
             alias::replace(&mut merged, property, &Value::Text(goes.id.clone()), &Value::Text(stays.id.clone()));
         }
     }
     let text = json::write(&merged);
-    let children = children_of(tx, goes)?;
+    let children = children_of(tx, &ground.spec.collection, &goes.id)?;
     if text.len() > RECORD_BYTES_MAX || children.len() > CHILDREN_MAX {
         return Ok(Joined::No);
     }
@@ -328,10 +331,8 @@ fn unsent(conn: &Connection, held: &Held) -> Result<Vec<Props>, StoreError> {
     agreed.iter().map(|text| record::props(text)).collect()
 }
 
-fn is_unsent(tx: &Tx<'_>, held: &Held) -> Result<bool, StoreError> {
-    let Some(props) = held.props()? else { return Ok(false) };
-    let policy = &tx.definitions().numbered(held.collection).map(|one| one.definition.policy.clone()).unwrap_or_default();
-    Ok(unsent(tx.conn(), held)?.iter().any(|agreed| !alike(agreed, &props, &Carried::All, policy)))
+fn is_unsent(conn: &Connection, policy: &Policy, held: &Held, props: &Props) -> Result<bool, StoreError> {
+    Ok(unsent(conn, held)?.iter().any(|agreed| !alike(agreed, props, &Carried::All, policy)))
 }
 
 /// The properties of which something was taken away since a remote had this: which, and what they were.
@@ -368,11 +369,11 @@ impl Place {
 fn take_places(tx: &Tx<'_>, stays: &Held, goes: &Held, their_data: &str) -> Result<Vec<Place>, StoreError> {
     let links: Vec<(i64, i64, String, bool, bool)> = tx
         .conn()
-        .prepare_cached(
-            "SELECT k.link, k.replica, p.remote, k.remote_id IS NOT NULL,
-               k.remote_id IS NOT NULL OR k.confirmed > 0 OR EXISTS (SELECT 1 FROM m_former f WHERE f.link = k.link)
+        .prepare_cached(&format!(
+            "SELECT k.link, k.replica, p.remote, k.remote_id IS NOT NULL, {}
              FROM m_link k JOIN m_replica p USING (replica) WHERE k.record = ?1 AND k.replica > 0 ORDER BY k.replica",
-        )?
+            link::HAS_BEEN
+        ))?
         .query_map([goes.record], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
         .collect::<Result<_, _>>()?;
     let mut moved = Vec::new();
@@ -434,11 +435,9 @@ fn take_what_stands(tx: &Tx<'_>, stays: i64, goes: i64, seq: u64) -> Result<(), 
 }
 
 /// The records that refer to one, each with the property that does; one more than may be changed with it, where there are more.
-fn children_of(tx: &Tx<'_>, held: &Held) -> Result<Vec<(i64, String)>, StoreError> {
-    let definitions = tx.definitions();
-    let Some(parent) = definitions.numbered(held.collection) else { return Ok(Vec::new()) };
-    let (mut all, to) = (Vec::new(), Value::Text(held.id.clone()));
-    for (child, property, _) in definitions.referring_to(&parent.definition.name) {
+fn children_of(tx: &Tx<'_>, collection: &str, id: &str) -> Result<Vec<(i64, String)>, StoreError> {
+    let (mut all, to) = (Vec::new(), Value::Text(id.to_owned()));
+    for (child, property, _) in tx.definitions().referring_to(collection) {
         let found = children::referring(tx.conn(), child, property, &to, CHILDREN_MAX + 1)?;
         all.extend(found.into_iter().map(|record| (record, property.to_owned())));
     }
