@@ -164,6 +164,10 @@ fn h13_a_mirror_knows_its_records_by_identity() {
                 script.runs(sync, None);
             }
             script.counts_at(1, &[1, 1]);
+            // It was known as it came: no second record was made, to be found out later.
+            let count = |sql: &str| script.world.store.read(|reader| Ok(reader.query_row(sql, (), |row| row.get::<_, i64>(0))?));
+            let aliases = count("SELECT count(*) FROM m_alias").expect("the store reads");
+            script.holds(aliases == 0, || format!("{aliases} aliases"));
             script.passes(60_000);
             script.colleague_sets_at(1, "k1", "a=a2");
             script.runs("t", None);
