@@ -35,7 +35,7 @@ use crate::{
     remotes::Means,
     run::Letter,
     store::{
-        self, Class, Store, StoreError, Tx, UpReplica, defined, gazette,
+        self, Class, Store, StoreError, Tx, UpReplica, gazette,
         history::{self, Counts},
         marks,
     },
@@ -124,20 +124,6 @@ impl House {
         self.0.setup.borrow().config.clone()
     }
 
-    fn collection_of_sync(&self, sync: &str) -> Option<String> {
-        let config = self.config();
-        match config.syncs.get(sync) {
-            Some(sync) => Some(sync.collection.clone()),
-            // One that an app defined, and that cannot be as the configuration is.
-            None => {
-                let rows = self.read(|reader| defined::all(reader)).unwrap_or_default();
-                let row = rows.into_iter().find(|row| row.sync == sync)?;
-                let keys: serde_json::Value = serde_json::from_str(&row.definition).ok()?;
-                Some(keys.get("collection")?.as_str()?.to_owned())
-            }
-        }
-    }
-
     fn read<T>(&self, work: impl Fn(&store::Reader<'_>) -> Result<T, StoreError>) -> Result<T, Refusal> {
         self.0.store.read(work).map_err(|error| {
             if !matches!(error, StoreError::Refused(_)) {
@@ -172,6 +158,18 @@ impl House {
     fn asked<T: Send + 'static>(&self, ask: Ask, wanted: fn(Answer) -> Result<T, Answer>) -> Later<T> {
         let answer = self.ask(ask);
         Box::pin(async move { wanted(answer.await?).map_err(|other| Refusal::Internal(format!("{other:?}"))) })
+    }
+
+    /// Sends a letter that is no question of the engine's, and waits for what is said to it.
+    fn answered<T: Send + 'static>(&self, letter: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Letter) -> Later<T> {
+        let inbox = self.0.inbox.clone();
+        let (sender, answer) = oneshot::channel();
+        let letter = letter(sender);
+        Box::pin(async move {
+            let going = || Refusal::Stopped("mingled is going down".into(), None);
+            inbox.send(letter).await.map_err(|_| going())?;
+            answer.await.map_err(|_| going())?
+        })
     }
 
     fn halted(&self, ask: Ask) -> Later<Halted> {
@@ -477,14 +475,8 @@ impl Door for House {
     }
 
     fn reload(&self, by: Option<String>) -> Later<Reloaded> {
-        let inbox = self.0.inbox.clone();
-        Box::pin(async move {
-            tracing::info!(by = by.as_deref().unwrap_or("an unnamed app"), "asked to read the configuration again");
-            let going = || Refusal::Stopped("mingled is going down".into(), None);
-            let (sender, answer) = oneshot::channel();
-            inbox.send(Letter::Reload(Some(sender))).await.map_err(|_| going())?;
-            answer.await.map_err(|_| going())?
-        })
+        tracing::info!(by = by.as_deref().unwrap_or("an unnamed app"), "asked to read the configuration again");
+        self.answered(|sender| Letter::Reload(Some(sender)))
     }
 
     fn shutdown(&self, by: Option<String>) -> Later<()> {

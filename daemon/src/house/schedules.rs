@@ -1,16 +1,15 @@
 //! Owns: what is asked of when syncs run, handed to the loop. Must never know: the wire, what makes a sync due.
 
 use mingle_core::{
-    ask::{Pinged, Redefine, Redefined, Refusal},
+    ask::{Pinged, Redefine, Redefined},
     engine::{Answer, Ask},
 };
-
-use tokio::sync::oneshot;
 
 use super::House;
 use crate::{
     ipc::door::{Follows, Later, Schedules},
     run::Letter,
+    store::defined,
 };
 
 impl Schedules for House {
@@ -19,14 +18,8 @@ impl Schedules for House {
     }
 
     fn redefine(&self, change: Redefine) -> Later<Redefined> {
-        let inbox = self.0.inbox.clone();
-        Box::pin(async move {
-            tracing::info!(sync = change.sync(), "an app changes what it has defined");
-            let going = || Refusal::Stopped("mingled is going down".into(), None);
-            let (sender, answer) = oneshot::channel();
-            inbox.send(Letter::Redefine(change, sender)).await.map_err(|_| going())?;
-            answer.await.map_err(|_| going())?
-        })
+        tracing::info!(sync = change.sync(), "an app changes what it has defined");
+        self.answered(|sender| Letter::Redefine(change, sender))
     }
 
     fn ping(&self, syncs: Vec<String>, remote: Option<String>) -> Later<Vec<Pinged>> {
@@ -34,5 +27,21 @@ impl Schedules for House {
             Ask::Ping { syncs, remote },
             |answer| if let Answer::Pinged(pinged) = answer { Ok(pinged) } else { Err(answer) },
         )
+    }
+}
+
+impl House {
+    /// The collection of a sync of the configuration in force, or of one that an app defined and that cannot be as the configuration is.
+    pub(super) fn collection_of_sync(&self, sync: &str) -> Option<String> {
+        let config = self.config();
+        match config.syncs.get(sync) {
+            Some(sync) => Some(sync.collection.clone()),
+            None => {
+                let rows = self.read(|reader| defined::all(reader)).unwrap_or_default();
+                let row = rows.into_iter().find(|row| row.sync == sync)?;
+                let keys: serde_json::Value = serde_json::from_str(&row.definition).ok()?;
+                Some(keys.get("collection")?.as_str()?.to_owned())
+            }
+        }
     }
 }
