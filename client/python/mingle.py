@@ -584,6 +584,21 @@ class Client:
             if answer["state"] != "pending" or time.monotonic() >= end:
                 return answer
 
+    def wait_synced(self, *syncs, since_at=None, reaches=None, timeout=None):
+        """Until these syncs, or all that are not paused, are synced (none runs or is due, nothing is pending, open or rejected, and its last
+        run ended well, and began at `since_at` or later), or are in the state `reaches`; or none gets on without a person; or `timeout`
+        seconds are over: then `pending`, with `syncs` that are not there yet."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        which = {"syncs": list(syncs)} if syncs else {"all": True}
+        which.update({key: value for key, value in (("since_at", since_at), ("reaches", reaches)) if value is not None})
+        while True:
+            within = max(0.0, min(_WAIT_SLICE, end - time.monotonic()))
+            timeout = None if self.timeout is None else self.timeout + within
+            answer = self.call("wait", {**which, "timeout_ms": int(1000 * within)}, timeout=timeout)
+            waits = any(one["needs"] != "person" for one in answer.get("syncs", ()))
+            if not waits or time.monotonic() >= end:
+                return answer
+
     def status(self):
         return self._call("status")
 

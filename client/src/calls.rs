@@ -85,7 +85,7 @@ macro_rules! functions {
             delete Delete, "Deletes a record.";
             transact Transact, "Several writes, all or nothing.";
             changes Changes, "A page of what changed since a seq.";
-            wait Wait, "Until the remotes have a write, or a run has ended, or the time of the call is over.";
+            wait Wait, "Until the remotes have a write, or a run has ended, or syncs are synced, or the time of the call is over.";
             cancel Cancel, "Ends a call of this connection that is still in flight.";
             status Status, "The daemon, every sync, and what needs a person.";
             stop Stop, "Suspends all runs and refuses new ones; apps go on.";

@@ -219,13 +219,18 @@ impl House {
         }
     }
 
+    /// What of a sync waits.
+    fn counts(&self, sync: &str) -> Result<Counts, Refusal> {
+        let config = self.config();
+        let sends = config.syncs.get(sync).filter(|sync| sync.direction.is_up());
+        let sends = sends.map(|sync| (sync.collection.as_str(), config.creates(sync)));
+        self.read(|reader| history::counts(reader, sync, sends))
+    }
+
     fn sync_status(&self, shown: SyncShown, now: Timestamp, attention: &mut Vec<Attention>) -> Result<SyncStatus, Refusal> {
         let name = shown.sync.to_string();
-        let config = self.config();
-        let sends = config.syncs.get(&name).filter(|sync| sync.direction.is_up());
-        let sends = sends.map(|sync| (sync.collection.as_str(), config.creates(sync)));
-        let (counts, last): (Counts, Option<RunRow>) =
-            self.read(|reader| Ok((history::counts(reader, &name, sends)?, history::last_run(reader, &name)?)))?;
+        let counts = self.counts(&name)?;
+        let last: Option<RunRow> = self.read(|reader| history::last_run(reader, &name))?;
         described::attention(&shown, counts, self.config().syncs.get(&name), now, attention);
         Ok(SyncStatus {
             sync: name,

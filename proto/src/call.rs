@@ -152,7 +152,7 @@ methods! {
     Transact, "transact", Write, TransactAnswer, "several writes, all or nothing";
     Changes, "changes", Read, ChangesAnswer, "what changed since a seq, in pages";
     Subscribe, "subscribe", Read, SubscribeAnswer, "state first, then changes and events, as they come";
-    Wait, "wait", Operate, WaitAnswer, "until the remotes have a write, or a run has ended, or the time is over";
+    Wait, "wait", Operate, WaitAnswer, "until the remotes have a write, or a run has ended, or syncs are synced, or the time is over";
     Cancel, "cancel", Operate, CancelAnswer, "ends a call of this connection that is still in flight";
     Status, "status", Operate, StatusAnswer, "the daemon, every sync, and what needs a person";
     Stop, "stop", Operate, StateAnswer, "suspends all runs and refuses new ones; apps go on";

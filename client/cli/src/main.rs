@@ -335,7 +335,11 @@ mod tests {
         check("mingle sync a --mode bulk", Err(2));
         check("mingle wait", Err(2));
         check("mingle wait w-1 --timeout soon", Err(2));
-        check("mingle wait x-1", Err(2));
+        check("mingle wait --all --fresh --timeout 1m", Ok(()));
+        check("mingle wait a b --state running", Ok(()));
+        check("mingle wait a --state asleep", Err(2));
+        check("mingle wait a --all", Err(2));
+        check("mingle wait --all --state running", Err(2));
         check("mingle put a b {} --merge", Err(2));
         check("mingle put a {", Err(2));
         check("mingle put a [1]", Err(2));

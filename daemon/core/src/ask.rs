@@ -32,8 +32,8 @@ pub use refusal::Refusal;
 pub use session::{Begin, Begun, Closed, Invites, Join, Joined, LostOne, Mingled, Pulled, PulledOne, Push, Speaker, Take, Took};
 
 pub use operate::{
-    Ability, Accepted, Attention, Configured, DaemonState, Explained, Halted, Holding, Page, Pinged, Progress, Rebuilding,
-    Reloaded, RemoteChecked, RemoteRow, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
+    Ability, Accepted, Attention, Behind, Configured, DaemonState, Explained, Halted, Holding, Page, Pinged, Progress, Rebuilding,
+    Reloaded, RemoteChecked, RemoteRow, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, SyncsWaited,
 };
 
 /// A record's data as JSON text (an object), as stored.

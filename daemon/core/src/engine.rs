@@ -10,7 +10,7 @@ use crate::{
     limits,
     replica::Failure,
     run::{self, Direction, Ended, Mode, Order, Run, reset::How},
-    schedule::{Board, Conditions, Desk, End, Job, Jobs, Looks, Name, Patience, Remote, Request, StopReason, Trigger, text},
+    schedule::{Board, Conditions, Desk, End, Job, Jobs, Last, Looks, Name, Patience, Remote, Request, StopReason, Trigger, text},
     time::Timestamp,
 };
 
@@ -22,6 +22,7 @@ mod halted;
 mod ids;
 mod pinged;
 mod rebuild;
+mod rest;
 mod shelves;
 mod shown;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use defined::Then;
 pub use defined::{Defined, SyncFacts};
 use halted::{Holder, Stopped};
 use ids::Ids;
+pub use rest::{Lacks, Standing, Until};
 use shelves::Shelves;
 use shown::Copied;
 pub use shown::{BoardCopy, SyncShown};

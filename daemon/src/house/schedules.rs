@@ -1,8 +1,10 @@
 //! Owns: what is asked of when syncs run, handed to the loop. Must never know: the wire, what makes a sync due.
 
+use std::time::Duration;
+
 use mingle_core::{
-    ask::{Pinged, Redefine, Redefined},
-    engine::{Answer, Ask},
+    ask::{Pinged, Redefine, Redefined, SyncsWaited},
+    engine::{Answer, Ask, Until},
 };
 
 use super::House;
@@ -27,6 +29,10 @@ impl Schedules for House {
             Ask::Ping { syncs, remote },
             |answer| if let Answer::Pinged(pinged) = answer { Ok(pinged) } else { Err(answer) },
         )
+    }
+
+    fn wait_syncs(&self, syncs: Option<Vec<String>>, until: Until, timeout: Duration) -> Later<SyncsWaited> {
+        self.until_synced(syncs, until, timeout)
     }
 }
 

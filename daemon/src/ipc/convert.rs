@@ -9,6 +9,7 @@ mod pending;
 mod plan;
 mod session;
 mod stored;
+mod waits;
 
 use std::{fmt, time::Duration};
 
@@ -37,6 +38,7 @@ pub(super) use self::{
         session_mingled, session_pulled, session_pushed, session_state, session_taken,
     },
     stored::{ChangedOut, ChangesOut, ListOut, RecordOut, Stored},
+    waits::{syncs_waited, until},
 };
 
 /// RFC 3339 in UTC, with milliseconds. What lies outside of the years that can be written is written as the nearest that can.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{DefinedBy, RunRow, Trouble};
 use crate::{
+    engine::{Lacks, Standing},
     run::{Mode, reset::How},
     time::Timestamp,
 };
@@ -331,4 +332,32 @@ pub struct RemoteChecked {
     pub took: Duration,
     /// What is wrong with it; none: it answers, and takes our login.
     pub trouble: Option<Trouble>,
+}
+
+/// A sync that is not yet what is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Its name.
+    pub sync: String,
+    /// Its schedule state.
+    pub state: SyncState,
+    /// What it needs.
+    pub lacks: Lacks,
+    /// What holds it, where something does.
+    pub hold: Option<Holding>,
+    /// What its last run ran into.
+    pub trouble: Option<Trouble>,
+    /// What of it is pending, in conflict and rejected.
+    pub standing: Standing,
+}
+
+/// The answer to a wait for syncs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncsWaited {
+    /// The first of those that are not yet what is waited for, by name.
+    pub behind: Vec<Behind>,
+    /// How many there are, told or not; 0: it is come.
+    pub total: usize,
+    /// What the one needs that least can be done for; none: it is come.
+    pub lacks: Option<Lacks>,
 }

@@ -249,7 +249,7 @@ fn wait_state(state: WaitState) -> call::Settled {
 /// `wait` for a write.
 pub(in crate::ipc) fn waited(waited: Waited) -> call::WaitAnswer {
     let one = |(remote, state, error)| call::RemoteSettled { remote, state: wait_state(state), error };
-    call::WaitAnswer { state: wait_state(waited.state), why: waited.why, remotes: waited.remotes.into_iter().map(one).collect() }
+    call::WaitAnswer { state: wait_state(waited.state), why: waited.why, remotes: waited.remotes.into_iter().map(one).collect(), ..Default::default() }
 }
 
 /// `wait` for a run.
@@ -263,7 +263,7 @@ pub(in crate::ipc) fn run_waited(waited: RunWaited) -> call::WaitAnswer {
         RunState::Cancelled => call::Settled::Cancelled,
     };
     let remotes = waited.remote.map(|(remote, error)| call::RemoteSettled { remote, state, error });
-    call::WaitAnswer { state, why: waited.why, remotes: remotes.into_iter().collect() }
+    call::WaitAnswer { state, why: waited.why, remotes: remotes.into_iter().collect(), ..Default::default() }
 }
 
 /// One line of `conflict.list`.

@@ -71,7 +71,7 @@ pub(in crate::ipc) fn undo(undo: call::Undo, scope: Scope) -> Result<ask::Undo, 
     })
 }
 
-fn parsed(name: &str, text: &str) -> Result<Timestamp, Error> {
+pub(super) fn parsed(name: &str, text: &str) -> Result<Timestamp, Error> {
     let moment: Result<jiff::Timestamp, _> = text.parse();
     moment
         .map(|moment| Timestamp::from_unix_ms(moment.as_millisecond()))
