@@ -629,6 +629,10 @@ class Client:
         """There is something new at the remote: these syncs, or all with `remote`, are due. How each stands then."""
         return self._call("sync.ping", syncs=list(syncs) if syncs or remote is None else None, remote=remote)["syncs"]
 
+    def sync_next(self, sync, at=None):
+        """The next run of a sync is at this moment (2026-01-02T03:04:05Z), whatever its schedule says; None: when that says."""
+        return self._call("sync.next", sync=sync, at=at)
+
     def sync_reset(self, sync, how):
         """Compares everything as if the remote had another history, after a copy of the store. `how`: recover, recover_or_discard
         or discard."""

@@ -7,8 +7,8 @@ use mingle_proto::{
         History, List, Patch, PendingList, PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve,
         Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel, SessionCommit,
         SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown, Status, Stop,
-        Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncPause, SyncPing, SyncRemove, SyncReset, SyncResume, SyncRun,
-        Transact, Undo, Wait, Why,
+        Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncNext, SyncPause, SyncPing, SyncRemove, SyncReset, SyncResume,
+        SyncRun, Transact, Undo, Wait, Why,
     },
 };
 
@@ -65,7 +65,7 @@ macro_rules! write {
 }
 
 plain! {
-    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncReset Plan SyncGet SyncList SyncDefine SyncRemove Explain
+    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncNext SyncReset Plan SyncGet SyncList SyncDefine SyncRemove Explain
     History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck Rebuild AppRegister AppList AppReset
 }
 once! {
@@ -98,6 +98,7 @@ macro_rules! functions {
             sync_resume SyncResume, "Lets a paused sync run again.";
             sync_cancel SyncCancel, "Ends the run of a sync for good.";
             sync_ping SyncPing, "Makes syncs due, because there is something new at their remote.";
+            sync_next SyncNext, "Gives the next run of a sync a moment, whatever its schedule says.";
             sync_reset SyncReset, "Compares everything as if the remote had another history, after a copy of the store.";
             plan Plan, "What a run would send and change now; nothing is done.";
             rebuild Rebuild, "Fetches a collection anew; what is not sent yet stays.";

@@ -19,6 +19,7 @@ use mingle_core::{
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
     policy::Merge,
+    schedule::Watch,
     time::Timestamp,
 };
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
@@ -34,11 +35,7 @@ use crate::{
     },
     remotes::Means,
     run::Letter,
-    store::{
-        self, Class, Store, StoreError, Tx, UpReplica, gazette,
-        history::{self, Counts},
-        marks,
-    },
+    store::{self, Class, Store, StoreError, Tx, UpReplica, gazette, history, marks},
 };
 
 mod apps;
@@ -74,6 +71,7 @@ struct Rooms {
     /// The newest conflict and rejection that were told as news.
     told: Mutex<(i64, i64)>,
     notices: Notices,
+    watch: Mutex<Watch>,
     gatherings: gather::Gatherings,
     wanted: Arc<wanted::Wanted>,
     /// Held by whoever makes a plan: there is one copy of the store at a time.
@@ -97,6 +95,7 @@ impl House {
             inbox,
             board,
             notices: Notices::new(Arc::clone(&news)),
+            watch: Mutex::default(),
             news,
             setup,
             granted: watch::Sender::new(0),
@@ -217,14 +216,6 @@ impl House {
             }
             Err(error) => tracing::warn!(%error, "new conflicts could not be told"),
         }
-    }
-
-    /// What of a sync waits.
-    fn counts(&self, sync: &str) -> Result<Counts, Refusal> {
-        let config = self.config();
-        let sends = config.syncs.get(sync).filter(|sync| sync.direction.is_up());
-        let sends = sends.map(|sync| (sync.collection.as_str(), config.creates(sync)));
-        self.read(|reader| history::counts(reader, sync, sends))
     }
 
     fn sync_status(&self, shown: SyncShown, now: Timestamp, attention: &mut Vec<Attention>) -> Result<SyncStatus, Refusal> {

@@ -165,6 +165,7 @@ methods! {
     SyncResume, "sync.resume", Operate, SyncStateAnswer, "lets a paused sync run again";
     SyncCancel, "sync.cancel", Operate, SyncCancelAnswer, "ends the run of a sync for good";
     SyncPing, "sync.ping", Operate, SyncPingAnswer, "makes syncs due, because there is something new at their remote";
+    SyncNext, "sync.next", Operate, SyncNextAnswer, "gives the next run of a sync a moment, whatever its schedule says";
     SyncReset, "sync.reset", Operate, SyncResetAnswer, "compares everything as if the remote had another history, after a copy of the store";
     Plan, "plan", Read, PlanAnswer, "what a run would send and change now; nothing is done";
     Rebuild, "rebuild", Operate, RebuildAnswer, "fetches a collection anew; what is not sent yet stays";

@@ -24,6 +24,7 @@ mod lease;
 mod list;
 mod logs;
 mod manual;
+mod next;
 mod patch;
 mod pause;
 mod pending;
@@ -48,6 +49,7 @@ mod status;
 mod stop;
 mod sync;
 mod table;
+mod tags;
 mod undo;
 mod wait;
 mod watch;
@@ -96,6 +98,7 @@ enum Command {
     Resume(resume::Resume),
     Cancel(cancel::Cancel),
     Ping(ping::Ping),
+    Next(next::Next),
     Define(define::Define),
     Undefine(define::Undefine),
     Get(get::Get),
@@ -167,6 +170,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Resume(resume) => resume.run(at),
         Command::Cancel(cancel) => cancel.run(at),
         Command::Ping(ping) => ping.run(at),
+        Command::Next(next) => next.run(at),
         Command::Define(define) => define.run(at),
         Command::Undefine(undefine) => undefine.run(at),
         Command::Get(get) => get.run(at),
@@ -280,6 +284,17 @@ mod tests {
         check("mingle ping --remote r", Ok(()));
         check("mingle ping", Err(2));
         check("mingle ping a --remote r", Err(2));
+        check("mingle next a 10m", Ok(()));
+        check("mingle next a --clear", Ok(()));
+        check("mingle next a", Err(2));
+        check("mingle next a 10m --clear", Err(2));
+        check("mingle sync --tag t", Ok(()));
+        check("mingle sync a --tag t", Err(2));
+        check("mingle pause --tag t", Ok(()));
+        check("mingle pause", Err(2));
+        check("mingle resume a --tag t", Err(2));
+        check("mingle cancel --tag t", Ok(()));
+        check("mingle status --tag t --next", Ok(()));
         check("mingle status --next", Ok(()));
         check("mingle define a {}", Ok(()));
         check("mingle define a - --if-exists keep", Ok(()));

@@ -183,7 +183,8 @@ mod tests {
     fn syncs_that_are_not_synced_have_words_and_a_code() {
         #[track_caller]
         fn check(needs: &[WaitNeeds], code: Exit, alone: bool) {
-            let one = |needs: &WaitNeeds| SyncBehind { sync: needs.to_string(), needs: *needs, pending: 2, ..SyncBehind::default() };
+            let one =
+                |needs: &WaitNeeds| SyncBehind { sync: needs.to_string(), needs: *needs, pending: 2, ..SyncBehind::default() };
             let syncs: Vec<SyncBehind> = needs.iter().map(one).collect();
             let answer = WaitAnswer {
                 syncs_total: Some(syncs.len() as u64),

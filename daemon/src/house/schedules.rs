@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use mingle_core::{
-    ask::{Pinged, Redefine, Redefined, SyncsWaited},
+    ask::{NextRun, Pinged, Redefine, Redefined, SyncsWaited},
     engine::{Answer, Ask, Until},
+    time::Timestamp,
 };
 
 use super::House;
@@ -29,6 +30,10 @@ impl Schedules for House {
             Ask::Ping { syncs, remote },
             |answer| if let Answer::Pinged(pinged) = answer { Ok(pinged) } else { Err(answer) },
         )
+    }
+
+    fn next_run(&self, sync: String, at: Option<Timestamp>) -> Later<NextRun> {
+        self.asked(Ask::NextRun { sync, at }, |answer| if let Answer::Next(next) = answer { Ok(next) } else { Err(answer) })
     }
 
     fn wait_syncs(&self, syncs: Option<Vec<String>>, until: Until, timeout: Duration) -> Later<SyncsWaited> {

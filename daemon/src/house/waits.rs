@@ -10,7 +10,13 @@ use mingle_core::{
 use tokio::sync::mpsc;
 
 use super::{House, described};
-use crate::{boot, clock, ipc::door::Later, remotes, run::Letter, store::history::{self, Counts}};
+use crate::{
+    boot, clock,
+    ipc::door::Later,
+    remotes,
+    run::Letter,
+    store::history::{self, Counts},
+};
 
 /// Of syncs that are waited for, so many that are not there yet are told, as PROTOCOL.md says; the others are counted.
 const BEHIND_TOLD: usize = 100;
@@ -130,6 +136,14 @@ impl House {
             }
         }
         Ok(waited)
+    }
+
+    /// What of a sync waits.
+    pub(super) fn counts(&self, sync: &str) -> Result<Counts, Refusal> {
+        let config = self.config();
+        let sends = config.syncs.get(sync).filter(|sync| sync.direction.is_up());
+        let sends = sends.map(|sync| (sync.collection.as_str(), config.creates(sync)));
+        self.read(|reader| history::counts(reader, sync, sends))
     }
 
     /// Whether a remote answers, and takes our login.

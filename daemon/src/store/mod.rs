@@ -29,6 +29,7 @@ pub mod limits;
 mod list;
 mod look;
 pub mod marks;
+pub mod moments;
 mod news;
 mod op;
 mod open;

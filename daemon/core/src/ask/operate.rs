@@ -67,11 +67,12 @@ pub struct Configured {
 }
 
 /// The schedule state of a sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncState {
     /// Paused, or nothing makes it due.
     Disabled,
     /// Not due yet.
+    #[default]
     Waiting,
     /// Due, and a hold stands in the way.
     Blocked,
@@ -163,7 +164,7 @@ pub struct Explained {
 }
 
 /// One sync as it is defined.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncRow {
     /// Its name.
     pub sync: String,
@@ -187,6 +188,8 @@ pub struct SyncRow {
     pub after: Vec<String>,
     /// The lower goes first; none: it is not known.
     pub priority: Option<u32>,
+    /// What it is called by together with others.
+    pub tags: Vec<String>,
     /// The app that defined it; none: the configuration does.
     pub defined: Option<DefinedBy>,
     /// Its schedule state.
@@ -200,6 +203,19 @@ pub struct Pinged {
     pub sync: String,
     /// How it stands now.
     pub state: SyncState,
+    /// What holds it, where something does.
+    pub hold: Option<Holding>,
+}
+
+/// A sync whose next run was given a moment, or has none any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextRun {
+    /// Which.
+    pub sync: String,
+    /// How it stands now.
+    pub state: SyncState,
+    /// When it runs next, where time alone decides.
+    pub next: Option<Timestamp>,
     /// What holds it, where something does.
     pub hold: Option<Holding>,
 }

@@ -40,7 +40,7 @@ pub enum Lacks {
 /// Holds that a person alone ends, by deciding something.
 const FOR_A_PERSON: [&str; 3] = ["needs_login", "epoch", "account"];
 /// Holds under which a sync is not due.
-const NOT_DUE: [&str; 4] = ["interval", "cron", "trigger", "next"];
+const NOT_DUE: [&str; 4] = ["interval", "cron", "trigger", "next_run_at"];
 /// Holds of a sync that is not blocked, and that one waits for as for a condition: who asks for a run is told so, too.
 const LIKE_A_CONDITION: [&str; 3] = ["retry_after", "window", "trigger"];
 
@@ -106,7 +106,12 @@ mod tests {
         let (done, failed) = (Last::Done { began: NOON }, Last::Failed { ended: NOON });
         let later = Some(NOON.plus(std::time::Duration::from_millis(1)));
         #[track_caller]
-        fn check(shown: &SyncShown, (pending, conflicts, rejections): (u64, u64, u64), since: Option<Timestamp>, expect: Option<Lacks>) {
+        fn check(
+            shown: &SyncShown,
+            (pending, conflicts, rejections): (u64, u64, u64),
+            since: Option<Timestamp>,
+            expect: Option<Lacks>,
+        ) {
             let standing = Standing { pending, conflicts, rejections };
             assert_eq!(Until::Synced { since }.lacks(shown, standing), expect, "{shown:?} {standing:?}");
         }
@@ -120,7 +125,7 @@ mod tests {
         // What only requests make due is at rest as well; but nothing makes it begin.
         check(&shown(Waiting, "trigger", false, done), (0, 0, 0), None, None);
         check(&shown(Waiting, "trigger", false, Last::Never), (0, 0, 0), None, Some(Lacks::Condition));
-        check(&shown(Waiting, "next", false, done), (0, 0, 0), None, None);
+        check(&shown(Waiting, "next_run_at", false, done), (0, 0, 0), None, None);
         // Stopped and paused ones may have nothing left to do.
         check(&shown(Blocked, "stopped interval", false, done), (0, 0, 0), None, None);
         check(&shown(Blocked, "stopped", false, done), (0, 0, 0), None, Some(Lacks::Condition));

@@ -2,7 +2,8 @@
 //! store has them).
 
 use super::{
-    Conditions, DaemonState, Direction, Engine, Job, Jobs, Last, Looks, Name, Remote, Shelves, SyncState, Timestamp, Trouble, ask, text,
+    Conditions, DaemonState, Direction, Engine, Job, Jobs, Last, Looks, Name, Remote, Shelves, SyncState, Timestamp, Trouble,
+    ask, text,
 };
 
 /// A copy of the board: what is asked of it is worked out for the moment it is asked, and nobody waits for the loop.

@@ -1,12 +1,17 @@
-//! Owns: waits for syncs, between core words and wire words. Must never know: when they are over.
+//! Owns: waits for syncs and moments of next runs, between core words and wire words. Must never know: when they are over.
 
 use mingle_core::{
-    ask::{Behind, SyncState, SyncsWaited},
+    ask::{Behind, NextRun, SyncState, SyncsWaited},
     engine::{Lacks, Until},
 };
 use mingle_proto::{Error, Time, call};
 
-use super::{invalid, operate::{hold, trouble}, past::parsed, sync_state};
+use super::{
+    invalid,
+    operate::{hold, trouble},
+    past::parsed,
+    sync_state, time,
+};
 
 /// What is waited for.
 pub(in crate::ipc) fn until(since: Option<&Time>, reaches: Option<call::SyncReaches>, all: bool) -> Result<Until, Error> {
@@ -71,5 +76,15 @@ fn one(behind: Behind) -> call::SyncBehind {
         pending: behind.standing.pending,
         conflicts: behind.standing.conflicts,
         rejections: behind.standing.rejections,
+    }
+}
+
+/// `sync.next`.
+pub(in crate::ipc) fn next_run(next: NextRun) -> call::SyncNextAnswer {
+    call::SyncNextAnswer {
+        sync: next.sync,
+        state: sync_state(next.state),
+        next_at: next.next.map(time),
+        hold: next.hold.map(hold),
     }
 }

@@ -3,8 +3,9 @@
 use std::{future::ready, time::Duration};
 
 use mingle_core::{
-    ask::{Outcome, Pinged, Redefine, Redefined, SyncState, SyncsWaited},
+    ask::{NextRun, Outcome, Pinged, Redefine, Redefined, SyncState, SyncsWaited},
     engine::Until,
+    time::Timestamp,
 };
 
 use super::Model;
@@ -22,6 +23,10 @@ impl Schedules for Model {
     fn ping(&self, syncs: Vec<String>, _: Option<String>) -> Later<Vec<Pinged>> {
         let pinged = syncs.into_iter().map(|sync| Pinged { sync, state: SyncState::Ready, hold: None });
         Box::pin(ready(Ok(pinged.collect())))
+    }
+
+    fn next_run(&self, sync: String, next: Option<Timestamp>) -> Later<NextRun> {
+        Box::pin(ready(Ok(NextRun { sync, state: SyncState::Waiting, next, hold: None })))
     }
 
     fn wait_syncs(&self, _: Option<Vec<String>>, _: Until, _: Duration) -> Later<SyncsWaited> {
