@@ -404,35 +404,6 @@ fn a_lease_is_not_written_down_and_a_stop_beside_it_is() {
     assert!(matches!(&world.answered[&restart], Ok(Answer::Halted(halted)) if halted.runs.len() == 2));
 }
 
-#[test]
-fn what_a_remote_said_before_the_start_holds_after_it() {
-    let now = Timestamp::from_unix_ms(1_790_000_000_000);
-    let facts = |remote: &str, patience: Option<(u64, u64)>| {
-        let plan = Plan { remote: remote.into(), on_start: true, ..Plan::default() };
-        let said = |(ago, more)| Patience {
-            asked: now.minus(Duration::from_secs(ago)),
-            until: now.minus(Duration::from_secs(ago)).plus(Duration::from_secs(more)),
-        };
-        let (job, patience) = (Job::new(plan, Last::Never, 0, now), patience.map(said));
-        SyncFacts { collection: remote.into(), direction: Direction::Down, job, patience, anew: false, wishes: Wishes::default() }
-    };
-    let holds = |syncs: &[(&str, SyncFacts)]| -> Vec<bool> {
-        let facts = syncs.iter().map(|(name, facts)| (Name::from(*name), facts.clone())).collect();
-        let mut engine = Engine::new(facts, None, 1, now);
-        engine.handle(now, Event::Look, &mut Vec::new());
-        let board = engine.board();
-        syncs.iter().map(|(name, _)| board.jobs[*name].running.is_none()).collect()
-    };
-    assert_eq!(holds(&[("a", facts("r", None))]), [false]);
-    assert_eq!(holds(&[("a", facts("r", Some((10, 5))))]), [false], "it is over");
-    assert_eq!(
-        holds(&[("a", facts("r", Some((10, 50)))), ("b", facts("r", None)), ("c", facts("s", None))]),
-        [true, true, false]
-    );
-    assert_eq!(holds(&[("a", facts("r", Some((10, 50)))), ("b", facts("r", Some((10, 5))))]), [true, true], "the longest holds");
-    assert_eq!(holds(&[("a", facts("r", Some((4000, 90_000))))]), [false], "and no word longer than an hour");
-}
-
 /// What becomes of a run that is on, and of one that is asked for, when their sync is defined anew.
 #[test]
 fn a_sync_that_is_defined_anew_ends_its_run_only_where_it_must() {

@@ -1,4 +1,4 @@
-//! Owns: what is not lost where a run ends early or the daemon does: what was wished of a run, a ping, the moment of a next run. Must never know: the
+//! Owns: what is not lost where a run ends early or the daemon does: what was wished of a run, a ping, the moment of a next run, what a remote said. Must never know: the
 //! store.
 
 use super::*;
@@ -150,4 +150,33 @@ fn a_run_knows_how_often_it_was_tried_and_what_held_it() {
     let order = effects.iter().find_map(|effect| if let Effect::Begin { order, .. } = effect { Some(order) } else { None });
     let order = order.expect("it begins");
     assert_eq!((order.attempt, &order.waited), (3, &Some((Duration::from_secs(61), "network".into()))));
+}
+
+#[test]
+fn what_a_remote_said_before_the_start_holds_after_it() {
+    let now = Timestamp::from_unix_ms(1_790_000_000_000);
+    let facts = |remote: &str, patience: Option<(u64, u64)>| {
+        let plan = Plan { remote: remote.into(), on_start: true, ..Plan::default() };
+        let said = |(ago, more)| Patience {
+            asked: now.minus(Duration::from_secs(ago)),
+            until: now.minus(Duration::from_secs(ago)).plus(Duration::from_secs(more)),
+        };
+        let (job, patience) = (Job::new(plan, Last::Never, 0, now), patience.map(said));
+        SyncFacts { collection: remote.into(), direction: Direction::Down, job, patience, anew: false, wishes: Wishes::default() }
+    };
+    let holds = |syncs: &[(&str, SyncFacts)]| -> Vec<bool> {
+        let facts = syncs.iter().map(|(name, facts)| (Name::from(*name), facts.clone())).collect();
+        let mut engine = Engine::new(facts, None, 1, now);
+        engine.handle(now, Event::Look, &mut Vec::new());
+        let board = engine.board();
+        syncs.iter().map(|(name, _)| board.jobs[*name].running.is_none()).collect()
+    };
+    assert_eq!(holds(&[("a", facts("r", None))]), [false]);
+    assert_eq!(holds(&[("a", facts("r", Some((10, 5))))]), [false], "it is over");
+    assert_eq!(
+        holds(&[("a", facts("r", Some((10, 50)))), ("b", facts("r", None)), ("c", facts("s", None))]),
+        [true, true, false]
+    );
+    assert_eq!(holds(&[("a", facts("r", Some((10, 50)))), ("b", facts("r", Some((10, 5))))]), [true, true], "the longest holds");
+    assert_eq!(holds(&[("a", facts("r", Some((4000, 90_000))))]), [false], "and no word longer than an hour");
 }
