@@ -170,7 +170,7 @@ pub enum Answer {
     /// To `Ping`: by name, each once.
     Pinged(Vec<ask::Pinged>),
     /// To `NextRun`.
-    Next(ask::NextRun),
+    Next(Box<ask::NextRun>),
     /// To `WaitRun`.
     Waited(RunWaited),
     /// To `HasRun`: it is one of this sync.

@@ -33,7 +33,7 @@ impl Schedules for House {
     }
 
     fn next_run(&self, sync: String, at: Option<Timestamp>) -> Later<NextRun> {
-        self.asked(Ask::NextRun { sync, at }, |answer| if let Answer::Next(next) = answer { Ok(next) } else { Err(answer) })
+        self.asked(Ask::NextRun { sync, at }, |answer| if let Answer::Next(next) = answer { Ok(*next) } else { Err(answer) })
     }
 
     fn wait_syncs(&self, syncs: Option<Vec<String>>, until: Until, timeout: Duration) -> Later<SyncsWaited> {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{House, described};
 use crate::{
-    boot, clock,
+    alarm, boot, clock,
     ipc::door::Later,
     remotes,
     run::Letter,
@@ -84,7 +84,8 @@ impl House {
             let (mut pulse, mut board) = (house.0.store.pulse(), house.0.board.clone());
             let settled = async {
                 loop {
-                    (pulse.borrow_and_update(), board.borrow_and_update());
+                    pulse.borrow_and_update();
+                    board.borrow_and_update();
                     let now = house.behind(syncs.as_deref(), until)?;
                     if now.total == 0 || now.behind.iter().all(|one| one.lacks == Lacks::Person) {
                         return Ok(now);
@@ -98,7 +99,7 @@ impl House {
                         return Ok(now);
                     }
                     // What comes in a row is looked at once.
-                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                    alarm::pause(BETWEEN_LOOKS).await;
                 }
             };
             match tokio::time::timeout(timeout, settled).await {

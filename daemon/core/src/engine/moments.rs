@@ -16,6 +16,6 @@ impl Engine {
         effects.push(Effect::Write(id, Mark::Next { sync: sync.clone(), at }));
         let Some(look) = self.desk.look(now, &sync) else { return };
         let hold = look.holds.first().filter(|_| look.state != SyncState::Running).map(|hold| hold.holding(&sync, now));
-        self.writing.insert(id, Answer::Next(NextRun { sync, state: look.state, next: look.next, hold }));
+        self.writing.insert(id, Answer::Next(Box::new(NextRun { sync, state: look.state, next: look.next, hold })));
     }
 }
