@@ -19,7 +19,7 @@ fn two(first: &str, second: &str) -> Scripted {
     scripted(Options::default(), &format!("every = \"1h\"\n{first}\n{others}"))
 }
 
-fn wait(world: &mut Scripted, params: Value) -> Value {
+fn wait(world: &mut Scripted, params: &Value) -> Value {
     let mut asked = json!({ "timeout_ms": 30_000 });
     for (key, value) in params.as_object().expect("an object") {
         asked[key] = value.clone();
@@ -35,14 +35,14 @@ fn now() -> String {
 #[test]
 fn a_wait_for_all_ends_when_all_are_synced() {
     let mut world = two("", "");
-    let done = wait(&mut world, json!({ "all": true }));
+    let done = wait(&mut world, &json!({ "all": true }));
     assert_eq!((&done["state"], &done["syncs_total"]), (&json!("done"), &json!(0)), "{done}");
     let had = |world: &mut Scripted| world.app.must("history", json!({}))["runs"].as_array().map_or(0, Vec::len);
     assert_eq!(had(&mut world), 2, "each had its first run");
 
     // What is not sent keeps it going; a wait begins no run.
     world.app.put("things", "a", &json!({ "n": 1 }));
-    let waits = wait(&mut world, json!({ "all": true, "timeout_ms": 100 }));
+    let waits = wait(&mut world, &json!({ "all": true, "timeout_ms": 100 }));
     assert_eq!(
         (&waits["state"], &waits["needs"], &waits["syncs_total"]),
         (&json!("pending"), &json!("time"), &json!(1)),
@@ -59,7 +59,7 @@ fn a_wait_for_all_ends_when_all_are_synced() {
     let since = json!({ "all": true, "since_at": now(), "timeout_ms": 30_000 });
     let waiting = waiter.send("wait", &since).expect("a call");
     world.app.sync("others", "done");
-    let waits = wait(&mut world, json!({ "all": true, "since_at": since["since_at"], "timeout_ms": 100 }));
+    let waits = wait(&mut world, &json!({ "all": true, "since_at": since["since_at"], "timeout_ms": 100 }));
     assert_eq!(waits["syncs"][0]["sync"], "things", "{waits}");
     world.app.sync("things", "done");
     assert_eq!(waiter.answer(waiting).expect("an answer").expect("an end")["state"], "done");
@@ -71,8 +71,8 @@ fn a_wait_for_all_ends_when_all_are_synced() {
     assert!(said.contains("stopped"), "{said}");
     world.app.must("restart", json!({}));
     world.app.must("sync.pause", json!({ "sync": "things" }));
-    assert_eq!(wait(&mut world, json!({ "all": true }))["state"], "done", "one that is paused is not waited for");
-    let waits = wait(&mut world, json!({ "syncs": ["things"], "timeout_ms": 100 }));
+    assert_eq!(wait(&mut world, &json!({ "all": true }))["state"], "done", "one that is paused is not waited for");
+    let waits = wait(&mut world, &json!({ "syncs": ["things"], "timeout_ms": 100 }));
     assert_eq!((&waits["needs"], &waits["syncs"][0]["hold"]["name"]), (&json!("condition"), &json!("paused")), "{waits}");
     world.app.must("sync.resume", json!({ "sync": "things" }));
 
@@ -100,7 +100,7 @@ fn a_wait_for_all_ends_when_all_are_synced() {
 #[test]
 fn a_wait_for_a_state_ends_when_the_sync_has_it() {
     let mut world = two("", "");
-    wait(&mut world, json!({ "all": true }));
+    wait(&mut world, &json!({ "all": true }));
     let mut waiter = world.daemon.app("waiter");
     let asked = json!({ "syncs": ["things"], "reaches": "running", "timeout_ms": 30_000 });
     let waiting = waiter.send("wait", &asked).expect("a call");
@@ -117,7 +117,7 @@ fn a_wait_for_a_state_ends_when_the_sync_has_it() {
 #[test]
 fn a_next_run_has_its_own_moment_once_and_over_a_kill() {
     let mut world = two("", "");
-    wait(&mut world, json!({ "all": true }));
+    wait(&mut world, &json!({ "all": true }));
     let said = world.daemon.says(0, &["next", "things", "2h"]);
     assert!(said.contains("things is waiting") && said.contains("next_run_at"), "{said}");
     let hold = world.app.status("things")["hold"].take();
@@ -160,7 +160,7 @@ fn a_next_run_has_its_own_moment_once_and_over_a_kill() {
 #[test]
 fn a_ping_outlives_a_kill() {
     let mut world = two("", "");
-    wait(&mut world, json!({ "all": true }));
+    wait(&mut world, &json!({ "all": true }));
     world.app.must("sync.pause", json!({ "sync": "things" }));
     world.app.must("sync.ping", json!({ "syncs": ["things"] }));
     world.kill_and_start();
@@ -171,7 +171,7 @@ fn a_ping_outlives_a_kill() {
         (last["trigger"] == "ping" && last["status"] == "done").then_some(())
     });
     // It was answered, and is not answered again.
-    wait(&mut world, json!({ "all": true }));
+    wait(&mut world, &json!({ "all": true }));
     let before = last(&mut world);
     world.kill_and_start();
     assert_eq!(world.app.status("things")["hold"]["name"], "interval");
@@ -183,7 +183,7 @@ fn a_ping_outlives_a_kill() {
 fn what_was_wished_of_a_run_outlives_a_kill() {
     let mut world = two("", "");
     fill(&world.server, 3);
-    wait(&mut world, json!({ "all": true }));
+    wait(&mut world, &json!({ "all": true }));
     world.app.sync("things", "done");
     let _ = world.server.log();
     // Whether any request of a run asks for changes alone; its greeting does not.
@@ -195,7 +195,7 @@ fn what_was_wished_of_a_run_outlives_a_kill() {
     world.app.must("sync.run", json!({ "sync": "things", "mode": "slow" }));
     until("the request that hangs", || (!world.server.log().is_empty()).then_some(()));
     world.kill_and_start();
-    let done = wait(&mut world, json!({ "syncs": ["things"] }));
+    let done = wait(&mut world, &json!({ "syncs": ["things"] }));
     assert_eq!(done["state"], "done", "{done}");
     assert!(!since(&world), "the run that goes on compares everything, as was asked");
     world.app.sync("things", "done");
@@ -238,7 +238,7 @@ fn what_begins_anew_does_so_over_a_kill() {
 #[test]
 fn a_tag_means_several_syncs() {
     let mut world = two("tags = [\"home\", \"nightly\"]\n", "tags = [\"home\"]\n");
-    wait(&mut world, json!({ "all": true }));
+    wait(&mut world, &json!({ "all": true }));
     assert_eq!(world.app.must("sync.get", json!({ "sync": "things" }))["tags"], json!(["home", "nightly"]));
     let said = world.daemon.says(0, &["sync", "--tag", "home"]);
     assert!(said.contains("things: done") && said.contains("others: done"), "{said}");
