@@ -237,6 +237,14 @@ pub const STORAGE_LOW_BYTES: u64 = 512 << 20;
 pub const STORAGE_ENOUGH_BYTES: u64 = 640 << 20;
 /// A battery that is drawn from is low with so much left, where nobody says by what measure it is.
 pub const BATTERY_LOW_PERCENT: u32 = 15;
+/// A condition that is lost within this time after it came back wavers: each time it has to last longer before it counts again.
+pub const CONDITION_WAVERS_WITHIN: Duration = Duration::from_secs(60);
+/// What came back has to last so long where it wavered once; twice that for each time more.
+pub const CONDITION_LASTS_MIN: Duration = Duration::from_secs(2);
+/// And never has to last longer than this.
+pub const CONDITION_LASTS_MAX: Duration = Duration::from_secs(5 * 60);
+/// So long what was known of a condition is believed when nobody tells it any more: services of the system are started anew.
+pub const CONDITION_SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How long the system bus and its services may take to answer, in ms; then what they would say is not known.
 pub const BUS_MS_MAX: u64 = 5_000;
 /// At the start, conditions are waited for so long, in ms: a run that is due then shall not begin only to be stopped.
