@@ -195,6 +195,33 @@ fn a_daemon_that_is_killed_goes_on_from_the_last_checkpoint() {
     assert_eq!(world.read("told"), "2");
 }
 
+/// The page that shows how to write one, by its own blocks.
+#[test]
+fn the_program_of_the_page_brings_what_it_says() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../daemon/docs/programs.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let block = |kind: &str| {
+        let rest = page.split_once(&format!("```{kind}\n")).expect("a block").1;
+        rest.split_once("\n```").expect("its end").0.to_owned() + "\n"
+    };
+    let home = Home::new(Some(&block("toml")));
+    home.write("statements.py", &block("python program"));
+    home.write("statements.tsv", "1\tfrom Ann\n2\tfrom Ben\n3\tfrom");
+    let daemon = home.start();
+    let mut app = daemon.app("tester");
+    let titles = |app: &mut App| {
+        let mut titles: Vec<String> =
+            app.all("statements").values().map(|data| data["title"].as_str().unwrap_or_default().to_owned()).collect();
+        titles.sort();
+        titles
+    };
+    app.sync("statements", "done");
+    assert_eq!(titles(&mut app), ["from Ann", "from Ben"]);
+    daemon.write("statements.tsv", "1\tfrom Ann\n2\tfrom Ben\n3\tfrom Cid\n");
+    let run = app.sync("statements", "done");
+    assert_eq!((&run["down"], titles(&mut app).len()), (&json!(1), 3), "{run}");
+}
+
 #[test]
 fn what_no_program_can_do_is_refused_by_the_configuration() {
     let home = Home::new(None);

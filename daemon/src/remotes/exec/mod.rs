@@ -140,6 +140,13 @@ fn is_there(word: &str, config_dir: &Path) -> Result<(), RemoteError> {
     } else {
         std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| runs(&folder.join(word))))
     };
+    // It runs as us.
+    let others_may_change = path.is_absolute() && path.metadata().is_ok_and(|file| file.permissions().mode() & 0o002 != 0);
+    if there && others_may_change {
+        let shown = path.display();
+        return Err(RemoteError::new(Failure::Denied, format!("the program {shown} can be changed by every user"))
+            .hint(format!("chmod o-w {shown}")));
+    }
     if there {
         return Ok(());
     }

@@ -145,4 +145,12 @@ fn a_program_is_looked_for_and_not_started() {
     assert_eq!(greeted("no-such-program").unwrap_err().0, Failure::Denied);
     fs::write(room.path().join("mine"), "").unwrap();
     assert_eq!(greeted("./mine").unwrap_err().0, Failure::Denied);
+    let mode = |mode: u32| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(room.path().join("mine"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o755);
+    assert_eq!(greeted("./mine"), Ok(()));
+    mode(0o757);
+    assert!(greeted("./mine").unwrap_err().1.contains("can be changed by every user"));
 }
