@@ -195,6 +195,37 @@ fn a_daemon_that_is_killed_goes_on_from_the_last_checkpoint() {
     assert_eq!(world.read("told"), "2");
 }
 
+#[test]
+fn a_program_that_is_silent_for_too_long_is_ended_whatever_counts_of_it() {
+    let mut world = world("echo $$ > outer; sleep 1000\n", "result", "stall = \"2s\"\nbackoff = { first = \"5h\" }\n");
+    let run = world.app.run("job");
+    let outer = world.read("outer");
+    assert_eq!(world.app.ended(&run), "stopped");
+    assert_eq!(world.app.row("job", &run)["stop_reason"], "timeout");
+    until("its end", || is_gone(&outer).then_some(()));
+}
+
+#[test]
+fn other_words_in_the_command_are_another_history_and_another_place_of_the_program_is_not() {
+    let mut world = world(PRINTS, "batches", "");
+    let row = |id: &str| format!("{{\"id\":\"{id}\",\"data\":{{}}}}\n");
+    let lines = |world: &World, text: String| fs::write(world.file("lines"), text).expect("written");
+    let words = |world: &mut World, from: &str, to: &str| {
+        world.daemon.configure(&config("batches", "down", "").replace(from, to));
+        world.app.must("reload", json!({}));
+    };
+    lines(&world, row("a") + &row("b") + "{\"checkpoint\":1}\n");
+    world.app.sync("job", "done");
+    words(&mut world, "\"sh\"", "\"/bin/sh\"");
+    world.app.sync("job", "done");
+    assert_eq!(world.read("told"), r#"{"resource":"box","checkpoint":1}"#);
+    words(&mut world, "\"./job.sh\"", "\"./job.sh\", \"--account\", \"other\"");
+    lines(&world, row("a") + &row("c") + "{\"checkpoint\":1}\n");
+    world.app.sync("job", "done");
+    assert_eq!(world.read("told"), r#"{"resource":"box","checkpoint":null}"#);
+    assert_eq!(world.ids().len(), 3, "what it does not tell stays");
+}
+
 /// The page that shows how to write one, by its own blocks.
 #[test]
 fn the_program_of_the_page_brings_what_it_says() {
