@@ -198,6 +198,25 @@ pub const SECRET_COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
 /// A file larger than this is no secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
+/// Rows of one page that a program or an app tells, at most; more make the next page.
+pub const TOLD_ROWS_MAX: usize = 500;
+/// The same, in bytes of text: it ends with the row that passes this. One page is applied while the next one is told.
+pub const TOLD_PAGE_BYTES_MAX: u64 = 1 << 20;
+/// A line of a program that is longer is nonsense: it ends the run.
+pub const TOLD_LINE_BYTES_MAX: usize = 1 << 20;
+/// An id that a program or an app gives a record, in bytes, at most; a longer one is nonsense.
+pub const TOLD_ID_BYTES_MAX: usize = 256;
+/// A checkpoint, as JSON, in bytes, at most: it is a place, and no data. It fits into a pipe that nobody reads yet.
+pub const CHECKPOINT_BYTES_MAX: usize = 16 << 10;
+/// The exit code by which a program asks to be tried again later (`EX_TEMPFAIL` of `sysexits.h`).
+pub const EXIT_TRY_AGAIN: i32 = 75;
+/// Of what a program says on its standard error, so many of the last bytes are kept for the reason of a failure.
+pub const LAST_WORDS_BYTES_MAX: usize = 4 << 10;
+/// They are waited for so long after its end.
+pub const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
+/// A program that was asked to end (`SIGTERM`) is killed after so long.
+pub const PROGRAM_ENDS_TIME_MAX: Duration = Duration::from_secs(5);
+
 // The schedule.
 
 /// The priority of a sync where the configuration does not say: the middle, with room on both sides.
