@@ -3,6 +3,7 @@
 //!
 //! A new kind is one file here and one line in [`KINDS`].
 
+pub mod exec;
 pub mod held;
 pub mod http;
 pub mod kept;
@@ -11,6 +12,7 @@ pub(crate) mod mistakes;
 pub mod rest;
 pub mod secret;
 pub mod settings;
+pub(crate) mod told;
 pub mod wrap;
 
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
@@ -182,7 +184,7 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: &[Kind] = &[rest::KIND];
+pub const KINDS: &[Kind] = &[rest::KIND, exec::KIND];
 
 /// The kind of this name.
 ///

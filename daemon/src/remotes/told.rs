@@ -1,0 +1,212 @@
+//! Owns: what a program or an app tells, line by line: records, deletes, checkpoints; and where a listing of it goes on. Must never
+//! know: who tells it, and how it comes here.
+
+use mingle_core::{
+    limits,
+    record::Value,
+    replica::{Abilities, Cursor, Failure, From, Packed, Page, RemoteError, Row, RowState},
+};
+
+use crate::json;
+
+/// One thing that was told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// A record as it is now, or that it is gone.
+    Row(Row),
+    /// All before it is told: here the next run goes on. As JSON.
+    Checkpoint(String),
+}
+
+/// What a line may be, for error texts.
+pub const FORMS: &str = "a line is {\"id\":\"..\",\"data\":{..}}, {\"id\":\"..\",\"deleted\":true} or {\"checkpoint\":..}";
+
+/// What whoever tells can do: nothing is asked of it, and nothing is sent to it.
+#[must_use]
+pub fn abilities() -> Abilities {
+    Abilities {
+        cursor: Cursor::Page,
+        tombstones: true,
+        tells: true,
+        writes: false,
+        deletes: false,
+        page_rows: limits::TOLD_ROWS_MAX,
+        ..Abilities::least()
+    }
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// What is wrong with it, without its content.
+pub fn line(text: &str) -> Result<Told, String> {
+    let value = json::parse_within(text, limits::ANSWER_VALUES_BYTES_MAX).map_err(|why| why.to_string())?.0;
+    let Value::Map(mut parts) = value else { return Err(format!("it is {}, not an object", json::kind(&value))) };
+    if let Some(checkpoint) = parts.remove("checkpoint") {
+        let text = json::write_value(&checkpoint);
+        return match (parts.keys().next(), text.len() > limits::CHECKPOINT_BYTES_MAX) {
+            (Some(other), _) => Err(format!("`checkpoint` stands alone, and here is `{other}` too")),
+            (None, true) => Err(format!("a checkpoint of {} bytes, and {} are kept", text.len(), limits::CHECKPOINT_BYTES_MAX)),
+            (None, false) => Ok(Told::Checkpoint(text)),
+        };
+    }
+    let (id, data, deleted) = (parts.remove("id"), parts.remove("data"), parts.remove("deleted"));
+    if let Some(other) = parts.keys().next() {
+        return Err(format!("`{}` is not known", other.chars().take(64).collect::<String>()));
+    }
+    let remote_id = match id {
+        Some(Value::Text(id)) => id,
+        Some(Value::Number(number)) => number.text().to_owned(),
+        _ => return Err("it has no `id`, a text or a number".into()),
+    };
+    if remote_id.is_empty() || remote_id.len() > limits::TOLD_ID_BYTES_MAX || remote_id.chars().any(char::is_control) {
+        return Err(format!("an `id` has 1 to {} bytes, and no control characters", limits::TOLD_ID_BYTES_MAX));
+    }
+    let state = match (data, deleted) {
+        (Some(Value::Map(props)), None | Some(Value::Bool(false))) => RowState::Live(props),
+        (None, Some(Value::Bool(true))) => RowState::Gone,
+        _ => return Err("it has either `data`, an object, or `deleted`: true".into()),
+    };
+    Ok(Told::Row(Row { remote_id, revision: None, modified: None, created: None, state }))
+}
+
+/// Where a listing goes on: after a checkpoint, and how many pages were told before. As text it is the address of a page; since a
+/// listing never comes to the same page twice, the number only grows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The last checkpoint, as JSON; none: none was ever told.
+    pub checkpoint: Option<String>,
+    page: u64,
+}
+
+impl Position {
+    /// Where a page of a listing begins.
+    ///
+    /// # Errors
+    /// [`Failure::CheckpointRefused`]: it was not written by us.
+    pub fn of(from: &From, page: Option<&str>) -> Result<Self, RemoteError> {
+        let text = match (page, from) {
+            (Some(page), _) => page,
+            (None, From::Token(token)) => token,
+            (None, From::Start | From::Stamp(_)) => return Ok(Self::default()),
+        };
+        let refused =
+            || RemoteError::new(Failure::CheckpointRefused, "the position in the store is no checkpoint of such a remote");
+        let (page, checkpoint) = text.split_once(' ').ok_or_else(refused)?;
+        let checkpoint = Some(checkpoint).filter(|text| !text.is_empty()).map(str::to_owned);
+        Ok(Self { checkpoint, page: page.parse().map_err(|_| refused())? })
+    }
+
+    fn text(&self) -> String {
+        format!("{} {}", self.page, self.checkpoint.as_deref().unwrap_or_default())
+    }
+}
+
+/// A page that is being told.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    rows: Vec<Packed>,
+    bytes: u64,
+}
+
+impl Gathered {
+    /// Takes one line; whether the page is whole with it.
+    ///
+    /// # Errors
+    /// As [`line`].
+    pub fn take(&mut self, text: &str, at: &mut Position) -> Result<bool, String> {
+        self.bytes += text.len() as u64;
+        match line(text)? {
+            Told::Checkpoint(checkpoint) => {
+                at.checkpoint = Some(checkpoint);
+                Ok(true)
+            }
+            Told::Row(row) => {
+                self.rows.push(Packed::of(&row));
+                Ok(self.rows.len() >= limits::TOLD_ROWS_MAX || self.bytes >= limits::TOLD_PAGE_BYTES_MAX)
+            }
+        }
+    }
+
+    /// The page, with another one after it, which begins at `at`.
+    #[must_use]
+    pub fn with_next(self, at: &mut Position) -> Page {
+        at.page += 1;
+        Page { next: Some(at.text()), ..self.last() }
+    }
+
+    /// The page, the last one.
+    #[must_use]
+    pub fn last(self) -> Page {
+        Page { rows: self.rows, bytes: self.bytes, ..Page::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: Result<&str, &str>) {
+        let shown = line(text).map(|told| match told {
+            Told::Checkpoint(json) => format!("checkpoint {json}"),
+            Told::Row(Row { remote_id, state: RowState::Live(props), .. }) => format!("{remote_id} {}", json::write(&props)),
+            Told::Row(row) => format!("{} gone", row.remote_id),
+        });
+        match (&shown, expect) {
+            (Ok(shown), Ok(expect)) => assert_eq!(shown, expect, "{text}"),
+            (Err(why), Err(part)) => assert!(why.contains(part), "{text} said {why}"),
+            _ => panic!("{text} gave {shown:?}, not {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn a_line_is_a_record_a_delete_or_a_checkpoint() {
+        check(r#"{"id":"a","data":{"n":1.0}}"#, Ok(r#"a {"n":1.0}"#));
+        check(r#"{"id":7,"data":{},"deleted":false}"#, Ok("7 {}"));
+        check(r#"{"id":"a","deleted":true}"#, Ok("a gone"));
+        check(r#"{"checkpoint":{"page":3}}"#, Ok(r#"checkpoint {"page":3}"#));
+        check(r#"{"checkpoint":null}"#, Ok("checkpoint null"));
+        check(r#"{"checkpoint":1,"id":"a"}"#, Err("`id` too"));
+        check(r#"{"id":"a"}"#, Err("either `data`"));
+        check(r#"{"id":"a","data":{},"deleted":true}"#, Err("either `data`"));
+        check(r#"{"id":"a","data":[]}"#, Err("either `data`"));
+        check(r#"{"data":{}}"#, Err("no `id`"));
+        check(r#"{"id":"","data":{}}"#, Err("1 to"));
+        check("{\"id\":\"a\\n\",\"data\":{}}", Err("control"));
+        check(r#"{"id":"a","data":{},"rev":1}"#, Err("`rev` is not known"));
+        check("[1]", Err("not an object"));
+        check("Loading...", Err("not JSON"));
+        check("", Err("JSON"));
+        let long = "x".repeat(limits::CHECKPOINT_BYTES_MAX);
+        check(&format!(r#"{{"checkpoint":"{long}"}}"#), Err("are kept"));
+    }
+
+    #[test]
+    fn positions_are_read_as_they_were_written() {
+        for checkpoint in [None, Some("null".to_owned()), Some(r#"{"a b": 1}"#.to_owned())] {
+            let at = Position { checkpoint, page: 12 };
+            assert_eq!(Position::of(&From::Start, Some(&at.text())).unwrap(), at);
+            assert_eq!(Position::of(&From::Token(at.text()), None).unwrap(), at);
+        }
+        assert_eq!(Position::of(&From::Start, None).unwrap(), Position::default());
+        assert_eq!(Position::of(&From::Token("x".into()), None).unwrap_err().kind, Failure::CheckpointRefused);
+    }
+
+    #[test]
+    fn a_page_ends_with_a_checkpoint_or_when_it_is_large() {
+        let (mut page, mut at) = (Gathered::default(), Position::default());
+        assert!(!page.take(r#"{"id":"a","data":{}}"#, &mut at).unwrap());
+        assert!(page.take(r#"{"checkpoint":1}"#, &mut at).unwrap());
+        let page = page.with_next(&mut at);
+        assert_eq!((page.rows.len(), page.next.as_deref()), (1, Some("1 1")));
+        let mut page = Gathered::default();
+        let mut told = 1;
+        while !page.take(r#"{"id":"a","data":{}}"#, &mut at).unwrap() {
+            told += 1;
+        }
+        assert_eq!(told, limits::TOLD_ROWS_MAX);
+        // The same checkpoint, and not the same page.
+        assert_eq!(page.with_next(&mut at).next.as_deref(), Some("2 1"));
+    }
+}
