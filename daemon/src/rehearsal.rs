@@ -106,8 +106,8 @@ fn chunks(errands: Vec<Errand>, together: usize) -> impl Iterator<Item = Vec<Err
 struct Asking(Arc<dyn Opener>);
 
 impl Opener for Asking {
-    fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
-        Box::pin(async move { Ok(Arc::new(Unmoved(self.0.open().await?)) as Arc<dyn Remote>) })
+    fn open(&self, by: By) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
+        Box::pin(async move { Ok(Arc::new(Unmoved(self.0.open(by).await?)) as Arc<dyn Remote>) })
     }
 }
 

@@ -84,7 +84,7 @@ pub struct Budget {
     answers: u64,
 }
 
-/// A request that may go. Each is brought back once: with [`Budget::answered`] or [`Budget::lost`].
+/// A request that may go. Each is brought back once, with [`Budget::answered`].
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "it counts as under way until it is brought back"]
 pub struct Ticket {
@@ -194,19 +194,27 @@ impl Budget {
         Verdict::Go(Ticket { answers: self.answers })
     }
 
-    /// A request came to nothing, or nobody waits for it any more: it may have cost one.
-    pub fn lost(&mut self, ticket: Ticket, now: Timestamp, by: &str) {
-        self.answered(ticket, now, &Answer { by, ..Answer::default() });
+    /// The service asks for patience.
+    pub fn hush(&mut self, now: Timestamp, until: Timestamp) {
+        self.known.quiet = Some((now, until.min(now.plus(limits::PATIENCE_MAX))));
     }
 
-    /// A request was answered.
+    /// Until when nobody may ask, where the service said so or nothing is left.
+    #[must_use]
+    pub fn spent(&self, now: Timestamp) -> Option<Timestamp> {
+        let shown = self.shown(now);
+        let spent = shown.lately.iter().filter_map(|name| shown.allowances.get(name)).filter(|one| one.left == 0);
+        spent.map(Allowance::until).chain(self.quiet(now)).max()
+    }
+
+    /// A request was answered; or it came to nothing, or nobody waits for it any more: then it may have cost one, and tells nothing.
     pub fn answered(&mut self, ticket: Ticket, now: Timestamp, answer: &Answer<'_>) {
         self.flying = self.flying.saturating_sub(1);
         // Another answer came while this one was under way: which of the two is the later word is not known.
         let alone = ticket.answers == self.answers;
         self.answers += 1;
         if let Some(until) = answer.quiet {
-            self.known.quiet = Some((now, until.min(now.plus(limits::PATIENCE_MAX))));
+            self.hush(now, until);
         }
         self.count(now, answer);
         // An answer of a window that is over says nothing of this one, and is told late: it may have cost one of these too.
@@ -315,6 +323,11 @@ impl Allowance {
         until <= now || self.learned > now.plus(limits::CLOCK_CORRECTION_MAX)
     }
 
+    /// When there are more again: what nobody said is tried.
+    fn until(&self) -> Timestamp {
+        self.resets.unwrap_or_else(|| self.learned.plus(limits::RESET_UNKNOWN))
+    }
+
     /// Of what is left, so much is for people alone.
     fn reserve(&self) -> u64 {
         self.limit.map_or(0, |limit| limit / limits::BUDGET_RESERVE_SHARE)
@@ -322,8 +335,7 @@ impl Allowance {
 
     /// None: a request may go. Else it waits for one that is under way, or for a moment.
     fn verdict(&self, class: Class, flying: usize) -> Option<Result<(), Wait>> {
-        let until = self.resets.unwrap_or_else(|| self.learned.plus(limits::RESET_UNKNOWN));
-        let limit = self.limit;
+        let (until, limit) = (self.until(), self.limit);
         let reserve = match class {
             Class::Background if !planted::is("background takes the reserve") => self.reserve(),
             _ => 0,

@@ -3,6 +3,7 @@
 //!
 //! A new kind is one file here and one line in [`KINDS`].
 
+pub mod budget;
 pub mod held;
 pub mod http;
 pub mod kept;
@@ -11,6 +12,7 @@ pub(crate) mod mistakes;
 pub mod rest;
 pub mod secret;
 pub mod settings;
+mod told;
 pub mod wrap;
 
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
