@@ -25,7 +25,7 @@ use crate::{
     },
     perform::Opener,
     reload,
-    remotes::{self, Means, Opening, Pending, Remote, settings::RemoteSettings},
+    remotes::{self, Means, Opening, Pending, Remote, budget::By, settings::RemoteSettings},
     store::{
         self, Class, CollectionDefinition, Store, StoreError,
         defined::{self, DefinedRow},

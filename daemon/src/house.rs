@@ -42,6 +42,7 @@ use crate::{
 };
 
 mod apps;
+mod budgets;
 mod described;
 mod gather;
 pub mod notices;

@@ -17,6 +17,7 @@ use crate::{
     perform::{Opener, Site, perform},
     remotes::{
         Greeting, Pending, Remote,
+        budget::By,
         held::{HELD_BACK, Held},
     },
     run::pace,

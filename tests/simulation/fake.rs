@@ -17,7 +17,7 @@ use mingle_core::{
 };
 use mingled::{
     perform::Opener,
-    remotes::{Greeting, Pending, Remote},
+    remotes::{Greeting, Pending, Remote, budget::By},
 };
 
 use crate::service::{Character, Cursor, Held, Service, Version};

@@ -256,9 +256,10 @@ impl Budget {
     }
 
     fn count(&mut self, now: Timestamp, answer: &Answer<'_>) {
-        let counted = self.known.since.is_some_and(|since| {
-            now.since(since) <= limits::USED_SPAN_MAX && since <= now.plus(limits::CLOCK_CORRECTION_MAX)
-        });
+        let counted = self
+            .known
+            .since
+            .is_some_and(|since| now.since(since) <= limits::USED_SPAN_MAX && since <= now.plus(limits::CLOCK_CORRECTION_MAX));
         if !counted {
             self.count_anew(now);
         }
@@ -329,7 +330,8 @@ impl Allowance {
     }
 
     /// Of what is left, so much is for people alone.
-    fn reserve(&self) -> u64 {
+    #[must_use]
+    pub fn reserve(&self) -> u64 {
         self.limit.map_or(0, |limit| limit / limits::BUDGET_RESERVE_SHARE)
     }
 

@@ -10,7 +10,13 @@ use mingle_core::{
 use tokio::sync::mpsc;
 
 use super::{House, described};
-use crate::{boot, clock, ipc::door::Later, remotes, run::Letter, store::history};
+use crate::{
+    boot, clock,
+    ipc::door::Later,
+    remotes::{self, budget::By},
+    run::Letter,
+    store::history,
+};
 
 impl House {
     /// Until a write is settled at the remotes concerned, or the time is up.
@@ -73,7 +79,8 @@ impl House {
         let missing = described::no_remote(&remote, &config);
         let inbox = self.0.inbox.clone();
         Box::pin(async move {
-            let opening = opening.ok_or(missing)?;
+            let mut opening = opening.ok_or(missing)?;
+            opening.means.http = opening.means.http.asked_by(By::person());
             let watch = clock::Stopwatch::start();
             let greeted = async { remotes::open(opening).await?.greet().await };
             let deadline = Duration::from_millis(limits::CHECK_MS_MAX);

@@ -8,7 +8,7 @@ use mingle_core::{
 
 use super::*;
 use crate::{
-    remotes::Greeting,
+    remotes::{Greeting, budget::By},
     store::{Ids, sync::Others},
 };
 

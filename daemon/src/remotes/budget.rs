@@ -11,7 +11,7 @@ use std::{
 };
 
 use mingle_core::{
-    budget::{self, Answer, Budget, Class, Known, Ticket, Verdict, Wait, Why},
+    budget::{Answer, Budget, Class, Known, Ticket, Verdict, Wait, Why},
     limits,
     replica::{Failure, RemoteError},
     time::Timestamp,
@@ -320,11 +320,12 @@ fn refusal(url: &Url, wait: &Wait) -> RemoteError {
     match wait.why {
         Why::Asked => RemoteError::new(Failure::Throttled(Some(wait.until)), format!("{origin} asks for patience")),
         Why::Spent { limit } => {
-            let what = format!("{origin} has no requests left for us{}", of(limit));
+            let what = format!("{origin} has none{} requests left for us", of(limit));
             RemoteError::new(Failure::Throttled(Some(wait.until)), what).hint(hint)
         }
         Why::Kept { left, limit } => {
-            let what = format!("{origin} has {left}{} requests left for us, and they are kept for what a person asks for", of(limit));
+            let what =
+                format!("{origin} has {left}{} requests left for us, and they are kept for what a person asks for", of(limit));
             RemoteError::new(Failure::Budget(wait.until), what).hint(hint)
         }
     }

@@ -72,10 +72,13 @@ fn three(headers: &HeaderMap, prefix: &str, clocks: Clocks) -> Option<Told> {
     let left = count(headers, &format!("{prefix}remaining"))?;
     let policy = parsed::<List>(headers, &format!("{prefix}limit"));
     let limit = policy.as_ref().and_then(|list| whole(&item(list.first()?)?.bare_item));
-    let window = policy.as_ref().and_then(|list| list.iter().filter_map(item).find(|one| whole(&one.bare_item) == limit && one.params.contains_key("w")));
+    let window = policy
+        .as_ref()
+        .and_then(|list| list.iter().filter_map(item).find(|one| whole(&one.bare_item) == limit && one.params.contains_key("w")));
     let window = window.and_then(|one| seconds(&one.params, "w"));
     let resets = number(headers, &format!("{prefix}reset")).and_then(|reset| clocks.either(reset));
-    let name = text(headers, &format!("{prefix}resource")).or_else(|| text(headers, &format!("{prefix}name"))).unwrap_or_default();
+    let name =
+        text(headers, &format!("{prefix}resource")).or_else(|| text(headers, &format!("{prefix}name"))).unwrap_or_default();
     Some(Told { name: super::http::words(&name), limit, left, resets, window })
 }
 
@@ -84,13 +87,17 @@ fn policies(headers: &HeaderMap, clocks: Clocks) -> Vec<Told> {
     let policy = parsed::<List>(headers, "ratelimit-policy").unwrap_or_default();
     let policy: Vec<&Item> = policy.iter().filter_map(item).collect();
     let named: BTreeMap<&str, &Parameters> = policy.iter().filter_map(|one| Some((name(&one.bare_item)?, &one.params))).collect();
-    if let Some(list) = parsed::<List>(headers, "ratelimit").filter(|list| list.iter().filter_map(item).any(|one| name(&one.bare_item).is_some() && one.params.contains_key("r"))) {
+    if let Some(list) = parsed::<List>(headers, "ratelimit")
+        .filter(|list| list.iter().filter_map(item).any(|one| name(&one.bare_item).is_some() && one.params.contains_key("r")))
+    {
         let each = list.iter().filter_map(|entry| {
             let Item { bare_item, params } = item(entry)?;
             let name = name(bare_item)?;
             let policy = named.get(name);
             // Bytes and connections are not what we count.
-            let counts = |policy: &&&Parameters| policy.get("qu").is_none_or(|unit| unit.as_string().is_some_and(|unit| unit.as_str() == "requests"));
+            let counts = |policy: &&&Parameters| {
+                policy.get("qu").is_none_or(|unit| unit.as_string().is_some_and(|unit| unit.as_str() == "requests"))
+            };
             if policy.is_some_and(|policy| !counts(&policy)) {
                 return None;
             }

@@ -101,7 +101,8 @@ fn of_answers_that_overtake_each_other_the_lower_counts() {
 #[test]
 fn people_find_a_place() {
     let mut budget = Budget::default();
-    let tickets: Vec<Verdict> = (0..limits::REQUESTS_PER_ACCOUNT_MAX).map(|_| budget.ask(at(0), Class::Background, &[])).collect();
+    let tickets: Vec<Verdict> =
+        (0..limits::REQUESTS_PER_ACCOUNT_MAX).map(|_| budget.ask(at(0), Class::Background, &[])).collect();
     assert_eq!(tickets.iter().filter(|one| **one == Verdict::Full).count(), 1);
     assert!(matches!(budget.ask(at(0), Class::Interactive, &[]), Verdict::Go(_)));
     assert_eq!(budget.ask(at(0), Class::Interactive, &[]), Verdict::Full);
@@ -175,7 +176,13 @@ impl Service {
             self.refused += u64::from(self.left == 0);
             self.left = self.left.saturating_sub(1);
         }
-        Told { name: String::new(), limit: Some(self.limit), left: self.left, resets: Some(at(self.began + self.window)), window: None }
+        Told {
+            name: String::new(),
+            limit: Some(self.limit),
+            left: self.left,
+            resets: Some(at(self.began + self.window)),
+            window: None,
+        }
     }
 }
 

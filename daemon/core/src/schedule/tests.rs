@@ -430,6 +430,11 @@ fn the_words_say_what_is_and_what_is_needed() {
          it). It never ran."
     );
     assert_eq!(
+        said("every=1h budget=-1m,+5m"),
+        "s waits and is due in 5 min. budget: what is left of our requests to r is kept for what a person asks for; needs more of them, \
+         in 5 min (`mingle budget` shows who used them; `mingle sync s` takes of the rest). It never ran."
+    );
+    assert_eq!(
         said("every=1h patience=-1m,+5m request@-0s"),
         "s waits and is due in 5 min. retry_after: r asks for patience, 5 min more; needs that time to pass (a server's own wait is \
          never skipped). A run is asked for. It never ran."

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use super::Notes;
 use crate::store::{
+    budgets,
     error::StoreError,
     op,
     sync::{read_checkpoint, reset::reads_as_reset},
@@ -15,6 +16,7 @@ const STATUS: &[&str] = &["stopped", "done", "done_with_errors", "failed", "canc
 pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
     checkpoints(conn, notes, head)?;
     definitions(conn, notes)?;
+    budgets_read(conn, notes)?;
     runs(conn, notes)?;
     ops(conn, notes, head)
 }
@@ -57,6 +59,17 @@ fn definitions(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
         "SELECT sync, iif(generation < 1, 'it was defined ' || generation || ' times', 'it does not read') FROM m_defined
          WHERE generation < 1 OR NOT json_valid(definition) OR json_type(definition) <> 'object'",
     )
+}
+
+fn budgets_read(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
+    let mut statement = conn.prepare("SELECT account, known FROM m_budget")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        if !budgets::reads(&row.get::<_, String>(1)?) {
+            notes.note("budget", row.get::<_, String>(0)?, "what is known of it does not read");
+        }
+    }
+    Ok(())
 }
 
 fn runs(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {

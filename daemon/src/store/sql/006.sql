@@ -37,3 +37,10 @@ CREATE TABLE m_defined (
     generation INTEGER NOT NULL,            -- how often it was defined
     at         INTEGER NOT NULL             -- when last, ms
 ) STRICT;
+
+-- Budgets of accounts at services: what is left of the requests that each may make, as the last answers told. What does not read is not known.
+CREATE TABLE m_budget (
+    account TEXT    PRIMARY KEY,            -- a mark of the host, and of where the login comes from
+    known   TEXT    NOT NULL,               -- as a JSON object
+    at      INTEGER NOT NULL                -- when that was written, ms
+) STRICT;
