@@ -242,6 +242,6 @@ mod tests {
         check("x-ratelimit-remaining: 99999999999999999999999", "");
         check("x-ratelimit-remaining: 5\nx-ratelimit-limit: lots\nx-ratelimit-reset: soon", ":5/- @- w=-");
         check("x-ratelimit-remaining: 5\nx-ratelimit-reset: -20", ":5/- @- w=-");
-        check("x-ratelimit-remaining: 5\nx-ratelimit-reset: 9223372036854775807", ":5/- @9223370236851 w=-");
+        check("x-ratelimit-remaining: 5\nx-ratelimit-reset: 9223372036854775807", ":5/- @9223370236851175 w=-");
     }
 }

@@ -164,6 +164,7 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE m_defined SET definition = 'x'", "definition asked: it does not read"),
     ("UPDATE m_defined SET definition = '[]'", "definition asked: it does not read"),
     ("UPDATE m_defined SET generation = 0", "definition asked: it was defined 0 times"),
+    ("INSERT INTO m_budget (account, known, at) VALUES ('x', '[1', 1)", "budget x: what is known of it does not read"),
     ("UPDATE m_sync SET creates = 'some'", "checkpoint down: nothing is called creates \"some\""),
     ("UPDATE m_sync SET up_scanned = 99", "checkpoint down: it has looked at records up to seq 99, and the highest is 7"),
     ("UPDATE m_run SET status = 'done' WHERE id = 'r-2'", "run down r-2: it is done, and not over"),
