@@ -19,8 +19,7 @@ fn told(name: &str, left: u64, limit: Option<u64>, resets: Option<u64>) -> Told 
 /// oldest one under way is answered so (no limit: `-`; never: `-`); `304`: with "nothing has changed" alone; `nothing`: with no word
 /// of limits; `quiet@T`: it asks for patience. `+N`: N seconds pass. Shown of a request: `go`, `full`, or why it waits
 /// and till which second.
-#[track_caller]
-fn check(steps: &str, expect: &str) {
+fn played(steps: &str) -> String {
     let (mut budget, mut now, mut flying, mut shown) = (Budget::default(), 0, VecDeque::new(), String::new());
     for step in steps.split_whitespace() {
         let mut answer = |told: &[Told], quiet: Option<u64>, unchanged: bool| {
@@ -61,7 +60,27 @@ fn check(steps: &str, expect: &str) {
             }
         }
     }
-    assert_eq!(shown.trim_end(), expect, "{steps}");
+    shown.trim_end().to_owned()
+}
+
+#[track_caller]
+fn check(steps: &str, expect: &str) {
+    assert_eq!(played(steps), expect, "{steps}");
+}
+
+/// Each bug planted here is seen by a line of the tables below.
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    for (bug, steps, expect) in [
+        ("background takes the reserve", "b =6/60@30 b i", "go kept@30 go"),
+        ("requests under way cost nothing", "b =2/-@30 b b b 304 b", "go go go full go"),
+    ] {
+        planted::set_here(Some(bug));
+        let shown = played(steps);
+        planted::set_here(None);
+        assert_ne!(shown, expect, "{bug:?} is not seen");
+    }
 }
 
 #[test]
