@@ -208,6 +208,7 @@ impl Budget {
     }
 
     /// A request was answered; or it came to nothing, or nobody waits for it any more: then it may have cost one, and tells nothing.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is brought back once")]
     pub fn answered(&mut self, ticket: Ticket, now: Timestamp, answer: &Answer<'_>) {
         self.flying = self.flying.saturating_sub(1);
         // Another answer came while this one was under way: which of the two is the later word is not known.

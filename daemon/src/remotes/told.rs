@@ -127,7 +127,7 @@ fn item(entry: &ListEntry) -> Option<&Item> {
 
 /// What a policy is called: a string, and in between a token.
 fn name(item: &BareItem) -> Option<&str> {
-    item.as_string().map(|name| name.as_str()).or_else(|| item.as_token().map(|name| name.as_str()))
+    item.as_string().map(sfv::StringRef::as_str).or_else(|| item.as_token().map(sfv::TokenRef::as_str))
 }
 
 fn whole(item: &BareItem) -> Option<u64> {

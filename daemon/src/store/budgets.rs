@@ -121,7 +121,7 @@ mod tests {
         };
         let store = testing::memory();
         let write = |rows: Vec<(String, Known)>| {
-            store.write_blocking(crate::store::Class::Background, at(0), move |tx| write(tx, &rows)).unwrap()
+            store.write_blocking(crate::store::Class::Background, at(0), move |tx| write(tx, &rows)).unwrap();
         };
         write(vec![("one".into(), known.clone()), ("two".into(), Known::default())]);
         assert_eq!(
