@@ -197,6 +197,7 @@ fn limits_are_heeded_and_nothing_is_asked_in_vain() {
             let remote = on_github(&server).await;
             let wait = waits(remote.list(&From::Start, None, 10).await.expect_err("patience").kind);
             assert!(expect.contains(&wait), "{wait}");
+            server.ask_patience(status, seconds);
             let remote = on_github(&server).await;
             let patch = [("title".to_owned(), props(r#"{"t":"b"}"#).remove("t"))].into();
             let unless_moved = Precondition::Revision("any".into());
