@@ -4,16 +4,23 @@
 //! Each source tells what it knows, by itself where the system has signals, else at the beat at which the daemon looks at everything.
 //! What a source before it knows counts first; the configuration is before all of them.
 
-use std::{path::PathBuf, pin::Pin};
+use std::{
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
-use crate::config::Given;
+use self::steady::Steady;
+use crate::{alarm, config::Given};
 
 mod disk;
 #[cfg(target_os = "linux")]
 mod linux;
+mod steady;
 
 /// What is known of the world. None: not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,6 +118,7 @@ impl Teller {
 pub struct Watched {
     board: watch::Sender<Board>,
     seen: watch::Receiver<Board>,
+    steady: Arc<Mutex<Steady>>,
 }
 
 impl Watched {
@@ -118,12 +126,18 @@ impl Watched {
     #[must_use]
     pub fn new(given: Given) -> Self {
         let (board, seen) = watch::channel(Board { given: given.into(), told: Vec::new() });
-        Self { board, seen }
+        Self { board, seen, steady: Arc::default() }
     }
 
-    /// The configuration says something else now.
+    /// The configuration says something else now: whatever that comes to, counts.
     pub fn give(&self, given: Given) {
-        self.board.send_if_modified(|board| std::mem::replace(&mut board.given, given.into()) != given.into());
+        self.board.send_if_modified(|board| {
+            let differs = std::mem::replace(&mut board.given, given.into()) != given.into();
+            if differs {
+                *self.steady() = Steady::default();
+            }
+            differs
+        });
     }
 
     /// Keeps them until it is dropped. `store`: its file; `beat`: when to look at what gives no signals; `rested`: nothing runs while
@@ -151,16 +165,33 @@ impl Watched {
         let _ = self.seen.clone().wait_for(|board| !board.told.is_empty() && board.told.iter().all(Option::is_some)).await;
     }
 
-    /// What is known now.
+    /// What counts now, of what is known.
     #[must_use]
     pub fn world(&self) -> World {
-        let board = self.seen.borrow();
-        board.told.iter().flatten().fold(board.given, |known, more| known.or(*more))
+        let world = {
+            let board = self.seen.borrow();
+            board.told.iter().flatten().fold(board.given, |known, more| known.or(*more))
+        };
+        self.steady().hear(world, Instant::now())
     }
 
-    /// Waits until something was told since the last time.
+    /// Waits until something was told since the last time, or something that was told before counts.
     pub async fn changed(&mut self) {
-        let _ = self.seen.changed().await;
+        let ripens = self.steady().ripens_at();
+        let ripened = async {
+            match ripens {
+                Some(at) => alarm::pause(at.saturating_duration_since(Instant::now())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.seen.changed() => {}
+            () = ripened => {}
+        }
+    }
+
+    fn steady(&self) -> MutexGuard<'_, Steady> {
+        self.steady.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -348,7 +348,8 @@ impl Door for House {
             looked: setup.looked.iter().map(|path| path.display().to_string()).collect(),
         };
         let uptime = now.since(self.0.began);
-        Ok(Status { state, since, by, lease, store_bytes, wal_bytes, uptime, syncs, attention, config: Some(config) })
+        let conditions = board.conditions.clone();
+        Ok(Status { state, since, by, lease, store_bytes, wal_bytes, uptime, conditions, syncs, attention, config: Some(config) })
     }
 
     fn explain(&self, sync: &str) -> Result<Explained, Refusal> {

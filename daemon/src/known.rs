@@ -30,7 +30,8 @@ impl Known for BuiltIn {
         Ok(Facts {
             has_stamps: seen.abilities.modified_grain.is_some(),
             takes_writes: seen.abilities.writes,
-            is_near: http::is_this_machine(&remote.url),
+            // A program that needs a network has a sync that says so.
+            is_near: remote.url.is_empty() || http::is_this_machine(&remote.url),
         })
     }
 }

@@ -167,9 +167,9 @@ fn trouble(error: StoreError) -> Event {
     };
     let what = error.to_string();
     let name = match Refusal::from(error) {
-        Refusal::DiskFull(_) => "disk_full",
+        Refusal::DiskFull(_) => Trouble::DISK_FULL,
         Refusal::Busy(_) => "busy",
-        Refusal::ReadOnly(_) | Refusal::Shut(..) => "read_only",
+        Refusal::ReadOnly(_) | Refusal::Shut(..) => Trouble::READ_ONLY,
         Refusal::Unknown(_) => "outcome_unknown",
         _ => "internal",
     };

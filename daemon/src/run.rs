@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{diary::Diary, reloading::Reloads};
+use self::{diary::Diary, reloading::Reloads, weather::Weather};
 use crate::{
     alarm::Alarm,
     boot::{self, Known},
@@ -193,7 +193,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         news,
         house: house.clone(),
         alarm,
-        conditions: conditions.clone(),
+        weather: Weather { watched: conditions.clone(), disk: store.trouble() },
         rested,
         tasks: JoinSet::new(),
         far: far.clone(),
@@ -251,9 +251,9 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     if tokio::time::timeout(patience, conditions.told()).await.is_err() {
         tracing::info!("the system is slow to tell its conditions: what it did not say counts as unknown till then");
     }
-    let (told, world) = weather::now(&conditions);
-    office.handle(told);
-    let weather = tokio::spawn(weather::to_conditions(conditions, world, inbox.clone()));
+    let told = office.weather.now();
+    office.handle(Event::Conditions(told.clone()));
+    let weather = tokio::spawn(office.weather.clone().tell(told, inbox.clone()));
     office.work(letters).await;
     notify::stopping();
     server.stop_accepting();
@@ -317,7 +317,7 @@ struct Office {
     news: Arc<Newsroom>,
     house: House,
     alarm: Alarm,
-    conditions: Watched,
+    weather: Weather,
     /// Nothing runs while the machine is about to sleep.
     rested: watch::Sender<bool>,
     tasks: JoinSet<()>,

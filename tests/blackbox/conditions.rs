@@ -16,12 +16,17 @@ use mingle_tests::{
 };
 use serde_json::{Value, json};
 
+mod wavers;
+
 /// Far less than the 30 s after which the daemon would look by itself: what comes in this time came by a signal.
 const BY_SIGNAL: Duration = Duration::from_secs(10);
 /// An answer that comes so late is still under way when whatever is tested happens.
 const LATE: Duration = Duration::from_secs(100);
 /// More than those 30 s, on a busy machine.
 const BY_LOOK: Duration = Duration::from_secs(60);
+
+/// More than the time for which a service that is not heard any more is believed.
+const AFTER_SILENCE: Duration = Duration::from_secs(30);
 
 /// One constraint, and a sync of its own that needs it.
 struct Need {
@@ -331,12 +336,12 @@ fn services_and_buses_come_and_go() {
     world.bus.play(Service::Logind, "{\"IdleHint\": true}");
     world.last_within("strict", "done", BY_SIGNAL);
     world.bus.leave(Service::Logind);
-    world.held_within("strict", "idle", BY_SIGNAL);
+    world.held_within("strict", "idle", AFTER_SILENCE);
     assert_eq!(world.hold("lenient", "idle"), None);
     world.bus.play(Service::Logind, "{\"IdleHint\": false}");
     assert_eq!(world.held_within("lenient", "idle", BY_SIGNAL), "somebody uses the machine");
     world.bus.end();
-    world.free_within("lenient", "idle", BY_SIGNAL);
+    world.free_within("lenient", "idle", AFTER_SILENCE);
     assert_eq!(world.held_within("strict", "idle", BY_SIGNAL), "whether somebody uses the machine is not known");
     world.bus.begin();
     world.bus.play(Service::Logind, "{\"IdleHint\": true}");

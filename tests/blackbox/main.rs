@@ -31,6 +31,7 @@ mod package;
 mod past;
 mod pending;
 mod plans;
+mod programs;
 mod python;
 mod real_tables;
 mod rebuild;

@@ -70,7 +70,7 @@ pub fn login((username, password): (&str, &str)) -> Auth {
 
 /// The settings of a bench of kind `rest`.
 pub fn settings(profile: &str, url: &str) -> RemoteSettings {
-    RemoteSettings { kind: "rest".into(), profile: Some(profile.into()), url: url.into(), auth: Auth::None, insecure: false }
+    RemoteSettings { kind: "rest".into(), profile: Some(profile.into()), url: url.into(), ..RemoteSettings::default() }
 }
 
 /// What remotes are opened with here: hasty, so that silence is over soon.

@@ -23,9 +23,10 @@ pub struct System {
 }
 
 /// All whose features are told of. A further one is a line here, and its file.
-pub const SYSTEMS: [System; 5] = [
+pub const SYSTEMS: [System; 6] = [
     System { file: "mobilesync", name: "Salesforce MobileSync and SmartStore", letter: 'S', last: 54, besides: &["S-54a"] },
     System { file: "apple", name: "Apple Sync Services", letter: 'A', last: 38, besides: &[] },
+    System { file: "workmanager", name: "Android WorkManager", letter: 'W', last: 31, besides: &[] },
     System { file: "rhoconnect", name: "RhoConnect", letter: 'C', last: 47, besides: &[] },
     System { file: "realm", name: "Realm Device Sync", letter: 'R', last: 24, besides: &[] },
     System { file: "voltmx", name: "Volt MX Sync and Offline Objects", letter: 'V', last: 38, besides: &[] },

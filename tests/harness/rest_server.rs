@@ -193,6 +193,11 @@ impl RestServer {
         self.state().faults.push_back((method, fault));
     }
 
+    /// Nothing becomes of the requests to come, whatever was said before.
+    pub fn is_well(&self) {
+        self.state().faults.clear();
+    }
+
     /// Puts a whole record, as another user of the service would.
     ///
     /// # Panics

@@ -49,6 +49,8 @@ struct Life {
     /// The clock or the zone is another since its last run began: one run may come early.
     upset: bool,
     asked: bool,
+    /// The run that is on was asked for: where it is stopped, whoever asked waits for another.
+    runs_asked: bool,
     changed: bool,
     started_up: bool,
 }
@@ -108,6 +110,7 @@ impl World {
                 called_by: None,
                 upset: false,
                 asked: false,
+                runs_asked: false,
                 changed: false,
                 started_up: true,
             });
@@ -233,9 +236,20 @@ impl World {
             };
             life.due_by = match wait {
                 _ if by >= 0 => Some(due_by),
+                // Nobody can begin it now. Once the wall shows when its last run began, or failed, or the daemon started, nothing tells
+                // that it was set back: then it waits as the wall has it.
+                Some(wait) if offline => {
+                    let since = match life.last {
+                        Last::Done { began } | Last::Stopped { began, .. } => began,
+                        Last::Failed { ended } => ended,
+                        Last::Never => Timestamp::from_unix_ms(self.now + self.ahead),
+                    };
+                    let up = self.desk.board().jobs[&life.name].up;
+                    let shown = up.map_or(since, |up| up.max(since)).unix_ms() - self.ahead;
+                    Some(shown.max(self.now) + wait + wait.min(ms(CLOCK_CORRECTION_MAX)))
+                }
                 Some(wait) => Some(self.now + wait + wait.min(ms(CLOCK_CORRECTION_MAX))),
-                // The wall clock decides, and it shows another time. Nobody can begin it now, and once it shows when the last run
-                // began, nothing tells that it was set back.
+                // The wall clock decides, and it shows another time; the same holds here.
                 None if offline => None,
                 None => ring.or(Some(due_by)),
             };
@@ -333,7 +347,10 @@ impl World {
                 life.last = Last::Failed { ended: wall };
                 life.failures += 1;
             }
-            End::Stopped(reason) => life.last = Last::Stopped { began: began_wall, reason },
+            End::Stopped(reason) => {
+                life.last = Last::Stopped { began: began_wall, reason };
+                life.asked |= life.runs_asked;
+            }
         }
         if failures != life.failures {
             return Err(format!("{name}: {failures} failures in a row, not {}", life.failures));
@@ -437,6 +454,7 @@ impl World {
         let life = &mut self.lives[place];
         life.began = Some((now, wall.unix_ms()));
         life.ends = Some((now + lasts, end));
+        life.runs_asked = trigger == Trigger::Request;
         (life.due_by, life.called_by) = (None, None);
         (life.upset, life.asked, life.changed, life.started_up) = (false, false, false, false);
         Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mingle_client::call::{self, DaemonState, Hold, StatusAnswer, SyncStatus};
+use mingle_client::call::{self, Conditions, DaemonState, Hold, StatusAnswer, SyncStatus};
 
 use crate::{
     at::At,
@@ -33,7 +33,7 @@ impl Status {
 }
 
 fn text(status: &StatusAnswer, now: Timestamp) -> String {
-    let mut text = format!("{}\n", daemon(status, now));
+    let mut text = format!("{}\n{}", daemon(status, now), conditions(&status.conditions));
     if status.syncs.is_empty() {
         text.push_str(&no_syncs(status));
     } else {
@@ -92,6 +92,32 @@ fn daemon(status: &StatusAnswer, now: Timestamp) -> String {
         }
         DaemonState::Unknown => format!("mingled is in a state that this mingle does not know ({facts})"),
     }
+}
+
+/// How the machine is, in one line, and what of it is not known; nothing where nothing is.
+fn conditions(conditions: &Conditions) -> String {
+    let Conditions { online, metered, charging, battery_low, storage_low, idle, sleeps, disk_shut } = *conditions;
+    let mut facts = Vec::new();
+    let mut unknown = Vec::new();
+    for (known, yes, no, name) in [
+        (online, "online", "offline", "network"),
+        (metered, "metered", "not metered", "metered"),
+        (charging, "on external power", "on battery", "power"),
+        (battery_low, "battery low", "battery not low", "battery"),
+        (storage_low, "storage low", "storage not low", "storage"),
+        (idle, "idle", "in use", "idle"),
+    ] {
+        match known {
+            Some(known) => facts.push(if known { yes } else { no }),
+            None => unknown.push(name),
+        }
+    }
+    facts.extend(sleeps.then_some("about to sleep"));
+    facts.extend(disk_shut.then_some("the disk takes no writes"));
+    let known = (!facts.is_empty()).then(|| facts.join(", "));
+    let unknown = (!unknown.is_empty() && known.is_some()).then(|| format!("not known: {}", unknown.join(", ")));
+    let line = [known, unknown].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    if line.is_empty() { line } else { format!("the machine: {line}\n") }
 }
 
 /// Without syncs the next question is where they would come from.

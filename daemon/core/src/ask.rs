@@ -474,3 +474,16 @@ pub struct Trouble {
     /// What a person can do.
     pub hint: Option<String>,
 }
+
+impl Trouble {
+    /// The store's disk had no room for what a run wanted to write.
+    pub const DISK_FULL: &str = "disk_full";
+    /// The store took no writes.
+    pub const READ_ONLY: &str = "read_only";
+
+    /// Whether the store's disk is what is wrong.
+    #[must_use]
+    pub fn is_of_the_disk(&self) -> bool {
+        [Self::DISK_FULL, Self::READ_ONLY].contains(&self.name.as_str())
+    }
+}

@@ -20,6 +20,7 @@ mod defined;
 mod ended;
 mod halted;
 mod ids;
+mod mended;
 mod pinged;
 mod rebuild;
 mod shelves;
@@ -337,22 +338,8 @@ impl Engine {
             Event::Defined(syncs) => self.defined(now, syncs, effects),
             Event::Followed(followed) => self.follow(followed),
             Event::Read(collection) => self.read(&collection),
-            Event::LoginChanged(remote) => {
-                if self.desk.change_remote(&remote, |known| known.needs_login = false) {
-                    // Fixed credentials clear the pause that the failure cost.
-                    let with_it = self.desk.board().jobs.iter().filter(|(_, job)| job.plan.remote == remote);
-                    let with_it: Vec<Name> = with_it.map(|(name, _)| name.clone()).collect();
-                    for name in with_it {
-                        if let Some(job) = self.desk.job(&name) {
-                            job.ask(Request { at: now, person: false, force: false, reset: false });
-                        }
-                    }
-                }
-            }
-            Event::Conditions(world) => {
-                let stopped = self.desk.conditions().stopped;
-                self.desk.set_conditions(Conditions { stopped, ..world });
-            }
+            Event::LoginChanged(remote) => self.login_changed(now, &remote),
+            Event::Conditions(world) => self.conditions_are(now, world),
             Event::Shutdown => {
                 self.shutting_down = true;
                 self.set_stopped(Some(StopReason::Shutdown));

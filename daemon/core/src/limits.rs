@@ -231,6 +231,25 @@ pub const SECRET_COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
 /// A file larger than this is no secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
+/// Rows of one page that a program or an app tells, at most; more make the next page.
+pub const TOLD_ROWS_MAX: usize = 500;
+/// The same, in bytes of text: it ends with the row that passes this. One page is applied while the next one is told.
+pub const TOLD_PAGE_BYTES_MAX: u64 = 1 << 20;
+/// A line of a program that is longer is nonsense: it ends the run.
+pub const TOLD_LINE_BYTES_MAX: usize = 1 << 20;
+/// An id that a program or an app gives a record, in bytes, at most; a longer one is nonsense.
+pub const TOLD_ID_BYTES_MAX: usize = 256;
+/// A checkpoint, as JSON, in bytes, at most: it is a place, and no data. It fits into a pipe that nobody reads yet.
+pub const CHECKPOINT_BYTES_MAX: usize = 16 << 10;
+/// The exit code by which a program asks to be tried again later (`EX_TEMPFAIL` of `sysexits.h`).
+pub const EXIT_TRY_AGAIN: i32 = 75;
+/// Of what a program says on its standard error, so many of the last bytes are kept for the reason of a failure.
+pub const LAST_WORDS_BYTES_MAX: usize = 4 << 10;
+/// They are waited for so long after its end.
+pub const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
+/// A program that was asked to end (`SIGTERM`) is killed after so long.
+pub const PROGRAM_ENDS_TIME_MAX: Duration = Duration::from_secs(5);
+
 // The schedule.
 
 /// The priority of a sync where the configuration does not say: the middle, with room on both sides.
@@ -270,6 +289,14 @@ pub const STORAGE_LOW_BYTES: u64 = 512 << 20;
 pub const STORAGE_ENOUGH_BYTES: u64 = 640 << 20;
 /// A battery that is drawn from is low with so much left, where nobody says by what measure it is.
 pub const BATTERY_LOW_PERCENT: u32 = 15;
+/// A condition that is lost within this time after it came back wavers: each time it has to last longer before it counts again.
+pub const CONDITION_WAVERS_WITHIN: Duration = Duration::from_secs(60);
+/// What came back has to last so long where it wavered once; twice that for each time more.
+pub const CONDITION_LASTS_MIN: Duration = Duration::from_secs(2);
+/// And never has to last longer than this.
+pub const CONDITION_LASTS_MAX: Duration = Duration::from_secs(5 * 60);
+/// So long what was known of a condition is believed when nobody tells it any more: services of the system are started anew.
+pub const CONDITION_SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How long the system bus and its services may take to answer, in ms; then what they would say is not known.
 pub const BUS_MS_MAX: u64 = 5_000;
 /// At the start, conditions are waited for so long, in ms: a run that is due then shall not begin only to be stopped.

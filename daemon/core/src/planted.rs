@@ -269,6 +269,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("twins stay two", Tables),
     // store: of two that are one the older goes.
     ("the younger one stays", Tables),
+    // run: what a program did not tell is gone.
+    ("not told is gone", Tables),
     // store: two records of one remote are made one.
     ("two of one remote are one", Tables),
     // budget: requests that are under way are not taken off what is left.

@@ -201,6 +201,8 @@ pub enum Failure {
     TooLarge,
     /// The remote refuses our checkpoint or page token (410 and the like): list from the start.
     CheckpointRefused,
+    /// The app or program that does the work says that it came to nothing.
+    Work,
     /// A stop dropped the request.
     Stopped,
 }
@@ -220,6 +222,7 @@ impl Failure {
             Self::Nonsense => "nonsense",
             Self::TooLarge => "too_large",
             Self::CheckpointRefused => "checkpoint_refused",
+            Self::Work => "work",
             Self::Stopped => "stopped",
         }
     }
@@ -255,6 +258,9 @@ pub struct Abilities {
     pub cursor: Cursor,
     /// Listings from a cursor show deleted records as tombstones. Without: deletes are found by absence (ghosts).
     pub tombstones: bool,
+    /// It tells and is not asked (a program, an app): a listing shows what there is to show, in its order, and the last word counts.
+    /// Nothing is gone because it was not shown, and no record can be asked for by its id.
+    pub tells: bool,
     /// A revision is unique per change (strong ETag, `_rev`, sequence), so it makes an echo.
     pub strong_revision: bool,
     /// Updates and deletes take a revision as precondition and refuse a stale one. Only with `strong_revision`.
@@ -291,6 +297,7 @@ impl Abilities {
         Self {
             cursor: Cursor::None,
             tombstones: false,
+            tells: false,
             strong_revision: false,
             conditional: false,
             client_ids: None,
@@ -327,6 +334,8 @@ pub enum Cursor {
         /// How much is read again: default twice the grain plus 5 s.
         overlap: Duration,
     },
+    /// The address of a page is a position that stays good: the next run starts at the last one of this.
+    Page,
     /// None: every listing is whole.
     #[default]
     None,

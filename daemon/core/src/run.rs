@@ -163,6 +163,8 @@ pub struct Terms {
     pub cursor: Cursor,
     /// The remote says what was deleted; without, a whole listing tells by absence.
     pub tombstones: bool,
+    /// The remote tells and is not asked: what a listing did not show is not gone.
+    pub tells: bool,
     /// How many rows a page is asked for.
     pub page_rows: usize,
     /// Rows that could not be applied before: to be asked for by id first.

@@ -118,13 +118,17 @@ impl Draft {
             {
                 self.seen.insert(format!("collection.{collection}"));
             }
-            let mut read = Section::new(source, whole, inside, &mut self.places, &mut self.problems);
+            let mut read = Section::new(source, whole.clone(), inside, &mut self.places, &mut self.problems);
             let (config, name) = (&mut self.config, name.to_owned());
             match section {
                 "remote" => {
                     if let Some(settings) = read.read_as::<RemoteSettings>(value) {
                         secret(&mut read, source, settings.auth.secret());
-                        if named {
+                        let placed = !settings.url.is_empty() || !settings.command.is_empty();
+                        if !placed {
+                            read.complain("", format!("[{whole}] has no `url`"), "");
+                        }
+                        if named && placed {
                             config.remotes.insert(name, settings);
                         }
                     }

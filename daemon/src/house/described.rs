@@ -123,6 +123,7 @@ pub(super) fn remote(name: &str, settings: &RemoteSettings, config_dir: &Path) -
         let cursor = match can.cursor {
             Cursor::Token => "token",
             Cursor::Stamp { .. } => "stamp",
+            Cursor::Page => "checkpoint",
             Cursor::None => "none: every listing is whole",
         };
         abilities = vec![
@@ -151,7 +152,7 @@ pub(super) fn remote(name: &str, settings: &RemoteSettings, config_dir: &Path) -
         remote: name.into(),
         kind: settings.kind.clone(),
         profile: settings.profile.clone(),
-        url: settings.url.clone(),
+        url: if settings.url.is_empty() { settings.command.first().cloned().unwrap_or_default() } else { settings.url.clone() },
         abilities,
     }
 }

@@ -37,6 +37,10 @@ impl House {
         Box::pin(async move {
             let config = house.config();
             house.may_plan(&request.sync, &config)?;
+            if tells(&config, &house.0.means, &request.sync) {
+                let what = format!("{} is the work of a program, and a plan would have it done", request.sync);
+                return Err(Refusal::Unsupported(what));
+            }
             // One that was given up needs a moment to go away.
             let turn = tokio::time::timeout(limits::PLAN_RETRY, Arc::clone(&house.0.planning).lock_owned());
             let planning = turn.await.map_err(|_| Refusal::Busy(limits::PLAN_RETRY))?;
@@ -90,6 +94,12 @@ impl House {
 fn stopped_runs() -> Refusal {
     let hint = "`mingle restart` accepts runs again";
     Refusal::Stopped("all runs are stopped, and a plan asks the remote too".into(), Some(hint.into()))
+}
+
+/// Whether the remote of a sync is not asked, but tells: what it does then is not ours to hold back.
+fn tells(config: &Config, means: &Means, sync: &str) -> bool {
+    let settings = config.syncs.get(sync).and_then(|sync| config.remotes.get(&sync.remote));
+    settings.and_then(|settings| remotes::look(settings, &means.config_dir).ok()).is_some_and(|seen| seen.abilities.tells)
 }
 
 fn cast(config: &Config, means: &Means, sync: &str) -> Option<Cast> {

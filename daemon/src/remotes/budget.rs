@@ -4,6 +4,8 @@
 //! An account is whom a service takes us for: remotes at the same host with the same login share it, however many there are. A login
 //! is the same where it comes from the same place, or turns out to hold the same secret; only the first is remembered.
 
+pub(super) mod headers;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,11 +21,11 @@ use mingle_core::{
 use reqwest::{StatusCode, Url};
 use tokio::sync::Notify;
 
+use self::headers::{Clocks, Own};
 use super::{
     Clock,
     http::{self, Lost, Reply},
     settings::{Auth, RemoteSettings, Secret},
-    told::{self, Clocks, Own},
 };
 
 /// Who asks a remote, and for whom.
@@ -294,7 +296,8 @@ impl Purse {
     fn back(&self, ticket: Ticket, reply: Option<&Reply>) {
         let now = (self.now)();
         let mut answer = Answer { by: &self.by.sync, ..Answer::default() };
-        let told = reply.map(|reply| told::told(&reply.headers, self.own.as_ref(), Clocks { now, server: reply.server_time() }));
+        let told =
+            reply.map(|reply| headers::told(&reply.headers, self.own.as_ref(), Clocks { now, server: reply.server_time() }));
         if let (Some(reply), Some(told)) = (reply, &told) {
             answer.told = told;
             answer.unchanged = reply.status == StatusCode::NOT_MODIFIED;

@@ -4,6 +4,7 @@
 //! A new kind is one file here and one line in [`KINDS`].
 
 pub mod budget;
+pub mod exec;
 pub mod held;
 pub mod http;
 pub mod kept;
@@ -12,7 +13,7 @@ pub(crate) mod mistakes;
 pub mod rest;
 pub mod secret;
 pub mod settings;
-mod told;
+pub(crate) mod told;
 pub mod wrap;
 
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
@@ -184,7 +185,7 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: &[Kind] = &[rest::KIND];
+pub const KINDS: &[Kind] = &[rest::KIND, exec::KIND];
 
 /// The kind of this name.
 ///

@@ -9,7 +9,7 @@ use serde::{
 };
 
 /// One `[remote.NAME]` table.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemoteSettings {
     /// The code that speaks its protocol: a name in [`super::KINDS`].
@@ -17,7 +17,8 @@ pub struct RemoteSettings {
     /// The data that describes one service, for kinds that take one.
     #[serde(default)]
     pub profile: Option<String>,
-    /// Where it answers: scheme, host, and the path that all of it has in common.
+    /// Where it answers: scheme, host, and the path that all of it has in common. Empty: it has no address.
+    #[serde(default)]
     pub url: String,
     /// How we show who we are.
     #[serde(default)]
@@ -25,6 +26,34 @@ pub struct RemoteSettings {
     /// Plain http to a host that is not this one is allowed.
     #[serde(default)]
     pub insecure: bool,
+    /// The program, and what it is told; for kinds that run one. No shell reads it.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// What counts of what the program does. None: as [`Output`] has it.
+    #[serde(default)]
+    pub output: Option<Output>,
+}
+
+/// What counts of what a program does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// The records that it prints.
+    #[default]
+    Batches,
+    /// How it ends.
+    Result,
+}
+
+impl Output {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Batches => "batches",
+            Self::Result => "result",
+        }
+    }
 }
 
 /// How we show who we are: `auth = { type = "basic", .. }`.

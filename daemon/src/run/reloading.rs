@@ -7,7 +7,7 @@ use mingle_core::{
     engine::Event,
 };
 
-use super::{Letter, Office, RedefineAsked, ReloadAsked, weather};
+use super::{Letter, Office, RedefineAsked, ReloadAsked};
 use crate::{
     clock,
     config::Config,
@@ -149,7 +149,7 @@ impl Office {
         let Prepared { config, syncs, defined, remotes, reloaded, left_out, .. } = prepared;
         // What is read once stays as it was read: the next reload is held against what is in force.
         let config = Config { store: self.config.store.clone(), status: self.config.status.clone(), ..config };
-        self.conditions.give(config.conditions);
+        self.weather.watched.give(config.conditions);
         self.config = Arc::new(config);
         self.syncs = syncs;
         self.diary.only(&self.syncs);
@@ -157,7 +157,7 @@ impl Office {
         self.setup.send_replace(Arc::new(Setup::new(number, Arc::clone(&self.config), &self.means)));
         self.listen_for_what_is_sent();
         // What is new starts by the conditions that came with it.
-        self.handle(weather::now(&self.conditions).0);
+        self.handle(Event::Conditions(self.weather.now()));
         self.handle(Event::Defined(defined));
         for remote in remotes {
             self.handle(Event::LoginChanged(remote));

@@ -47,6 +47,9 @@ pub struct StatusAnswer {
     pub build: String,
     /// Since it started.
     pub uptime_ms: u64,
+    /// How the machine is, as far as it is known.
+    #[serde(default, skip_serializing_if = "Conditions::is_empty")]
+    pub conditions: Conditions,
     /// The store's files.
     pub store: StoreStatus,
     /// Every sync, by name.
@@ -58,6 +61,45 @@ pub struct StatusAnswer {
     /// Where the configuration was looked for: without one there are no syncs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigStatus>,
+}
+
+/// How the machine is: what is not there is not known. What counts for runs is told, which is what was read, but that something that
+/// comes and goes has to last before it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Conditions {
+    /// There is a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online: Option<bool>,
+    /// Its bytes cost money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metered: Option<bool>,
+    /// On external power.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charging: Option<bool>,
+    /// The battery is low.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub battery_low: Option<bool>,
+    /// Little room is left on the store's disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_low: Option<bool>,
+    /// Nobody uses the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<bool>,
+    /// The machine is about to sleep, or does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sleeps: bool,
+    /// The store takes no writes: its disk is full, or fails.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disk_shut: bool,
+}
+
+impl Conditions {
+    /// Nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The store's files.

@@ -103,7 +103,8 @@ fn a_full_disk_is_told_and_ends_by_itself() {
     fills_up(&disk, daemon, play);
 }
 
-/// The first run of a sync runs into a full disk, says so, and goes on where there is room.
+/// The first run of a sync runs into a full disk, says so, waits for room, and goes on as soon as there is some, whatever pause the
+/// failure cost.
 #[test]
 fn a_sync_waits_for_room() {
     if let Some(why) = mount::why_not(&["mount", "umount"]) {
@@ -116,7 +117,7 @@ fn a_sync_waits_for_room() {
     let config = format!(
         "[remote.far]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{}\"\n\n\
          [sync.things]\ncollection = \"things\"\nremote = \"far\"\nresource = \"things\"\ndirection = \"down\"\n\
-         backoff = {{ first = \"50ms\", at_most = \"500ms\" }}\n",
+         backoff = {{ first = \"1h\", at_most = \"5h\" }}\n",
         RestServer::PROFILE,
         server.url
     );
@@ -129,6 +130,14 @@ fn a_sync_waits_for_room() {
     let row = app.sync("things", "failed");
     assert_eq!(row["error"]["name"], "disk_full", "{row}");
     assert_eq!(attention(&mut app), ["disk_full"]);
+    let names = |app: &mut App| -> Vec<String> {
+        let holds = app.must("explain", json!({ "sync": "things" }))["holds"].take();
+        holds.as_array().into_iter().flatten().filter_map(|hold| Some(hold["name"].as_str()?.to_owned())).collect()
+    };
+    until("the disk to hold it", || names(&mut app).iter().any(|name| name == "disk").then_some(()));
+    // Nothing passes a full disk.
+    app.must("sync.run", json!({ "sync": "things", "force": true }));
+    assert_eq!(names(&mut app), ["disk"]);
     fs::remove_file(ballast).expect("some room");
     until("everything to be there", || (app.all("things").len() == 300).then_some(()));
     until("nothing to be told", || attention(&mut app).is_empty().then_some(()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{DefinedBy, RunRow, Trouble};
 use crate::{
     run::{Mode, reset::How},
+    schedule::Conditions,
     time::Timestamp,
 };
 
@@ -46,6 +47,8 @@ pub struct Status {
     pub wal_bytes: u64,
     /// How long the daemon has run.
     pub uptime: Duration,
+    /// How the machine is, as far as it is known.
+    pub conditions: Conditions,
     /// Every sync, by name.
     pub syncs: Vec<SyncStatus>,
     /// What a person should know or decide.

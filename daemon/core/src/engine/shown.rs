@@ -8,7 +8,8 @@ use super::{
 /// A copy of the board: what is asked of it is worked out for the moment it is asked, and nobody waits for the loop.
 #[derive(Clone, Debug)]
 pub struct BoardCopy {
-    conditions: Conditions,
+    /// How the machine is.
+    pub conditions: Conditions,
     /// The daemon's state, since when, by whom.
     pub state: (DaemonState, Timestamp, Option<String>),
     /// The stop ends by itself, with the connections that hold it.

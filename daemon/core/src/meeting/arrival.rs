@@ -24,10 +24,11 @@ pub enum Arrival {
 ///
 /// Only a revision that is unique per change makes an echo; a stamp does not: content is compared (holes.md H8). A revision the
 /// link has already left, or an older stamp, is old news (H7), and other content under the same stamp may be. Where the copy here is
-/// not trusted, not even such a revision makes an echo: a row is one if it shows what is here.
+/// not trusted, not even such a revision makes an echo: a row is one if it shows what is here. Who tells and cannot be asked is believed as it tells.
 #[must_use]
 pub fn judge(link: &Link, truth: Option<&Props>, row: &Row, asked: bool, rules: Rules<'_>) -> Arrival {
     let row = &*pairs::ours(&link.pairs, row, rules.policy);
+    let asked = asked || rules.abilities.tells;
     let strong = rules.abilities.strong_revision;
     let left = strong && row.revision.as_ref().is_some_and(|revision| link.left.contains(revision));
     let older = row.modified.is_some() && row.modified < link.modified;

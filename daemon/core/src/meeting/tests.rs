@@ -66,6 +66,7 @@ fn outcome(line: &str) -> String {
     let (weak, line) = line.strip_prefix("weak ").map_or((false, line), |line| (true, line));
     let (later, line) = line.strip_prefix("later ").map_or((false, line), |line| (true, line));
     let (anew, line) = line.strip_prefix("anew ").map_or((false, line), |line| (true, line));
+    let (tells, line) = line.strip_prefix("tells ").map_or((false, line), |line| (true, line));
     let reset = [How::Recover, How::Discard].into_iter().find(|how| line.starts_with(how.word()));
     let line = reset.map_or(line, |how| &line[how.word().len()..]);
     let [agreed, sent, truth, event] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
@@ -95,6 +96,7 @@ fn outcome(line: &str) -> String {
     let abilities = Abilities {
         cursor: Cursor::Token,
         tombstones: true,
+        tells,
         strong_revision: !weak,
         conditional: !weak,
         client_ids: Some(ClientIds { besides: String::new(), lower_case: false, min: 1, max: 64 }),
@@ -222,6 +224,13 @@ const SHOWS: &str = "
     a=1 | a=2 | a=2 | shows a=2 => ask
     same | | a=1 | knows a=2 => echo
     a=1 | | a=2 | knows a=3 => echo
+    gone | | gone | shows a=1 => meet
+    tells gone | | gone | shows a=1 => meet
+    a=1 | | a=1 | shows gone => ask
+    weak tells a=1 | | a=1 | shows gone => meet
+    weak tells a=1 | | a=1 | shows a=2 => meet
+    weak tells a=1 | | a=1 | shows a=1 => echo
+    tells gone | | gone | shows gone => echo
     anew same | | a=1 | knows a=2 => meet
     anew same | | a=1 | knows a=1 => echo
     anew a=1 | | a=2 | knows a=3 => meet

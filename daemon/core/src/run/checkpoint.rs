@@ -60,7 +60,7 @@ impl Resume {
 #[must_use]
 pub fn start(watermark: Option<&Watermark>, cursor: Cursor) -> From {
     match (watermark, cursor) {
-        (Some(Watermark::Token(token)), Cursor::Token) => From::Token(token.clone()),
+        (Some(Watermark::Token(token)), Cursor::Token | Cursor::Page) => From::Token(token.clone()),
         (Some(Watermark::Stamp(stamp)), Cursor::Stamp { overlap }) => {
             From::Stamp(if planted::is("overlap 0") { *stamp } else { stamp.minus(overlap) })
         }
@@ -101,6 +101,8 @@ impl Watermark {
 pub fn watermark(listing: &Resume, cursor: Cursor) -> Option<Watermark> {
     match cursor {
         Cursor::Token => listing.token.clone().map(Watermark::Token),
+        // Of a page that has no address nothing is known that would last.
+        Cursor::Page => listing.page.clone().map(Watermark::Token),
         Cursor::Stamp { .. } => {
             let newest = listing.newest?;
             let start = listing.server_time.unwrap_or(newest);

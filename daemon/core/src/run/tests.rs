@@ -372,10 +372,56 @@ fn a_watermark_is_never_later_than_the_start_of_its_listing() {
     assert_eq!(token.before(Duration::from_secs(5)), token);
 }
 
+/// What a listing from the start of two pages leaves as watermark, and whether it is looked for what it did not show.
+fn told(tells: bool) -> (Option<Watermark>, bool) {
+    let mut run = Run::new(Order { direction: Direction::Down, ..Order::default() });
+    let mut under_way = run.handle(Event::Start);
+    let (mut left, mut looked) = (None, false);
+    while let Some(effect) = under_way.pop() {
+        let event = match effect {
+            Effect::Begin => Event::Begun,
+            Effect::Open => Event::Opened(Ok(())),
+            Effect::Negotiate { .. } => {
+                let cursor = if tells { Cursor::Page } else { Cursor::None };
+                Event::Negotiated(Box::new(Terms { page_rows: 5, tells, cursor, ..Terms::default() }))
+            }
+            Effect::Fetch { page: None, .. } => {
+                Event::Page(Ok(Page { rows: vec![row(1)], next: Some("at 1".into()), ..Page::default() }))
+            }
+            Effect::Fetch { .. } => Event::Page(Ok(Page { rows: vec![row(2)], ..Page::default() })),
+            Effect::Apply { .. } => Event::Applied(Applied::default()),
+            Effect::Ghosts { .. } => {
+                looked = true;
+                Event::Ghosts { remote_ids: Vec::new(), guarded: 0 }
+            }
+            Effect::Complete { watermark, .. } => {
+                left = watermark;
+                Event::Completed { rejected: 0, reset: None }
+            }
+            Effect::Finish(_) => Event::Finished { standing: 0 },
+            other => unreachable!("this world has none of {other:?}"),
+        };
+        under_way.extend(run.handle(event));
+    }
+    (left, looked)
+}
+
+#[test]
+fn who_tells_is_believed_in_what_it_told_and_in_no_more() {
+    let last = Some(Watermark::Token("at 1".into()));
+    assert_eq!(told(true), (last.clone(), false), "the next run begins at the last address, and nothing is gone");
+    assert_eq!(told(false), (None, true));
+    assert_eq!(checkpoint::start(last.as_ref(), Cursor::Page), From::Token("at 1".into()));
+}
+
 #[cfg(feature = "planted")]
 #[test]
 fn planted_bugs_are_found() {
     use crate::planted;
+    planted::set_here(Some("not told is gone"));
+    let found = told(true).1;
+    planted::set_here(None);
+    assert!(found, "no run sees that what was not told is looked for");
     for bug in ["watermark of the listing's end", "Date as watermark"] {
         planted::set_here(Some(bug));
         let found = !watermark_failures().is_empty();

@@ -20,8 +20,8 @@ pub struct Conditions {
     pub battery_low: Option<bool>,
     /// Little room is left on the store's disk.
     pub storage_low: Option<bool>,
-    /// No room is left there; nothing passes it.
-    pub disk_full: Option<bool>,
+    /// The store takes no writes: its disk is full, or fails. Nothing passes it; what runs ends by itself where it needs to write.
+    pub disk_shut: bool,
     /// Nobody uses the machine.
     pub idle: Option<bool>,
 }
@@ -70,8 +70,8 @@ pub enum Constraint {
     BatteryLow,
     /// Little room on the disk.
     StorageLow,
-    /// No room on the disk.
-    DiskFull,
+    /// The store takes no writes.
+    DiskShut,
     /// Somebody uses the machine.
     NotIdle,
     /// It is not the time.
@@ -88,7 +88,7 @@ impl Constraint {
         Self::Charging,
         Self::BatteryLow,
         Self::StorageLow,
-        Self::DiskFull,
+        Self::DiskShut,
         Self::NotIdle,
         Self::Window,
         Self::Sleep,
@@ -102,7 +102,7 @@ impl Constraint {
             Self::Charging => "charging",
             Self::BatteryLow => "battery_not_low",
             Self::StorageLow => "storage_not_low",
-            Self::DiskFull => "disk",
+            Self::DiskShut => "disk",
             Self::NotIdle => "idle",
             Self::Window => "window",
             Self::Sleep => "sleep",
@@ -117,7 +117,7 @@ impl Constraint {
             Self::Charging => "constraint:charging",
             Self::BatteryLow => "constraint:battery_not_low",
             Self::StorageLow => "constraint:storage_not_low",
-            Self::DiskFull => "constraint:disk",
+            Self::DiskShut => "constraint:disk",
             Self::NotIdle => "constraint:idle",
             Self::Window => "constraint:window",
             Self::Sleep => "constraint:sleep",
@@ -149,7 +149,7 @@ pub(super) fn unmet(needs: &Needs, conditions: &Conditions, force: bool, now: Ti
     let closed = window.and_then(|(open, changes)| (!open && !planted::is("window of time not looked at")).then_some(changes));
     let plain = [
         (conditions.sleeps.then_some(false), Constraint::Sleep),
-        ((conditions.disk_full == Some(true)).then_some(false), Constraint::DiskFull),
+        (conditions.disk_shut.then_some(false), Constraint::DiskShut),
         (must(needs.network != Network::None, conditions.online, true), Constraint::Offline),
         (must(needs.storage_not_low, conditions.storage_low, false), Constraint::StorageLow),
         (must(soft(needs.network == Network::Unmetered), conditions.metered, false), Constraint::Metered),

@@ -128,7 +128,7 @@ impl Unmet {
             Constraint::Charging => "on battery",
             Constraint::BatteryLow => "the battery is low",
             Constraint::StorageLow => "little room on the disk",
-            Constraint::DiskFull => "the disk is full",
+            Constraint::DiskShut => "the store takes no writes",
             Constraint::NotIdle => "somebody uses the machine",
             Constraint::Window => "it is outside of its window",
             Constraint::Sleep => "the machine goes to sleep",
@@ -143,7 +143,8 @@ impl Constraint {
             Self::Metered => "an unmetered network",
             Self::Charging => "external power",
             Self::BatteryLow => "a battery that is not low",
-            Self::StorageLow | Self::DiskFull => "room on the disk",
+            Self::StorageLow => "room on the disk",
+            Self::DiskShut => "a disk that takes writes",
             Self::NotIdle => "an idle machine",
             Self::Window => "its window",
             Self::Sleep => "the machine to wake",
@@ -156,7 +157,10 @@ impl Constraint {
             Self::Metered | Self::Charging | Self::BatteryLow | Self::NotIdle | Self::Window => {
                 Some("`mingle sync SYNC --force` runs all the same")
             }
-            Self::StorageLow | Self::DiskFull => Some("make room where the store is"),
+            Self::StorageLow => Some("make room where the store is"),
+            Self::DiskShut => {
+                Some("`mingle status` says what is wrong with the disk; once it takes writes, the sync goes on by itself")
+            }
         }
     }
 }

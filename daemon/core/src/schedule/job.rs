@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Backoff, Conditions, Ends, Interval, Name, Needs, Network, Quiet, Spread, StopReason, conditions, cron::Cron, due};
+use super::{
+    Backoff, Conditions, Constraint, Ends, Interval, Name, Needs, Network, Quiet, Spread, StopReason, conditions, cron::Cron, due,
+};
 use crate::{limits::PRIORITY, planted, run::reset::Held, time::Timestamp};
 
 /// One sync.
@@ -421,7 +423,9 @@ impl Job {
         if self.paused {
             return Ends::Now(StopReason::User);
         }
-        if let Some(lost) = conditions::unmet(&self.plan.needs, conditions, running.forced(), now).next() {
+        // A disk that takes no writes ends what has to write by itself, which can say what it met there.
+        let mut lost = conditions::unmet(&self.plan.needs, conditions, running.forced(), now);
+        if let Some(lost) = lost.find(|lost| lost.constraint != Constraint::DiskShut) {
             return Ends::Now(StopReason::Constraint(lost.constraint));
         }
         let ends =

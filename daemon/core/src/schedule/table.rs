@@ -5,7 +5,7 @@
 //! `needs=unmetered,charging,battery,storage,idle,local,known`, `window=22:00-06:00`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
 //! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `paused`, `epoch`, `manual`, `account`,
 //! `spread=250` (per mille). Of the world: `stopped`, `offline`, `metered`, `on_battery`, `battery_low`, `storage_low`,
-//! `disk_full`, `busy`, `sleeps`. Of its remote: `login`, `patience=-1m,+5m`, `budget=-1m,+5m`. Times are from now.
+//! `disk_shut`, `busy`, `sleeps`. Of its remote: `login`, `patience=-1m,+5m`, `budget=-1m,+5m`. Times are from now.
 //! The answer: `start TRIGGER`, `stop REASON`, `running [TIME]` or `STATE HOLD [TIME]`, the time being `wake_at`.
 
 use std::time::Duration;
@@ -151,7 +151,7 @@ pub(super) fn world(text: &str) -> World {
             "on_battery" => conditions.charging = Some(false),
             "battery_low" => conditions.battery_low = Some(true),
             "storage_low" => conditions.storage_low = Some(true),
-            "disk_full" => conditions.disk_full = Some(true),
+            "disk_shut" => conditions.disk_shut = true,
             "busy" => conditions.idle = Some(false),
             "sleeps" => conditions.sleeps = true,
             key => panic!("no word {key}"),

@@ -11,6 +11,7 @@ use mingle_core::{
         Mode,
         reset::{How, Reset},
     },
+    schedule::Conditions,
 };
 use mingle_proto::{Error, call};
 use serde_json::Value;
@@ -53,12 +54,18 @@ pub(in crate::ipc) fn status(
         seq,
         build,
         uptime_ms: ms(status.uptime),
+        conditions: conditions(&status.conditions),
         store: call::StoreStatus { bytes: status.store_bytes, wal_bytes: status.wal_bytes },
         syncs: status.syncs.into_iter().map(sync_status).collect(),
         apps: apps.into_iter().map(app).collect(),
         attention: status.attention.into_iter().map(attention).collect(),
         config: status.config.map(|config| call::ConfigStatus { path: config.path, found: config.found, looked: config.looked }),
     }
+}
+
+fn conditions(conditions: &Conditions) -> call::Conditions {
+    let Conditions { stopped: _, sleeps, online, metered, charging, battery_low, storage_low, disk_shut, idle } = *conditions;
+    call::Conditions { online, metered, charging, battery_low, storage_low, idle, sleeps, disk_shut }
 }
 
 fn app(app: Connected) -> call::AppStatus {

@@ -329,6 +329,7 @@ impl Door for Model {
             store_bytes: 1,
             wal_bytes: 2,
             uptime: Duration::from_secs(1),
+            conditions: mingle_core::schedule::Conditions::default(),
             syncs: vec![],
             attention: vec![],
             config: None,

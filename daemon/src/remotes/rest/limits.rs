@@ -11,7 +11,7 @@ use super::{
     Rest,
     profile::{Limits, ResetForm},
 };
-use crate::remotes::{http::Reply, kept, told::Own};
+use crate::remotes::{budget::headers::Own, http::Reply, kept};
 
 /// What the profile says of limits, beyond the headers that everybody knows.
 pub(super) fn own(limits: &Limits) -> Option<Own> {

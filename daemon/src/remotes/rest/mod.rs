@@ -114,6 +114,11 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
     let name = settings.profile.as_deref().ok_or_else(|| {
         Problem::new("a remote of kind \"rest\" needs a profile").hint("`mingle profile list` shows them: profile = \"NAME\"")
     })?;
+    if !settings.command.is_empty() || settings.output.is_some() {
+        return Err(
+            Problem::new("`command` and `output` are for a remote that is a program").hint("kind = \"exec\", or take them out")
+        );
+    }
     let url = http::address(&settings.url, settings.insecure)?;
     if let Auth::Header { name, .. } = &settings.auth
         && HeaderName::from_bytes(name.as_bytes()).is_err()

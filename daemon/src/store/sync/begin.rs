@@ -114,6 +114,7 @@ pub fn negotiate(
     let mut terms = Terms {
         cursor: abilities.cursor,
         tombstones: abilities.tombstones,
+        tells: abilities.tells,
         began: Some(tx.now()),
         page_rows: abilities.page_rows,
         ..Terms::default()
@@ -234,7 +235,7 @@ pub fn negotiate(
     if order.accept_deletes {
         apply::accept_deletes(tx, &ground)?;
     }
-    terms.ask = asked_again(tx, &ground)?;
+    terms.ask = if abilities.tells { Vec::new() } else { asked_again(tx, &ground)? };
     terms.repeats = if spec.direction.sends() { plan::repeats(tx, &ground)? } else { Vec::new() };
     Ok((ground, terms))
 }

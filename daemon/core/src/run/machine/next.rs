@@ -115,8 +115,10 @@ impl Run {
                 return self.go_on(effects);
             }
             let listing = down.listing();
-            // By absence only where a whole listing was seen; a refresh deletes nothing.
-            let absence = listing.from == From::Start && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
+            // By absence only where a whole listing was seen, of who is asked; a refresh deletes nothing.
+            let tells = self.terms.tells && !planted::is("not told is gone");
+            let absence =
+                listing.from == From::Start && !tells && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
             let watermark = checkpoint::watermark(listing, self.terms.cursor);
             self.phase = Phase::Ghosts { watermark, began: listing.began };
             if absence {

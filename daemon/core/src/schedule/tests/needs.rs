@@ -15,7 +15,7 @@ pub(super) const HELD: &[&str] = &[
     "every=1h needs=battery battery_low => blocked battery_not_low",
     "every=1h needs=battery battery_low request@-0s force => start request",
     "every=1h needs=storage storage_low request@-0s force => blocked storage_not_low",
-    "every=1h disk_full request@-0s force => blocked disk",
+    "every=1h disk_shut request@-0s force => blocked disk",
     "every=1h needs=idle busy => blocked idle",
     "every=1h last=done@-1m offline => waiting interval +59m",
     "every=1h needs=local sleeps request@-0s force person => blocked sleep",
