@@ -780,6 +780,9 @@ class Client:
     def remote_check(self, remote):
         return self._call("remote.check", remote=remote)
 
+    def remote_budget(self):
+        return self._call("remote.budget")
+
 
 class Session:
     """Push what the app changed, mingle, pull what it lacks, finish. `mode` says whether everything is to be pushed; `anchor` is to be

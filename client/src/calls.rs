@@ -5,10 +5,10 @@ use mingle_proto::{
     call::{
         AppList, AppRegister, AppReset, Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Forget, Get, Hello,
         History, List, Patch, PendingList, PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve,
-        Reload, RemoteCheck, RemoteList, Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel, SessionCommit,
-        SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown, Status, Stop,
-        Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncNext, SyncPause, SyncPing, SyncRemove, SyncReset, SyncResume,
-        SyncRun, Transact, Undo, Wait, Why,
+        Reload, RemoteBudget, RemoteCheck, RemoteList, Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel,
+        SessionCommit, SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown,
+        Status, Stop, Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncNext, SyncPause, SyncPing, SyncRemove, SyncReset,
+        SyncResume, SyncRun, Transact, Undo, Wait, Why,
     },
 };
 
@@ -66,7 +66,7 @@ macro_rules! write {
 
 plain! {
     Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncNext SyncReset Plan SyncGet SyncList SyncDefine SyncRemove Explain
-    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck Rebuild AppRegister AppList AppReset
+    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck RemoteBudget Rebuild AppRegister AppList AppReset
 }
 once! {
     Hello Subscribe Cancel Shutdown SessionBegin SessionJoin SessionPush SessionLost SessionMingle SessionPull SessionAccept SessionRefuse
@@ -134,6 +134,7 @@ macro_rules! functions {
             app_reset AppReset, "Forgets the copy of an app; what it brought stays.";
             remote_list RemoteList, "The remotes and what each can do.";
             remote_check RemoteCheck, "Asks a remote whether it answers and takes the credentials.";
+            remote_budget RemoteBudget, "What each account may ask of its service, and who used it.";
         }
     };
     (@blocking $($name:ident $call:ident, $about:literal;)+) => {

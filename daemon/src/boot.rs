@@ -25,7 +25,7 @@ use crate::{
     },
     perform::Opener,
     reload,
-    remotes::{self, Means, Opening, Pending, Remote, settings::RemoteSettings},
+    remotes::{self, Means, Opening, Pending, Remote, budget::By, settings::RemoteSettings},
     store::{
         self, Class, CollectionDefinition, Store, StoreError,
         defined::{self, DefinedRow},
@@ -61,8 +61,9 @@ impl Configured {
 }
 
 impl Opener for Configured {
-    fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
-        let opening = self.opening.clone();
+    fn open(&self, by: By) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
+        let mut opening = self.opening.clone();
+        opening.means.http = opening.means.http.asked_by(by);
         Box::pin(async move { remotes::open(opening).await.map(Arc::from) })
     }
 }

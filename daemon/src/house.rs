@@ -39,6 +39,7 @@ use crate::{
 };
 
 mod apps;
+mod budgets;
 mod described;
 mod gather;
 pub mod notices;

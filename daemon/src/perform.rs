@@ -18,26 +18,28 @@ use futures_util::{
 };
 use mingle_core::{
     ask::{Refusal, Trouble},
+    budget::Class,
     engine::Mark,
     limits,
     replica::{Action, Answer, Errand, Failure, RemoteError},
     run::{Counts, Effect, Event, Order},
+    schedule::Trigger,
     time::Timestamp,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    remotes::{Pending, Remote, wrap},
+    remotes::{Pending, Remote, budget::By, wrap},
     store::{
-        Class, Store, StoreError, marks, moments,
+        self, Store, StoreError, marks, moments,
         sync::{self, Ground, SyncSpec},
     },
 };
 
 /// Opens the remote of a sync: fetches its secret, makes a connection. Called anew for each run.
 pub trait Opener: Send + Sync {
-    /// The remote, ready to be greeted.
-    fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>>;
+    /// The remote, ready to be greeted; what is asked of it is asked for `by`.
+    fn open(&self, by: By) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>>;
 }
 
 /// Begins the measure of one transaction; what it returns says when that has been long enough.
@@ -206,7 +208,9 @@ async fn until_hurried<T>(site: &Site, work: impl Future<Output = T>) -> Option<
 
 async fn open(site: &Site, now: Timestamp) -> Result<(), RemoteError> {
     let work = async {
-        let remote = site.opener.open().await?;
+        let class = if site.order.trigger == Trigger::Request.name() { Class::Interactive } else { Class::Background };
+        let by = By { sync: site.spec.name.as_str().into(), class };
+        let remote = site.opener.open(by).await?;
         let greeting = remote.greet().await?;
         Ok((remote, greeting))
     };
@@ -282,7 +286,7 @@ async fn send(site: &Site, errands: Vec<Errand>) -> Vec<(i64, Answer)> {
         let Some(answered) = under_way.next().await else { break };
         for (_, answer) in &answered {
             if let Answer::Unsent(error) | Answer::Unknown(error) = answer
-                && matches!(error.kind, Failure::Offline | Failure::Throttled(_) | Failure::NeedsLogin)
+                && matches!(error.kind, Failure::Offline | Failure::Throttled(_) | Failure::Budget(_) | Failure::NeedsLogin)
             {
                 barred.get_or_insert_with(|| error.clone());
             }
@@ -299,7 +303,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
     let spec = Arc::clone(&site.spec);
     let store = &site.store;
     let ground = || found.ground.clone().ok_or(StoreError::Closed);
-    let background = Class::Background;
+    let background = store::Class::Background;
     Ok(match effect {
         Effect::Begin => {
             let order = site.order.clone();
@@ -431,7 +435,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
 /// # Errors
 /// What the store says.
 pub async fn write_down(store: &Store, mark: Mark, now: Timestamp) -> Result<(), Refusal> {
-    let written = store.write(Class::Interactive, now, move |tx| match mark {
+    let written = store.write(store::Class::Interactive, now, move |tx| match mark {
         Mark::Stopped { since, by, ended } => marks::set_stopped(tx, Some(&marks::StopMark { since, by, ended })),
         Mark::Running => marks::set_stopped(tx, None),
         Mark::Paused { sync, since, by, ended } => marks::set_paused(tx, &sync, Some((since, by, ended))),

@@ -17,6 +17,7 @@ use crate::{
     perform::{Opener, Site, perform},
     remotes::{
         Greeting, Pending, Remote,
+        budget::By,
         held::{HELD_BACK, Held},
     },
     run::pace,
@@ -106,8 +107,8 @@ fn chunks(errands: Vec<Errand>, together: usize) -> impl Iterator<Item = Vec<Err
 struct Asking(Arc<dyn Opener>);
 
 impl Opener for Asking {
-    fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
-        Box::pin(async move { Ok(Arc::new(Unmoved(self.0.open().await?)) as Arc<dyn Remote>) })
+    fn open(&self, by: By) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
+        Box::pin(async move { Ok(Arc::new(Unmoved(self.0.open(by).await?)) as Arc<dyn Remote>) })
     }
 }
 

@@ -51,6 +51,7 @@ mod listening;
 mod looks;
 pub(crate) mod pace;
 mod reloading;
+mod spending;
 mod threads;
 mod weather;
 mod zones;
@@ -137,6 +138,7 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
         boot::with_defined(&store, &started.config, &started.paths.config, &known).context("failed to read what apps defined")?;
     boot::define(&store, &config, now).context("failed to define the collections")?;
     let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?;
+    spending::remember(&store, &http.budgets).context("failed to read what is known of budgets")?;
     let means = boot::means(http, &started.paths.config);
     let syncs = boot::syncs(&config, &means);
     let (_, seed) = clock::new_id().as_u64_pair();
@@ -205,6 +207,8 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     office.house.ends_sessions();
     office.listen_for_what_is_sent();
     office.ring_for_crons();
+    let (spent, purse) = (store.clone(), Arc::clone(&office.means.http.budgets));
+    let counting = tokio::spawn(async move { spending::keep(&spent, &purse).await });
     let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
     let listening = tokio::spawn(listening::to_commits(store.commits(), inbox.clone()));
     let following = tokio::spawn(listening::to_followers(house.followed(), inbox.clone()));
@@ -255,13 +259,14 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     server.stop_accepting();
     status.iter().for_each(Server::stop_accepting);
     office.leave(&insisted).await;
+    spending::write(&office.store, &office.means.http.budgets).await;
     let close_status = async {
         if let Some(status) = status {
             status.close(&insisted).await;
         }
     };
     tokio::join!(server.close(&insisted), close_status);
-    for task in [listening, following, ringing, signalled, keeping, looking, watching, weather] {
+    for task in [counting, listening, following, ringing, signalled, keeping, looking, watching, weather] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }

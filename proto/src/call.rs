@@ -201,4 +201,5 @@ methods! {
     AppReset, "app.reset", Write, AppResetAnswer, "forgets the copy of an app; what it brought stays";
     RemoteList, "remote.list", Operate, RemoteListAnswer, "the remotes and what each can do";
     RemoteCheck, "remote.check", Operate, RemoteCheckAnswer, "asks a remote whether it answers and takes the credentials";
+    RemoteBudget, "remote.budget", Operate, RemoteBudgetAnswer, "what each account may ask of its service, and who used it";
 }

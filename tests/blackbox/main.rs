@@ -5,6 +5,7 @@ mod acceptance;
 mod apps;
 mod bad_input;
 mod bench;
+mod budgets;
 mod clients;
 mod conditions;
 mod copies;

@@ -265,6 +265,7 @@ fn every_call_on_a_real_daemon() {
     assert_eq!(py.does("c.sync_list()['syncs'][0]['sync']"), "things");
     assert_eq!(py.does("c.history('things', limit=1)['runs'][0]['sync']"), "things");
     assert_eq!(py.does("c.remote_list()['remotes'][0]['remote']"), "far");
+    assert_eq!(py.does("c.remote_budget()['budgets'][0]['remotes']"), json!(["far"]));
     assert_eq!(py.does("c.remote_check('far')['ok']"), true);
     py.does("mine = {'collection': 'mine', 'remote': 'far', 'resource': 'mine', 'direction': 'down'}");
     assert_eq!(py.does("c.sync_define('mine', mine)['outcome']"), "created");

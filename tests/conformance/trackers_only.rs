@@ -193,9 +193,12 @@ fn limits_are_heeded_and_nothing_is_asked_in_vain() {
             [(403, Some(30), 20..=30), (429, Some(30), 20..=30), (403, None, 50..=60), (429, None, 50..=60)]
         {
             server.ask_patience(status, seconds);
+            // Patience is the account's: each is of a process of its own.
+            let remote = on_github(&server).await;
             let wait = waits(remote.list(&From::Start, None, 10).await.expect_err("patience").kind);
             assert!(expect.contains(&wait), "{wait}");
             server.ask_patience(status, seconds);
+            let remote = on_github(&server).await;
             let patch = [("title".to_owned(), props(r#"{"t":"b"}"#).remove("t"))].into();
             let unless_moved = Precondition::Revision("any".into());
             let change = Action::Update { remote_id: "1".into(), patch, whole: held(&row).clone(), unless_moved };

@@ -17,7 +17,7 @@ use mingle_core::{
 };
 use mingled::{
     perform::Opener,
-    remotes::{Greeting, Pending, Remote},
+    remotes::{Greeting, Pending, Remote, budget::By},
 };
 
 use crate::service::{Character, Cursor, Held, Service, Version};
@@ -37,7 +37,7 @@ pub fn lock(service: &Shared) -> MutexGuard<'_, Service> {
 pub struct FakeOpener(pub Shared);
 
 impl Opener for FakeOpener {
-    fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
+    fn open(&self, _: By) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
         Box::pin(async move {
             let abilities = abilities(&lock(&self.0).character);
             let instance = lock(&self.0).instance;

@@ -4,6 +4,7 @@
 mod app;
 mod at;
 mod backup;
+mod budget;
 mod cancel;
 mod changes;
 mod clock;
@@ -120,6 +121,7 @@ enum Command {
     App(app::App),
     #[command(subcommand)]
     Remote(remote::Remote),
+    Budget(budget::Budget),
     #[command(subcommand)]
     Profile(profile::Profile),
     #[command(subcommand)]
@@ -188,6 +190,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Rejection(rejection) => rejection.run(at),
         Command::App(app) => app.run(at),
         Command::Remote(remote) => remote.run(at),
+        Command::Budget(budget) => budget.run(at),
         Command::Profile(profile) => profile.run(at),
         Command::Config(config) => config.run(at),
         Command::SocketPath(socket_path) => socket_path.run(at),

@@ -12,6 +12,7 @@ use std::{
 use crate::{record::Value, replay::Other, run::reset, time::Timestamp};
 
 mod apps;
+mod budget;
 mod define;
 mod grants;
 mod news;
@@ -23,6 +24,7 @@ mod refusal;
 mod session;
 
 pub use apps::{AppRow, CopyRow, LastSession, Register, Reset};
+pub use budget::BudgetRow;
 pub use define::{DefinedBy, IfExists, Outcome, Redefine, Redefined};
 pub use grants::{Grant, Grants, Scope};
 pub use news::{Event, News, Topic};

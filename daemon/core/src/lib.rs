@@ -2,6 +2,7 @@
 //! computed from the arguments is not here. `daemon/ARCHITECTURE.md` has the map.
 
 pub mod ask;
+pub mod budget;
 pub mod engine;
 pub mod filter;
 pub mod limits;

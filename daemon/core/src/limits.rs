@@ -185,6 +185,39 @@ pub const REDIRECTS_MAX: usize = 5;
 /// A server that asks for more patience than this gets this much: the figure may be garbage, and a wait must not pass for a death.
 pub const PATIENCE_MAX: Duration = Duration::from_secs(60 * 60);
 
+// The budget of an account.
+
+/// Of a limit's requests, one in so many is kept for what a person asks for: background work stops there until there are more again.
+pub const BUDGET_RESERVE_SHARE: u64 = 10;
+
+/// Requests of one account under way at once, from the whole machine: as many as the runs with one remote may send. One place is never
+/// taken by background work. Beyond that they wait for one to come back, those of people first.
+pub const REQUESTS_PER_ACCOUNT_MAX: usize = 16;
+
+/// A wait for the budget that is no longer than this is waited for in place; a longer one ends the run, which comes back then.
+pub const BUDGET_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Nothing is left, and the service does not say until when: it is asked again after so long.
+pub const RESET_UNKNOWN: Duration = Duration::from_secs(60);
+
+/// Limits of one account that are remembered, at most; what more a service tells is not heeded.
+pub const ALLOWANCES_MAX: usize = 8;
+
+/// Syncs of one account whose use is counted by name; what more ask is counted together.
+pub const USED_ROWS_MAX: usize = 256;
+
+/// A count of who used what lasts so long at least, however short the windows are.
+pub const USED_SPAN_MIN: Duration = Duration::from_secs(60);
+
+/// Where no limit tells when a count begins anew, it does after so long.
+pub const USED_SPAN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Accounts whose budget is remembered, at most; the one that was not asked for longest goes, and is not known then.
+pub const ACCOUNTS_MAX: usize = 256;
+
+/// What is learned of budgets is written down so often, at most: a restart may forget what was asked since.
+pub const BUDGET_WRITTEN_EVERY: Duration = Duration::from_secs(1);
+
 /// A service's clock and ours may differ by so much; more is told in the log. Nothing else follows: its clock counts for its own stamps
 /// and waits alone.
 pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5 * 60);

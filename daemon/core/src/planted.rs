@@ -273,6 +273,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("not told is gone", Tables),
     // store: two records of one remote are made one.
     ("two of one remote are one", Tables),
+    // budget: requests that are under way are not taken off what is left.
+    ("requests under way cost nothing", Tables),
+    // budget: background work goes on where the rest is kept for people.
+    ("background takes the reserve", Tables),
 ];
 
 /// The names of those that this finder has to find.

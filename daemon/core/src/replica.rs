@@ -189,6 +189,8 @@ pub enum Failure {
     Server,
     /// The server asks for patience (429, 503): not done; not again before this moment, where it said one.
     Throttled(Option<Timestamp>),
+    /// What is left of the account's requests is kept for people until then: nothing was sent.
+    Budget(Timestamp),
     /// The credentials are refused (401): only a person can mend it.
     NeedsLogin,
     /// The account may not do this (403), or what was asked for is not there (404 for a whole resource).
@@ -214,6 +216,7 @@ impl Failure {
             Self::Broken => "broken",
             Self::Server => "server",
             Self::Throttled(_) => "throttled",
+            Self::Budget(_) => "budget",
             Self::NeedsLogin => "needs_login",
             Self::Denied => "denied",
             Self::Nonsense => "nonsense",

@@ -61,6 +61,8 @@ pub struct Board {
 pub struct Remote {
     /// It asked for patience: not again before this.
     pub patience: Option<Patience>,
+    /// What is left of our requests there is kept for people: for nobody else before this.
+    pub budget: Option<Patience>,
     /// It refused our credentials: nobody tries until they change (accounts get locked), but a person's request once.
     pub needs_login: bool,
     /// Runs at once, at most.
@@ -69,7 +71,7 @@ pub struct Remote {
 
 impl Default for Remote {
     fn default() -> Self {
-        Self { patience: None, needs_login: false, runs_max: RUNS_PER_REMOTE_MAX }
+        Self { patience: None, budget: None, needs_login: false, runs_max: RUNS_PER_REMOTE_MAX }
     }
 }
 

@@ -13,7 +13,7 @@ use super::{House, described};
 use crate::{
     alarm, boot, clock,
     ipc::door::Later,
-    remotes,
+    remotes::{self, budget::By},
     run::Letter,
     store::history::{self, Counts},
 };
@@ -154,7 +154,8 @@ impl House {
         let missing = described::no_remote(&remote, &config);
         let inbox = self.0.inbox.clone();
         Box::pin(async move {
-            let opening = opening.ok_or(missing)?;
+            let mut opening = opening.ok_or(missing)?;
+            opening.means.http = opening.means.http.asked_by(By::person());
             let watch = clock::Stopwatch::start();
             let greeted = async { remotes::open(opening).await?.greet().await };
             let deadline = Duration::from_millis(limits::CHECK_MS_MAX);

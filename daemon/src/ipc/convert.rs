@@ -1,6 +1,7 @@
 //! Owns: the bridge between wire words and core words: nowhere else do the two meet. Must never know: who asked, and whether they may.
 
 mod app;
+mod budget;
 mod data;
 mod news;
 mod operate;
@@ -21,6 +22,7 @@ use mingle_proto::{Error, Name, Time, call};
 
 pub(super) use self::{
     app::{app_known, app_registered, register},
+    budget::budget,
     data::{
         delete, history_limit, list_query, patch, put, record_id, records, since, transact, which_conflicts, which_rejections,
         write_op, written,

@@ -8,11 +8,11 @@ use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 
 use mingle_core::{
     ask::{
-        About, Accepted, AppRow, Begin, Begun, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found, Grants, Halted,
-        Join, Joined, Keep, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan, Pulled, Push, Query, Rebuilding, Redefine,
-        Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution, RollBack,
-        RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState, SyncsWaited, Take, Undo,
-        UndoPage, Undone, Waited, Which, WhichPending, Why, Write, Writer, Written,
+        About, Accepted, AppRow, Begin, Begun, BudgetRow, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found,
+        Grants, Halted, Join, Joined, Keep, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan, Pulled, Push, Query,
+        Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Reset,
+        Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState,
+        SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending, Why, Write, Writer, Written,
     },
     engine::Until,
     policy::Merge,
@@ -49,6 +49,12 @@ pub type Gone = Box<dyn Fn(u64) -> bool + Send>;
 /// The head, and how often anything was committed: what is read between two looks that find the same is the same.
 pub type Moment = (u64, u64);
 
+/// What is asked of accounts at services.
+pub trait Accounts {
+    /// What each may ask of its service, by host and account.
+    fn budgets(&self) -> Result<Vec<BudgetRow>, Refusal>;
+}
+
 /// What the socket asks of the rest of the daemon.
 ///
 /// The reads (`get` to `remotes`) must be short: they hold up every call of the same connection, and the thread. A query that takes
@@ -57,7 +63,7 @@ pub type Moment = (u64, u64);
 /// # Errors
 /// Every [`Refusal`] becomes one stable error name in `ipc/convert`; its words reach the app, except those of
 /// [`Refusal::Internal`].
-pub trait Door: Apps + Schedules + Sessions + Send + Sync + 'static {
+pub trait Door: Accounts + Apps + Schedules + Sessions + Send + Sync + 'static {
     /// The moment: the socket itself never reads a clock.
     fn now(&self) -> Timestamp;
     /// This store's id; a new or restored store has a new one.

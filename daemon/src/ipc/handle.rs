@@ -94,6 +94,7 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("app.reset", app::reset),
     ("remote.list", remote::list),
     ("remote.check", remote::check),
+    ("remote.budget", remote::budget),
 ];
 
 /// One call, and whose it is.

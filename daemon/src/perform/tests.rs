@@ -8,7 +8,7 @@ use mingle_core::{
 
 use super::*;
 use crate::{
-    remotes::Greeting,
+    remotes::{Greeting, budget::By},
     store::{Ids, sync::Others},
 };
 
@@ -47,7 +47,7 @@ impl Remote for Faulty {
 struct Opens(Option<Arc<Faulty>>);
 
 impl Opener for Opens {
-    fn open(&self) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
+    fn open(&self, _: By) -> Pending<'_, Result<Arc<dyn Remote>, RemoteError>> {
         let remote = self.0.clone();
         Box::pin(async { Ok(remote.expect("a fault of ours, opening") as Arc<dyn Remote>) })
     }

@@ -3,6 +3,7 @@
 //!
 //! A new kind is one file here and one line in [`KINDS`].
 
+pub mod budget;
 pub mod exec;
 pub mod held;
 pub mod http;

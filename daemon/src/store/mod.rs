@@ -7,6 +7,7 @@
 
 mod alias;
 mod app_meeting;
+pub mod budgets;
 mod children;
 pub mod conflicts;
 pub mod copies;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Time;
+
 /// `remote.list`: the remotes of the configuration.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -60,4 +62,89 @@ pub struct RemoteCheckAnswer {
     pub hint: Option<String>,
     /// How long it took.
     pub took_ms: u64,
+}
+
+/// `remote.budget`: what each account may ask of its service, and who used it.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RemoteBudget {}
+
+/// What `remote.budget` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RemoteBudgetAnswer {
+    /// By host and account.
+    pub budgets: Vec<AccountBudget>,
+}
+
+/// The budget of one account: remotes at one host with one login share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AccountBudget {
+    /// Where the service is: scheme, host and port.
+    pub host: String,
+    /// The account's name, where the login has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The remotes that share it.
+    pub remotes: Vec<String>,
+    /// The limits that the service told of; none: it told of none, or was not asked yet.
+    #[serde(default)]
+    pub limits: Vec<BudgetLimit>,
+    /// The service asked for patience until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_until_at: Option<Time>,
+    /// Since when `used` counts: the last reset, or when the first was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_since_at: Option<Time>,
+    /// Who used what.
+    #[serde(default)]
+    pub used: Vec<BudgetUsed>,
+    /// Requests under way.
+    #[serde(default)]
+    pub under_way: u64,
+    /// Requests that wait for their turn.
+    #[serde(default)]
+    pub waiting: u64,
+}
+
+/// One limit of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BudgetLimit {
+    /// What the service calls it, where it has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Requests in one window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Requests that are left in this one.
+    pub left: u64,
+    /// So many of these are kept for what a person asks for.
+    #[serde(default)]
+    pub kept: u64,
+    /// When the next one begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Time>,
+    /// How long it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_ms: Option<u64>,
+    /// When this was learned.
+    pub learned_at: Time,
+}
+
+/// What one sync used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BudgetUsed {
+    /// The sync; left out: none of them, such as a check by a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
+    /// Requests.
+    pub requests: u64,
+    /// Of these, answered with "nothing has changed".
+    pub unchanged: u64,
+    /// What the answers came to, in bytes.
+    pub bytes: u64,
 }

@@ -117,6 +117,8 @@ fn script(heard: &Heard) -> Vec<Say> {
         "remote.list" => {
             Say::Answer(json!({"remotes": [{"remote": "github", "kind": "rest", "url": "https://x", "abilities": {}}]}))
         }
+        "remote.budget" => Say::Answer(json!({"budgets": [{"host": "https://x", "remotes": ["github"],
+            "limits": [{"limit": 60, "left": 6, "kept": 6, "learned_at": AT}]}]})),
         "remote.check" => {
             Say::Answer(json!({"remote": param("remote"), "ok": param("remote") == "github", "what": "said", "took_ms": 8}))
         }
@@ -165,6 +167,7 @@ fn what_is_printed_and_how_it_ends() {
     check(&fake, "rejection list", 0, &["j-5", "422", "mingle rejection resolve"]);
     check(&fake, "rejection resolve j-5 --with retry", 0, &["j-5 is resolved with retry"]);
     check(&fake, "remote list", 0, &["github  rest"]);
+    check(&fake, "budget", 0, &["https://x (github)", "6/60 left; 6 kept for people"]);
     check(&fake, "remote show github", 0, &["kind", "rest"]);
     check(&fake, "remote show nowhere", 1, &["!the remotes are github"]);
     check(&fake, "remote check", 0, &["github: ok (8 ms): said"]);
@@ -251,6 +254,7 @@ fn json_is_what_the_daemon_said() {
         "remote list",
         "remote show github",
         "remote check",
+        "budget",
         "wait w-good",
         "sync good",
         "changes issues",

@@ -41,6 +41,10 @@ impl Engine {
                         let until = until.unwrap_or(now).min(now.plus(limits::PATIENCE_MAX));
                         self.desk.change_remote(&remote, |known| known.patience = Some(Patience { asked: now, until }));
                     }
+                    Failure::Budget(until) => {
+                        let until = until.min(now.plus(limits::PATIENCE_MAX));
+                        self.desk.change_remote(&remote, |known| known.budget = Some(Patience { asked: now, until }));
+                    }
                     _ => {}
                 }
                 let trouble = Trouble { name: error.kind.name().into(), what: error.what.clone(), hint: error.hint.clone() };

@@ -46,7 +46,7 @@ pub(super) enum Step {
 
 /// Whether nothing else will come through either, as long as this is so.
 pub(super) fn bars(error: &RemoteError) -> bool {
-    matches!(error.kind, Failure::Offline | Failure::Throttled(_) | Failure::NeedsLogin | Failure::Denied)
+    matches!(error.kind, Failure::Offline | Failure::Throttled(_) | Failure::Budget(_) | Failure::NeedsLogin | Failure::Denied)
 }
 
 impl Up {

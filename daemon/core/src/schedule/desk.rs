@@ -399,10 +399,12 @@ fn ahead(job: &Job, remote: Option<&Remote>, now: Timestamp) -> bool {
     };
     let running = job.running.as_ref().map(|running| running.began.max(running.heard));
     let asked = remote.and_then(|remote| remote.patience).map(|patience| patience.asked);
+    let kept = remote.and_then(|remote| remote.budget).map(|patience| patience.asked);
     let stamps = [
         last,
         running,
         asked,
+        kept,
         job.up,
         job.request.map(|request| request.at),
         job.change.map(|(first, last)| first.max(last)),

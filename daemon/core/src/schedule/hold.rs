@@ -1,7 +1,7 @@
 //! Owns: every reason why a sync that does not run is not started, in the order in which they are named.
 //! Must never know: the words for people (`explain`), runs.
 
-use super::{Constraint, Last, Name, StopReason, Trigger, Unmet, View, Waits, conditions, due};
+use super::{Constraint, Last, Name, Patience, StopReason, Trigger, Unmet, View, Waits, conditions, due};
 use crate::{
     ask::SyncState,
     limits::{CATCH_UP_MAX, PATIENCE_MAX},
@@ -72,6 +72,13 @@ pub enum Hold {
         /// Until when.
         until: Timestamp,
     },
+    /// What is left of the requests that its account may make is kept for people.
+    Budget {
+        /// At which remote.
+        remote: Name,
+        /// Until when.
+        until: Timestamp,
+    },
     /// A constraint is not met.
     Constraint(Unmet),
     /// Its window has opened, and this host's moment in it has not come.
@@ -117,6 +124,7 @@ impl Hold {
             Self::Backoff { .. } => "backoff",
             Self::Trigger { .. } => "trigger",
             Self::RetryAfter { .. } => "retry_after",
+            Self::Budget { .. } => "budget",
             Self::Constraint(unmet) => unmet.constraint.name(),
             Self::Opening { .. } => Constraint::Window.name(),
             Self::After { .. } => "after",
@@ -141,7 +149,8 @@ impl Hold {
             | Self::Quiet { .. }
             | Self::Backoff { .. }
             | Self::Trigger { .. }
-            | Self::RetryAfter { .. } => SyncState::Waiting,
+            | Self::RetryAfter { .. }
+            | Self::Budget { .. } => SyncState::Waiting,
             Self::Overlap { .. } | Self::Slots { .. } => SyncState::Ready,
         }
     }
@@ -157,7 +166,8 @@ impl Hold {
             | Self::Quiet { until }
             | Self::Opening { until }
             | Self::Backoff { until, .. }
-            | Self::RetryAfter { until, .. } => Some(*until),
+            | Self::RetryAfter { until, .. }
+            | Self::Budget { until, .. } => Some(*until),
             Self::Constraint(unmet) => unmet.until,
             Self::Paused
             | Self::Stopped(_)
@@ -181,13 +191,14 @@ pub(super) struct Due {
 
 /// The rules that may give one hold each, in the order of naming: first what only a person ends, then what time ends. The
 /// conditions come after these, for there may be several.
-const RULES: [fn(&View<'_>) -> Option<Hold>; 6] = [
+const RULES: [fn(&View<'_>) -> Option<Hold>; 7] = [
     |view| view.paused(),
     |view| view.stopped(),
     |view| view.needs_login(),
     |view| view.history(),
     |view| view.not_due(),
     |view| view.retry_after(),
+    |view| view.budget(),
 ];
 
 impl View<'_> {
@@ -275,9 +286,19 @@ impl View<'_> {
         if self.job.request.is_some() && planted::is("request passes retry-after") {
             return None;
         }
-        let until = patience.until.min(patience.asked.plus(PATIENCE_MAX));
-        let until = due::after(patience.asked, until, self.now);
+        let until = self.waited_for(patience);
         (self.now < until).then(|| Hold::RetryAfter { remote: self.job.plan.remote.clone(), until })
+    }
+
+    /// A request is what the rest is kept for.
+    fn budget(&self) -> Option<Hold> {
+        let until = self.waited_for(self.remote?.budget.filter(|_| self.job.request.is_none())?);
+        (self.now < until).then(|| Hold::Budget { remote: self.job.plan.remote.clone(), until })
+    }
+
+    fn waited_for(&self, patience: Patience) -> Timestamp {
+        let until = patience.until.min(patience.asked.plus(PATIENCE_MAX));
+        due::after(patience.asked, until, self.now)
     }
 
     /// When it is, or was, due; for one without any trigger, now.

@@ -209,6 +209,7 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
                 remote.needs_login = chance.one_in(3);
                 remote.patience =
                     chance.one_in(2).then(|| Patience { asked: now, until: later(now, seconds(chance.below(900))) });
+                remote.budget = chance.one_in(3).then(|| Patience { asked: now, until: later(now, seconds(chance.below(900))) });
             }
             10 => job.paused = chance.one_in(3),
             _ => {

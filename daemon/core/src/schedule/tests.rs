@@ -55,6 +55,11 @@ const HOLDS: &[&str] = &[
     "every=1h patience=-5m,-0s => start first",
     "last=failed@-0s patience=-0s,+5m => waiting backoff +30s",
     "last=failed@-30s patience=-30s,+5m => waiting retry_after +5m",
+    // What is kept for people is there for who asks, and for nobody else.
+    "every=1h budget=-1m,+5m => waiting budget +5m",
+    "every=1h budget=-1m,+5m request@-0s => start request",
+    "every=1h budget=-5m,-0s => start first",
+    "every=1h budget=-0s,+1000d => waiting budget +1h",
     // Nor believed for ever.
     "every=1h patience=-0s,+1000d => waiting retry_after +1h",
     // Credentials: a person's request tries once.
@@ -355,6 +360,7 @@ fn a_look_names_every_hold() {
     assert_eq!(holds("every=1h"), "Ready  ");
     assert_eq!(holds("every=1h last=done@-1m"), "Waiting interval +59m");
     assert_eq!(holds("every=1h last=done@-30m patience=-1m,+50m"), "Waiting interval,retry_after +50m");
+    assert_eq!(holds("every=1h patience=-1m,+1m budget=-1m,+50m"), "Waiting retry_after,budget +50m");
     let all = "every=1h paused stopped login epoch last=failed@-0s patience=-1m,+1m offline needs=unmetered,idle metered busy";
     assert_eq!(holds(all), "Disabled paused,stopped,needs_login,epoch,backoff,retry_after,network,network,idle ");
     assert_eq!(holds("running@-1m"), "Running  ");
@@ -387,6 +393,11 @@ fn the_words_say_what_is_and_what_is_needed() {
         said("every=1h initial_delay=1h since=-30m"),
         "s waits and is due in 30 min. initial_delay: it never ran; needs 1 h since it was defined (`mingle sync s` does not wait for \
          it). It never ran."
+    );
+    assert_eq!(
+        said("every=1h budget=-1m,+5m"),
+        "s waits and is due in 5 min. budget: what is left of our requests to r is kept for what a person asks for; needs more of them, \
+         in 5 min (`mingle budget` shows who used them; `mingle sync s` takes of the rest). It never ran."
     );
     assert_eq!(
         said("every=1h patience=-1m,+5m request@-0s"),

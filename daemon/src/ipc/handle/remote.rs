@@ -2,7 +2,7 @@
 
 use mingle_proto::{
     Error,
-    call::{RemoteCheck, RemoteList, RemoteListAnswer},
+    call::{RemoteBudget, RemoteBudgetAnswer, RemoteCheck, RemoteList, RemoteListAnswer},
 };
 
 use super::{Asked, later};
@@ -20,4 +20,10 @@ pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
 pub(super) fn check(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let RemoteCheck { remote } = asked.params()?;
     later(asked.operate()?.check_remote(remote), convert::remote_checked, true)
+}
+
+pub(super) fn budget(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let RemoteBudget {} = asked.params()?;
+    let budgets = asked.operate()?.budgets().map_err(refusal)?;
+    asked.answer(&RemoteBudgetAnswer { budgets: budgets.into_iter().map(convert::budget).collect() })
 }

@@ -65,6 +65,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("app.reset", r#"{"app":"keeper","collections":["issues"]}"#),
     ("remote.list", "{}"),
     ("remote.check", r#"{"remote":"github"}"#),
+    ("remote.budget", "{}"),
 ];
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use mingle_core::{
 };
 use tokio::sync::watch;
 
+mod accounts;
 mod apps;
 mod schedules;
 

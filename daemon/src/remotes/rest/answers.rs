@@ -60,6 +60,9 @@ impl Rest {
             Some(Means::Denied) => told(Failure::Denied, "does not allow this"),
             Some(Means::Throttled) => {
                 let least = meaning.and_then(|meaning| meaning.wait_s).map(|wait| now.plus(Duration::from_secs(wait)));
+                if let (None, Some(least)) = (reply.not_before(now), least) {
+                    self.means.http.quiet(least);
+                }
                 told(Failure::Throttled(reply.not_before(now).or(least)), "asks for patience")
             }
             Some(Means::Trouble) => told(Failure::Server, "is in trouble"),
@@ -67,7 +70,7 @@ impl Rest {
             Some(Means::Gone | Means::Stale | Means::Exists | Means::Refused) | None => by_status,
         }?;
         if let Failure::Throttled(until) = &mut trouble.kind {
-            *until = until.or_else(|| self.quiet.until(now));
+            *until = until.or_else(|| self.means.http.until());
         }
         if let (Failure::Denied, Some(hint)) = (trouble.kind, &self.profile.denied_hint) {
             let url = self.url.as_str().trim_end_matches('/');

@@ -34,6 +34,7 @@ use template::Template;
 
 use super::{
     Greeting, Kind, Means, Opening, Pending, Problem, Remote, Seen,
+    budget::Purse,
     http::{self, Lost, Reply},
     larder::Place,
     secret,
@@ -82,7 +83,6 @@ struct Rest {
     resource: String,
     login: Login,
     headers: HeaderMap,
-    quiet: limits::Quiet,
     batches: batch::Batches,
     means: Means,
     /// Who the service says we are.
@@ -101,6 +101,12 @@ struct Login {
 impl Login {
     fn is_none(&self) -> bool {
         self.headers.is_empty() && self.query.is_none()
+    }
+
+    /// What shows who we are, to tell one account from another.
+    fn proof(&self) -> Vec<u8> {
+        let headers = self.headers.values().map(HeaderValue::as_bytes);
+        headers.chain(self.query.iter().map(|(_, secret)| secret.reveal().as_bytes())).collect::<Vec<_>>().concat()
     }
 }
 
@@ -129,12 +135,14 @@ fn look(settings: &RemoteSettings, config_dir: &Path) -> Result<Seen, Problem> {
 }
 
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
-    let Opening { settings, resource, means } = opening;
+    let Opening { settings, resource, mut means } = opening;
     let (profile, url) = found(&settings, &means.config_dir).map_err(unfit)?;
     let login = login(&settings.auth, &means.config_dir).await?;
     let resource = resource.trim_matches('/').to_owned();
     let headers = constant(&profile, &url)?;
-    let quiet = limits::Quiet::default();
+    let spent_from = means.http.budgets.account(&url, &settings.auth, &login.proof(), (means.now)());
+    let purse = Purse::new(spent_from, means.http.by.clone(), Arc::clone(&means.now), limits::own(&profile.limits));
+    means.http = means.http.spending(purse);
     let account = OnceLock::new();
     Ok(Box::new(Rest {
         abilities: profile.abilities(),
@@ -143,7 +151,6 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
         resource,
         login,
         headers,
-        quiet,
         batches: batch::Batches::default(),
         means,
         account,
@@ -359,13 +366,7 @@ impl Rest {
     }
 
     async fn exchange(&self, request: http::Request) -> Result<Reply, Lost> {
-        if let Some(until) = self.quiet.until((self.means.now)()) {
-            let what = format!("{} has no requests left for us", http::place(&self.url));
-            return Err(Lost { error: RemoteError::new(Failure::Throttled(Some(until)), what), sent: false });
-        }
-        let reply = self.means.http.exchange(request).await?;
-        self.quiet.heed(&self.profile.limits, &reply, (self.means.now)());
-        Ok(reply)
+        self.means.http.exchange(request).await
     }
 
     fn request(&self, method: Method, mut url: Url, mut headers: HeaderMap, body: Option<String>) -> http::Request {

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use super::Notes;
 use crate::store::{
+    budgets,
     error::StoreError,
     op,
     sync::{read_checkpoint, reset::reads_as_reset},
@@ -15,6 +16,7 @@ const STATUS: &[&str] = &["stopped", "done", "done_with_errors", "failed", "canc
 pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
     checkpoints(conn, notes, head)?;
     definitions(conn, notes)?;
+    budgets_read(conn, notes)?;
     runs(conn, notes)?;
     ops(conn, notes, head)
 }
@@ -68,6 +70,17 @@ fn definitions(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
     while let Some(row) = rows.next()? {
         if Wishes::parse(&row.get::<_, String>(1)?).is_none() {
             notes.note("run", &row.get::<_, String>(0)?, "what was wished of it does not read");
+        }
+    }
+    Ok(())
+}
+
+fn budgets_read(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
+    let mut statement = conn.prepare("SELECT account, known FROM m_budget")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        if !budgets::reads(&row.get::<_, String>(1)?) {
+            notes.note("budget", row.get::<_, String>(0)?, "what is known of it does not read");
         }
     }
     Ok(())

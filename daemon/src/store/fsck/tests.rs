@@ -168,6 +168,7 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE m_schedule SET anew = 99", "schedule down: it began anew after a run that is yet to come"),
     ("UPDATE m_schedule SET next = -1", "schedule down: a moment of it is no time"),
     ("UPDATE m_run SET wishes = 'hover' WHERE id = 'r-1'", "run r-1: what was wished of it does not read"),
+    ("INSERT INTO m_budget (account, known, at) VALUES ('x', '[1', 1)", "budget x: what is known of it does not read"),
     ("UPDATE m_sync SET creates = 'some'", "checkpoint down: nothing is called creates \"some\""),
     ("UPDATE m_sync SET up_scanned = 99", "checkpoint down: it has looked at records up to seq 99, and the highest is 7"),
     ("UPDATE m_run SET status = 'done' WHERE id = 'r-2'", "run down r-2: it is done, and not over"),

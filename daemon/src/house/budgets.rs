@@ -1,0 +1,37 @@
+//! Owns: whose budget is whose: accounts with the remotes of the configuration that share them. Must never know: the wire, what is decided from it.
+
+use mingle_core::ask::{BudgetRow, Refusal};
+
+use super::House;
+use crate::{
+    clock,
+    ipc::door::Accounts,
+    remotes::budget::{self, Shown},
+};
+
+impl Accounts for House {
+    /// Also an account that nothing is known of yet.
+    fn budgets(&self) -> Result<Vec<BudgetRow>, Refusal> {
+        let shown = self.0.means.http.budgets.shown(clock::now());
+        let mut rows: Vec<(Vec<String>, BudgetRow)> = Vec::new();
+        for (name, settings) in &self.config().remotes {
+            let Some(key) = budget::key(settings) else { continue };
+            if let Some((_, row)) = rows.iter_mut().find(|(keys, _)| keys.contains(&key)) {
+                row.remotes.push(name.clone());
+                continue;
+            }
+            let (host, account) = budget::label(settings);
+            let row = BudgetRow { host, account, remotes: vec![name.clone()], ..BudgetRow::default() };
+            rows.push(match shown.iter().find(|one| one.keys.contains(&key)) {
+                Some(Shown { keys, known, flying, waiting }) => {
+                    let waiting = waiting.interactive + waiting.background;
+                    (keys.clone(), BudgetRow { known: known.clone(), under_way: *flying, waiting, ..row })
+                }
+                None => (vec![key], row),
+            });
+        }
+        let mut rows: Vec<BudgetRow> = rows.into_iter().map(|(_, row)| row).collect();
+        rows.sort_by(|a, b| (&a.host, &a.account, &a.remotes).cmp(&(&b.host, &b.account, &b.remotes)));
+        Ok(rows)
+    }
+}

@@ -1,0 +1,24 @@
+//! Owns: the accounts at services of the daemon that the tests of the socket speak with. Must never know: a service.
+
+use mingle_core::{
+    ask::{BudgetRow, Refusal},
+    budget::{Allowance, Known, Used},
+    time::Timestamp,
+};
+
+use super::Model;
+use crate::ipc::door::Accounts;
+
+impl Accounts for Model {
+    fn budgets(&self) -> Result<Vec<BudgetRow>, Refusal> {
+        let at = Timestamp::from_unix_ms(0);
+        let core = Allowance { limit: Some(60), left: 6, resets: Some(at), window: None, learned: at };
+        let known = Known {
+            allowances: [("core".to_owned(), core)].into(),
+            used: [(String::new(), Used { requests: 54, unchanged: 50, bytes: 9 })].into(),
+            since: Some(at),
+            ..Known::default()
+        };
+        Ok(vec![BudgetRow { host: "https://x".into(), remotes: vec!["github".into()], known, ..BudgetRow::default() }])
+    }
+}
