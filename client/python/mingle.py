@@ -572,31 +572,26 @@ class Client:
             ask["initial"] = initial
         return Subscription(self.path, self.app, ask, self.patience if patience is None else patience)
 
-    def wait(self, what, timeout=None):
-        """Until the remotes have a write (its token) or a run has ended (its id), or `timeout` seconds are over: then `pending`."""
+    def wait(self, what=None, timeout=None, *, syncs=None, all=False, since_at=None, reaches=None):
+        """Until the remotes have a write (its token) or a run has ended (its id), or `timeout` seconds are over: then `pending`.
+
+        Or until `syncs`, or `all` that are not paused, are synced: none runs or is due, nothing is pending, open or rejected, and its last run
+        ended well, and began at `since_at` or later; or until `syncs` are in the state `reaches`. Where none gets on without a person, that is
+        answered at once."""
         end = math.inf if timeout is None else time.monotonic() + timeout
-        kind = "run" if what.startswith("r-") else "token"
+        if what is not None:
+            which = {"run" if what.startswith("r-") else "token": what}
+        else:
+            given = {"syncs": syncs, "all": all or None, "since_at": since_at, "reaches": reaches}
+            which = {key: value for key, value in given.items() if value is not None}
         while True:
             # In slices, so that a daemon that went away is noticed.
             within = max(0.0, min(_WAIT_SLICE, end - time.monotonic()))
             timeout = None if self.timeout is None else self.timeout + within
-            answer = self.call("wait", {kind: what, "timeout_ms": int(1000 * within)}, timeout=timeout)
-            if answer["state"] != "pending" or time.monotonic() >= end:
-                return answer
-
-    def wait_synced(self, *syncs, since_at=None, reaches=None, timeout=None):
-        """Until these syncs, or all that are not paused, are synced (none runs or is due, nothing is pending, open or rejected, and its last
-        run ended well, and began at `since_at` or later), or are in the state `reaches`; or none gets on without a person; or `timeout`
-        seconds are over: then `pending`, with `syncs` that are not there yet."""
-        end = math.inf if timeout is None else time.monotonic() + timeout
-        which = {"syncs": list(syncs)} if syncs else {"all": True}
-        which.update({key: value for key, value in (("since_at", since_at), ("reaches", reaches)) if value is not None})
-        while True:
-            within = max(0.0, min(_WAIT_SLICE, end - time.monotonic()))
-            timeout = None if self.timeout is None else self.timeout + within
             answer = self.call("wait", {**which, "timeout_ms": int(1000 * within)}, timeout=timeout)
-            waits = any(one["needs"] != "person" for one in answer.get("syncs", ()))
-            if not waits or time.monotonic() >= end:
+            behind = answer.get("syncs", [])
+            person = behind and not [one for one in behind if one["needs"] != "person"]
+            if answer["state"] != "pending" or person or time.monotonic() >= end:
                 return answer
 
     def status(self):
