@@ -584,6 +584,21 @@ class Client:
             if answer["state"] != "pending" or time.monotonic() >= end:
                 return answer
 
+    def wait_synced(self, *syncs, since_at=None, reaches=None, timeout=None):
+        """Until these syncs, or all that are not paused, are synced (none runs or is due, nothing is pending, open or rejected, and its last
+        run ended well, and began at `since_at` or later), or are in the state `reaches`; or none gets on without a person; or `timeout`
+        seconds are over: then `pending`, with `syncs` that are not there yet."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        which = {"syncs": list(syncs)} if syncs else {"all": True}
+        which.update({key: value for key, value in (("since_at", since_at), ("reaches", reaches)) if value is not None})
+        while True:
+            within = max(0.0, min(_WAIT_SLICE, end - time.monotonic()))
+            timeout = None if self.timeout is None else self.timeout + within
+            answer = self.call("wait", {**which, "timeout_ms": int(1000 * within)}, timeout=timeout)
+            waits = any(one["needs"] != "person" for one in answer.get("syncs", ()))
+            if not waits or time.monotonic() >= end:
+                return answer
+
     def status(self):
         return self._call("status")
 
@@ -613,6 +628,10 @@ class Client:
     def sync_ping(self, *syncs, remote=None):
         """There is something new at the remote: these syncs, or all with `remote`, are due. How each stands then."""
         return self._call("sync.ping", syncs=list(syncs) if syncs or remote is None else None, remote=remote)["syncs"]
+
+    def sync_next(self, sync, at=None):
+        """The next run of a sync is at this moment (2026-01-02T03:04:05Z), whatever its schedule says; None: when that says."""
+        return self._call("sync.next", sync=sync, at=at)
 
     def sync_reset(self, sync, how):
         """Compares everything as if the remote had another history, after a copy of the store. `how`: recover, recover_or_discard

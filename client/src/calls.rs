@@ -7,7 +7,7 @@ use mingle_proto::{
         History, List, Patch, PendingList, PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve,
         Reload, RemoteBudget, RemoteCheck, RemoteList, Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel,
         SessionCommit, SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown,
-        Status, Stop, Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncPause, SyncPing, SyncRemove, SyncReset,
+        Status, Stop, Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncNext, SyncPause, SyncPing, SyncRemove, SyncReset,
         SyncResume, SyncRun, Transact, Undo, Wait, Why,
     },
 };
@@ -66,7 +66,7 @@ macro_rules! write {
 
 plain! {
     Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncReset Plan SyncGet SyncList SyncDefine SyncRemove Explain
-    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck RemoteBudget Rebuild AppRegister AppList AppReset
+    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck RemoteBudget Rebuild AppRegister AppList AppReset SyncNext
 }
 once! {
     Hello Subscribe Cancel Shutdown SessionBegin SessionJoin SessionPush SessionLost SessionMingle SessionPull SessionAccept SessionRefuse
@@ -85,7 +85,7 @@ macro_rules! functions {
             delete Delete, "Deletes a record.";
             transact Transact, "Several writes, all or nothing.";
             changes Changes, "A page of what changed since a seq.";
-            wait Wait, "Until the remotes have a write, or a run has ended, or the time of the call is over.";
+            wait Wait, "Until the remotes have a write, or a run has ended, or syncs are synced, or the time of the call is over.";
             cancel Cancel, "Ends a call of this connection that is still in flight.";
             status Status, "The daemon, every sync, and what needs a person.";
             stop Stop, "Suspends all runs and refuses new ones; apps go on.";
@@ -98,6 +98,7 @@ macro_rules! functions {
             sync_resume SyncResume, "Lets a paused sync run again.";
             sync_cancel SyncCancel, "Ends the run of a sync for good.";
             sync_ping SyncPing, "Makes syncs due, because there is something new at their remote.";
+            sync_next SyncNext, "Gives the next run of a sync a moment, whatever its schedule says.";
             sync_reset SyncReset, "Compares everything as if the remote had another history, after a copy of the store.";
             plan Plan, "What a run would send and change now; nothing is done.";
             rebuild Rebuild, "Fetches a collection anew; what is not sent yet stays.";

@@ -13,7 +13,7 @@ use mingle_core::{
     policy::Policy,
     replica::RemoteError,
     run::{Creates, Direction},
-    schedule::{Backoff, Curve, Interval, Job, Name, Needs, Plan, Quiet, Rank, Spread, cron::Cron},
+    schedule::{Backoff, Curve, Interval, Job, Name, Needs, Plan, Quiet, Rank, Spread, Trigger, cron::Cron},
     time::Timestamp,
 };
 
@@ -29,7 +29,7 @@ use crate::{
     store::{
         self, Class, CollectionDefinition, Store, StoreError,
         defined::{self, DefinedRow},
-        marks,
+        marks, moments,
         sync::{Home, Kin, Others, SyncSpec, session},
     },
 };
@@ -273,12 +273,12 @@ pub fn renamed(store: &Store, syncs: &BTreeMap<Name, Known>, now: Timestamp) -> 
 /// # Errors
 /// What the store says.
 pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Timestamp) -> Result<SyncFacts, StoreError> {
-    let (last, failures, patience, paused, unsent) = store.read(|reader| {
-        let (last, failures) = marks::last(reader, name)?;
+    let ((last, failures), patience, paused, unsent, moments, wishes) = store.read(|reader| {
+        let last = marks::last(reader, name)?;
         let patience = marks::patience(reader, name)?;
         let paused = marks::paused(reader, name)?;
         let unsent = known.spec.direction.sends() && marks::unsent(reader, name, &known.spec.collection, known.spec.creates)?;
-        Ok((last, failures, patience, paused, unsent))
+        Ok((last, patience, paused, unsent, moments::of(reader, name)?, moments::wishes(reader, name)?))
     })?;
     let mut job = Job::new(plan(name, known, host), last, failures, now);
     job.since = since(store, name, known, now)?;
@@ -287,11 +287,15 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
     }
     job.paused = paused.is_some();
     job.pause_ended = paused == Some(true);
+    job.next = moments.next;
+    if moments.pinged.is_some() {
+        job.call(Trigger::Ping);
+    }
     if unsent {
         job.changed(now);
     }
     let (collection, direction) = (known.spec.collection.clone(), known.spec.direction);
-    Ok(SyncFacts { collection, direction, job, patience, anew: false })
+    Ok(SyncFacts { collection, direction, job, patience, anew: false, wishes })
 }
 
 /// Since when a sync is defined, as far as anything counts from there; it is written down where it was not.

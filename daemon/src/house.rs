@@ -19,6 +19,7 @@ use mingle_core::{
     },
     engine::{Answer, Ask, AskId, BoardCopy, Event, SyncShown},
     policy::Merge,
+    schedule::Watch,
     time::Timestamp,
 };
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
@@ -34,11 +35,7 @@ use crate::{
     },
     remotes::Means,
     run::Letter,
-    store::{
-        self, Class, Store, StoreError, Tx, UpReplica, gazette,
-        history::{self, Counts},
-        marks,
-    },
+    store::{self, Class, Store, StoreError, Tx, UpReplica, gazette, history, marks},
 };
 
 mod apps;
@@ -75,6 +72,7 @@ struct Rooms {
     /// The newest conflict and rejection that were told as news.
     told: Mutex<(i64, i64)>,
     notices: Notices,
+    watch: Mutex<Watch>,
     gatherings: gather::Gatherings,
     wanted: Arc<wanted::Wanted>,
     /// Held by whoever makes a plan: there is one copy of the store at a time.
@@ -98,6 +96,7 @@ impl House {
             inbox,
             board,
             notices: Notices::new(Arc::clone(&news)),
+            watch: Mutex::default(),
             news,
             setup,
             granted: watch::Sender::new(0),
@@ -222,11 +221,8 @@ impl House {
 
     fn sync_status(&self, shown: SyncShown, now: Timestamp, attention: &mut Vec<Attention>) -> Result<SyncStatus, Refusal> {
         let name = shown.sync.to_string();
-        let config = self.config();
-        let sends = config.syncs.get(&name).filter(|sync| sync.direction.is_up());
-        let sends = sends.map(|sync| (sync.collection.as_str(), config.creates(sync)));
-        let (counts, last): (Counts, Option<RunRow>) =
-            self.read(|reader| Ok((history::counts(reader, &name, sends)?, history::last_run(reader, &name)?)))?;
+        let counts = self.counts(&name)?;
+        let last: Option<RunRow> = self.read(|reader| history::last_run(reader, &name))?;
         described::attention(&shown, counts, self.config().syncs.get(&name), now, attention);
         Ok(SyncStatus {
             sync: name,

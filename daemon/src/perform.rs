@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     remotes::{Pending, Remote, budget::By, wrap},
     store::{
-        self, Store, StoreError, marks,
+        self, Store, StoreError, marks, moments,
         sync::{self, Ground, SyncSpec},
     },
 };
@@ -440,6 +440,8 @@ pub async fn write_down(store: &Store, mark: Mark, now: Timestamp) -> Result<(),
         Mark::Running => marks::set_stopped(tx, None),
         Mark::Paused { sync, since, by, ended } => marks::set_paused(tx, &sync, Some((since, by, ended))),
         Mark::Resumed { sync } => marks::set_paused(tx, &sync, None),
+        Mark::Next { sync, at } => moments::set_next(tx, &sync, at),
+        Mark::Pinged { syncs, at } => moments::pinged(tx, &syncs, at),
     });
     written.await.map_err(Refusal::from)
 }

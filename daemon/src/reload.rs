@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Problem, Where, defined::load_with},
     known::BuiltIn,
     remotes::Means,
-    store::{Class, Store, StoreError, defined, history, sync::place},
+    store::{Class, Store, StoreError, defined, history, moments, sync::place},
 };
 
 /// What a reload stands on.
@@ -101,8 +101,8 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
                 defined.push((name.clone(), if updated { Defined::Updated(facts) } else { Defined::Replaced(facts) }));
             }
             Some(was) if was.definition.timing != sync.definition.timing || was.depth != sync.depth => {
-                boot::since(&before.store, name, sync, now).map_err(failed)?;
-                defined.push((name.clone(), Defined::Replanned(boot::plan(name, sync, before.host))));
+                let since = boot::since(&before.store, name, sync, now).map_err(failed)?;
+                defined.push((name.clone(), Defined::Replanned(boot::plan(name, sync, before.host), since)));
             }
             Some(_) => {}
         }
@@ -125,6 +125,7 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
     // The last things that can fail: from here on it is in force.
     boot::define(&before.store, &config, now).map_err(failed)?;
     boot::renamed(&before.store, &syncs, now).map_err(failed)?;
+    begin_anew(&before.store, &defined, now).map_err(failed)?;
     if let Some(change) = change {
         if let (Some(redefined), Some((_, pending))) = (&mut redefined, orphaned.iter().find(|(sync, _)| sync == change.sync())) {
             redefined.orphaned = *pending;
@@ -132,7 +133,7 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
         let (sync, row) = (change.sync().to_owned(), rows.into_iter().find(|row| row.sync == change.sync()));
         let written = before.store.write_blocking(Class::Interactive, now, move |tx| match &row {
             Some(row) => defined::put(tx, row),
-            None => defined::remove(tx, &sync),
+            None => defined::remove(tx, &sync).and_then(|()| moments::gone(tx, &sync)),
         });
         written.map_err(failed)?;
     }
@@ -148,6 +149,16 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
 fn begins_anew(facts: &mut SyncFacts, now: Timestamp) {
     facts.anew = true;
     facts.job = Job { change: facts.job.change, ..Job::new(facts.job.plan.clone(), Last::Never, 0, now) };
+}
+
+/// Writes down which syncs begin anew, so that they have after a start as well.
+fn begin_anew(store: &Store, defined: &[(Name, Defined)], now: Timestamp) -> Result<(), StoreError> {
+    let anew = |defined: &Defined| matches!(defined, Defined::Replaced(facts) | Defined::Updated(facts) if facts.anew);
+    let names: Vec<Name> = defined.iter().filter(|(_, defined)| anew(defined)).map(|(name, _)| name.clone()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    store.write_blocking(Class::Interactive, now, move |tx| names.iter().try_for_each(|name| moments::anew(tx, name)))
 }
 
 /// The syncs that apps defined, with this change.

@@ -152,7 +152,7 @@ methods! {
     Transact, "transact", Write, TransactAnswer, "several writes, all or nothing";
     Changes, "changes", Read, ChangesAnswer, "what changed since a seq, in pages";
     Subscribe, "subscribe", Read, SubscribeAnswer, "state first, then changes and events, as they come";
-    Wait, "wait", Operate, WaitAnswer, "until the remotes have a write, or a run has ended, or the time is over";
+    Wait, "wait", Operate, WaitAnswer, "until the remotes have a write, or a run has ended, or syncs are synced, or the time is over";
     Cancel, "cancel", Operate, CancelAnswer, "ends a call of this connection that is still in flight";
     Status, "status", Operate, StatusAnswer, "the daemon, every sync, and what needs a person";
     Stop, "stop", Operate, StateAnswer, "suspends all runs and refuses new ones; apps go on";
@@ -165,6 +165,7 @@ methods! {
     SyncResume, "sync.resume", Operate, SyncStateAnswer, "lets a paused sync run again";
     SyncCancel, "sync.cancel", Operate, SyncCancelAnswer, "ends the run of a sync for good";
     SyncPing, "sync.ping", Operate, SyncPingAnswer, "makes syncs due, because there is something new at their remote";
+    SyncNext, "sync.next", Operate, SyncNextAnswer, "gives the next run of a sync a moment, whatever its schedule says";
     SyncReset, "sync.reset", Operate, SyncResetAnswer, "compares everything as if the remote had another history, after a copy of the store";
     Plan, "plan", Read, PlanAnswer, "what a run would send and change now; nothing is done";
     Rebuild, "rebuild", Operate, RebuildAnswer, "fetches a collection anew; what is not sent yet stays";

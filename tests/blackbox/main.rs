@@ -27,6 +27,7 @@ mod leases;
 mod logged;
 mod machine;
 mod mirrors;
+mod moments;
 mod package;
 mod past;
 mod pending;

@@ -31,6 +31,7 @@ pub fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         remove_after_upload: false,
         reset: sync.reset,
         filter: sync.filter.clone(),
+        tags: Vec::new(),
         timing: config::Timing {
             repeat: sync.every.map_or(config::Repeat::Never, |every| config::Repeat::Every {
                 every,

@@ -1,5 +1,7 @@
 //! Owns: `mingle history`, and how a run is said in a row. Must never know: how runs go.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use mingle_client::call::{self, Run};
 
@@ -8,7 +10,7 @@ use crate::{
     clock,
     exit::{Exit, Failure},
     table::Table,
-    words::{bytes, plain, when},
+    words::{bytes, plain, span, when},
 };
 
 /// Show past runs, the latest first.
@@ -51,6 +53,9 @@ pub fn text(runs: &[Run], now: Timestamp) -> String {
             conflicts,
             bytes(run.bytes),
         ]);
+        if let Some(before) = before(run) {
+            table.remark(&before);
+        }
         if let Some(reset) = reset(run) {
             table.remark(&reset);
         }
@@ -67,6 +72,17 @@ fn status(run: &Run) -> String {
         Some(reason) => format!("{} ({reason})", run.status),
         None => run.status.to_string(),
     }
+}
+
+/// What came before it: failures, and what held its sync.
+fn before(run: &Run) -> Option<String> {
+    let attempt = run.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!("attempt {attempt}"));
+    let waited = run.waited_ms.map(|ms| {
+        let by = run.waited_for.as_deref().map(|by| format!(" for {by}")).unwrap_or_default();
+        format!("waited {}{by}", span(Duration::from_millis(ms)))
+    });
+    let said: Vec<String> = attempt.into_iter().chain(waited).collect();
+    (!said.is_empty()).then(|| plain(&said.join(", ")))
 }
 
 /// That a run was a reset, and where the store as it was before is.
@@ -128,6 +144,10 @@ mod tests {
         let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(lines[1], "r-7 issues failed (auth) 5 min ago timer 3 0 0 0 2 KiB");
         assert_eq!(lines[2], "401; look at auth");
+        let run = Run { attempt: Some(3), waited_ms: Some(61_000), waited_for: Some("network".into()), ..Run::default() };
+        assert!(super::text(&[run], now).contains("attempt 3, waited 61 s for network"));
+        let first = Run { attempt: Some(1), ..Run::default() };
+        assert!(!super::text(&[first], now).contains("attempt"));
         let reset = RunReset { how: "discard".into(), why: "epoch".into(), copy: Some("/x".into()) };
         let told = super::text(&[Run { reset: Some(reset), ..Run::default() }], now);
         assert!(told.contains("reset (discard): the remote has another history; the store as it was before: /x"), "{told}");

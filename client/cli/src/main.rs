@@ -25,6 +25,7 @@ mod lease;
 mod list;
 mod logs;
 mod manual;
+mod next;
 mod patch;
 mod pause;
 mod pending;
@@ -49,6 +50,7 @@ mod status;
 mod stop;
 mod sync;
 mod table;
+mod tags;
 mod undo;
 mod wait;
 mod watch;
@@ -97,6 +99,7 @@ enum Command {
     Resume(resume::Resume),
     Cancel(cancel::Cancel),
     Ping(ping::Ping),
+    Next(next::Next),
     Define(define::Define),
     Undefine(define::Undefine),
     Get(get::Get),
@@ -169,6 +172,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Resume(resume) => resume.run(at),
         Command::Cancel(cancel) => cancel.run(at),
         Command::Ping(ping) => ping.run(at),
+        Command::Next(next) => next.run(at),
         Command::Define(define) => define.run(at),
         Command::Undefine(undefine) => undefine.run(at),
         Command::Get(get) => get.run(at),
@@ -283,6 +287,17 @@ mod tests {
         check("mingle ping --remote r", Ok(()));
         check("mingle ping", Err(2));
         check("mingle ping a --remote r", Err(2));
+        check("mingle next a 10m", Ok(()));
+        check("mingle next a --clear", Ok(()));
+        check("mingle next a", Err(2));
+        check("mingle next a 10m --clear", Err(2));
+        check("mingle sync --tag t", Ok(()));
+        check("mingle sync a --tag t", Err(2));
+        check("mingle pause --tag t", Ok(()));
+        check("mingle pause", Err(2));
+        check("mingle resume a --tag t", Err(2));
+        check("mingle cancel --tag t", Ok(()));
+        check("mingle status --tag t --next", Ok(()));
         check("mingle status --next", Ok(()));
         check("mingle define a {}", Ok(()));
         check("mingle define a - --if-exists keep", Ok(()));
@@ -338,7 +353,11 @@ mod tests {
         check("mingle sync a --mode bulk", Err(2));
         check("mingle wait", Err(2));
         check("mingle wait w-1 --timeout soon", Err(2));
-        check("mingle wait x-1", Err(2));
+        check("mingle wait --all --fresh --timeout 1m", Ok(()));
+        check("mingle wait a b --state running", Ok(()));
+        check("mingle wait a --state asleep", Err(2));
+        check("mingle wait a --all", Err(2));
+        check("mingle wait --all --state running", Err(2));
         check("mingle put a b {} --merge", Err(2));
         check("mingle put a {", Err(2));
         check("mingle put a [1]", Err(2));

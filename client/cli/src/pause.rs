@@ -5,22 +5,24 @@ use mingle_client::call;
 use crate::{
     at::At,
     exit::{Exit, Failure},
+    tags::Which,
     words::plain,
 };
 
-/// Suspend one sync until `mingle resume`.
+/// Suspend a sync, or all with a tag, until `mingle resume`.
 #[derive(Debug, clap::Args)]
 pub struct Pause {
-    /// The sync.
-    sync: String,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Pause {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let Self { sync } = self;
-        at.show(call::SyncPause { sync: sync.clone() }, |answer| {
-            plain(&format!("{sync} is paused ({}); `mingle resume {sync}` lets it run again", answer.state))
-        })?;
+        for sync in self.which.names(at)? {
+            at.show(call::SyncPause { sync: sync.clone() }, |answer| {
+                plain(&format!("{sync} is paused ({}); `mingle resume {sync}` lets it run again\n", answer.state))
+            })?;
+        }
         Ok(Exit::Done)
     }
 }

@@ -5,22 +5,24 @@ use mingle_client::call;
 use crate::{
     at::At,
     exit::{Exit, Failure},
+    tags::Which,
     words::plain,
 };
 
 /// Let a paused sync run again.
 #[derive(Debug, clap::Args)]
 pub struct Resume {
-    /// The sync.
-    sync: String,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Resume {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let Self { sync } = self;
-        at.show(call::SyncResume { sync: sync.clone() }, |answer| {
-            plain(&format!("{sync} may run again ({}); `mingle explain {sync}` says when", answer.state))
-        })?;
+        for sync in self.which.names(at)? {
+            at.show(call::SyncResume { sync: sync.clone() }, |answer| {
+                plain(&format!("{sync} may run again ({}); `mingle explain {sync}` says when\n", answer.state))
+            })?;
+        }
         Ok(Exit::Done)
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use mingle_client::call::{self, Conditions, DaemonState, Hold, StatusAnswer, SyncStatus};
+use serde_json::json;
 
 use crate::{
     at::At,
@@ -11,6 +12,7 @@ use crate::{
     exit::{Exit, Failure},
     history,
     table::Table,
+    tags,
     words::{bytes, count, plain, span, when},
 };
 
@@ -20,6 +22,9 @@ pub struct Status {
     /// When each sync runs next, the soonest first, and what those wait for of which it cannot be said.
     #[arg(long)]
     next: bool,
+    /// Only syncs with this tag.
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
 }
 
 impl Status {
@@ -27,7 +32,18 @@ impl Status {
         at.with_any_version()?;
         let color = at.color();
         let words = if self.next { next } else { text };
-        at.show(call::Status {}, |answer| paint(&words(answer, clock::now()), color))?;
+        let Some(tag) = self.tag else {
+            at.show(call::Status {}, |answer| paint(&words(answer, clock::now()), color))?;
+            return Ok(Exit::Done);
+        };
+        let names = tags::tagged(at, &tag)?;
+        let mut status = at.call(call::Status {})?;
+        status.syncs.retain(|sync| names.contains(&sync.sync));
+        if at.json {
+            at.line(&json!(status).to_string())?;
+        } else {
+            at.text(&paint(&words(&status, clock::now()), color))?;
+        }
         Ok(Exit::Done)
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     exit::{Exit, Failure},
     history, interrupt, plan,
     progress::Progress,
-    status,
+    status, tags,
     wait::{self, What},
     words::plain,
 };
@@ -28,6 +28,9 @@ pub struct Sync {
     /// The syncs; all that are not paused where left out.
     #[arg(value_name = "SYNC")]
     syncs: Vec<String>,
+    /// Every sync with this tag.
+    #[arg(long, value_name = "TAG", conflicts_with = "syncs")]
+    tag: Option<String>,
     /// Only ask for the runs.
     #[arg(long)]
     no_wait: bool,
@@ -63,7 +66,11 @@ struct Outcome {
 
 impl Sync {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let names = if self.syncs.is_empty() { every(at)? } else { self.syncs.clone() };
+        let names = match &self.tag {
+            Some(tag) => tags::tagged(at, tag)?,
+            None if self.syncs.is_empty() => every(at)?,
+            None => self.syncs.clone(),
+        };
         if self.plan {
             return plan::show(at, names.into_iter().map(|name| self.wish(&name)));
         }

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{record::Value, replay::Other, run::reset, time::Timestamp};
@@ -34,8 +35,9 @@ pub use refusal::Refusal;
 pub use session::{Begin, Begun, Closed, Invites, Join, Joined, LostOne, Mingled, Pulled, PulledOne, Push, Speaker, Take, Took};
 
 pub use operate::{
-    Ability, Accepted, Attention, Configured, DaemonState, Explained, Halted, Holding, Page, Pinged, Progress, Rebuilding,
-    Reloaded, RemoteChecked, RemoteRow, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
+    Ability, Accepted, Attention, Behind, Configured, DaemonState, Explained, Halted, Holding, NextRun, Page, Pinged, Progress,
+    Rebuilding, Reloaded, RemoteChecked, RemoteRow, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus,
+    SyncsWaited,
 };
 
 /// A record's data as JSON text (an object), as stored.
@@ -462,6 +464,10 @@ pub struct RunRow {
     pub error: Option<Trouble>,
     /// The reset that it was of.
     pub reset: Option<reset::Reset>,
+    /// The how manyth it is since the last that did not fail; none: that was not written down.
+    pub attempt: Option<u32>,
+    /// How long its sync was due and held before it, and by what at first.
+    pub waited: Option<(Duration, String)>,
 }
 
 /// What went wrong, in three parts: for code, for people, what to do.

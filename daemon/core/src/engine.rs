@@ -9,8 +9,10 @@ use crate::{
     ask::{self, Accepted, DaemonState, Halted, Refusal, RunRequest, RunState, RunWaited, SyncState, Trouble},
     limits,
     replica::Failure,
-    run::{self, Direction, Ended, Mode, Order, Run, reset::How},
-    schedule::{Board, Conditions, Desk, End, Job, Jobs, Looks, Name, Patience, Remote, Request, StopReason, Trigger, text},
+    run::{self, Direction, Ended, Mode, Order, Run, Wishes, reset::How},
+    schedule::{
+        Board, Conditions, Desk, End, Job, Jobs, Last, Looks, Name, Patience, Remote, Request, StopReason, Trigger, text,
+    },
     time::Timestamp,
 };
 
@@ -20,9 +22,12 @@ mod defined;
 mod ended;
 mod halted;
 mod ids;
+mod mark;
 mod mended;
+mod moments;
 mod pinged;
 mod rebuild;
+mod rest;
 mod shelves;
 mod shown;
 #[cfg(test)]
@@ -35,6 +40,8 @@ use defined::Then;
 pub use defined::{Defined, SyncFacts};
 use halted::{Holder, Stopped};
 use ids::Ids;
+pub use mark::Mark;
+pub use rest::{Lacks, Standing, Until};
 use shelves::Shelves;
 use shown::Copied;
 pub use shown::{BoardCopy, SyncShown};
@@ -127,6 +134,13 @@ pub enum Ask {
         /// All with it.
         remote: Option<String>,
     },
+    /// Give the next run of a sync a moment, or take that back.
+    NextRun {
+        /// Which.
+        sync: String,
+        /// When; none: when its schedule says.
+        at: Option<Timestamp>,
+    },
     /// Tell when this run has ended.
     WaitRun {
         /// Which.
@@ -156,44 +170,14 @@ pub enum Answer {
     Cancelled(Vec<String>),
     /// To `Ping`: by name, each once.
     Pinged(Vec<ask::Pinged>),
+    /// To `NextRun`.
+    Next(Box<ask::NextRun>),
     /// To `WaitRun`.
     Waited(RunWaited),
     /// To `HasRun`: it is one of this sync.
     Here(Name),
     /// To `WaitRun` and `HasRun`: no such run is queued or on; history may know it.
     NotHere,
-}
-
-/// What is to be written down before it is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// A stop that holds over restarts, with the syncs it ended.
-    Stopped {
-        /// Since when.
-        since: Timestamp,
-        /// By whom.
-        by: Option<String>,
-        /// What it ended.
-        ended: Vec<String>,
-    },
-    /// No stop.
-    Running,
-    /// A sync is paused.
-    Paused {
-        /// Which.
-        sync: String,
-        /// Since when.
-        since: Timestamp,
-        /// By whom.
-        by: Option<String>,
-        /// It ended a run, which the resume makes due.
-        ended: bool,
-    },
-    /// It is not.
-    Resumed {
-        /// Which.
-        sync: String,
-    },
 }
 
 /// What is to be done.
@@ -246,6 +230,8 @@ struct Sync {
     then: Option<Then>,
     /// The state last told.
     told: Option<SyncState>,
+    /// Since when it is due and held, and by what at first.
+    waits: Option<(Timestamp, String)>,
     /// Since when it has failed without a success between.
     failing_since: Option<Timestamp>,
     trouble: Option<Trouble>,
@@ -285,11 +271,20 @@ impl Engine {
     ) -> Self {
         let mut board = Board::default();
         let (mut known, mut senders) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<Name>>::new());
-        for (name, facts) in syncs {
+        let mut ids = Ids::new(seed);
+        for (name, mut facts) in syncs {
             if facts.direction.sends() {
                 senders.entry(facts.collection.clone()).or_default().insert(name.clone());
             }
-            known.insert(name.clone(), Sync::of(&facts));
+            let mut sync = Sync::of(&facts);
+            // What was wished of a run that the end of the daemon cut off is wished of the one that goes on.
+            if facts.wishes.any() {
+                sync.asked = Some(Wish::left(ids.next(), facts.wishes));
+                if facts.wishes.force {
+                    facts.job.ask(Request { at: now, person: false, force: true, reset: false });
+                }
+            }
+            known.insert(name.clone(), sync);
             if let Some(patience) = facts.patience {
                 let remote = board.remotes.entry(facts.job.plan.remote.clone()).or_default();
                 // Of several syncs with one remote, the longest word holds.
@@ -307,7 +302,7 @@ impl Engine {
             shown: Shelves::default(),
             unshown,
             runs: 0,
-            ids: Ids::new(seed),
+            ids,
             stopped,
             followed: Followed::default(),
             began: now,
@@ -434,6 +429,9 @@ impl Engine {
             force: wish.as_ref().is_some_and(|wish| wish.force),
             accept_deletes: wish.as_ref().is_some_and(|wish| wish.accept_deletes),
             reset: wish.and_then(|wish| wish.reset),
+            began: now,
+            attempt: job.failures.saturating_add(1),
+            waited: sync.waits.take().map(|(since, by)| (now.since(since), by)),
         };
         sync.run_id = Some(order.run.clone());
         let mut run = Run::new(order.clone());

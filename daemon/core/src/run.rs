@@ -4,6 +4,8 @@
 //! Each effect ends in exactly one event. At most one effect on the store and one on the remote are under way at a time: the next
 //! page is fetched while the last one is applied.
 
+use std::time::Duration;
+
 use crate::{
     ask::Trouble,
     replica::{Answer, Asked, Cursor, Errand, From, Packed, Page, RemoteError},
@@ -17,10 +19,12 @@ pub mod reset;
 #[cfg(test)]
 mod tests;
 mod up;
+mod wishes;
 
 pub use checkpoint::{Resume, Watermark};
 pub use machine::Run;
 use reset::{Held, How, Over, Reset};
+pub use wishes::Wishes;
 
 /// How the rows of a run are compared; the later, the more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +133,12 @@ pub struct Order {
     pub accept_deletes: bool,
     /// A person said: as if the remote had another history, and this becomes of what is here.
     pub reset: Option<How>,
+    /// When it began: what made the sync due until then is answered by it.
+    pub began: Timestamp,
+    /// The how manyth it is since the last that did not fail, this one included; 0: that is not known.
+    pub attempt: u32,
+    /// How long the sync was due and held before it, and by what at first.
+    pub waited: Option<(Duration, String)>,
 }
 
 /// What was negotiated: from where, and how.

@@ -40,6 +40,7 @@ pub use due::{Backoff, Curve, Interval, Quiet, Spread};
 pub use explain::text;
 pub use hold::Hold;
 pub use job::{End, Job, Last, Plan, Rank, Request, Running, Trigger};
+pub use overdue::Watch;
 pub use stop::StopReason;
 pub use window::Window;
 

@@ -169,6 +169,8 @@ pub struct SyncDefinition {
     pub reset: How,
     /// What of the remote is brought here.
     pub filter: Filter,
+    /// What it is called by together with others.
+    pub tags: Vec<String>,
     /// When it runs.
     pub timing: Timing,
 }

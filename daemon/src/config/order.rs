@@ -1,4 +1,4 @@
-//! Owns: `every`, `initial_delay`, `priority` and `after` of a sync: how they are written, and whether the syncs that go first are there
+//! Owns: `every`, `initial_delay`, `priority`, `after` and `tags` of a sync: how they are written, and whether the syncs that go first are there
 //! and in no circle. Must never know: when a sync is due.
 
 use std::{
@@ -14,6 +14,8 @@ use super::{Config, check::complain, problem::did_you_mean, section::Section, se
 const EVERY: &str = "every = { min = \"1m\", max = \"1h\" }, or one interval: every = \"15m\"";
 /// A sync waits for so many others at most; who needs more names one that waits for them.
 const AFTER_MAX: usize = 16;
+/// A sync is called by so many tags at most; who needs more means something that `mingle sync SYNC..` says better.
+const TAGS_MAX: usize = 16;
 
 /// One interval, or the shortest and the longest of one that adapts.
 pub(super) fn every(read: &mut Section<'_>) -> Option<(Duration, Option<Duration>)> {
@@ -66,6 +68,20 @@ pub(super) fn after(read: &mut Section<'_>) -> Vec<String> {
         read.complain("after", format!("`after` names {} syncs, and at most {AFTER_MAX} are waited for", after.len()), hint);
     }
     after
+}
+
+/// What it is called by together with others.
+pub(super) fn tags(read: &mut Section<'_>) -> Vec<String> {
+    let tags = read.list("tags");
+    if tags.len() > TAGS_MAX {
+        read.complain("tags", format!("`tags` has {} of them, and a sync has at most {TAGS_MAX}", tags.len()), "");
+    }
+    for tag in &tags {
+        if let Err(what) = words::name(tag) {
+            read.complain("tags", what, "tags = [\"home\", \"nightly\"]");
+        }
+    }
+    tags
 }
 
 /// Whether those that go first are there, and nobody waits for themselves.
@@ -180,6 +196,12 @@ mod tests {
         let number = "must be a whole number from 0 to 4294967295; the lower goes first; without it a sync has 1000";
         check("priority = -1", &format!("9 `sync.s.priority` {number}"));
         check("priority = 'high'", &format!("9 `sync.s.priority` {number}"));
+        check("tags = ['home', 'nightly']", "good");
+        check("tags = ['home', 'home']", "9 `sync.s.tags` has `home` twice");
+        let name = "a small letter, then small letters, digits and _, at most 63";
+        check("tags = ['At home']", &format!("9 `At home` is no name: {name}; tags = [\"home\", \"nightly\"]"));
+        let many: Vec<String> = (0..17).map(|place| format!("'t{place}'")).collect();
+        check(&format!("tags = [{}]", many.join(", ")), "9 `tags` has 17 of them, and a sync has at most 16");
         let config = good(&format!("{REMOTE}{SYNC}every = {{ min = '1m', max = '1h' }}"));
         let timing = &config.syncs["s"].timing;
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);

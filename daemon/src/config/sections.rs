@@ -241,10 +241,22 @@ fn sync(read: &mut Section<'_>) -> Option<(SyncDefinition, bool)> {
             "direction = \"both\" or \"down\", or take it out",
         );
     }
+    let tags = order::tags(read);
     let (timing, says_network) = timing(read, direction.is_some_and(Direction::is_up));
     let (collection, remote, direction) = (collection?, remote?, direction?);
-    let sync =
-        SyncDefinition { collection, remote, resource, direction, home, mirror, remove_after_upload, reset, filter, timing };
+    let sync = SyncDefinition {
+        collection,
+        remote,
+        resource,
+        direction,
+        home,
+        mirror,
+        remove_after_upload,
+        reset,
+        filter,
+        tags,
+        timing,
+    };
     Some((sync, says_network))
 }
 

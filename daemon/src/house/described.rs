@@ -110,6 +110,7 @@ pub(super) fn sync(shown: SyncShown, config: &Config) -> SyncRow {
         initial_delay: timing.and_then(|timing| timing.initial_delay),
         after: timing.map(|timing| timing.after.clone()).unwrap_or_default(),
         priority: timing.map(|timing| timing.priority),
+        tags: configured.map(|sync| sync.tags.clone()).unwrap_or_default(),
         defined: config.defined.get(&*shown.sync).cloned(),
         state: shown.state,
     }

@@ -62,6 +62,7 @@ impl House {
                 force: request.force,
                 accept_deletes: request.accept_deletes,
                 reset: request.reset,
+                ..Order::default()
             };
             let copy = copy.store().map_err(Refusal::from)?;
             let mut board = house.0.board.clone();

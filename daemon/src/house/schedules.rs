@@ -1,8 +1,11 @@
 //! Owns: what is asked of when syncs run, handed to the loop. Must never know: the wire, what makes a sync due.
 
+use std::time::Duration;
+
 use mingle_core::{
-    ask::{Pinged, Redefine, Redefined},
-    engine::{Answer, Ask},
+    ask::{NextRun, Pinged, Redefine, Redefined, SyncsWaited},
+    engine::{Answer, Ask, Until},
+    time::Timestamp,
 };
 
 use super::House;
@@ -27,6 +30,14 @@ impl Schedules for House {
             Ask::Ping { syncs, remote },
             |answer| if let Answer::Pinged(pinged) = answer { Ok(pinged) } else { Err(answer) },
         )
+    }
+
+    fn next_run(&self, sync: String, at: Option<Timestamp>) -> Later<NextRun> {
+        self.asked(Ask::NextRun { sync, at }, |answer| if let Answer::Next(next) = answer { Ok(*next) } else { Err(answer) })
+    }
+
+    fn wait_syncs(&self, syncs: Option<Vec<String>>, until: Until, timeout: Duration) -> Later<SyncsWaited> {
+        self.until_synced(syncs, until, timeout)
     }
 }
 

@@ -1,22 +1,27 @@
 //! Owns: answers that take their time: until a write is settled, a run has ended, a remote has answered. Must never know: the wire.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use mingle_core::{
-    ask::{RemoteChecked, RunState, RunWaited, Trouble, WaitState, Waited},
-    engine::{Answer, Ask, AskId, Event},
+    ask::{Behind, Refusal, RemoteChecked, RunState, RunWaited, SyncState, SyncsWaited, Trouble, WaitState, Waited},
+    engine::{Answer, Ask, AskId, Event, Lacks, Standing, Until},
     limits,
 };
 use tokio::sync::mpsc;
 
 use super::{House, described};
 use crate::{
-    boot, clock,
+    alarm, boot, clock,
     ipc::door::Later,
     remotes::{self, budget::By},
     run::Letter,
-    store::history,
+    store::history::{self, Counts},
 };
+
+/// Of syncs that are waited for, so many that are not there yet are told, as PROTOCOL.md says; the others are counted.
+const BEHIND_TOLD: usize = 100;
+/// Between two looks at syncs that are waited for: each counts what waits of every one of them.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 impl House {
     /// Until a write is settled at the remotes concerned, or the time is up.
@@ -70,6 +75,76 @@ impl House {
                 Ok(Err(refusal)) => Err(refusal),
             }
         })
+    }
+
+    /// Until these syncs, or all that are not paused, are what is waited for; or nothing but a person helps any of those that are not.
+    pub(super) fn until_synced(&self, syncs: Option<Vec<String>>, until: Until, timeout: Duration) -> Later<SyncsWaited> {
+        let house = self.clone();
+        Box::pin(async move {
+            let (mut pulse, mut board) = (house.0.store.pulse(), house.0.board.clone());
+            let settled = async {
+                loop {
+                    pulse.borrow_and_update();
+                    board.borrow_and_update();
+                    let now = house.behind(syncs.as_deref(), until)?;
+                    if now.total == 0 || now.behind.iter().all(|one| one.lacks == Lacks::Person) {
+                        return Ok(now);
+                    }
+                    let gone = tokio::select! {
+                        pulse = pulse.changed() => pulse.is_err(),
+                        board = board.changed() => board.is_err(),
+                    };
+                    // The store or the loop is gone: nothing will settle any more.
+                    if gone {
+                        return Ok(now);
+                    }
+                    // What comes in a row is looked at once.
+                    alarm::pause(BETWEEN_LOOKS).await;
+                }
+            };
+            match tokio::time::timeout(timeout, settled).await {
+                Ok(settled) => settled,
+                Err(_) => house.behind(syncs.as_deref(), until),
+            }
+        })
+    }
+
+    /// The syncs that are not yet what is waited for.
+    fn behind(&self, syncs: Option<&[String]>, until: Until) -> Result<SyncsWaited, Refusal> {
+        let (now, board) = (clock::now(), self.0.board.borrow().clone());
+        let shown = match syncs {
+            None => board.shown(now).into_iter().filter(|shown| shown.state != SyncState::Disabled).collect(),
+            Some(syncs) => {
+                let mut shown = Vec::new();
+                for sync in syncs.iter().collect::<BTreeSet<_>>() {
+                    shown.push(board.one(sync, now).ok_or_else(|| described::no_sync(sync, &self.config()))?);
+                }
+                shown
+            }
+        };
+        let mut waited = SyncsWaited::default();
+        for shown in shown {
+            let Counts { pending, conflicts, rejections } = self.counts(&shown.sync)?;
+            let standing = Standing { pending, conflicts, rejections };
+            let Some(lacks) = until.lacks(&shown, standing) else { continue };
+            waited.total += 1;
+            waited.lacks = waited.lacks.max(Some(lacks));
+            // One that a person need not decide is always among those told: it is what the wait goes on for.
+            let for_another = lacks != Lacks::Person && waited.behind.iter().all(|one| one.lacks == Lacks::Person);
+            if waited.behind.len() < BEHIND_TOLD || for_another {
+                let (hold, trouble) = (shown.holds.into_iter().next().filter(|_| shown.run.is_none()), shown.trouble);
+                waited.behind.push(Behind { sync: shown.sync.to_string(), state: shown.state, lacks, hold, trouble, standing });
+            }
+        }
+        Ok(waited)
+    }
+
+    /// What of a sync waits.
+    pub(super) fn counts(&self, sync: &str) -> Result<Counts, Refusal> {
+        let config = self.config();
+        let sends = config.syncs.get(sync).filter(|sync| sync.direction.is_up());
+        let sends = sends.map(|sync| (sync.collection.as_str(), config.creates(sync)));
+        self.read(|reader| history::counts(reader, sync, sends))
     }
 
     /// Whether a remote answers, and takes our login.

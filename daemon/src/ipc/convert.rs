@@ -10,6 +10,7 @@ mod pending;
 mod plan;
 mod session;
 mod stored;
+mod waits;
 
 use std::{fmt, time::Duration};
 
@@ -31,7 +32,7 @@ pub(super) use self::{
         conflict, explained, halted, how, if_exists, keep, mode, pinged, rebuilding, redefined, rejection, reloaded, remote,
         remote_checked, resolution, resolved, run, run_waited, shutting_down, status, sync_definition, sync_state, waited,
     },
-    past::{merge, replayed, undo, undo_preview, undone, why},
+    past::{merge, parsed, replayed, undo, undo_preview, undone, why},
     pending::{left, pending, which_pending},
     plan::plan,
     session::{
@@ -39,6 +40,7 @@ pub(super) use self::{
         session_mingled, session_pulled, session_pushed, session_state, session_taken,
     },
     stored::{ChangedOut, ChangesOut, ListOut, RecordOut, Stored},
+    waits::{next_run, syncs_waited, until},
 };
 
 /// RFC 3339 in UTC, with milliseconds. What lies outside of the years that can be written is written as the nearest that can.

@@ -9,11 +9,12 @@ use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 use mingle_core::{
     ask::{
         About, Accepted, AppRow, Begin, Begun, BudgetRow, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found,
-        Grants, Halted, Join, Joined, Keep, LostOne, Mingled, Page, PendingRow, Pinged, Plan, Pulled, Push, Query, Rebuilding,
-        Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution,
-        RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState, Take, Undo,
-        UndoPage, Undone, Waited, Which, WhichPending, Why, Write, Writer, Written,
+        Grants, Halted, Join, Joined, Keep, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan, Pulled, Push, Query,
+        Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Reset,
+        Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState,
+        SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending, Why, Write, Writer, Written,
     },
+    engine::Until,
     policy::Merge,
     session::State,
     time::Timestamp,
@@ -209,6 +210,11 @@ pub trait Schedules {
     fn redefine(&self, change: Redefine) -> Later<Redefined>;
     /// Makes syncs due: these, or all with a remote; how each stands then.
     fn ping(&self, syncs: Vec<String>, remote: Option<String>) -> Later<Vec<Pinged>>;
+    /// Gives the next run of a sync a moment, or takes that back; how it stands then.
+    fn next_run(&self, sync: String, at: Option<Timestamp>) -> Later<NextRun>;
+    /// Until these syncs, or all that are not paused, are what is waited for; or none of those that are not can be without a person; or the
+    /// time is up.
+    fn wait_syncs(&self, syncs: Option<Vec<String>>, until: Until, timeout: Duration) -> Later<SyncsWaited>;
 }
 
 /// What is asked of apps themselves.

@@ -58,6 +58,7 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("sync.resume", sync::resume),
     ("sync.cancel", sync::cancel),
     ("sync.ping", sync::ping),
+    ("sync.next", define::next),
     ("sync.reset", sync::reset),
     ("plan", sync::plan),
     ("rebuild", sync::rebuild),

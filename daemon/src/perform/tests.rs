@@ -77,7 +77,7 @@ fn site(remote: Option<Arc<Faulty>>) -> Arc<Site> {
         trigger: "request".into(),
         force: false,
         accept_deletes: false,
-        reset: None,
+        ..Order::default()
     };
     Arc::new(Site::new(
         Store::memory(Ids::Seeded(1)).unwrap(),

@@ -26,7 +26,11 @@ impl Office {
         let readable = |zone: &Option<String>| clock::zone(zone.as_deref()).is_some();
         let plans = self.syncs.iter().filter(|(_, known)| zone(known).is_some_and(readable));
         let plans = plans.map(|(name, known)| (name.clone(), boot::plan(name, known, host)));
-        let defined = plans.map(|(name, plan)| (name, Defined::Replanned(plan)));
+        let since = |name: &str| self.engine.board().jobs.get(name).map_or_else(clock::now, |job| job.since);
+        let defined = plans.map(|(name, plan)| {
+            let since = since(&name);
+            (name, Defined::Replanned(plan, since))
+        });
         self.handle(Event::Defined(defined.collect()));
         self.ring_for_crons();
         tracing::info!("a time zone is another: cron expressions and windows go by it from here on");

@@ -1,5 +1,7 @@
 //! Owns: lists for people: conflicts, rejections, runs, what is pending. Must never know: who may see them (asked before).
 
+use std::time::Duration;
+
 use mingle_core::{
     ask::{About, ConflictRow, Page, Refusal, RejectionRow, RunRow, Scope, Trouble, Which},
     record::Value,
@@ -162,8 +164,7 @@ pub fn last_run(reader: &Reader<'_>, sync: &str) -> Result<Option<RunRow>, Store
     Ok(reader.prepare_cached(&sql)?.query_row([sync], run).optional()?)
 }
 
-const RUN: &str =
-    "id, sync, status, result, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset";
+const RUN: &str = "id, sync, status, result, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for";
 
 fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     Ok(RunRow {
@@ -182,6 +183,11 @@ fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         bytes: row.get(13)?,
         error: row.get::<_, Option<String>>(14)?.as_deref().and_then(trouble),
         reset: row.get::<_, Option<String>>(15)?.as_deref().and_then(of_run),
+        attempt: row.get(16)?,
+        waited: match (row.get::<_, Option<u64>>(17)?, row.get(18)?) {
+            (Some(ms), Some(by)) => Some((Duration::from_millis(ms), by)),
+            _ => None,
+        },
     })
 }
 

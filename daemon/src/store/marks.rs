@@ -80,7 +80,8 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT status, stop_reason, started, ended FROM m_run WHERE sync = ?1 AND ended IS NOT NULL
            AND NOT (started = ended AND trigger = 'request' AND status IN ('stopped', 'cancelled')
-             AND coalesce(stop_reason, 'user') IN ('user', 'app', 'replaced')) ORDER BY run DESC LIMIT 64",
+             AND coalesce(stop_reason, 'user') IN ('user', 'app', 'replaced'))
+           AND run > coalesce((SELECT anew FROM m_schedule s WHERE s.sync = ?1), 0) ORDER BY run DESC LIMIT 64",
     )?;
     let mut rows = statement.query([sync])?;
     let (mut last, mut failures) = (None, 0);
@@ -122,7 +123,8 @@ pub fn since(tx: &Tx<'_>, sync: &str) -> Result<Timestamp, StoreError> {
 /// Whether its last runs that ended well brought news, the oldest first: as many as an interval that adapts can remember.
 pub fn brought(conn: &Connection, sync: &str) -> Result<Vec<bool>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT result = 'new_data' FROM m_run WHERE sync = ?1 AND status IN ('done', 'done_with_errors') ORDER BY run DESC LIMIT ?2",
+        "SELECT result = 'new_data' FROM m_run WHERE sync = ?1 AND status IN ('done', 'done_with_errors')
+           AND run > coalesce((SELECT anew FROM m_schedule s WHERE s.sync = ?1), 0) ORDER BY run DESC LIMIT ?2",
     )?;
     let mut brought =
         statement.query_map(params![sync, limits::RESULTS_LEARNED], |row| row.get(0))?.collect::<Result<Vec<bool>, _>>()?;

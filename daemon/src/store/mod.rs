@@ -30,6 +30,7 @@ pub mod limits;
 mod list;
 mod look;
 pub mod marks;
+pub mod moments;
 mod news;
 mod op;
 mod open;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Hold, ScheduleState};
 use crate::{
-    Raw,
+    Raw, Time,
     words::{choice, words},
 };
 
@@ -92,6 +92,34 @@ pub struct SyncPing {
     /// Every sync with this remote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<String>,
+}
+
+/// `sync.next`: the next run of a sync has a moment of its own. Written down before it is answered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SyncNext {
+    /// Which.
+    pub sync: String,
+    /// When; one that is past is now. Left out: when its schedule says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+}
+
+/// What `sync.next` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SyncNextAnswer {
+    /// Its name.
+    pub sync: String,
+    /// How it stands now.
+    pub state: ScheduleState,
+    /// When it runs, as far as time alone decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Time>,
+    /// What it waits for, where it does not run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
 }
 
 /// What `sync.ping` answers.

@@ -215,6 +215,9 @@ pub struct SyncDefinition {
     /// Of those that are ready, the lower goes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u32>,
+    /// What it is called by together with others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The app that defined it last; not there where the configuration does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defined_by: Option<String>,
@@ -313,7 +316,7 @@ pub struct Run {
     /// What the schedule learned; None before its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RunResult>,
-    /// What made it due: timer, cron, change, ping, request, start.
+    /// What made it due: timer, cron, change, ping, request, start, next_run_at.
     pub trigger: String,
     /// What ended it early: `user`, `constraint:NAME`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -340,6 +343,15 @@ pub struct Run {
     /// The reset that it was of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<RunReset>,
+    /// The how manyth it is since the last that did not fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// How long its sync was due and held before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_ms: Option<u64>,
+    /// By what at first: the name of a hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_for: Option<String>,
 }
 
 /// `plan`: what a run of this sync would send and change now; nothing is done.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::is_false;
+use super::{Hold, ScheduleState, Trouble, is_false};
 use crate::{
-    PROTOCOL,
+    PROTOCOL, Time,
     message::Id,
     words::{choice, words},
 };
@@ -145,7 +145,7 @@ pub struct SubscribeAnswer {
     pub fresh: bool,
 }
 
-/// `wait`: for a write (token) or a run, exactly one of the two.
+/// `wait`: for a write (token), a run, or syncs (these, or all), exactly one of these.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -156,6 +156,19 @@ pub struct Wait {
     /// Of a run: `r-...`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// Until each of these syncs, up to 1,000, is synced: it neither runs nor is due, nothing of it is pending, no conflict is open and no rejection
+    /// stands, and its last run ended well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syncs: Option<Vec<String>>,
+    /// The same of every sync that is not paused.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub all: bool,
+    /// With `syncs` or `all`: and that run began then, or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_at: Option<Time>,
+    /// With `syncs`: until each of them has this state instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaches: Option<SyncReaches>,
     /// Then `pending` is answered, and the work goes on; left out or 0: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -173,6 +186,69 @@ pub struct WaitAnswer {
     /// Each remote concerned.
     #[serde(default)]
     pub remotes: Vec<RemoteSettled>,
+    /// Of syncs that are waited for: the first 100 that are not there yet, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub syncs: Vec<SyncBehind>,
+    /// How many those are, told or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syncs_total: Option<u64>,
+    /// What is needed by the one of them for which waiting helps least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<WaitNeeds>,
+}
+
+choice! {
+    /// The state that a sync is to have.
+    pub enum SyncReaches {
+        /// Paused, or turned off.
+        Disabled = "disabled",
+        /// Not due yet.
+        Waiting = "waiting",
+        /// Due, and held.
+        Blocked = "blocked",
+        /// Due, and about to run.
+        Ready = "ready",
+        /// It runs.
+        Running = "running",
+    }
+}
+
+words! {
+    /// What a wait for syncs needs.
+    #[derive(Default)]
+    pub enum WaitNeeds {
+        /// Nothing but time.
+        #[default]
+        Time = "time",
+        /// That something else comes about: a network, a resume, a request.
+        Condition = "condition",
+        /// A person's decision.
+        Person = "person",
+    }
+}
+
+/// A sync that is not yet what is waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SyncBehind {
+    /// Its name.
+    pub sync: String,
+    /// How it stands with its schedule.
+    pub state: ScheduleState,
+    /// What it needs.
+    pub needs: WaitNeeds,
+    /// What holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// What its last run ran into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Trouble>,
+    /// Changes that it has yet to send.
+    pub pending: u64,
+    /// Its open conflicts.
+    pub conflicts: u64,
+    /// Its rejections.
+    pub rejections: u64,
 }
 
 /// One remote of a `wait`.

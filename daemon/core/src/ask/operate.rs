@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{DefinedBy, RunRow, Trouble};
 use crate::{
+    engine::{Lacks, Standing},
     run::{Mode, reset::How},
     schedule::Conditions,
     time::Timestamp,
@@ -69,11 +70,12 @@ pub struct Configured {
 }
 
 /// The schedule state of a sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncState {
     /// Paused, or nothing makes it due.
     Disabled,
     /// Not due yet.
+    #[default]
     Waiting,
     /// Due, and a hold stands in the way.
     Blocked,
@@ -165,7 +167,7 @@ pub struct Explained {
 }
 
 /// One sync as it is defined.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncRow {
     /// Its name.
     pub sync: String,
@@ -189,6 +191,8 @@ pub struct SyncRow {
     pub after: Vec<String>,
     /// The lower goes first; none: it is not known.
     pub priority: Option<u32>,
+    /// What it is called by together with others.
+    pub tags: Vec<String>,
     /// The app that defined it; none: the configuration does.
     pub defined: Option<DefinedBy>,
     /// Its schedule state.
@@ -202,6 +206,19 @@ pub struct Pinged {
     pub sync: String,
     /// How it stands now.
     pub state: SyncState,
+    /// What holds it, where something does.
+    pub hold: Option<Holding>,
+}
+
+/// A sync whose next run was given a moment, or has none any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextRun {
+    /// Which.
+    pub sync: String,
+    /// How it stands now.
+    pub state: SyncState,
+    /// When it runs next, where time alone decides.
+    pub next: Option<Timestamp>,
     /// What holds it, where something does.
     pub hold: Option<Holding>,
 }
@@ -334,4 +351,32 @@ pub struct RemoteChecked {
     pub took: Duration,
     /// What is wrong with it; none: it answers, and takes our login.
     pub trouble: Option<Trouble>,
+}
+
+/// A sync that is not yet what is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Its name.
+    pub sync: String,
+    /// Its schedule state.
+    pub state: SyncState,
+    /// What it needs.
+    pub lacks: Lacks,
+    /// What holds it, where something does.
+    pub hold: Option<Holding>,
+    /// What its last run ran into.
+    pub trouble: Option<Trouble>,
+    /// What of it is pending, in conflict and rejected.
+    pub standing: Standing,
+}
+
+/// The answer to a wait for syncs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncsWaited {
+    /// The first of those that are not yet what is waited for, by name.
+    pub behind: Vec<Behind>,
+    /// How many there are, told or not; 0: it is come.
+    pub total: usize,
+    /// What the one needs that least can be done for; none: it is come.
+    pub lacks: Option<Lacks>,
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Accepted, Answer, Ask, AskId, Direction, Effect, Engine, Halted, How, Mark, Mode, Name, Refusal, Request, RunRequest,
-    RunState, RunWaited, StopReason, SyncState, Timestamp, Trigger, ask,
+    RunState, RunWaited, StopReason, SyncState, Timestamp, Trigger, Wishes, ask,
 };
 
 /// The run that is asked for: its id, and what is wished of it.
@@ -18,6 +18,19 @@ pub(super) struct Wish {
 impl Wish {
     pub(super) fn new(run: String, mode: Mode) -> Self {
         Self { run, mode, force: false, accept_deletes: false, reset: None }
+    }
+
+    /// What is left to be wished of another run.
+    pub(super) fn left(run: String, wishes: Wishes) -> Self {
+        let Wishes { mode, force, accept_deletes } = wishes;
+        Self { run, mode, force, accept_deletes, reset: None }
+    }
+
+    /// The same run, and what another wishes as well.
+    pub(super) fn with(&mut self, wishes: Wishes) {
+        self.mode = self.mode.max(wishes.mode);
+        self.force |= wishes.force;
+        self.accept_deletes |= wishes.accept_deletes;
     }
 }
 
@@ -40,10 +53,8 @@ impl Engine {
                 let answer = self.cancel(now, &sync, effects);
                 effects.push(Effect::Answer(id, answer));
             }
-            Ask::Ping { syncs, remote } => {
-                let answer = self.ping(now, &syncs, remote.as_deref());
-                effects.push(Effect::Answer(id, answer));
-            }
+            Ask::Ping { syncs, remote } => self.ping(now, id, &syncs, remote.as_deref(), effects),
+            Ask::NextRun { sync, at } => self.next_run(now, id, sync, at, effects),
             Ask::HasRun { run } => {
                 let answer = self.whose_run(&run).map_or(Answer::NotHere, |sync| Answer::Here(sync.clone()));
                 effects.push(Effect::Answer(id, Ok(answer)));
@@ -104,9 +115,7 @@ impl Engine {
         let mode = request.mode.unwrap_or_default();
         // Requests that wait become one, which does what each of them asks.
         let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), mode));
-        wish.mode = wish.mode.max(mode);
-        wish.force |= request.force;
-        wish.accept_deletes |= request.accept_deletes;
+        wish.with(Wishes { mode, force: request.force, accept_deletes: request.accept_deletes });
         // Of two words the one that keeps more of what is here.
         wish.reset = wish.reset.into_iter().chain(request.reset).min();
         let run = wish.run.clone();
@@ -156,6 +165,7 @@ impl Engine {
         };
         let ended = self.desk.job(&name).is_some_and(|job| {
             let paused = std::mem::replace(&mut job.paused, false);
+            job.able = Some(now);
             std::mem::replace(&mut job.pause_ended, false) && paused
         });
         if ended {

@@ -1,7 +1,7 @@
 //! Owns: syncs that are defined anew while the engine runs: what stays, what is stopped first, what goes. Must never know: where a
 //! definition is written, what the store keeps of a sync that is gone.
 
-use super::{Direction, Effect, Engine, Job, Name, Patience, RunState, StopReason, Sync, Timestamp, ask, run};
+use super::{Direction, Effect, Engine, Job, Name, Patience, RunState, StopReason, Sync, Timestamp, Wishes, ask, run};
 use crate::schedule::Plan;
 
 /// A sync as the engine knows it.
@@ -17,6 +17,8 @@ pub struct SyncFacts {
     pub patience: Option<Patience>,
     /// It begins anew: what ran before under its name says nothing of it.
     pub anew: bool,
+    /// What was wished of its last run, where that was cut off and goes on; looked at when the daemon starts.
+    pub wishes: Wishes,
 }
 
 /// What has become of a sync.
@@ -24,8 +26,8 @@ pub struct SyncFacts {
 pub enum Defined {
     /// It is new.
     Added(SyncFacts),
-    /// It runs at other times; a run that is on goes on.
-    Replanned(Plan),
+    /// It runs at other times, and what is counted from its definition is counted from then; a run that is on goes on.
+    Replanned(Plan, Timestamp),
     /// It speaks with another place or in another way; a run that is on is stopped first.
     Replaced(SyncFacts),
     /// The same, but a run that is on goes on to its end first.
@@ -54,6 +56,7 @@ impl Sync {
             cancelled: false,
             then: None,
             told: None,
+            waits: None,
             failing_since: None,
             trouble: None,
         }
@@ -64,13 +67,17 @@ impl Engine {
     pub(super) fn defined(&mut self, now: Timestamp, syncs: Vec<(Name, Defined)>, effects: &mut Vec<Effect>) {
         for (name, defined) in syncs {
             match defined {
-                Defined::Replanned(plan) => {
+                Defined::Replanned(plan, since) => {
                     match self.syncs.get_mut(&name).and_then(|sync| sync.then.as_mut()) {
-                        Some(Then::Becomes(facts)) => facts.job.replan(plan, now),
+                        Some(Then::Becomes(facts)) => {
+                            facts.job.replan(plan, now);
+                            facts.job.since = since;
+                        }
                         Some(Then::Goes) => {}
                         None => {
                             if let Some(job) = self.desk.job(&name) {
                                 job.replan(plan, now);
+                                job.since = since;
                             }
                         }
                     };

@@ -2,7 +2,8 @@
 //! a run comes to its end.
 
 use super::{
-    Answer, Effect, End, Ended, Engine, Failure, Name, Patience, RunState, RunWaited, StopReason, Timestamp, Trouble, ask, limits,
+    Answer, Effect, End, Ended, Engine, Failure, Name, Patience, RunState, RunWaited, StopReason, Timestamp, Trouble, Wish,
+    Wishes, ask, limits,
 };
 
 impl Engine {
@@ -67,6 +68,13 @@ impl Engine {
             _ => {}
         }
         sync.trouble.clone_from(&trouble);
+        // What was asked for beside that it runs is asked of the run that goes on.
+        if let (End::Stopped(reason), wishes) = (end, Wishes::left(&run))
+            && reason.due_again()
+            && wishes.any()
+        {
+            sync.asked.get_or_insert_with(|| Wish::left(self.ids.next(), Wishes::default())).with(wishes);
+        }
         let stopped_by_stop = matches!(outcome.ended, Ended::Stopped(StopReason::User | StopReason::App));
         let cancelled = std::mem::take(&mut sync.cancelled);
         if stopped_by_stop

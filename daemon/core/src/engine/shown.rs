@@ -2,7 +2,8 @@
 //! store has them).
 
 use super::{
-    Conditions, DaemonState, Direction, Engine, Job, Jobs, Looks, Name, Remote, Shelves, SyncState, Timestamp, Trouble, ask, text,
+    Conditions, DaemonState, Direction, Engine, Job, Jobs, Last, Looks, Name, Remote, Shelves, SyncState, Timestamp, Trouble,
+    ask, text,
 };
 
 /// A copy of the board: what is asked of it is worked out for the moment it is asked, and nobody waits for the loop.
@@ -56,6 +57,8 @@ pub struct SyncShown {
     pub overdue_since: Option<Timestamp>,
     /// What its last run ran into.
     pub trouble: Option<Trouble>,
+    /// How its last run ended.
+    pub last: Last,
 }
 
 impl Engine {
@@ -150,6 +153,7 @@ impl Copied {
             failing_since: self.failing_since,
             overdue_since: self.job.overdue_since(),
             trouble: self.trouble.clone(),
+            last: self.job.last,
         }
     }
 }

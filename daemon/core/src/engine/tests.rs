@@ -7,11 +7,13 @@ use super::{Answer, Ask, AskId, Defined, Effect, Engine, Event, SyncFacts};
 use crate::{
     ask::{self, DaemonState, Refusal, RunRequest, RunState, SyncState},
     replica::{Failure, Page, RemoteError},
-    run::{self, Direction, Terms},
+    run::{self, Direction, Terms, Wishes},
     schedule::{Interval, Job, Last, Name, Patience, Plan, Quiet},
     time::Timestamp,
 };
 use std::time::Duration;
+
+mod again;
 
 struct Chance(u64);
 
@@ -55,7 +57,17 @@ impl World {
                 ..Plan::default()
             };
             let job = Job::new(plan, Last::Never, 0, now);
-            (Name::from(name), SyncFacts { collection: "k".into(), direction: Direction::Both, job, patience: None, anew: false })
+            (
+                Name::from(name),
+                SyncFacts {
+                    collection: "k".into(),
+                    direction: Direction::Both,
+                    job,
+                    patience: None,
+                    anew: false,
+                    wishes: Wishes::default(),
+                },
+            )
         });
         Self {
             seed,
@@ -141,7 +153,14 @@ impl World {
 
     fn step(&mut self) {
         let sync = SYNCS[usize::try_from(self.chance.below(3)).unwrap()].to_string();
-        match self.chance.below(16) {
+        match self.chance.below(18) {
+            16 => {
+                self.ask(Ask::Ping { syncs: vec![sync], remote: None });
+            }
+            17 => {
+                let at = (self.chance.below(3) > 0).then(|| self.now.plus(Duration::from_secs(self.chance.below(200))));
+                self.ask(Ask::NextRun { sync, at });
+            }
             0 => {
                 let request = RunRequest { sync, mode: None, force: false, accept_deletes: false, reset: None, by: None };
                 let id = self.ask(Ask::RunSync(request));
@@ -385,42 +404,20 @@ fn a_lease_is_not_written_down_and_a_stop_beside_it_is() {
     assert!(matches!(&world.answered[&restart], Ok(Answer::Halted(halted)) if halted.runs.len() == 2));
 }
 
-#[test]
-fn what_a_remote_said_before_the_start_holds_after_it() {
-    let now = Timestamp::from_unix_ms(1_790_000_000_000);
-    let facts = |remote: &str, patience: Option<(u64, u64)>| {
-        let plan = Plan { remote: remote.into(), on_start: true, ..Plan::default() };
-        let said = |(ago, more)| Patience {
-            asked: now.minus(Duration::from_secs(ago)),
-            until: now.minus(Duration::from_secs(ago)).plus(Duration::from_secs(more)),
-        };
-        let (job, patience) = (Job::new(plan, Last::Never, 0, now), patience.map(said));
-        SyncFacts { collection: remote.into(), direction: Direction::Down, job, patience, anew: false }
-    };
-    let holds = |syncs: &[(&str, SyncFacts)]| -> Vec<bool> {
-        let facts = syncs.iter().map(|(name, facts)| (Name::from(*name), facts.clone())).collect();
-        let mut engine = Engine::new(facts, None, 1, now);
-        engine.handle(now, Event::Look, &mut Vec::new());
-        let board = engine.board();
-        syncs.iter().map(|(name, _)| board.jobs[*name].running.is_none()).collect()
-    };
-    assert_eq!(holds(&[("a", facts("r", None))]), [false]);
-    assert_eq!(holds(&[("a", facts("r", Some((10, 5))))]), [false], "it is over");
-    assert_eq!(
-        holds(&[("a", facts("r", Some((10, 50)))), ("b", facts("r", None)), ("c", facts("s", None))]),
-        [true, true, false]
-    );
-    assert_eq!(holds(&[("a", facts("r", Some((10, 50)))), ("b", facts("r", Some((10, 5))))]), [true, true], "the longest holds");
-    assert_eq!(holds(&[("a", facts("r", Some((4000, 90_000))))]), [false], "and no word longer than an hour");
-}
-
 /// What becomes of a run that is on, and of one that is asked for, when their sync is defined anew.
 #[test]
 fn a_sync_that_is_defined_anew_ends_its_run_only_where_it_must() {
     let facts = || {
         let plan = Plan { remote: "other".into(), resource: "a".into(), collection: "k".into(), ..Plan::default() };
         let job = Job::new(plan, Last::Never, 0, Timestamp::from_unix_ms(1_790_000_000_000));
-        SyncFacts { collection: "k".into(), direction: Direction::Down, job, patience: None, anew: false }
+        SyncFacts {
+            collection: "k".into(),
+            direction: Direction::Down,
+            job,
+            patience: None,
+            anew: false,
+            wishes: Wishes::default(),
+        }
     };
     let request = || RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, reset: None, by: None };
     #[track_caller]
@@ -433,7 +430,7 @@ fn a_sync_that_is_defined_anew_ends_its_run_only_where_it_must() {
         assert_eq!(got, expect);
     }
     for (defined, first, second, remote) in [
-        (vec![Defined::Replanned(facts().job.plan)], RunState::Done, RunState::Done, Some("other")),
+        (vec![Defined::Replanned(facts().job.plan, facts().job.since)], RunState::Done, RunState::Done, Some("other")),
         (vec![Defined::Replaced(facts())], RunState::Stopped, RunState::Done, Some("other")),
         (vec![Defined::Removed], RunState::Stopped, RunState::Stopped, None),
         (vec![Defined::Removed, Defined::Added(facts())], RunState::Stopped, RunState::Stopped, Some("other")),

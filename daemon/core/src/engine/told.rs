@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Effect, Engine, Name, Timestamp, ask};
+use super::{Effect, Engine, Name, SyncState, Timestamp, ask};
 
 impl Engine {
     pub(super) fn tell_run(&self, name: &Name, effects: &mut Vec<Effect>) {
@@ -34,6 +34,13 @@ impl Engine {
             }
             let Some(looked) = self.desk.look(now, name) else { continue };
             sync.told = Some(looked.state);
+            sync.waits = match (looked.state, looked.holds.first()) {
+                (SyncState::Blocked | SyncState::Ready, Some(hold)) => {
+                    let waits = || (now, hold.name().to_owned());
+                    Some(sync.waits.take().unwrap_or_else(waits))
+                }
+                _ => None,
+            };
             effects.push(Effect::Tell(ask::Event::Sync {
                 sync: Some(name.to_string()),
                 state: Some(looked.state),

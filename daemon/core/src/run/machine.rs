@@ -29,6 +29,8 @@ pub struct Run {
     store_busy: bool,
     /// Deletes inferred so far.
     deletes: u64,
+    /// Its listing has a place where it goes on, or is whole.
+    pub(super) listed: bool,
     /// To be asked for by id, and the position that holds once what was asked is applied.
     ask: Vec<String>,
     ask_then: Option<Resume>,
@@ -87,6 +89,7 @@ impl Run {
             remote_busy: false,
             store_busy: false,
             deletes: 0,
+            listed: false,
             ask: Vec::new(),
             ask_then: None,
             outcome: Outcome::default(),
@@ -155,6 +158,11 @@ impl Run {
     /// Takes an event, says what to do next.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.listed |= match &event {
+            Event::Applied(applied) => applied.ask.is_empty(),
+            Event::Completed { .. } => true,
+            _ => false,
+        };
         match event.side() {
             Side::Remote => self.remote_busy = false,
             Side::Store => self.store_busy = false,

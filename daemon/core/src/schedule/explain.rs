@@ -32,6 +32,7 @@ impl Hold {
             Self::Interval { began, .. } => format!("last run {} ago", span(now.since(*began))),
             Self::InitialDelay { .. } => "it never ran".into(),
             Self::Cron { until } => format!("rings in {}", span(until.since(now))),
+            Self::NextRunAt { until } => format!("its next run was put to a moment {} from now", span(until.since(now))),
             Self::Quiet { .. } => "changes are coming in".into(),
             Self::Backoff { failures: 1, .. } => "the last run failed".into(),
             Self::Backoff { failures, .. } => format!("the last {failures} runs failed"),
@@ -57,6 +58,7 @@ impl Hold {
             Self::Interval { began, until } => format!("{} since then", span(until.since(*began))),
             Self::InitialDelay { since, until } => format!("{} since it was defined", span(until.since(*since))),
             Self::Cron { .. } => "the hour".into(),
+            Self::NextRunAt { .. } => "that moment".into(),
             Self::Quiet { .. } => "a quiet moment".into(),
             Self::Backoff { .. } => "the pause to end".into(),
             Self::Trigger { on_change: true } => "a change of the truth, or a request".into(),
@@ -81,6 +83,7 @@ impl Hold {
             Self::Stopped(_) => Some("`mingle restart` accepts runs again"),
             Self::NeedsLogin { .. } => Some("put another secret in its place; `mingle sync SYNC` tries it at once"),
             Self::History(held) => return Some(held.hint(sync)),
+            Self::NextRunAt { .. } => Some("`mingle next SYNC --clear` takes it back; `mingle sync SYNC` does not wait for it"),
             Self::Interval { .. }
             | Self::InitialDelay { .. }
             | Self::Cron { .. }
@@ -213,6 +216,7 @@ impl Trigger {
             Self::Startup => "at start-up",
             Self::Ping => "by a ping",
             Self::Request => "by request",
+            Self::NextRunAt => "because its next run was given this moment",
             Self::Retry => "again after a failure",
             Self::Resume => "because the run before was stopped",
         }

@@ -43,6 +43,11 @@ pub enum Hold {
         /// When it rings.
         until: Timestamp,
     },
+    /// Its next run was given a moment, which has not come.
+    NextRunAt {
+        /// Which.
+        until: Timestamp,
+    },
     /// Changes are still coming in.
     Quiet {
         /// When it is due, if no more come.
@@ -114,6 +119,7 @@ impl Hold {
             Self::Interval { .. } => "interval",
             Self::InitialDelay { .. } => "initial_delay",
             Self::Cron { .. } => "cron",
+            Self::NextRunAt { .. } => "next_run_at",
             Self::Quiet { .. } => "quiet",
             Self::Backoff { .. } => "backoff",
             Self::Trigger { .. } => "trigger",
@@ -139,6 +145,7 @@ impl Hold {
             Self::Interval { .. }
             | Self::InitialDelay { .. }
             | Self::Cron { .. }
+            | Self::NextRunAt { .. }
             | Self::Quiet { .. }
             | Self::Backoff { .. }
             | Self::Trigger { .. }
@@ -155,6 +162,7 @@ impl Hold {
             Self::Interval { until, .. }
             | Self::InitialDelay { until, .. }
             | Self::Cron { until }
+            | Self::NextRunAt { until }
             | Self::Quiet { until }
             | Self::Opening { until }
             | Self::Backoff { until, .. }
@@ -262,6 +270,7 @@ impl View<'_> {
             Ok(due) if due.at <= self.now => None,
             Ok(Due { at: until, trigger, .. }) => Some(match (trigger, self.job.last) {
                 (Trigger::First, Last::Never) => Hold::InitialDelay { since: self.job.since, until },
+                (Trigger::NextRunAt, _) => Hold::NextRunAt { until },
                 (Trigger::Cron, _) => Hold::Cron { until },
                 (Trigger::Change, _) => Hold::Quiet { until },
                 (Trigger::Retry, _) => Hold::Backoff { failures: self.job.failures, until },
@@ -304,6 +313,11 @@ impl View<'_> {
             return Ok(Due { at: request.at.min(self.now), at_once: false, trigger: Trigger::Request });
         }
         let at_once = |trigger| Ok(Due { at: self.now, at_once: true, trigger });
+        // A moment that was given stands in the place of everything that time makes due, and of changes: only who asks for a run, a ping and
+        // what a person has come back pass it.
+        if let (Some(at), None | Some(Trigger::Startup)) = (job.next, job.call) {
+            return Ok(Due { at, at_once: false, trigger: Trigger::NextRunAt });
+        }
         // Nothing but a request and a ping passes the delay before the first run.
         if let (Last::Never, Some(delay), true) = (job.last, job.plan.initial_delay, job.call != Some(Trigger::Ping)) {
             let at = due::after(job.since, job.since.plus(delay), self.now);

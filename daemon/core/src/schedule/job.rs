@@ -27,6 +27,8 @@ pub struct Job {
     pub followed: bool,
     /// Since when this daemon has it, until it has begun a run: what was due before is caught up with, at a moment of this host's own.
     pub up: Option<Timestamp>,
+    /// Since when a person lets it run again, after a pause.
+    pub able: Option<Timestamp>,
     /// How its last run ended.
     pub last: Last,
     /// Failures in a row; a stopped run does not count and does not clear them.
@@ -39,6 +41,8 @@ pub struct Job {
     pub change: Option<(Timestamp, Timestamp)>,
     /// It is due at once for this reason (start-up, a ping, the end of a stop).
     pub call: Option<Trigger>,
+    /// Its next run is at this moment, whatever its interval says: what was written down by a person or an app.
+    pub next: Option<Timestamp>,
     /// The next ring of its cron expression: when that was worked out, and when it rings.
     pub ring: Option<(Timestamp, Timestamp)>,
 }
@@ -185,6 +189,8 @@ pub enum Trigger {
     Ping,
     /// A request.
     Request,
+    /// The moment that it was given for its next run.
+    NextRunAt,
     /// A failure before, and its pause is over.
     Retry,
     /// The run before was stopped, and may go on.
@@ -203,6 +209,7 @@ impl Trigger {
             Self::Startup => "start",
             Self::Ping => "ping",
             Self::Request => "request",
+            Self::NextRunAt => "next_run_at",
             Self::Retry => "retry",
             Self::Resume => "resume",
         }
@@ -234,12 +241,14 @@ impl Job {
             pace,
             followed: false,
             up: Some(now),
+            able: None,
             last,
             failures,
             running: None,
             request: None,
             change: None,
             call: None,
+            next: None,
             ring: None,
         };
         // Rings that were slept through are one run: the first of them lies in the past, so the sync is due. A run that began
@@ -346,6 +355,7 @@ impl Job {
         let request = self.request.take();
         self.change = None;
         self.call = None;
+        self.next = self.next.filter(|next| *next > now);
         self.up = None;
         self.held = self.held.filter(|held| !request.is_some_and(|request| request.ends(*held)));
         self.running = Some(Running { began: now, heard: now, copies: false, request, stopping: None });

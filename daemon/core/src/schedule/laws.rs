@@ -199,7 +199,8 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
             }
             5 => job.heard(now),
             6 if chance.one_in(2) => job.followed = !job.followed,
-            6 => job.call(Trigger::Ping),
+            6 if chance.one_in(2) => job.call(Trigger::Ping),
+            6 => job.next = (!chance.one_in(3)).then(|| now.minus(seconds(60)).plus(seconds(chance.below(20_000)))),
             7 => conditions.stopped = chance.one_in(3).then_some(StopReason::User),
             8 if chance.one_in(2) => conditions.online = [None, Some(true), Some(false)][chance.below(3) as usize],
             8 => conditions.battery_low = [None, Some(true), Some(false)][chance.below(3) as usize],

@@ -3,7 +3,7 @@
 //! A job is words: `every=1h flex=10m cron=0_3_*_*_* on_start on_change=2s,30s backoff=linear,30s,5h deadline=2m stall=30s`
 //! `up=-1m`, `max=4h pace=2h followed`, `initial_delay=1h since=-5m`, `after=due|running|never|failed|stopped|done` (how the one before it stands),
 //! `needs=unmetered,charging,battery,storage,idle,local,known`, `window=22:00-06:00`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
-//! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `paused`, `epoch`, `manual`, `account`,
+//! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `next=+5m`, `paused`, `epoch`, `manual`, `account`,
 //! `spread=250` (per mille). Of the world: `stopped`, `offline`, `metered`, `on_battery`, `battery_low`, `storage_low`,
 //! `disk_shut`, `busy`, `sleeps`. Of its remote: `login`, `patience=-1m,+5m`, `budget=-1m,+5m`. Times are from now.
 //! The answer: `start TRIGGER`, `stop REASON`, `running [TIME]` or `STATE HOLD [TIME]`, the time being `wake_at`.
@@ -131,6 +131,7 @@ pub(super) fn world(text: &str) -> World {
                 let why = [Trigger::Ping, Trigger::Startup].into_iter().find(|why| why.name() == value).unwrap();
                 later.push(Box::new(move |job| job.call(why)));
             }
+            "next" => later.push(Box::new(move |job| job.next = Some(moment(&value)))),
             "paused" => later.push(Box::new(|job| job.paused = true)),
             "epoch" => later.push(Box::new(|job| job.held = Some(Held::Differs(Compared::default())))),
             "manual" => later.push(Box::new(|job| job.held = Some(Held::Manual))),

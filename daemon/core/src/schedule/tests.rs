@@ -10,63 +10,7 @@ use super::{
 };
 
 mod needs;
-
-/// WorkManager's vectors of the next run (WorkSpecTest.testCalculateNextRunTime_*), where ours is the same rule.
-const NEXT_RUN: &[&str] = &[
-    // Periodic, later: last + interval.
-    "every=15m last=done@-5m => waiting interval +10m",
-    "every=15m last=done@-14m => waiting interval +1m",
-    "every=15m last=done@-15m => start timer",
-    // With flex: not before last + interval - flex, by last + interval at the latest, at the host's own moment.
-    "every=1h flex=10m spread=0 last=done@-50m => waiting interval +10m",
-    "every=1h flex=10m spread=500 last=done@-50m => waiting interval +5m",
-    "every=1h flex=10m spread=500 last=done@-45m => waiting interval +15m",
-    "every=1h flex=10m spread=500 last=done@-60m => start timer",
-    // One trigger is enough: what ran in this period is not run again (testPeriodic_dedupe).
-    "every=15m cron=*/5_*_*_*_* last=done@-0s => waiting cron +302s",
-    // Never ran: at once.
-    "every=15m => start first",
-    "cron=0_3_*_*_* => start first",
-    "on_start => start first",
-    // The first run after an initial delay, from when it was defined; only a request or a ping passes it.
-    "every=1h initial_delay=10m since=-5m => waiting initial_delay +5m",
-    "every=1h initial_delay=10m since=-10m => start first",
-    "every=1h flex=10m spread=500 initial_delay=10m since=-5m => waiting initial_delay +5m",
-    "cron=0_3_*_*_* initial_delay=1d since=-1h => waiting initial_delay +23h",
-    "on_start initial_delay=10m since=-5m call=start => waiting initial_delay +5m",
-    "on_change=2s,30s every=1h initial_delay=10m since=-5m change=-3s,-3s => waiting initial_delay +5m",
-    "every=1h initial_delay=10m since=-5m call=ping => start ping",
-    "every=1h initial_delay=10m since=-5m request@-0s => start request",
-    "every=1h initial_delay=10m since=-5m last=done@-30m => waiting interval +30m",
-    "every=1h initial_delay=1h since=-5m last=failed@-10s => waiting backoff +20s",
-    // An interval that adapts: between its bounds, the shortest while somebody follows.
-    "every=15m max=4h last=done@-5m => waiting interval +10m",
-    "every=15m max=4h pace=1h last=done@-20m => waiting interval +40m",
-    "every=15m max=4h pace=9h last=done@-3h => waiting interval +1h",
-    "every=15m max=4h pace=1m last=done@-5m => waiting interval +10m",
-    "every=15m max=4h pace=4h followed last=done@-5m => waiting interval +10m",
-    "every=15m max=4h pace=4h followed last=done@-20m => start timer",
-    // Nothing makes it due by itself: a change or a request.
-    "on_change=2s,30s => waiting trigger",
-    "last=done@-1d => waiting trigger",
-    "last=done@-1d request@-0s => start request",
-    // Backoff: linear and exponential, from the end of the failed run, up to the ceiling.
-    "backoff=linear,30s,5h last=failed@-10s => waiting backoff +20s",
-    "backoff=linear,30s,5h last=failed@-10s failures=4 => waiting backoff +110s",
-    "backoff=linear,30s,5h last=failed@-10s failures=2000 => waiting backoff +17990s",
-    "backoff=exponential,30s,5h last=failed@-0s failures=1 => waiting backoff +30s",
-    "backoff=exponential,30s,5h last=failed@-0s failures=2 => waiting backoff +1m",
-    "backoff=exponential,30s,5h last=failed@-0s failures=5 => waiting backoff +8m",
-    "backoff=exponential,30s,5h last=failed@-0s failures=100 => waiting backoff +5h",
-    "backoff=exponential,30s,5h last=failed@-0s failures=4000000000 => waiting backoff +5h",
-    "last=failed@-30s => start retry",
-    // By the spread up to half as long again.
-    "last=failed@-0s failures=2 spread=1000 => waiting backoff +89999ms",
-    // Interval and change do not pass the backoff, the pause over it is due whatever else it has.
-    "every=10s last=failed@-20s => waiting backoff +10s",
-    "on_change=2s,30s last=failed@-20s change=-10s,-10s => waiting backoff +10s",
-    "on_start call=start last=failed@-20s => waiting backoff +10s",
-];
+mod next_run;
 
 const TRIGGERS: &[&str] = &[
     "cron=0_13_*_*_* last=done@-1h => waiting cron +3602s",
@@ -203,11 +147,6 @@ const SET_BACK: &[&str] = &[
 const ALL_TABLES: &[&[&str]] = &[NEXT_RUN, TRIGGERS, HOLDS, RUNNING, CAUGHT_UP, SET_BACK, needs::HELD, needs::ENDED];
 
 #[test]
-fn the_next_run() {
-    check(NEXT_RUN);
-}
-
-#[test]
 fn what_was_due_before_the_start_is_caught_up_with() {
     check(CAUGHT_UP);
 }
@@ -280,6 +219,32 @@ fn an_interval_adapts_to_what_runs_bring() {
     job.replan(Plan { grows_to: Some(Duration::from_secs(8 * 3600)), ..job.plan.clone() }, NOON);
     job.learn(false);
     assert_eq!(job.pace, Duration::from_secs(4 * 3600));
+}
+
+/// Silence counts only while something could have run.
+#[test]
+fn a_machine_that_sleeps_is_late_with_nothing() {
+    let at = |minutes: u64| NOON.plus(Duration::from_secs(60 * minutes));
+    let minutes = |watch: &Watch, since: u64, now: u64| watch.silence(at(since), at(now)).as_secs() / 60;
+    let mut watch = Watch::default();
+    watch.looks(at(0), true);
+    assert_eq!(minutes(&watch, 0, 1), 1);
+    (1..=10).for_each(|minute| watch.looks(at(minute), true));
+    assert_eq!(minutes(&watch, 2, 10), 8);
+    // It sleeps for a day, and then runs are stopped for an hour.
+    (1450..=1460).for_each(|minute| watch.looks(at(minute), true));
+    assert_eq!((minutes(&watch, 2, 1460), minutes(&watch, 100, 1460), minutes(&watch, 1455, 1460)), (18, 10, 5));
+    (1461..=1520).for_each(|minute| watch.looks(at(minute), false));
+    assert_eq!((minutes(&watch, 2, 1520), minutes(&watch, 1500, 1520)), (18, 0));
+    watch.looks(at(1521), true);
+    assert_eq!(minutes(&watch, 2, 1521), 19);
+    // What lies ahead is not silent; a clock that was set back knows of nothing.
+    assert_eq!(minutes(&watch, 1600, 1521), 0);
+    watch.looks(at(5), true);
+    assert_eq!(minutes(&watch, 0, 5), 5);
+    // However often it sleeps, it is remembered in bounds, and counts no sleep as silence.
+    (1..2_000).for_each(|night| watch.looks(at(10 * night), true));
+    assert_eq!(minutes(&watch, 0, 19_990), 5);
 }
 
 #[test]

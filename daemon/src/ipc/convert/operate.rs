@@ -136,6 +136,9 @@ pub(in crate::ipc) fn run(run: RunRow) -> call::Run {
         bytes: run.bytes,
         error: run.error.map(trouble),
         reset: run.reset.map(reset),
+        attempt: run.attempt,
+        waited_ms: run.waited.as_ref().map(|(waited, _)| ms(*waited)),
+        waited_for: run.waited.map(|(_, by)| by),
     }
 }
 
@@ -165,6 +168,7 @@ pub(in crate::ipc) fn sync_definition(sync: SyncRow) -> call::SyncDefinition {
         initial_delay_ms: sync.initial_delay.map(ms),
         after: sync.after,
         priority: sync.priority,
+        tags: sync.tags,
         generation: sync.defined.as_ref().map(|defined| defined.generation),
         defined_by: sync.defined.map(|defined| defined.by),
         state: sync_state(sync.state),
@@ -256,7 +260,12 @@ fn wait_state(state: WaitState) -> call::Settled {
 /// `wait` for a write.
 pub(in crate::ipc) fn waited(waited: Waited) -> call::WaitAnswer {
     let one = |(remote, state, error)| call::RemoteSettled { remote, state: wait_state(state), error };
-    call::WaitAnswer { state: wait_state(waited.state), why: waited.why, remotes: waited.remotes.into_iter().map(one).collect() }
+    call::WaitAnswer {
+        state: wait_state(waited.state),
+        why: waited.why,
+        remotes: waited.remotes.into_iter().map(one).collect(),
+        ..Default::default()
+    }
 }
 
 /// `wait` for a run.
@@ -270,7 +279,7 @@ pub(in crate::ipc) fn run_waited(waited: RunWaited) -> call::WaitAnswer {
         RunState::Cancelled => call::Settled::Cancelled,
     };
     let remotes = waited.remote.map(|(remote, error)| call::RemoteSettled { remote, state, error });
-    call::WaitAnswer { state, why: waited.why, remotes: remotes.into_iter().collect() }
+    call::WaitAnswer { state, why: waited.why, remotes: remotes.into_iter().collect(), ..Default::default() }
 }
 
 /// One line of `conflict.list`.
@@ -379,6 +388,8 @@ mod tests {
     fn row(status: &str, result: Option<&str>) -> RunRow {
         RunRow {
             reset: None,
+            attempt: None,
+            waited: None,
             run: "r-1".into(),
             sync: "s".into(),
             status: status.into(),

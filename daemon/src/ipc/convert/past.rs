@@ -71,7 +71,8 @@ pub(in crate::ipc) fn undo(undo: call::Undo, scope: Scope) -> Result<ask::Undo, 
     })
 }
 
-fn parsed(name: &str, text: &str) -> Result<Timestamp, Error> {
+/// A moment that an app wrote, in a parameter of this name.
+pub(in crate::ipc) fn parsed(name: &str, text: &str) -> Result<Timestamp, Error> {
     let moment: Result<jiff::Timestamp, _> = text.parse();
     moment
         .map(|moment| Timestamp::from_unix_ms(moment.as_millisecond()))

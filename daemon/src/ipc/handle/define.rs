@@ -1,9 +1,9 @@
-//! Owns: serving apps that define syncs. Must never know: what stands in a definition, but the collection.
+//! Owns: serving apps that define syncs, or give their next run a moment. Must never know: what stands in a definition, but the collection.
 
 use mingle_core::ask::{About, Redefine, Refusal};
 use mingle_proto::{
     Error, Name,
-    call::{SyncDefine, SyncRemove, SyncRemoveAnswer},
+    call::{SyncDefine, SyncNext, SyncRemove, SyncRemoveAnswer},
 };
 use serde_json::{Map, Value};
 
@@ -65,4 +65,10 @@ pub(super) fn remove(asked: &mut Asked<'_>) -> Result<Served, Error> {
     }
     let answer = door.redefine(Redefine::Remove { sync: sync.clone() });
     later(answer, move |redefined| SyncRemoveAnswer { sync, pending: redefined.orphaned }, false)
+}
+
+pub(super) fn next(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let SyncNext { sync, at } = asked.params()?;
+    let at = at.map(|at| convert::parsed("at", &at)).transpose()?;
+    later(asked.operate()?.next_run(sync, at), convert::next_run, false)
 }

@@ -133,17 +133,32 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
 }
 
 pub(super) fn wait(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let Wait { token, run, timeout_ms } = asked.params()?;
+    let Wait { token, run, syncs, all, since_at, reaches, timeout_ms } = asked.params()?;
     let timeout = Duration::from_millis(timeout_ms.unwrap_or(0).min(WAIT_MS_MAX));
     let door = asked.operate()?;
-    match (token, run) {
-        (Some(token), None) => later(door.wait_write(token, timeout), convert::waited, true),
-        (None, Some(run)) => later(door.wait_run(run, timeout), convert::run_waited, true),
-        (None, None) | (Some(_), Some(_)) => {
-            Err(convert::invalid("exactly one of token and run", "a write's answer has a token, sync.run's a run"))
+    if (since_at.is_some() || reaches.is_some()) && syncs.is_none() && !all {
+        return Err(convert::invalid("since_at and reaches are for syncs", "syncs: these, or all: true, are waited for"));
+    }
+    match (token, run, syncs, all) {
+        (Some(token), None, None, false) => later(door.wait_write(token, timeout), convert::waited, true),
+        (None, Some(run), None, false) => later(door.wait_run(run, timeout), convert::run_waited, true),
+        (None, None, syncs, all) if syncs.is_some() != all => {
+            let until = convert::until(since_at.as_ref(), reaches, all)?;
+            if let Some(syncs) = syncs.as_ref().filter(|syncs| syncs.len() > WAITED_MAX) {
+                let what = format!("{} syncs in one wait, and {WAITED_MAX} are taken", syncs.len());
+                return Err(Error::new(Name::TooLarge, what).hint("wait several times, or for all"));
+            }
+            later(door.wait_syncs(syncs, until, timeout), convert::syncs_waited, true)
+        }
+        _ => {
+            let hint = "a write's answer has a token, sync.run's a run; syncs: these, or all: true, are to be synced";
+            Err(convert::invalid("exactly one of token, run, syncs and all", hint))
         }
     }
 }
+
+/// Names in one wait, as told in PROTOCOL.md. More: `too_large`.
+const WAITED_MAX: usize = 1_000;
 
 pub(super) fn cancel(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let Cancel { id } = asked.params()?;

@@ -29,6 +29,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("sync.resume", r#"{"sync":"s"}"#),
     ("sync.cancel", r#"{"sync":"s"}"#),
     ("sync.ping", r#"{"syncs":["s"]}"#),
+    ("sync.next", r#"{"sync":"s","at":"2026-01-02T03:04:05.678Z"}"#),
     ("sync.reset", r#"{"sync":"s","how":"discard"}"#),
     ("plan", r#"{"sync":"s","limit":1}"#),
     ("rebuild", r#"{"collection":"issues","plan":true}"#),

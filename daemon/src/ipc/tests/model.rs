@@ -121,6 +121,8 @@ impl Model {
 fn row() -> RunRow {
     RunRow {
         reset: None,
+        attempt: None,
+        waited: None,
         run: "r-1".into(),
         sync: "s".into(),
         status: "done".into(),
@@ -344,16 +346,10 @@ impl Door for Model {
             sync: "s".into(),
             collection: "issues".into(),
             remote: "github".into(),
-            resource: None,
+            state: SyncState::Waiting,
             direction: "both".into(),
             every: Some(Duration::from_secs(60)),
-            every_max: None,
-            initial_delay: None,
-            after: Vec::new(),
-            priority: None,
-            defined: None,
-            cron: None,
-            state: SyncState::Waiting,
+            ..SyncRow::default()
         }])
     }
     fn remotes(&self) -> Result<Vec<RemoteRow>, Refusal> {

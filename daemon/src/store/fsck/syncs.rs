@@ -1,6 +1,6 @@
 //! Owns: the rules of checkpoints, runs and answers of ops. Must never know: when a sync runs.
 
-use mingle_core::run::Creates;
+use mingle_core::run::{Creates, Wishes};
 use rusqlite::Connection;
 
 use super::Notes;
@@ -58,7 +58,21 @@ fn definitions(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
         "definition",
         "SELECT sync, iif(generation < 1, 'it was defined ' || generation || ' times', 'it does not read') FROM m_defined
          WHERE generation < 1 OR NOT json_valid(definition) OR json_type(definition) <> 'object'",
-    )
+    )?;
+    notes.ask(
+        conn,
+        "schedule",
+        "SELECT sync, iif(anew > (SELECT max(run) FROM m_run), 'it began anew after a run that is yet to come', 'a moment of it is no time')
+         FROM m_schedule WHERE anew > (SELECT max(run) FROM m_run) OR anew < 0 OR next < 0 OR pinged < 0",
+    )?;
+    let mut statement = conn.prepare("SELECT id, wishes FROM m_run WHERE wishes IS NOT NULL")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        if Wishes::parse(&row.get::<_, String>(1)?).is_none() {
+            notes.note("run", &row.get::<_, String>(0)?, "what was wished of it does not read");
+        }
+    }
+    Ok(())
 }
 
 fn budgets_read(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {

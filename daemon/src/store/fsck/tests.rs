@@ -37,6 +37,7 @@ fn healthy(store: Store) -> Store {
            INSERT INTO m_sync (sync, name, replica, epoch, watermark, complete, pass, up_scanned)
              VALUES (1, 'down', 1, 'e', '{"token":"7"}', 'e', 2, 3);
            INSERT INTO m_defined (sync, definition, app, generation, at) VALUES ('asked', '{"collection":"a"}', 'app', 2, 1);
+           INSERT INTO m_schedule (sync, next, pinged, anew) VALUES ('down', 9, 8, NULL);
            INSERT INTO m_run (id, sync, status, result, mode, trigger, started, ended)
              VALUES ('r-1', 'down', 'done', 'new_data', 'fast', 'every', 1, 2), ('r-2', 'down', 'running', NULL, 'fast', 'every', 3, NULL);
            INSERT INTO m_conflict (id, record, link, replica, property, agreed, truth, theirs, verdict, open, seq, at)
@@ -165,6 +166,9 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE m_defined SET definition = '[]'", "definition asked: it does not read"),
     ("UPDATE m_defined SET generation = 0", "definition asked: it was defined 0 times"),
     ("INSERT INTO m_budget (account, known, at) VALUES ('x', '[1', 1)", "budget x: what is known of it does not read"),
+    ("UPDATE m_schedule SET anew = 99", "schedule down: it began anew after a run that is yet to come"),
+    ("UPDATE m_schedule SET next = -1", "schedule down: a moment of it is no time"),
+    ("UPDATE m_run SET wishes = 'hover' WHERE id = 'r-1'", "run r-1: what was wished of it does not read"),
     ("UPDATE m_sync SET creates = 'some'", "checkpoint down: nothing is called creates \"some\""),
     ("UPDATE m_sync SET up_scanned = 99", "checkpoint down: it has looked at records up to seq 99, and the highest is 7"),
     ("UPDATE m_run SET status = 'done' WHERE id = 'r-2'", "run down r-2: it is done, and not over"),

@@ -44,3 +44,14 @@ CREATE TABLE m_budget (
     known   TEXT    NOT NULL,               -- as a JSON object
     at      INTEGER NOT NULL                -- when that was written, ms
 ) STRICT;
+-- The schedule: what is written down of when a sync runs, beside its definition and its runs.
+CREATE TABLE m_schedule (
+    sync       TEXT    PRIMARY KEY,
+    next       INTEGER,                     -- its next run is at this moment, ms; NULL: when its schedule says
+    pinged     INTEGER,                     -- there is something new at its remote since then, ms; NULL once a run has begun since
+    anew       INTEGER                      -- its schedule began anew after this run: those up to it say nothing of it; NULL: it never did
+) STRICT;
+ALTER TABLE m_run ADD COLUMN attempt INTEGER;   -- the how manyth since the last that did not fail; NULL: not written down
+ALTER TABLE m_run ADD COLUMN waited INTEGER;    -- how long its sync was due and held before, ms; NULL: it was not
+ALTER TABLE m_run ADD COLUMN waited_for TEXT;   -- by what at first: the name of a hold
+ALTER TABLE m_run ADD COLUMN wishes TEXT;   -- what was asked of the run beside that it runs: a mode, force, accept_deletes; NULL: nothing

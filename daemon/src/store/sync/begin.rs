@@ -20,14 +20,30 @@ use super::{
 };
 use crate::store::{
     error::StoreError,
+    moments,
     tx::{Origin, Tx},
 };
 
 /// Writes a run down as running.
 pub fn begin(tx: &mut Tx<'_>, sync: &str, order: &Order) -> Result<(), StoreError> {
+    let waited = order.waited.as_ref().map(|(waited, _)| i64::try_from(waited.as_millis()).unwrap_or(i64::MAX));
+    let waited_for = order.waited.as_ref().map(|(_, by)| by.as_str());
     tx.conn()
-        .prepare_cached("INSERT INTO m_run (id, sync, status, mode, trigger, started) VALUES (?1, ?2, 'running', ?3, ?4, ?5)")?
-        .execute(params![order.run, sync, order.mode.name(), order.trigger, tx.now().unix_ms()])?;
+        .prepare_cached(
+            "INSERT INTO m_run (id, sync, status, mode, trigger, started, attempt, waited, waited_for)
+             VALUES (?1, ?2, 'running', ?3, ?4, ?5, nullif(?6, 0), ?7, ?8)",
+        )?
+        .execute(params![
+            order.run,
+            sync,
+            order.mode.name(),
+            order.trigger,
+            tx.now().unix_ms(),
+            order.attempt,
+            waited,
+            waited_for
+        ])?;
+    moments::begun(tx, sync, order)?;
     order.reset.map_or(Ok(()), |how| reset::asked(tx, sync, how))
 }
 

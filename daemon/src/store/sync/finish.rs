@@ -9,7 +9,7 @@ use mingle_core::{
 use rusqlite::params;
 
 use super::{Ground, Rejected, link, position, present, reject, reset};
-use crate::store::{error::StoreError, tx::Tx};
+use crate::store::{error::StoreError, moments, tx::Tx};
 
 /// The listing came to its end: the watermark is taken, nothing is left to resume, and creates whose answers are outstanding have
 /// been looked for. Returns the rejections made (creates whose outcome cannot be told), and what a reset came to that ends with it.
@@ -19,6 +19,7 @@ pub fn complete(
     watermark: Option<&Watermark>,
     began: Option<Timestamp>,
 ) -> Result<(u64, Option<Over>), StoreError> {
+    moments::listed(tx, &ground.run)?;
     let over = reset::ends(tx, &ground.spec.name)?;
     let took = began.map(|began| tx.now().since(began)).unwrap_or_default();
     if let Some(watermark) = watermark.map(|watermark| watermark.before(took)) {

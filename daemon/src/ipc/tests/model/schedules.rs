@@ -1,8 +1,12 @@
 //! Owns: what is asked of when syncs run, of the daemon that the tests of the socket speak with. Must never know: a schedule.
 
-use std::future::ready;
+use std::{future::ready, time::Duration};
 
-use mingle_core::ask::{Outcome, Pinged, Redefine, Redefined, SyncState};
+use mingle_core::{
+    ask::{NextRun, Outcome, Pinged, Redefine, Redefined, SyncState, SyncsWaited},
+    engine::Until,
+    time::Timestamp,
+};
 
 use super::Model;
 use crate::ipc::door::{Follows, Later, Schedules};
@@ -19,5 +23,13 @@ impl Schedules for Model {
     fn ping(&self, syncs: Vec<String>, _: Option<String>) -> Later<Vec<Pinged>> {
         let pinged = syncs.into_iter().map(|sync| Pinged { sync, state: SyncState::Ready, hold: None });
         Box::pin(ready(Ok(pinged.collect())))
+    }
+
+    fn next_run(&self, sync: String, next: Option<Timestamp>) -> Later<NextRun> {
+        Box::pin(ready(Ok(NextRun { sync, state: SyncState::Waiting, next, hold: None })))
+    }
+
+    fn wait_syncs(&self, _: Option<Vec<String>>, _: Until, _: Duration) -> Later<SyncsWaited> {
+        Box::pin(ready(Ok(SyncsWaited::default())))
     }
 }

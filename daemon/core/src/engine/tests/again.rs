@@ -1,0 +1,182 @@
+//! Owns: what is not lost where a run ends early or the daemon does: what was wished of a run, a ping, the moment of a next run, what a remote said. Must never know: the
+//! store.
+
+use super::*;
+use crate::{
+    engine::Mark,
+    run::Mode,
+    schedule::{Conditions, StopReason},
+};
+
+fn request(mode: Mode, accept_deletes: bool) -> Ask {
+    Ask::RunSync(RunRequest { mode: Some(mode), accept_deletes, ..RunRequest::of("a".into()) })
+}
+
+/// The engine of one sync `a`, which nothing makes due but what is asked for, and the effects of an event.
+fn engine(wishes: Wishes, last: Last) -> Engine {
+    let plan = Plan { remote: "r".into(), ..Plan::default() };
+    let job = Job::new(plan, last, 0, NOW);
+    let facts = SyncFacts { collection: "k".into(), direction: Direction::Both, job, patience: None, anew: false, wishes };
+    Engine::new([("a".into(), facts)].into(), None, 1, NOW)
+}
+
+const NOW: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
+
+fn handle(engine: &mut Engine, event: Event) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    engine.handle(NOW, event, &mut effects);
+    effects
+}
+
+/// What is wished of the run that begins.
+fn begins(effects: &[Effect]) -> Option<Wishes> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Begin { order, .. } => Some(Wishes::of(order)),
+        _ => None,
+    })
+}
+
+/// Loses the network, and has the run come to its end by that; the run that goes on once it is back.
+fn cut_off(engine: &mut Engine, so_far: &[run::Event]) -> Option<Wishes> {
+    for event in so_far {
+        handle(engine, Event::Run("a".into(), event.clone()));
+    }
+    handle(engine, Event::Conditions(Conditions { online: Some(false), ..Conditions::default() }));
+    for event in [run::Event::Begun, run::Event::Opened(Ok(())), run::Event::Finished { standing: 0 }] {
+        if !engine.quiet() {
+            handle(engine, Event::Run("a".into(), event));
+        }
+    }
+    assert!(engine.quiet(), "it has ended");
+    begins(&handle(engine, Event::Conditions(Conditions { online: Some(true), ..Conditions::default() })))
+}
+
+#[test]
+fn what_was_wished_of_a_run_is_wished_of_the_one_that_goes_on() {
+    let mut slow = engine(Wishes::default(), Last::Never);
+    let began = begins(&handle(&mut slow, Event::Ask(1, request(Mode::Slow, true))));
+    let wished = Wishes { mode: Mode::Slow, force: false, accept_deletes: true };
+    assert_eq!(began, Some(wished));
+    assert_eq!(cut_off(&mut slow, &[]), Some(wished), "it had not listed anything");
+    // A listing that has begun goes on by itself, in whatever mode it was.
+    let so_far = [
+        run::Event::Begun,
+        run::Event::Opened(Ok(())),
+        run::Event::Negotiated(Box::new(Terms { page_rows: 1, ..Terms::default() })),
+        run::Event::Page(Ok(Page::default())),
+        run::Event::Applied(run::Applied::default()),
+    ];
+    assert_eq!(cut_off(&mut slow, &so_far), Some(Wishes { mode: Mode::Fast, ..wished }));
+}
+
+#[test]
+fn a_cancel_and_a_stop_of_a_person_take_wishes_back() {
+    let mut one = engine(Wishes::default(), Last::Never);
+    handle(&mut one, Event::Ask(1, request(Mode::Slow, true)));
+    handle(&mut one, Event::Run("a".into(), run::Event::Begun));
+    handle(&mut one, Event::Ask(2, Ask::Cancel { sync: "a".into(), by: None }));
+    handle(&mut one, Event::Run("a".into(), run::Event::Opened(Ok(()))));
+    handle(&mut one, Event::Run("a".into(), run::Event::Finished { standing: 0 }));
+    assert!(one.quiet());
+    let next = handle(&mut one, Event::Ask(3, Ask::RunSync(RunRequest::of("a".into()))));
+    assert_eq!(begins(&next), Some(Wishes::default()));
+}
+
+#[test]
+fn what_was_wished_of_a_run_is_known_after_a_start() {
+    let wishes = Wishes { mode: Mode::Refresh, force: true, accept_deletes: true };
+    let mut one = engine(wishes, Last::Stopped { began: NOW, reason: StopReason::Crash });
+    assert_eq!(begins(&handle(&mut one, Event::Look)), Some(wishes));
+}
+
+#[test]
+fn a_ping_is_written_down_with_a_moment_that_no_run_that_is_on_answers() {
+    let mut one = engine(Wishes::default(), Last::Never);
+    let marks = |effects: &[Effect]| -> Vec<Mark> {
+        effects.iter().filter_map(|effect| if let Effect::Write(_, mark) = effect { Some(mark.clone()) } else { None }).collect()
+    };
+    let ping = |id| Event::Ask(id, Ask::Ping { syncs: vec!["a".into()], remote: None });
+    let effects = handle(&mut one, ping(1));
+    assert_eq!(marks(&effects), [Mark::Pinged { syncs: vec!["a".into()], at: NOW }]);
+    let Some(Effect::Begin { order, .. }) = effects.iter().find(|effect| matches!(effect, Effect::Begin { .. })) else {
+        panic!("it is due")
+    };
+    assert_eq!(order.began, NOW);
+    let later = NOW.plus(Duration::from_millis(1));
+    assert_eq!(marks(&handle(&mut one, ping(2))), [Mark::Pinged { syncs: vec!["a".into()], at: later }], "one more");
+    let answered = handle(&mut one, Event::Written(1, Ok(())));
+    assert!(answered.iter().any(|effect| matches!(effect, Effect::Answer(1, Ok(Answer::Pinged(_))))));
+}
+
+#[test]
+fn a_next_run_has_its_moment_once() {
+    let mut one = engine(Wishes::default(), Last::Done { began: NOW });
+    let at = NOW.plus(Duration::from_secs(60));
+    let effects = handle(&mut one, Event::Ask(1, Ask::NextRun { sync: "a".into(), at: Some(at) }));
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Write(1, Mark::Next { at: Some(written), .. }) if *written == at))
+    );
+    let answered = handle(&mut one, Event::Written(1, Ok(())));
+    let Some(Effect::Answer(1, Ok(Answer::Next(next)))) = answered.first() else { panic!("{answered:?}") };
+    assert_eq!((next.next, next.hold.as_ref().map(|hold| hold.name.as_str())), (Some(at), Some("next_run_at")));
+    // Before, only who asks passes it, and it stays.
+    assert_eq!(begins(&handle(&mut one, Event::Look)), None);
+    let mut effects = Vec::new();
+    one.handle(at, Event::Look, &mut effects);
+    assert_eq!(begins(&effects), Some(Wishes::default()));
+    assert_eq!(one.board().jobs["a"].next, None);
+    let unknown = handle(&mut one, Event::Ask(2, Ask::NextRun { sync: "b".into(), at: None }));
+    assert!(unknown.iter().any(|effect| matches!(effect, Effect::Answer(2, Err(Refusal::NotFound(..))))));
+}
+
+#[test]
+fn a_run_knows_how_often_it_was_tried_and_what_held_it() {
+    let plan = Plan { remote: "r".into(), ..Plan::default() };
+    let job = Job::new(plan, Last::Failed { ended: NOW }, 2, NOW);
+    let facts = SyncFacts {
+        collection: "k".into(),
+        direction: Direction::Both,
+        job,
+        patience: None,
+        anew: false,
+        wishes: Wishes::default(),
+    };
+    let mut one = Engine::new([("a".into(), facts)].into(), None, 1, NOW);
+    handle(&mut one, Event::Conditions(Conditions { online: Some(false), ..Conditions::default() }));
+    assert_eq!(begins(&handle(&mut one, Event::Ask(1, request(Mode::Fast, false)))), None);
+    let mut effects = Vec::new();
+    let later = NOW.plus(Duration::from_secs(61));
+    one.handle(later, Event::Conditions(Conditions { online: Some(true), ..Conditions::default() }), &mut effects);
+    let order = effects.iter().find_map(|effect| if let Effect::Begin { order, .. } = effect { Some(order) } else { None });
+    let order = order.expect("it begins");
+    assert_eq!((order.attempt, &order.waited), (3, &Some((Duration::from_secs(61), "network".into()))));
+}
+
+#[test]
+fn what_a_remote_said_before_the_start_holds_after_it() {
+    let now = Timestamp::from_unix_ms(1_790_000_000_000);
+    let facts = |remote: &str, patience: Option<(u64, u64)>| {
+        let plan = Plan { remote: remote.into(), on_start: true, ..Plan::default() };
+        let said = |(ago, more)| Patience {
+            asked: now.minus(Duration::from_secs(ago)),
+            until: now.minus(Duration::from_secs(ago)).plus(Duration::from_secs(more)),
+        };
+        let (job, patience) = (Job::new(plan, Last::Never, 0, now), patience.map(said));
+        SyncFacts { collection: remote.into(), direction: Direction::Down, job, patience, anew: false, wishes: Wishes::default() }
+    };
+    let holds = |syncs: &[(&str, SyncFacts)]| -> Vec<bool> {
+        let facts = syncs.iter().map(|(name, facts)| (Name::from(*name), facts.clone())).collect();
+        let mut engine = Engine::new(facts, None, 1, now);
+        engine.handle(now, Event::Look, &mut Vec::new());
+        let board = engine.board();
+        syncs.iter().map(|(name, _)| board.jobs[*name].running.is_none()).collect()
+    };
+    assert_eq!(holds(&[("a", facts("r", None))]), [false]);
+    assert_eq!(holds(&[("a", facts("r", Some((10, 5))))]), [false], "it is over");
+    assert_eq!(
+        holds(&[("a", facts("r", Some((10, 50)))), ("b", facts("r", None)), ("c", facts("s", None))]),
+        [true, true, false]
+    );
+    assert_eq!(holds(&[("a", facts("r", Some((10, 50)))), ("b", facts("r", Some((10, 5))))]), [true, true], "the longest holds");
+    assert_eq!(holds(&[("a", facts("r", Some((4000, 90_000))))]), [false], "and no word longer than an hour");
+}

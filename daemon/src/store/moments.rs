@@ -1,0 +1,213 @@
+//! Owns: what is written down of when a sync runs, beside its definition and its runs: the moment of its next run, a ping that no run has answered
+//! yet, from which run on its history counts. Must never know: what follows from it.
+
+use mingle_core::{
+    run::{Mode, Order, Wishes},
+    schedule::Last,
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{error::StoreError, marks, tx::Tx};
+
+/// What is written down of a sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moments {
+    /// The moment of its next run.
+    pub next: Option<Timestamp>,
+    /// There is something new at its remote, since then.
+    pub pinged: Option<Timestamp>,
+}
+
+/// What is written down of a sync.
+pub fn of(conn: &Connection, sync: &str) -> Result<Moments, StoreError> {
+    let moment = |ms: Option<i64>| ms.map(Timestamp::from_unix_ms);
+    let found = conn
+        .prepare_cached("SELECT next, pinged FROM m_schedule WHERE sync = ?1")?
+        .query_row([sync], |row| Ok(Moments { next: moment(row.get(0)?), pinged: moment(row.get(1)?) }))
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Its next run is then, or when its schedule says.
+pub fn set_next(tx: &Tx<'_>, sync: &str, at: Option<Timestamp>) -> Result<(), StoreError> {
+    tx.conn().execute(
+        "INSERT INTO m_schedule (sync, next) VALUES (?1, ?2) ON CONFLICT (sync) DO UPDATE SET next = ?2",
+        params![sync, at.map(Timestamp::unix_ms)],
+    )?;
+    Ok(())
+}
+
+/// There is something new at the remote of these.
+pub fn pinged(tx: &Tx<'_>, syncs: &[String], at: Timestamp) -> Result<(), StoreError> {
+    let mut statement = tx.conn().prepare_cached(
+        "INSERT INTO m_schedule (sync, pinged) VALUES (?1, ?2) ON CONFLICT (sync) DO UPDATE SET pinged = max(coalesce(pinged, ?2), ?2)",
+    )?;
+    for sync in syncs {
+        statement.execute(params![sync, at.unix_ms()])?;
+    }
+    Ok(())
+}
+
+/// A run has begun: it answers whatever was written down until then; and what was wished of it.
+pub fn begun(tx: &Tx<'_>, sync: &str, order: &Order) -> Result<(), StoreError> {
+    tx.conn()
+        .prepare_cached(
+            "UPDATE m_schedule SET next = iif(next <= ?2, NULL, next), pinged = iif(pinged <= ?2, NULL, pinged)
+             WHERE sync = ?1 AND (next <= ?2 OR pinged <= ?2)",
+        )?
+        .execute(params![sync, order.began.unix_ms()])?;
+    let wishes = Wishes::of(order);
+    if wishes.any() {
+        tx.conn().prepare_cached("UPDATE m_run SET wishes = ?2 WHERE id = ?1")?.execute(params![order.run, wishes.words()])?;
+    }
+    Ok(())
+}
+
+/// The listing of a run has come to its end: in which mode it was wished concerns no other run any more.
+pub fn listed(tx: &Tx<'_>, run: &str) -> Result<(), StoreError> {
+    let wishes: Option<Option<String>> =
+        tx.conn().prepare_cached("SELECT wishes FROM m_run WHERE id = ?1")?.query_row([run], |row| row.get(0)).optional()?;
+    if let Some(wishes) = wishes.flatten().as_deref().and_then(Wishes::parse) {
+        let left = Wishes { mode: Mode::Fast, ..wishes };
+        tx.conn()
+            .prepare_cached("UPDATE m_run SET wishes = ?2 WHERE id = ?1")?
+            .execute(params![run, left.any().then(|| left.words())])?;
+    }
+    Ok(())
+}
+
+/// What was wished of the last run of a sync, where that was cut off and goes on. Words that do not read wish nothing.
+pub fn wishes(conn: &Connection, sync: &str) -> Result<Wishes, StoreError> {
+    let (Last::Stopped { reason, .. }, _) = marks::last(conn, sync)? else { return Ok(Wishes::default()) };
+    if !reason.due_again() {
+        return Ok(Wishes::default());
+    }
+    let words: Option<(Option<String>, bool)> = conn
+        .prepare_cached(
+            "SELECT r.wishes, EXISTS (SELECT 1 FROM m_sync s WHERE s.name = ?1 AND s.resume IS NOT NULL
+                       AND (json_extract(s.resume, '$.page') IS NOT NULL OR json_extract(s.resume, '$.rows') > 0))
+             FROM m_run r WHERE r.sync = ?1 AND r.ended IS NOT NULL AND r.stop_reason = ?2 ORDER BY r.run DESC LIMIT 1",
+        )?
+        .query_row(params![sync, reason.name()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((words, goes_on)) = words else { return Ok(Wishes::default()) };
+    let wishes = words.as_deref().and_then(Wishes::parse).unwrap_or_default();
+    // A listing that is on goes on, in whatever mode it was.
+    Ok(if goes_on { Wishes { mode: Mode::Fast, ..wishes } } else { wishes })
+}
+
+/// Its schedule begins anew: what ran before says nothing of it, and it is defined since now.
+pub fn anew(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
+    tx.conn().execute(
+        "INSERT INTO m_schedule (sync, anew) VALUES (?1, (SELECT max(run) FROM m_run))
+         ON CONFLICT (sync) DO UPDATE SET next = NULL, anew = (SELECT max(run) FROM m_run)",
+        [sync],
+    )?;
+    tx.conn().execute("UPDATE m_sync SET since = ?2 WHERE name = ?1 AND since IS NOT NULL", params![sync, tx.now().unix_ms()])?;
+    Ok(())
+}
+
+/// It is gone: what was written down of its schedule is void, should it be defined again.
+pub fn gone(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
+    tx.conn().execute("DELETE FROM m_schedule WHERE sync = ?1", [sync])?;
+    tx.conn().execute("UPDATE m_sync SET since = NULL WHERE name = ?1", [sync])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::{Class, testing::*};
+
+    fn order(run: &str, began: Timestamp, wishes: Wishes) -> Order {
+        let Wishes { mode, force, accept_deletes } = wishes;
+        Order { run: run.into(), began, mode, force, accept_deletes, ..Order::default() }
+    }
+
+    fn row(run: &str, status: &str, reason: &str, at: i64) -> String {
+        format!(
+            "INSERT INTO m_run (id, sync, status, stop_reason, result, mode, trigger, started, ended)
+             VALUES ('{run}', 's', '{status}', nullif('{reason}', ''), 'failed', 'fast', 'timer', {at}, {at} + 1)"
+        )
+    }
+
+    #[test]
+    fn a_run_answers_what_was_there_when_it_began_and_nothing_later() {
+        let store = memory();
+        let ms: fn(i64) -> Timestamp = Timestamp::from_unix_ms;
+        let now = |store: &crate::store::Store| store.read(|reader| of(reader, "s")).unwrap();
+        write(&store, move |tx| set_next(tx, "s", Some(ms(100))));
+        write(&store, move |tx| pinged(tx, &["s".into()], ms(50)));
+        write(&store, move |tx| begun(tx, "s", &order("r-1", ms(49), Wishes::default())));
+        assert_eq!(now(&store), Moments { next: Some(ms(100)), pinged: Some(ms(50)) });
+        write(&store, move |tx| begun(tx, "s", &order("r-2", ms(50), Wishes::default())));
+        assert_eq!(now(&store), Moments { next: Some(ms(100)), pinged: None });
+        write(&store, move |tx| pinged(tx, &["s".into(), "t".into()], ms(60)));
+        write(&store, move |tx| begun(tx, "s", &order("r-3", ms(100), Wishes::default())));
+        assert_eq!(now(&store), Moments::default());
+        assert_eq!(store.read(|reader| of(reader, "t")).unwrap().pinged, Some(ms(60)));
+        write(&store, move |tx| set_next(tx, "s", Some(ms(100))));
+        write(&store, move |tx| set_next(tx, "s", None));
+        assert_eq!(now(&store), Moments::default());
+        write(&store, move |tx| gone(tx, "t"));
+        assert_eq!(store.read(|reader| of(reader, "t")).unwrap(), Moments::default());
+    }
+
+    #[test]
+    fn what_begins_anew_has_no_past() {
+        let store = memory();
+        let at = |ms: i64| Timestamp::from_unix_ms(ms);
+        let last = |store: &crate::store::Store| store.read(|reader| marks::last(reader, "s")).unwrap();
+        write(&store, move |tx| Ok(tx.conn().execute_batch(&row("r-1", "failed", "", 10))?));
+        assert_eq!(last(&store), (Last::Failed { ended: at(11) }, 1));
+        write(&store, move |tx| set_next(tx, "s", Some(at(99))));
+        write(&store, move |tx| anew(tx, "s"));
+        assert_eq!(last(&store), (Last::Never, 0));
+        assert_eq!(store.read(|reader| of(reader, "s")).unwrap(), Moments::default(), "nor a moment of before");
+        assert_eq!(store.read(|reader| marks::brought(reader, "s")).unwrap(), Vec::<bool>::new());
+        write(&store, move |tx| Ok(tx.conn().execute_batch(&row("r-2", "done", "", 20))?));
+        assert_eq!(last(&store), (Last::Done { began: at(20) }, 0));
+        // The delay of the first run counts from now.
+        write(&store, move |tx| marks::since(tx, "s").map(drop));
+        let later = at(1_000_000);
+        store.write_blocking(Class::Interactive, later, |tx| anew(tx, "s")).unwrap();
+        assert_eq!(
+            store.write_blocking(Class::Interactive, later.plus(Duration::from_secs(9)), |tx| marks::since(tx, "s")).unwrap(),
+            later
+        );
+    }
+
+    #[test]
+    fn wishes_are_those_of_the_last_run_that_was_cut_off() {
+        #[track_caller]
+        fn check(status: &'static str, reason: &'static str, listed_whole: bool, resume: &'static str, expect: Wishes) {
+            let store = memory();
+            write(&store, move |tx| Ok(tx.conn().execute_batch(&row("r-1", status, reason, 10))?));
+            let wishes = Wishes { mode: Mode::Slow, force: false, accept_deletes: true };
+            write(&store, move |tx| begun(tx, "s", &order("r-1", Timestamp::from_unix_ms(10), wishes)));
+            if listed_whole {
+                write(&store, move |tx| listed(tx, "r-1"));
+            }
+            let resume =
+                format!("INSERT INTO m_sync (name, pass, up_scanned, resume) VALUES ('s', 0, 0, nullif('{resume}', ''))");
+            write(&store, move |tx| Ok(tx.conn().execute_batch(&resume)?));
+            assert_eq!(store.read(|reader| super::wishes(reader, "s")).unwrap(), expect, "{status} {reason}");
+        }
+        let all = Wishes { mode: Mode::Slow, force: false, accept_deletes: true };
+        let left = Wishes { mode: Mode::Fast, ..all };
+        check("stopped", "crash", false, "", all);
+        check("stopped", "shutdown", false, r#"{"from":null,"rows":0}"#, all);
+        check("stopped", "crash", false, r#"{"from":null,"rows":3}"#, left);
+        check("stopped", "crash", true, "", left);
+        check("stopped", "user", false, "", Wishes::default());
+        check("done", "", false, "", Wishes::default());
+        check("failed", "", false, "", Wishes::default());
+    }
+
+    fn write(store: &crate::store::Store, work: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static) {
+        store.write_blocking(Class::Interactive, Timestamp::from_unix_ms(5), work).unwrap();
+    }
+}
