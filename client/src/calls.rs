@@ -65,8 +65,8 @@ macro_rules! write {
 }
 
 plain! {
-    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncNext SyncReset Plan SyncGet SyncList SyncDefine SyncRemove Explain
-    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck RemoteBudget Rebuild AppRegister AppList AppReset
+    Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncReset Plan SyncGet SyncList SyncDefine SyncRemove Explain
+    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck RemoteBudget Rebuild AppRegister AppList AppReset SyncNext
 }
 once! {
     Hello Subscribe Cancel Shutdown SessionBegin SessionJoin SessionPush SessionLost SessionMingle SessionPull SessionAccept SessionRefuse

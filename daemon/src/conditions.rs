@@ -8,14 +8,13 @@ use std::{
     path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use self::steady::Steady;
-use crate::{alarm, config::Given};
+use crate::{alarm, clock::Stopwatch, config::Given};
 
 mod disk;
 #[cfg(target_os = "linux")]
@@ -119,6 +118,7 @@ pub struct Watched {
     board: watch::Sender<Board>,
     seen: watch::Receiver<Board>,
     steady: Arc<Mutex<Steady>>,
+    since: Stopwatch,
 }
 
 impl Watched {
@@ -126,7 +126,7 @@ impl Watched {
     #[must_use]
     pub fn new(given: Given) -> Self {
         let (board, seen) = watch::channel(Board { given: given.into(), told: Vec::new() });
-        Self { board, seen, steady: Arc::default() }
+        Self { board, seen, steady: Arc::default(), since: Stopwatch::start() }
     }
 
     /// The configuration says something else now: whatever that comes to, counts.
@@ -172,7 +172,7 @@ impl Watched {
             let board = self.seen.borrow();
             board.told.iter().flatten().fold(board.given, |known, more| known.or(*more))
         };
-        self.steady().hear(world, Instant::now())
+        self.steady().hear(world, self.since.elapsed())
     }
 
     /// Waits until something was told since the last time, or something that was told before counts.
@@ -180,7 +180,7 @@ impl Watched {
         let ripens = self.steady().ripens_at();
         let ripened = async {
             match ripens {
-                Some(at) => alarm::pause(at.saturating_duration_since(Instant::now())).await,
+                Some(at) => alarm::pause(at.saturating_sub(self.since.elapsed())).await,
                 None => std::future::pending().await,
             }
         };

@@ -225,7 +225,7 @@ const HEAD: &str = "# What older systems could do
 
 <!-- Made by `cargo features` out of `tests/features`: what is to be changed here is changed there. -->
 
-Five systems for keeping data in step came before mingle, and each had what the others lacked. Here is everything that they could do, row by row, and how
+Six systems came before mingle, for keeping data in step or for working at the right moment, and each had what the others lacked. Here is everything that they could do, row by row, and how
 it stands with mingle. A row keeps its id for good: tests and changes name it.
 
 - **works**: all of it can be had, in the way that the sentence says, and the tests beside it show that: with the real programs from outside (`tests/blackbox`,
@@ -235,8 +235,7 @@ it stands with mingle. A row keeps its id for good: tests and changes name it.
 - **later**: it is not built, or a part of it is not; the part of mingle that brings it is named, and [told below](#what-comes-later). What there is of it today
   stands before that. What is missing in part is counted as missing.
 
-No row is left out; a test knows all ids. What a sixth system could do (WorkManager: when work runs, and on which conditions) follows with the
-part that it belongs to.
+No row is left out; a test knows all ids.
 
 | system | rows | works | differs | later |
 |---|---|---|---|---|

@@ -334,7 +334,7 @@ impl Engine {
             Event::Followed(followed) => self.follow(followed),
             Event::Read(collection) => self.read(&collection),
             Event::LoginChanged(remote) => self.login_changed(now, &remote),
-            Event::Conditions(world) => self.conditions_are(now, world),
+            Event::Conditions(world) => self.conditions_are(now, &world),
             Event::Shutdown => {
                 self.shutting_down = true;
                 self.set_stopped(Some(StopReason::Shutdown));

@@ -13,10 +13,10 @@ impl Engine {
     }
 
     /// The world is another. What met a bad disk tries at once when it takes writes again.
-    pub(super) fn conditions_are(&mut self, now: Timestamp, world: Conditions) {
+    pub(super) fn conditions_are(&mut self, now: Timestamp, world: &Conditions) {
         let before = self.desk.conditions();
         let (stopped, mended) = (before.stopped, before.disk_shut && !world.disk_shut);
-        self.desk.set_conditions(Conditions { stopped, ..world });
+        self.desk.set_conditions(Conditions { stopped, ..world.clone() });
         if mended {
             let met = |sync: &Sync| sync.trouble.as_ref().is_some_and(Trouble::is_of_the_disk);
             let met_it = self.syncs.iter().filter(|(_, sync)| met(sync)).map(|(name, _)| name.clone()).collect();

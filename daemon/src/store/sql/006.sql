@@ -38,6 +38,12 @@ CREATE TABLE m_defined (
     at         INTEGER NOT NULL             -- when last, ms
 ) STRICT;
 
+-- Budgets of accounts at services: what is left of the requests that each may make, as the last answers told. What does not read is not known.
+CREATE TABLE m_budget (
+    account TEXT    PRIMARY KEY,            -- a mark of the host, and of where the login comes from
+    known   TEXT    NOT NULL,               -- as a JSON object
+    at      INTEGER NOT NULL                -- when that was written, ms
+) STRICT;
 -- The schedule: what is written down of when a sync runs, beside its definition and its runs.
 CREATE TABLE m_schedule (
     sync       TEXT    PRIMARY KEY,
@@ -49,10 +55,3 @@ ALTER TABLE m_run ADD COLUMN attempt INTEGER;   -- the how manyth since the last
 ALTER TABLE m_run ADD COLUMN waited INTEGER;    -- how long its sync was due and held before, ms; NULL: it was not
 ALTER TABLE m_run ADD COLUMN waited_for TEXT;   -- by what at first: the name of a hold
 ALTER TABLE m_run ADD COLUMN wishes TEXT;   -- what was asked of the run beside that it runs: a mode, force, accept_deletes; NULL: nothing
-
--- Budgets of accounts at services: what is left of the requests that each may make, as the last answers told. What does not read is not known.
-CREATE TABLE m_budget (
-    account TEXT    PRIMARY KEY,            -- a mark of the host, and of where the login comes from
-    known   TEXT    NOT NULL,               -- as a JSON object
-    at      INTEGER NOT NULL                -- when that was written, ms
-) STRICT;
