@@ -252,7 +252,8 @@ impl Budget {
                 (left, resets) = (left.min(before.left), resets.max(before.resets));
             }
         }
-        let (limit, window) = (told.limit, told.window);
+        // None at all says nothing of how many there are when there are some.
+        let (limit, window) = (told.limit.filter(|limit| *limit > 0), told.window);
         allowances.insert(told.name.clone(), Allowance { limit, left, resets, window, learned: now });
     }
 
@@ -298,7 +299,8 @@ impl Budget {
             if !one.is_over(now) {
                 return true;
             }
-            let Some(limit) = one.limit else { return false };
+            // A limit of none at all is tried: it would never be known that there is one again.
+            let Some(limit) = one.limit.filter(|limit| *limit > 0) else { return false };
             *one = Allowance { left: limit, resets: None, learned: now, ..one.clone() };
             true
         });
