@@ -194,9 +194,10 @@ impl Budget {
         Verdict::Go(Ticket { answers: self.answers })
     }
 
-    /// The service asks for patience.
+    /// The service asks for patience. Of two answers that ask for it, the longer one counts: which is the later word is not known.
     pub fn hush(&mut self, now: Timestamp, until: Timestamp) {
-        self.known.quiet = Some((now, until.min(now.plus(limits::PATIENCE_MAX))));
+        let until = until.min(now.plus(limits::PATIENCE_MAX));
+        self.known.quiet = Some((now, self.quiet(now).map_or(until, |before| before.max(until))));
     }
 
     /// Until when nobody may ask, where the service said so or nothing is left.

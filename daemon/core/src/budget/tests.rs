@@ -101,6 +101,8 @@ fn what_may_go() {
     check("b =0/-@- b +59 b +1 b", "go spent@60 spent@60 go");
     // Patience is for everybody.
     check("b quiet@20 i b +20 i", "go asked@20 asked@20 go");
+    check("b b quiet@20 quiet@10 b +20 i", "go go asked@20 go");
+    check("b b quiet@10 quiet@20 b +20 i", "go go asked@20 go");
     // A figure without end is cut.
     check("b =0/5@999999 i +3600 i", "go spent@3600 go");
     // A limit of none at all is asked again in each window.
