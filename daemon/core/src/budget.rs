@@ -44,7 +44,7 @@ pub struct Allowance {
     pub resets: Option<Timestamp>,
     /// How long it is.
     pub window: Option<Duration>,
-    /// When this was told.
+    /// When this was told, or tried since.
     pub learned: Timestamp,
 }
 
@@ -173,10 +173,11 @@ impl Budget {
         if let Some(until) = self.quiet(now) {
             return Verdict::Wait(Wait { until, why: Why::Asked });
         }
-        let of = if of.is_empty() { &self.known.lately } else { of };
+        let Known { allowances, lately, .. } = &mut self.known;
+        let of = if of.is_empty() { lately } else { of };
         let mut full = false;
-        for allowance in of.iter().filter_map(|name| self.known.allowances.get(name)) {
-            match allowance.verdict(class, self.flying) {
+        for allowance in of.iter().filter_map(|name| allowances.get(name)) {
+            match allowance.verdict(now, class, self.flying) {
                 Some(Err(wait)) => return Verdict::Wait(wait),
                 Some(Ok(())) => full = true,
                 None => {}
@@ -191,6 +192,12 @@ impl Budget {
             return Verdict::Full;
         }
         self.flying += 1;
+        // One that goes as a try is the only one for as long again, whatever becomes of it.
+        for name in of {
+            if let Some(tried) = allowances.get_mut(name).filter(|one| one.left <= one.kept_from(class)) {
+                tried.learned = now;
+            }
+        }
         Verdict::Go(Ticket { answers: self.answers })
     }
 
@@ -205,7 +212,7 @@ impl Budget {
     pub fn spent(&self, now: Timestamp) -> Option<Timestamp> {
         let shown = self.shown(now);
         let spent = shown.lately.iter().filter_map(|name| shown.allowances.get(name)).filter(|one| one.left == 0);
-        spent.map(Allowance::until).chain(self.quiet(now)).max()
+        spent.map(Allowance::until).filter(|until| *until > now).chain(self.quiet(now)).max()
     }
 
     /// A request was answered; or it came to nothing, or nobody waits for it any more: then it may have cost one, and tells nothing.
@@ -242,8 +249,7 @@ impl Budget {
         if !allowances.contains_key(&told.name) && allowances.len() >= limits::ALLOWANCES_MAX {
             return;
         }
-        let mut resets = told.resets.map(|at| at.min(now.plus(limits::PATIENCE_MAX)));
-        let mut left = told.left;
+        let (mut left, mut resets) = (told.left, told.resets);
         if let Some(before) = allowances.get(&told.name).filter(|before| !alone && !before.is_over(now)) {
             let same = match (before.resets, resets) {
                 (Some(before), Some(then)) => then <= before.plus(SAME_RESET),
@@ -328,9 +334,11 @@ impl Allowance {
         until <= now || self.learned > now.plus(limits::CLOCK_CORRECTION_MAX)
     }
 
-    /// When there are more again: what nobody said is tried.
+    /// When one may be tried: there are more again, or nobody said when, or the moment is so far off that it may be garbage.
     fn until(&self) -> Timestamp {
-        self.resets.unwrap_or_else(|| self.learned.plus(limits::RESET_UNKNOWN))
+        let patience = if self.resets.is_some() { limits::PATIENCE_MAX } else { limits::RESET_UNKNOWN };
+        let tried = self.learned.plus(patience);
+        self.resets.map_or(tried, |resets| resets.min(tried))
     }
 
     /// Of what is left, so much is for people alone.
@@ -339,13 +347,20 @@ impl Allowance {
         self.limit.map_or(0, |limit| limit / limits::BUDGET_RESERVE_SHARE)
     }
 
-    /// None: a request may go. Else it waits for one that is under way, or for a moment.
-    fn verdict(&self, class: Class, flying: usize) -> Option<Result<(), Wait>> {
-        let (until, limit) = (self.until(), self.limit);
-        let reserve = match class {
+    /// What is left is kept from these requests, if it is no more than this.
+    fn kept_from(&self, class: Class) -> u64 {
+        match class {
             Class::Background if !planted::is("background takes the reserve") => self.reserve(),
             _ => 0,
-        };
+        }
+    }
+
+    /// None: a request may go. Else it waits for one that is under way, or for a moment.
+    fn verdict(&self, now: Timestamp, class: Class, flying: usize) -> Option<Result<(), Wait>> {
+        let (until, limit, reserve) = (self.until(), self.limit, self.kept_from(class));
+        if self.left <= reserve && until <= now {
+            return (flying > 0).then_some(Ok(()));
+        }
         if self.left == 0 {
             return Some(Err(Wait { until, why: Why::Spent { limit } }));
         }

@@ -103,8 +103,11 @@ fn what_may_go() {
     check("b quiet@20 i b +20 i", "go asked@20 asked@20 go");
     check("b b quiet@20 quiet@10 b +20 i", "go go asked@20 go");
     check("b b quiet@10 quiet@20 b +20 i", "go go asked@20 go");
-    // A figure without end is cut.
-    check("b =0/5@999999 i +3600 i", "go spent@3600 go");
+    // A window may be long, and its moment garbage: one is tried each hour, and there are no more before that moment.
+    check("b =0/5@999999 i +3600 i i", "go spent@3600 go spent@7200");
+    check("b =0/5@999999 +3600 i nothing i +3600 i =0/5@999999 i", "go go spent@7200 go spent@10800");
+    check("b =0/60@86400 +3600 b =0/60@86400 b +82799 b =0/60@86400 +1 b", "go go spent@7200 go go");
+    check("b =3/60@86400 b +3600 b 304 b i 304 +82800 b", "go kept@3600 go kept@7200 go go");
     // A limit of none at all is asked again in each window.
     check("b =0/0@30 b +30 b =0/0@60 b +30 b", "go spent@30 go spent@60 go");
     // A limit that is too small for a rest has none.
