@@ -145,6 +145,17 @@ pub struct Answer<'a> {
     pub bytes: u64,
 }
 
+/// The names of the limits that an answer tells, each once, and no more than are remembered.
+pub fn names<'a>(told: impl IntoIterator<Item = &'a Told>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for told in told {
+        if names.len() < limits::ALLOWANCES_MAX && !names.contains(&told.name) {
+            names.push(told.name.clone());
+        }
+    }
+    names
+}
+
 /// Moments that a service tells may differ by so much and be the same: it tells whole seconds, or how long until then.
 const SAME_RESET: Duration = Duration::from_secs(2);
 
@@ -228,6 +239,7 @@ impl Budget {
         self.count(now, answer);
         // An answer of a window that is over says nothing of this one, and is told late: it may have cost one of these too.
         let told: Vec<&Told> = answer.told.iter().filter(|told| told.resets.is_none_or(|at| at > now)).collect();
+        let names = names(told.iter().copied());
         if told.is_empty() && !answer.unchanged {
             for name in &self.known.lately {
                 if let Some(allowance) = self.known.allowances.get_mut(name) {
@@ -235,19 +247,20 @@ impl Budget {
                 }
             }
         }
-        for told in &told {
+        for told in told.into_iter().filter(|told| names.contains(&told.name)) {
             self.told(now, told, alone);
         }
-        if !told.is_empty() {
-            self.known.lately = told.iter().map(|told| told.name.clone()).collect();
-            self.known.lately.retain(|name| self.known.allowances.contains_key(name));
+        if !names.is_empty() {
+            self.known.lately = names;
         }
     }
 
     fn told(&mut self, now: Timestamp, told: &Told, alone: bool) {
         let allowances = &mut self.known.allowances;
         if !allowances.contains_key(&told.name) && allowances.len() >= limits::ALLOWANCES_MAX {
-            return;
+            // A service that names its limits anew must not be known by its old ones for ever.
+            let oldest = allowances.iter().min_by_key(|(_, one)| one.learned).map(|(name, _)| name.clone());
+            oldest.map(|oldest| allowances.remove(&oldest));
         }
         let (mut left, mut resets) = (told.left, told.resets);
         if let Some(before) = allowances.get(&told.name).filter(|before| !alone && !before.is_over(now)) {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use mingle_core::{
-    budget::{Answer, Budget, Class, Known, Ticket, Verdict, Wait, Why},
+    budget::{Answer, Budget, Class, Known, Ticket, Verdict, Wait, Why, names},
     limits,
     replica::{Failure, RemoteError},
     time::Timestamp,
@@ -306,7 +306,7 @@ impl Purse {
             let of_ours = matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN);
             answer.quiet = reply.not_before(now).filter(|_| of_ours);
             if !told.is_empty() {
-                *self.of() = told.iter().map(|told| told.name.clone()).collect();
+                *self.of() = names(told);
             }
         }
         self.account.state().budget.answered(ticket, now, &answer);

@@ -150,6 +150,21 @@ fn each_limit_counts_for_what_falls_under_it() {
 }
 
 #[test]
+fn the_limits_that_were_told_last_are_remembered_each_once() {
+    let mut budget = Budget::default();
+    let mut say = |second: u64, names: std::ops::Range<usize>| {
+        let Verdict::Go(ticket) = budget.ask(at(second * 1_000), Class::Interactive, &[]) else { panic!("it may go") };
+        let told: Vec<Told> = names.map(|n| told(&(n % 20).to_string(), 9, Some(9), None)).collect();
+        budget.answered(ticket, at(second * 1_000), &Answer { told: &told, ..Answer::default() });
+        (budget.known().allowances.keys().cloned().collect::<Vec<_>>(), budget.known().lately.clone())
+    };
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(say(0, 0..90), (words("0 1 2 3 4 5 6 7"), words("0 1 2 3 4 5 6 7")));
+    assert_eq!(say(1, 1..8).1, words("1 2 3 4 5 6 7"));
+    assert_eq!(say(2, 19..22), (words("0 1 19 3 4 5 6 7"), words("19 0 1")));
+}
+
+#[test]
 fn lists_are_bounded_and_counts_begin_anew() {
     let mut budget = Budget::default();
     let mut ask = |second: u64, by: &str, told: &[Told]| {
