@@ -44,7 +44,7 @@ pub struct Allowance {
     pub resets: Option<Timestamp>,
     /// How long it is.
     pub window: Option<Duration>,
-    /// When this was told.
+    /// When this was told, or tried since.
     pub learned: Timestamp,
 }
 
@@ -145,6 +145,17 @@ pub struct Answer<'a> {
     pub bytes: u64,
 }
 
+/// The names of the limits that an answer tells, each once, and no more than are remembered.
+pub fn names<'a>(told: impl IntoIterator<Item = &'a Told>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for told in told {
+        if names.len() < limits::ALLOWANCES_MAX && !names.contains(&told.name) {
+            names.push(told.name.clone());
+        }
+    }
+    names
+}
+
 /// Moments that a service tells may differ by so much and be the same: it tells whole seconds, or how long until then.
 const SAME_RESET: Duration = Duration::from_secs(2);
 
@@ -173,10 +184,11 @@ impl Budget {
         if let Some(until) = self.quiet(now) {
             return Verdict::Wait(Wait { until, why: Why::Asked });
         }
-        let of = if of.is_empty() { &self.known.lately } else { of };
+        let Known { allowances, lately, .. } = &mut self.known;
+        let of = if of.is_empty() { lately } else { of };
         let mut full = false;
-        for allowance in of.iter().filter_map(|name| self.known.allowances.get(name)) {
-            match allowance.verdict(class, self.flying) {
+        for allowance in of.iter().filter_map(|name| allowances.get(name)) {
+            match allowance.verdict(now, class, self.flying) {
                 Some(Err(wait)) => return Verdict::Wait(wait),
                 Some(Ok(())) => full = true,
                 None => {}
@@ -191,12 +203,19 @@ impl Budget {
             return Verdict::Full;
         }
         self.flying += 1;
+        // One that goes as a try is the only one for as long again, whatever becomes of it.
+        for name in of {
+            if let Some(tried) = allowances.get_mut(name).filter(|one| one.left <= one.kept_from(class)) {
+                tried.learned = now;
+            }
+        }
         Verdict::Go(Ticket { answers: self.answers })
     }
 
-    /// The service asks for patience.
+    /// The service asks for patience. Of two answers that ask for it, the longer one counts: which is the later word is not known.
     pub fn hush(&mut self, now: Timestamp, until: Timestamp) {
-        self.known.quiet = Some((now, until.min(now.plus(limits::PATIENCE_MAX))));
+        let until = until.min(now.plus(limits::PATIENCE_MAX));
+        self.known.quiet = Some((now, self.quiet(now).map_or(until, |before| before.max(until))));
     }
 
     /// Until when nobody may ask, where the service said so or nothing is left.
@@ -204,7 +223,7 @@ impl Budget {
     pub fn spent(&self, now: Timestamp) -> Option<Timestamp> {
         let shown = self.shown(now);
         let spent = shown.lately.iter().filter_map(|name| shown.allowances.get(name)).filter(|one| one.left == 0);
-        spent.map(Allowance::until).chain(self.quiet(now)).max()
+        spent.map(Allowance::until).filter(|until| *until > now).chain(self.quiet(now)).max()
     }
 
     /// A request was answered; or it came to nothing, or nobody waits for it any more: then it may have cost one, and tells nothing.
@@ -220,6 +239,7 @@ impl Budget {
         self.count(now, answer);
         // An answer of a window that is over says nothing of this one, and is told late: it may have cost one of these too.
         let told: Vec<&Told> = answer.told.iter().filter(|told| told.resets.is_none_or(|at| at > now)).collect();
+        let names = names(told.iter().copied());
         if told.is_empty() && !answer.unchanged {
             for name in &self.known.lately {
                 if let Some(allowance) = self.known.allowances.get_mut(name) {
@@ -227,22 +247,22 @@ impl Budget {
                 }
             }
         }
-        for told in &told {
+        for told in told.into_iter().filter(|told| names.contains(&told.name)) {
             self.told(now, told, alone);
         }
-        if !told.is_empty() {
-            self.known.lately = told.iter().map(|told| told.name.clone()).collect();
-            self.known.lately.retain(|name| self.known.allowances.contains_key(name));
+        if !names.is_empty() {
+            self.known.lately = names;
         }
     }
 
     fn told(&mut self, now: Timestamp, told: &Told, alone: bool) {
         let allowances = &mut self.known.allowances;
         if !allowances.contains_key(&told.name) && allowances.len() >= limits::ALLOWANCES_MAX {
-            return;
+            // A service that names its limits anew must not be known by its old ones for ever.
+            let oldest = allowances.iter().min_by_key(|(_, one)| one.learned).map(|(name, _)| name.clone());
+            oldest.map(|oldest| allowances.remove(&oldest));
         }
-        let mut resets = told.resets.map(|at| at.min(now.plus(limits::PATIENCE_MAX)));
-        let mut left = told.left;
+        let (mut left, mut resets) = (told.left, told.resets);
         if let Some(before) = allowances.get(&told.name).filter(|before| !alone && !before.is_over(now)) {
             let same = match (before.resets, resets) {
                 (Some(before), Some(then)) => then <= before.plus(SAME_RESET),
@@ -252,7 +272,8 @@ impl Budget {
                 (left, resets) = (left.min(before.left), resets.max(before.resets));
             }
         }
-        let (limit, window) = (told.limit, told.window);
+        // None at all says nothing of how many there are when there are some.
+        let (limit, window) = (told.limit.filter(|limit| *limit > 0), told.window);
         allowances.insert(told.name.clone(), Allowance { limit, left, resets, window, learned: now });
     }
 
@@ -298,7 +319,8 @@ impl Budget {
             if !one.is_over(now) {
                 return true;
             }
-            let Some(limit) = one.limit else { return false };
+            // A limit of none at all is tried: it would never be known that there is one again.
+            let Some(limit) = one.limit.filter(|limit| *limit > 0) else { return false };
             *one = Allowance { left: limit, resets: None, learned: now, ..one.clone() };
             true
         });
@@ -325,9 +347,11 @@ impl Allowance {
         until <= now || self.learned > now.plus(limits::CLOCK_CORRECTION_MAX)
     }
 
-    /// When there are more again: what nobody said is tried.
+    /// When one may be tried: there are more again, or nobody said when, or the moment is so far off that it may be garbage.
     fn until(&self) -> Timestamp {
-        self.resets.unwrap_or_else(|| self.learned.plus(limits::RESET_UNKNOWN))
+        let patience = if self.resets.is_some() { limits::PATIENCE_MAX } else { limits::RESET_UNKNOWN };
+        let tried = self.learned.plus(patience);
+        self.resets.map_or(tried, |resets| resets.min(tried))
     }
 
     /// Of what is left, so much is for people alone.
@@ -336,13 +360,20 @@ impl Allowance {
         self.limit.map_or(0, |limit| limit / limits::BUDGET_RESERVE_SHARE)
     }
 
-    /// None: a request may go. Else it waits for one that is under way, or for a moment.
-    fn verdict(&self, class: Class, flying: usize) -> Option<Result<(), Wait>> {
-        let (until, limit) = (self.until(), self.limit);
-        let reserve = match class {
+    /// What is left is kept from these requests, if it is no more than this.
+    fn kept_from(&self, class: Class) -> u64 {
+        match class {
             Class::Background if !planted::is("background takes the reserve") => self.reserve(),
             _ => 0,
-        };
+        }
+    }
+
+    /// None: a request may go. Else it waits for one that is under way, or for a moment.
+    fn verdict(&self, now: Timestamp, class: Class, flying: usize) -> Option<Result<(), Wait>> {
+        let (until, limit, reserve) = (self.until(), self.limit, self.kept_from(class));
+        if self.left <= reserve && until <= now {
+            return (flying > 0).then_some(Ok(()));
+        }
         if self.left == 0 {
             return Some(Err(Wait { until, why: Why::Spent { limit } }));
         }

@@ -200,7 +200,7 @@ pub const BUDGET_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Nothing is left, and the service does not say until when: it is asked again after so long.
 pub const RESET_UNKNOWN: Duration = Duration::from_secs(60);
 
-/// Limits of one account that are remembered, at most; what more a service tells is not heeded.
+/// Limits of one account that are remembered, at most: of one answer the first ones, of several the last that were told.
 pub const ALLOWANCES_MAX: usize = 8;
 
 /// Syncs of one account whose use is counted by name; what more ask is counted together.

@@ -2,7 +2,7 @@
 //! Must never know: the store, what is asked for.
 //!
 //! An account is whom a service takes us for: remotes at the same host with the same login share it, however many there are. A login
-//! is the same where it comes from the same place, or turns out to hold the same secret; only the first is remembered.
+//! is the same where it comes from the same place, or turns out to hold the same secret, as long as it does; only the first is remembered.
 
 pub(super) mod headers;
 
@@ -13,7 +13,7 @@ use std::{
 };
 
 use mingle_core::{
-    budget::{Answer, Budget, Class, Known, Ticket, Verdict, Wait, Why},
+    budget::{Answer, Budget, Class, Known, Ticket, Verdict, Wait, Why, names},
     limits,
     replica::{Failure, RemoteError},
     time::Timestamp,
@@ -169,10 +169,15 @@ impl Budgets {
         });
         let mut accounts = self.accounts();
         let same = accounts.iter().find(|(other, account)| **other != key && mark.is_some() && account.state().mark == mark);
+        // Another login still holds the secret that this one held so far: it was the same account, and is no more.
+        let left = |known: &Arc<Account>| {
+            let others = accounts.iter().any(|(other, account)| *other != key && Arc::ptr_eq(account, known));
+            others && known.state().mark != mark
+        };
         let account = match (same.map(|(_, account)| Arc::clone(account)), accounts.get(&key)) {
             (Some(same), _) => same,
-            (None, Some(known)) => Arc::clone(known),
-            (None, None) => self.new_account(Budget::default()),
+            (None, Some(known)) if !left(known) => Arc::clone(known),
+            (None, _) => self.new_account(Budget::default()),
         };
         {
             let mut state = account.state();
@@ -306,7 +311,7 @@ impl Purse {
             let of_ours = matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN);
             answer.quiet = reply.not_before(now).filter(|_| of_ours);
             if !told.is_empty() {
-                *self.of() = told.iter().map(|told| told.name.clone()).collect();
+                *self.of() = names(told);
             }
         }
         self.account.state().budget.answered(ticket, now, &answer);

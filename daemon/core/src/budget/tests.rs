@@ -101,8 +101,15 @@ fn what_may_go() {
     check("b =0/-@- b +59 b +1 b", "go spent@60 spent@60 go");
     // Patience is for everybody.
     check("b quiet@20 i b +20 i", "go asked@20 asked@20 go");
-    // A figure without end is cut.
-    check("b =0/5@999999 i +3600 i", "go spent@3600 go");
+    check("b b quiet@20 quiet@10 b +20 i", "go go asked@20 go");
+    check("b b quiet@10 quiet@20 b +20 i", "go go asked@20 go");
+    // A window may be long, and its moment garbage: one is tried each hour, and there are no more before that moment.
+    check("b =0/5@999999 i +3600 i i", "go spent@3600 go spent@7200");
+    check("b =0/5@999999 +3600 i nothing i +3600 i =0/5@999999 i", "go go spent@7200 go spent@10800");
+    check("b =0/60@86400 +3600 b =0/60@86400 b +82799 b =0/60@86400 +1 b", "go go spent@7200 go go");
+    check("b =3/60@86400 b +3600 b 304 b i 304 +82800 b", "go kept@3600 go kept@7200 go go");
+    // A limit of none at all is asked again in each window.
+    check("b =0/0@30 b +30 b =0/0@60 b +30 b", "go spent@30 go spent@60 go");
     // A limit that is too small for a rest has none.
     check("b =1/5@30 b", "go go");
 }
@@ -140,6 +147,21 @@ fn each_limit_counts_for_what_falls_under_it() {
     // Who does not know goes by the last word.
     assert!(matches!(budget.ask(at(0), Class::Interactive, &[]), Verdict::Wait(_)));
     assert!(matches!(budget.ask(at(0), Class::Interactive, &["search".into()]), Verdict::Wait(_)));
+}
+
+#[test]
+fn the_limits_that_were_told_last_are_remembered_each_once() {
+    let mut budget = Budget::default();
+    let mut say = |second: u64, names: std::ops::Range<usize>| {
+        let Verdict::Go(ticket) = budget.ask(at(second * 1_000), Class::Interactive, &[]) else { panic!("it may go") };
+        let told: Vec<Told> = names.map(|n| told(&(n % 20).to_string(), 9, Some(9), None)).collect();
+        budget.answered(ticket, at(second * 1_000), &Answer { told: &told, ..Answer::default() });
+        (budget.known().allowances.keys().cloned().collect::<Vec<_>>(), budget.known().lately.clone())
+    };
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(say(0, 0..90), (words("0 1 2 3 4 5 6 7"), words("0 1 2 3 4 5 6 7")));
+    assert_eq!(say(1, 1..8).1, words("1 2 3 4 5 6 7"));
+    assert_eq!(say(2, 19..22), (words("0 1 19 3 4 5 6 7"), words("19 0 1")));
 }
 
 #[test]
@@ -207,9 +229,10 @@ impl Service {
 
 proptest! {
     /// Once the limit is known, no request is refused, in whatever order answers come; background leaves the reserve alone; and a
-    /// person is let through as long as anything is left that nobody else may take.
+    /// person is let through as long as anything is left that nobody else may take. Where the service lets nothing through, each of its
+    /// windows is tried.
     #[test]
-    fn never_more_than_is_left(limit in 1_u64..60, window in 1_000_u64..60_000, steps in prop::collection::vec((0_u8..8, 0_usize..16, 0_u64..3_000), 1..400)) {
+    fn never_more_than_is_left(limit in 0_u64..60, window in 1_000_u64..60_000, steps in prop::collection::vec((0_u8..8, 0_usize..16, 0_u64..3_000), 1..400)) {
         let mut service = Service { limit, window, now: 0, began: 0, left: limit, refused: 0 };
         let mut budget = Budget::default();
         let Verdict::Go(first) = budget.ask(at(0), Class::Interactive, &[]) else { panic!("nothing is known") };
@@ -219,19 +242,22 @@ proptest! {
             match what {
                 0..=3 => {
                     let class = if what == 0 { Class::Interactive } else { Class::Background };
-                    let (left, flying) = (budget.shown(at(service.now)).allowances[""].left, budget.flying() as u64);
+                    let left = budget.shown(at(service.now)).allowances.get("").map(|one| one.left);
+                    prop_assert!(left.is_some() || limit == 0);
+                    let flying = budget.flying() as u64;
                     match budget.ask(at(service.now), class, &[]) {
                         Verdict::Go(ticket) => {
-                            prop_assert!(left > flying);
-                            if class == Class::Background {
-                                prop_assert!(left - flying > limit / limits::BUDGET_RESERVE_SHARE);
+                            if let Some(left) = left {
+                                let reserve = if class == Class::Background { limit / limits::BUDGET_RESERVE_SHARE } else { 0 };
+                                prop_assert!(left > flying + reserve);
                             }
                             sent.push(ticket);
                         }
                         Verdict::Full => prop_assert!(budget.flying() > 0),
                         Verdict::Wait(Wait { until, .. }) => {
                             prop_assert!(until > at(service.now));
-                            prop_assert!(class == Class::Background || left == 0, "a person waits though {left} are left");
+                            prop_assert!(limit > 0 || until <= at(service.began + service.window), "{until:?} is in another window");
+                            prop_assert!(class == Class::Background || left == Some(0), "a person waits though {left:?} are left");
                         }
                     }
                 }
@@ -246,7 +272,7 @@ proptest! {
                 }
                 _ => service.pass(ms),
             }
-            prop_assert_eq!(service.refused, 0);
+            prop_assert!(limit == 0 || service.refused == 0);
         }
     }
 }

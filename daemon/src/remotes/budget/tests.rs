@@ -55,6 +55,25 @@ fn a_secret_that_proves_the_same_is_the_same_account() {
 }
 
 #[test]
+fn logins_that_held_one_secret_are_two_accounts_once_one_holds_another() {
+    let budgets = Budgets::default();
+    let url = Url::parse("https://x/").unwrap();
+    let account = |file: &str, proof: &str| {
+        let auth = settings("https://x/", &format!("auth = {{ type = \"bearer\", token = {{ file = \"{file}\" }} }}")).auth;
+        budgets.account(&url, &auth, proof.as_bytes(), Timestamp::from_unix_ms(1))
+    };
+    let (a, b) = (account("a", "one"), account("b", "one"));
+    assert!(Arc::ptr_eq(&a, &b));
+    let other = account("a", "two");
+    assert!(!Arc::ptr_eq(&other, &b), "it spends from its own");
+    assert!(Arc::ptr_eq(&account("b", "one"), &b) && Arc::ptr_eq(&account("a", "two"), &other));
+    assert!(Arc::ptr_eq(&account("b", "two"), &other), "and here they are one again");
+    // A token that is renewed is the same account, as long as it is one login's.
+    let c = account("c", "three");
+    assert!(Arc::ptr_eq(&account("c", "four"), &c));
+}
+
+#[test]
 fn accounts_are_bounded() {
     let budgets = Budgets::default();
     for n in 0..=limits::ACCOUNTS_MAX {
