@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::tz::TimeZone;
@@ -25,7 +26,11 @@ use crate::{
     },
     perform::Opener,
     reload,
-    remotes::{self, Means, Opening, Pending, Remote, budget::By, settings::RemoteSettings},
+    remotes::{
+        self, Means, Opening, Pending, Remote,
+        budget::By,
+        settings::{Output, RemoteSettings},
+    },
     store::{
         self, Class, CollectionDefinition, Store, StoreError,
         defined::{self, DefinedRow},
@@ -45,6 +50,8 @@ pub struct Known {
     pub definition: SyncDefinition,
     /// How many collections its own refers to, one behind the other.
     pub depth: u32,
+    /// Its runs end when nothing happens for so long.
+    pub stall: Option<Duration>,
 }
 
 /// Opens a remote as configured.
@@ -123,7 +130,13 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
         };
         let opener: Arc<dyn Opener> = Arc::new(Configured::new(opening));
         let depth = depths.get(definition.collection.as_str()).copied().unwrap_or_default();
-        known.insert(Name::from(name.as_str()), Known { spec: Arc::new(spec), opener, definition: definition.clone(), depth });
+        // A program whose end alone counts is silent till then: nothing tells one that works from one that hangs.
+        let silent = settings.output == Some(Output::Result);
+        let stall = definition.timing.stall.or((!silent).then_some(limits::STALL));
+        known.insert(
+            Name::from(name.as_str()),
+            Known { spec: Arc::new(spec), opener, definition: definition.clone(), depth, stall },
+        );
     }
     known
 }
@@ -361,7 +374,7 @@ pub fn plan(name: &Name, known: &Known, host: u64) -> Plan {
             ceiling: timing.backoff.at_most,
         },
         deadline: timing.deadline,
-        stall: Some(timing.stall.unwrap_or(limits::STALL)),
+        stall: known.stall,
         needs: Needs { window, ..timing.needs.clone() },
         spread: Spread::of(host, name),
         grows_to,
@@ -383,4 +396,34 @@ pub fn root(config: &Config, means: &Means, remote: &str) -> Option<Opening> {
 #[must_use]
 pub fn means(http: remotes::http::Client, config_dir: &Path) -> Means {
     Means { http, now: Arc::new(clock::now), config_dir: config_dir.to_path_buf() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{self, Where},
+        known::BuiltIn,
+        remotes::http,
+    };
+
+    #[test]
+    fn a_program_whose_end_alone_counts_may_be_silent() {
+        let room = tempfile::tempdir().unwrap();
+        let stall = |output: &str, more: &str| {
+            let path = room.path().join("config.toml");
+            let text = format!(
+                "[remote.tool]\nkind = \"exec\"\ncommand = [\"sh\"]\noutput = \"{output}\"\n\n\
+                 [sync.job]\ncollection = \"c\"\nremote = \"tool\"\ndirection = \"down\"\n{more}\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            let config = config::load(&Where::File(path), &BuiltIn { config_dir: room.path().to_owned() }).unwrap();
+            let means = means(http::Client::new(http::Patience::default()).unwrap(), room.path());
+            let syncs = syncs(&config, &means);
+            plan(&Name::from("job"), &syncs["job"], 0).stall
+        };
+        assert_eq!(stall("batches", ""), Some(limits::STALL));
+        assert_eq!(stall("result", ""), None);
+        assert_eq!(stall("result", "stall = \"2s\""), Some(Duration::from_secs(2)));
+    }
 }

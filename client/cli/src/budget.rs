@@ -28,7 +28,7 @@ impl Budget {
 /// A paragraph an account.
 fn text(budgets: &[AccountBudget], now: Timestamp) -> String {
     if budgets.is_empty() {
-        return "no remote is configured; `mingle config path` says where they would be".into();
+        return "no remote has a budget: none is configured that is asked over HTTP (`mingle remote list` lists all)".into();
     }
     budgets.iter().map(|one| account(one, now)).collect::<Vec<_>>().join("\n\n")
 }
@@ -113,6 +113,6 @@ mod tests {
                  -       8         0          9 B\n\n\
              https://x as me (r)\n  no limit is known"
         );
-        assert!(text(&[], now).starts_with("no remote"));
+        assert!(text(&[], now).starts_with("no remote has a budget"));
     }
 }

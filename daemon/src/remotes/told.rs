@@ -45,14 +45,14 @@ pub fn line(text: &str) -> Result<Told, String> {
     if let Some(checkpoint) = parts.remove("checkpoint") {
         let text = json::write_value(&checkpoint);
         return match (parts.keys().next(), text.len() > limits::CHECKPOINT_BYTES_MAX) {
-            (Some(other), _) => Err(format!("`checkpoint` stands alone, and here is `{other}` too")),
+            (Some(other), _) => Err(format!("`checkpoint` stands alone, and here is `{}` too", shown(other))),
             (None, true) => Err(format!("a checkpoint of {} bytes, and {} are kept", text.len(), limits::CHECKPOINT_BYTES_MAX)),
             (None, false) => Ok(Told::Checkpoint(text)),
         };
     }
     let (id, data, deleted) = (parts.remove("id"), parts.remove("data"), parts.remove("deleted"));
     if let Some(other) = parts.keys().next() {
-        return Err(format!("`{}` is not known", other.chars().take(64).collect::<String>()));
+        return Err(format!("`{}` is not known", shown(other)));
     }
     let remote_id = match id {
         Some(Value::Text(id)) => id,
@@ -68,6 +68,11 @@ pub fn line(text: &str) -> Result<Told, String> {
         _ => return Err("it has either `data`, an object, or `deleted`: true".into()),
     };
     Ok(Told::Row(Row { remote_id, revision: None, modified: None, created: None, state }))
+}
+
+/// A key of somebody else's, fit for the text of an error.
+fn shown(key: &str) -> String {
+    key.chars().take(64).map(|one| if one.is_control() { ' ' } else { one }).collect()
 }
 
 /// Where a listing goes on: after a checkpoint, and how many pages were told before. As text it is the address of a page; since a
@@ -175,6 +180,11 @@ mod tests {
         check(r#"{"id":"","data":{}}"#, Err("1 to"));
         check("{\"id\":\"a\\n\",\"data\":{}}", Err("control"));
         check(r#"{"id":"a","data":{},"rev":1}"#, Err("`rev` is not known"));
+        let long = "k".repeat(65);
+        check(&format!(r#"{{"id":"a","data":{{}},"{long}":1}}"#), Err(&format!("`{}` is not", &long[1..])));
+        check(&format!(r#"{{"checkpoint":1,"{long}":1}}"#), Err(&format!("`{}` too", &long[1..])));
+        check(r#"{"id":"a","data":{},"\u001b[2J":1}"#, Err("` [2J` is not known"));
+        check(r#"{"checkpoint":1,"\u001b[2J":1}"#, Err("` [2J` too"));
         check("[1]", Err("not an object"));
         check("Loading...", Err("not JSON"));
         check("", Err("JSON"));

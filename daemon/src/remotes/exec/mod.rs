@@ -37,8 +37,10 @@ fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
         return Err(Problem::new(format!("`{key}` says nothing to a program")).hint("take it out, or write it into `command`"));
     }
     let output = settings.output.unwrap_or_default();
-    // Another account or another folder is another history; the same program at another place is not.
-    let mapping = blake3::hash(command[1..].join("\u{1f}").as_bytes()).to_hex()[..16].to_owned();
+    // Another program, another account or another folder is another history; the same program at another place is not.
+    let name = Path::new(&command[0]).file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+    let words: Vec<&str> = std::iter::once(name).chain(command[1..].iter().map(String::as_str)).collect();
+    let mapping = blake3::hash(words.join("\u{1f}").as_bytes()).to_hex()[..16].to_owned();
     let ways = vec![("output", output.word().to_owned())];
     Ok(Seen { abilities: told::abilities(), mapping, listing: String::new(), ways })
 }

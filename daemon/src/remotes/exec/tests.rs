@@ -122,6 +122,19 @@ fn a_program_that_is_given_up_ends_with_all_it_started() {
 }
 
 #[test]
+fn another_program_is_another_history_and_another_place_of_it_is_not() {
+    let room = tempfile::tempdir().unwrap();
+    let history = |word: &str| {
+        let mut exec = exec(room.path(), "", Output::Batches);
+        exec.opening.settings.command[0] = word.into();
+        exec.opening.history().unwrap().0
+    };
+    assert_eq!(history("bank"), history("/opt/bank"));
+    assert_eq!(history("./bank"), history("../bank"));
+    assert_ne!(history("bank"), history("post"));
+}
+
+#[test]
 fn a_listing_that_was_cut_off_goes_on_from_the_last_checkpoint() {
     let room = tempfile::tempdir().unwrap();
     let script = "echo \"{\\\"id\\\":\\\"after-$MINGLE_CHECKPOINT\\\",\\\"data\\\":{}}\"; echo '{\"checkpoint\":2}'";
