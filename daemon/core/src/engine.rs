@@ -279,7 +279,7 @@ impl Engine {
             let mut sync = Sync::of(&facts);
             // A run that the end of the daemon cut off goes on in the mode in which it was wished.
             if facts.wished != Mode::Fast {
-                sync.asked = Some(Wish::new(ids.next(), facts.wished));
+                sync.asked = Some(Wish::new(ids.next(), Wishes { mode: facts.wished, ..Wishes::default() }));
             }
             known.insert(name.clone(), sync);
             if let Some(patience) = facts.patience {
@@ -417,16 +417,17 @@ impl Engine {
         let (Some(job), Some(sync)) = (self.desk.job(name), self.syncs.get_mut(name)) else { return };
         job.begin(now);
         self.runs += 1;
-        let wish = sync.asked.take();
+        let wish = sync.asked.take().unwrap_or_else(|| Wish::new(self.ids.next(), Wishes::default()));
+        let Wishes { mode, force, accept_deletes } = wish.wishes;
         let order = Order {
-            run: wish.as_ref().map_or_else(|| self.ids.next(), |wish| wish.run.clone()),
+            run: wish.run,
             direction: sync.direction,
-            mode: wish.as_ref().map_or(Mode::Fast, |wish| wish.mode),
+            mode,
             trigger: trigger.name().into(),
             person: job.running.as_ref().and_then(|running| running.request).is_some_and(|request| request.person),
-            force: wish.as_ref().is_some_and(|wish| wish.force),
-            accept_deletes: wish.as_ref().is_some_and(|wish| wish.accept_deletes),
-            reset: wish.and_then(|wish| wish.reset),
+            force,
+            accept_deletes,
+            reset: wish.reset,
             began: now,
             attempt: job.failures.saturating_add(1),
             waited: sync.waits.take().map(|(since, by)| (now.since(since), by)),

@@ -105,7 +105,10 @@ pub struct Shown {
     pub waiting: Waiting,
 }
 
-/// The name of the account that these settings speak for: it says nothing of the secret but where it comes from.
+/// Begins the name of an account whose secret stands in the configuration: such a name says something of it, and is never written down.
+const UNWRITTEN: &str = "plain-";
+
+/// The name of the account that these settings speak for: it says nothing of the secret but where it comes from, but for [`UNWRITTEN`].
 #[must_use]
 pub fn key(settings: &RemoteSettings) -> Option<String> {
     Some(key_of(&Url::parse(&settings.url).ok()?, &settings.auth))
@@ -120,6 +123,7 @@ fn key_of(url: &Url, auth: &Auth) -> String {
         Auth::Query { name, .. } => ("query", name.as_str()),
     };
     let mut parts = vec![url.origin().ascii_serialization(), form.to_owned(), name.to_owned()];
+    let mut before = "";
     // Who has a name is known by it, whatever the password is.
     match auth.secret().filter(|_| name.is_empty() || !matches!(auth, Auth::Basic { .. })) {
         Some(Secret::Command(words)) => {
@@ -129,7 +133,10 @@ fn key_of(url: &Url, auth: &Auth) -> String {
         Some(Secret::File(name)) => parts.extend(["file".into(), name.clone()]),
         Some(Secret::Env(name)) => parts.extend(["env".into(), name.clone()]),
         Some(Secret::Credential(name)) => parts.extend(["credential".into(), name.clone()]),
-        Some(Secret::Plain(text)) => parts.extend(["plain".into(), text.clone()]),
+        Some(Secret::Plain(text)) => {
+            before = UNWRITTEN;
+            parts.push(text.clone());
+        }
         None => {}
     }
     let mut hasher = blake3::Hasher::new();
@@ -137,7 +144,7 @@ fn key_of(url: &Url, auth: &Auth) -> String {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher.finalize().to_hex()[..32].to_owned()
+    format!("{before}{}", &hasher.finalize().to_hex()[..32])
 }
 
 impl Budgets {
@@ -199,7 +206,9 @@ impl Budgets {
     /// What is known of each, to be written down.
     #[must_use]
     pub fn known(&self) -> Vec<(String, Known)> {
-        self.accounts().iter().map(|(key, account)| (key.clone(), account.state().budget.known().clone())).collect()
+        let accounts = self.accounts();
+        let written = accounts.iter().filter(|(key, _)| !key.starts_with(UNWRITTEN));
+        written.map(|(key, account)| (key.clone(), account.state().budget.known().clone())).collect()
     }
 
     /// Every account once.

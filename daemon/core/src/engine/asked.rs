@@ -1,36 +1,21 @@
 //! Owns: what apps ask of runs: run, pause, resume, wait. Must never know: how answers travel.
 
 use super::{
-    Accepted, Answer, Ask, AskId, Direction, Effect, Engine, Halted, How, Mark, Mode, Name, Refusal, Request, RunRequest,
-    RunState, RunWaited, StopReason, SyncState, Timestamp, Trigger, Wishes, ask,
+    Accepted, Answer, Ask, AskId, Direction, Effect, Engine, Halted, How, Mark, Name, Refusal, Request, RunRequest, RunState,
+    RunWaited, StopReason, SyncState, Timestamp, Trigger, Wishes, ask,
 };
 
 /// The run that is asked for: its id, and what is wished of it.
 #[derive(Clone, Debug)]
 pub(super) struct Wish {
     pub(super) run: String,
-    pub(super) mode: Mode,
-    pub(super) force: bool,
-    pub(super) accept_deletes: bool,
+    pub(super) wishes: Wishes,
     pub(super) reset: Option<How>,
 }
 
 impl Wish {
-    pub(super) fn new(run: String, mode: Mode) -> Self {
-        Self { run, mode, force: false, accept_deletes: false, reset: None }
-    }
-
-    /// What is left to be wished of another run.
-    pub(super) fn left(run: String, wishes: Wishes) -> Self {
-        let Wishes { mode, force, accept_deletes } = wishes;
-        Self { run, mode, force, accept_deletes, reset: None }
-    }
-
-    /// The same run, and what another wishes as well.
-    pub(super) fn with(&mut self, wishes: Wishes) {
-        self.mode = self.mode.max(wishes.mode);
-        self.force |= wishes.force;
-        self.accept_deletes |= wishes.accept_deletes;
+    pub(super) fn new(run: String, wishes: Wishes) -> Self {
+        Self { run, wishes, reset: None }
     }
 }
 
@@ -114,8 +99,8 @@ impl Engine {
         }
         let mode = request.mode.unwrap_or_default();
         // Requests that wait become one, which does what each of them asks.
-        let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), mode));
-        wish.with(Wishes { mode, force: request.force, accept_deletes: request.accept_deletes });
+        let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), Wishes::default()));
+        wish.wishes.join(Wishes { mode, force: request.force, accept_deletes: request.accept_deletes });
         // Of two words the one that keeps more of what is here.
         wish.reset = wish.reset.into_iter().chain(request.reset).min();
         let run = wish.run.clone();
@@ -132,7 +117,7 @@ impl Engine {
         }
         job.call(Trigger::Resume);
         let sync = self.syncs.get_mut(name)?;
-        let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), Mode::Fast));
+        let wish = sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), Wishes::default()));
         Some(wish.run.clone())
     }
 

@@ -2,7 +2,7 @@
 //! definition is written, what the store keeps of a sync that is gone.
 
 use super::{
-    Direction, Effect, Engine, Job, Mode, Name, Patience, Request, RunState, StopReason, Sync, Timestamp, Wish, ask, run,
+    Direction, Effect, Engine, Job, Mode, Name, Patience, Request, RunState, StopReason, Sync, Timestamp, Wish, Wishes, ask, run,
 };
 use crate::schedule::Plan;
 
@@ -156,7 +156,7 @@ impl Engine {
                     sync.asked = before.asked.take();
                     // What a person said about deletes, or whatever else is held back, was about the place of before.
                     if let (true, Some(wish)) = (facts.anew, &mut sync.asked) {
-                        *wish = Wish::new(std::mem::take(&mut wish.run), Mode::Fast);
+                        *wish = Wish::new(std::mem::take(&mut wish.run), Wishes::default());
                         job.request = job.request.map(|request| Request { force: false, reset: false, ..request });
                     }
                     if !facts.anew {

@@ -79,7 +79,7 @@ impl Engine {
             && wishes.any()
             && !taken_back
         {
-            sync.asked.get_or_insert_with(|| Wish::left(self.ids.next(), Wishes::default())).with(wishes);
+            sync.asked.get_or_insert_with(|| Wish::new(self.ids.next(), Wishes::default())).wishes.join(wishes);
         }
         let stopped_by_stop = matches!(outcome.ended, Ended::Stopped(StopReason::User | StopReason::App));
         let cancelled = std::mem::take(&mut sync.cancelled);

@@ -27,6 +27,13 @@ impl Wishes {
         self != Self::default()
     }
 
+    /// These as well.
+    pub fn join(&mut self, more: Self) {
+        self.mode = self.mode.max(more.mode);
+        self.force |= more.force;
+        self.accept_deletes |= more.accept_deletes;
+    }
+
     /// What is left of them where this run ends early. A listing that has begun goes on by itself, in whatever mode it was; and once one is
     /// whole, whatever was wished has been done: a word about deletes is about those of that listing, and of no later one.
     #[must_use]

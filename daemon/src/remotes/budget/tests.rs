@@ -54,6 +54,19 @@ fn a_secret_that_proves_the_same_is_the_same_account() {
     assert!(!format!("{budgets:?} {:?}", budgets.known()).contains("sesame"));
 }
 
+/// The name of an account says where its secret is; of one that stands in the configuration it could be guessed.
+#[test]
+fn nothing_of_a_secret_is_written_down() {
+    let budgets = Budgets::default();
+    let url = Url::parse("https://x/").unwrap();
+    for (token, written) in [("{ plain = \"sesame\" }", 0), ("{ file = \"a\" }", 1)] {
+        let auth = settings("https://x/", &format!("auth = {{ type = \"bearer\", token = {token} }}")).auth;
+        let _ = budgets.account(&url, &auth, token.as_bytes(), Timestamp::from_unix_ms(1));
+        assert_eq!(budgets.known().len(), written, "{token}");
+    }
+    assert_eq!(budgets.shown(Timestamp::from_unix_ms(1)).len(), 2, "both are known while it runs");
+}
+
 #[test]
 fn logins_that_held_one_secret_are_two_accounts_once_one_holds_another() {
     let budgets = Budgets::default();

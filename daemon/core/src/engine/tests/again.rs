@@ -51,6 +51,17 @@ fn cut_off(engine: &mut Engine, so_far: &[run::Event]) -> Option<Wishes> {
     begins(&handle(engine, Event::Conditions(Conditions { online: Some(true), ..Conditions::default() })))
 }
 
+/// What a run has come to with the first page of its listing.
+fn listing() -> [run::Event; 5] {
+    [
+        run::Event::Begun,
+        run::Event::Opened(Ok(())),
+        run::Event::Negotiated(Box::new(Terms { page_rows: 1, ..Terms::default() })),
+        run::Event::Page(Ok(Page::default())),
+        run::Event::Applied(run::Applied::default()),
+    ]
+}
+
 #[test]
 fn what_was_wished_of_a_run_is_wished_of_the_one_that_goes_on() {
     let mut slow = engine(Mode::Fast, Last::Never);
@@ -59,13 +70,7 @@ fn what_was_wished_of_a_run_is_wished_of_the_one_that_goes_on() {
     assert_eq!(began, Some(wished));
     assert_eq!(cut_off(&mut slow, &[]), Some(wished), "it had not listed anything");
     // A listing that has begun goes on by itself, in whatever mode it was.
-    let so_far = [
-        run::Event::Begun,
-        run::Event::Opened(Ok(())),
-        run::Event::Negotiated(Box::new(Terms { page_rows: 1, ..Terms::default() })),
-        run::Event::Page(Ok(Page::default())),
-        run::Event::Applied(run::Applied::default()),
-    ];
+    let so_far = listing();
     assert_eq!(cut_off(&mut slow, &so_far), Some(Wishes { mode: Mode::Fast, ..wished }));
 }
 
@@ -88,14 +93,8 @@ fn planted_bugs_are_found() {
 fn after_a_listing() -> Option<Wishes> {
     let mut one = engine(Mode::Fast, Last::Never);
     assert!(begins(&handle(&mut one, Event::Ask(1, request(Mode::Fast, true)))).is_some_and(|wishes| wishes.accept_deletes));
-    let so_far = [
-        run::Event::Begun,
-        run::Event::Opened(Ok(())),
-        run::Event::Negotiated(Box::new(Terms { page_rows: 1, ..Terms::default() })),
-        run::Event::Page(Ok(Page::default())),
-        run::Event::Applied(run::Applied::default()),
-        run::Event::Completed { rejected: 0, reset: None },
-    ];
+    let mut so_far = listing().to_vec();
+    so_far.push(run::Event::Completed { rejected: 0, reset: None });
     cut_off(&mut one, &so_far)
 }
 
