@@ -206,6 +206,15 @@ fn a_program_that_is_silent_for_too_long_is_ended_whatever_counts_of_it() {
 }
 
 #[test]
+fn a_program_that_talks_slowly_is_heard_to_its_end() {
+    // A row each second and a half, for longer than the silence that ends it, and without a checkpoint.
+    let script = "for n in 1 2 3 4; do echo \"{\\\"id\\\":\\\"$n\\\",\\\"data\\\":{}}\"; sleep 1.5; done\n";
+    let mut world = world(script, "batches", "stall = \"4s\"\nbackoff = { first = \"5h\" }\n");
+    let run = world.app.sync("job", "done");
+    assert_eq!((&run["down"], world.ids().len()), (&json!(4), 4), "{run}");
+}
+
+#[test]
 fn other_words_in_the_command_are_another_history_and_another_place_of_the_program_is_not() {
     let mut world = world(PRINTS, "batches", "");
     let row = |id: &str| format!("{{\"id\":\"{id}\",\"data\":{{}}}}\n");

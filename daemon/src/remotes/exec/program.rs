@@ -29,6 +29,8 @@ pub struct Program {
     /// None: its end was seen.
     child: Option<Child>,
     out: Option<BufReader<ChildStdout>>,
+    /// What was read of its next line.
+    begun: Vec<u8>,
     said: Arc<Mutex<Vec<u8>>>,
     hears: Option<tokio::task::JoinHandle<()>>,
 }
@@ -82,20 +84,20 @@ impl Program {
         let said = Arc::new(Mutex::new(Vec::new()));
         let hears = child.stderr.take().map(|pipe| tokio::spawn(hear(pipe, Arc::clone(&said))));
         let out = child.stdout.take().map(|pipe| BufReader::with_capacity(64 << 10, pipe));
-        Ok(Self { name: word.clone(), child: Some(child), out, said, hears })
+        Ok(Self { name: word.clone(), child: Some(child), out, begun: Vec::new(), said, hears })
     }
 
-    /// Its next line, without the end of it. None: there is no more.
+    /// Its next line, without the end of it. None: there is no more. Dropped, it loses nothing of what was read.
     ///
     /// # Errors
     /// [`Failure::Nonsense`]: it is too long, or no text. What the system says is [`Failure::Broken`].
     pub async fn line(&mut self) -> Result<Option<String>, RemoteError> {
         let Some(out) = &mut self.out else { return Ok(None) };
-        let mut line = Vec::new();
-        let most = limits::TOLD_LINE_BYTES_MAX as u64 + 1;
-        out.take(most).read_until(b'\n', &mut line).await.map_err(|error| {
+        let most = (limits::TOLD_LINE_BYTES_MAX + 1).saturating_sub(self.begun.len());
+        out.take(most as u64).read_until(b'\n', &mut self.begun).await.map_err(|error| {
             RemoteError::new(Failure::Broken, format!("what the program {} prints cannot be read: {error}", self.name))
         })?;
+        let mut line = std::mem::take(&mut self.begun);
         if line.is_empty() {
             return Ok(None);
         }

@@ -122,6 +122,22 @@ fn a_program_that_is_given_up_ends_with_all_it_started() {
 }
 
 #[test]
+fn a_page_ends_by_time_and_no_line_is_lost_by_that() {
+    let room = tempfile::tempdir().unwrap();
+    // The second line is half told when the page ends.
+    let script =
+        "echo '{\"id\":\"a\",\"data\":{}}'; printf '{\"id\":\"b\",'; until test -e go; do sleep 0.1; done; echo '\"data\":{}}'";
+    runtime().block_on(async {
+        let exec = exec(room.path(), script, Output::Batches);
+        let page = exec.list(&From::Start, None, 1).await.unwrap();
+        assert_eq!((page.rows.len(), page.rows[0].remote_id(), page.next.as_deref()), (1, "a", Some("1 ")));
+        fs::write(room.path().join("go"), "").unwrap();
+        let page = exec.list(&From::Start, page.next.as_deref(), 1).await.unwrap();
+        assert_eq!((page.rows.len(), page.rows[0].remote_id(), page.next), (1, "b", None));
+    });
+}
+
+#[test]
 fn another_program_is_another_history_and_another_place_of_it_is_not() {
     let room = tempfile::tempdir().unwrap();
     let history = |word: &str| {
