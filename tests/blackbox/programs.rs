@@ -214,6 +214,18 @@ fn a_program_that_talks_slowly_is_heard_to_its_end() {
     assert_eq!((&run["down"], world.ids().len()), (&json!(4), 4), "{run}");
 }
 
+/// Obeys, and has started one that is deaf to what it is asked.
+const OBEYS: &str = "(trap '' TERM; while :; do sleep 1; done) & echo $! > inner; exec sleep 1000\n";
+
+#[test]
+fn nothing_of_a_program_is_left_where_the_daemon_ends() {
+    let mut world = world(OBEYS, "batches", "");
+    world.app.run("job");
+    let inner = world.read("inner");
+    world.daemon.terminate();
+    until("its end", || is_gone(&inner).then_some(()));
+}
+
 #[test]
 fn other_words_in_the_command_are_another_history_and_another_place_of_the_program_is_not() {
     let mut world = world(PRINTS, "batches", "");

@@ -4,7 +4,7 @@
 //! It is started anew for each run and told where the last one came to. What it prints is one page after the other, up to a checkpoint
 //! each; a page counts once it is whole, so a program that fails or is ended has told what came before its last checkpoint.
 
-mod program;
+pub mod program;
 
 use std::{future::ready, path::Path};
 
