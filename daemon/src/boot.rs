@@ -286,12 +286,12 @@ pub fn renamed(store: &Store, syncs: &BTreeMap<Name, Known>, now: Timestamp) -> 
 /// # Errors
 /// What the store says.
 pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Timestamp) -> Result<SyncFacts, StoreError> {
-    let ((last, failures), patience, paused, unsent, moments, wishes) = store.read(|reader| {
+    let ((last, failures), patience, paused, unsent, moments, wished) = store.read(|reader| {
         let last = marks::last(reader, name)?;
         let patience = marks::patience(reader, name)?;
         let paused = marks::paused(reader, name)?;
         let unsent = known.spec.direction.sends() && marks::unsent(reader, name, &known.spec.collection, known.spec.creates)?;
-        Ok((last, patience, paused, unsent, moments::of(reader, name)?, moments::wishes(reader, name)?))
+        Ok((last, patience, paused, unsent, moments::of(reader, name)?, moments::wished(reader, name)?))
     })?;
     let mut job = Job::new(plan(name, known, host), last, failures, now);
     job.since = since(store, name, known, now)?;
@@ -308,7 +308,7 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
         job.changed(now);
     }
     let (collection, direction) = (known.spec.collection.clone(), known.spec.direction);
-    Ok(SyncFacts { collection, direction, job, patience, anew: false, wishes })
+    Ok(SyncFacts { collection, direction, job, patience, anew: false, wished })
 }
 
 /// Since when a sync is defined, as far as anything counts from there; it is written down where it was not.

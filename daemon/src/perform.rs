@@ -23,7 +23,6 @@ use mingle_core::{
     limits,
     replica::{Action, Answer, Errand, Failure, RemoteError},
     run::{Counts, Effect, Event, Order},
-    schedule::Trigger,
     time::Timestamp,
 };
 use tokio_util::sync::CancellationToken;
@@ -208,7 +207,7 @@ async fn until_hurried<T>(site: &Site, work: impl Future<Output = T>) -> Option<
 
 async fn open(site: &Site, now: Timestamp) -> Result<(), RemoteError> {
     let work = async {
-        let class = if site.order.trigger == Trigger::Request.name() { Class::Interactive } else { Class::Background };
+        let class = if site.order.person { Class::Interactive } else { Class::Background };
         let by = By { sync: site.spec.name.as_str().into(), class };
         let remote = site.opener.open(by).await?;
         let greeting = remote.greet().await?;
@@ -430,20 +429,20 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
     })
 }
 
-/// Writes down what holds over a restart.
+/// Writes down what holds over a restart. It is in the store's queue when this returns: of two marks, the later one stays.
 ///
 /// # Errors
 /// What the store says.
-pub async fn write_down(store: &Store, mark: Mark, now: Timestamp) -> Result<(), Refusal> {
+pub fn write_down(store: &Store, mark: Mark, now: Timestamp) -> impl Future<Output = Result<(), Refusal>> + Send + use<> {
     let written = store.write(store::Class::Interactive, now, move |tx| match mark {
         Mark::Stopped { since, by, ended } => marks::set_stopped(tx, Some(&marks::StopMark { since, by, ended })),
         Mark::Running => marks::set_stopped(tx, None),
         Mark::Paused { sync, since, by, ended } => marks::set_paused(tx, &sync, Some((since, by, ended))),
         Mark::Resumed { sync } => marks::set_paused(tx, &sync, None),
         Mark::Next { sync, at } => moments::set_next(tx, &sync, at),
-        Mark::Pinged { syncs, at } => moments::pinged(tx, &syncs, at),
+        Mark::Pinged { syncs } => moments::pinged(tx, &syncs),
     });
-    written.await.map_err(Refusal::from)
+    async move { written.await.map_err(Refusal::from) }
 }
 
 #[cfg(test)]

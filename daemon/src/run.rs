@@ -452,9 +452,9 @@ impl Office {
                 self.sites.remove(&sync);
             }
             Effect::Write(id, mark) => {
-                let (store, inbox) = (self.store.clone(), self.inbox.clone());
+                let (written, inbox) = (write_down(&self.store, mark, clock::now()), self.inbox.clone());
                 self.tasks.spawn(async move {
-                    let written = write_down(&store, mark, clock::now()).await;
+                    let written = written.await;
                     let _ = inbox.send(Letter::Event(Event::Written(id, written))).await;
                 });
             }
@@ -476,11 +476,9 @@ impl Office {
 
     fn never_began(&mut self, run: String, sync: String, reason: Option<StopReason>) {
         tracing::info!(sync, run, reason = reason.map(StopReason::name), "a run that was asked for never began");
-        let store = self.store.clone();
+        let written = self.store.write(Class::Interactive, clock::now(), move |tx| marks::never_began(tx, &run, &sync, reason));
         self.tasks.spawn(async move {
-            let written =
-                store.write(Class::Interactive, clock::now(), move |tx| marks::never_began(tx, &run, &sync, reason)).await;
-            if let Err(error) = written {
+            if let Err(error) = written.await {
                 tracing::warn!(%error, "the history row of a run that never began was not written");
             }
         });

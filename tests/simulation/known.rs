@@ -67,7 +67,8 @@ pub fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
         others: others(setup, sync),
         kin: BTreeMap::new(),
     };
-    Known { spec: Arc::new(spec), opener: Arc::new(FakeOpener(Arc::clone(&services[sync.service]))), definition, depth: 0 }
+    let opener = Arc::new(FakeOpener(Arc::clone(&services[sync.service])));
+    Known { spec: Arc::new(spec), opener, definition, depth: 0, stall: Some(mingle_core::limits::STALL) }
 }
 
 /// What the other services are to a sync. The home of new records is that of the first sync.

@@ -272,17 +272,14 @@ impl Engine {
         let mut board = Board::default();
         let (mut known, mut senders) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<Name>>::new());
         let mut ids = Ids::new(seed);
-        for (name, mut facts) in syncs {
+        for (name, facts) in syncs {
             if facts.direction.sends() {
                 senders.entry(facts.collection.clone()).or_default().insert(name.clone());
             }
             let mut sync = Sync::of(&facts);
-            // What was wished of a run that the end of the daemon cut off is wished of the one that goes on.
-            if facts.wishes.any() {
-                sync.asked = Some(Wish::left(ids.next(), facts.wishes));
-                if facts.wishes.force {
-                    facts.job.ask(Request { at: now, person: false, force: true, reset: false });
-                }
+            // A run that the end of the daemon cut off goes on in the mode in which it was wished.
+            if facts.wished != Mode::Fast {
+                sync.asked = Some(Wish::new(ids.next(), facts.wished));
             }
             known.insert(name.clone(), sync);
             if let Some(patience) = facts.patience {
@@ -426,6 +423,7 @@ impl Engine {
             direction: sync.direction,
             mode: wish.as_ref().map_or(Mode::Fast, |wish| wish.mode),
             trigger: trigger.name().into(),
+            person: job.running.as_ref().and_then(|running| running.request).is_some_and(|request| request.person),
             force: wish.as_ref().is_some_and(|wish| wish.force),
             accept_deletes: wish.as_ref().is_some_and(|wish| wish.accept_deletes),
             reset: wish.and_then(|wish| wish.reset),

@@ -153,6 +153,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("request passes retry-after", Tables),
     // schedule: a run begins and goes on outside of its window.
     ("window of time not looked at", Tables),
+    // run: `--accept-deletes` is heeded by a later run, for deletes that nobody has seen.
+    ("a word about deletes outlives their listing", Tables),
     // schedule: after the clock was set back, waits last until the old time comes again.
     ("clock set back is waited out", Tables),
     // schedule: what is known of a remote is another, and the syncs with it are not looked at again.

@@ -52,6 +52,12 @@ impl Mode {
             Self::Rebuild => "rebuild",
         }
     }
+
+    /// Reads the word back; none: there is no such mode.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Fast, Self::Slow, Self::Refresh, Self::Rebuild].into_iter().find(|mode| mode.name() == word)
+    }
 }
 
 /// Which way a sync goes.
@@ -127,6 +133,8 @@ pub struct Order {
     pub mode: Mode,
     /// What made it due, as [`crate::schedule::Trigger`] names it.
     pub trigger: String,
+    /// A person asked for it, and may wait.
+    pub person: bool,
     /// A person said: whatever the guard or a new epoch holds back.
     pub force: bool,
     /// A person said: take the guarded deletes.

@@ -286,17 +286,17 @@ pub fn counts(reader: &Reader<'_>, sync: &str, sends: Option<(&str, Creates)>) -
     Ok(Counts { pending: behind + new, conflicts, rejections })
 }
 
-/// Records that the sync has yet to give a link: they changed since it last looked, and it is to make them.
+/// Records that the sync has yet to give a link: they changed since it last looked, and it is to make them. Where more changed than are
+/// looked at, one at least: what lies behind is not known to be sent.
 fn unlinked(reader: &Reader<'_>, sync: &str, collection: &str, creates: Creates) -> Result<u64, StoreError> {
     Ok(reader
         .prepare_cached(&format!(
-            "SELECT count(*) FROM
+            "SELECT max(count(*) FILTER (WHERE r.state = 0 AND {}), count(*) > ?3) FROM
                (SELECT r.record, r.state FROM m_collection c JOIN m_record r USING (collection)
                 WHERE c.name = ?2 AND r.seq > {}
-                ORDER BY r.seq DESC LIMIT ?3) r
-             WHERE r.state = 0 AND {}",
-            scanned(creates),
-            makes(creates)
+                ORDER BY r.seq DESC LIMIT ?3 + 1) r",
+            makes(creates),
+            scanned(creates)
         ))?
         .query_row(params![sync, collection, limits::PENDING_LOOK_MAX], |row| row.get(0))?)
 }

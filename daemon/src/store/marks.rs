@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    limits,
+    limits, moments,
     sync::{makes, scanned},
     tx::Tx,
 };
@@ -47,6 +47,9 @@ pub fn stopped(conn: &Connection) -> Result<Option<StopMark>, StoreError> {
 pub fn set_stopped(tx: &Tx<'_>, mark: Option<&StopMark>) -> Result<(), StoreError> {
     let text = mark.map(|mark| text_of(mark.since, mark.by.as_deref(), &mark.ended)).transpose()?;
     tx.conn().execute("UPDATE m_store SET stopped = ?1 WHERE store = 1", [text])?;
+    if mark.is_some() {
+        moments::taken_back(tx, None)?;
+    }
     Ok(())
 }
 
@@ -71,6 +74,9 @@ pub fn set_paused(tx: &Tx<'_>, sync: &str, mark: Option<(Timestamp, Option<Strin
          ON CONFLICT (name) DO UPDATE SET paused = ?2",
         params![sync, text],
     )?;
+    if text.is_some() {
+        moments::taken_back(tx, Some(sync))?;
+    }
     Ok(())
 }
 
@@ -155,7 +161,7 @@ pub fn never_began(tx: &Tx<'_>, run: &str, sync: &str, reason: Option<StopReason
          VALUES (?1, ?2, iif(?3 IS NULL, 'cancelled', 'stopped'), 'failed', 'fast', 'request', ?3, ?4, ?4)",
         params![run, sync, reason.map(StopReason::name), now],
     )?;
-    Ok(())
+    moments::taken_back(tx, Some(sync))
 }
 
 /// Links of the replicas of a sync that may be behind, and records that have no link yet: whether there is anything to send. Of what

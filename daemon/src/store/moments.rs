@@ -2,7 +2,7 @@
 //! yet, from which run on its history counts. Must never know: what follows from it.
 
 use mingle_core::{
-    run::{Mode, Order, Wishes},
+    run::{Mode, Order},
     schedule::Last,
     time::Timestamp,
 };
@@ -38,12 +38,12 @@ pub fn set_next(tx: &Tx<'_>, sync: &str, at: Option<Timestamp>) -> Result<(), St
     Ok(())
 }
 
-/// There is something new at the remote of these.
-pub fn pinged(tx: &Tx<'_>, syncs: &[String], at: Timestamp) -> Result<(), StoreError> {
+/// There is something new at the remote of these, of each since then.
+pub fn pinged(tx: &Tx<'_>, syncs: &[(String, Timestamp)]) -> Result<(), StoreError> {
     let mut statement = tx.conn().prepare_cached(
         "INSERT INTO m_schedule (sync, pinged) VALUES (?1, ?2) ON CONFLICT (sync) DO UPDATE SET pinged = max(coalesce(pinged, ?2), ?2)",
     )?;
-    for sync in syncs {
+    for (sync, at) in syncs {
         statement.execute(params![sync, at.unix_ms()])?;
     }
     Ok(())
@@ -57,33 +57,32 @@ pub fn begun(tx: &Tx<'_>, sync: &str, order: &Order) -> Result<(), StoreError> {
              WHERE sync = ?1 AND (next <= ?2 OR pinged <= ?2)",
         )?
         .execute(params![sync, order.began.unix_ms()])?;
-    let wishes = Wishes::of(order);
-    if wishes.any() {
-        tx.conn().prepare_cached("UPDATE m_run SET wishes = ?2 WHERE id = ?1")?.execute(params![order.run, wishes.words()])?;
+    if order.mode != Mode::Fast {
+        tx.conn().prepare_cached("UPDATE m_run SET wishes = ?2 WHERE id = ?1")?.execute(params![order.run, order.mode.name()])?;
     }
     Ok(())
 }
 
 /// The listing of a run has come to its end: in which mode it was wished concerns no other run any more.
 pub fn listed(tx: &Tx<'_>, run: &str) -> Result<(), StoreError> {
-    let wishes: Option<Option<String>> =
-        tx.conn().prepare_cached("SELECT wishes FROM m_run WHERE id = ?1")?.query_row([run], |row| row.get(0)).optional()?;
-    if let Some(wishes) = wishes.flatten().as_deref().and_then(Wishes::parse) {
-        let left = Wishes { mode: Mode::Fast, ..wishes };
-        tx.conn()
-            .prepare_cached("UPDATE m_run SET wishes = ?2 WHERE id = ?1")?
-            .execute(params![run, left.any().then(|| left.words())])?;
-    }
+    tx.conn().prepare_cached("UPDATE m_run SET wishes = NULL WHERE id = ?1")?.execute([run])?;
     Ok(())
 }
 
-/// What was wished of the last run of a sync, where that was cut off and goes on. Words that do not read wish nothing.
-pub fn wishes(conn: &Connection, sync: &str) -> Result<Wishes, StoreError> {
-    let (Last::Stopped { reason, .. }, _) = marks::last(conn, sync)? else { return Ok(Wishes::default()) };
+/// A person ended the runs of a sync; none: those of all. What was wished of them is taken back.
+pub fn taken_back(tx: &Tx<'_>, sync: Option<&str>) -> Result<(), StoreError> {
+    tx.conn().execute("UPDATE m_run SET wishes = NULL WHERE wishes IS NOT NULL AND sync = coalesce(?1, sync)", [sync])?;
+    Ok(())
+}
+
+/// In which mode the last run of a sync was wished, where that was cut off and goes on. Nothing else is written down of what a person wished of a
+/// run: a word about deletes, or about whatever a guard holds, is not taken for granted by a daemon that nobody has spoken to.
+pub fn wished(conn: &Connection, sync: &str) -> Result<Mode, StoreError> {
+    let (Last::Stopped { reason, .. }, _) = marks::last(conn, sync)? else { return Ok(Mode::Fast) };
     if !reason.due_again() {
-        return Ok(Wishes::default());
+        return Ok(Mode::Fast);
     }
-    let words: Option<(Option<String>, bool)> = conn
+    let found: Option<(Option<String>, bool)> = conn
         .prepare_cached(
             "SELECT r.wishes, EXISTS (SELECT 1 FROM m_sync s WHERE s.name = ?1 AND s.resume IS NOT NULL
                        AND (json_extract(s.resume, '$.page') IS NOT NULL OR json_extract(s.resume, '$.rows') > 0))
@@ -91,10 +90,9 @@ pub fn wishes(conn: &Connection, sync: &str) -> Result<Wishes, StoreError> {
         )?
         .query_row(params![sync, reason.name()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((words, goes_on)) = words else { return Ok(Wishes::default()) };
-    let wishes = words.as_deref().and_then(Wishes::parse).unwrap_or_default();
     // A listing that is on goes on, in whatever mode it was.
-    Ok(if goes_on { Wishes { mode: Mode::Fast, ..wishes } } else { wishes })
+    let word = found.filter(|(_, goes_on)| !goes_on).and_then(|(word, _)| word);
+    Ok(word.as_deref().and_then(Mode::parse).unwrap_or_default())
 }
 
 /// Its schedule begins anew: what ran before says nothing of it, and it is defined since now.
@@ -110,7 +108,7 @@ pub fn anew(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
 
 /// It is gone: what was written down of its schedule is void, should it be defined again.
 pub fn gone(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
-    tx.conn().execute("DELETE FROM m_schedule WHERE sync = ?1", [sync])?;
+    tx.conn().execute("UPDATE m_schedule SET next = NULL, pinged = NULL WHERE sync = ?1", [sync])?;
     tx.conn().execute("UPDATE m_sync SET since = NULL WHERE name = ?1", [sync])?;
     Ok(())
 }
@@ -122,9 +120,8 @@ mod tests {
     use super::*;
     use crate::store::{Class, testing::*};
 
-    fn order(run: &str, began: Timestamp, wishes: Wishes) -> Order {
-        let Wishes { mode, force, accept_deletes } = wishes;
-        Order { run: run.into(), began, mode, force, accept_deletes, ..Order::default() }
+    fn order(run: &str, began: Timestamp, mode: Mode) -> Order {
+        Order { run: run.into(), began, mode, ..Order::default() }
     }
 
     fn row(run: &str, status: &str, reason: &str, at: i64) -> String {
@@ -140,13 +137,13 @@ mod tests {
         let ms: fn(i64) -> Timestamp = Timestamp::from_unix_ms;
         let now = |store: &crate::store::Store| store.read(|reader| of(reader, "s")).unwrap();
         write(&store, move |tx| set_next(tx, "s", Some(ms(100))));
-        write(&store, move |tx| pinged(tx, &["s".into()], ms(50)));
-        write(&store, move |tx| begun(tx, "s", &order("r-1", ms(49), Wishes::default())));
+        write(&store, move |tx| pinged(tx, &[("s".into(), ms(50))]));
+        write(&store, move |tx| begun(tx, "s", &order("r-1", ms(49), Mode::Fast)));
         assert_eq!(now(&store), Moments { next: Some(ms(100)), pinged: Some(ms(50)) });
-        write(&store, move |tx| begun(tx, "s", &order("r-2", ms(50), Wishes::default())));
+        write(&store, move |tx| begun(tx, "s", &order("r-2", ms(50), Mode::Fast)));
         assert_eq!(now(&store), Moments { next: Some(ms(100)), pinged: None });
-        write(&store, move |tx| pinged(tx, &["s".into(), "t".into()], ms(60)));
-        write(&store, move |tx| begun(tx, "s", &order("r-3", ms(100), Wishes::default())));
+        write(&store, move |tx| pinged(tx, &[("s".into(), ms(60)), ("t".into(), ms(60))]));
+        write(&store, move |tx| begun(tx, "s", &order("r-3", ms(100), Mode::Fast)));
         assert_eq!(now(&store), Moments::default());
         assert_eq!(store.read(|reader| of(reader, "t")).unwrap().pinged, Some(ms(60)));
         write(&store, move |tx| set_next(tx, "s", Some(ms(100))));
@@ -181,30 +178,43 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_those_of_the_last_run_that_was_cut_off() {
+    fn a_mode_is_that_of_the_last_run_that_was_cut_off() {
         #[track_caller]
-        fn check(status: &'static str, reason: &'static str, listed_whole: bool, resume: &'static str, expect: Wishes) {
+        fn check(
+            status: &'static str,
+            reason: &'static str,
+            then: fn(&Tx<'_>) -> Result<(), StoreError>,
+            resume: &'static str,
+            expect: Mode,
+        ) {
             let store = memory();
             write(&store, move |tx| Ok(tx.conn().execute_batch(&row("r-1", status, reason, 10))?));
-            let wishes = Wishes { mode: Mode::Slow, force: false, accept_deletes: true };
-            write(&store, move |tx| begun(tx, "s", &order("r-1", Timestamp::from_unix_ms(10), wishes)));
-            if listed_whole {
-                write(&store, move |tx| listed(tx, "r-1"));
-            }
+            write(&store, move |tx| begun(tx, "s", &order("r-1", Timestamp::from_unix_ms(10), Mode::Slow)));
+            write(&store, move |tx| then(tx));
             let resume =
                 format!("INSERT INTO m_sync (name, pass, up_scanned, resume) VALUES ('s', 0, 0, nullif('{resume}', ''))");
             write(&store, move |tx| Ok(tx.conn().execute_batch(&resume)?));
-            assert_eq!(store.read(|reader| super::wishes(reader, "s")).unwrap(), expect, "{status} {reason}");
+            assert_eq!(store.read(|reader| wished(reader, "s")).unwrap(), expect, "{status} {reason}");
         }
-        let all = Wishes { mode: Mode::Slow, force: false, accept_deletes: true };
-        let left = Wishes { mode: Mode::Fast, ..all };
-        check("stopped", "crash", false, "", all);
-        check("stopped", "shutdown", false, r#"{"from":null,"rows":0}"#, all);
-        check("stopped", "crash", false, r#"{"from":null,"rows":3}"#, left);
-        check("stopped", "crash", true, "", left);
-        check("stopped", "user", false, "", Wishes::default());
-        check("done", "", false, "", Wishes::default());
-        check("failed", "", false, "", Wishes::default());
+        let nothing: fn(&Tx<'_>) -> Result<(), StoreError> = |_| Ok(());
+        check("stopped", "crash", nothing, "", Mode::Slow);
+        check("stopped", "shutdown", nothing, r#"{"from":null,"rows":0}"#, Mode::Slow);
+        check("stopped", "crash", nothing, r#"{"from":null,"rows":3}"#, Mode::Fast);
+        check("stopped", "crash", |tx| listed(tx, "r-1"), "", Mode::Fast);
+        check("stopped", "user", nothing, "", Mode::Fast);
+        check("done", "", nothing, "", Mode::Fast);
+        check("failed", "", nothing, "", Mode::Fast);
+        // A person ended it, or the run that was to go on, meanwhile.
+        check("stopped", "constraint:network", |tx| marks::never_began(tx, "r-2", "s", None), "", Mode::Fast);
+        check("stopped", "constraint:network", |tx| marks::never_began(tx, "r-2", "another", None), "", Mode::Slow);
+        let paused: fn(&Tx<'_>) -> Result<(), StoreError> = |tx| {
+            marks::set_paused(tx, "s", Some((tx.now(), None, false)))?;
+            Ok(tx.conn().execute_batch("DELETE FROM m_sync")?)
+        };
+        check("stopped", "constraint:network", paused, "", Mode::Fast);
+        let stopped: fn(&Tx<'_>) -> Result<(), StoreError> =
+            |tx| marks::set_stopped(tx, Some(&marks::StopMark { since: tx.now(), by: None, ended: Vec::new() }));
+        check("stopped", "constraint:network", stopped, "", Mode::Fast);
     }
 
     fn write(store: &crate::store::Store, work: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError> + Send + 'static) {

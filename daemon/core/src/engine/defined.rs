@@ -1,7 +1,9 @@
 //! Owns: syncs that are defined anew while the engine runs: what stays, what is stopped first, what goes. Must never know: where a
 //! definition is written, what the store keeps of a sync that is gone.
 
-use super::{Direction, Effect, Engine, Job, Name, Patience, RunState, StopReason, Sync, Timestamp, Wishes, ask, run};
+use super::{
+    Direction, Effect, Engine, Job, Mode, Name, Patience, Request, RunState, StopReason, Sync, Timestamp, Wish, ask, run,
+};
 use crate::schedule::Plan;
 
 /// A sync as the engine knows it.
@@ -17,8 +19,8 @@ pub struct SyncFacts {
     pub patience: Option<Patience>,
     /// It begins anew: what ran before under its name says nothing of it.
     pub anew: bool,
-    /// What was wished of its last run, where that was cut off and goes on; looked at when the daemon starts.
-    pub wishes: Wishes,
+    /// In which mode its last run was wished, where that was cut off and goes on; looked at when the daemon starts.
+    pub wished: Mode,
 }
 
 /// What has become of a sync.
@@ -145,13 +147,18 @@ impl Engine {
             None => {}
             Some(Then::Becomes(facts)) => {
                 // What the store said when the facts were read may be as old as the run that was waited for; the board knows what came since.
-                let job = match self.desk.board().jobs.get(name) {
+                let mut job = match self.desk.board().jobs.get(name) {
                     Some(before) => before.becomes(&facts.job, facts.anew, now),
                     None => facts.job.clone(),
                 };
                 let mut sync = Sync::of(&facts);
                 if let Some(before) = self.syncs.get_mut(name) {
                     sync.asked = before.asked.take();
+                    // What a person said about deletes, or whatever else is held back, was about the place of before.
+                    if let (true, Some(wish)) = (facts.anew, &mut sync.asked) {
+                        *wish = Wish::new(std::mem::take(&mut wish.run), Mode::Fast);
+                        job.request = job.request.map(|request| Request { force: false, reset: false, ..request });
+                    }
                     if !facts.anew {
                         (sync.failing_since, sync.trouble) = (before.failing_since, before.trouble.take());
                     }

@@ -68,10 +68,16 @@ impl Engine {
             _ => {}
         }
         sync.trouble.clone_from(&trouble);
+        // A person stopped it, or all, while it was on its way to its end.
+        let taken_back = self.stopped.is_some() || self.desk.board().jobs.get(name).is_some_and(|job| job.paused);
+        if let (true, Some(job)) = (taken_back, self.desk.job(name)) {
+            job.request = None;
+        }
         // What was asked for beside that it runs is asked of the run that goes on.
         if let (End::Stopped(reason), wishes) = (end, Wishes::left(&run))
             && reason.due_again()
             && wishes.any()
+            && !taken_back
         {
             sync.asked.get_or_insert_with(|| Wish::left(self.ids.next(), Wishes::default())).with(wishes);
         }

@@ -41,9 +41,7 @@ pub enum Mark {
     },
     /// There is something new at the remote of these.
     Pinged {
-        /// By name.
-        syncs: Vec<String>,
-        /// When: what begins later answers it.
-        at: Timestamp,
+        /// By name, each with when: what begins later answers it.
+        syncs: Vec<(String, Timestamp)>,
     },
 }

@@ -2,6 +2,9 @@
 
 use super::{Conditions, Engine, Name, Request, Sync, Timestamp, Trouble};
 
+/// So many failures in a row are forgiven at once when a disk takes writes again; after more, the pause after a failure holds.
+const MENDED_TRIES_MAX: u32 = 3;
+
 impl Engine {
     /// What a remote refused may be other credentials now: nothing waits for them any more, nor for the pause that the failure cost.
     pub(super) fn login_changed(&mut self, now: Timestamp, remote: &Name) {
@@ -19,14 +22,22 @@ impl Engine {
         self.desk.set_conditions(Conditions { stopped, ..world.clone() });
         if mended {
             let met = |sync: &Sync| sync.trouble.as_ref().is_some_and(Trouble::is_of_the_disk);
-            let met_it = self.syncs.iter().filter(|(_, sync)| met(sync)).map(|(name, _)| name.clone()).collect();
+            // A disk that has room only until something is written there is no reason to go on like this.
+            let jobs = &self.desk.board().jobs;
+            let seldom = |name: &Name| jobs.get(name).is_some_and(|job| job.failures <= MENDED_TRIES_MAX);
+            let met_it =
+                self.syncs.iter().filter(|(name, sync)| met(sync) && seldom(name)).map(|(name, _)| name.clone()).collect();
             self.try_anew(now, met_it);
         }
     }
 
+    /// Not what a person has stopped or paused: that goes on when they say so.
     fn try_anew(&mut self, now: Timestamp, syncs: Vec<Name>) {
+        if self.stopped.is_some() {
+            return;
+        }
         for name in syncs {
-            if let Some(job) = self.desk.job(&name) {
+            if let Some(job) = self.desk.job(&name).filter(|job| !job.paused) {
                 job.ask(Request { at: now, person: false, force: false, reset: false });
             }
         }

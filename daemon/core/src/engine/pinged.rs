@@ -12,16 +12,16 @@ impl Engine {
             Ok(names) => names,
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
-        let mut at = now;
+        let mut marked = Vec::new();
         for name in &names {
             if let Some(job) = self.desk.job(name) {
                 job.call(Trigger::Ping);
                 // A run that is on is answered to whatever came until it began, and not to this.
-                let began = job.running.as_ref().map_or(now, |running| running.began.plus(Duration::from_millis(1)));
-                at = at.max(began);
+                let after = job.running.as_ref().map_or(now, |running| running.began.plus(Duration::from_millis(1)));
+                marked.push((name.to_string(), now.max(after)));
             }
         }
-        effects.push(Effect::Write(id, Mark::Pinged { syncs: names.iter().map(ToString::to_string).collect(), at }));
+        effects.push(Effect::Write(id, Mark::Pinged { syncs: marked }));
         let pinged = names.iter().filter_map(|name| {
             let look = self.desk.look(now, name)?;
             let hold = look.holds.first().filter(|_| look.state != SyncState::Running).map(|hold| hold.holding(name, now));

@@ -65,7 +65,7 @@ impl World {
                     job,
                     patience: None,
                     anew: false,
-                    wishes: Wishes::default(),
+                    wished: run::Mode::Fast,
                 },
             )
         });
@@ -416,7 +416,7 @@ fn a_sync_that_is_defined_anew_ends_its_run_only_where_it_must() {
             job,
             patience: None,
             anew: false,
-            wishes: Wishes::default(),
+            wished: run::Mode::Fast,
         }
     };
     let request = || RunRequest { sync: "a".into(), mode: None, force: false, accept_deletes: false, reset: None, by: None };

@@ -31,6 +31,8 @@ pub struct Run {
     deletes: u64,
     /// Its listing has a place where it goes on, or is whole.
     pub(super) listed: bool,
+    /// Its listing is whole.
+    pub(super) completed: bool,
     /// To be asked for by id, and the position that holds once what was asked is applied.
     ask: Vec<String>,
     ask_then: Option<Resume>,
@@ -90,6 +92,7 @@ impl Run {
             store_busy: false,
             deletes: 0,
             listed: false,
+            completed: false,
             ask: Vec::new(),
             ask_then: None,
             outcome: Outcome::default(),
@@ -158,11 +161,8 @@ impl Run {
     /// Takes an event, says what to do next.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.listed |= match &event {
-            Event::Applied(applied) => applied.ask.is_empty(),
-            Event::Completed { .. } => true,
-            _ => false,
-        };
+        self.completed |= matches!(event, Event::Completed { .. });
+        self.listed |= self.completed || matches!(&event, Event::Applied(applied) if applied.ask.is_empty());
         match event.side() {
             Side::Remote => self.remote_busy = false,
             Side::Store => self.store_busy = false,

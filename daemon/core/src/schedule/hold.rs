@@ -292,7 +292,7 @@ impl View<'_> {
 
     /// A request is what the rest is kept for.
     fn budget(&self) -> Option<Hold> {
-        let until = self.waited_for(self.remote?.budget.filter(|_| self.job.request.is_none())?);
+        let until = self.waited_for(self.remote?.budget.filter(|_| !self.job.request.is_some_and(|request| request.person))?);
         (self.now < until).then(|| Hold::Budget { remote: self.job.plan.remote.clone(), until })
     }
 

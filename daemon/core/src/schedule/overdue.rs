@@ -50,8 +50,10 @@ impl Job {
     /// lies ahead is not over yet. None: nothing makes it due by itself, a person paused it, or it fails, which is told as such.
     #[must_use]
     pub fn overdue_since(&self) -> Option<Timestamp> {
+        // Before, nobody was there to begin it, or a person had paused it.
+        let since = |at: Timestamp| [self.up, self.able].into_iter().flatten().fold(at, Timestamp::max);
         if let (Some(next), None, false) = (self.next, &self.running, self.paused) {
-            return Some(next);
+            return Some(since(next));
         }
         let interval = self.interval();
         if self.paused || (interval.is_none() && self.plan.cron.is_none()) {
@@ -60,10 +62,8 @@ impl Job {
         if let Some(running) = &self.running {
             return Some(running.began);
         }
-        // Before, nobody was there to begin it, or a person had paused it.
-        let since = |at: Timestamp| [self.up, self.able].into_iter().flatten().fold(at, Timestamp::max);
         match self.last {
-            Last::Never => Some(self.plan.initial_delay.map_or(self.since, |delay| self.since.plus(delay))),
+            Last::Never => Some(since(self.plan.initial_delay.map_or(self.since, |delay| self.since.plus(delay)))),
             Last::Failed { .. } => None,
             Last::Stopped { began, reason } if reason.due_again() => Some(since(began)),
             Last::Done { began } | Last::Stopped { began, .. } => {

@@ -57,7 +57,8 @@ const HOLDS: &[&str] = &[
     "last=failed@-30s patience=-30s,+5m => waiting retry_after +5m",
     // What is kept for people is there for who asks, and for nobody else.
     "every=1h budget=-1m,+5m => waiting budget +5m",
-    "every=1h budget=-1m,+5m request@-0s => start request",
+    "every=1h budget=-1m,+5m request@-0s person => start request",
+    "every=1h budget=-1m,+5m request@-0s => waiting budget +5m",
     "every=1h budget=-5m,-0s => start first",
     "every=1h budget=-0s,+1000d => waiting budget +1h",
     // Nor believed for ever.
@@ -144,7 +145,7 @@ const SET_BACK: &[&str] = &[
 ];
 
 #[cfg(feature = "planted")]
-const ALL_TABLES: &[&[&str]] = &[NEXT_RUN, TRIGGERS, HOLDS, RUNNING, CAUGHT_UP, SET_BACK, needs::HELD, needs::ENDED];
+const ALL_TABLES: &[&[&str]] = &[next_run::NEXT_RUN, TRIGGERS, HOLDS, RUNNING, CAUGHT_UP, SET_BACK, needs::HELD, needs::ENDED];
 
 #[test]
 fn what_was_due_before_the_start_is_caught_up_with() {

@@ -1,6 +1,6 @@
 //! Owns: the rules of checkpoints, runs and answers of ops. Must never know: when a sync runs.
 
-use mingle_core::run::{Creates, Wishes};
+use mingle_core::run::{Creates, Mode};
 use rusqlite::Connection;
 
 use super::Notes;
@@ -68,7 +68,7 @@ fn definitions(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
     let mut statement = conn.prepare("SELECT id, wishes FROM m_run WHERE wishes IS NOT NULL")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        if Wishes::parse(&row.get::<_, String>(1)?).is_none() {
+        if Mode::parse(&row.get::<_, String>(1)?).is_none() {
             notes.note("run", &row.get::<_, String>(0)?, "what was wished of it does not read");
         }
     }

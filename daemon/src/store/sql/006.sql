@@ -54,4 +54,4 @@ CREATE TABLE m_schedule (
 ALTER TABLE m_run ADD COLUMN attempt INTEGER;   -- the how manyth since the last that did not fail; NULL: not written down
 ALTER TABLE m_run ADD COLUMN waited INTEGER;    -- how long its sync was due and held before, ms; NULL: it was not
 ALTER TABLE m_run ADD COLUMN waited_for TEXT;   -- by what at first: the name of a hold
-ALTER TABLE m_run ADD COLUMN wishes TEXT;   -- what was asked of the run beside that it runs: a mode, force, accept_deletes; NULL: nothing
+ALTER TABLE m_run ADD COLUMN wishes TEXT;   -- in which mode it was wished to look for changes, till its listing is whole; NULL: in none in particular

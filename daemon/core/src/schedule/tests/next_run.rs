@@ -3,7 +3,7 @@
 use super::check;
 
 /// WorkManager's vectors of the next run (WorkSpecTest.testCalculateNextRunTime_*), where ours is the same rule.
-const NEXT_RUN: &[&str] = &[
+pub(super) const NEXT_RUN: &[&str] = &[
     // Periodic, later: last + interval.
     "every=15m last=done@-5m => waiting interval +10m",
     "every=15m last=done@-14m => waiting interval +1m",
