@@ -40,7 +40,7 @@ use crate::{
     login, logs, notify,
     perform::{Site, perform, write_down},
     reload::Prepared,
-    remotes::{Means, http},
+    remotes::{self, Means, http},
     signals::Signal,
     start::Started,
     store::{Class, Options, Store, Upgraded, Upgrading, marks, rehearsal},
@@ -95,6 +95,8 @@ pub fn main(started: Started, signals: mpsc::Receiver<Signal>) -> anyhow::Result
     let far = threads::far().context("failed to start the runtime of runs")?;
     let store = opened.store.clone();
     let done = runtime.block_on(serve(&started, opened, signals, far.handle()));
+    // What waits for the ends of programs goes with the runtimes.
+    remotes::exec::program::kill_all();
     // A task that hangs in a blocking call must not hold the end up.
     runtime.shutdown_timeout(Duration::from_millis(limits::CLOSING_MS_MAX));
     far.shutdown_background();

@@ -206,6 +206,27 @@ fn a_program_that_is_silent_for_too_long_is_ended_whatever_counts_of_it() {
 }
 
 #[test]
+fn a_program_that_talks_slowly_is_heard_to_its_end() {
+    // A row each second and a half, for longer than the silence that ends it, and without a checkpoint.
+    let script = "for n in 1 2 3 4; do echo \"{\\\"id\\\":\\\"$n\\\",\\\"data\\\":{}}\"; sleep 1.5; done\n";
+    let mut world = world(script, "batches", "stall = \"4s\"\nbackoff = { first = \"5h\" }\n");
+    let run = world.app.sync("job", "done");
+    assert_eq!((&run["down"], world.ids().len()), (&json!(4), 4), "{run}");
+}
+
+/// Obeys, and has started one that is deaf to what it is asked.
+const OBEYS: &str = "(trap '' TERM; while :; do sleep 1; done) & echo $! > inner; exec sleep 1000\n";
+
+#[test]
+fn nothing_of_a_program_is_left_where_the_daemon_ends() {
+    let mut world = world(OBEYS, "batches", "");
+    world.app.run("job");
+    let inner = world.read("inner");
+    world.daemon.terminate();
+    until("its end", || is_gone(&inner).then_some(()));
+}
+
+#[test]
 fn other_words_in_the_command_are_another_history_and_another_place_of_the_program_is_not() {
     let mut world = world(PRINTS, "batches", "");
     let row = |id: &str| format!("{{\"id\":\"{id}\",\"data\":{{}}}}\n");

@@ -235,6 +235,8 @@ pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 pub const TOLD_ROWS_MAX: usize = 500;
 /// The same, in bytes of text: it ends with the row that passes this. One page is applied while the next one is told.
 pub const TOLD_PAGE_BYTES_MAX: u64 = 1 << 20;
+/// The same, in time: whoever talks slowly is heard as well, by whoever reads and by the `stall` of the sync.
+pub const TOLD_PAGE_TIME_MAX: Duration = Duration::from_secs(1);
 /// A line of a program that is longer is nonsense: it ends the run.
 pub const TOLD_LINE_BYTES_MAX: usize = 1 << 20;
 /// An id that a program or an app gives a record, in bytes, at most; a longer one is nonsense.

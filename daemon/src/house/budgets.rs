@@ -15,12 +15,12 @@ impl Accounts for House {
         let shown = self.0.means.http.budgets.shown(clock::now());
         let mut rows: Vec<(Vec<String>, BudgetRow)> = Vec::new();
         for (name, settings) in &self.config().remotes {
-            let Some(key) = budget::key(settings) else { continue };
+            // A program has no address, and nobody's budget.
+            let (Some(key), Some((host, account))) = (budget::key(settings), budget::label(settings)) else { continue };
             if let Some((_, row)) = rows.iter_mut().find(|(keys, _)| keys.contains(&key)) {
                 row.remotes.push(name.clone());
                 continue;
             }
-            let (host, account) = budget::label(settings);
             let row = BudgetRow { host, account, remotes: vec![name.clone()], ..BudgetRow::default() };
             rows.push(match shown.iter().find(|one| one.keys.contains(&key)) {
                 Some(Shown { keys, known, flying, waiting }) => {

@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 use self::headers::{Clocks, Own};
 use super::{
     Clock,
-    http::{self, Lost, Reply},
+    http::{Lost, Reply},
     settings::{Auth, RemoteSettings, Secret},
 };
 
@@ -400,12 +400,11 @@ impl Drop for Permit {
     }
 }
 
-/// What of a host's name and an account a person knows it by.
+/// What of a host's name and an account a person knows it by; none: no such address, and no account.
 #[must_use]
-pub fn label(settings: &RemoteSettings) -> (String, String) {
-    let host = Url::parse(&settings.url).ok();
-    let host = host.map(|url| url.origin().ascii_serialization()).unwrap_or_else(|| http::words(&settings.url));
-    (host, settings.auth.account().to_owned())
+pub fn label(settings: &RemoteSettings) -> Option<(String, String)> {
+    let host = Url::parse(&settings.url).ok()?.origin().ascii_serialization();
+    Some((host, settings.auth.account().to_owned()))
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@
 //! It is started anew for each run and told where the last one came to. What it prints is one page after the other, up to a checkpoint
 //! each; a page counts once it is whole, so a program that fails or is ended has told what came before its last checkpoint.
 
-mod program;
+pub mod program;
 
 use std::{future::ready, path::Path};
 
-use mingle_core::replica::{Abilities, Action, Answer, Asked, Failure, From, Page, RemoteError};
+use mingle_core::{
+    limits,
+    replica::{Abilities, Action, Answer, Asked, Failure, From, Page, RemoteError},
+};
 use tokio::sync::Mutex;
 
 use super::{
@@ -76,9 +79,27 @@ impl Exec {
 }
 
 impl UnderWay {
-    /// The next page, and what is under way after it.
+    /// The next page, and what is under way after it. It ends some time after its first row: whoever talks slowly is heard as well.
     async fn page(mut self) -> Result<(Page, Option<Self>), RemoteError> {
         let mut page = Gathered::default();
+        let first = self.take(&mut page).await?;
+        let rest = async {
+            let mut said = first;
+            while said == Said::Row {
+                said = self.take(&mut page).await?;
+            }
+            Ok(said)
+        };
+        let said = tokio::time::timeout(limits::TOLD_PAGE_TIME_MAX, rest).await.unwrap_or(Ok(Said::Row))?;
+        if said != Said::Over {
+            return Ok((page.with_next(&mut self.at), Some(self)));
+        }
+        self.program.ends().await?;
+        Ok((page.last(), None))
+    }
+
+    /// Takes its next line. Dropped, it loses none.
+    async fn take(&mut self, page: &mut Gathered) -> Result<Said, RemoteError> {
         while let Some(line) = self.program.line().await? {
             self.line += 1;
             if line.trim().is_empty() {
@@ -88,13 +109,21 @@ impl UnderWay {
                 RemoteError::new(Failure::Nonsense, format!("line {} of what the program prints: {why}", self.line))
                     .hint(told::FORMS)
             })?;
-            if whole {
-                return Ok((page.with_next(&mut self.at), Some(self)));
-            }
+            return Ok(if whole { Said::Whole } else { Said::Row });
         }
-        self.program.ends().await?;
-        Ok((page.last(), None))
+        Ok(Said::Over)
     }
+}
+
+/// What came of a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// A row, and the page has room for more.
+    Row,
+    /// The page is whole.
+    Whole,
+    /// There are no more lines.
+    Over,
 }
 
 impl Remote for Exec {

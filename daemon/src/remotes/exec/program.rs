@@ -2,16 +2,18 @@
 //! started. Must never know: what it is for, and what its lines mean.
 
 use std::{
+    future::pending,
     path::Path,
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use mingle_core::{
     limits,
     replica::{Failure, RemoteError},
 };
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdout, Command},
@@ -22,13 +24,20 @@ const PASSED: [&str; 10] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS"];
 const PASSED_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 
+/// Between two looks whether anybody is left of a group.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// A program that runs. Dropped, it and all that it started are asked to end, and killed where they do not.
 #[derive(Debug)]
 pub struct Program {
     name: String,
     /// None: its end was seen.
     child: Option<Child>,
+    /// All that it started; none: its end is waited for elsewhere.
+    group: Option<Group>,
     out: Option<BufReader<ChildStdout>>,
+    /// What was read of its next line.
+    begun: Vec<u8>,
     said: Arc<Mutex<Vec<u8>>>,
     hears: Option<tokio::task::JoinHandle<()>>,
 }
@@ -75,6 +84,7 @@ impl Program {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| denied(format!("the program {word} does not start: {error}")))?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).map(Group::new);
         if let Some(mut pipe) = child.stdin.take() {
             // One that does not want to read it may do so.
             tokio::spawn(async move { drop(pipe.write_all(input.as_bytes()).await) });
@@ -82,20 +92,20 @@ impl Program {
         let said = Arc::new(Mutex::new(Vec::new()));
         let hears = child.stderr.take().map(|pipe| tokio::spawn(hear(pipe, Arc::clone(&said))));
         let out = child.stdout.take().map(|pipe| BufReader::with_capacity(64 << 10, pipe));
-        Ok(Self { name: word.clone(), child: Some(child), out, said, hears })
+        Ok(Self { name: word.clone(), child: Some(child), group, out, begun: Vec::new(), said, hears })
     }
 
-    /// Its next line, without the end of it. None: there is no more.
+    /// Its next line, without the end of it. None: there is no more. Dropped, it loses nothing of what was read.
     ///
     /// # Errors
     /// [`Failure::Nonsense`]: it is too long, or no text. What the system says is [`Failure::Broken`].
     pub async fn line(&mut self) -> Result<Option<String>, RemoteError> {
         let Some(out) = &mut self.out else { return Ok(None) };
-        let mut line = Vec::new();
-        let most = limits::TOLD_LINE_BYTES_MAX as u64 + 1;
-        out.take(most).read_until(b'\n', &mut line).await.map_err(|error| {
+        let most = (limits::TOLD_LINE_BYTES_MAX + 1).saturating_sub(self.begun.len());
+        out.take(most as u64).read_until(b'\n', &mut self.begun).await.map_err(|error| {
             RemoteError::new(Failure::Broken, format!("what the program {} prints cannot be read: {error}", self.name))
         })?;
+        let mut line = std::mem::take(&mut self.begun);
         if line.is_empty() {
             return Ok(None);
         }
@@ -108,7 +118,7 @@ impl Program {
         String::from_utf8(line).map(Some).map_err(|_| nonsense("a line that is not text"))
     }
 
-    /// Waits for its end.
+    /// Waits for its end. What it started does not outlive it for longer than [`limits::PROGRAM_ENDS_TIME_MAX`].
     ///
     /// # Errors
     /// It did not end well: [`Failure::Throttled`] where it asks to be tried again, else [`Failure::Work`], with its last words.
@@ -116,6 +126,12 @@ impl Program {
         let Some(child) = &mut self.child else { return Ok(()) };
         let ended = child.wait().await;
         self.child = None;
+        if let Some(group) = self.group.take() {
+            let _ = kill_process_group(group.0, Signal::TERM);
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(limits::PROGRAM_ENDS_TIME_MAX, group.is_empty()).await;
+            });
+        }
         let name = &self.name;
         let status = ended.map_err(|error| RemoteError::new(Failure::Broken, format!("waiting for {name}: {error}")))?;
         if status.success() {
@@ -162,20 +178,57 @@ async fn hear(mut pipe: impl AsyncRead + Unpin, said: Arc<Mutex<Vec<u8>>>) {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        // Until its end was seen, the number is its own.
-        let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return };
-        let _ = kill_process_group(group, Signal::TERM);
-        let ends = async move {
-            if tokio::time::timeout(limits::PROGRAM_ENDS_TIME_MAX, child.wait()).await.is_err() {
-                let _ = kill_process_group(group, Signal::KILL);
-                let _ = child.wait().await;
-            }
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(ends)),
-            // Dropped with us, it is killed.
-            Err(_) => drop(kill_process_group(group, Signal::KILL)),
+        let (Some(mut child), Some(group)) = (self.child.take(), self.group.take()) else { return };
+        let _ = kill_process_group(group.0, Signal::TERM);
+        // Without a runtime we end too, and the group is killed where it is dropped.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let all = async {
+                    let _ = child.wait().await;
+                    group.is_empty().await;
+                };
+                if tokio::time::timeout(limits::PROGRAM_ENDS_TIME_MAX, all).await.is_err() {
+                    let _ = kill_process_group(group.0, Signal::KILL);
+                    let _ = child.wait().await;
+                }
+            });
         }
+    }
+}
+
+/// A program with all that it started. Dropped, those that still live are killed.
+#[derive(Debug)]
+struct Group(Pid);
+
+/// Every group there is, to be killed when we end: what waits for their ends does not run any more then.
+static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+impl Group {
+    fn new(id: Pid) -> Self {
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        Self(id)
+    }
+
+    /// Waits until nobody is left. The first one was reaped: its number is the group's as long as anybody is in it, and is not given
+    /// away again between two looks, since numbers go round.
+    async fn is_empty(&self) {
+        while test_kill_process_group(self.0).is_ok() {
+            // Nothing tells the end of those that are not our children.
+            let _ = tokio::time::timeout(LOOK_EVERY, pending::<()>()).await;
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = kill_process_group(self.0, Signal::KILL);
+        GROUPS.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| *one != self.0);
+    }
+}
+
+/// Kills every program that runs, with all that they started: we end.
+pub fn kill_all() {
+    for group in std::mem::take(&mut *GROUPS.lock().unwrap_or_else(PoisonError::into_inner)) {
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }

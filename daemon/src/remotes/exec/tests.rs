@@ -122,6 +122,55 @@ fn a_program_that_is_given_up_ends_with_all_it_started() {
 }
 
 #[test]
+fn what_a_program_started_ends_with_it_also_where_it_obeys() {
+    // One that is deaf, of a program that ends when it is asked to, and of one that ends by itself.
+    let deaf = "(trap '' TERM; while :; do sleep 1; done) > deaf & echo $! > inner; echo '{\"checkpoint\":1}'; ";
+    let lives = |pid: &str| {
+        let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !status.is_empty() && !status.contains(") Z")
+    };
+    runtime().block_on(async {
+        let mut left = Vec::new();
+        let mut rooms = Vec::new();
+        for rest in ["exec sleep 1000", "exit 0"] {
+            let room = tempfile::tempdir().unwrap();
+            let exec = exec(room.path(), &format!("{deaf}{rest}"), Output::Batches);
+            let page = exec.list(&From::Start, None, 1).await.unwrap();
+            let inner = fs::read_to_string(room.path().join("inner")).unwrap().trim().to_owned();
+            assert!(lives(&inner));
+            if rest == "exit 0" {
+                let last = exec.list(&From::Start, page.next.as_deref(), 1).await.unwrap();
+                assert_eq!(last.next, None);
+            }
+            left.push(inner);
+            rooms.push(room);
+        }
+        let gone = async {
+            while left.iter().any(|pid| lives(pid)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.expect("it ends");
+    });
+}
+
+#[test]
+fn a_page_ends_by_time_and_no_line_is_lost_by_that() {
+    let room = tempfile::tempdir().unwrap();
+    // The second line is half told when the page ends.
+    let script =
+        "echo '{\"id\":\"a\",\"data\":{}}'; printf '{\"id\":\"b\",'; until test -e go; do sleep 0.1; done; echo '\"data\":{}}'";
+    runtime().block_on(async {
+        let exec = exec(room.path(), script, Output::Batches);
+        let page = exec.list(&From::Start, None, 1).await.unwrap();
+        assert_eq!((page.rows.len(), page.rows[0].remote_id(), page.next.as_deref()), (1, "a", Some("1 ")));
+        fs::write(room.path().join("go"), "").unwrap();
+        let page = exec.list(&From::Start, page.next.as_deref(), 1).await.unwrap();
+        assert_eq!((page.rows.len(), page.rows[0].remote_id(), page.next), (1, "b", None));
+    });
+}
+
+#[test]
 fn another_program_is_another_history_and_another_place_of_it_is_not() {
     let room = tempfile::tempdir().unwrap();
     let history = |word: &str| {
