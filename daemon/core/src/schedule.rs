@@ -38,7 +38,7 @@ pub use conditions::{Conditions, Constraint, Needs, Network, Unmet};
 pub use desk::{Desk, Next};
 pub use due::{Backoff, Curve, Interval, Quiet, Spread};
 pub use explain::text;
-pub use hold::Hold;
+pub use hold::{Bar, Hold};
 pub use job::{End, Job, Last, Plan, Rank, Request, Running, Trigger};
 pub use overdue::Watch;
 pub use stop::StopReason;

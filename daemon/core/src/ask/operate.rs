@@ -7,7 +7,7 @@ use super::{DefinedBy, RunRow, Trouble};
 use crate::{
     engine::{Lacks, Standing},
     run::{Mode, reset::How},
-    schedule::Conditions,
+    schedule::{Bar, Conditions},
     time::Timestamp,
 };
 
@@ -139,6 +139,8 @@ pub struct Attention {
 pub struct Holding {
     /// A stable word: `network`, `interval`, `stopped`, ...
     pub name: String,
+    /// What it is to somebody who waits.
+    pub bar: Bar,
     /// What is.
     pub has: String,
     /// What must be.

@@ -15,6 +15,7 @@ impl Hold {
     pub fn holding(&self, sync: &str, now: Timestamp) -> Holding {
         Holding {
             name: self.name().into(),
+            bar: self.bar(),
             has: self.has(now),
             needs: self.needs(now),
             until: self.until(),

@@ -107,6 +107,21 @@ pub enum Hold {
     },
 }
 
+/// What a hold is to somebody who waits for its sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bar {
+    /// It is not due yet: there is nothing to do.
+    NotDue,
+    /// The same, and it never is by itself.
+    NotAsked,
+    /// It goes by, or other runs do.
+    Time,
+    /// Something else has to come about: a network, a resume, more requests.
+    Condition,
+    /// A person has to decide.
+    Person,
+}
+
 impl Hold {
     /// The stable word, for apps.
     #[must_use]
@@ -152,6 +167,26 @@ impl Hold {
             | Self::RetryAfter { .. }
             | Self::Budget { .. } => SyncState::Waiting,
             Self::Overlap { .. } | Self::Slots { .. } => SyncState::Ready,
+        }
+    }
+
+    /// What it is to somebody who waits for the sync.
+    #[must_use]
+    pub const fn bar(&self) -> Bar {
+        match self {
+            Self::Interval { .. } | Self::Cron { .. } | Self::NextRunAt { .. } => Bar::NotDue,
+            Self::Trigger { .. } => Bar::NotAsked,
+            Self::InitialDelay { .. } | Self::Quiet { .. } | Self::Backoff { .. } | Self::Overlap { .. } | Self::Slots { .. } => {
+                Bar::Time
+            }
+            Self::Paused
+            | Self::Stopped(_)
+            | Self::RetryAfter { .. }
+            | Self::Budget { .. }
+            | Self::Constraint(_)
+            | Self::Opening { .. }
+            | Self::After { .. } => Bar::Condition,
+            Self::NeedsLogin { .. } | Self::History(_) => Bar::Person,
         }
     }
 

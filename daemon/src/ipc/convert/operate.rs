@@ -108,7 +108,7 @@ fn progress(progress: Progress) -> call::Progress {
 }
 
 pub(in crate::ipc) fn hold(hold: Holding) -> call::Hold {
-    let Holding { name, has, needs, until, hint } = hold;
+    let Holding { name, bar: _, has, needs, until, hint } = hold;
     call::Hold { name, has, needs, until_at: until.map(time), hint }
 }
 
