@@ -52,3 +52,4 @@ mod stop;
 mod times;
 mod told;
 mod vcf;
+mod workers;
