@@ -110,8 +110,7 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
         let Some(settings) = config.remotes.get(&definition.remote) else { continue };
         let policy =
             config.collections.get(&definition.collection).map(|collection| collection.policy.clone()).unwrap_or_default();
-        let place =
-            Place { remote: definition.remote.clone(), sync: name.clone(), deadline: definition.timing.deadline };
+        let place = Place { remote: definition.remote.clone(), sync: name.clone(), deadline: definition.timing.deadline };
         let opening = Opening { settings: settings.clone(), resource: definition.resource.clone(), place, means: means.clone() };
         let (history, listing) = opening.history().unwrap_or_default();
         let identity = identity(definition, settings);

@@ -91,8 +91,10 @@ fn an_app_that_offers_is_called_and_what_it_brings_lands_with_its_checkpoint() {
     assert_eq!((&ran["down"], &ran["result"]), (&json!(4), &json!("new_data")), "{ran}");
     assert_eq!(world.numbers(), [2, 3]);
 
-    // The next goes on from the last checkpoint, null too, and what it says of news is believed.
-    for (result, checkpoint) in [("no_new_data", json!({ "at": 4.0 })), ("new_data", json!({ "at": 5 })), ("no_new_data", json!(6))] {
+    // The next goes on from the last checkpoint, and what it says of news is believed.
+    for (result, checkpoint) in
+        [("no_new_data", json!({ "at": 4.0 })), ("new_data", json!({ "at": 5 })), ("no_new_data", json!(6))]
+    {
         let run = world.app.run("job");
         let work = called(&mut clerk);
         batch(&mut clerk, &work, 1, &[], checkpoint.clone());
@@ -225,7 +227,11 @@ fn a_batch_that_is_wrong_ends_the_work_and_nothing_of_it_or_after_it_is_kept() {
         let params = json!({ "work": work["work"], "batch": number, "rows": rows, "checkpoint": checkpoint });
         let error = clerk.refused(name, "worker.batch", params);
         assert!(error.to_string().contains(says), "{error}");
-        clerk.refused("wrong_state", "worker.batch", json!({ "work": work["work"], "batch": number + 1, "rows": [], "checkpoint": 7 }));
+        clerk.refused(
+            "wrong_state",
+            "worker.batch",
+            json!({ "work": work["work"], "batch": number + 1, "rows": [], "checkpoint": 7 }),
+        );
         assert_eq!(world.app.ended(&run), "failed");
         assert_eq!(world.app.row("job", &run)["error"]["name"], "nonsense");
         assert_eq!(world.numbers(), [1]);
@@ -316,4 +322,42 @@ fn an_app_that_is_started_and_ends_without_an_offer_fails_the_run_with_its_last_
     let mut app = daemon.app("tester");
     let ran = app.sync("job", "failed");
     assert!(ran["error"]["name"] == "work" && ran["error"]["what"].to_string().contains("no sheet here"), "{ran}");
+}
+
+/// The page that shows how to write one, by its own blocks; this is the client for Python as well.
+#[test]
+fn the_app_of_the_page_does_what_it_says() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("daemon/docs/programs.md")).expect("the page");
+    let block = |kind: &str| {
+        let rest = page.split_once(&format!("```{kind}\n")).expect("a block").1;
+        rest.split_once("\n```").expect("its end").0.to_owned() + "\n"
+    };
+    let module = root.join("client/python").display().to_string();
+    let program = format!("import sys\nsys.path.insert(0, {module:?})\n{}", block("python app"));
+    let start = "app = \"bank\"\ncommand = [\"python3\", \"./bank.py\"]";
+    let home = Home::new(Some(&block("toml app").replace("app = \"bank\"", start)));
+    home.write("bank.py", &program);
+    home.write("statements.tsv", "1\tfrom Ann\n2\tfrom Ben\n");
+    let mut daemon = home.start();
+    let mut app = daemon.app("tester");
+    let titles = |app: &mut App| {
+        let all = app.all("statements");
+        let mut titles: Vec<String> = all.values().filter_map(|data| data["title"].as_str().map(str::to_owned)).collect();
+        titles.sort();
+        titles
+    };
+    until("what it brings", || (titles(&mut app) == ["from Ann", "from Ben"]).then_some(()));
+    daemon.write("statements.tsv", "1\tfrom Ann\n2\tfrom Ben\n3\tfrom Cid\n");
+    let ran = app.sync("statements", "done");
+    assert_eq!((&ran["down"], titles(&mut app).len()), (&json!(1), 3), "{ran}");
+
+    // What it raises is the reason, and it is called again all the same.
+    fs::remove_file(daemon.config_dir().join("statements.tsv")).expect("removed");
+    let ran = app.sync("statements", "failed");
+    assert!(ran["error"]["name"] == "work" && ran["error"]["what"].to_string().contains("statements.tsv"), "{ran}");
+    daemon.write("statements.tsv", "1\tfrom Ann\n2\tfrom Ben\n3\tfrom Cid\n4\tfrom Dan\n");
+    app.sync("statements", "done");
+    assert_eq!(titles(&mut app).len(), 4);
+    daemon.terminate();
 }

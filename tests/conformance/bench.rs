@@ -172,7 +172,9 @@ impl Bench {
     /// Opens a resource with these settings.
     pub async fn open_as(&self, settings: &RemoteSettings, resource: &str) -> Box<dyn Remote> {
         let means = means(self.folder.path().to_path_buf());
-        remotes::open(Opening { settings: settings.clone(), resource: resource.into(), place: Default::default(), means }).await.expect("settings that fit")
+        remotes::open(Opening { settings: settings.clone(), resource: resource.into(), place: Default::default(), means })
+            .await
+            .expect("settings that fit")
     }
 }
 

@@ -38,7 +38,9 @@ async fn open_with(url: &str, dir: &std::path::Path, http: Client) -> Box<dyn Re
     let mut settings = settings(trap::PROFILE, url);
     settings.auth = Auth::Bearer { token: Secret::Plain(SECRET.into()) };
     let means = Means { http, now: Arc::new(now), config_dir: dir.to_path_buf(), workers: Arc::default() };
-    remotes::open(Opening { settings, resource: "things".into(), place: Default::default(), means }).await.expect("settings that fit")
+    remotes::open(Opening { settings, resource: "things".into(), place: Default::default(), means })
+        .await
+        .expect("settings that fit")
 }
 
 fn change() -> Action {

@@ -81,7 +81,10 @@ impl Batches {
             let what = format!("batch {number}, and the next one is {next}");
             Some(Refusal::Invalid(what, Some("batches are numbered from 1 in each work; it is over, and asked for again".into())))
         } else if rows > limits::TOLD_ROWS_MAX {
-            Some(Refusal::TooLarge(format!("{rows} rows in one batch, and {} are taken; the work is over", limits::TOLD_ROWS_MAX)))
+            Some(Refusal::TooLarge(format!(
+                "{rows} rows in one batch, and {} are taken; the work is over",
+                limits::TOLD_ROWS_MAX
+            )))
         } else if waiting >= limits::WORK_BATCHES_MAX {
             let what = format!("{waiting} batches are not answered yet, and no more are taken; the work is over");
             Some(Refusal::TooLarge(what))

@@ -53,7 +53,8 @@ impl Works for House {
         match self.0.means.workers.batch(connection, batch) {
             Err(refusal) => Box::pin(ready(Err(refusal))),
             Ok(answer) => Box::pin(async move {
-                let over = |_| Refusal::WrongState(format!("the run of {work} ended before this batch was used"), Some(OVER.into()));
+                let over =
+                    |_| Refusal::WrongState(format!("the run of {work} ended before this batch was used"), Some(OVER.into()));
                 answer.await.map_err(over)?
             }),
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunResult, present};
+use super::RunResult;
 use crate::Raw;
 
 /// `worker.offer`: the app does the work of these remotes from now on, as long as this connection is there.
@@ -35,8 +35,8 @@ pub struct WorkerBatch {
     /// Records `{id, data}` and deletes `{id, deleted: true}`, up to 500; none: a sign of life.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<Raw>,
-    /// Any JSON up to 16 KiB: all before it is told, and here the next work goes on. Left out: the last one stands.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    /// Any JSON but null, up to 16 KiB: all before it is told, and here the next work goes on. Left out: the last one stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Raw>,
 }
 

@@ -162,9 +162,12 @@ impl Hold {
         match self {
             Self::Paused => SyncState::Disabled,
             Self::Constraint(Unmet { until: Some(_), .. }) | Self::Opening { .. } => SyncState::Waiting,
-            Self::Stopped(_) | Self::NeedsLogin { .. } | Self::History(_) | Self::Away { .. } | Self::Constraint(_) | Self::After { .. } => {
-                SyncState::Blocked
-            }
+            Self::Stopped(_)
+            | Self::NeedsLogin { .. }
+            | Self::History(_)
+            | Self::Away { .. }
+            | Self::Constraint(_)
+            | Self::After { .. } => SyncState::Blocked,
             Self::Interval { .. }
             | Self::InitialDelay { .. }
             | Self::Cron { .. }

@@ -202,6 +202,5 @@ impl Remote for App {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

@@ -46,11 +46,11 @@ impl Started {
         let _ = tokio::time::timeout(limits::PROGRAM_ENDS_TIME_MAX, self.tasks.wait()).await;
     }
 
-    /// The app of a remote that runs, as we started it before or now.
-    fn running(&self, app: &str, remote: &str, command: &[String], config_dir: &Path) -> Result<Running, RemoteError> {
+    /// The app of a remote that runs, and whether it was started just now.
+    fn running(&self, app: &str, remote: &str, command: &[String], config_dir: &Path) -> Result<(Running, bool), RemoteError> {
         let mut all = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(one) = all.get(remote).filter(|one| one.ended.borrow().is_none()) {
-            return Ok(one.clone());
+            return Ok((one.clone(), false));
         }
         let socket = self.socket.as_deref().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         let names = [("MINGLE_REMOTE", remote), ("MINGLE_SOCKET", socket.as_str())];
@@ -72,7 +72,7 @@ impl Started {
             // Nobody may wait for that.
             let _ = told.send(Some(why));
         });
-        Ok(one)
+        Ok((one, true))
     }
 }
 
@@ -101,26 +101,34 @@ pub(super) async fn called(
     config_dir: &Path,
 ) -> Result<Handle, RemoteError> {
     let mut offers = workers.offers();
-    let Running { mut ended, end } = workers.started.running(app, &asked.place.remote, command, config_dir)?;
+    let start = || workers.started.running(app, &asked.place.remote, command, config_dir);
+    let (mut running, mut is_new) = start()?;
     let offered = async {
         loop {
             offers.borrow_and_update();
             if let Some(handle) = workers.call(app, asked)? {
                 return Ok(handle);
             }
-            if let Some(why) = ended.borrow_and_update().clone() {
+            let why = running.ended.borrow_and_update().clone();
+            if let Some(why) = why {
+                // It was on its way out when its work was due: that is another one's failure.
+                if !is_new {
+                    (running, is_new) = start()?;
+                    continue;
+                }
                 let what = format!("app {app} was started, and ended without offering to do this work: {}", why.what);
                 return Err(RemoteError { kind: Failure::Work, what, hint: why.hint });
             }
             tokio::select! {
                 // Neither ends before us.
                 _ = offers.changed() => {}
-                _ = ended.changed() => {}
+                _ = running.ended.changed() => {}
             }
         }
     };
-    tokio::time::timeout(limits::OFFERS_TIME_MAX, offered).await.unwrap_or_else(|_| {
-        end.cancel();
+    let offered = tokio::time::timeout(limits::OFFERS_TIME_MAX, offered).await;
+    offered.unwrap_or_else(|_| {
+        running.end.cancel();
         let seconds = limits::OFFERS_TIME_MAX.as_secs();
         let what = format!("app {app} was started, and did not offer to do this work within {seconds} s; it was ended");
         Err(RemoteError::new(Failure::Work, what)

@@ -131,7 +131,8 @@ impl Workers {
         {
             let mut inside = self.inside();
             inside.number += 1;
-            let offer = Offer { app: app.into(), named: named.map(|names| names.into_iter().collect()), number: inside.number, to };
+            let offer =
+                Offer { app: app.into(), named: named.map(|names| names.into_iter().collect()), number: inside.number, to };
             inside.offers.insert(connection, offer);
         }
         self.offers.send_modify(|number| *number += 1);

@@ -12,7 +12,13 @@ use super::Model;
 use crate::ipc::door::{Later, Works};
 
 impl Works for Model {
-    fn offer_work(&self, _: u64, app: &str, remotes: Option<Vec<String>>, to: mpsc::Sender<Called>) -> Result<Vec<String>, Refusal> {
+    fn offer_work(
+        &self,
+        _: u64,
+        app: &str,
+        remotes: Option<Vec<String>>,
+        to: mpsc::Sender<Called>,
+    ) -> Result<Vec<String>, Refusal> {
         let task = Task {
             work: "k-1".into(),
             sync: "sheet".into(),
