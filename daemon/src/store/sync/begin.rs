@@ -133,6 +133,7 @@ pub fn negotiate(
         tells: abilities.tells,
         began: Some(tx.now()),
         page_rows: abilities.page_rows,
+        catches_up: spec.direction.sends() && !spec.policy.identity.is_empty(),
         ..Terms::default()
     };
     let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
