@@ -270,9 +270,8 @@ pub(super) fn without_deleted(
                 continue;
             }
             let Value::Text(id) = &what else { continue };
-            let deleted = record::find(tx.conn(), collection, id)?.is_some_and(|held| {
-                held.state == State::Deleted && own.is_none_or(|own| own.record != held.record)
-            });
+            let deleted = record::find(tx.conn(), collection, id)?
+                .is_some_and(|held| held.state == State::Deleted && own.is_none_or(|own| own.record != held.record));
             if deleted && !planted::is("reference to a deleted record comes back") {
                 changed |= reference::replace(props, property, &what, None);
             }
