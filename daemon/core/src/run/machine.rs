@@ -145,6 +145,12 @@ impl Run {
         matches!(self.phase, Phase::Copying)
     }
 
+    /// Whether the next run begins further than this one did: something was taken, or its listing has a later place where it goes on.
+    #[must_use]
+    pub fn came_further(&self) -> bool {
+        self.counts.down + self.counts.up > 0 || (self.listed && !self.completed)
+    }
+
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Progress {
