@@ -15,7 +15,6 @@ fn json(value: &serde_json::Value) -> Raw {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options { reconnect_within: Some(Duration::MAX), ..Options::app("lines") };
     let mut worker = Client::open(&options)?.offer(None)?;
-    println!("called for {:?}", worker.remotes());
     loop {
         let mut work = worker.next_work()?;
         let text = match fs::read_to_string(&work.about().resource) {

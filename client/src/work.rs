@@ -61,7 +61,7 @@ impl Waiting {
     }
 
     /// The next; none: nothing is to be done.
-    pub fn next(&mut self) -> Option<Work> {
+    pub fn take(&mut self) -> Option<Work> {
         self.0.pop_front()
     }
 }
@@ -76,16 +76,16 @@ mod tests {
         let mut waiting = Waiting::default();
         ["k-1", "k-2", "k-3"].into_iter().for_each(|work| waiting.hear(heard(work)));
         waiting.hear(Heard::WorkStop(event::WorkStop { work: "k-2".into() }));
-        let mut work = waiting.next().expect("the first");
+        let mut work = waiting.take().expect("the first");
         assert_eq!([work.batch(Vec::new(), None).batch, work.batch(Vec::new(), None).batch], [1, 2]);
         assert_eq!(work.done(true).result, RunResult::NewData);
-        let work = waiting.next().expect("the last");
+        let work = waiting.take().expect("the last");
         assert_eq!(work.about().work, "k-3");
         let failed = work.failed("locked", Some(Duration::from_secs(1)));
         assert_eq!(
             (failed.result, failed.error.as_deref(), failed.retry_after_ms),
             (RunResult::Failed, Some("locked"), Some(1000))
         );
-        assert!(waiting.next().is_none());
+        assert!(waiting.take().is_none());
     }
 }

@@ -422,7 +422,7 @@ mod tests {
             );
             std::fs::write(&path, text).unwrap();
             let config = config::load(&Where::File(path), &BuiltIn { config_dir: room.path().to_owned() }).unwrap();
-            let means = means(http::Client::new(http::Patience::default()).unwrap(), room.path());
+            let means = means(http::Client::new(http::Patience::default()).unwrap(), room.path(), None);
             let syncs = syncs(&config, &means);
             plan(&Name::from("job"), &syncs["job"], 0).stall
         };

@@ -61,6 +61,7 @@ fn called(clerk: &mut App) -> Value {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "a test writes the checkpoint where it tells it")]
 fn batch(clerk: &mut App, work: &Value, number: u64, rows: &[Value], checkpoint: Value) {
     clerk.must("worker.batch", json!({ "work": work["work"], "batch": number, "rows": rows, "checkpoint": checkpoint }));
 }

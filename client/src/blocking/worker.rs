@@ -37,7 +37,7 @@ impl Worker {
     /// [`CallError`]: the connection is lost, and there is no other in time.
     pub fn next_work(&mut self) -> Result<Work, CallError> {
         loop {
-            if let Some(work) = self.line.works.next() {
+            if let Some(work) = self.line.works.take() {
                 return Ok(work);
             }
             let heard = match &self.line.broken {
