@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Where, is_false, object};
-use crate::{Raw, words::words};
+use super::{Hold, ScheduleState, Trouble, Where, is_false, object};
+use crate::{Raw, Time, words::words};
 
 /// `get`: one record; `not_found` where there is none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -16,6 +16,12 @@ pub struct Get {
     pub collection: String,
     /// The record.
     pub id: String,
+    /// Not older than this: where what is here is, its remotes are asked first. 0: asked by all means; left out: what is here, at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_ms: Option<u64>,
+    /// With `max_age_ms`: then what is here is answered, and the work goes on; left out: 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 /// One record as the truth has it.
@@ -28,6 +34,45 @@ pub struct Record {
     pub data: Raw,
     /// The seq of its last change: for `if_seq`.
     pub seq: u64,
+    /// Of a `get` with `max_age_ms` alone: how fresh it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<Freshness>,
+}
+
+/// How fresh what is answered is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Freshness {
+    /// It is as fresh as was asked.
+    pub met: bool,
+    /// Everything that the remotes of the collection had then is here; not there: one of them was never listed to its end, or it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// What is in the way, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The first 20 of the syncs that have not brought what was asked for, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub syncs: Vec<StaleSync>,
+}
+
+/// A sync that has not brought what a read asked for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct StaleSync {
+    /// Its name.
+    pub sync: String,
+    /// Everything that its remote had then is here; not there: it was never listed to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// How it stands with its schedule.
+    pub state: ScheduleState,
+    /// What holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// What its last run ran into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Trouble>,
 }
 
 /// `list`: records that fit `where`, in pages.
@@ -49,6 +94,12 @@ pub struct List {
     /// Of the page before; the rest of the call must be the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Not older than this: where what is here is, its remotes are asked first. Of a page that has a `cursor` it is not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_ms: Option<u64>,
+    /// With `max_age_ms`: then what is here is answered, and the work goes on; left out: 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 /// What `list` answers.
@@ -60,6 +111,9 @@ pub struct ListAnswer {
     /// There where another page may follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Of a first page with `max_age_ms` alone: how fresh it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<Freshness>,
 }
 
 /// `put`: a whole record. Over one that exists it needs `if_seq` or `overwrite`, else `stale`.

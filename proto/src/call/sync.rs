@@ -206,6 +206,9 @@ pub struct SyncDefinition {
     /// Its wall-clock schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
+    /// It does not poll unless somebody asks for fresh data.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub demand: bool,
     /// So long after it was defined it runs for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_delay_ms: Option<u64>,
@@ -250,10 +253,29 @@ pub struct ExplainAnswer {
     /// When it is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Time>,
+    /// Everything that its remote had then is here; not there: it was never listed to its end, or nothing comes from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_at: Option<Time>,
+    /// Who wants it fresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demand: Option<Demand>,
     /// The last three runs, the latest first.
     pub last: Vec<Run>,
     /// All of it for people, in a few lines.
     pub text: String,
+}
+
+/// The strictest of the live demands for what a sync brings: subscriptions with `fresh_ms`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Demand {
+    /// What is here shall be no older.
+    pub fresh_ms: u64,
+    /// The app whose it is; not there: it gave no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// How many there are, with this one.
+    pub count: u64,
 }
 
 /// Why a sync does not run now.
@@ -316,7 +338,7 @@ pub struct Run {
     /// What the schedule learned; None before its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RunResult>,
-    /// What made it due: timer, cron, change, ping, request, start, next_run_at.
+    /// What made it due: timer, cron, change, ping, request, demand, start, next_run_at.
     pub trigger: String,
     /// What ended it early: `user`, `constraint:NAME`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
