@@ -108,7 +108,7 @@ fn what_cannot_be_had_in_time_is_said_and_what_is_here_is_read() {
     (0..10).for_each(|_| server.next("GET", Fault::CutBefore));
     for again in [false, true] {
         let watch = Watch::start();
-        let got = app.must("get", ask(50_000));
+        let got = app.must("get", ask(20_000));
         assert!(!again || watch.elapsed() < AT_ONCE, "{:?}", watch.elapsed());
         let (fresh, stale) = (&got["fresh"], &got["fresh"]["syncs"][0]);
         assert_eq!(

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hold, ScheduleState, Trouble, Where, is_false, object};
-use crate::{Raw, Time, words::words};
+use super::{Freshness, Where, is_false, object};
+use crate::{Raw, words::words};
 
 /// `get`: one record; `not_found` where there is none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -37,42 +37,6 @@ pub struct Record {
     /// Of a `get` with `max_age_ms` alone: how fresh it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh: Option<Freshness>,
-}
-
-/// How fresh what is answered is.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Freshness {
-    /// It is as fresh as was asked.
-    pub met: bool,
-    /// Everything that the remotes of the collection had then is here; not there: one of them was never listed to its end, or it has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Time>,
-    /// What is in the way, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// The first 20 of the syncs that have not brought what was asked for, by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub syncs: Vec<StaleSync>,
-}
-
-/// A sync that has not brought what a read asked for.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct StaleSync {
-    /// Its name.
-    pub sync: String,
-    /// Everything that its remote had then is here; not there: it was never listed to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Time>,
-    /// How it stands with its schedule.
-    pub state: ScheduleState,
-    /// What holds it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<Hold>,
-    /// What its last run ran into.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Trouble>,
 }
 
 /// `list`: records that fit `where`, in pages.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Engine, Name, Sync, Timestamp};
+use super::{Engine, Job, Name, Sync, Timestamp};
 use crate::schedule::Demand;
 
 /// The collections that somebody follows.
@@ -48,7 +48,7 @@ impl Engine {
 
     /// Somebody read a collection.
     pub(super) fn read(&mut self, collection: &str) {
-        self.each_that_brings(collection, |job| job.read());
+        self.each_that_brings(collection, Job::read);
     }
 
     /// Somebody reads a collection who wants what is there at `since` or later.
@@ -56,7 +56,7 @@ impl Engine {
         self.each_that_brings(collection, |job| job.read_fresh(since));
     }
 
-    fn each_that_brings(&mut self, collection: &str, tell: impl Fn(&mut crate::schedule::Job)) {
+    fn each_that_brings(&mut self, collection: &str, tell: impl Fn(&mut Job)) {
         let bring = |(_, sync): &(&Name, &Sync)| sync.collection == collection && sync.direction.brings();
         for (name, _) in self.syncs.iter().filter(bring) {
             if let Some(job) = self.desk.job(name) {
