@@ -9,6 +9,7 @@ mod data;
 mod decide;
 mod define;
 mod filter;
+mod history;
 mod past;
 mod pending;
 mod remote;
@@ -21,8 +22,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 pub use self::{
-    app::*, daemon::*, data::*, decide::*, define::*, filter::*, past::*, pending::*, remote::*, reset::*, session::*, sync::*,
-    talk::*,
+    app::*, daemon::*, data::*, decide::*, define::*, filter::*, history::*, past::*, pending::*, remote::*, reset::*,
+    session::*, sync::*, talk::*,
 };
 use crate::{
     Raw,

@@ -47,6 +47,7 @@ mod service;
 mod services;
 mod sessions;
 mod shapes;
+mod spent;
 mod status_socket;
 mod stop;
 mod times;

@@ -9,6 +9,7 @@ pub mod held;
 pub mod http;
 pub mod kept;
 pub mod larder;
+pub mod meter;
 pub(crate) mod mistakes;
 pub mod rest;
 pub mod secret;

@@ -359,10 +359,7 @@ impl Run {
     fn came(&mut self, page: Result<Page, RemoteError>) {
         let (Phase::Down(down) | Phase::Comparing { down, .. }) = &mut self.phase else { return };
         match page {
-            Ok(page) => {
-                self.counts.bytes += page.bytes;
-                down.came(Ok(page));
-            }
+            Ok(page) => down.came(Ok(page)),
             Err(error) if error.kind == Failure::Stopped => {}
             Err(error) if error.kind == Failure::CheckpointRefused && down.listing().from != From::Start => {
                 // The remote lost our place: everything, compared.
