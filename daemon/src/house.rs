@@ -51,6 +51,7 @@ mod rebuild;
 mod schedules;
 mod sessions;
 mod setup;
+mod shown;
 mod waits;
 mod wanted;
 

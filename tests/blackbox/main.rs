@@ -11,6 +11,7 @@ mod conditions;
 mod copies;
 mod crowd;
 mod defines;
+mod desktop;
 mod driver;
 mod ears;
 mod end_to_end;
