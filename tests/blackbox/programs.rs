@@ -105,6 +105,29 @@ fn what_a_program_prints_lands_and_the_next_run_goes_on_from_its_checkpoint() {
 }
 
 #[test]
+fn a_guarded_delete_of_a_program_is_taken_by_trying_it_again() {
+    let mut world = world(PRINTS, "batches", "");
+    let tells = |world: &World, line: &dyn Fn(u32) -> Value| {
+        let text: String = (0..20).map(|n| format!("{}\n", line(n))).collect();
+        fs::write(world.file("lines"), text).expect("written");
+    };
+    tells(&world, &|n| json!({ "id": format!("r{n}"), "data": { "n": n } }));
+    world.app.sync("job", "done");
+    tells(&world, &|n| json!({ "id": format!("r{n}"), "deleted": true }));
+    world.app.sync("job", "done_with_errors");
+    let left = world.ids();
+    assert!(left.len() > 1 && left.len() < 20, "some are guarded: {left:?}");
+    fs::write(world.file("lines"), "").expect("written");
+
+    let list = world.app.must("rejection.list", json!({ "sync": "job" }));
+    let one = &list["rejections"][0];
+    world.app.must("rejection.resolve", json!({ "rejection": one["rejection"], "with": "retry" }));
+    let gone = one["id"].as_str().expect("an id").to_owned();
+    until("that one is gone", || (!world.ids().contains(&gone)).then_some(()));
+    assert_eq!(world.ids().len(), left.len() - 1, "and no other");
+}
+
+#[test]
 fn only_the_end_of_a_program_counts_where_its_result_is_asked_for() {
     let mut world = world("echo never read; echo \"no luck today\" >&2; exit $(cat code)\n", "result", "");
     let ends = |world: &World, code: &str| fs::write(world.file("code"), code).expect("written");

@@ -419,8 +419,10 @@ impl History {
         for (at, records) in found.services.iter().enumerate() {
             everywhere.extend(by_key(records).into_iter().map(|(key, props)| (key, (at, props))));
         }
-        // What a service that only brings deleted while its merge bases were forgotten stays.
-        if terms.sends && !(terms.forgot && found.services.len() > 1) {
+        // What a service that only brings deleted while its merge bases were forgotten stays; and so does what an app brings back of it that
+        // does not know it is deleted: what was at one remote is made at no other (schedule 98983).
+        let stays = terms.forgot || terms.copies_blurred && !terms.mirrored;
+        if terms.sends && !(stays && found.services.len() > 1) {
             for key in truth.keys().filter(|key| !everywhere.contains_key(*key) && !excused(key)) {
                 wrong.push(format!("diverged: {key} is in the truth and at no service"));
             }

@@ -31,6 +31,7 @@ pub const ALL: &[(&str, Finder)] = &[
     ("delete of a doubled create unseen", Tables),
     // mingle: what a service does not have is taken for absent there.
     ("thin answer clears", Simulation),
+    ("made before a listing is caught up with", Simulation),
     // meeting: what was sent is not looked at again, as if it had been kept in memory and the process had died.
     ("sent in memory only", Simulation),
     // meeting: what somebody else cleared is taken for our own clearing, and what was sent with it for arrived.

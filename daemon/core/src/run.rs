@@ -185,6 +185,9 @@ pub struct Terms {
     pub tells: bool,
     /// How many rows a page is asked for.
     pub page_rows: usize,
+    /// What is to be made there is told by its identity from what is there already: a whole listing of several pages is caught up with
+    /// before anything is sent.
+    pub catches_up: bool,
     /// Rows that could not be applied before: to be asked for by id first.
     pub ask: Vec<String>,
     /// Creates whose answers are outstanding, to be repeated under their keys before anything is listed: their rows are then known.

@@ -29,6 +29,7 @@ named!(
     h21_deletes_come_children_first,
     h21_a_reference_that_never_left_holds_no_delete,
     h21_what_is_deleted_there_with_its_children_stays_deleted,
+    h21_a_child_that_names_itself_in_time_outlives_its_parent,
     v15_a_forgotten_parent_is_still_a_parent_there,
     v14_a_parent_in_draft_keeps_its_children_here,
 );
@@ -305,6 +306,27 @@ fn h21_what_is_deleted_there_with_its_children_stays_deleted() {
             script.heals();
             script.counts_are(0, 0);
             script.conflicts_are(&[]);
+        });
+    }
+}
+
+#[test]
+fn h21_a_child_that_names_itself_in_time_outlives_its_parent() {
+    for setup in [able(), plain(), careless()] {
+        play(&with_family(setup, WhenGone::Cascade), |script| {
+            script.colleague_makes_as(0, Some("900"), "k1", "a=a1");
+            script.colleague_makes_as(0, Some("901"), "k2", "a=a2");
+            script.colleague_gives("k2", PARENT, words::text("900"));
+            script.syncs();
+            script.parent_is("k2", "k1");
+            script.passes(2_000);
+            script.colleague_deletes("k1");
+            script.colleague_gives("k2", PARENT, words::text("901"));
+            // The parent's end takes the child along here, and then its row brings it back.
+            script.syncs();
+            script.heals();
+            script.counts_are(1, 1);
+            script.parent_is("k2", "k2");
         });
     }
 }

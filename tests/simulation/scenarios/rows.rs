@@ -18,6 +18,7 @@ named!(
     h10_not_shown_to_us_is_not_gone,
     h13_two_rows_of_one_identity_are_two_records,
     h13_what_lacks_its_identity_matches_nothing,
+    h13_what_a_first_listing_steps_over_is_met_before_it_is_made,
     h13_an_app_may_have_taken_the_id_of_a_row,
     h14_a_row_that_a_listing_leaves_out_is_asked_for,
     h14_an_empty_listing_deletes_nothing,
@@ -165,6 +166,30 @@ fn h13_two_rows_of_one_identity_are_two_records() {
             script.comes_to_rest();
             script.both_are("k1", "a=a1");
             script.counts_are(1, 1);
+        });
+    }
+}
+
+#[test]
+fn h13_what_a_first_listing_steps_over_is_met_before_it_is_made() {
+    for client_ids in [false, true] {
+        let setup = with(plain(), |setup| {
+            setup.policy.identity = vec![vec![KEY.into()]];
+            (setup.services[0].page_rows, setup.services[0].client_ids) = (1, client_ids);
+        });
+        play(&setup, |script| {
+            let ids = ["k1", "k2", "k3"].map(|key| script.colleague_makes(key, "a=a1"));
+            script.app_makes("k3", "b=b3");
+            // Its stamp is behind the page that is read when it is written.
+            script.shows_late(&ids[2], 500);
+            script.asks("s", None);
+            script.goes_on_until("the listing is over", |script| script.world.trace.text().contains("s: Complete"));
+            script.passes(500);
+            script.rests();
+            script.counts_are(3, 3);
+            script.both_are("k3", "a=a1 b=b3");
+            script.heals();
+            script.conflicts_are(&[]);
         });
     }
 }

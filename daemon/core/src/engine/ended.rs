@@ -24,6 +24,8 @@ impl Engine {
                 });
                 (End::Done, None)
             }
+            // What hangs in the same place each time is tried again as what fails there is.
+            Ended::Stopped(StopReason::Timeout) if !run.came_further() => (End::Failed, None),
             Ended::Stopped(reason) => (End::Stopped(*reason), None),
             Ended::Cancelled => (End::Stopped(StopReason::User), None),
             Ended::Held(why) => {
@@ -108,8 +110,9 @@ impl Engine {
             status: status.into(),
             progress: None,
             result: Some(result.into()),
-            stop_reason: match end {
-                End::Stopped(reason) => Some(reason.name().into()),
+            stop_reason: match outcome.ended {
+                Ended::Stopped(reason) => Some(reason.name().into()),
+                Ended::Cancelled => Some(StopReason::User.name().into()),
                 _ => None,
             },
             error: trouble.clone(),

@@ -36,6 +36,8 @@ pub struct Run {
     /// To be asked for by id, and the position that holds once what was asked is applied.
     ask: Vec<String>,
     ask_then: Option<Resume>,
+    /// The listing that is to follow the one that is complete.
+    then: Option<Resume>,
     outcome: Outcome,
     standing: u64,
 }
@@ -95,6 +97,7 @@ impl Run {
             completed: false,
             ask: Vec::new(),
             ask_then: None,
+            then: None,
             outcome: Outcome::default(),
             standing: 0,
         }
@@ -140,6 +143,12 @@ impl Run {
     #[must_use]
     pub fn copies(&self) -> bool {
         matches!(self.phase, Phase::Copying)
+    }
+
+    /// Whether the next run begins further than this one did: something was taken, or its listing has a later place where it goes on.
+    #[must_use]
+    pub fn came_further(&self) -> bool {
+        self.counts.down + self.counts.up > 0 || (self.listed && !self.completed)
     }
 
     /// How far it is.
@@ -245,7 +254,10 @@ impl Run {
             }
             Event::Completed { rejected, .. } => {
                 self.counts.rejected += rejected;
-                self.phase = Phase::Up(Up::default());
+                self.phase = match self.then.take() {
+                    Some(then) => Phase::Down(Down::new(then, self.terms.page_rows.max(1))),
+                    None => Phase::Up(Up::default()),
+                };
             }
             Event::Ghosts { remote_ids, guarded } => {
                 self.counts.rejected += guarded;

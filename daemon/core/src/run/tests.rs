@@ -84,6 +84,7 @@ impl World {
                 discard: self.chance.one_in(4).then_some(7),
                 cursor: Cursor::Token,
                 page_rows: 2,
+                catches_up: self.chance.one_in(2),
                 ask: if self.chance.one_in(5) { vec!["r9".into()] } else { Vec::new() },
                 repeats: if self.chance.one_in(5) { vec![create(99)] } else { Vec::new() },
                 ..Terms::default()

@@ -320,14 +320,16 @@ fn guarded(
     Ok(())
 }
 
-/// Takes deletes that were guarded: a person accepted them. Those that a person let drop are not among them.
-pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground) -> Result<u64, StoreError> {
+/// Takes deletes that were guarded: a person accepted them; `all`, or those that are to be tried again. Those that a person let drop are not
+/// among them.
+pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground, all: bool) -> Result<u64, StoreError> {
     let links: Vec<i64> = tx
         .conn()
         .prepare(
-            "SELECT link FROM m_rejection WHERE sync = ?1 AND side = 'delete' AND link IS NOT NULL AND verdict IS NOT 'drop'",
+            "SELECT link FROM m_rejection WHERE sync = ?1 AND side = 'delete' AND link IS NOT NULL AND verdict IS NOT 'drop'
+               AND (?2 OR verdict IS 'retry')",
         )?
-        .query_map(params![ground.spec.name], |row| row.get(0))?
+        .query_map(params![ground.spec.name, all], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut taken = 0;
     for number in links {

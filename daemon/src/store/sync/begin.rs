@@ -134,6 +134,7 @@ pub fn negotiate(
         tells: abilities.tells,
         began: Some(tx.now()),
         page_rows: abilities.page_rows,
+        catches_up: spec.direction.sends() && !spec.policy.identity.is_empty(),
         ..Terms::default()
     };
     let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
@@ -249,8 +250,9 @@ pub fn negotiate(
         reset::note_run(tx, &order.run, &under.reset)?;
     }
     tx.conn().prepare_cached("UPDATE m_run SET mode = ?2 WHERE id = ?1")?.execute(params![order.run, terms.mode.name()])?;
-    if order.accept_deletes {
-        apply::accept_deletes(tx, &ground)?;
+    // Who tells cannot be asked again: to try its delete again is to take it.
+    if order.accept_deletes || abilities.tells {
+        apply::accept_deletes(tx, &ground, order.accept_deletes)?;
     }
     terms.ask = if abilities.tells { Vec::new() } else { asked_again(tx, &ground)? };
     terms.repeats = if spec.direction.sends() { plan::repeats(tx, &ground)? } else { Vec::new() };

@@ -252,9 +252,11 @@ fn unsettled(conn: &Connection, replica: i64, id: &str) -> Result<Vec<Linked>, S
 
 /// A row that names a record which is deleted here comes without that reference, as if it had come before the delete; and that is sent.
 /// (Schedules 71508 and 76995: nothing would take it away later, and a child that is made anew would wait for that parent for ever.)
+/// `own`: the record the row is of, which is there with it, so that it may name itself (schedule 98868).
 pub(super) fn without_deleted(
     tx: &Tx<'_>,
     references: &References,
+    own: Option<&Held>,
     was: Option<&Props>,
     props: &mut Props,
 ) -> Result<bool, StoreError> {
@@ -268,7 +270,8 @@ pub(super) fn without_deleted(
                 continue;
             }
             let Value::Text(id) = &what else { continue };
-            let deleted = record::find(tx.conn(), collection, id)?.is_some_and(|held| held.state == State::Deleted);
+            let deleted = record::find(tx.conn(), collection, id)?
+                .is_some_and(|held| held.state == State::Deleted && own.is_none_or(|own| own.record != held.record));
             if deleted && !planted::is("reference to a deleted record comes back") {
                 changed |= reference::replace(props, property, &what, None);
             }

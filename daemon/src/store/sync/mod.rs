@@ -232,7 +232,7 @@ fn write_met(
         && ground.names_records()
     {
         let whole = truth.clone();
-        if family::without_deleted(tx, &ground.spec.policy.references, was.props.as_ref(), truth)? {
+        if family::without_deleted(tx, &ground.spec.policy.references, Some(&was.held), was.props.as_ref(), truth)? {
             if met.link.agreed == Agreed::Same {
                 met.link.agreed = Agreed::Own(whole);
             }

@@ -60,7 +60,7 @@ pub(super) fn row(
     }
     let id = free_id(tx, ground, &row.remote_id)?;
     let mut here = props.clone();
-    let less = ground.names_records() && family::without_deleted(tx, &ground.spec.policy.references, None, &mut here)?;
+    let less = ground.names_records() && family::without_deleted(tx, &ground.spec.policy.references, None, None, &mut here)?;
     let made = record::make(tx, ground.collection, &id, &json::write(&here), &ground.origin)?;
     let state = Link {
         remote_id: Some(row.remote_id.clone()),

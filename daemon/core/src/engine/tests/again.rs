@@ -80,6 +80,48 @@ fn a_word_about_deletes_ends_with_its_listing() {
     assert_eq!(after_a_listing(), Some(Wishes::default()));
 }
 
+/// After how many seconds another run begins where one that did this much is ended by its deadline.
+fn after_a_timeout(so_far: &[run::Event]) -> u64 {
+    let plan = Plan { remote: "r".into(), deadline: Some(Duration::from_secs(60)), ..Plan::default() };
+    let facts = SyncFacts {
+        collection: "k".into(),
+        direction: Direction::Both,
+        job: Job::new(plan, Last::Never, 0, NOW),
+        patience: None,
+        anew: false,
+        wished: Mode::Fast,
+    };
+    let mut one = Engine::new([("a".into(), facts)].into(), None, 1, NOW);
+    assert!(begins(&handle(&mut one, Event::Ask(1, request(Mode::Fast, false)))).is_some());
+    for event in so_far {
+        handle(&mut one, Event::Run("a".into(), event.clone()));
+    }
+    let late = NOW.plus(Duration::from_secs(60));
+    let mut effects = Vec::new();
+    let hurried = RemoteError::new(Failure::Stopped, "stopped");
+    for event in [
+        Event::Conditions(Conditions::default()),
+        Event::Run("a".into(), if so_far.is_empty() { run::Event::Begun } else { run::Event::Page(Err(hurried)) }),
+        Event::Run("a".into(), run::Event::Finished { standing: 0 }),
+    ] {
+        one.handle(late, event, &mut effects);
+    }
+    (0..3_600)
+        .find(|seconds| {
+            one.handle(late.plus(Duration::from_secs(*seconds)), Event::Conditions(Conditions::default()), &mut effects);
+            begins(&effects).is_some()
+        })
+        .expect("it is tried again")
+}
+
+#[test]
+fn what_hangs_is_tried_again_as_what_fails_and_what_came_further_at_once() {
+    assert!(after_a_timeout(&[]) >= 10, "nothing was heard at all");
+    let mut so_far = listing().to_vec();
+    so_far[3] = run::Event::Page(Ok(Page { next: Some("two".into()), ..Page::default() }));
+    assert_eq!(after_a_timeout(&so_far), 0, "its second page comes next");
+}
+
 #[cfg(feature = "planted")]
 #[test]
 fn planted_bugs_are_found() {

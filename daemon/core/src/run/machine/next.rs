@@ -120,6 +120,9 @@ impl Run {
             let absence =
                 listing.from == From::Start && !tells && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
             let watermark = checkpoint::watermark(listing, self.terms.cursor);
+            if self.terms.catches_up && !planted::is("made before a listing is caught up with") {
+                self.then = checkpoint::catch_up(listing, watermark.as_ref(), self.terms.cursor);
+            }
             self.phase = Phase::Ghosts { watermark, began: listing.began };
             if absence {
                 effects.push(Effect::Ghosts { pass: self.terms.pass, most: self.ghosts_left() });
