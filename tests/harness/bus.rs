@@ -149,11 +149,20 @@ impl SystemBus {
         self.dir.path().join(service.template())
     }
 
-    /// What was shown on the desktop so far: a line each, with title and body.
+    /// What was shown on the desktop so far, with title and body.
     #[must_use]
     pub fn shown(&self) -> Vec<String> {
         let log = fs::read_to_string(self.log(Service::Notifications)).unwrap_or_default();
-        log.lines().filter(|line| line.contains(" Notify ")).map(str::to_owned).collect()
+        // A body has lines of its own, and each call begins with the time.
+        let mut calls: Vec<String> = Vec::new();
+        for line in log.lines() {
+            match calls.last_mut() {
+                Some(call) if !line.starts_with(|one: char| one.is_ascii_digit()) => *call += &format!("\n{line}"),
+                _ => calls.push(line.to_owned()),
+            }
+        }
+        calls.retain(|call| call.contains(" Notify "));
+        calls
     }
 
     /// A service goes.

@@ -60,7 +60,7 @@ CREATE TABLE m_shown (
     about      TEXT    NOT NULL,            -- and what it is about
     at         INTEGER NOT NULL,            -- when last, ms
     PRIMARY KEY (name, about)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 -- What a run asked of its remote, beside m_run.bytes, which is what was sent and received together; NULL: not written down.
 ALTER TABLE m_run ADD COLUMN bytes_up INTEGER;  -- of these, sent
 ALTER TABLE m_run ADD COLUMN requests INTEGER;  -- requests that left
