@@ -54,3 +54,4 @@ mod stop;
 mod times;
 mod told;
 mod vcf;
+mod workers;

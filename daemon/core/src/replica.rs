@@ -54,6 +54,8 @@ pub struct Page {
     pub total: Option<u64>,
     /// The bytes that were told for it without a request, such as a program's output: a request counts its own.
     pub told: u64,
+    /// Whoever tells it says that there was something new, also where no record shows it.
+    pub news: bool,
 }
 
 /// From where a listing starts.
