@@ -476,8 +476,19 @@ pub struct Counts {
     pub rejected: u64,
     /// Conflicts recorded.
     pub conflicts: u64,
+}
+
+/// What a run asked of its remote, in numbers. Bodies alone count: as they were sent, and unpacked as they came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests that left.
+    pub requests: u64,
+    /// Of these, those that were answered with "nothing has changed".
+    pub not_modified: u64,
+    /// Bytes sent.
+    pub bytes_up: u64,
     /// Bytes received.
-    pub bytes: u64,
+    pub bytes_down: u64,
 }
 
 /// How far a run is: `done <= total`, never falling within a phase, equal only at its end.

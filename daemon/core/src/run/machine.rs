@@ -372,7 +372,6 @@ impl Run {
         let (Phase::Down(down) | Phase::Comparing { down, .. }) = &mut self.phase else { return };
         match page {
             Ok(page) => {
-                self.counts.bytes += page.bytes;
                 self.outcome.said_news |= page.news;
                 down.came(Ok(page));
             }
