@@ -533,17 +533,27 @@ class Client:
     def _call(self, method, **params):
         return self.call(method, {key: value for key, value in params.items() if value is not None and value is not False})
 
-    def get(self, collection, id):
-        return self._call("get", collection=collection, id=id)
+    def _read(self, method, max_age, within, **params):
+        if max_age is None:
+            return self._call(method, **params)
+        params = {key: value for key, value in params.items() if value is not None}
+        params.update(max_age_ms=int(1000 * max_age), timeout_ms=int(1000 * within))
+        return self.call(method, params, timeout=None if self.timeout is None else self.timeout + within)
 
-    def list(self, collection, where=None, *, order=None, limit=None, cursor=None):
-        return self._call("list", collection=collection, where=where, order=order, limit=limit, cursor=cursor)
+    def get(self, collection, id, *, max_age=None, timeout=10.0):
+        """`max_age`: not older than so many seconds; where it is, its remotes are asked first, for `timeout` seconds at most. Then what is here is
+        returned, and `fresh` in it says how old it is and why. Without: what is here, at once."""
+        return self._read("get", max_age, timeout, collection=collection, id=id)
 
-    def records(self, collection, where=None, *, order=None):
-        """Every record of `list`, page after page."""
+    def list(self, collection, where=None, *, order=None, limit=None, cursor=None, max_age=None, timeout=10.0):
+        """`max_age`, `timeout`: as of `get`."""
+        return self._read("list", max_age, timeout, collection=collection, where=where, order=order, limit=limit, cursor=cursor)
+
+    def records(self, collection, where=None, *, order=None, max_age=None, timeout=10.0):
+        """Every record of `list`, page after page. `max_age`, `timeout`: as of `get`, for the first page."""
         page = {"cursor": None}
         while page is not None:
-            page = self.list(collection, where, order=order, cursor=page["cursor"])
+            page = self.list(collection, where, order=order, cursor=page["cursor"], max_age=max_age, timeout=timeout)
             yield from page["records"]
             page = page if page.get("cursor") else None
 
@@ -567,13 +577,16 @@ class Client:
         """`ids`: single records of collections, like {"issues": ["i-1"]}."""
         return self._call("changes", since=since, instance=instance, collections=collections, ids=ids, limit=limit, data=data)
 
-    def subscribe(self, collections=None, topics=None, *, ids=None, since=None, instance=None, initial=None, data=False, patience=None):
+    def subscribe(self, collections=None, topics=None, *, ids=None, since=None, instance=None, initial=None, data=False, fresh=None,
+                  patience=None):
         """A `Subscription`, on a connection of its own. `ids`: single records of collections, like {"issues": ["i-1"]}. `patience`: as the
-        client's, for each time the daemon goes away."""
+        client's, for each time the daemon goes away. `fresh`: as long as it lives, what is here shall be no older than so many seconds."""
         ask = {"collections": collections, "ids": ids, "topics": topics, "since": since, "instance": instance, "data": data or None}
         ask = {key: value for key, value in ask.items() if value is not None}
         if initial is not None:
             ask["initial"] = initial
+        if fresh is not None:
+            ask["fresh_ms"] = int(1000 * fresh)
         return Subscription(self.path, self.app, ask, self.patience if patience is None else patience)
 
     def wait(self, what=None, timeout=None, *, syncs=None, all=False, since_at=None, reaches=None):

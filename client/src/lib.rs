@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! let mut client = mingle_client::blocking::Client::connect("tracker")?;
-//! let record = client.get(mingle_client::call::Get { collection: "issues".into(), id: "i-1".into() })?;
+//! let record = client.get(mingle_client::call::Get { collection: "issues".into(), id: "i-1".into(), ..Default::default() })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

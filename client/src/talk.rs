@@ -162,7 +162,7 @@ mod tests {
     fn check(lines: &str, expect: &[&str]) {
         let mut talk = Talk::default();
         talk.ask(&Status {}).expect("asked");
-        talk.ask(&Get { collection: "a".into(), id: "b".into() }).expect("asked");
+        talk.ask(&Get { collection: "a".into(), id: "b".into(), ..Get::default() }).expect("asked");
         let mut got = Vec::new();
         // One byte at a time: pieces must not matter.
         for byte in lines.as_bytes() {

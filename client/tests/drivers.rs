@@ -22,7 +22,7 @@ fn options(fake: &Fake) -> Options {
 }
 
 fn get(id: &str) -> Get {
-    Get { collection: "a".into(), id: id.into() }
+    Get { collection: "a".into(), id: id.into(), ..Get::default() }
 }
 
 fn put() -> Put {

@@ -288,14 +288,23 @@ pub fn renamed(store: &Store, syncs: &BTreeMap<Name, Known>, now: Timestamp) -> 
 /// # Errors
 /// What the store says.
 pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Timestamp) -> Result<SyncFacts, StoreError> {
-    let ((last, failures), patience, paused, unsent, moments, wished) = store.read(|reader| {
+    let ((last, failures), fresh, patience, paused, unsent, moments, wished) = store.read(|reader| {
         let last = marks::last(reader, name)?;
         let patience = marks::patience(reader, name)?;
         let paused = marks::paused(reader, name)?;
         let unsent = known.spec.direction.sends() && marks::unsent(reader, name, &known.spec.collection, known.spec.creates)?;
-        Ok((last, patience, paused, unsent, moments::of(reader, name)?, moments::wished(reader, name)?))
+        Ok((
+            last,
+            marks::fresh(reader, name)?,
+            patience,
+            paused,
+            unsent,
+            moments::of(reader, name)?,
+            moments::wished(reader, name)?,
+        ))
     })?;
     let mut job = Job::new(plan(name, known, host), last, failures, now);
+    job.fresh = fresh;
     job.since = since(store, name, known, now)?;
     if job.plan.grows_to.is_some() {
         store.read(|reader| marks::brought(reader, name))?.into_iter().for_each(|news| job.learn(news));
@@ -381,6 +390,7 @@ pub fn plan(name: &Name, known: &Known, host: u64) -> Plan {
         spread: Spread::of(host, name),
         grows_to,
         initial_delay: timing.initial_delay,
+        on_demand: timing.on_demand,
         after: timing.after.iter().map(|first| Name::from(first.as_str())).collect(),
         rank: Rank { priority: timing.priority, depth: known.depth },
     }

@@ -42,6 +42,7 @@ use crate::{
 mod apps;
 mod budgets;
 mod described;
+mod fresh;
 mod gather;
 pub mod notices;
 mod overdue;
@@ -231,6 +232,8 @@ impl House {
             state: shown.state,
             hold: shown.holds.into_iter().next(),
             next: shown.next,
+            fresh: shown.fresh,
+            demand: shown.demand,
             last,
             run: shown.run,
             pending: counts.pending,
@@ -354,7 +357,8 @@ impl Door for House {
         let board = self.0.board.borrow().clone();
         let shown = board.one(sync, clock::now()).ok_or_else(|| described::no_sync(sync, &self.config()))?;
         let last = self.read(|reader| history::runs(reader, Some(sync), 3, None))?.rows;
-        Ok(Explained { sync: sync.into(), state: shown.state, holds: shown.holds, next: shown.next, last, text: shown.text })
+        let SyncShown { state, holds, next, fresh, demand, text, .. } = shown;
+        Ok(Explained { sync: sync.into(), state, holds, next, fresh, demand, last, text })
     }
 
     fn syncs(&self) -> Result<Vec<SyncRow>, Refusal> {

@@ -9,8 +9,10 @@ mod data;
 mod decide;
 mod define;
 mod filter;
+mod fresh;
 mod past;
 mod pending;
+mod rebuild;
 mod remote;
 mod reset;
 mod session;
@@ -22,8 +24,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 pub use self::{
-    app::*, daemon::*, data::*, decide::*, define::*, filter::*, past::*, pending::*, remote::*, reset::*, session::*, sync::*,
-    talk::*, worker::*,
+    app::*, daemon::*, data::*, decide::*, define::*, filter::*, fresh::*, past::*, pending::*, rebuild::*, remote::*, reset::*,
+    session::*, sync::*, talk::*, worker::*,
 };
 use crate::{
     Raw,

@@ -221,7 +221,7 @@ pub fn ask_worker(which: &str, socket: &str, count: usize) -> anyhow::Result<()>
     let mut client = Client::open(&options)?;
     match which {
         "get" => one_at_a_time(count, || {
-            let raw = client.call_raw(Get { collection: "notes".into(), id: ID.into() })?;
+            let raw = client.call_raw(Get { collection: "notes".into(), id: ID.into(), ..Get::default() })?;
             if raw.get().len() < 478 { bail!("not the record: {raw}") } else { Ok(()) }
         }),
         _ => one_at_a_time(count, || {
@@ -295,7 +295,8 @@ pub fn askers_worker(socket: &str) -> anyhow::Result<()> {
                     let client = client.clone();
                     tokio::spawn(async move {
                         for _ in 0..calls {
-                            let raw = client.call_raw(Get { collection: "notes".into(), id: ID.into() }).await?;
+                            let raw =
+                                client.call_raw(Get { collection: "notes".into(), id: ID.into(), ..Get::default() }).await?;
                             if raw.get().len() < 478 {
                                 bail!("not the record: {raw}");
                             }

@@ -194,7 +194,7 @@ fn worked(daemon: &Daemon, records: usize) -> anyhow::Result<f64> {
     let ids: Vec<String> = (0..records).map(|_| flood::id(&mut chance)).collect();
     for number in 0..TIMES {
         let id = &ids[number * (records / TIMES)];
-        client.call_raw(Get { collection: "things".into(), id: id.clone() })?;
+        client.call_raw(Get { collection: "things".into(), id: id.clone(), ..Get::default() })?;
         let data = RawValue::from_string(json!({ "number": number, "text": "w".repeat(300) }).to_string())?;
         let put = Put { collection: "notes".into(), id: Some(id.clone()), data, overwrite: true, ..Put::default() };
         client.put(put)?;

@@ -84,7 +84,7 @@ fn feel(app: &mut Client, figure: &str, mut go_on: impl FnMut() -> anyhow::Resul
         if figure == "W6" {
             put(app, took.len() as u64)?;
         } else {
-            app.call_raw(Get { collection: "notes".into(), id: "one".into() })?;
+            app.call_raw(Get { collection: "notes".into(), id: "one".into(), ..Get::default() })?;
         }
         took.push(began.elapsed().as_secs_f64() * 1_000.0);
         std::thread::sleep(PACE);

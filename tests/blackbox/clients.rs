@@ -231,7 +231,10 @@ fn patience_ends_and_some_calls_are_never_repeated() {
     assert!(impatient.put(note("b", 2)).expect_err("nobody is there").is_lost());
     daemon.start();
     client.put(note("b", 3)).expect("it is there again");
-    assert_eq!(client.get(Get { collection: "notes".into(), id: "b".into() }).expect("read").data.get(), "{\"n\":3}");
+    assert_eq!(
+        client.get(Get { collection: "notes".into(), id: "b".into(), ..Get::default() }).expect("read").data.get(),
+        "{\"n\":3}"
+    );
     assert!(impatient.status(Status {}).expect_err("once lost, lost").is_lost());
     // A shutdown whose answer is lost must not end the next daemon as well.
     client.shutdown(Shutdown {}).expect("answered before the end");

@@ -18,6 +18,7 @@ mod families;
 mod features;
 mod filters;
 mod freeze;
+mod fresh;
 mod hostile;
 mod joins;
 mod journal;

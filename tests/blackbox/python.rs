@@ -72,6 +72,8 @@ fn it_knows_every_method_every_parameter_and_every_error() {
                 let told = match name {
                     "with" => "with_",
                     "timeout_ms" => "timeout",
+                    "max_age_ms" => "max_age",
+                    "fresh_ms" => "fresh",
                     "token" | "run" if function == "wait" => "what",
                     name => name,
                 };

@@ -211,7 +211,8 @@ impl Writer {
         let Some(client) = &mut self.client else { return };
         let mut wrong = Vec::new();
         for ((id, property), value) in &self.told {
-            let got = client.call_within(Get { collection: "things".into(), id: id.clone() }, Duration::from_secs(30));
+            let got = client
+                .call_within(Get { collection: "things".into(), id: id.clone(), ..Get::default() }, Duration::from_secs(30));
             let there = match got {
                 Ok(record) => serde_json::from_str::<Value>(record.data.get()).expect("JSON")[property].clone(),
                 Err(CallError::Refused(refusal)) if refusal.name() == Name::NotFound => Value::Null,

@@ -5,6 +5,7 @@ use mingle_client::call;
 use crate::{
     at::At,
     exit::{Exit, Failure},
+    fresh::{self, Fresh},
 };
 
 /// Print one record.
@@ -14,11 +15,16 @@ pub struct Get {
     collection: String,
     /// The record.
     id: String,
+    #[command(flatten)]
+    fresh: Fresh,
 }
 
 impl Get {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        at.show(call::Get { collection: self.collection, id: self.id }, |record| pretty(record.data.get()))?;
+        let (max_age_ms, timeout_ms) = self.fresh.asked();
+        let call = call::Get { collection: self.collection, id: self.id, max_age_ms, timeout_ms };
+        let record = at.show(call, |record| pretty(record.data.get()))?;
+        fresh::note(at, record.fresh.as_ref());
         Ok(Exit::Done)
     }
 }

@@ -233,7 +233,7 @@ enum There {
 }
 
 fn there(at: &mut At, line: &Line) -> Result<There, Failure> {
-    match at.call(call::Get { collection: line.collection.clone(), id: line.id.clone() }) {
+    match at.call(call::Get { collection: line.collection.clone(), id: line.id.clone(), ..call::Get::default() }) {
         Ok(found) if same(found.data.get(), line.data.get()) => Ok(There::Same),
         Ok(_) => Ok(There::Other),
         Err(failure) if name(&failure) == Some(Name::NotFound) => Ok(There::No),

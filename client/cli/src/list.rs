@@ -5,6 +5,7 @@ use mingle_client::call::{self, Record, Test, Where};
 use crate::{
     at::At,
     exit::{Exit, Failure},
+    fresh::{self, Fresh},
     input,
     words::plain,
 };
@@ -25,6 +26,8 @@ pub struct List {
     /// How many at most; all where left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    #[command(flatten)]
+    fresh: Fresh,
 }
 
 /// Records a page: fewer round trips than the daemon's own page, and no long silence.
@@ -32,10 +35,13 @@ const PAGE: u64 = 500;
 
 impl List {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
+        let (max_age_ms, timeout_ms) = self.fresh.asked();
         let mut call = call::List {
             collection: self.collection,
             where_: (!self.tests.is_empty()).then_some(Where(self.tests)),
             order: (!self.order.is_empty()).then_some(self.order),
+            max_age_ms,
+            timeout_ms,
             ..call::List::default()
         };
         let mut left = self.limit;
@@ -43,6 +49,7 @@ impl List {
             let page = left.map_or(PAGE, |left| left.min(PAGE));
             call.limit = u32::try_from(page).ok();
             let answer = at.show(call.clone(), |answer| answer.records.iter().map(line).collect())?;
+            fresh::note(at, answer.fresh.as_ref());
             left = left.map(|left| left.saturating_sub(answer.records.len() as u64));
             match answer.cursor {
                 Some(cursor) if left != Some(0) => call.cursor = Some(cursor),

@@ -16,6 +16,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod forget;
+mod fresh;
 mod get;
 mod history;
 mod import;

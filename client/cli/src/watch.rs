@@ -1,5 +1,7 @@
 //! Owns: `mingle watch`. Must never know: the feed.
 
+use std::time::Duration;
+
 use mingle_client::{
     CallError, Update,
     blocking::{Client, Subscription},
@@ -11,6 +13,7 @@ use crate::{
     at::At,
     changes,
     exit::{Exit, Failure},
+    words,
 };
 
 /// Print changes as they come, until it is interrupted.
@@ -25,6 +28,9 @@ pub struct Watch {
     /// With the records' data.
     #[arg(long)]
     data: bool,
+    /// As long as it watches, what is here shall be no older than this (30s, 5m): the syncs concerned run so often.
+    #[arg(long, value_name = "TIME", value_parser = words::duration)]
+    fresh: Option<Duration>,
 }
 
 impl Watch {
@@ -36,6 +42,7 @@ impl Watch {
             since: self.since,
             initial: self.since.is_none().then_some(false),
             data: self.data,
+            fresh_ms: self.fresh.map(words::ms),
             ..Subscribe::default()
         };
         let mut subscription = subscribe(at, ask)?;

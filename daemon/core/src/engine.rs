@@ -21,6 +21,7 @@ mod away;
 mod cancelled;
 mod defined;
 mod ended;
+mod fresh;
 mod halted;
 mod ids;
 mod mark;
@@ -144,6 +145,13 @@ pub enum Ask {
         /// When; none: when its schedule says.
         at: Option<Timestamp>,
     },
+    /// What is here of a collection shall be as fresh as this: each sync that brings it runs where it is not.
+    ReadFresh {
+        /// Which collection.
+        collection: String,
+        /// What was there then, or later.
+        since: Timestamp,
+    },
     /// Tell when this run has ended.
     WaitRun {
         /// Which.
@@ -175,6 +183,8 @@ pub enum Answer {
     Pinged(Vec<ask::Pinged>),
     /// To `NextRun`.
     Next(Box<ask::NextRun>),
+    /// To `ReadFresh`: it is on the board.
+    Noted,
     /// To `WaitRun`.
     Waited(RunWaited),
     /// To `HasRun`: it is one of this sync.

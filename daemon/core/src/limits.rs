@@ -291,6 +291,13 @@ pub const CRON_CHANNEL: usize = 256;
 /// Bells that nobody has heard yet, at most. One more of a cron is not kept: whoever hears the others looks at everything.
 pub const BELLS_MAX: usize = 1_024;
 
+/// The shortest interval of a sync, whoever asks for it: shorter ones are a subscription in disguise, and a remote would answer with its rate
+/// limit. A configuration with one is refused; a demand for less is taken for this.
+pub const EVERY_MIN: Duration = Duration::from_secs(1);
+/// A read that wants what is fresh waits so long for it, in ms, where it does not say how long; then it gets what is here.
+pub const FRESH_MS: u64 = 10_000;
+/// Of the syncs that hold a read back so many are told, as PROTOCOL.md says; the others are counted.
+pub const STALE_TOLD_MAX: usize = 20;
 /// Reads of a collection shorten an interval that adapts once in this time, however many they are.
 pub const READS_TOLD_EVERY: Duration = Duration::from_secs(30);
 /// With less than this free on the store's disk, in bytes, little room is left: a sync with `storage_not_low` waits.

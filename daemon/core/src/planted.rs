@@ -19,6 +19,12 @@ use Finder::{Chaos, Killing, Simulation, Tables};
 
 /// Every bug that can be planted: its name, and what has to find it.
 pub const ALL: &[(&str, Finder)] = &[
+    // demand: whoever wants what is fresh is told that what is here is.
+    ("whatever is here is fresh", Tables),
+    // demand: whoever follows a collection with an age gets what the interval brings.
+    ("a demand sets no pace", Tables),
+    // demand: a sync that runs on demand polls though nobody asks.
+    ("what runs on demand polls all the same", Tables),
     // mingle: with no base, what theirs lacks is taken from the truth.
     ("absence clears without a base", Tables),
     // mingle: a union does not look at the base, so what was removed comes back.

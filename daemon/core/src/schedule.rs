@@ -17,6 +17,7 @@ use crate::{
 mod after;
 mod conditions;
 pub mod cron;
+mod demand;
 mod desk;
 mod due;
 mod explain;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use after::{Jobs, Waits};
 pub use conditions::{Conditions, Constraint, Needs, Network, Unmet};
+pub use demand::Demand;
 pub use desk::{Desk, Next};
 pub use due::{Backoff, Curve, Interval, Quiet, Spread};
 pub use explain::text;

@@ -220,6 +220,8 @@ pub struct Timing {
     pub needs: Needs,
     /// Due at every start of the daemon.
     pub on_start: bool,
+    /// Its interval, its cron expression and its first run count only while somebody asks for fresh data.
+    pub on_demand: bool,
     /// Due after a change of the truth that its replica did not bring. None: not.
     pub on_change: Option<OnChange>,
     /// The longest run. None: the default of the schedule.

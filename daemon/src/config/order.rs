@@ -38,6 +38,15 @@ pub(super) fn every(read: &mut Section<'_>) -> Option<(Duration, Option<Duration
     })
 }
 
+/// `demand`. `down`: the sync brings something.
+pub(super) fn demand(read: &mut Section<'_>, down: bool) -> bool {
+    let demand = read.flag("demand").unwrap_or(false);
+    if demand && !down {
+        read.complain("demand", "a sync that only sends brings nothing that anybody could ask for", "take it out");
+    }
+    demand
+}
+
 /// The delay of the first run; `by_itself`: there is something that makes the sync due without a request or a change.
 pub(super) fn initial_delay(read: &mut Section<'_>, by_itself: bool) -> Option<Duration> {
     let delay = read.duration("initial_delay")?;

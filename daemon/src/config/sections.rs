@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use mingle_core::{
     ask::Grant,
+    limits::EVERY_MIN,
     policy::{Merge, OnDelete, Policy},
     run::reset::How,
     schedule::cron::Cron,
@@ -40,7 +41,7 @@ pub(super) struct Draft {
 
 const SECTIONS: [&str; 7] = ["store", "status", "conditions", "remote", "sync", "collection", "app"];
 const SECTIONS_LATER: [&str; 1] = ["blob"];
-const SYNC_LATER: [&str; 4] = ["demand", "freshness", "mode", "deep"];
+const SYNC_LATER: [&str; 3] = ["freshness", "mode", "deep"];
 const COLLECTION_LATER: [&str; 1] = ["scope"];
 const APP_LATER: [&str; 2] = ["filter", "alerts"];
 
@@ -48,8 +49,6 @@ const APP_LATER: [&str; 2] = ["filter", "alerts"];
 pub const ON_CHANGE: OnChange = OnChange { after: Duration::from_secs(2), at_most: Duration::from_secs(30) };
 /// What a failure costs where nothing else is said.
 pub const BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), at_most: Duration::from_secs(5 * 3600), doubles: true };
-/// Shorter intervals are a subscription in disguise; a remote would answer with its rate limit. Refused.
-pub const EVERY_MIN: Duration = Duration::from_secs(1);
 /// No warning earlier than this: a laptop that sleeps for a night is not broken.
 pub const ALERT_AFTER_MIN: Duration = Duration::from_secs(86_400);
 
@@ -242,7 +241,7 @@ fn sync(read: &mut Section<'_>) -> Option<(SyncDefinition, bool)> {
         );
     }
     let tags = order::tags(read);
-    let (timing, says_network) = timing(read, direction.is_some_and(Direction::is_up));
+    let (timing, says_network) = timing(read, (direction != Some(Direction::Up), direction.is_some_and(Direction::is_up)));
     let (collection, remote, direction) = (collection?, remote?, direction?);
     let sync = SyncDefinition {
         collection,
@@ -260,7 +259,7 @@ fn sync(read: &mut Section<'_>) -> Option<(SyncDefinition, bool)> {
     Some((sync, says_network))
 }
 
-fn timing(read: &mut Section<'_>, up: bool) -> (Timing, bool) {
+fn timing(read: &mut Section<'_>, (down, up): (bool, bool)) -> (Timing, bool) {
     let (needs, says_network) = constraints::read(read);
     let repeat = repeat(read);
     let timezone = timezone(read, matches!(repeat, Repeat::Cron { .. }) || needs.window.is_some());
@@ -303,7 +302,8 @@ fn timing(read: &mut Section<'_>, up: bool) -> (Timing, bool) {
         Repeat::Every { every, grows_to, .. } => grows_to.unwrap_or(*every).saturating_mul(3).max(ALERT_AFTER_MIN),
         Repeat::Cron { .. } | Repeat::Never => ALERT_AFTER_MIN,
     };
-    let initial_delay = order::initial_delay(read, on_start || repeat != Repeat::Never);
+    let on_demand = order::demand(read, down);
+    let initial_delay = order::initial_delay(read, on_start || on_demand || repeat != Repeat::Never);
     let timing = Timing {
         repeat,
         timezone,
@@ -312,6 +312,7 @@ fn timing(read: &mut Section<'_>, up: bool) -> (Timing, bool) {
         after: order::after(read),
         priority: order::priority(read),
         on_start,
+        on_demand,
         on_change,
         deadline: read.duration("deadline"),
         stall: read.duration("stall"),

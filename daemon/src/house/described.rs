@@ -107,6 +107,7 @@ pub(super) fn sync(shown: SyncShown, config: &Config) -> SyncRow {
         every,
         every_max,
         cron,
+        on_demand: timing.is_some_and(|timing| timing.on_demand),
         initial_delay: timing.and_then(|timing| timing.initial_delay),
         after: timing.map(|timing| timing.after.clone()).unwrap_or_default(),
         priority: timing.map(|timing| timing.priority),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mingle_core::{
-    ask::{NextRun, Pinged, Redefine, Redefined, SyncsWaited},
+    ask::{Freshness, NextRun, Pinged, Redefine, Redefined, SyncsWaited, Wants},
     engine::{Answer, Ask, Until},
     time::Timestamp,
 };
@@ -16,8 +16,12 @@ use crate::{
 };
 
 impl Schedules for House {
-    fn follows(&self, collections: Option<Vec<String>>) -> Follows {
-        self.follow(collections)
+    fn follows(&self, collections: Option<Vec<String>>, wants: Option<Wants>) -> Follows {
+        self.follow(collections, wants)
+    }
+
+    fn fresh(&self, collection: String, age: Duration, timeout: Duration) -> Later<Freshness> {
+        self.until_fresh(collection, age, timeout)
     }
 
     fn redefine(&self, change: Redefine) -> Later<Redefined> {

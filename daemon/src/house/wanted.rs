@@ -6,8 +6,10 @@ use std::{
 };
 
 use mingle_core::{
+    ask::Wants,
     engine::{Event, Followed},
     limits::READS_TOLD_EVERY,
+    schedule::Demand,
     time::Timestamp,
 };
 use tokio::sync::watch;
@@ -15,28 +17,36 @@ use tokio::sync::watch;
 use super::House;
 use crate::{clock, ipc::door::Follows, run::Letter};
 
-/// Who follows what, by collection (none: all there are), and which reads were told when.
+/// Who follows what, by collection (none: all there are), how many in each way, and which reads were told when.
 pub(super) struct Wanted {
-    counts: Mutex<BTreeMap<Option<String>, usize>>,
+    followers: Mutex<BTreeMap<Option<String>, Ways>>,
     followed: watch::Sender<Followed>,
     reads: Mutex<HashMap<String, Timestamp>>,
 }
 
+/// How many want it how fresh; none: they do not say. The strictest is the first that says.
+type Ways = BTreeMap<Option<Wants>, usize>;
+
 impl Default for Wanted {
     fn default() -> Self {
-        Self { counts: Mutex::default(), followed: watch::Sender::new(Followed::default()), reads: Mutex::default() }
+        Self { followers: Mutex::default(), followed: watch::Sender::new(Followed::default()), reads: Mutex::default() }
     }
 }
 
 impl Wanted {
-    fn count(&self, names: &[Option<String>], change: impl Fn(&mut usize)) {
-        let mut counts = locked(&self.counts);
+    fn count(&self, names: &[Option<String>], wants: &Option<Wants>, change: impl Fn(&mut usize)) {
+        let mut followers = locked(&self.followers);
         for name in names {
-            change(counts.entry(name.clone()).or_default());
+            let ways = followers.entry(name.clone()).or_default();
+            change(ways.entry(wants.clone()).or_default());
+            ways.retain(|_, count| *count > 0);
         }
-        counts.retain(|_, count| *count > 0);
-        let followed =
-            Followed { all: counts.contains_key(&None), collections: counts.keys().filter_map(Clone::clone).collect() };
+        followers.retain(|_, ways| !ways.is_empty());
+        let followed = Followed {
+            all: followers.contains_key(&None),
+            collections: followers.keys().filter_map(Clone::clone).collect(),
+            demands: followers.iter().filter_map(|(name, ways)| Some((name.clone(), strictest(ways)?))).collect(),
+        };
         // Under the lock, so that the last that is told is what is so.
         self.followed.send_if_modified(|told| {
             let other = *told != followed;
@@ -50,11 +60,18 @@ impl Wanted {
 struct Follower {
     wanted: Arc<Wanted>,
     names: Vec<Option<String>>,
+    wants: Option<Wants>,
+}
+
+fn strictest(ways: &Ways) -> Option<Demand> {
+    let says = || ways.iter().filter_map(|(wants, count)| Some((wants.as_ref()?, *count)));
+    let (Wants { age, by }, _) = says().next()?;
+    Some(Demand { age: *age, by: by.clone(), count: says().map(|(_, count)| count).sum() })
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.wanted.count(&self.names, |count| *count = count.saturating_sub(1));
+        self.wanted.count(&self.names, &self.wants, |count| *count = count.saturating_sub(1));
     }
 }
 
@@ -64,11 +81,11 @@ impl House {
         self.0.wanted.followed.subscribe()
     }
 
-    pub(super) fn follow(&self, collections: Option<Vec<String>>) -> Follows {
+    pub(super) fn follow(&self, collections: Option<Vec<String>>, wants: Option<Wants>) -> Follows {
         let names = collections.map_or_else(|| vec![None], |names| names.into_iter().map(Some).collect());
         let wanted = Arc::clone(&self.0.wanted);
-        wanted.count(&names, |count| *count += 1);
-        Follows::by(Follower { wanted, names })
+        wanted.count(&names, &wants, |count| *count += 1);
+        Follows::by(Follower { wanted, names, wants })
     }
 
     /// An app reads this collection: where an interval goes by that, the loop is told now and then.

@@ -3,6 +3,7 @@
 mod app;
 mod budget;
 mod data;
+mod fresh;
 mod news;
 mod operate;
 mod past;
@@ -28,6 +29,7 @@ pub(super) use self::{
         delete, history_limit, list_query, patch, put, record_id, records, since, transact, which_conflicts, which_rejections,
         write_op, written,
     },
+    fresh::{freshness, max_age, wants},
     news::{event, topic},
     operate::{
         conflict, explained, halted, how, if_exists, keep, mode, pinged, rebuilding, redefined, rejection, reloaded, remote,

@@ -9,10 +9,10 @@ use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 use mingle_core::{
     ask::{
         About, Accepted, AppRow, Begin, Begun, BudgetRow, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found,
-        Grants, Halted, Join, Joined, Keep, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan, Pulled, Push, Query,
-        Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed, Reset,
-        Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState,
-        SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Which, WhichPending, Why, Write, Writer, Written,
+        Freshness, Grants, Halted, Join, Joined, Keep, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan, Pulled, Push,
+        Query, Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed,
+        Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState,
+        SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Wants, Which, WhichPending, Why, Write, Writer, Written,
     },
     engine::Until,
     policy::Merge,
@@ -206,7 +206,10 @@ pub trait Sessions {
 /// As [`Door`].
 pub trait Schedules {
     /// Somebody follows these collections (none: all there are), for as long as what is returned lives.
-    fn follows(&self, collections: Option<Vec<String>>) -> Follows;
+    /// And want it so fresh, where they say.
+    fn follows(&self, collections: Option<Vec<String>>, wants: Option<Wants>) -> Follows;
+    /// Until what is here of a collection is no older than `age`, or the time is up, or waiting would not help; how fresh it is then.
+    fn fresh(&self, collection: String, age: Duration, timeout: Duration) -> Later<Freshness>;
     /// Changes the syncs that apps define; one that is not good, or belongs to the configuration, changes nothing.
     fn redefine(&self, change: Redefine) -> Later<Redefined>;
     /// Makes syncs due: these, or all with a remote; how each stands then.

@@ -115,6 +115,15 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
     Ok((last.unwrap_or_default(), failures))
 }
 
+/// Everything that was at the remote of a sync then has come: when its last run that ended well began.
+pub fn fresh(conn: &Connection, sync: &str) -> Result<Option<Timestamp>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT started FROM m_run WHERE sync = ?1 AND status IN ('done', 'done_with_errors')
+           AND run > coalesce((SELECT anew FROM m_schedule s WHERE s.sync = ?1), 0) ORDER BY run DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row([sync], |row| row.get(0)).optional()?.map(Timestamp::from_unix_ms))
+}
+
 /// Since when a sync is defined: now, where that was never written down.
 pub fn since(tx: &Tx<'_>, sync: &str) -> Result<Timestamp, StoreError> {
     let since = tx.conn().query_row(

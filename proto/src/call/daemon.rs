@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hold, Run, ScheduleState, is_false};
+use super::{Demand, Hold, Run, ScheduleState, is_false};
 use crate::{Time, words::words};
 
 words! {
@@ -145,6 +145,12 @@ pub struct SyncStatus {
     /// The run of this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Progress>,
+    /// Everything that its remote had then is here; not there: it was never listed to its end, or nothing comes from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_at: Option<Time>,
+    /// Who wants it fresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demand: Option<Demand>,
     /// Records not sent yet.
     pub pending: u64,
     /// Open conflicts.

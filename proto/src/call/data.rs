@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Where, is_false, object};
+use super::{Freshness, Where, is_false, object};
 use crate::{Raw, words::words};
 
 /// `get`: one record; `not_found` where there is none.
@@ -16,6 +16,12 @@ pub struct Get {
     pub collection: String,
     /// The record.
     pub id: String,
+    /// Not older than this: where what is here is, its remotes are asked first. 0: asked by all means; left out: what is here, at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_ms: Option<u64>,
+    /// With `max_age_ms`: then what is here is answered, and the work goes on; left out: 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 /// One record as the truth has it.
@@ -28,6 +34,9 @@ pub struct Record {
     pub data: Raw,
     /// The seq of its last change: for `if_seq`.
     pub seq: u64,
+    /// Of a `get` with `max_age_ms` alone: how fresh it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<Freshness>,
 }
 
 /// `list`: records that fit `where`, in pages.
@@ -49,6 +58,12 @@ pub struct List {
     /// Of the page before; the rest of the call must be the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Not older than this: where what is here is, its remotes are asked first. Of a page that has a `cursor` it is not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_ms: Option<u64>,
+    /// With `max_age_ms`: then what is here is answered, and the work goes on; left out: 10 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 /// What `list` answers.
@@ -60,6 +75,9 @@ pub struct ListAnswer {
     /// There where another page may follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// Of a first page with `max_age_ms` alone: how fresh it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<Freshness>,
 }
 
 /// `put`: a whole record. Over one that exists it needs `if_seq` or `overwrite`, else `stale`.

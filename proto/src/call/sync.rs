@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunReset, is_false};
+use super::{Demand, RunReset, is_false};
 use crate::{
     Raw, Time,
     words::{choice, words},
@@ -206,6 +206,9 @@ pub struct SyncDefinition {
     /// Its wall-clock schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
+    /// It does not poll unless somebody asks for fresh data.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub demand: bool,
     /// So long after it was defined it runs for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_delay_ms: Option<u64>,
@@ -250,6 +253,12 @@ pub struct ExplainAnswer {
     /// When it is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Time>,
+    /// Everything that its remote had then is here; not there: it was never listed to its end, or nothing comes from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_at: Option<Time>,
+    /// Who wants it fresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub demand: Option<Demand>,
     /// The last three runs, the latest first.
     pub last: Vec<Run>,
     /// All of it for people, in a few lines.
@@ -316,7 +325,7 @@ pub struct Run {
     /// What the schedule learned; None before its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RunResult>,
-    /// What made it due: timer, cron, change, ping, request, start, next_run_at.
+    /// What made it due: timer, cron, change, ping, request, demand, start, next_run_at.
     pub trigger: String,
     /// What ended it early: `user`, `constraint:NAME`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -440,44 +449,6 @@ pub struct PlannedProperty {
     pub from: Option<Raw>,
     /// The value that it would get; null: absent.
     pub to: Option<Raw>,
-}
-
-/// `rebuild`: each sync of the collection fetches it anew, and what is here gives way to what is there, but for what is not sent yet.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Rebuild {
-    /// The collection.
-    pub collection: String,
-    /// Only says what would be kept.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub plan: bool,
-}
-
-/// What `rebuild` answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct RebuildAnswer {
-    /// The run of each of its syncs, by name; empty where it was only asked what would be kept.
-    pub runs: Vec<RebuildRun>,
-    /// Changes that are yet to be sent: they stay, and meet what is fetched.
-    pub unsent: u64,
-    /// Open conflicts: they stay.
-    pub conflicts: u64,
-    /// Rejections that stand: they stay.
-    pub rejections: u64,
-}
-
-/// A run that fetches a collection anew.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct RebuildRun {
-    /// Of this sync.
-    pub sync: String,
-    /// For `wait`: `r-...`.
-    pub run: String,
-    /// It waits for the one under way, or for a hold.
-    pub queued: bool,
 }
 
 /// What went wrong in a run.

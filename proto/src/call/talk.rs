@@ -108,6 +108,10 @@ pub struct Subscribe {
     /// With the records' data.
     #[serde(default, skip_serializing_if = "is_false")]
     pub data: bool,
+    /// As long as it lives, what is here shall be no older than this: the syncs that bring the collections run so often. Below 1,000 it is
+    /// taken for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_ms: Option<u64>,
 }
 
 choice! {

@@ -7,7 +7,7 @@ use super::{DefinedBy, RunRow, Trouble};
 use crate::{
     engine::{Lacks, Standing},
     run::{Mode, reset::How},
-    schedule::{Bar, Conditions},
+    schedule::{Bar, Conditions, Demand},
     time::Timestamp,
 };
 
@@ -96,6 +96,10 @@ pub struct SyncStatus {
     pub hold: Option<Holding>,
     /// When it is due next.
     pub next: Option<Timestamp>,
+    /// Everything that was at its remote then has come; none: it never did, or nothing comes.
+    pub fresh: Option<Timestamp>,
+    /// The strictest live demand for what it brings.
+    pub demand: Option<Demand>,
     /// Its last ended run.
     pub last: Option<RunRow>,
     /// The run that is on.
@@ -152,7 +156,7 @@ pub struct Holding {
 }
 
 /// Everything about one sync's next run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explained {
     /// Which sync.
     pub sync: String,
@@ -162,6 +166,10 @@ pub struct Explained {
     pub holds: Vec<Holding>,
     /// When it is due next.
     pub next: Option<Timestamp>,
+    /// Everything that was at its remote then has come; none: it never did, or nothing comes.
+    pub fresh: Option<Timestamp>,
+    /// The strictest live demand for what it brings.
+    pub demand: Option<Demand>,
     /// The last three runs, newest first.
     pub last: Vec<RunRow>,
     /// The same for a person, in a few sentences.
@@ -187,6 +195,8 @@ pub struct SyncRow {
     pub every_max: Option<Duration>,
     /// Its wall-clock schedule.
     pub cron: Option<String>,
+    /// It does not poll unless somebody asks for fresh data.
+    pub on_demand: bool,
     /// The delay of its first run.
     pub initial_delay: Option<Duration>,
     /// The syncs that go first.

@@ -40,6 +40,10 @@ impl Engine {
             }
             Ask::Ping { syncs, remote } => self.ping(now, id, &syncs, remote.as_deref(), effects),
             Ask::NextRun { sync, at } => self.next_run(now, id, sync, at, effects),
+            Ask::ReadFresh { collection, since } => {
+                self.read_fresh(&collection, since);
+                effects.push(Effect::Answer(id, Ok(Answer::Noted)));
+            }
             Ask::HasRun { run } => {
                 let answer = self.whose_run(&run).map_or(Answer::NotHere, |sync| Answer::Here(sync.clone()));
                 effects.push(Effect::Answer(id, Ok(answer)));

@@ -122,7 +122,7 @@ impl Engine {
     }
 
     fn put(&mut self, name: &Name, sync: Sync, mut job: Job) {
-        job.followed = self.followed.has(&sync);
+        (job.followed, job.demand) = (self.followed.has(&sync), self.followed.demand(&sync));
         self.forget_sender(name);
         if sync.direction.sends() {
             self.senders.entry(sync.collection.clone()).or_default().insert(name.clone());

@@ -96,6 +96,8 @@ mod tests {
             overdue_since: None,
             trouble: None,
             last,
+            fresh: None,
+            demand: None,
         }
     }
 

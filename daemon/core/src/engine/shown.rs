@@ -5,6 +5,7 @@ use super::{
     Conditions, DaemonState, Direction, Engine, Job, Jobs, Last, Looks, Name, Remote, Shelves, SyncState, Timestamp, Trouble,
     ask, text,
 };
+use crate::schedule::Demand;
 
 /// A copy of the board: what is asked of it is worked out for the moment it is asked, and nobody waits for the loop.
 #[derive(Clone, Debug)]
@@ -15,19 +16,19 @@ pub struct BoardCopy {
     pub state: (DaemonState, Timestamp, Option<String>),
     /// The stop ends by itself, with the connections that hold it.
     pub leased: bool,
-    syncs: Shelves<Copied>,
+    pub(super) syncs: Shelves<Copied>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Copied {
-    job: Job,
+    pub(super) job: Job,
     /// What is known of its remote, where that is anything.
-    known: Option<Remote>,
-    collection: String,
-    direction: Direction,
+    pub(super) known: Option<Remote>,
+    pub(super) collection: String,
+    pub(super) direction: Direction,
     run: Option<ask::Progress>,
     failing_since: Option<Timestamp>,
-    trouble: Option<Trouble>,
+    pub(super) trouble: Option<Trouble>,
 }
 
 /// One sync as it stands.
@@ -59,6 +60,10 @@ pub struct SyncShown {
     pub trouble: Option<Trouble>,
     /// How its last run ended.
     pub last: Last,
+    /// Everything that was at its remote then has come.
+    pub fresh: Option<Timestamp>,
+    /// The strictest live demand for what it brings.
+    pub demand: Option<Demand>,
 }
 
 impl Engine {
@@ -112,7 +117,7 @@ impl BoardCopy {
         Some(sync.seen(name, &self.looks(now), now))
     }
 
-    fn looks(&self, now: Timestamp) -> Looks<'_> {
+    pub(super) fn looks(&self, now: Timestamp) -> Looks<'_> {
         Looks::over(self.syncs.iter().map(|(name, sync)| (name, &sync.job)), self, &self.conditions, now)
     }
 
@@ -154,6 +159,8 @@ impl Copied {
             overdue_since: self.job.overdue_since(),
             trouble: self.trouble.clone(),
             last: self.job.last,
+            fresh: self.job.fresh.filter(|_| self.direction.brings()),
+            demand: self.job.demand.clone(),
         }
     }
 }

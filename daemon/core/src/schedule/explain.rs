@@ -38,6 +38,7 @@ impl Hold {
             Self::Backoff { failures: 1, .. } => "the last run failed".into(),
             Self::Backoff { failures, .. } => format!("the last {failures} runs failed"),
             Self::Trigger { .. } => "nothing that makes it due has happened".into(),
+            Self::Demand => "nobody asks for fresh data".into(),
             Self::RetryAfter { remote, until } => format!("{remote} asks for patience, {} more", span(until.since(now))),
             Self::Budget { remote, .. } => format!("what is left of our requests to {remote} is kept for what a person asks for"),
             Self::Away { remote, app } => format!("app {app} is not there: it has not offered to do the work of {remote}"),
@@ -65,6 +66,7 @@ impl Hold {
             Self::Backoff { .. } => "the pause to end".into(),
             Self::Trigger { on_change: true } => "a change of the truth, or a request".into(),
             Self::Trigger { on_change: false } => "a request".into(),
+            Self::Demand => "somebody who does, or a request".into(),
             Self::RetryAfter { .. } => "that time to pass".into(),
             Self::Budget { until, .. } => format!("more of them, in {}", span(until.since(now))),
             Self::Away { .. } => "it to come and offer".into(),
@@ -92,6 +94,9 @@ impl Hold {
             | Self::Cron { .. }
             | Self::Backoff { .. }
             | Self::Trigger { .. } => Some("`mingle sync SYNC` does not wait for it"),
+            Self::Demand => {
+                Some("`mingle sync SYNC` does not wait for it; reads with --max-age and watches with --fresh ask for fresh data")
+            }
             Self::After { sync, waits } => return waits.hint(sync),
             Self::Budget { .. } => Some("`mingle budget` shows who used them; `mingle sync SYNC` takes of the rest"),
             Self::Away { remote, .. } => {
@@ -199,6 +204,11 @@ pub fn text(sync: &str, job: &Job, look: &Look, now: Timestamp) -> String {
     if job.request.is_some() {
         said.push(if job.running.is_some() { "One more run is asked for." } else { "A run is asked for." }.into());
     }
+    said.extend(job.demand.as_ref().map(|demand| {
+        let who = demand.by.as_deref().unwrap_or("an unnamed app");
+        let more = if demand.count > 1 { format!(", the strictest of {}", demand.count) } else { String::new() };
+        format!("{who} wants it no older than {}{more}.", span(demand.age))
+    }));
     said.push(match job.last {
         Last::Never => "It never ran.".into(),
         Last::Done { began } => format!("The last run began {} ago and is done.", span(now.since(began))),
@@ -222,6 +232,7 @@ impl Trigger {
             Self::Startup => "at start-up",
             Self::Ping => "by a ping",
             Self::Request => "by request",
+            Self::Demand => "because a reader wants it fresher",
             Self::NextRunAt => "because its next run was given this moment",
             Self::Retry => "again after a failure",
             Self::Resume => "because the run before was stopped",

@@ -65,6 +65,8 @@ pub enum Hold {
         /// A change of the truth would.
         on_change: bool,
     },
+    /// It runs on demand, and nobody asks for fresh data.
+    Demand,
     /// The remote asked for patience.
     RetryAfter {
         /// Which.
@@ -145,6 +147,7 @@ impl Hold {
             Self::Quiet { .. } => "quiet",
             Self::Backoff { .. } => "backoff",
             Self::Trigger { .. } => "trigger",
+            Self::Demand => "demand",
             Self::RetryAfter { .. } => "retry_after",
             Self::Budget { .. } => "budget",
             Self::Away { .. } => "away",
@@ -175,6 +178,7 @@ impl Hold {
             | Self::Quiet { .. }
             | Self::Backoff { .. }
             | Self::Trigger { .. }
+            | Self::Demand
             | Self::RetryAfter { .. }
             | Self::Budget { .. } => SyncState::Waiting,
             Self::Overlap { .. } | Self::Slots { .. } => SyncState::Ready,
@@ -186,7 +190,7 @@ impl Hold {
     pub const fn bar(&self) -> Bar {
         match self {
             Self::Interval { .. } | Self::Cron { .. } | Self::NextRunAt { .. } => Bar::NotDue,
-            Self::Trigger { .. } => Bar::NotAsked,
+            Self::Trigger { .. } | Self::Demand => Bar::NotAsked,
             Self::InitialDelay { .. } | Self::Quiet { .. } | Self::Backoff { .. } | Self::Overlap { .. } | Self::Slots { .. } => {
                 Bar::Time
             }
@@ -222,6 +226,7 @@ impl Hold {
             | Self::History(_)
             | Self::Trigger { .. }
             | Self::Away { .. }
+            | Self::Demand
             | Self::After { .. }
             | Self::Overlap { .. }
             | Self::Slots { .. } => None,
@@ -372,14 +377,17 @@ impl View<'_> {
         if let (Some(at), None | Some(Trigger::Startup)) = (job.next, job.call) {
             return Ok(Due { at, at_once: false, trigger: Trigger::NextRunAt });
         }
-        // Nothing but a request and a ping passes the delay before the first run.
-        if let (Last::Never, Some(delay), true) = (job.last, job.plan.initial_delay, job.call != Some(Trigger::Ping)) {
+        // Nothing but who asks passes the delay before the first run.
+        let asked = job.call.is_some_and(Trigger::is_asked);
+        if let (Last::Never, Some(delay), false) = (job.last, job.plan.initial_delay, asked) {
             let at = due::after(job.since, job.since.plus(delay), self.now);
             if at > self.now {
                 return Ok(Due { at, at_once: false, trigger: Trigger::First });
             }
         }
         match job.last {
+            // Where nothing waits to be sent, nobody asks for what the last run did not bring.
+            Last::Failed { .. } if job.idles() && job.plan.on_change.is_none() && job.call.is_none() => return Err(Hold::Demand),
             // Nothing but a request passes the pause after a failure, and when it is over the sync is due whatever else it has.
             Last::Failed { ended } => {
                 let pause = job.plan.backoff.pause(job.failures, job.plan.spread);
@@ -392,14 +400,15 @@ impl View<'_> {
         if let Some(trigger) = job.call {
             return at_once(trigger);
         }
-        if job.last == Last::Never && (job.plan.interval.is_some() || job.plan.cron.is_some() || job.plan.on_start) {
+        let by_itself = self.job.interval().is_some() || job.plan.cron.is_some() || job.plan.on_start;
+        if job.last == Last::Never && by_itself && !job.idles() {
             return at_once(Trigger::First);
         }
         [self.timer(), self.ring(), self.change()]
             .into_iter()
             .flatten()
             .min_by_key(|due| due.at)
-            .ok_or(Hold::Trigger { on_change: job.plan.on_change.is_some() })
+            .ok_or_else(|| self.idle().unwrap_or(Hold::Trigger { on_change: job.plan.on_change.is_some() }))
     }
 
     fn timer(&self) -> Option<Due> {
@@ -416,7 +425,7 @@ impl View<'_> {
     }
 
     fn ring(&self) -> Option<Due> {
-        let (since, rings) = self.job.ring?;
+        let (since, rings) = self.job.ring.filter(|_| !self.job.idles())?;
         Some(Due { at: due::after(since, rings, self.now), at_once: false, trigger: Trigger::Cron })
     }
 

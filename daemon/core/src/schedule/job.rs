@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Backoff, Conditions, Constraint, Ends, Interval, Name, Needs, Network, Quiet, Spread, StopReason, conditions, cron::Cron, due,
+    Backoff, Conditions, Constraint, Demand, Ends, Interval, Name, Needs, Network, Quiet, Spread, StopReason, conditions,
+    cron::Cron, due,
 };
 use crate::{limits::PRIORITY, planted, run::reset::Held, time::Timestamp};
 
@@ -25,6 +26,10 @@ pub struct Job {
     pub pace: Duration,
     /// Somebody follows what it brings: as long as that is so, its interval is the shortest.
     pub followed: bool,
+    /// Somebody wants what it brings to be fresh: the strictest of those who do.
+    pub demand: Option<Demand>,
+    /// Everything that was there then has come: when the last run that ended well began.
+    pub fresh: Option<Timestamp>,
     /// Since when this daemon has it, until it has begun a run: what was due before is caught up with, at a moment of this host's own.
     pub up: Option<Timestamp>,
     /// Since when a person lets it run again, after a pause.
@@ -78,6 +83,8 @@ pub struct Plan {
     pub grows_to: Option<Duration>,
     /// The first run is due so long after it was defined.
     pub initial_delay: Option<Duration>,
+    /// It does not poll: its interval, its cron expression and its first run count only while somebody asks for fresh data.
+    pub on_demand: bool,
     /// Syncs that go first.
     pub after: Vec<Name>,
     /// Its place among those that are ready.
@@ -189,6 +196,8 @@ pub enum Trigger {
     Ping,
     /// A request.
     Request,
+    /// Somebody reads who wants it fresher than it is.
+    Demand,
     /// The moment that it was given for its next run.
     NextRunAt,
     /// A failure before, and its pause is over.
@@ -198,6 +207,11 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Whether somebody asked for it, other than for a run by its name.
+    pub(super) const fn is_asked(self) -> bool {
+        matches!(self, Self::Ping | Self::Demand)
+    }
+
     /// The word in history.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -209,6 +223,7 @@ impl Trigger {
             Self::Startup => "start",
             Self::Ping => "ping",
             Self::Request => "request",
+            Self::Demand => "demand",
             Self::NextRunAt => "next_run_at",
             Self::Retry => "retry",
             Self::Resume => "resume",
@@ -240,6 +255,8 @@ impl Job {
             since: now,
             pace,
             followed: false,
+            demand: None,
+            fresh: if let Last::Done { began } = last { Some(began) } else { None },
             up: Some(now),
             able: None,
             last,
@@ -285,7 +302,7 @@ impl Job {
             return job;
         }
         let change = new.change.or(self.change).filter(|_| new.plan.on_change.is_some());
-        let call = self.call.filter(|call| *call == Trigger::Ping);
+        let call = self.call.filter(|call| call.is_asked());
         Self { paused: self.paused, pause_ended: self.pause_ended, request: self.request, change, call, ..new.clone() }
     }
 
@@ -299,8 +316,8 @@ impl Job {
         self.learn(true);
     }
 
-    /// The interval that is in force.
-    pub(super) fn interval(&self) -> Option<Interval> {
+    /// The interval that it has without a demand.
+    pub(super) fn own_interval(&self) -> Option<Interval> {
         let interval = self.plan.interval?;
         Some(match self.plan.grows_to {
             Some(max) if !self.followed => {
@@ -319,8 +336,8 @@ impl Job {
 
     /// It is due at once: a ping, or the end of a stop ([`Trigger::Resume`]).
     pub fn call(&mut self, why: Trigger) {
-        // A ping passes what a start does not.
-        if why == Trigger::Ping && self.call == Some(Trigger::Startup) {
+        // Who asks passes what a start does not.
+        if why.is_asked() && self.call == Some(Trigger::Startup) {
             self.call = Some(why);
         }
         self.call.get_or_insert(why);
@@ -396,6 +413,7 @@ impl Job {
         match end {
             End::Done => {
                 self.last = Last::Done { began: running.began };
+                self.fresh = Some(running.began);
                 self.failures = 0;
             }
             End::Failed => {

@@ -141,6 +141,7 @@ impl Chance {
             spread: Spread::of(self.0, name),
             grows_to: self.one_in(3).then(|| seconds(1 + self.below(20_000))),
             initial_delay: self.one_in(4).then(|| seconds(self.below(10_000))),
+            on_demand: self.one_in(4),
             after: self.before(name),
             rank: Rank { priority: self.below(3) as u32, depth: self.below(2) as u32 },
         }
@@ -199,6 +200,11 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
             }
             5 => job.heard(now),
             6 if chance.one_in(2) => job.followed = !job.followed,
+            6 if chance.one_in(3) => job.read_fresh(now.minus(seconds(chance.below(3600)))),
+            6 if chance.one_in(2) => {
+                let demand = |chance: &mut Chance| Demand { age: seconds(chance.below(3600)), by: None, count: 1 };
+                job.demand = chance.one_in(2).then(|| demand(&mut chance));
+            }
             6 if chance.one_in(2) => job.call(Trigger::Ping),
             6 => job.next = (!chance.one_in(3)).then(|| now.minus(seconds(60)).plus(seconds(chance.below(20_000)))),
             7 => conditions.stopped = chance.one_in(3).then_some(StopReason::User),

@@ -55,8 +55,9 @@ impl Job {
         if let (Some(next), None, false) = (self.next, &self.running, self.paused) {
             return Some(since(next));
         }
-        let interval = self.interval();
-        if self.paused || (interval.is_none() && self.plan.cron.is_none()) {
+        let interval = self.own_interval();
+        // Who asks of one that runs on demand, or more often than by itself, is told how old what they read is.
+        if self.paused || self.plan.on_demand || (interval.is_none() && self.plan.cron.is_none()) {
             return None;
         }
         if let Some(running) = &self.running {

@@ -1,7 +1,7 @@
 //! Owns: the text form of the schedule's tables, and its reader. Must never know: the tables.
 //!
 //! A job is words: `every=1h flex=10m cron=0_3_*_*_* on_start on_change=2s,30s backoff=linear,30s,5h deadline=2m stall=30s`
-//! `up=-1m`, `max=4h pace=2h followed`, `initial_delay=1h since=-5m`, `after=due|running|never|failed|stopped|done` (how the one before it stands),
+//! `up=-1m`, `max=4h pace=2h followed`, `on_demand demand=5m`, `initial_delay=1h since=-5m`, `after=due|running|never|failed|stopped|done` (how the one before it stands),
 //! `needs=unmetered,charging,battery,storage,idle,local,known`, `window=22:00-06:00`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
 //! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `next=+5m`, `paused`, `epoch`, `manual`, `account`,
 //! `spread=250` (per mille). Of the world: `stopped`, `offline`, `metered`, `on_battery`, `battery_low`, `storage_low`,
@@ -73,6 +73,8 @@ pub(super) fn world(text: &str) -> World {
             "max" => plan.grows_to = Some(duration(&value)),
             "pace" => later.push(Box::new(move |job| job.pace = duration(&value))),
             "followed" => later.push(Box::new(|job| job.followed = true)),
+            "on_demand" => plan.on_demand = true,
+            "demand" => later.push(Box::new(move |job| job.demand = Some(Demand { age: duration(&value), by: None, count: 1 }))),
             "initial_delay" => plan.initial_delay = Some(duration(&value)),
             "since" => later.push(Box::new(move |job| job.since = moment(&value))),
             "after" => {
@@ -128,7 +130,7 @@ pub(super) fn world(text: &str) -> World {
                 later.push(Box::new(move |job| job.change = Some(change)));
             }
             "call" => {
-                let why = [Trigger::Ping, Trigger::Startup].into_iter().find(|why| why.name() == value).unwrap();
+                let why = [Trigger::Ping, Trigger::Startup, Trigger::Demand].into_iter().find(|why| why.name() == value).unwrap();
                 later.push(Box::new(move |job| job.call(why)));
             }
             "next" => later.push(Box::new(move |job| job.next = Some(moment(&value)))),

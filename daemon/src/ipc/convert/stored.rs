@@ -27,11 +27,13 @@ pub(in crate::ipc) struct RecordOut<'a> {
     id: &'a str,
     data: Stored<'a>,
     seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fresh: Option<call::Freshness>,
 }
 
 impl<'a> RecordOut<'a> {
-    pub(in crate::ipc) fn of(found: &'a Found) -> Self {
-        Self { id: &found.id, data: Stored(&found.data), seq: found.seq }
+    pub(in crate::ipc) fn of(found: &'a Found, fresh: Option<call::Freshness>) -> Self {
+        Self { id: &found.id, data: Stored(&found.data), seq: found.seq, fresh }
     }
 }
 
@@ -51,12 +53,16 @@ impl<'a> ListOut<'a> {
     }
 
     /// The page is whole.
-    pub(in crate::ipc) fn end(self, cursor: Option<&str>) -> serde_json::Result<()> {
+    pub(in crate::ipc) fn end(self, cursor: Option<&str>, fresh: Option<&call::Freshness>) -> serde_json::Result<()> {
         self.failed?;
         self.out.push(b']');
         if let Some(cursor) = cursor {
             self.out.extend_from_slice(b",\"cursor\":");
             serde_json::to_writer(&mut *self.out, cursor)?;
+        }
+        if let Some(fresh) = fresh {
+            self.out.extend_from_slice(b",\"fresh\":");
+            serde_json::to_writer(&mut *self.out, fresh)?;
         }
         self.out.push(b'}');
         Ok(())
@@ -184,13 +190,18 @@ mod tests {
     fn stored_text_goes_out_as_it_is() {
         let record = |data: &str| Found { id: "a\"b".into(), data: data.into(), seq: 7 };
         let odd = r#"{ "n": 1.50, "n": 12345678901234567890123 }"#;
-        check::<call::Record>(&RecordOut::of(&record(odd)), &format!(r#"{{"id":"a\"b","data":{odd},"seq":7}}"#));
+        check::<call::Record>(&RecordOut::of(&record(odd), None), &format!(r#"{{"id":"a\"b","data":{odd},"seq":7}}"#));
+        let fresh = call::Freshness { met: true, ..call::Freshness::default() };
+        check::<call::Record>(
+            &RecordOut::of(&record("{}"), Some(fresh)),
+            r#"{"id":"a\"b","data":{},"seq":7,"fresh":{"met":true}}"#,
+        );
     }
 
     #[test]
     fn a_page_is_written_while_it_is_read() {
         #[track_caller]
-        fn check_page(rows: &[(&str, &str)], cursor: Option<&str>, expect: &str) {
+        fn check_page(rows: &[(&str, &str)], cursor: Option<&str>, fresh: bool, expect: &str) {
             let mut out = b"before".to_vec();
             let mut page = ListOut::to(&mut out);
             // The first try met a disk that fails.
@@ -198,17 +209,18 @@ mod tests {
             page.row("lost", "{}", 1);
             page.begin();
             rows.iter().for_each(|(id, data)| page.row(id, data, 7));
-            page.end(cursor).unwrap();
+            page.end(cursor, fresh.then(call::Freshness::default).as_ref()).unwrap();
             let ours = String::from_utf8(out).unwrap();
             let ours = ours.strip_prefix("before").unwrap();
             check::<call::ListAnswer>(&Stored(ours), expect);
         }
-        check_page(&[], None, r#"{"records":[]}"#);
-        check_page(&[("[", "{}")], None, r#"{"records":[{"id":"[","data":{},"seq":7}]}"#);
+        check_page(&[], None, false, r#"{"records":[]}"#);
+        check_page(&[("[", "{}")], None, true, r#"{"records":[{"id":"[","data":{},"seq":7}],"fresh":{"met":false}}"#);
         let each = r#"{"id":"a\"b","data":{ "n": 1.50 },"seq":7},{"id":"[","data":{"a":[]},"seq":7}"#;
         check_page(
             &[("a\"b", "{ \"n\": 1.50 }"), ("[", "{\"a\":[]}")],
             Some("c\""),
+            false,
             &format!(r#"{{"records":[{each}],"cursor":"c\""}}"#),
         );
     }

@@ -1,15 +1,18 @@
 //! Owns: serving reads and writes of records. Must never know: what is in a record.
 
-use mingle_core::ask::{Refusal, Write, Writer, Written};
+use mingle_core::ask::{Query, Refusal, Write, Writer, Written};
 use mingle_proto::{
-    Error,
-    call::{Changes, Delete, DeleteOne, Get, List, Patch, PatchOne, Put, PutOne, Transact, TransactAnswer, WrittenOne},
+    Error, Name,
+    call::{
+        Changes, Delete, DeleteOne, Freshness, Get, List, Patch, PatchOne, Put, PutOne, Transact, TransactAnswer, WrittenOne,
+    },
     message,
 };
 
 use super::{Asked, held, text};
 use crate::ipc::{
     convert::{self, ChangesOut, ListOut, RecordOut, refusal},
+    door::Door,
     serve::Served,
 };
 
@@ -17,21 +20,53 @@ pub(super) fn get(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let get: Get = asked.params()?;
     let door = asked.read(&get.collection)?;
     convert::record_id(&get.id)?;
-    let found = door.get(&get.collection, &get.id).map_err(refusal)?;
-    asked.answer(&RecordOut::of(&found))
+    let Some((age, timeout)) = convert::max_age(get.max_age_ms, get.timeout_ms)? else {
+        let found = door.get(&get.collection, &get.id).map_err(refusal)?;
+        return asked.answer(&RecordOut::of(&found, None));
+    };
+    let (fresh, door) = (door.fresh(get.collection.clone(), age, timeout), asked.desk.shared.door.clone());
+    let work = async move {
+        let fresh = convert::freshness(fresh.await.map_err(refusal)?);
+        let found = door.get(&get.collection, &get.id).map_err(|no| not_there(refusal(no), &fresh))?;
+        text(&RecordOut::of(&found, Some(fresh)))
+    };
+    Ok(held(work, true))
+}
+
+/// That something is not there may only be because what is here is old.
+fn not_there(error: Error, fresh: &Freshness) -> Error {
+    match &fresh.why {
+        Some(why) if error.name() == Name::NotFound => error.hint(format!("what is here is older than was asked: {why}")),
+        _ => error,
+    }
 }
 
 pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let list: List = asked.params()?;
     asked.read(&list.collection)?;
+    let wanted = convert::max_age(list.max_age_ms, list.timeout_ms)?;
     let query = convert::list_query(list)?;
+    // What the first page of a listing is, the others are: they are not waited for.
+    if let Some((age, timeout)) = wanted.filter(|_| query.cursor.is_none()) {
+        let door = asked.desk.shared.door.clone();
+        let fresh = door.fresh(query.collection.clone(), age, timeout);
+        let work = async move {
+            let (fresh, mut out) = (convert::freshness(fresh.await.map_err(refusal)?), Vec::new());
+            page(&*door, &query, &mut out, Some(&fresh))?;
+            String::from_utf8(out).map_err(|error| refusal(Refusal::Internal(error.to_string())))
+        };
+        return Ok(held(work, true));
+    }
     let (door, out) = (&*asked.desk.shared.door, &mut asked.desk.out);
-    message::answer_with(out, asked.id, |out| {
-        let mut page = ListOut::to(out);
-        let cursor = door.list(&query, &mut page).map_err(refusal)?;
-        page.end(cursor.as_deref()).map_err(|error| refusal(Refusal::Internal(error.to_string())))
-    })?;
+    message::answer_with(out, asked.id, |out| page(door, &query, out, None))?;
     Ok(Served::Answered)
+}
+
+/// Appends a page of records to `out`.
+fn page(door: &dyn Door, query: &Query, out: &mut Vec<u8>, fresh: Option<&Freshness>) -> Result<(), Error> {
+    let mut page = ListOut::to(out);
+    let cursor = door.list(query, &mut page).map_err(refusal)?;
+    page.end(cursor.as_deref(), fresh).map_err(|error| refusal(Refusal::Internal(error.to_string())))
 }
 
 pub(super) fn changes(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -71,7 +71,7 @@ fn app_name(app: &str) -> Result<(), Error> {
 }
 
 pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let Subscribe { collections, ids, topics, since, instance, initial, data } = asked.params()?;
+    let Subscribe { collections, ids, topics, since, instance, initial, data, fresh_ms } = asked.params()?;
     if initial == Some(true) && since.is_some() {
         return Err(convert::invalid(
             "since and initial exclude each other",
@@ -87,7 +87,9 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let head = *door.head().borrow();
     // With topics, an empty list says that no records are wanted.
     let named = named.filter(|named| topics.is_none() || !named.is_empty());
-    if named.is_some() || topics.is_none() {
+    let records = named.is_some() || topics.is_none();
+    let wants = convert::wants(fresh_ms, records, asked.desk.caller.name())?;
+    if records {
         asked.desk.caller.may_follow()?;
         let (_, scope) = asked.read_any(named.clone())?;
         let seq = match (since, initial) {
@@ -110,7 +112,7 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
         };
         let cursor = if answer.caught_up { first.seq } else { seq };
         // Where a store is empty and the position another's, `fresh` alone still has to be told.
-        let (due, _follows) = (!answer.caught_up, door.follows(named.clone()));
+        let (due, _follows) = (!answer.caught_up, door.follows(named.clone(), wants));
         feed = Some(Feed { seq: cursor, instance, named, scope, ids, data, due, _follows, told_more: due });
     } else {
         answer.caught_up = true;

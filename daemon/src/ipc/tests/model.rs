@@ -340,7 +340,7 @@ impl Door for Model {
     }
     fn explain(&self, sync: &str) -> Result<Explained, Refusal> {
         let text = "it is about to run".to_owned();
-        Ok(Explained { sync: sync.into(), state: SyncState::Ready, holds: vec![], next: None, last: vec![row()], text })
+        Ok(Explained { sync: sync.into(), state: SyncState::Ready, last: vec![row()], text, ..Explained::default() })
     }
     fn syncs(&self) -> Result<Vec<SyncRow>, Refusal> {
         Ok(vec![SyncRow {

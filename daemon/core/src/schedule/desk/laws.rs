@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::run::reset::Held;
-use crate::schedule::{End, Patience, Request, decide, laws::Chance, table::NOON};
+use crate::schedule::{Demand, End, Patience, Request, decide, laws::Chance, table::NOON};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -63,7 +63,7 @@ pub(in crate::schedule) fn life(seed: u64) -> Result<(), String> {
 fn happen(desk: &mut Desk, chance: &mut Chance, names: &[Name], now: &mut Timestamp) {
     let name = &names[chance.below(names.len() as u64) as usize];
     let seconds = |chance: &mut Chance, below: u64| Duration::from_secs(chance.below(below));
-    match chance.below(18) {
+    match chance.below(20) {
         0 => desk.set_conditions(Conditions {
             stopped: chance.one_in(3).then_some(StopReason::User),
             battery_low: [None, Some(true), Some(false)][chance.below(3) as usize],
@@ -100,7 +100,7 @@ fn happen(desk: &mut Desk, chance: &mut Chance, names: &[Name], now: &mut Timest
                 [End::Done, End::Done, End::Failed, End::Stopped(StopReason::Crash), End::Stopped(StopReason::User)]
                     [chance.below(5) as usize],
             );
-            let paused = chance.one_in(3);
+            let (paused, age) = (chance.one_in(3), chance.below(3600));
             let Some(job) = desk.job(name) else { return };
             match event {
                 7 => job.changed(*now),
@@ -110,6 +110,8 @@ fn happen(desk: &mut Desk, chance: &mut Chance, names: &[Name], now: &mut Timest
                 11 => job.paused = paused,
                 16 => job.followed = paused,
                 17 => job.learn(paused),
+                18 => job.read_fresh(now.minus(Duration::from_secs(age))),
+                19 => job.demand = paused.then(|| Demand { age: Duration::from_secs(age), by: None, count: 1 }),
                 12 => job.replan(replanned, *now),
                 13 => job.held = [None, Some(Held::Manual), Some(Held::Account(1))][chance.below(3) as usize],
                 _ => job.end(*now, end),

@@ -3,7 +3,7 @@
 use std::{future::ready, time::Duration};
 
 use mingle_core::{
-    ask::{NextRun, Outcome, Pinged, Redefine, Redefined, SyncState, SyncsWaited},
+    ask::{Freshness, NextRun, Outcome, Pinged, Redefine, Redefined, SyncState, SyncsWaited, Wants},
     engine::Until,
     time::Timestamp,
 };
@@ -12,8 +12,12 @@ use super::Model;
 use crate::ipc::door::{Follows, Later, Schedules};
 
 impl Schedules for Model {
-    fn follows(&self, _: Option<Vec<String>>) -> Follows {
+    fn follows(&self, _: Option<Vec<String>>, _: Option<Wants>) -> Follows {
         Follows::by(())
+    }
+
+    fn fresh(&self, _: String, _: Duration, _: Duration) -> Later<Freshness> {
+        Box::pin(ready(Ok(Freshness { at: Some(Timestamp::from_unix_ms(0)), ..Freshness::default() })))
     }
 
     fn redefine(&self, _: Redefine) -> Later<Redefined> {
