@@ -13,6 +13,7 @@ use crate::{
 };
 
 pub mod checkpoint;
+mod counts;
 mod down;
 mod machine;
 pub mod reset;
@@ -22,6 +23,7 @@ mod up;
 mod wishes;
 
 pub use checkpoint::{Resume, Watermark};
+pub use counts::{Counts, Traffic};
 pub use machine::Run;
 use reset::{Held, How, Over, Reset};
 pub use wishes::Wishes;
@@ -463,32 +465,6 @@ pub enum Ended {
     Held(Held),
     /// For good.
     Cancelled,
-}
-
-/// What a run did, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Records that changed here.
-    pub down: u64,
-    /// Errands the remote took.
-    pub up: u64,
-    /// Rejections made.
-    pub rejected: u64,
-    /// Conflicts recorded.
-    pub conflicts: u64,
-}
-
-/// What a run asked of its remote, in numbers. Bodies alone count: as they were sent, and unpacked as they came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Requests that left.
-    pub requests: u64,
-    /// Of these, those that were answered with "nothing has changed".
-    pub not_modified: u64,
-    /// Bytes sent.
-    pub bytes_up: u64,
-    /// Bytes received.
-    pub bytes_down: u64,
 }
 
 /// How far a run is: `done <= total`, never falling within a phase, equal only at its end.
