@@ -7,14 +7,14 @@ use std::{collections::HashMap, path::Path, time::Duration};
 
 use mingle_core::{
     desktop::{self, Note, Shown},
-    limits::{BUS_MS_MAX, SHOWN_GATHERS},
+    limits::{BUS_MS_MAX, SHOWN_GATHERS, SHOWN_LOOKS_EVERY},
 };
 use tokio::sync::watch;
 use zbus::{connection::Builder, proxy::CacheProperties, zvariant::Value};
 
 use crate::{
     alarm::pause,
-    clock,
+    clock::{self, Stopwatch},
     house::House,
     store::{Class, Store, shown},
 };
@@ -30,10 +30,10 @@ fn is_there(bus: &str) -> bool {
     path.is_none_or(|path| Path::new(path).exists())
 }
 
-/// Shows what is new, and writes down that it was shown; what cannot be shown is tried again at the next look. Looks at each beat, and
-/// whenever a sync stands otherwise.
+/// Shows what is new, and writes down that it was shown. Looks whenever a sync or a notice stands otherwise, and now and then for what has
+/// waited for its day; what cannot be shown is tried again at each beat. An idle store is left alone.
 pub async fn keep(house: House, store: Store, bus: String, mut beat: watch::Receiver<()>) {
-    let mut board = house.board();
+    let (mut board, mut notices) = (house.board(), house.notices_moved());
     let mut shown = match store.read(|reader| shown::all(reader)) {
         Ok(rows) => Shown::new(rows),
         Err(error) => {
@@ -44,28 +44,37 @@ pub async fn keep(house: House, store: Store, bus: String, mut beat: watch::Rece
     loop {
         // What comes up together is shown together.
         pause(SHOWN_GATHERS).await;
-        if is_there(&bus) {
-            look(&house, &store, &bus, &mut shown).await;
-        }
-        let moved = tokio::select! {
-            beat = beat.changed() => beat.is_ok(),
-            board = board.changed() => board.is_ok(),
-        };
-        if !moved {
-            return;
+        let (owed, looked) = (!is_there(&bus) || look(&house, &store, &bus, &mut shown).await, Stopwatch::start());
+        loop {
+            let (moved, look) = tokio::select! {
+                beat = beat.changed() => (beat.is_ok(), owed && is_there(&bus) || looked.elapsed() >= SHOWN_LOOKS_EVERY),
+                board = board.changed() => (board.is_ok(), true),
+                notices = notices.changed() => (notices.is_ok(), true),
+            };
+            if !moved {
+                return;
+            }
+            if look {
+                break;
+            }
         }
     }
 }
 
-async fn look(house: &House, store: &Store, bus: &str, shown: &mut Shown) {
+/// Whether something is to be shown, and cannot be.
+async fn look(house: &House, store: &Store, bus: &str, shown: &mut Shown) -> bool {
     let standing = match house.to_be_shown() {
         Ok(standing) => standing,
-        Err(why) => return tracing::debug!(?why, "what is to be shown on the desktop is not known"),
+        Err(why) => {
+            tracing::debug!(?why, "what is to be shown on the desktop is not known");
+            return true;
+        }
     };
     let due = shown.due(&standing, clock::now());
-    let Some(note) = desktop::note(&due) else { return };
+    let Some(note) = desktop::note(&due) else { return false };
     if let Err(error) = show(bus, &note).await {
-        return tracing::debug!(%error, "nothing can be shown on the desktop");
+        tracing::debug!(%error, "nothing can be shown on the desktop");
+        return true;
     }
     tracing::info!(title = note.title, "shown on the desktop");
     shown.showed(&due, clock::now());
@@ -74,6 +83,7 @@ async fn look(house: &House, store: &Store, bus: &str, shown: &mut Shown) {
     if let Err(error) = written {
         tracing::warn!(%error, "what was shown on the desktop was not written down: after a restart it is shown again");
     }
+    false
 }
 
 async fn show(bus: &str, note: &Note) -> zbus::Result<()> {

@@ -318,6 +318,8 @@ pub const CONDITION_SILENCE_MAX: Duration = Duration::from_secs(10);
 pub const BUS_MS_MAX: u64 = 5_000;
 /// What wants a person is gathered so long before it is shown on the desktop: what comes up together is one notification.
 pub const SHOWN_GATHERS: Duration = Duration::from_secs(5);
+/// Where nothing changes, what is to be shown on the desktop is looked at so often: a matter may have waited for its day to be over.
+pub const SHOWN_LOOKS_EVERY: Duration = Duration::from_secs(3600);
 /// A matter that was over is shown again no earlier than this after the last time.
 pub const SHOWN_AGAIN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// So many matters are remembered as shown; while they stand, no more are shown.

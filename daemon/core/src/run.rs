@@ -13,9 +13,9 @@ use crate::{
 };
 
 pub mod checkpoint;
-mod counts;
 mod down;
 mod machine;
+mod numbers;
 pub mod reset;
 #[cfg(test)]
 mod tests;
@@ -23,8 +23,8 @@ mod up;
 mod wishes;
 
 pub use checkpoint::{Resume, Watermark};
-pub use counts::{Counts, Traffic};
 pub use machine::Run;
+pub use numbers::{Counts, Progress, Traffic};
 use reset::{Held, How, Over, Reset};
 pub use wishes::Wishes;
 
@@ -465,15 +465,4 @@ pub enum Ended {
     Held(Held),
     /// For good.
     Cancelled,
-}
-
-/// How far a run is: `done <= total`, never falling within a phase, equal only at its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// `opening`, `comparing`, `copying`, `discarding`, `down`, `ghosts`, `up`, `finishing`.
-    pub phase: &'static str,
-    /// Rows or errands dealt with.
-    pub done: u64,
-    /// Of how many, where known.
-    pub total: Option<u64>,
 }

@@ -23,6 +23,12 @@ impl House {
         Ok(self.status()?.attention)
     }
 
+    /// Changes whenever a notice comes or goes.
+    #[must_use]
+    pub fn notices_moved(&self) -> watch::Receiver<()> {
+        self.0.notices.moved()
+    }
+
     /// How the syncs stand, whenever that changes.
     #[must_use]
     pub fn board(&self) -> watch::Receiver<Arc<BoardCopy>> {

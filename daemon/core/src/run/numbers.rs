@@ -1,4 +1,4 @@
-//! Owns: what a run did and asked, in numbers. Must never know: how they come about.
+//! Owns: a run in numbers: what it did, what it asked for, how far it is. Must never know: what they are counted by.
 
 /// What a run did, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,4 +24,15 @@ pub struct Traffic {
     pub bytes_up: u64,
     /// Bytes received.
     pub bytes_down: u64,
+}
+
+/// How far a run is: `done <= total`, never falling within a phase, equal only at its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// `opening`, `comparing`, `copying`, `discarding`, `down`, `ghosts`, `up`, `finishing`.
+    pub phase: &'static str,
+    /// Rows or errands dealt with.
+    pub done: u64,
+    /// Of how many, where known.
+    pub total: Option<u64>,
 }
