@@ -13,6 +13,9 @@ use crate::{
 };
 
 mod next;
+mod side;
+
+use side::Side;
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct Run {
     deletes: u64,
     /// Its listing has a place where it goes on, or is whole.
     pub(super) listed: bool,
+    /// Whoever tells came to another checkpoint.
+    told_further: bool,
     /// Its listing is whole.
     pub(super) completed: bool,
     /// To be asked for by id, and the position that holds once what was asked is applied.
@@ -72,14 +77,6 @@ enum Phase {
     Ended,
 }
 
-/// Which side an effect keeps busy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Remote,
-    Store,
-    Neither,
-}
-
 impl Run {
     /// A run that has not begun.
     #[must_use]
@@ -94,6 +91,7 @@ impl Run {
             store_busy: false,
             deletes: 0,
             listed: false,
+            told_further: false,
             completed: false,
             ask: Vec::new(),
             ask_then: None,
@@ -145,10 +143,12 @@ impl Run {
         matches!(self.phase, Phase::Copying)
     }
 
-    /// Whether the next run begins further than this one did: something was taken, or its listing has a later place where it goes on.
+    /// Whether the next run begins further than this one did: something was taken, or its listing has a later place where it goes on. Of whoever
+    /// tells that is another checkpoint: a page without one is a sign of life.
     #[must_use]
     pub fn came_further(&self) -> bool {
-        self.counts.down + self.counts.up > 0 || (self.listed && !self.completed)
+        let listed = if self.terms.tells { self.told_further } else { self.listed };
+        self.counts.down + self.counts.up > 0 || (listed && !self.completed)
     }
 
     /// How far it is.
@@ -403,6 +403,7 @@ impl Run {
                     && let Some(after) = self.ask_then.take()
                 {
                     down.applied(after);
+                    self.told_further |= down.came_further;
                 }
             }
             Phase::Ghosts { .. } if self.ask.is_empty() => self.complete(effects),
@@ -455,45 +456,4 @@ fn rows(asked: Vec<(String, Asked)>) -> Vec<Packed> {
         Asked::Gone => Row { remote_id, revision: None, modified: None, created: None, state: RowState::Gone },
     };
     asked.into_iter().map(|one| Packed::of(&row(one))).collect()
-}
-
-impl Effect {
-    fn side(&self) -> Side {
-        match self {
-            Self::Open | Self::Fetch { .. } | Self::Ask { .. } | Self::Send { .. } => Side::Remote,
-            Self::Begin
-            | Self::Negotiate { .. }
-            | Self::Copy
-            | Self::Discard { .. }
-            | Self::Compare { .. }
-            | Self::Apply { .. }
-            | Self::Complete { .. }
-            | Self::Ghosts { .. }
-            | Self::Plan { .. }
-            | Self::Settle { .. }
-            | Self::Finish(_) => Side::Store,
-            Self::Hurry => Side::Neither,
-        }
-    }
-}
-
-impl Event {
-    fn side(&self) -> Side {
-        match self {
-            Self::Opened(_) | Self::Page(_) | Self::Asked { .. } | Self::Sent(_) => Side::Remote,
-            Self::Begun
-            | Self::Negotiated(_)
-            | Self::Copied
-            | Self::Discarded { .. }
-            | Self::Compared(_)
-            | Self::Applied(_)
-            | Self::Completed { .. }
-            | Self::Ghosts { .. }
-            | Self::Planned(_)
-            | Self::Settled(_)
-            | Self::Finished { .. }
-            | Self::StoreFailed(_) => Side::Store,
-            Self::Start | Self::Stop(_) | Self::Cancel => Side::Neither,
-        }
-    }
 }
