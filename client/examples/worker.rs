@@ -6,21 +6,31 @@
 
 use std::{fs, time::Duration};
 
-use mingle_client::{Options, Raw, blocking::Client};
+use mingle_client::{CallError, Name, Options, Raw, blocking::Client};
 
 fn json(value: &serde_json::Value) -> Raw {
     serde_json::value::to_raw_value(value).unwrap_or_default()
 }
 
+/// A work that is over (a stop, a deadline, a connection that is lost) is no mistake: the next call goes on from its last checkpoint.
+fn unless_over(said: Result<(), CallError>) -> Result<bool, CallError> {
+    match said {
+        Ok(()) => Ok(true),
+        Err(CallError::Refused(refusal)) if refusal.name() == Name::WrongState => Ok(false),
+        Err(error) if error.is_lost() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options { reconnect_within: Some(Duration::MAX), ..Options::app("lines") };
     let mut worker = Client::open(&options)?.offer(None)?;
-    loop {
+    'calls: loop {
         let mut work = worker.next_work()?;
         let text = match fs::read_to_string(&work.about().resource) {
             Ok(text) => text,
             Err(error) => {
-                worker.ends(work.failed(error.to_string(), None))?;
+                unless_over(worker.ends(work.failed(error.to_string(), None)))?;
                 continue;
             }
         };
@@ -30,8 +40,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let row = |(at, line): (usize, &&str)| json(&serde_json::json!({ "id": told + at, "data": { "line": line } }));
             let rows = some.iter().enumerate().map(row).collect();
             told += some.len();
-            worker.batch(&mut work, rows, Some(json(&told.into())))?;
+            if !unless_over(worker.batch(&mut work, rows, Some(json(&told.into()))))? {
+                continue 'calls;
+            }
         }
-        worker.ends(work.done(false))?;
+        unless_over(worker.ends(work.done(false)))?;
     }
 }

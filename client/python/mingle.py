@@ -797,7 +797,8 @@ class Client:
 
     def worker_offer(self, remotes=None, *, patience=None):
         """Does the work of these remotes, or of all that are this app's: an iterator over `Work`, by a connection of its own. Where
-        the daemon goes away it is waited for so many seconds, and the offer made again."""
+        the daemon goes away it is waited for so many seconds, and the offer made again. `patience`: as the client's."""
+        patience = self.patience if patience is None else patience
         return Worker(self.path, self.app, {} if remotes is None else {"remotes": list(remotes)}, patience)
 
 
@@ -998,11 +999,12 @@ class Subscription:
 class Work(dict):
     """One piece of work: `work`, `sync`, `remote`, `resource`, `checkpoint` (None: everything is wanted), perhaps `deadline_ms`.
 
-    In a `with` block it is done at the end of it, and failed where the block raises."""
+    In a `with` block it is done at the end of it, and failed where the block raises. Where it was over before that, by a stop or with the
+    connection, the block ends there, and nothing is raised: the next call goes on from the last checkpoint."""
 
     def __init__(self, worker, params):
         super().__init__(params)
-        self._worker, self._number, self._said = worker, 0, False
+        self._worker, self._number, self._said, self._over = worker, 0, False, None
 
     def batch(self, rows=(), checkpoint=None):
         """Records `{"id": .., "data": ..}` and deletes `{"id": .., "deleted": True}`, up to 500: once this returns they are in the
@@ -1011,7 +1013,7 @@ class Work(dict):
         params = {"work": self["work"], "batch": self._number, "rows": list(rows)}
         if checkpoint is not None:
             params["checkpoint"] = checkpoint
-        self._worker._ask("worker.batch", params)
+        self._tell("worker.batch", params)
 
     def done(self, news=False):
         """It is done. `news`: there was something new beyond what the batches changed."""
@@ -1025,17 +1027,29 @@ class Work(dict):
 
     def _end(self, said):
         self._said = True
-        self._worker._ask("worker.done", dict(said, work=self["work"]))
+        self._tell("worker.done", dict(said, work=self["work"]))
+
+    def _tell(self, method, params):
+        try:
+            self._worker._ask(method, params)
+        except (WrongState, Lost) as error:
+            # A batch after the end is a mistake of the block's own.
+            if method == "worker.done" or not self._said:
+                self._over = error
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, _):
-        if self._said or isinstance(error, (Lost, Garbled)):
-            return
-        # The work may be over meanwhile: that is said where it goes on.
-        with contextlib.suppress(WrongState):
+        # Only what was said of this work, not what another call of the block raises.
+        if error is not None and error is self._over:
+            return True
+        if self._said or self._over is not None or isinstance(error, Garbled):
+            return False
+        with contextlib.suppress(WrongState, Lost):
             self.done() if kind is None else self.failed(error or kind.__name__)
+        return False
 
 
 class Worker:

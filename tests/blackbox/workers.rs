@@ -5,7 +5,8 @@ use std::fs;
 
 use mingle_tests::{
     app::App,
-    daemon::{Daemon, Home},
+    daemon::{Daemon, Home, mingled},
+    python::Python,
     wait::until,
 };
 use serde_json::{Value, json};
@@ -323,6 +324,133 @@ fn an_app_that_is_started_and_ends_without_an_offer_fails_the_run_with_its_last_
     let mut app = daemon.app("tester");
     let ran = app.sync("job", "failed");
     assert!(ran["error"]["name"] == "work" && ran["error"]["what"].to_string().contains("no sheet here"), "{ran}");
+}
+
+/// What an app that is not told again what was taken has to be able to believe.
+#[test]
+fn another_app_is_called_for_nothing_that_is_only_compared() {
+    let mut world = world("backoff = { first = \"5h\" }\n");
+    let mut clerk = world.clerk();
+    let rows: Vec<Value> = (0..11).map(|n| row(&format!("r{n}"), n)).collect();
+    let run = world.app.run("job");
+    let work = called(&mut clerk);
+    batch(&mut clerk, &work, 1, &rows, json!(1));
+    done(&mut clerk, &work, "new_data");
+    assert_eq!(world.app.ended(&run), "done");
+
+    world.daemon.configure(&config("", "backoff = { first = \"5h\" }\n").replace("clerk", "scribe"));
+    world.app.must("reload", json!({}));
+    let mut scribe = world.daemon.app("scribe");
+    scribe.must("worker.offer", json!({}));
+    let run = world.app.run("job");
+    assert_eq!(world.app.ended(&run), "failed");
+    assert!(world.holds().contains(&"epoch".to_owned()));
+    assert_eq!(world.numbers().len(), 11);
+
+    // A person's word: the first thing it is called for is applied before it is answered.
+    let run = world.app.must("sync.run", json!({ "sync": "job", "force": true }))["run"].as_str().expect("a run").to_owned();
+    let work = called(&mut scribe);
+    assert_eq!(work["checkpoint"], Value::Null);
+    batch(&mut scribe, &work, 1, &[row("s", 77)], json!(1));
+    assert!(world.numbers().contains(&77), "it was answered");
+    done(&mut scribe, &work, "new_data");
+    assert_eq!(world.app.ended(&run), "done");
+}
+
+#[test]
+fn an_app_whose_remote_goes_from_the_configuration_is_ended() {
+    let home = Home::new(Some(&config("command = [\"python3\", \"./clerk.py\"]", "every = \"1h\"\n")));
+    home.write("clerk.py", CLERK);
+    let daemon = home.start();
+    let mut app = daemon.app("tester");
+    until("what it brings", || (app.all("things").len() == 1).then_some(()));
+    let pid = fs::read_to_string(daemon.config_dir().join("pid")).expect("its number");
+    daemon.configure("[collection.things]\n");
+    app.must("reload", json!({}));
+    let stat = format!("/proc/{}/stat", pid.trim());
+    until("its end", || fs::read_to_string(&stat).map_or(true, |status| status.contains(") Z")).then_some(()));
+}
+
+/// What an app does that is written as the page shows: a batch for each line it is told by a file, so that it can be met in the middle.
+const STEADY: &str = r#"
+import mingle, threading
+def works():
+    with mingle.Client("clerk").worker_offer(patience=PATIENCE) as calls:
+        for work in calls:
+            with work:
+                at = work["checkpoint"] or 0
+                for n in range(at, at + 2):
+                    calls_made.append(n)
+                    steps.acquire()
+                    work.batch([{"id": str(n), "data": {"n": n}}], checkpoint=n + 1)
+def thread():
+    try:
+        works()
+    except BaseException as error:
+        calls_made.append(repr(error))
+calls_made, steps = [], threading.Semaphore(0)
+threading.Thread(target=thread, daemon=True).start()
+"#;
+
+fn steady(daemon: &Daemon, patience: &str) -> Python {
+    let mut python = Python::start(&daemon.environment());
+    let programs = mingled().parent().expect("in a folder").display().to_string();
+    python.does(&format!("mingle.os.environ['PATH'] += ':{programs}'"));
+    python.does(&STEADY.replace("PATIENCE", patience));
+    python
+}
+
+#[track_caller]
+fn made(python: &mut Python, expect: &Value) {
+    until("its calls", || {
+        let so_far = python.does("list(calls_made)");
+        assert!(!so_far.to_string().contains('('), "it ended: {so_far}");
+        (so_far == *expect).then_some(())
+    });
+}
+
+#[test]
+fn an_app_in_python_goes_on_over_a_stop_in_the_middle() {
+    let mut world = world("backoff = { first = \"50ms\", at_most = \"1s\" }\n");
+    let mut python = steady(&world.daemon, "None");
+    until("its offer", || world.holds().iter().all(|hold| hold != "away").then_some(()));
+    world.app.run("job");
+    made(&mut python, &json!([0]));
+    python.does("steps.release()");
+    made(&mut python, &json!([0, 1]));
+    // In the middle of the second.
+    world.daemon.says(0, &["stop"]);
+    python.does("steps.release()");
+    world.daemon.says(0, &["restart"]);
+    world.app.run("job");
+    made(&mut python, &json!([0, 1, 1]));
+    python.does("steps.release(2)");
+    until("its end", || (world.app.status("job")["last"]["status"] == "done").then_some(()));
+    assert_eq!(world.numbers(), [0, 1, 2]);
+}
+
+#[test]
+fn an_app_in_python_goes_on_over_a_daemon_that_is_killed() {
+    let mut world = world("backoff = { first = \"50ms\", at_most = \"1s\" }\n");
+    let mut python = steady(&world.daemon, "None");
+    until("its offer", || world.holds().iter().all(|hold| hold != "away").then_some(()));
+    let run = world.app.run("job");
+    python.does("steps.release(2)");
+    assert_eq!(world.app.ended(&run), "done");
+    made(&mut python, &json!([0, 1]));
+    // Between two works, and in the middle of one.
+    for so_far in [json!([0, 1, 2]), json!([0, 1, 2, 2])] {
+        world.daemon.kill();
+        python.does("steps.release() if len(calls_made) == 3 else None");
+        world.daemon.start();
+        world.app = world.daemon.app("tester");
+        until("its offer", || world.holds().iter().all(|hold| hold != "away").then_some(()));
+        world.app.run("job");
+        made(&mut python, &so_far);
+    }
+    python.does("steps.release(2)");
+    until("its end", || (world.app.status("job")["last"]["status"] == "done").then_some(()));
+    assert_eq!(world.numbers(), [0, 1, 2, 3]);
 }
 
 /// The page that shows how to write one, by its own blocks; this is the client for Python as well.

@@ -66,6 +66,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("create that is there forgotten", Simulation),
     // work: a batch is taken though one before it was not, and with it a checkpoint that passes what is missing.
     ("batch behind a gap taken", Tables),
+    // work: what was only compared is answered as being in the truth, and is never told again.
+    ("compared is confirmed", Tables),
     // store: what was looked for and not seen is under way for ever, though the record is deleted here.
     ("looked for is under way", Simulation),
     // meeting: a property under an open conflict is sent with the next upload.

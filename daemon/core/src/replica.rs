@@ -56,6 +56,8 @@ pub struct Page {
     pub told: u64,
     /// Whoever tells it says that there was something new, also where no record shows it.
     pub news: bool,
+    /// Whoever tells it has come to another place with it: where the next run goes on is not where this page began.
+    pub further: bool,
 }
 
 /// From where a listing starts.
@@ -263,6 +265,8 @@ pub struct Abilities {
     /// It tells and is not asked (a program, an app): a listing shows what there is to show, in its order, and the last word counts.
     /// Nothing is gone because it was not shown, and no record can be asked for by its id.
     pub tells: bool,
+    /// Whoever tells hears of each page that it is in the truth, and need not tell it again: no page is listed to be only looked at.
+    pub confirms: bool,
     /// A revision is unique per change (strong ETag, `_rev`, sequence), so it makes an echo.
     pub strong_revision: bool,
     /// Updates and deletes take a revision as precondition and refuse a stale one. Only with `strong_revision`.
@@ -300,6 +304,7 @@ impl Abilities {
             cursor: Cursor::None,
             tombstones: false,
             tells: false,
+            confirms: false,
             strong_revision: false,
             conditional: false,
             client_ids: None,

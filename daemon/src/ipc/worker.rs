@@ -8,16 +8,19 @@ use tokio::sync::mpsc;
 
 use super::convert;
 
-/// The offer of a connection; empty: it made none.
+/// The offer of a connection; empty: it made none. Its calls come one way, whatever it offers anew: none that waits is lost by that.
 #[derive(Debug, Default)]
-pub(super) struct Worker(Option<mpsc::Receiver<Called>>);
+pub(super) struct Worker(Option<(mpsc::Sender<Called>, mpsc::Receiver<Called>)>);
 
 impl Worker {
     /// Makes an offer; where it is not taken, the one before stands.
     pub(super) fn offers<T, E>(&mut self, take: impl FnOnce(mpsc::Sender<Called>) -> Result<T, E>) -> Result<T, E> {
+        if let Some((to, _)) = &self.0 {
+            return take(to.clone());
+        }
         let (to, calls) = mpsc::channel(WORK_CALLS_MAX);
-        let taken = take(to)?;
-        self.0 = Some(calls);
+        let taken = take(to.clone())?;
+        self.0 = Some((to, calls));
         Ok(taken)
     }
 
@@ -29,7 +32,7 @@ impl Worker {
     /// What it is to be told next; for ever where it made no offer. Dropped, it loses nothing.
     pub(super) async fn next(&mut self) -> Called {
         let called = match &mut self.0 {
-            Some(calls) => calls.recv().await,
+            Some((_, calls)) => calls.recv().await,
             None => None,
         };
         match called {
@@ -53,5 +56,25 @@ pub(super) fn tell(called: Called, out: &mut Vec<u8>) {
     if let Err(error) = written {
         // Its run ends by its deadline, or when nothing is heard.
         tracing::error!(%error, "an app could not be told of its work");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_waits_is_told_though_another_offer_is_made_before() {
+        let mut worker = Worker::default();
+        let none: Result<(), ()> = worker.offers(|_| Err(()));
+        assert!(none.is_err() && !worker.is_one());
+        let to = worker.offers(Ok::<_, ()>).unwrap();
+        to.try_send(Called::Stop("k-1".into())).unwrap();
+        let again = worker.offers(Ok::<_, ()>).unwrap();
+        again.try_send(Called::Stop("k-2".into())).unwrap();
+        assert!(worker.offers(|_| Err::<(), ()>(())).is_err() && worker.is_one());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let told = runtime.block_on(async { [worker.next().await, worker.next().await] });
+        assert_eq!(told, [Called::Stop("k-1".into()), Called::Stop("k-2".into())]);
     }
 }

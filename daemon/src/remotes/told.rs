@@ -119,6 +119,8 @@ impl Position {
 pub struct Gathered {
     rows: Vec<Packed>,
     bytes: u64,
+    /// Another checkpoint than before stands in it.
+    further: bool,
 }
 
 impl Gathered {
@@ -130,7 +132,7 @@ impl Gathered {
         self.bytes += text.len() as u64;
         match line(text)? {
             Told::Checkpoint(checkpoint) => {
-                at.checkpoint = Some(checkpoint);
+                self.comes_to(checkpoint, at);
                 Ok(true)
             }
             Told::Row(row) => {
@@ -155,9 +157,14 @@ impl Gathered {
         if let Some(text) = checkpoint {
             let read = json::parse_within(text, limits::ANSWER_VALUES_BYTES_MAX);
             let value = read.map_err(|why| format!("checkpoint: {why}"))?.0;
-            at.checkpoint = Some(kept(&value).map_err(|why| format!("checkpoint: {why}"))?);
+            self.comes_to(kept(&value).map_err(|why| format!("checkpoint: {why}"))?, at);
         }
         Ok(())
+    }
+
+    fn comes_to(&mut self, checkpoint: String, at: &mut Position) {
+        self.further |= at.checkpoint.as_ref() != Some(&checkpoint);
+        at.checkpoint = Some(checkpoint);
     }
 
     /// The page, with another one after it, which begins at `at`.
@@ -170,7 +177,7 @@ impl Gathered {
     /// The page, the last one.
     #[must_use]
     pub fn last(self) -> Page {
-        Page { rows: self.rows, told: self.bytes, ..Page::default() }
+        Page { rows: self.rows, told: self.bytes, further: self.further, ..Page::default() }
     }
 }
 
@@ -263,5 +270,23 @@ mod tests {
         assert_eq!(told, limits::TOLD_ROWS_MAX);
         // The same checkpoint, and not the same page.
         assert_eq!(page.with_next(&mut at).next.as_deref(), Some("2 1"));
+    }
+
+    #[test]
+    fn a_page_comes_further_with_another_checkpoint_and_with_nothing_else() {
+        let mut at = Position::default();
+        for (rows, checkpoint, further) in
+            [(0, None, false), (0, Some("1"), true), (0, Some("1"), false), (1, None, false), (1, Some("2"), true)]
+        {
+            let rows = vec![r#"{"id":"a","data":{}}"#.to_owned(); rows];
+            let mut page = Gathered::default();
+            page.take_batch(&rows, checkpoint, &mut at).unwrap();
+            assert_eq!(page.with_next(&mut at).further, further, "{rows:?} {checkpoint:?}");
+        }
+        for (line, further) in [(r#"{"checkpoint":2}"#, false), (r#"{"checkpoint":3}"#, true)] {
+            let mut page = Gathered::default();
+            assert_eq!(page.take(line, &mut at), Ok(true));
+            assert_eq!(page.with_next(&mut at).further, further, "{line}");
+        }
     }
 }

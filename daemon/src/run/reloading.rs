@@ -151,6 +151,7 @@ impl Office {
         let config = Config { store: self.config.store.clone(), status: self.config.status.clone(), ..config };
         self.weather.watched.give(config.conditions);
         self.config = Arc::new(config);
+        self.means.workers.keep(&self.config.remotes);
         self.syncs = syncs;
         self.diary.only(&self.syncs);
         let number = self.setup.borrow().number + 1;

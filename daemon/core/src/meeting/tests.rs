@@ -97,6 +97,7 @@ fn outcome(line: &str) -> String {
         cursor: Cursor::Token,
         tombstones: true,
         tells,
+        confirms: false,
         strong_revision: !weak,
         conditional: !weak,
         client_ids: Some(ClientIds { besides: String::new(), lower_case: false, min: 1, max: 64 }),

@@ -34,6 +34,8 @@ pub struct Run {
     deletes: u64,
     /// Its listing has a place where it goes on, or is whole.
     pub(super) listed: bool,
+    /// Whoever tells came to another checkpoint.
+    told_further: bool,
     /// Its listing is whole.
     pub(super) completed: bool,
     /// To be asked for by id, and the position that holds once what was asked is applied.
@@ -92,6 +94,7 @@ impl Run {
             store_busy: false,
             deletes: 0,
             listed: false,
+            told_further: false,
             completed: false,
             ask: Vec::new(),
             ask_then: None,
@@ -145,10 +148,12 @@ impl Run {
         matches!(self.phase, Phase::Copying)
     }
 
-    /// Whether the next run begins further than this one did: something was taken, or its listing goes on at another place.
+    /// Whether the next run begins further than this one did: something was taken, or its listing goes on at another place. Of whoever
+    /// tells that is another checkpoint: a page without one is a sign of life.
     #[must_use]
     pub fn came_further(&self) -> bool {
-        self.counts.down + self.counts.up > 0 || (self.moved && !self.completed)
+        let moved = if self.terms.tells { self.told_further } else { self.moved };
+        self.counts.down + self.counts.up > 0 || (moved && !self.completed)
     }
 
     /// How far it is.
@@ -408,6 +413,7 @@ impl Run {
                 {
                     self.moved |= after.page != self.at.0 || after.rows > self.at.1;
                     down.applied(after);
+                    self.told_further |= down.came_further;
                 }
             }
             Phase::Ghosts { .. } if self.ask.is_empty() => self.complete(effects),

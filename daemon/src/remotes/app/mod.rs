@@ -58,13 +58,18 @@ fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
     let started = if command.is_empty() { "no" } else { "when it is needed" };
     let ways = vec![("app", app.to_owned()), ("started", started.to_owned())];
     // Another app is another history; how it is started says nothing of what it tells.
-    Ok(Seen { abilities: told::abilities(), mapping: app.to_owned(), listing: String::new(), ways })
+    Ok(Seen { abilities: abilities(), mapping: app.to_owned(), listing: String::new(), ways })
+}
+
+/// What it told it is told to be in the truth; then it may forget it.
+fn abilities() -> Abilities {
+    Abilities { confirms: true, ..told::abilities() }
 }
 
 fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     look(&opening.settings, &opening.means.config_dir).map_err(super::unfit)?;
     let app = opening.settings.app.clone().unwrap_or_default();
-    let (abilities, under_way, unanswered) = (told::abilities(), tokio::sync::Mutex::default(), Mutex::default());
+    let (abilities, under_way, unanswered) = (abilities(), tokio::sync::Mutex::default(), Mutex::default());
     Ok(Box::new(App { opening, app, abilities, under_way, unanswered }))
 }
 

@@ -22,7 +22,7 @@ fn app(workers: &Arc<workers::Workers>) -> App {
     let place = Place { remote: "desk".into(), sync: "job".into(), deadline: None };
     let opening = Opening { settings, resource: "box".into(), place, means };
     let (under_way, unanswered) = (tokio::sync::Mutex::default(), Mutex::default());
-    App { opening, app: "clerk".into(), abilities: told::abilities(), under_way, unanswered }
+    App { opening, app: "clerk".into(), abilities: abilities(), under_way, unanswered }
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -121,5 +121,5 @@ fn settings_of_an_app_are_held_to_what_it_has() {
     assert!(wrong(&RemoteSettings { url: "https://example.org".into(), ..settings("a") }).contains("`url`"));
     assert!(wrong(&RemoteSettings { command: vec![String::new()], ..settings("a") }).contains("`command`"));
     let seen = look(&settings("a"), Path::new("")).unwrap();
-    assert!(seen.mapping == "a" && seen.abilities.tells && !seen.abilities.writes);
+    assert!(seen.mapping == "a" && seen.abilities.tells && seen.abilities.confirms && !seen.abilities.writes);
 }

@@ -16,7 +16,10 @@ use mingle_core::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{super::Place, started::Started};
+use super::{
+    super::{Place, settings::RemoteSettings},
+    started::Started,
+};
 
 /// Every offer, and every work that is under way.
 pub struct Workers {
@@ -116,7 +119,12 @@ impl Workers {
     /// Without any offer. `began` makes the names of works those of this process; `socket`: where apps that are started find us.
     #[must_use]
     pub fn new(began: Timestamp, socket: Option<PathBuf>) -> Self {
-        Self { inside: Mutex::default(), offers: watch::Sender::new(0), began, started: Started::new(socket) }
+        Self {
+            inside: Mutex::default(),
+            offers: watch::Sender::new(0),
+            began,
+            started: Started::new(socket, limits::OFFERS_TIME_MAX),
+        }
     }
 
     /// Changes whenever offers do.
@@ -219,6 +227,11 @@ impl Workers {
         one.heard.try_send(Heard::Done(said)).map_err(|_| over(work))?;
         inside.works.remove(work);
         Ok(())
+    }
+
+    /// These are the remotes from now on: apps that were started for others, or in another way, are ended.
+    pub fn keep(&self, remotes: &BTreeMap<String, RemoteSettings>) {
+        self.started.keep(remotes);
     }
 
     /// Ends the apps that we started, and waits for them a little: we end.

@@ -152,6 +152,7 @@ impl Profile {
             },
             tombstones: table.tombstones,
             tells: false,
+            confirms: false,
             strong_revision: table.strong_revision,
             conditional: table.conditional,
             client_ids: table.client_ids.as_ref().map(|ids| ClientIds {

@@ -7,7 +7,7 @@ use mingle_core::{
     limits, planted,
     replica::{Abilities, Cursor, From as ListFrom},
     run::{
-        Mode, Order, Resume, Terms, checkpoint,
+        Compared, Mode, Order, Resume, Terms, checkpoint,
         reset::{Held, How, Reset, Why},
     },
     time::Timestamp,
@@ -161,6 +161,13 @@ pub fn negotiate(
             .prepare_cached("SELECT count(*) FROM m_link WHERE replica = ?1 AND remote_id IS NOT NULL AND base IN (0, 1)")?
             .query_row([replica], |row| row.get::<_, i64>(0))
             .map(link::unsigned)?;
+        if terms.compare_first && abilities.confirms && !planted::is("compared is confirmed") {
+            // What would be only compared was told for nothing: all that is here counts as different.
+            let differ = terms.links_there;
+            terms.compare_first = false;
+            terms.copy_first = differ <= limits::DELETES_MIN;
+            terms.held = (!terms.copy_first).then_some(Held::Differs(Compared { differ, known: 0 }));
+        }
         return Ok((ground, terms));
     }
     if order.mode == Mode::Rebuild {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use mingle_core::{
     ask::{Keep, Writer},
     reference::{Reference, WhenGone},
-    replica::Row,
+    replica::{Abilities, Row},
     run::{
-        Creates, Ended, Mode, Order, Outcome, Terms,
+        Compared, Creates, Ended, Mode, Order, Outcome, Terms,
         reset::{Held, How, Over, Why},
     },
 };
@@ -448,6 +448,25 @@ fn another_place_is_no_other_account() {
     check("far", "near", false);
 }
 
+#[test]
+fn whoever_is_told_that_it_is_taken_tells_nothing_to_be_compared() {
+    let few = ["1", "2"];
+    let many = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"];
+    for (ids, copy_first) in [(&few[..], true), (&many[..10], true), (&many[..], false)] {
+        let store = seen(ids);
+        let order = Order { run: "r-9".into(), mode: Mode::Fast, ..Order::default() };
+        let abilities = Arc::new(Abilities { confirms: true, ..(*abilities()).clone() });
+        let terms = store.write_blocking(Class::Background, NOW, move |tx| {
+            begin(tx, "s", &order)?;
+            negotiate(tx, &spec(), &abilities, "two", &order, None)
+        });
+        let terms = terms.unwrap().1;
+        let differ = ids.len() as u64;
+        let held = (!copy_first).then_some(Held::Differs(Compared { differ, known: 0 }));
+        assert_eq!((terms.compare_first, terms.copy_first, terms.held), (false, copy_first, held), "{differ} records");
+    }
+}
+
 mod words;
 
 #[cfg(feature = "planted")]
@@ -456,6 +475,7 @@ fn planted_bugs_are_found() {
     use mingle_core::planted;
     for (bug, test) in [
         ("strategy forgotten when cut off", one_that_is_cut_off_goes_on_as_it_began as fn()),
+        ("compared is confirmed", whoever_is_told_that_it_is_taken_tells_nothing_to_be_compared),
         ("discard without a record", discard_takes_what_is_there_and_records_what_was_not_sent),
         ("former account's edits leave unrecorded", of_what_leaves_with_an_account_nothing_is_lost_without_a_word),
         ("discard of what another sync makes", a_new_record_that_another_sync_makes_stays),
