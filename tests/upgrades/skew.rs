@@ -58,7 +58,7 @@ fn a_daemon_that_is_replaced_by_a_newer_one_goes_on_with_its_clients() {
     fs::write(daemon.store(), old).expect("the store of before");
     daemon.start();
     assert_eq!(kept(&daemon.store()).len(), 2, "it was brought over once more");
-    let record = client.get(Get { collection: "notes".into(), id: "n1".into() }).expect("an answer");
+    let record = client.get(Get { collection: "notes".into(), id: "n1".into(), ..Get::default() }).expect("an answer");
     assert!(record.data.get().contains("changed"), "{record:?}");
     daemon.app("tester").put("notes", "after", &json!({ "n": 1 }));
     let change = updates.by_ref().find_map(|update| match update.expect("an update") {
