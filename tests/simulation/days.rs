@@ -441,7 +441,7 @@ impl World {
             Trigger::Change => life.changed,
             Trigger::Startup => life.started_up && life.plan.on_start,
             Trigger::Resume => matches!(life.last, Last::Stopped { .. }),
-            Trigger::Ping | Trigger::NextRunAt => false,
+            Trigger::Ping | Trigger::Demand | Trigger::NextRunAt => false,
         };
         if !good {
             return fail("too early, or for nothing");

@@ -44,6 +44,7 @@ pub fn known(setup: &Setup, sync: &SyncSetup, services: &[Shared]) -> Known {
             timezone: None,
             needs: mingle_core::schedule::Needs::default(),
             on_start: false,
+            on_demand: false,
             on_change: sync.on_change,
             deadline: None,
             stall: None,
