@@ -318,6 +318,8 @@ class _Line:
         us = os.geteuid()
         _check_directory(path, us)
         self.socket, self.bytes, self.seen, self.last = socket.socket(socket.AF_UNIX), bytearray(), 0, 0
+        # What comes unasked while an answer is waited for is kept where this is a list, else passed over.
+        self.unasked = None
         try:
             self._connect(path, until)
             _check_peer(self.socket, path, us)
@@ -379,6 +381,8 @@ class _Line:
                 if "error" in message:
                     raise _refused(message["error"])
                 return message.get("result")
+            if self.unasked is not None and "method" in message:
+                self.unasked.append(message)
 
     def _patient(self, until, least=0.0):
         self.socket.settimeout(None if until is None else max(least, until - time.monotonic()))
@@ -791,6 +795,11 @@ class Client:
     def remote_budget(self):
         return self._call("remote.budget")
 
+    def worker_offer(self, remotes=None, *, patience=None):
+        """Does the work of these remotes, or of all that are this app's: an iterator over `Work`, by a connection of its own. Where
+        the daemon goes away it is waited for so many seconds, and the offer made again."""
+        return Worker(self.path, self.app, {} if remotes is None else {"remotes": list(remotes)}, patience)
+
 
 class Session:
     """Push what the app changed, mingle, pull what it lacks, finish. `mode` says whether everything is to be pushed; `anchor` is to be
@@ -984,3 +993,130 @@ class Subscription:
         self.close()
         if self._line is not None:
             self._line.close()
+
+
+class Work(dict):
+    """One piece of work: `work`, `sync`, `remote`, `resource`, `checkpoint` (None: everything is wanted), perhaps `deadline_ms`.
+
+    In a `with` block it is done at the end of it, and failed where the block raises."""
+
+    def __init__(self, worker, params):
+        super().__init__(params)
+        self._worker, self._number, self._said = worker, 0, False
+
+    def batch(self, rows=(), checkpoint=None):
+        """Records `{"id": .., "data": ..}` and deletes `{"id": .., "deleted": True}`, up to 500: once this returns they are in the
+        truth, and `checkpoint` is what the next work has. `WrongState`: the work is over."""
+        self._number += 1
+        params = {"work": self["work"], "batch": self._number, "rows": list(rows)}
+        if checkpoint is not None:
+            params["checkpoint"] = checkpoint
+        self._worker._ask("worker.batch", params)
+
+    def done(self, news=False):
+        """It is done. `news`: there was something new beyond what the batches changed."""
+        self._end({"result": "new_data" if news else "no_new_data"})
+
+    def failed(self, error=None, retry_after=None):
+        """It came to nothing; it is tried again later, not before `retry_after` seconds."""
+        said = {"result": "failed", "error": None if error is None else str(error)}
+        said["retry_after_ms"] = None if retry_after is None else round(retry_after * 1000)
+        self._end({key: value for key, value in said.items() if value is not None})
+
+    def _end(self, said):
+        self._said = True
+        self._worker._ask("worker.done", dict(said, work=self["work"]))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        if self._said or isinstance(error, (Lost, Garbled)):
+            return
+        # The work may be over meanwhile: that is said where it goes on.
+        with contextlib.suppress(WrongState):
+            self.done() if kind is None else self.failed(error or kind.__name__)
+
+
+class Worker:
+    """An iterator over `Work`, one after the other; what was stopped before it was begun is passed over. Close it, or use `with`."""
+
+    def __init__(self, path, app, ask, patience):
+        self._path, self._app, self._params, self._patience = path, app, ask, patience
+        self._line, self._over, self.remotes = None, False, []
+        self._begin()
+
+    def _begin(self):
+        line, _ = _greeted(self._path, self._app)
+        line.unasked = []
+        try:
+            self.remotes = line.ask("worker.offer", self._params, time.monotonic() + _HELLO_WITHIN)["remotes"]
+        except BaseException:
+            line.close()
+            raise
+        self._line = line
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        work = self.next()
+        if work is None:
+            raise StopIteration
+        return work
+
+    def next(self, timeout=None):
+        """The next work; None: not within `timeout` seconds, or closed."""
+        end, until = None if timeout is None else time.monotonic() + timeout, math.inf
+        while not self._over:
+            try:
+                if self._line is None:
+                    self._begin()
+                until = math.inf
+                message = self._line.unasked.pop(0) if self._line.unasked else self._line.hear(end)
+                if message is None:
+                    return None
+                if message.get("method") == "work" and not self._is_stopped(message["params"]["work"]):
+                    return Work(self, message["params"])
+            except (Lost, NotRunning, NotInstalled) as error:
+                self._close()
+                if self._over or end is not None and time.monotonic() >= end:
+                    return None
+                if until == math.inf:
+                    until = time.monotonic() + self._patience
+                _waits("worker.offer", error, until)
+        return None
+
+    def _is_stopped(self, work):
+        return any(one.get("method") == "work.stop" and one["params"]["work"] == work for one in self._line.unasked)
+
+    def _ask(self, method, params):
+        if self._line is None:
+            raise Lost("the connection ended, and the work with it")
+        try:
+            return self._line.ask(method, params, None)
+        except Lost:
+            self._close()
+            raise
+
+    def _close(self):
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def close(self):
+        """No more work, also from another thread."""
+        self._over = True
+        line = self._line
+        if line is not None:
+            try:
+                line.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+        self._close()

@@ -23,7 +23,12 @@ use crate::{
     calls, connect,
     subscribe::Follow,
     talk::{CallId, Heard, Talk},
+    work::Waiting,
 };
+
+mod worker;
+
+pub use worker::Worker;
 
 /// How long a daemon may take to take a connection and to answer `hello`. Both are its first duty.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -57,7 +62,7 @@ impl Client {
             .and_then(|name| ConnectOptions::new().name(name).wait_mode(ConnectWaitMode::Timeout(HELLO_WITHIN)).connect_sync());
         let stream = stream.map_err(|error| connect::refused(&place, error))?;
         connect::check_peer(&place, stream.peer_creds())?;
-        let line = Line { stream, talk: Talk::default(), timeout: None, broken: None };
+        let line = Line { stream, talk: Talk::default(), timeout: None, broken: None, works: Waiting::default() };
         let mut client = Self { line, options: options.clone(), hello: None };
         if !options.without_hello {
             let hello = Hello { app: options.app.clone(), protocol: PROTOCOL };
@@ -157,6 +162,14 @@ impl Client {
         let instance = client.hello.map(|hello| hello.instance);
         let options = self.options.clone();
         Ok(Subscription { line: client.line, follow: Follow::new(ask, &answer, instance), options })
+    }
+
+    /// Does work for remotes of kind `app`, on a connection of its own: these, or all that are this app's.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: no second connection, or the offer was refused.
+    pub fn offer(&self, remotes: Option<Vec<String>>) -> Result<Worker, SubscribeError> {
+        Worker::open(&self.options, remotes)
     }
 
     calls::functions! { blocking }
@@ -277,6 +290,8 @@ struct Line {
     /// What the socket was told last: telling it costs a system call.
     timeout: Option<Duration>,
     broken: Option<String>,
+    /// What it was called for meanwhile.
+    works: Waiting,
 }
 
 impl Line {
@@ -314,10 +329,10 @@ impl Line {
 
     fn answer(&mut self, id: CallId, until: Option<(Instant, Duration)>) -> Result<Raw, CallError> {
         loop {
-            if let Heard::Answer { call, answer } = self.heard(until)?
-                && call == id
-            {
-                return Ok(answer?);
+            match self.heard(until)? {
+                Heard::Answer { call, answer } if call == id => return Ok(answer?),
+                // Calls to work are kept, and nothing else.
+                other => self.works.hear(other),
             }
         }
     }

@@ -8,7 +8,7 @@ use mingle_proto::{
         Reload, RemoteBudget, RemoteCheck, RemoteList, Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel,
         SessionCommit, SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown,
         Status, Stop, Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncNext, SyncPause, SyncPing, SyncRemove, SyncReset,
-        SyncResume, SyncRun, Transact, Undo, Wait, Why,
+        SyncResume, SyncRun, Transact, Undo, Wait, Why, WorkerBatch, WorkerDone, WorkerOffer,
     },
 };
 
@@ -70,11 +70,11 @@ plain! {
 }
 once! {
     Hello Subscribe Cancel Shutdown SessionBegin SessionJoin SessionPush SessionLost SessionMingle SessionPull SessionAccept SessionRefuse
-    SessionCommit SessionFinish SessionCancel
+    SessionCommit SessionFinish SessionCancel WorkerOffer WorkerBatch WorkerDone
 }
 write! { Put Patch Delete Transact ConflictResolve RejectionResolve PendingRollback Forget Undo }
 
-/// The functions of a driver. `hello` and `subscribe` are its own.
+/// The functions of a driver. `hello` and `subscribe` are its own, and so is work.
 macro_rules! functions {
     ($driver:ident) => {
         $crate::calls::functions! { @$driver

@@ -22,6 +22,7 @@ pub mod reader;
 pub mod session;
 pub mod subscribe;
 pub mod talk;
+pub mod work;
 
 pub use mingle_proto::{Error, Name, Raw, call, event};
 

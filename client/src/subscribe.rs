@@ -60,7 +60,7 @@ impl Follow {
                 Some(Update::Changed(changed))
             }
             Heard::Event(event) if event.subscription == self.subscription => Some(Update::Event(event)),
-            Heard::Changed(_) | Heard::Event(_) | Heard::Answer { .. } => None,
+            Heard::Changed(_) | Heard::Event(_) | Heard::Answer { .. } | Heard::Work(_) | Heard::WorkStop(_) => None,
         }
     }
 

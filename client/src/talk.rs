@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use mingle_proto::{
     Call, Error, Frames, FromDaemon, Id, Name, Raw,
-    event::{Changed, Event},
+    event::{Changed, Event, Work, WorkStop},
     limits::{LINE_FROM_DAEMON_BYTES_MAX, REQUEST_BYTES_MAX},
     message,
 };
@@ -32,6 +32,10 @@ pub enum Heard {
     Changed(Changed),
     /// An event of a subscription.
     Event(Event),
+    /// A call to work.
+    Work(Work),
+    /// A work that is not wanted any more.
+    WorkStop(WorkStop),
 }
 
 /// The conversation.
@@ -121,6 +125,8 @@ impl Talk {
                 FromDaemon::Notification { method, params } => match &*method {
                     Changed::METHOD => Some(Heard::Changed(notification(params)?)),
                     Event::METHOD => known_event(params),
+                    Work::METHOD => Some(Heard::Work(notification(params)?)),
+                    WorkStop::METHOD => Some(Heard::WorkStop(notification(params)?)),
                     _ => None,
                 },
             };
@@ -167,6 +173,8 @@ mod tests {
                 Ok(Some(Heard::Answer { call, answer: Err(error) })) => got.push(format!("{call} {}", error.name())),
                 Ok(Some(Heard::Changed(changed))) => got.push(format!("changed {}", changed.seq)),
                 Ok(Some(Heard::Event(event))) => got.push(format!("event {}", event.topic())),
+                Ok(Some(Heard::Work(work))) => got.push(format!("work {} {}", work.work, work.checkpoint)),
+                Ok(Some(Heard::WorkStop(stop))) => got.push(format!("stop {}", stop.work)),
                 Err(CallError::Refused(error)) => got.push(format!("! {}", error.name())),
                 Err(why) => got.push(format!("! {why}")),
             }
@@ -182,6 +190,11 @@ mod tests {
         check(
             "{\"method\":\"changed\",\"params\":{\"subscription\":1,\"changes\":[],\"seq\":7,\"more\":false}}\n",
             &["changed 7"],
+        );
+        check(
+            "{\"method\":\"work\",\"params\":{\"work\":\"k-1\",\"sync\":\"s\",\"remote\":\"r\",\"resource\":\"\",\"checkpoint\":{\"n\":1.0}}}\n\
+             {\"method\":\"work.stop\",\"params\":{\"work\":\"k-1\"}}\n",
+            &["work k-1 {\"n\":1.0}", "stop k-1"],
         );
         check("{\"method\":\"sung\",\"params\":{}}\n{\"id\":1,\"result\":{}}\n", &["1 {}"]);
         check("{\"method\":\"event\",\"params\":{\"subscription\":1,\"topic\":\"weather\",\"at\":\"x\"}}\n", &[]);

@@ -27,7 +27,8 @@ use crate::{
     perform::Opener,
     reload,
     remotes::{
-        self, Means, Opening, Pending, Remote,
+        self, Means, Opening, Pending, Place, Remote,
+        app::workers::Workers,
         budget::By,
         settings::{Output, RemoteSettings},
     },
@@ -109,7 +110,8 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
         let Some(settings) = config.remotes.get(&definition.remote) else { continue };
         let policy =
             config.collections.get(&definition.collection).map(|collection| collection.policy.clone()).unwrap_or_default();
-        let opening = Opening { settings: settings.clone(), resource: definition.resource.clone(), means: means.clone() };
+        let place = Place { remote: definition.remote.clone(), sync: name.clone(), deadline: definition.timing.deadline };
+        let opening = Opening { settings: settings.clone(), resource: definition.resource.clone(), place, means: means.clone() };
         let (history, listing) = opening.history().unwrap_or_default();
         let identity = identity(definition, settings);
         let spec = SyncSpec {
@@ -399,13 +401,15 @@ pub fn plan(name: &Name, known: &Known, host: u64) -> Plan {
 pub fn root(config: &Config, means: &Means, remote: &str) -> Option<Opening> {
     let settings = config.remotes.get(remote)?.clone();
     let resource = config.syncs.values().find(|sync| sync.remote == remote).map(|sync| sync.resource.clone()).unwrap_or_default();
-    Some(Opening { settings, resource, means: means.clone() })
+    let place = Place { remote: remote.to_owned(), ..Place::default() };
+    Some(Opening { settings, resource, place, means: means.clone() })
 }
 
 /// Where the configuration lies.
 #[must_use]
-pub fn means(http: remotes::http::Client, config_dir: &Path) -> Means {
-    Means { http, now: Arc::new(clock::now), config_dir: config_dir.to_path_buf() }
+pub fn means(http: remotes::http::Client, config_dir: &Path, socket: Option<&Path>) -> Means {
+    let workers = Arc::new(Workers::new(clock::now(), socket.map(Path::to_path_buf)));
+    Means { http, now: Arc::new(clock::now), config_dir: config_dir.to_path_buf(), workers }
 }
 
 #[cfg(test)]
@@ -428,7 +432,7 @@ mod tests {
             );
             std::fs::write(&path, text).unwrap();
             let config = config::load(&Where::File(path), &BuiltIn { config_dir: room.path().to_owned() }).unwrap();
-            let means = means(http::Client::new(http::Patience::default()).unwrap(), room.path());
+            let means = means(http::Client::new(http::Patience::default()).unwrap(), room.path(), None);
             let syncs = syncs(&config, &means);
             plan(&Name::from("job"), &syncs["job"], 0).stall
         };

@@ -25,6 +25,7 @@ use mingle_core::{
 use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot, watch};
 
 pub use self::setup::Setup;
+pub use self::works::away;
 use self::{described::told, notices::Notices, waits::Forget};
 use crate::{
     clock,
@@ -54,6 +55,7 @@ mod sessions;
 mod setup;
 mod waits;
 mod wanted;
+mod works;
 
 /// Everything the socket may ask for. Clones are the same house.
 #[derive(Clone)]

@@ -89,7 +89,8 @@ impl Site {
     /// So many rows were listed (none: of no page), or applied.
     fn rows(&self, listed: Option<usize>, applied: usize) {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.extend(listed);
+        // A page without rows is applied as well: with its position.
+        pages.extend(listed.map(|rows| rows.max(1)));
         if let Some(first) = pages.front_mut() {
             *first = first.saturating_sub(applied);
         }
@@ -345,7 +346,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
         Effect::Compare { rows } => {
             let (ground, count) = (ground()?, rows.len());
             let compared = store.write(background, now, move |tx| sync::compare(tx.conn(), &ground, &rows)).await?;
-            site.rows(None, count);
+            site.rows(None, count.max(1));
             Event::Compared(compared)
         }
         Effect::Apply { rows, asked, pass, at, resume, deletes_left } => {
@@ -378,7 +379,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             });
             let applied = write.await?;
             // What was asked for by id is of no page.
-            site.rows(None, if asked { 0 } else { count - applied.left.len() });
+            site.rows(None, if asked { 0 } else { count.max(1) - applied.left.len() });
             Event::Applied(applied)
         }
         Effect::Complete { watermark, began } => {

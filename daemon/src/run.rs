@@ -49,9 +49,11 @@ use crate::{
 mod diary;
 mod listening;
 mod looks;
+mod offers;
 pub(crate) mod pace;
 mod reloading;
 mod spending;
+mod status;
 mod threads;
 mod weather;
 mod zones;
@@ -68,6 +70,8 @@ pub enum Letter {
     Redefine(Redefine, RedefineAsked),
     /// It was read.
     Reloaded(Box<Result<Prepared, Refusal>>),
+    /// Other apps offer to do work.
+    Offers,
     /// A time zone is another, or its rules are.
     Zones,
     /// Whether the loop lives: it answers.
@@ -141,7 +145,7 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     boot::define(&store, &config, now).context("failed to define the collections")?;
     let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?;
     spending::remember(&store, &http.budgets).context("failed to read what is known of budgets")?;
-    let means = boot::means(http, &started.paths.config);
+    let means = boot::means(http, &started.paths.config, Some(&started.paths.socket));
     let syncs = boot::syncs(&config, &means);
     let (_, seed) = clock::new_id().as_u64_pair();
     let engine = boot::engine(&store, &syncs, clock::host(), seed, now).context("failed to read what the store remembers")?;
@@ -215,13 +219,14 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let listening = tokio::spawn(listening::to_commits(store.commits(), inbox.clone()));
     let following = tokio::spawn(listening::to_followers(house.followed(), inbox.clone()));
     let ringing = tokio::spawn(listening::to_bells(bells, inbox.clone()));
+    let offering = tokio::spawn(listening::to_offers(office.means.workers.offers(), inbox.clone()));
     let socket = match &started.inherited.apps {
         Some(fd) => Socket::inherited(fd.try_clone().context("failed to take the socket over")?, Access::Owner)
             .context("failed to take the socket over")?,
         None => Socket::bind(&started.paths.socket).map_err(|error| anyhow::anyhow!("{error}; {}", error.hint()))?,
     };
     // Before anybody can connect: who was answered on one finds the other.
-    let status = status_socket(started, &house);
+    let status = status::socket(started, &house);
     let server = Server::start(socket, Arc::new(house.clone()), Settings::of(Purpose::Apps));
     let status = status.map(|socket| server.beside(socket, Arc::new(house.clone()), Settings::of(Purpose::Status)));
     let lookouts = [Some(&server), status.as_ref()].into_iter().flatten().map(Server::lookout).collect();
@@ -254,6 +259,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         tracing::info!("the system is slow to tell its conditions: what it did not say counts as unknown till then");
     }
     let told = office.weather.now();
+    office.offers_changed();
     office.handle(Event::Conditions(told.clone()));
     let weather = tokio::spawn(office.weather.clone().tell(told, inbox.clone()));
     office.work(letters).await;
@@ -267,34 +273,13 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
             status.close(&insisted).await;
         }
     };
-    tokio::join!(server.close(&insisted), close_status);
-    for task in [counting, listening, following, ringing, signalled, keeping, looking, watching, weather] {
+    let close_workers = insisted.run_until_cancelled(office.means.workers.close());
+    tokio::join!(server.close(&insisted), close_status, close_workers);
+    for task in [counting, listening, following, offering, ringing, signalled, keeping, looking, watching, weather] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }
     Ok(())
-}
-
-/// The socket that gives no data. Nothing depends on it, so a daemon without it goes on, and says so.
-fn status_socket(started: &Started, house: &House) -> Option<Socket> {
-    let group = started.config.status.group;
-    let access = group.map_or(Access::Owner, Access::Group);
-    let path = started.paths.status_socket(group.is_some());
-    let socket = match &started.inherited.status {
-        Some(fd) => fd
-            .try_clone()
-            .and_then(|fd| Socket::inherited(fd, access))
-            .map_err(|error| (error.to_string(), "check the unit file of the status socket".to_owned())),
-        None => Socket::bind_for(path, access).map_err(|error| (error.to_string(), error.hint())),
-    };
-    match socket {
-        Ok(socket) => Some(socket),
-        Err((error, hint)) => {
-            tracing::warn!(%error, %hint, "there is no status socket");
-            house.notices().stands("status_socket", "status.sock", format!("{error}; {hint}"));
-            None
-        }
-    }
 }
 
 /// Where an answer goes.
@@ -353,6 +338,7 @@ impl Office {
                 Letter::Reload(asked) => self.reload(asked),
                 Letter::Redefine(change, asked) => self.redefine(change, asked),
                 Letter::Reloaded(prepared) => self.reloaded(*prepared),
+                Letter::Offers => self.offers_changed(),
                 Letter::Zones => self.zones_changed(),
                 Letter::Lives(asked) => {
                     // What was due and overlooked begins now, at the latest.

@@ -18,13 +18,14 @@ mod reset;
 mod session;
 mod sync;
 mod talk;
+mod worker;
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 pub use self::{
     app::*, daemon::*, data::*, decide::*, define::*, filter::*, fresh::*, past::*, pending::*, rebuild::*, remote::*, reset::*,
-    session::*, sync::*, talk::*,
+    session::*, sync::*, talk::*, worker::*,
 };
 use crate::{
     Raw,
@@ -204,4 +205,7 @@ methods! {
     RemoteList, "remote.list", Operate, RemoteListAnswer, "the remotes and what each can do";
     RemoteCheck, "remote.check", Operate, RemoteCheckAnswer, "asks a remote whether it answers and takes the credentials";
     RemoteBudget, "remote.budget", Operate, RemoteBudgetAnswer, "what each account may ask of its service, and who used it";
+    WorkerOffer, "worker.offer", Operate, WorkerOffered, "an app does the work of remotes: it is called from now on";
+    WorkerBatch, "worker.batch", Operate, WorkerBatchTaken, "some of what a work brings, with its checkpoint";
+    WorkerDone, "worker.done", Operate, WorkerDoneAnswer, "a work is done, with or without news, or came to nothing";
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The notifications, as METHODS are the calls.
-pub const NOTIFICATIONS: &[&str] = &[Changed::METHOD, Event::METHOD];
+pub const NOTIFICATIONS: &[&str] = &[Changed::METHOD, Event::METHOD, Work::METHOD, WorkStop::METHOD];
 
 /// `changed`: one page of a subscription's feed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,6 +33,43 @@ pub struct Changed {
 impl Changed {
     /// Its name on the wire.
     pub const METHOD: &str = "changed";
+}
+
+/// `work`: an app that offered is called to do some.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Work {
+    /// Its name, never used again; batches and the end of it name it.
+    pub work: String,
+    /// For which sync.
+    pub sync: String,
+    /// As which remote.
+    pub remote: String,
+    /// The remote's container, as the sync has it.
+    pub resource: String,
+    /// The last checkpoint that was kept; null: everything is wanted.
+    pub checkpoint: Raw,
+    /// It is ended so long after it began; left out: at no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+}
+
+impl Work {
+    /// Its name on the wire.
+    pub const METHOD: &str = "work";
+}
+
+/// `work.stop`: a work is not wanted any more; nothing of it is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WorkStop {
+    /// Which.
+    pub work: String,
+}
+
+impl WorkStop {
+    /// Its name on the wire.
+    pub const METHOD: &str = "work.stop";
 }
 
 /// `event`: one event of a topic. Flat on the wire: `{subscription, topic, at, ...}`.

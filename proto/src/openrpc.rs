@@ -32,7 +32,7 @@ pub fn made() -> Value {
     use crate::{
         METHODS, PROTOCOL,
         error::{Details, Name},
-        event::{Changed, Event},
+        event::{Changed, Event, Work, WorkStop},
     };
 
     let mut settings = SchemaSettings::draft07();
@@ -56,6 +56,8 @@ pub fn made() -> Value {
     let notifications = [
         json!({ "name": Changed::METHOD, "params": by_name(Changed::json_schema(&mut generator).as_value()) }),
         json!({ "name": Event::METHOD, "schema": Event::json_schema(&mut generator) }),
+        json!({ "name": Work::METHOD, "params": by_name(Work::json_schema(&mut generator).as_value()) }),
+        json!({ "name": WorkStop::METHOD, "params": by_name(WorkStop::json_schema(&mut generator).as_value()) }),
     ];
     let errors: Vec<Value> = Name::ALL.iter().map(|name| json!({ "name": name.word(), "code": name.code() })).collect();
     let data = generator.subschema_for::<Details>();

@@ -13,7 +13,7 @@ use mingle_proto::{
     FromDaemon, METHODS, Request,
     call::{Method, method},
     error::Name,
-    event::{Changed, Event, NOTIFICATIONS},
+    event::{Changed, Event, NOTIFICATIONS, Work, WorkStop},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
@@ -68,6 +68,8 @@ fn check(name: &str, line: &str) -> &'static str {
             let after = match name {
                 Changed::METHOD => again::<Changed>(params),
                 Event::METHOD => again::<Event>(params),
+                Work::METHOD => again::<Work>(params),
+                WorkStop::METHOD => again::<WorkStop>(params),
                 _ => panic!("{name} is no notification: {line}"),
             };
             same(line, params, &after.unwrap_or_else(|why| panic!("{line}\n{why}")));

@@ -53,3 +53,4 @@ mod stop;
 mod times;
 mod told;
 mod vcf;
+mod workers;

@@ -28,7 +28,11 @@ use crate::bench::scripted;
 const LOCAL: &str = "[collection.notes]\n[collection.lines]\n";
 
 /// Methods without a function of their own, each with the reason.
-const WITHOUT: &[(&str, &str)] = &[("cancel", "a client has one call at a time, and an interrupt ends it")];
+const WITHOUT: &[(&str, &str)] = &[
+    ("cancel", "a client has one call at a time, and an interrupt ends it"),
+    ("worker.batch", "it is a function of the work"),
+    ("worker.done", "it is a function of the work"),
+];
 
 /// A Python in the home of this daemon, with a client `c`.
 fn python(home: &Home) -> Python {

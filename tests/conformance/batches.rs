@@ -17,6 +17,7 @@ fn made(n: usize, before: impl FnOnce(&RestServer)) -> (Vec<String>, usize, Vec<
         let opening = mingled::remotes::Opening {
             settings: settings(RestServer::PROFILE, &server.url),
             resource: "things".into(),
+            place: mingled::remotes::Place::default(),
             means: means(folder.path().to_owned()),
         };
         let remote: Box<dyn Remote> = open(opening).await.expect("a remote");

@@ -76,7 +76,7 @@ pub fn settings(profile: &str, url: &str) -> RemoteSettings {
 /// What remotes are opened with here: hasty, so that silence is over soon.
 pub fn means(config_dir: PathBuf) -> Means {
     let patience = Patience { connect: Duration::from_secs(5), silence: Duration::from_secs(20), ..Patience::default() };
-    Means { http: Client::new(patience).expect("HTTP"), now: Arc::new(now), config_dir }
+    Means { http: Client::new(patience).expect("HTTP"), now: Arc::new(now), config_dir, workers: Arc::default() }
 }
 
 /// Our clock.
@@ -172,7 +172,9 @@ impl Bench {
     /// Opens a resource with these settings.
     pub async fn open_as(&self, settings: &RemoteSettings, resource: &str) -> Box<dyn Remote> {
         let means = means(self.folder.path().to_path_buf());
-        remotes::open(Opening { settings: settings.clone(), resource: resource.into(), means }).await.expect("settings that fit")
+        remotes::open(Opening { settings: settings.clone(), resource: resource.into(), place: Default::default(), means })
+            .await
+            .expect("settings that fit")
     }
 }
 

@@ -32,7 +32,7 @@ impl Set {
         let hasty = Patience { silence: Duration::from_secs(2), ..Patience::default() };
         let means = Means { http: Client::new(hasty).expect("HTTP"), ..means(self.folder.path().to_path_buf()) };
         let settings = settings(RestServer::PROFILE, &self.server.url);
-        open(Opening { settings, resource: "things".into(), means }).await.expect("settings that fit")
+        open(Opening { settings, resource: "things".into(), place: Default::default(), means }).await.expect("settings that fit")
     }
 
     fn done(&self) -> bool {
@@ -154,7 +154,9 @@ fn a_question_survives_a_connection_that_was_closed_meanwhile() {
     runtime.block_on(async {
         let means = means(set.folder.path().to_path_buf());
         let settings = settings(RestServer::PROFILE, &served.url);
-        let remote = open(Opening { settings, resource: "things".into(), means }).await.expect("settings that fit");
+        let remote = open(Opening { settings, resource: "things".into(), place: Default::default(), means })
+            .await
+            .expect("settings that fit");
         for _ in 0..30 {
             match remote.get("a").await {
                 Ok(mingle_core::replica::Asked::There(row)) => assert_eq!(held(&row), &props(r#"{"n":1}"#)),

@@ -79,6 +79,7 @@ fn another_history_has_another_name() {
         let mut opening = remotes::Opening {
             settings: settings("json-server", "https://example.org/api"),
             resource: "posts".into(),
+            place: remotes::Place::default(),
             means: crate::bench::means(dir.path().to_path_buf()),
         };
         change(&mut opening);

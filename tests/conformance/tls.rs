@@ -69,7 +69,12 @@ fn a_server_that_proves_nothing_is_told_nothing() {
         // Leave for plain http is no leave for an unproved https.
         settings.insecure = true;
         runtime.block_on(async {
-            let opening = Opening { settings, resource: "things".into(), means: means(folder.path().to_path_buf()) };
+            let opening = Opening {
+                settings,
+                resource: "things".into(),
+                place: Default::default(),
+                means: means(folder.path().to_path_buf()),
+            };
             let remote = remotes::open(opening).await.expect("settings that fit");
             let error = remote.list(&From::Start, None, 10).await.expect_err("no proof");
             assert_eq!(error.kind, Failure::Nonsense, "{url}: {error}");

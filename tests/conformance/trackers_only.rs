@@ -24,7 +24,9 @@ fn run(test: impl Future<Output = ()>) {
 async fn opened(profile: &str, url: &str, means: &Means) -> Box<dyn Remote> {
     let mut settings = settings(profile, url);
     settings.auth = Auth::Bearer { token: Secret::Plain(trackers::TOKEN.into()) };
-    open(Opening { settings, resource: "issues".into(), means: means.clone() }).await.expect("settings that fit")
+    open(Opening { settings, resource: "issues".into(), place: Default::default(), means: means.clone() })
+        .await
+        .expect("settings that fit")
 }
 
 async fn on_github(server: &GitHub) -> Box<dyn Remote> {

@@ -64,7 +64,7 @@ impl Set {
         let mut settings = settings("mine", &self.served.url);
         settings.auth = auth;
         let means = means(self.folder.path().to_path_buf());
-        open(Opening { settings, resource: "things".into(), means }).await
+        open(Opening { settings, resource: "things".into(), place: Default::default(), means }).await
     }
 
     fn asked(&self) -> Vec<String> {

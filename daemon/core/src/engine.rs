@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod asked;
+mod away;
 mod cancelled;
 mod defined;
 mod ended;
@@ -79,6 +80,8 @@ pub enum Event {
     Read(String),
     /// The credentials of a remote are others now, or a check found them good.
     LoginChanged(Name),
+    /// These remotes wait for an app that is not there, each with the app's name; of all others none does.
+    Away(BTreeMap<Name, Name>),
     /// The world is another. (Whether runs are stopped, the engine knows itself.)
     Conditions(Conditions),
     /// The daemon ends: runs stop, nothing new begins.
@@ -341,6 +344,7 @@ impl Engine {
             Event::Followed(followed) => self.follow(followed),
             Event::Read(collection) => self.read(&collection),
             Event::LoginChanged(remote) => self.login_changed(now, &remote),
+            Event::Away(apps) => self.away_are(&apps),
             Event::Conditions(world) => self.conditions_are(now, &world),
             Event::Shutdown => {
                 self.shutting_down = true;

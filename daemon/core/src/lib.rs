@@ -21,3 +21,4 @@ pub mod schedule;
 pub mod session;
 pub mod time;
 pub mod undo;
+pub mod work;

@@ -243,6 +243,14 @@ pub const TOLD_LINE_BYTES_MAX: usize = 1 << 20;
 pub const TOLD_ID_BYTES_MAX: usize = 256;
 /// A checkpoint, as JSON, in bytes, at most: it is a place, and no data. It fits into a pipe that nobody reads yet.
 pub const CHECKPOINT_BYTES_MAX: usize = 16 << 10;
+/// Batches of one work that are not answered yet, at most: one more ends the work. Each is a request, and held until it is used.
+pub const WORK_BATCHES_MAX: usize = 4;
+/// Calls to work that an app has not been told yet, at most; a run that would add one fails, and is tried again.
+pub const WORK_CALLS_MAX: usize = 64;
+/// Remotes that an app names in one offer, at most; an offer without names is for all of its own.
+pub const OFFERED_REMOTES_MAX: usize = 1_000;
+/// An app that was started to do work may take so long to offer it; then it is ended, and the run fails.
+pub const OFFERS_TIME_MAX: Duration = Duration::from_secs(30);
 /// The exit code by which a program asks to be tried again later (`EX_TEMPFAIL` of `sysexits.h`).
 pub const EXIT_TRY_AGAIN: i32 = 75;
 /// Of what a program says on its standard error, so many of the last bytes are kept for the reason of a failure.

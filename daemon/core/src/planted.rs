@@ -64,6 +64,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("key made anew at each repeat", Simulation),
     // meeting: "it is there already" is never said of what a doubled create of ours made.
     ("create that is there forgotten", Simulation),
+    // work: a batch is taken though one before it was not, and with it a checkpoint that passes what is missing.
+    ("batch behind a gap taken", Tables),
     // store: what was looked for and not seen is under way for ever, though the record is deleted here.
     ("looked for is under way", Simulation),
     // meeting: a property under an open conflict is sent with the next upload.

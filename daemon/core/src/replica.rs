@@ -54,6 +54,8 @@ pub struct Page {
     pub total: Option<u64>,
     /// The size of the answer, in bytes.
     pub bytes: u64,
+    /// Whoever tells it says that there was something new, also where no record shows it.
+    pub news: bool,
 }
 
 /// From where a listing starts.

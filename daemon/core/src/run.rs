@@ -435,6 +435,16 @@ pub struct Outcome {
     pub ended: Ended,
     /// What it did.
     pub counts: Counts,
+    /// Whoever did the work says that there was something new.
+    pub said_news: bool,
+}
+
+impl Outcome {
+    /// Whether it brought or sent anything, or is said to.
+    #[must_use]
+    pub const fn has_news(&self) -> bool {
+        self.said_news || self.counts.down + self.counts.up > 0
+    }
 }
 
 /// How a run ended.

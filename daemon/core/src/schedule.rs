@@ -67,13 +67,15 @@ pub struct Remote {
     pub budget: Option<Patience>,
     /// It refused our credentials: nobody tries until they change (accounts get locked), but a person's request once.
     pub needs_login: bool,
+    /// The app that does its work, which has not offered to; none: it is there, or there is no such app.
+    pub away: Option<Name>,
     /// Runs at once, at most.
     pub runs_max: usize,
 }
 
 impl Default for Remote {
     fn default() -> Self {
-        Self { patience: None, budget: None, needs_login: false, runs_max: RUNS_PER_REMOTE_MAX }
+        Self { patience: None, budget: None, needs_login: false, away: None, runs_max: RUNS_PER_REMOTE_MAX }
     }
 }
 

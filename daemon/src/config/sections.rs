@@ -123,7 +123,7 @@ impl Draft {
                 "remote" => {
                     if let Some(settings) = read.read_as::<RemoteSettings>(value) {
                         secret(&mut read, source, settings.auth.secret());
-                        let placed = !settings.url.is_empty() || !settings.command.is_empty();
+                        let placed = !settings.url.is_empty() || !settings.command.is_empty() || settings.app.is_some();
                         if !placed {
                             read.complain("", format!("[{whole}] has no `url`"), "");
                         }

@@ -154,7 +154,12 @@ pub(super) fn remote(name: &str, settings: &RemoteSettings, config_dir: &Path) -
         remote: name.into(),
         kind: settings.kind.clone(),
         profile: settings.profile.clone(),
-        url: if settings.url.is_empty() { settings.command.first().cloned().unwrap_or_default() } else { settings.url.clone() },
+        url: [Some(&settings.url).filter(|url| !url.is_empty()), settings.app.as_ref(), settings.command.first()]
+            .into_iter()
+            .flatten()
+            .next()
+            .cloned()
+            .unwrap_or_default(),
         abilities,
     }
 }

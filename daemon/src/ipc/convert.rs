@@ -12,6 +12,7 @@ mod plan;
 mod session;
 mod stored;
 mod waits;
+mod worker;
 
 use std::{fmt, time::Duration};
 
@@ -43,6 +44,7 @@ pub(super) use self::{
     },
     stored::{ChangedOut, ChangesOut, ListOut, RecordOut, Stored},
     waits::{next_run, syncs_waited, until},
+    worker::{batch, said, work},
 };
 
 /// RFC 3339 in UTC, with milliseconds. What lies outside of the years that can be written is written as the nearest that can.

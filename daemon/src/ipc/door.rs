@@ -18,8 +18,9 @@ use mingle_core::{
     policy::Merge,
     session::State,
     time::Timestamp,
+    work::{Batch, Called, Said},
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::news::Newsroom;
 
@@ -63,7 +64,7 @@ pub trait Accounts {
 /// # Errors
 /// Every [`Refusal`] becomes one stable error name in `ipc/convert`; its words reach the app, except those of
 /// [`Refusal::Internal`].
-pub trait Door: Accounts + Apps + Schedules + Sessions + Send + Sync + 'static {
+pub trait Door: Accounts + Apps + Schedules + Sessions + Works + Send + Sync + 'static {
     /// The moment: the socket itself never reads a clock.
     fn now(&self) -> Timestamp;
     /// This store's id; a new or restored store has a new one.
@@ -233,4 +234,26 @@ pub trait Apps {
     /// Forgets copies of an app: of which collections. A session that is of one of them stands in the way, as one does when another is begun
     /// ([`Sessions::session_begin`]).
     fn reset_app(&self, asked: Reset, gone: Gone) -> Later<Vec<String>>;
+}
+
+/// What apps say that do work for syncs.
+///
+/// # Errors
+/// As [`Door`].
+pub trait Works {
+    /// An app does the work of these remotes, or of all of its own, as long as its connection is there: which these are now. It is called
+    /// by `to`.
+    fn offer_work(
+        &self,
+        connection: u64,
+        app: &str,
+        remotes: Option<Vec<String>>,
+        to: mpsc::Sender<Called>,
+    ) -> Result<Vec<String>, Refusal>;
+    /// Some of what a work brings; answered once it is used. Batches of one connection keep their order.
+    fn work_batch(&self, connection: u64, batch: Batch) -> Later<()>;
+    /// The end of a work.
+    fn work_done(&self, connection: u64, work: &str, said: Said) -> Result<(), Refusal>;
+    /// The connection is gone, and so is its offer, and what it did.
+    fn work_leave(&self, connection: u64);
 }

@@ -14,6 +14,7 @@ mod remote;
 mod session;
 mod sync;
 mod talk;
+mod worker;
 
 use std::{future::Future, sync::Arc};
 
@@ -95,6 +96,9 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("remote.list", remote::list),
     ("remote.check", remote::check),
     ("remote.budget", remote::budget),
+    ("worker.offer", worker::offer),
+    ("worker.batch", worker::batch),
+    ("worker.done", worker::done),
 ];
 
 /// One call, and whose it is.

@@ -16,6 +16,7 @@ pub mod server;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use authorize::Purpose;
 pub use listen::Access;

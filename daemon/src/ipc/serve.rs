@@ -38,6 +38,7 @@ use super::{
     handle,
     pages::Pages,
     subscribe::Subscriptions,
+    worker::{Worker, tell},
 };
 
 /// Whoever asks for much while memory is short may ask again so soon.
@@ -90,6 +91,7 @@ pub(super) struct Desk {
     pub(super) number: u64,
     pub(super) caller: Caller,
     pub(super) subscriptions: Subscriptions,
+    pub(super) worker: Worker,
     /// It holds a stop by lease.
     pub(super) leased: bool,
     /// It has, or had, a session.
@@ -127,6 +129,7 @@ impl Desk {
             number,
             caller,
             subscriptions: Subscriptions::default(),
+            worker: Worker::default(),
             leased: false,
             in_session: false,
             out: Vec::new(),
@@ -322,6 +325,9 @@ impl Drop for Desk {
         if self.in_session {
             self.shared.door.session_leave(self.number);
         }
+        if self.worker.is_one() {
+            self.shared.door.work_leave(self.number);
+        }
         self.shared.connections.leave(self.number);
     }
 }
@@ -418,6 +424,9 @@ pub(super) async fn serve(mut socket: Halves, mut desk: Desk) {
                 return;
             }
             Some(ended) = desk.running.next(), if !desk.in_flight.is_empty() => desk.end(ended),
+            called = desk.worker.next(), if desk.worker.is_one() && desk.out.len() < REPLIES_WAITING_BYTES_MAX => {
+                tell(called, &mut desk.out);
+            }
             Ok(()) = head.changed(), if desk.subscriptions.follow_changes() => desk.subscriptions.head_moved(),
             Ok(()) = granted.changed() => desk.granted_anew(),
             Ok(()) = news.changed(), if desk.subscriptions.follow_news() && !closing => desk.subscriptions.news_came(),

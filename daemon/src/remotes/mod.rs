@@ -3,6 +3,7 @@
 //!
 //! A new kind is one file here and one line in [`KINDS`].
 
+pub mod app;
 pub mod budget;
 pub mod exec;
 pub mod held;
@@ -91,6 +92,8 @@ pub struct Means {
     pub now: Clock,
     /// Where the configuration lies: secrets are relative to it, users' profiles lie in its `profiles/`.
     pub config_dir: PathBuf,
+    /// The apps that offer to do work.
+    pub workers: Arc<app::workers::Workers>,
 }
 
 /// One resource of one remote, about to be opened.
@@ -100,8 +103,21 @@ pub struct Opening {
     pub settings: RemoteSettings,
     /// The remote's own container: what a sync calls `resource`.
     pub resource: String,
+    /// Whose run it is opened for.
+    pub place: Place,
     /// The rest.
     pub means: Means,
+}
+
+/// Whose run a remote is opened for, for whoever does its work elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The remote's name.
+    pub remote: String,
+    /// The sync's; empty: it is opened for no run.
+    pub sync: String,
+    /// The longest run.
+    pub deadline: Option<std::time::Duration>,
 }
 
 impl Opening {
@@ -185,7 +201,7 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: &[Kind] = &[rest::KIND, exec::KIND];
+pub const KINDS: &[Kind] = &[rest::KIND, exec::KIND, app::KIND];
 
 /// The kind of this name.
 ///

@@ -29,6 +29,9 @@ pub struct RemoteSettings {
     /// The program, and what it is told; for kinds that run one. No shell reads it.
     #[serde(default)]
     pub command: Vec<String>,
+    /// The app that does the work, for kinds where one does.
+    #[serde(default)]
+    pub app: Option<String>,
     /// What counts of what the program does. None: as [`Output`] has it.
     #[serde(default)]
     pub output: Option<Output>,

@@ -43,11 +43,9 @@ pub fn line(text: &str) -> Result<Told, String> {
     let value = json::parse_within(text, limits::ANSWER_VALUES_BYTES_MAX).map_err(|why| why.to_string())?.0;
     let Value::Map(mut parts) = value else { return Err(format!("it is {}, not an object", json::kind(&value))) };
     if let Some(checkpoint) = parts.remove("checkpoint") {
-        let text = json::write_value(&checkpoint);
-        return match (parts.keys().next(), text.len() > limits::CHECKPOINT_BYTES_MAX) {
-            (Some(other), _) => Err(format!("`checkpoint` stands alone, and here is `{}` too", shown(other))),
-            (None, true) => Err(format!("a checkpoint of {} bytes, and {} are kept", text.len(), limits::CHECKPOINT_BYTES_MAX)),
-            (None, false) => Ok(Told::Checkpoint(text)),
+        return match parts.keys().next() {
+            Some(other) => Err(format!("`checkpoint` stands alone, and here is `{}` too", shown(other))),
+            None => kept(&checkpoint).map(Told::Checkpoint),
         };
     }
     let (id, data, deleted) = (parts.remove("id"), parts.remove("data"), parts.remove("deleted"));
@@ -68,6 +66,15 @@ pub fn line(text: &str) -> Result<Told, String> {
         _ => return Err("it has either `data`, an object, or `deleted`: true".into()),
     };
     Ok(Told::Row(Row { remote_id, revision: None, modified: None, created: None, state }))
+}
+
+/// A checkpoint as it is kept.
+fn kept(checkpoint: &Value) -> Result<String, String> {
+    let text = json::write_value(checkpoint);
+    if text.len() > limits::CHECKPOINT_BYTES_MAX {
+        return Err(format!("a checkpoint of {} bytes, and {} are kept", text.len(), limits::CHECKPOINT_BYTES_MAX));
+    }
+    Ok(text)
 }
 
 /// A key of somebody else's, fit for the text of an error.
@@ -131,6 +138,26 @@ impl Gathered {
                 Ok(self.rows.len() >= limits::TOLD_ROWS_MAX || self.bytes >= limits::TOLD_PAGE_BYTES_MAX)
             }
         }
+    }
+
+    /// Takes a whole batch: its rows, and where all before is told.
+    ///
+    /// # Errors
+    /// What is wrong, and with which of them.
+    pub fn take_batch(&mut self, rows: &[String], checkpoint: Option<&str>, at: &mut Position) -> Result<(), String> {
+        for (number, text) in rows.iter().enumerate() {
+            self.bytes += text.len() as u64;
+            match line(text).map_err(|why| format!("row {}: {why}", number + 1))? {
+                Told::Row(row) => self.rows.push(Packed::of(&row)),
+                Told::Checkpoint(_) => return Err(format!("row {}: a checkpoint stands beside the rows", number + 1)),
+            }
+        }
+        if let Some(text) = checkpoint {
+            let read = json::parse_within(text, limits::ANSWER_VALUES_BYTES_MAX);
+            let value = read.map_err(|why| format!("checkpoint: {why}"))?.0;
+            at.checkpoint = Some(kept(&value).map_err(|why| format!("checkpoint: {why}"))?);
+        }
+        Ok(())
     }
 
     /// The page, with another one after it, which begins at `at`.
@@ -201,6 +228,24 @@ mod tests {
         }
         assert_eq!(Position::of(&From::Start, None).unwrap(), Position::default());
         assert_eq!(Position::of(&From::Token("x".into()), None).unwrap_err().kind, Failure::CheckpointRefused);
+    }
+
+    #[test]
+    fn a_batch_is_taken_as_a_whole_and_what_is_wrong_is_named() {
+        let batch = |rows: &[&str], checkpoint: Option<&str>| {
+            let (mut page, mut at) = (Gathered::default(), Position::default());
+            let rows: Vec<String> = rows.iter().map(|row| (*row).to_owned()).collect();
+            page.take_batch(&rows, checkpoint, &mut at).map(|()| (page.last().rows.len(), at.checkpoint))
+        };
+        let good = r#"{"id":"a","data":{}}"#;
+        assert_eq!(batch(&[good, r#"{"id":"b","deleted":true}"#], Some("{\"n\":1.0}")), Ok((2, Some("{\"n\":1.0}".into()))));
+        assert_eq!(batch(&[], None), Ok((0, None)));
+        assert_eq!(batch(&[], Some("null")), Ok((0, Some("null".into()))));
+        let wrong = |rows: &[&str], checkpoint: Option<&str>| batch(rows, checkpoint).unwrap_err();
+        assert!(wrong(&[good, r#"{"id":"b"}"#], None).starts_with("row 2: it has either"));
+        assert!(wrong(&[r#"{"checkpoint":1}"#], None).contains("beside the rows"));
+        let long = format!("\"{}\"", "x".repeat(limits::CHECKPOINT_BYTES_MAX));
+        assert!(wrong(&[good], Some(&long)).starts_with("checkpoint: "));
     }
 
     #[test]

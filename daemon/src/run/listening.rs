@@ -37,6 +37,15 @@ pub(super) async fn to_followers(mut followed: watch::Receiver<Followed>, inbox:
     }
 }
 
+/// Which apps offer to do work, whenever that is another.
+pub(super) async fn to_offers(mut offers: watch::Receiver<u64>, inbox: mpsc::Sender<Letter>) {
+    while offers.changed().await.is_ok() {
+        if inbox.send(Letter::Offers).await.is_err() {
+            return;
+        }
+    }
+}
+
 pub(super) async fn to_bells(mut bells: mpsc::Receiver<Bell>, inbox: mpsc::Sender<Letter>) {
     while let Some(bell) = bells.recv().await {
         let letter = if bell == Bell::Zones { Letter::Zones } else { Letter::Event(Event::Look) };

@@ -158,6 +158,7 @@ impl Office {
         self.listen_for_what_is_sent();
         // What is new starts by the conditions that came with it.
         self.handle(Event::Conditions(self.weather.now()));
+        self.offers_changed();
         self.handle(Event::Defined(defined));
         for remote in remotes {
             self.handle(Event::LoginChanged(remote));

@@ -54,7 +54,7 @@ impl Engine {
             }
             Ended::Broken(trouble) => (End::Failed, Some(trouble.clone())),
         };
-        let news = outcome.counts.down + outcome.counts.up > 0;
+        let news = outcome.has_news();
         if let Some(job) = self.desk.job(name) {
             job.held = held.or(job.held);
             job.end(now, end);

@@ -228,7 +228,10 @@ impl Run {
                     }
                 }
             }
-            Event::Page(page) => self.came(page),
+            Event::Page(page) => {
+                self.outcome.said_news |= page.as_ref().is_ok_and(|page| page.news);
+                self.came(page);
+            }
             Event::Compared(compared) => {
                 if let Phase::Comparing { down, found } = &mut self.phase {
                     found.differ += compared.differ;

@@ -41,6 +41,7 @@ impl Hold {
             Self::Demand => "nobody asks for fresh data".into(),
             Self::RetryAfter { remote, until } => format!("{remote} asks for patience, {} more", span(until.since(now))),
             Self::Budget { remote, .. } => format!("what is left of our requests to {remote} is kept for what a person asks for"),
+            Self::Away { remote, app } => format!("app {app} is not there: it has not offered to do the work of {remote}"),
             Self::Constraint(unmet) => unmet.has().into(),
             Self::Opening { .. } => "its window has opened for every machine, and its own moment in it has not come".into(),
             Self::After { sync, waits } => waits.has(sync),
@@ -68,6 +69,7 @@ impl Hold {
             Self::Demand => "somebody who does, or a request".into(),
             Self::RetryAfter { .. } => "that time to pass".into(),
             Self::Budget { until, .. } => format!("more of them, in {}", span(until.since(now))),
+            Self::Away { .. } => "it to come and offer".into(),
             Self::After { .. } => "a run of it that ends well".into(),
             Self::Constraint(Unmet { until: Some(until), .. }) => {
                 format!("its window, which opens in {}", span(until.since(now)))
@@ -97,6 +99,9 @@ impl Hold {
             }
             Self::After { sync, waits } => return waits.hint(sync),
             Self::Budget { .. } => Some("`mingle budget` shows who used them; `mingle sync SYNC` takes of the rest"),
+            Self::Away { remote, .. } => {
+                return Some(format!("start it; with a `command` in [remote.{remote}] it is started when it is needed"));
+            }
             Self::RetryAfter { .. } => Some("a server's own wait is never skipped"),
             Self::Constraint(unmet) => unmet.constraint.hint(),
             Self::Opening { .. } => Constraint::Window.hint(),

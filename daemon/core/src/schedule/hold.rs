@@ -81,6 +81,13 @@ pub enum Hold {
         /// Until when.
         until: Timestamp,
     },
+    /// The app that does the work of its remote is not there.
+    Away {
+        /// At which remote.
+        remote: Name,
+        /// Which app.
+        app: Name,
+    },
     /// A constraint is not met.
     Constraint(Unmet),
     /// Its window has opened, and this host's moment in it has not come.
@@ -143,6 +150,7 @@ impl Hold {
             Self::Demand => "demand",
             Self::RetryAfter { .. } => "retry_after",
             Self::Budget { .. } => "budget",
+            Self::Away { .. } => "away",
             Self::Constraint(unmet) => unmet.constraint.name(),
             Self::Opening { .. } => Constraint::Window.name(),
             Self::After { .. } => "after",
@@ -157,9 +165,12 @@ impl Hold {
         match self {
             Self::Paused => SyncState::Disabled,
             Self::Constraint(Unmet { until: Some(_), .. }) | Self::Opening { .. } => SyncState::Waiting,
-            Self::Stopped(_) | Self::NeedsLogin { .. } | Self::History(_) | Self::Constraint(_) | Self::After { .. } => {
-                SyncState::Blocked
-            }
+            Self::Stopped(_)
+            | Self::NeedsLogin { .. }
+            | Self::History(_)
+            | Self::Away { .. }
+            | Self::Constraint(_)
+            | Self::After { .. } => SyncState::Blocked,
             Self::Interval { .. }
             | Self::InitialDelay { .. }
             | Self::Cron { .. }
@@ -187,6 +198,7 @@ impl Hold {
             | Self::Stopped(_)
             | Self::RetryAfter { .. }
             | Self::Budget { .. }
+            | Self::Away { .. }
             | Self::Constraint(_)
             | Self::Opening { .. }
             | Self::After { .. } => Bar::Condition,
@@ -214,6 +226,7 @@ impl Hold {
             | Self::History(_)
             | Self::Trigger { .. }
             | Self::Demand
+            | Self::Away { .. }
             | Self::After { .. }
             | Self::Overlap { .. }
             | Self::Slots { .. } => None,
@@ -231,7 +244,7 @@ pub(super) struct Due {
 
 /// The rules that may give one hold each, in the order of naming: first what only a person ends, then what time ends. The
 /// conditions come after these, for there may be several.
-const RULES: [fn(&View<'_>) -> Option<Hold>; 7] = [
+const RULES: [fn(&View<'_>) -> Option<Hold>; 8] = [
     |view| view.paused(),
     |view| view.stopped(),
     |view| view.needs_login(),
@@ -239,6 +252,7 @@ const RULES: [fn(&View<'_>) -> Option<Hold>; 7] = [
     |view| view.not_due(),
     |view| view.retry_after(),
     |view| view.budget(),
+    |view| view.away(),
 ];
 
 impl View<'_> {
@@ -334,6 +348,11 @@ impl View<'_> {
     fn budget(&self) -> Option<Hold> {
         let until = self.waited_for(self.remote?.budget.filter(|_| !self.job.request.is_some_and(|request| request.person))?);
         (self.now < until).then(|| Hold::Budget { remote: self.job.plan.remote.clone(), until })
+    }
+
+    fn away(&self) -> Option<Hold> {
+        let app = self.remote?.away.clone()?;
+        Some(Hold::Away { remote: self.job.plan.remote.clone(), app })
     }
 
     fn waited_for(&self, patience: Patience) -> Timestamp {

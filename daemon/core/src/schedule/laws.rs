@@ -213,6 +213,7 @@ pub(super) fn life(seed: u64) -> Result<(), String> {
             9 => {
                 let remote = board.remotes.entry("r".into()).or_default();
                 remote.needs_login = chance.one_in(3);
+                remote.away = chance.one_in(4).then(|| "app".into());
                 remote.patience =
                     chance.one_in(2).then(|| Patience { asked: now, until: later(now, seconds(chance.below(900))) });
                 remote.budget = chance.one_in(3).then(|| Patience { asked: now, until: later(now, seconds(chance.below(900))) });

@@ -5,7 +5,7 @@
 //! `needs=unmetered,charging,battery,storage,idle,local,known`, `window=22:00-06:00`, `last=done@-30m|failed@-30s|user@-1m|crash@-1m` (when it began; failed:
 //! ended), `failures=2`, `running@-1m heard@-10s`, `request@-1s person force reset`, `change=-3s,-1s`, `call=ping`, `next=+5m`, `paused`, `epoch`, `manual`, `account`,
 //! `spread=250` (per mille). Of the world: `stopped`, `offline`, `metered`, `on_battery`, `battery_low`, `storage_low`,
-//! `disk_shut`, `busy`, `sleeps`. Of its remote: `login`, `patience=-1m,+5m`, `budget=-1m,+5m`. Times are from now.
+//! `disk_shut`, `busy`, `sleeps`. Of its remote: `login`, `patience=-1m,+5m`, `budget=-1m,+5m`, `away`. Times are from now.
 //! The answer: `start TRIGGER`, `stop REASON`, `running [TIME]` or `STATE HOLD [TIME]`, the time being `wake_at`.
 
 use std::time::Duration;
@@ -148,6 +148,7 @@ pub(super) fn world(text: &str) -> World {
                 let (asked, until) = pair(&value);
                 remote.budget = Some(Patience { asked, until });
             }
+            "away" => remote.away = Some("app".into()),
             "stopped" => conditions.stopped = Some(StopReason::User),
             "offline" => conditions.online = Some(false),
             "metered" => conditions.metered = Some(true),

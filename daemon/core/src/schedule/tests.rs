@@ -63,6 +63,13 @@ const HOLDS: &[&str] = &[
     "every=1h budget=-0s,+1000d => waiting budget +1h",
     // Nor believed for ever.
     "every=1h patience=-0s,+1000d => waiting retry_after +1h",
+    // An app that is not there: nothing passes that, and nothing is to be said of it before there is anything to do.
+    "every=1h away => blocked away",
+    "every=1h last=done@-1m away => waiting interval +59m",
+    "every=1h away request@-0s person force => blocked away",
+    "every=1h away budget=-1m,+5m => waiting budget +5m",
+    "every=1h away needs=local => blocked away",
+    "every=1h away running@-1m => running",
     // Credentials: a person's request tries once.
     "every=1h login => blocked needs_login",
     "every=1h last=done@-1m login => blocked needs_login",
@@ -399,6 +406,11 @@ fn the_words_say_what_is_and_what_is_needed() {
         said("every=1h budget=-1m,+5m"),
         "s waits and is due in 5 min. budget: what is left of our requests to r is kept for what a person asks for; needs more of them, \
          in 5 min (`mingle budget` shows who used them; `mingle sync s` takes of the rest). It never ran."
+    );
+    assert_eq!(
+        said("every=1h away"),
+        "s is blocked. away: app app is not there: it has not offered to do the work of r; needs it to come and offer (start it; with a \
+         `command` in [remote.r] it is started when it is needed). It never ran."
     );
     assert_eq!(
         said("every=1h patience=-1m,+5m request@-0s"),

@@ -31,6 +31,7 @@ use tokio::sync::watch;
 mod accounts;
 mod apps;
 mod schedules;
+mod works;
 
 use crate::ipc::{
     door::{Door, Gone, Later, Moment, Sessions},

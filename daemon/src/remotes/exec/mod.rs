@@ -30,12 +30,17 @@ pub const KIND: Kind = Kind {
 };
 
 fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
-    let RemoteSettings { command, url, profile, auth, insecure, .. } = settings;
+    let RemoteSettings { command, url, profile, auth, insecure, app, .. } = settings;
     if command.first().is_none_or(String::is_empty) {
         return Err(Problem::new("a remote of kind \"exec\" needs a program").hint("command = [\"PROGRAM\", \"ARGUMENT\"]"));
     }
-    let others =
-        [("url", !url.is_empty()), ("profile", profile.is_some()), ("auth", *auth != Auth::None), ("insecure", *insecure)];
+    let others = [
+        ("url", !url.is_empty()),
+        ("profile", profile.is_some()),
+        ("auth", *auth != Auth::None),
+        ("insecure", *insecure),
+        ("app", app.is_some()),
+    ];
     if let Some((key, _)) = others.iter().find(|(_, there)| *there) {
         return Err(Problem::new(format!("`{key}` says nothing to a program")).hint("take it out, or write it into `command`"));
     }
@@ -68,7 +73,7 @@ struct UnderWay {
 
 impl Exec {
     fn start(&self, at: Position) -> Result<UnderWay, RemoteError> {
-        let Opening { settings, resource, means } = &self.opening;
+        let Opening { settings, resource, means, .. } = &self.opening;
         let checkpoint = at.checkpoint.as_deref().unwrap_or("null");
         let input = format!("{{\"resource\":{},\"checkpoint\":{checkpoint}}}\n", serde_json::Value::from(resource.as_str()));
         let names = [("MINGLE_RESOURCE", resource.as_str()), ("MINGLE_CHECKPOINT", checkpoint)];
@@ -162,7 +167,7 @@ impl Remote for Exec {
 }
 
 /// Whether there is such a program; it is not started for that.
-fn is_there(word: &str, config_dir: &Path) -> Result<(), RemoteError> {
+pub(super) fn is_there(word: &str, config_dir: &Path) -> Result<(), RemoteError> {
     use std::os::unix::fs::PermissionsExt as _;
     let runs = |path: &Path| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
     let path = program::found(word, config_dir);

@@ -118,6 +118,12 @@ impl Program {
         String::from_utf8(line).map(Some).map_err(|_| nonsense("a line that is not text"))
     }
 
+    /// By which it can be asked to end while its end is waited for.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        Asker(self.group.as_ref().map(|group| group.0))
+    }
+
     /// Waits for its end. What it started does not outlive it for longer than [`limits::PROGRAM_ENDS_TIME_MAX`].
     ///
     /// # Errors
@@ -143,6 +149,19 @@ impl Program {
         }
         let words = last_words(&self.said.lock().unwrap_or_else(PoisonError::into_inner));
         Err(failed(name, status, &words))
+    }
+}
+
+/// Asks a program to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker(Option<Pid>);
+
+impl Asker {
+    /// The program with all that it started. Only as long as its end is waited for: later its number may be another's.
+    pub fn to_end(self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
     }
 }
 

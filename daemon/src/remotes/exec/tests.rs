@@ -12,10 +12,11 @@ fn exec(room: &Path, script: &str, output: Output) -> Exec {
         http: http::Client::new(http::Patience::default()).unwrap(),
         now: Arc::new(Timestamp::default),
         config_dir: room.to_owned(),
+        workers: Arc::default(),
     };
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
     let settings = RemoteSettings { kind: "exec".into(), command, output: Some(output), ..RemoteSettings::default() };
-    let opening = Opening { settings, resource: "box".into(), means };
+    let opening = Opening { settings, resource: "box".into(), place: Default::default(), means };
     Exec { opening, abilities: told::abilities(), under_way: Mutex::new(None) }
 }
 

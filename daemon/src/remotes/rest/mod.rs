@@ -119,6 +119,9 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
             Problem::new("`command` and `output` are for a remote that is a program").hint("kind = \"exec\", or take them out")
         );
     }
+    if settings.app.is_some() {
+        return Err(Problem::new("`app` is for a remote whose work an app does").hint("kind = \"app\", or take it out"));
+    }
     let url = http::address(&settings.url, settings.insecure)?;
     if let Auth::Header { name, .. } = &settings.auth
         && HeaderName::from_bytes(name.as_bytes()).is_err()
@@ -135,7 +138,7 @@ fn look(settings: &RemoteSettings, config_dir: &Path) -> Result<Seen, Problem> {
 }
 
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
-    let Opening { settings, resource, mut means } = opening;
+    let Opening { settings, resource, mut means, .. } = opening;
     let (profile, url) = found(&settings, &means.config_dir).map_err(unfit)?;
     let login = login(&settings.auth, &means.config_dir).await?;
     let resource = resource.trim_matches('/').to_owned();

@@ -117,6 +117,7 @@ impl Rest {
             server_time: reply.server_time(),
             total: list.total_header.as_ref().and_then(|name| reply.header(name)?.trim().parse().ok()),
             bytes: reply.body.len() as u64,
+            news: false,
         };
         Ok((page, place))
     }

@@ -107,7 +107,7 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
         .conn()
         .prepare_cached("SELECT count(*) FROM m_rejection WHERE sync = ?1 AND verdict IS NOT 'drop'")?
         .query_row([sync], |row| row.get(0))?;
-    let news = outcome.counts.down + outcome.counts.up > 0;
+    let news = outcome.has_news();
     let result = |good: bool| match (good, news) {
         (false, _) => "failed",
         (true, true) => "new_data",

@@ -167,7 +167,7 @@ impl Run {
         }
         if let Some(ended) = self.halt.clone() {
             self.phase = Phase::Finishing;
-            self.outcome = Outcome { ended, counts: self.counts };
+            self.outcome = Outcome { ended, counts: self.counts, ..self.outcome };
             effects.push(Effect::Finish(self.outcome.clone()));
         }
     }

@@ -74,7 +74,8 @@ fn happen(desk: &mut Desk, chance: &mut Chance, names: &[Name], now: &mut Timest
             let patience = chance.one_in(2).then(|| Patience { asked: *now, until: now.plus(seconds(chance, 900)) });
             let (needs_login, runs_max) = (chance.one_in(4), 1 + chance.below(4) as usize);
             let budget = chance.one_in(3).then(|| Patience { asked: *now, until: now.plus(seconds(chance, 900)) });
-            desk.change_remote(&remote, |known| *known = Remote { patience, budget, needs_login, runs_max });
+            let away = chance.one_in(4).then(|| "app".into());
+            desk.change_remote(&remote, |known| *known = Remote { patience, budget, needs_login, away, runs_max });
         }
         2 => desk.remove(name),
         3 => {

@@ -1,0 +1,14 @@
+//! Owns: telling the engine which apps are not there. Must never know: what follows from it.
+
+use mingle_core::engine::Event;
+
+use super::Office;
+use crate::house;
+
+impl Office {
+    /// Other apps offer to do work, or other remotes are theirs.
+    pub(super) fn offers_changed(&mut self) {
+        let away = house::away(&self.config, &self.means);
+        self.handle(Event::Away(away));
+    }
+}
