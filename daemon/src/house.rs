@@ -53,6 +53,7 @@ mod rebuild;
 mod schedules;
 mod sessions;
 mod setup;
+mod shown;
 mod waits;
 mod wanted;
 mod works;

@@ -7,6 +7,8 @@ pub mod clock;
 pub mod conditions;
 pub mod config;
 pub mod copies;
+#[cfg(target_os = "linux")]
+pub mod desktop;
 pub mod doctor;
 pub mod environment;
 pub mod house;

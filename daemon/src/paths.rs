@@ -356,5 +356,12 @@ pub fn is_plain_absolute(path: &Path) -> bool {
     path.is_absolute() && path.components().all(|part| !matches!(part, Component::ParentDir))
 }
 
+/// Where the session bus answers, if there is one; none: there is no session.
+#[must_use]
+pub fn session_bus(env: &Environment) -> Option<String> {
+    let told = env.text("DBUS_SESSION_BUS_ADDRESS").map(str::to_owned);
+    told.or_else(|| Some(format!("unix:path={}/bus", env.text("XDG_RUNTIME_DIR")?)))
+}
+
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,7 @@ use std::{
     collections::VecDeque,
     panic::AssertUnwindSafe,
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use futures_util::{
@@ -28,7 +25,7 @@ use mingle_core::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    remotes::{Pending, Remote, budget::By, wrap},
+    remotes::{Pending, Remote, budget::By, meter::Meter, wrap},
     store::{
         self, Store, StoreError, marks, moments,
         sync::{self, Ground, SyncSpec},
@@ -54,8 +51,8 @@ pub struct Site {
     hurry: CancellationToken,
     found: Mutex<FoundSoFar>,
     pace: Arc<Pace>,
-    /// Received, and not yet in the history row.
-    bytes: AtomicU64,
+    /// What is asked of the remote.
+    meter: Arc<Meter>,
     /// Of each page that was listed, the rows that are not applied yet; the oldest first.
     pages: Mutex<VecDeque<usize>>,
 }
@@ -73,8 +70,8 @@ impl Site {
     /// For one run. `pace`: how long one of its transactions may be.
     #[must_use]
     pub fn new(store: Store, spec: Arc<SyncSpec>, order: Order, opener: Arc<dyn Opener>, pace: Arc<Pace>) -> Self {
-        let (hurry, found) = (CancellationToken::new(), Mutex::default());
-        Self { store, spec, order, opener, hurry, found, pace, bytes: AtomicU64::new(0), pages: Mutex::default() }
+        let (hurry, found, meter) = (CancellationToken::new(), Mutex::default(), Arc::default());
+        Self { store, spec, order, opener, hurry, found, pace, meter, pages: Mutex::default() }
     }
 
     /// Ends what is under way at the remote. The effect's own event tells how far it came.
@@ -184,7 +181,7 @@ async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
             let Some(remote) = site.found().remote else { return Event::Page(Err(stopped())) };
             let listed = until_hurried(site, remote.list(&from, page.as_deref(), rows)).await;
             if let Some(Ok(page)) = &listed {
-                site.bytes.fetch_add(page.bytes, Ordering::Relaxed);
+                site.meter.received(page.told);
                 site.rows(Some(page.rows.len()), 0);
             }
             Event::Page(listed.unwrap_or_else(|| Err(stopped())))
@@ -209,7 +206,7 @@ async fn until_hurried<T>(site: &Site, work: impl Future<Output = T>) -> Option<
 async fn open(site: &Site, now: Timestamp) -> Result<(), RemoteError> {
     let work = async {
         let class = if site.order.person { Class::Interactive } else { Class::Background };
-        let by = By { sync: site.spec.name.as_str().into(), class };
+        let by = By { sync: site.spec.name.as_str().into(), class, meter: Arc::clone(&site.meter) };
         let remote = site.opener.open(by).await?;
         let greeting = remote.greet().await?;
         Ok((remote, greeting))
@@ -368,13 +365,13 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
                 // A moment in which the process may die.
                 tokio::task::yield_now().await;
             }
-            let bytes = site.bytes.swap(0, Ordering::Relaxed);
-            let count = rows.len();
+            let (count, traffic) = (rows.len(), site.meter.so_far());
             let write = store.write(background, now, move |tx| {
                 let batch = sync::Batch { asked, pass, at: at.as_deref(), resume: resume.as_deref(), deletes_left };
                 let applied = sync::apply(tx, &ground, rows, &batch, pace())?;
                 let (down, conflicts, rejected) = (applied.changed, applied.conflicts, applied.rejected);
-                sync::count(tx, &run, &Counts { down, conflicts, rejected, bytes, ..Counts::default() })?;
+                sync::count(tx, &run, &Counts { down, conflicts, rejected, ..Counts::default() })?;
+                sync::spent(tx, &run, &traffic)?;
                 Ok(applied)
             });
             let applied = write.await?;
@@ -412,19 +409,23 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             Event::Planned(write.await?)
         }
         Effect::Settle { answers } => {
-            let (ground, run) = (ground()?, site.order.run.clone());
+            let (ground, run, traffic) = (ground()?, site.order.run.clone(), site.meter.so_far());
             let write = store.write(background, now, move |tx| {
                 let settled = sync::settle(tx, &ground, &answers)?;
                 let (up, down, conflicts, rejected) = (settled.taken, settled.changed, settled.conflicts, settled.rejected);
-                sync::count(tx, &run, &Counts { up, down, conflicts, rejected, ..Counts::default() })?;
+                sync::count(tx, &run, &Counts { up, down, conflicts, rejected })?;
+                sync::spent(tx, &run, &traffic)?;
                 Ok(settled)
             });
             Event::Settled(write.await?)
         }
         Effect::Finish(outcome) => {
-            let run = site.order.run.clone();
-            let standing = store.write(background, now, move |tx| sync::finish(tx, &run, &spec.name, &outcome)).await?;
-            Event::Finished { standing }
+            let (run, traffic) = (site.order.run.clone(), site.meter.so_far());
+            let write = store.write(background, now, move |tx| {
+                sync::spent(tx, &run, &traffic)?;
+                sync::finish(tx, &run, &spec.name, &outcome)
+            });
+            Event::Finished { standing: write.await? }
         }
         Effect::Hurry | Effect::Open | Effect::Fetch { .. } | Effect::Ask { .. } | Effect::Send { .. } => Event::Start,
     })

@@ -217,6 +217,9 @@ fn applied(before: &Config, now: &Config) -> Vec<(String, String)> {
     if before.conditions != now.conditions {
         applied.push(("conditions".to_owned(), "changed".to_owned()));
     }
+    if before.desktop != now.desktop {
+        applied.push(("desktop".to_owned(), "changed".to_owned()));
+    }
     differ("remote", &before.remotes, &now.remotes, &mut applied);
     differ("sync", &before.syncs, &now.syncs, &mut applied);
     differ("collection", &before.collections, &now.collections, &mut applied);

@@ -52,6 +52,7 @@ mod looks;
 mod offers;
 pub(crate) mod pace;
 mod reloading;
+mod showing;
 mod spending;
 mod status;
 mod threads;
@@ -215,6 +216,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     office.ring_for_crons();
     let (spent, purse) = (store.clone(), Arc::clone(&office.means.http.budgets));
     let counting = tokio::spawn(async move { spending::keep(&spent, &purse).await });
+    let showing = tokio::spawn(showing::keep(started.session_bus.clone(), house.clone(), store.clone(), office.alarm.beat()));
     let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
     let listening = tokio::spawn(listening::to_commits(store.commits(), inbox.clone()));
     let following = tokio::spawn(listening::to_followers(house.followed(), inbox.clone()));
@@ -275,7 +277,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     };
     let close_workers = insisted.run_until_cancelled(office.means.workers.close());
     tokio::join!(server.close(&insisted), close_status, close_workers);
-    for task in [counting, listening, following, offering, ringing, signalled, keeping, looking, watching, weather] {
+    for task in [counting, listening, following, offering, ringing, signalled, keeping, looking, showing, watching, weather] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }

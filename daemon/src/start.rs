@@ -29,6 +29,8 @@ pub struct Started {
     pub config: Config,
     /// Listening sockets from the service manager; to be served instead of our own.
     pub inherited: notify::Inherited,
+    /// Where the session bus answers, if there is one.
+    pub session_bus: Option<String>,
     /// Held until the store is closed and the socket is gone: drop it last.
     pub lock: Lock,
 }
@@ -122,7 +124,7 @@ pub fn start(env: &Environment, known: &dyn Known) -> Result<Started, StartError
     let lock = Lock::take(&paths.lock_file())?.with_folder(data)?;
     paths::check_file(&store_file)?;
     let inherited = notify::inherited_sockets(env).map_err(StartError::Handed)?;
-    Ok(Started { paths, store_file, config, inherited, lock })
+    Ok(Started { session_bus: paths::session_bus(env), paths, store_file, config, inherited, lock })
 }
 
 fn prepare(paths: &Paths, store_file: &Path) -> Result<(), Refusal> {

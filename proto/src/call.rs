@@ -10,6 +10,7 @@ mod decide;
 mod define;
 mod filter;
 mod fresh;
+mod history;
 mod past;
 mod pending;
 mod rebuild;
@@ -24,8 +25,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 pub use self::{
-    app::*, daemon::*, data::*, decide::*, define::*, filter::*, fresh::*, past::*, pending::*, rebuild::*, remote::*, reset::*,
-    session::*, sync::*, talk::*, worker::*,
+    app::*, daemon::*, data::*, decide::*, define::*, filter::*, fresh::*, history::*, past::*, pending::*, rebuild::*,
+    remote::*, reset::*, session::*, sync::*, talk::*, worker::*,
 };
 use crate::{
     Raw,

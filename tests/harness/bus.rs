@@ -1,4 +1,4 @@
-//! Owns: a system bus of a test's own, and on it NetworkManager, UPower and logind as python-dbusmock's templates play them. Must never
+//! Owns: a bus of a test's own, and on it NetworkManager, UPower, logind and a desktop as python-dbusmock's templates play them. Must never
 //! know: what a test asks of it.
 
 use std::{
@@ -28,6 +28,8 @@ pub enum Service {
     UPower,
     /// Sessions and sleep.
     Logind,
+    /// What shows things on a desktop; what it is asked is written down.
+    Notifications,
 }
 
 impl Service {
@@ -36,6 +38,7 @@ impl Service {
             Self::NetworkManager => "networkmanager",
             Self::UPower => "upower",
             Self::Logind => "logind",
+            Self::Notifications => "notification_daemon",
         }
     }
 
@@ -44,6 +47,7 @@ impl Service {
             Self::NetworkManager => "org.freedesktop.NetworkManager",
             Self::UPower => "org.freedesktop.UPower",
             Self::Logind => "org.freedesktop.login1",
+            Self::Notifications => "org.freedesktop.Notifications",
         }
     }
 
@@ -121,9 +125,12 @@ impl SystemBus {
     /// When it does not.
     pub fn play(&mut self, service: Service, properties: &str) {
         let mut command = Command::new(PYTHON);
-        command.args(["-m", "dbusmock", "--system", "--template", service.template(), "-p", properties]);
+        let bus = if service == Service::Notifications { "--session" } else { "--system" };
+        command.args(["-m", "dbusmock", bus, "--template", service.template(), "-p", properties, "--logfile"]);
+        command.arg(self.log(service));
         let mut with_address = tied(&command);
-        with_address.env("DBUS_SYSTEM_BUS_ADDRESS", self.address()).stdin(Stdio::null()).stdout(Stdio::null());
+        with_address.env("DBUS_SYSTEM_BUS_ADDRESS", self.address()).env("DBUS_SESSION_BUS_ADDRESS", self.address());
+        with_address.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = spawn(with_address).expect("Debian's python3 with python3-dbusmock");
         until("a service on the bus (Debian: python3-dbusmock)", || {
             assert!(matches!(child.try_wait(), Ok(None)), "python3-dbusmock does not play {service:?}: is it installed?");
@@ -136,6 +143,26 @@ impl SystemBus {
             let words = ["call", service.name(), &path, MOCK, "AddProperty", "ssv", &interface, "Metered", "u", "2"];
             self.busctl(&words).expect("another property");
         }
+    }
+
+    fn log(&self, service: Service) -> std::path::PathBuf {
+        self.dir.path().join(service.template())
+    }
+
+    /// What was shown on the desktop so far, with title and body.
+    #[must_use]
+    pub fn shown(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.log(Service::Notifications)).unwrap_or_default();
+        // A body has lines of its own, and each call begins with the time.
+        let mut calls: Vec<String> = Vec::new();
+        for line in log.lines() {
+            match calls.last_mut() {
+                Some(call) if !line.starts_with(|one: char| one.is_ascii_digit()) => *call += &format!("\n{line}"),
+                _ => calls.push(line.to_owned()),
+            }
+        }
+        calls.retain(|call| call.contains(" Notify "));
+        calls
     }
 
     /// A service goes.

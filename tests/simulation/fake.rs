@@ -326,7 +326,7 @@ fn list(service: &mut Service, from: &From, page: Option<&str>, rows: usize) -> 
     // Everything up to here is shown.
     let token = service.rev.min(hidden.saturating_sub(1));
     let mut listed =
-        Page { server_time: Some(Timestamp::from_unix_ms(now + service.character.date_ahead)), bytes: 100, ..Page::default() };
+        Page { server_time: Some(Timestamp::from_unix_ms(now + service.character.date_ahead)), told: 100, ..Page::default() };
     match (service.character.cursor, from) {
         (Cursor::Token, From::Token(since)) => {
             let since: u64 = since.parse().unwrap_or(0);

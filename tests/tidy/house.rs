@@ -115,7 +115,11 @@ pub const KEPT: &[(&str, &[&str], &str)] = &[
     ("fs2", &["daemon/src/lock.rs", "daemon/src/conditions/", "tests/"], "one lock, one measure of free space"),
     ("signal_hook", &["daemon/src/signals.rs", "client/cli/", "tests/"], "one place says what a signal means"),
     ("tokio_cron_scheduler", &["daemon/src/alarm"], "it rings, and decides nothing"),
-    ("zbus", &["daemon/src/conditions/"], "one room asks the system how the world is"),
+    (
+        "zbus",
+        &["daemon/src/conditions/", "daemon/src/desktop.rs"],
+        "one room asks the system how the world is, one shows what wants a person",
+    ),
     ("reqwest", &["daemon/src/remotes/", "tests/"], "only remotes speak HTTP"),
     ("interprocess", &["daemon/src/ipc/", "client/src/", "tests/"], "one socket, two ends"),
     ("anyhow", &["daemon/src/main.rs", "daemon/src/run.rs", "client/cli/", "tests/"], "elsewhere an error has a kind"),

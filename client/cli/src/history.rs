@@ -36,7 +36,20 @@ impl History {
 
 /// One row a run, and what went wrong below it.
 pub fn text(runs: &[Run], now: Timestamp) -> String {
-    let mut table = Table::new(&["RUN", "SYNC", "STATUS", "ENDED", "TRIGGER", "DOWN", "UP", "REJECTED", "CONFLICTS", "BYTES"]);
+    let mut table = Table::new(&[
+        "RUN",
+        "SYNC",
+        "STATUS",
+        "ENDED",
+        "TRIGGER",
+        "DOWN",
+        "UP",
+        "REJECTED",
+        "CONFLICTS",
+        "BYTES",
+        "SENT",
+        "REQUESTS",
+    ]);
     for run in runs {
         let ended = run.ended_at.as_deref().map_or_else(|| "-".into(), |at| when(at, now));
         let numbers = [run.down, run.up, run.rejected, run.conflicts].map(|n| n.to_string());
@@ -52,6 +65,8 @@ pub fn text(runs: &[Run], now: Timestamp) -> String {
             rejected,
             conflicts,
             bytes(run.bytes),
+            run.bytes_up.map_or_else(|| "-".into(), bytes),
+            requests(run),
         ]);
         if let Some(before) = before(run) {
             table.remark(&before);
@@ -72,6 +87,12 @@ fn status(run: &Run) -> String {
         Some(reason) => format!("{} ({reason})", run.status),
         None => run.status.to_string(),
     }
+}
+
+/// `14`, `14 (11 unchanged)`.
+fn requests(run: &Run) -> String {
+    let unchanged = run.not_modified.filter(|count| *count > 0).map(|count| format!(" ({count} unchanged)")).unwrap_or_default();
+    run.requests.map_or_else(|| "-".into(), |count| format!("{count}{unchanged}"))
 }
 
 /// What came before it: failures, and what held its sync.
@@ -136,15 +157,21 @@ mod tests {
             ended_at: Some("2026-01-02T11:55:00Z".into()),
             down: 3,
             bytes: 2048,
+            bytes_up: Some(100),
+            bytes_down: Some(1948),
+            requests: Some(14),
+            not_modified: Some(11),
             error: Some(Trouble { name: "needs_login".into(), what: "401".into(), hint: Some("look at auth".into()) }),
             ..Run::default()
         };
         assert_eq!(short(&run, now), "failed (auth) 5 min ago, 3 down");
         let text = text(&[run], now);
         let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(lines[1], "r-7 issues failed (auth) 5 min ago timer 3 0 0 0 2 KiB");
+        assert_eq!(lines[1], "r-7 issues failed (auth) 5 min ago timer 3 0 0 0 2 KiB 100 B 14 (11 unchanged)");
         assert_eq!(lines[2], "401; look at auth");
         let run = Run { attempt: Some(3), waited_ms: Some(61_000), waited_for: Some("network".into()), ..Run::default() };
+        let text = super::text(std::slice::from_ref(&run), now);
+        assert!(text.lines().nth(1).is_some_and(|line| line.ends_with("0 B   -     -")), "not written down: {text}");
         assert!(super::text(&[run], now).contains("attempt 3, waited 61 s for network"));
         let first = Run { attempt: Some(1), ..Run::default() };
         assert!(!super::text(&[first], now).contains("attempt"));

@@ -6,16 +6,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
-use crate::{record::Value, replay::Other, run::reset, time::Timestamp};
+use crate::{record::Value, replay::Other, time::Timestamp};
 
 mod apps;
 mod budget;
 mod define;
 mod fresh;
 mod grants;
+mod history;
 mod news;
 mod operate;
 mod past;
@@ -29,6 +29,7 @@ pub use budget::BudgetRow;
 pub use define::{DefinedBy, IfExists, Outcome, Redefine, Redefined};
 pub use fresh::{Freshness, Stale, Wants};
 pub use grants::{Grant, Grants, Scope};
+pub use history::RunRow;
 pub use news::{Event, News, Topic};
 pub use past::{LostRow, Past, Replayed, Undo, UndoPage, UndoRow, Undone, Why, WhyRow};
 pub use pending::{Forget, Left, PendingRow, RollBack, RolledBack, WhichPending};
@@ -431,45 +432,6 @@ pub enum Resolution {
     Recreate,
     /// The truth becomes what the remote has.
     Rollback,
-}
-
-/// One row of a sync's history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunRow {
-    /// `r-...`
-    pub run: String,
-    /// Which sync.
-    pub sync: String,
-    /// Run status, as in the word list.
-    pub status: String,
-    /// `new_data`, `no_new_data`, `failed`; none while it runs.
-    pub result: Option<String>,
-    /// What made it due.
-    pub trigger: String,
-    /// Why it was stopped.
-    pub stop_reason: Option<String>,
-    /// When it began.
-    pub started: Timestamp,
-    /// When it ended.
-    pub ended: Option<Timestamp>,
-    /// Rows that changed the truth.
-    pub down: u64,
-    /// Errands the remote took.
-    pub up: u64,
-    /// Rejections made.
-    pub rejected: u64,
-    /// Conflicts recorded.
-    pub conflicts: u64,
-    /// Bytes received.
-    pub bytes: u64,
-    /// What went wrong.
-    pub error: Option<Trouble>,
-    /// The reset that it was of.
-    pub reset: Option<reset::Reset>,
-    /// The how manyth it is since the last that did not fail; none: that was not written down.
-    pub attempt: Option<u32>,
-    /// How long its sync was due and held before it, and by what at first.
-    pub waited: Option<(Duration, String)>,
 }
 
 /// What went wrong, in three parts: for code, for people, what to do.

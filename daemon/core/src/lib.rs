@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod budget;
+pub mod desktop;
 pub mod engine;
 pub mod filter;
 pub mod limits;

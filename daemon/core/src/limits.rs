@@ -316,6 +316,18 @@ pub const CONDITION_LASTS_MAX: Duration = Duration::from_secs(5 * 60);
 pub const CONDITION_SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How long the system bus and its services may take to answer, in ms; then what they would say is not known.
 pub const BUS_MS_MAX: u64 = 5_000;
+/// What wants a person is gathered so long before it is shown on the desktop: what comes up together is one notification.
+pub const SHOWN_GATHERS: Duration = Duration::from_secs(5);
+/// Where nothing changes, what is to be shown on the desktop is looked at so often: a matter may have waited for its day to be over.
+pub const SHOWN_LOOKS_EVERY: Duration = Duration::from_secs(3600);
+/// A matter that was over is shown again no earlier than this after the last time.
+pub const SHOWN_AGAIN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// So many matters are remembered as shown; while they stand, no more are shown.
+pub const SHOWN_MATTERS_MAX: usize = 1_000;
+/// So many matters are named in one notification; the rest are counted.
+pub const NOTE_LINES_MAX: usize = 5;
+/// Title and body of a notification are cut after so many characters each.
+pub const NOTE_CHARS_MAX: usize = 400;
 /// At the start, conditions are waited for so long, in ms: a run that is due then shall not begin only to be stopped.
 pub const CONDITIONS_MS_MAX: u64 = 500;
 

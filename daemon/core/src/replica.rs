@@ -52,8 +52,8 @@ pub struct Page {
     pub server_time: Option<Timestamp>,
     /// How many rows the whole listing has, where the server says so; for progress only.
     pub total: Option<u64>,
-    /// The size of the answer, in bytes.
-    pub bytes: u64,
+    /// The bytes that were told for it without a request, such as a program's output: a request counts its own.
+    pub told: u64,
     /// Whoever tells it says that there was something new, also where no record shows it.
     pub news: bool,
 }

@@ -15,6 +15,7 @@ use crate::{
 pub mod checkpoint;
 mod down;
 mod machine;
+mod numbers;
 pub mod reset;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ mod wishes;
 
 pub use checkpoint::{Resume, Watermark};
 pub use machine::Run;
+pub use numbers::{Counts, Progress, Traffic};
 use reset::{Held, How, Over, Reset};
 pub use wishes::Wishes;
 
@@ -463,30 +465,4 @@ pub enum Ended {
     Held(Held),
     /// For good.
     Cancelled,
-}
-
-/// What a run did, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Records that changed here.
-    pub down: u64,
-    /// Errands the remote took.
-    pub up: u64,
-    /// Rejections made.
-    pub rejected: u64,
-    /// Conflicts recorded.
-    pub conflicts: u64,
-    /// Bytes received.
-    pub bytes: u64,
-}
-
-/// How far a run is: `done <= total`, never falling within a phase, equal only at its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// `opening`, `comparing`, `copying`, `discarding`, `down`, `ghosts`, `up`, `finishing`.
-    pub phase: &'static str,
-    /// Rows or errands dealt with.
-    pub done: u64,
-    /// Of how many, where known.
-    pub total: Option<u64>,
 }

@@ -82,6 +82,8 @@ pub struct Config {
     pub status: StatusConfig,
     /// `[conditions]`.
     pub conditions: Given,
+    /// `[desktop]`.
+    pub desktop: DesktopConfig,
     /// `[remote.NAME]`.
     pub remotes: BTreeMap<String, RemoteSettings>,
     /// `[sync.NAME]`.
@@ -99,6 +101,19 @@ pub struct Config {
 pub struct StatusConfig {
     /// The number of the group whose members may use the status socket. None: our own user alone.
     pub group: Option<u32>,
+}
+
+/// `[desktop]`: what is shown there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DesktopConfig {
+    /// What wants a person is a notification.
+    pub notify: bool,
+}
+
+impl Default for DesktopConfig {
+    fn default() -> Self {
+        Self { notify: true }
+    }
 }
 
 /// `[conditions]`: how the world is, whatever the system says. None: as the system says.

@@ -13,8 +13,8 @@ use mingle_core::{
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Backoff, CollectionDefinition, Config, Direction, OnChange, Problem, RemoteSettings, Repeat, Source, StatusConfig,
-    StoreConfig, SyncDefinition, Synchronous, Timing, constraints, filter, identity, order,
+    Backoff, CollectionDefinition, Config, DesktopConfig, Direction, OnChange, Problem, RemoteSettings, Repeat, Source,
+    StatusConfig, StoreConfig, SyncDefinition, Synchronous, Timing, constraints, filter, identity, order,
     problem::did_you_mean,
     references,
     section::{Inner, Places, Section},
@@ -39,7 +39,7 @@ pub(super) struct Draft {
     pub partial: bool,
 }
 
-const SECTIONS: [&str; 7] = ["store", "status", "conditions", "remote", "sync", "collection", "app"];
+const SECTIONS: [&str; 8] = ["store", "status", "conditions", "desktop", "remote", "sync", "collection", "app"];
 const SECTIONS_LATER: [&str; 1] = ["blob"];
 const SYNC_LATER: [&str; 3] = ["freshness", "mode", "deep"];
 const COLLECTION_LATER: [&str; 1] = ["scope"];
@@ -68,10 +68,10 @@ impl Draft {
         for (key, value) in table.get_ref() {
             let (name, line) = (key.get_ref().as_ref(), source.line_of(key.span().start));
             match (name, value.get_ref()) {
-                ("store" | "status" | "conditions", DeValue::Table(table)) => self.single(source, name, line, table),
+                ("store" | "status" | "conditions" | "desktop", DeValue::Table(table)) => self.single(source, name, line, table),
                 ("remote" | "sync" | "collection" | "app", DeValue::Table(table)) => self.named(source, name, table),
                 (name, _) if SECTIONS.contains(&name) => {
-                    let example = if ["store", "status", "conditions"].contains(&name) {
+                    let example = if ["store", "status", "conditions", "desktop"].contains(&name) {
                         format!("[{name}]")
                     } else {
                         format!("[{name}.NAME]")
@@ -174,6 +174,10 @@ impl Draft {
         }
         if name == "conditions" {
             self.config.conditions = constraints::given(&mut read);
+            return read.finish(&[]);
+        }
+        if name == "desktop" {
+            self.config.desktop = DesktopConfig { notify: read.flag("notify").unwrap_or(true) };
             return read.finish(&[]);
         }
         let path = read.text("path");

@@ -6,6 +6,7 @@ use std::{
 };
 
 use mingle_core::ask::{Attention, Event, News};
+use tokio::sync::watch;
 
 use crate::{clock, ipc::news::Newsroom};
 
@@ -13,11 +14,12 @@ use crate::{clock, ipc::news::Newsroom};
 pub struct Notices {
     news: Arc<Newsroom>,
     standing: Mutex<BTreeMap<(String, String), Attention>>,
+    moved: watch::Sender<()>,
 }
 
 impl Notices {
     pub(super) fn new(news: Arc<Newsroom>) -> Self {
-        Self { news, standing: Mutex::default() }
+        Self { news, standing: Mutex::default(), moved: watch::Sender::default() }
     }
 
     /// It is so from now on, or still, in these words.
@@ -36,6 +38,7 @@ impl Notices {
             tracing::warn!(attention = name, about, hint = %known.hint, "attention");
         }
         if news {
+            self.moved.send_replace(());
             self.news.publish(News { at: now, event: Event::Attention { attention: known, over: false } });
         }
     }
@@ -44,6 +47,7 @@ impl Notices {
     pub fn is_over(&self, name: &str, about: &str) {
         if let Some(attention) = self.standing().remove(&(name.to_owned(), about.to_owned())) {
             tracing::info!(attention = name, about, "attention is over");
+            self.moved.send_replace(());
             self.news.publish(News { at: clock::now(), event: Event::Attention { attention, over: true } });
         }
     }
@@ -56,6 +60,11 @@ impl Notices {
             of_name.filter(|one| !about.contains(&one.as_str())).collect()
         };
         gone.iter().for_each(|about| self.is_over(name, about));
+    }
+
+    /// Changes whenever something of it does.
+    pub(super) fn moved(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
     }
 
     /// What those of this name are about.

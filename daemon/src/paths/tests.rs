@@ -168,3 +168,15 @@ fn home_is_written_out() {
         is_plain_absolute(Path::new("/a/b")) && !is_plain_absolute(Path::new("/a/../b")) && !is_plain_absolute(Path::new("a"))
     );
 }
+
+#[test]
+fn the_session_bus_is_where_the_environment_says() {
+    let check = |vars: &[(&str, &str)], expected: Option<&str>| {
+        let env: Environment = vars.iter().copied().collect();
+        assert_eq!(session_bus(&env).as_deref(), expected, "{vars:?}");
+    };
+    check(&[], None);
+    check(&[("XDG_RUNTIME_DIR", "/run/user/1")], Some("unix:path=/run/user/1/bus"));
+    check(&[("XDG_RUNTIME_DIR", "/r"), ("DBUS_SESSION_BUS_ADDRESS", "unix:abstract=x")], Some("unix:abstract=x"));
+    check(&[("DBUS_SESSION_BUS_ADDRESS", "")], None);
+}

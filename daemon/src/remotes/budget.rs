@@ -25,23 +25,26 @@ use self::headers::{Clocks, Own};
 use super::{
     Clock,
     http::{Lost, Reply},
+    meter::Meter,
     settings::{Auth, RemoteSettings, Secret},
 };
 
 /// Who asks a remote, and for whom.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct By {
     /// The sync; empty: none.
     pub sync: Arc<str>,
     /// Whether somebody waits.
     pub class: Class,
+    /// What it comes to.
+    pub meter: Arc<Meter>,
 }
 
 impl By {
     /// A person, without a sync.
     #[must_use]
     pub fn person() -> Self {
-        Self { sync: Arc::from(""), class: Class::Interactive }
+        Self { class: Class::Interactive, ..Self::default() }
     }
 }
 

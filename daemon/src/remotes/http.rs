@@ -183,13 +183,25 @@ impl Client {
                 let builder = client.request(method.clone(), url.clone()).headers(headers.clone());
                 body.iter().fold(builder, |builder, body| builder.body(body.clone()))
             };
-            let response = match build().send().await {
+            let meter = &self.by.meter;
+            let sent = async || {
+                let sent = build().send().await;
+                // Of a connection that never stood nothing has left.
+                if !sent.as_ref().is_err_and(reqwest::Error::is_connect) {
+                    meter.sent(body.as_ref().map_or(0, String::len));
+                }
+                sent
+            };
+            let response = match sent().await {
                 // The server closed a connection that we kept: a question may be put again, once.
-                Err(error) if method == Method::GET && !error.is_timeout() && !error.is_connect() => build().send().await,
+                Err(error) if method == Method::GET && !error.is_timeout() && !error.is_connect() => sent().await,
                 other => other,
             };
             let response = response.map_err(|error| lost(&url, &error))?;
             let status = response.status();
+            if status == StatusCode::NOT_MODIFIED {
+                meter.not_modified();
+            }
             let location = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
                 url = self.onward(&method, &url, location)?;
@@ -234,6 +246,7 @@ impl Client {
         let mut stretch = (tokio::time::Instant::now(), 0);
         while let Some(piece) = stream.next().await {
             let piece = piece.map_err(|error| lost(url, &error))?;
+            self.by.meter.received(piece.len() as u64);
             if body.len() + piece.len() > bytes_max {
                 let what = format!("{} answers with more than {bytes_max} bytes", place(url));
                 return Err(Lost { error: RemoteError::new(Failure::TooLarge, what), sent: true });

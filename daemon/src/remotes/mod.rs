@@ -10,6 +10,7 @@ pub mod held;
 pub mod http;
 pub mod kept;
 pub mod larder;
+pub mod meter;
 pub(crate) mod mistakes;
 pub mod rest;
 pub mod secret;

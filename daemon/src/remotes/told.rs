@@ -170,7 +170,7 @@ impl Gathered {
     /// The page, the last one.
     #[must_use]
     pub fn last(self) -> Page {
-        Page { rows: self.rows, bytes: self.bytes, ..Page::default() }
+        Page { rows: self.rows, told: self.bytes, ..Page::default() }
     }
 }
 

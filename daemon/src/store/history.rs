@@ -6,7 +6,7 @@ use mingle_core::{
     ask::{About, ConflictRow, Page, Refusal, RejectionRow, RunRow, Scope, Trouble, Which},
     record::Value,
     replay::Other,
-    run::Creates,
+    run::{Creates, Traffic},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Value as Bound};
@@ -164,7 +164,7 @@ pub fn last_run(reader: &Reader<'_>, sync: &str) -> Result<Option<RunRow>, Store
     Ok(reader.prepare_cached(&sql)?.query_row([sync], run).optional()?)
 }
 
-const RUN: &str = "id, sync, status, result, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for";
+const RUN: &str = "id, sync, status, result, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified";
 
 fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     Ok(RunRow {
@@ -181,6 +181,7 @@ fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         rejected: row.get(11)?,
         conflicts: row.get(12)?,
         bytes: row.get(13)?,
+        traffic: traffic(row)?,
         error: row.get::<_, Option<String>>(14)?.as_deref().and_then(trouble),
         reset: row.get::<_, Option<String>>(15)?.as_deref().and_then(of_run),
         attempt: row.get(16)?,
@@ -189,6 +190,12 @@ fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
             _ => None,
         },
     })
+}
+
+fn traffic(row: &Row<'_>) -> rusqlite::Result<Option<Traffic>> {
+    let (bytes, up): (u64, Option<u64>) = (row.get(13)?, row.get(19)?);
+    let (Some(bytes_up), Some(requests), Some(not_modified)) = (up, row.get(20)?, row.get(21)?) else { return Ok(None) };
+    Ok(Some(Traffic { requests, not_modified, bytes_up, bytes_down: bytes.saturating_sub(bytes_up) }))
 }
 
 /// Reads `{"name":, "what":, "hint":}`.

@@ -42,6 +42,7 @@ pub mod record;
 pub mod rehearsal;
 mod replay;
 mod schema;
+pub mod shown;
 pub mod sync;
 #[cfg(test)]
 mod testing;

@@ -228,10 +228,7 @@ impl Run {
                     }
                 }
             }
-            Event::Page(page) => {
-                self.outcome.said_news |= page.as_ref().is_ok_and(|page| page.news);
-                self.came(page);
-            }
+            Event::Page(page) => self.came(page),
             Event::Compared(compared) => {
                 if let Phase::Comparing { down, found } = &mut self.phase {
                     found.differ += compared.differ;
@@ -375,7 +372,7 @@ impl Run {
         let (Phase::Down(down) | Phase::Comparing { down, .. }) = &mut self.phase else { return };
         match page {
             Ok(page) => {
-                self.counts.bytes += page.bytes;
+                self.outcome.said_news |= page.news;
                 down.came(Ok(page));
             }
             Err(error) if error.kind == Failure::Stopped => {}

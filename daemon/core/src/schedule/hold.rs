@@ -225,8 +225,8 @@ impl Hold {
             | Self::NeedsLogin { .. }
             | Self::History(_)
             | Self::Trigger { .. }
-            | Self::Demand
             | Self::Away { .. }
+            | Self::Demand
             | Self::After { .. }
             | Self::Overlap { .. }
             | Self::Slots { .. } => None,

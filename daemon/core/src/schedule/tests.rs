@@ -452,7 +452,7 @@ fn planted_bugs_are_found() {
         "those that go first are not waited for",
     ] {
         planted::set_here(Some(bug));
-        let found = ALL_TABLES.iter().any(|table| !super::table::failures(table).is_empty());
+        let found = ALL_TABLES.iter().any(|table| !table::failures(table).is_empty());
         planted::set_here(None);
         assert!(found, "no table sees {bug:?}");
     }

@@ -136,6 +136,10 @@ pub(in crate::ipc) fn run(run: RunRow) -> call::Run {
         rejected: run.rejected,
         conflicts: run.conflicts,
         bytes: run.bytes,
+        bytes_up: run.traffic.map(|traffic| traffic.bytes_up),
+        bytes_down: run.traffic.map(|traffic| traffic.bytes_down),
+        requests: run.traffic.map(|traffic| traffic.requests),
+        not_modified: run.traffic.map(|traffic| traffic.not_modified),
         error: run.error.map(trouble),
         reset: run.reset.map(reset),
         attempt: run.attempt,
@@ -408,6 +412,7 @@ mod tests {
             rejected: 3,
             conflicts: 4,
             bytes: 5,
+            traffic: None,
             error: Some(Trouble { name: "needs_login".into(), what: "it says no".into(), hint: Some("log in".into()) }),
         }
     }

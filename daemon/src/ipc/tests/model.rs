@@ -137,6 +137,7 @@ fn row() -> RunRow {
         rejected: 0,
         conflicts: 0,
         bytes: 10,
+        traffic: None,
         error: None,
     }
 }

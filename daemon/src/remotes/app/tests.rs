@@ -1,3 +1,5 @@
+//! Owns: apps as remotes, by their own words: when a batch is answered, who is called, what settings say. Must never know: the socket.
+
 use std::sync::Arc;
 
 use mingle_core::{

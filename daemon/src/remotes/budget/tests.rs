@@ -117,7 +117,7 @@ impl Stage {
     fn purse(&self, class: Class) -> Purse {
         let ms = Arc::clone(&self.ms);
         let now: Clock = Arc::new(move || Timestamp::from_unix_ms(ms.load(Ordering::Relaxed)));
-        Purse::new(Arc::clone(&self.account), By { sync: "s".into(), class }, now, None)
+        Purse::new(Arc::clone(&self.account), By { sync: "s".into(), class, ..By::default() }, now, None)
     }
 }
 

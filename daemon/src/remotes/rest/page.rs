@@ -116,7 +116,7 @@ impl Rest {
             token: list.token.as_ref().map(|token| self.token(token, from, &reply)).transpose()?.flatten(),
             server_time: reply.server_time(),
             total: list.total_header.as_ref().and_then(|name| reply.header(name)?.trim().parse().ok()),
-            bytes: reply.body.len() as u64,
+            told: 0,
             news: false,
         };
         Ok((page, place))

@@ -100,6 +100,13 @@ fn runs(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
     notes.ask(
         conn,
         "run",
+        "SELECT sync || ' ' || id, 'what it asked of its remote does not add up' FROM m_run
+         WHERE min(bytes_up, requests, not_modified) < 0 OR bytes_up > bytes OR not_modified > requests",
+    )?;
+    notes.ask(conn, "notification", "SELECT name || ' ' || about, 'it was shown at no time' FROM m_shown WHERE at < 0")?;
+    notes.ask(
+        conn,
+        "run",
         "SELECT sync, count(*) || ' runs of it are under way at once' FROM m_run WHERE ended IS NULL GROUP BY sync HAVING count(*) > 1",
     )
 }

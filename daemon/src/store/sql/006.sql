@@ -54,4 +54,15 @@ CREATE TABLE m_schedule (
 ALTER TABLE m_run ADD COLUMN attempt INTEGER;   -- the how manyth since the last that did not fail; NULL: not written down
 ALTER TABLE m_run ADD COLUMN waited INTEGER;    -- how long its sync was due and held before, ms; NULL: it was not
 ALTER TABLE m_run ADD COLUMN waited_for TEXT;   -- by what at first: the name of a hold
+-- What was shown on the desktop: once while it stands, and at most once a day.
+CREATE TABLE m_shown (
+    name       TEXT    NOT NULL,            -- of the matter, as attention has it
+    about      TEXT    NOT NULL,            -- and what it is about
+    at         INTEGER NOT NULL,            -- when last, ms
+    PRIMARY KEY (name, about)
+) STRICT;
+-- What a run asked of its remote, beside m_run.bytes, which is what was sent and received together; NULL: not written down.
+ALTER TABLE m_run ADD COLUMN bytes_up INTEGER;  -- of these, sent
+ALTER TABLE m_run ADD COLUMN requests INTEGER;  -- requests that left
+ALTER TABLE m_run ADD COLUMN not_modified INTEGER;  -- of these, those that were answered with "nothing has changed"
 ALTER TABLE m_run ADD COLUMN wishes TEXT;   -- in which mode it was wished to look for changes, till its listing is whole; NULL: in none in particular

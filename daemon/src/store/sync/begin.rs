@@ -30,8 +30,9 @@ pub fn begin(tx: &mut Tx<'_>, sync: &str, order: &Order) -> Result<(), StoreErro
     let waited_for = order.waited.as_ref().map(|(_, by)| by.as_str());
     tx.conn()
         .prepare_cached(
-            "INSERT INTO m_run (id, sync, status, mode, trigger, started, attempt, waited, waited_for)
-             VALUES (?1, ?2, 'running', ?3, ?4, ?5, nullif(?6, 0), ?7, ?8)",
+            "INSERT INTO m_run (id, sync, status, mode, trigger, started, attempt, waited, waited_for, bytes_up, requests,
+               not_modified)
+             VALUES (?1, ?2, 'running', ?3, ?4, ?5, nullif(?6, 0), ?7, ?8, 0, 0, 0)",
         )?
         .execute(params![
             order.run,

@@ -3,7 +3,7 @@
 use mingle_core::{
     ask::Trouble,
     replica::{Failure, RemoteError},
-    run::{Counts, Ended, Outcome, Watermark, reset::Over},
+    run::{Counts, Ended, Outcome, Traffic, Watermark, reset::Over},
     time::Timestamp,
 };
 use rusqlite::params;
@@ -84,19 +84,30 @@ pub fn count(tx: &Tx<'_>, run: &str, more: &Counts) -> Result<(), StoreError> {
     if *more == Counts::default() {
         return Ok(());
     }
-    let Counts { down, up, rejected, conflicts, bytes } = *more;
+    let Counts { down, up, rejected, conflicts } = *more;
     tx.conn()
         .prepare_cached(
-            "UPDATE m_run SET down = down + ?2, up = up + ?3, rejected = rejected + ?4, conflicts = conflicts + ?5, bytes = bytes + ?6
+            "UPDATE m_run SET down = down + ?2, up = up + ?3, rejected = rejected + ?4, conflicts = conflicts + ?5
              WHERE id = ?1",
         )?
+        .execute(params![run, link::signed(down), link::signed(up), link::signed(rejected), link::signed(conflicts)])?;
+    Ok(())
+}
+
+/// Writes what a run asked of its remote so far.
+///
+/// # Errors
+/// What SQLite says.
+pub fn spent(tx: &Tx<'_>, run: &str, so_far: &Traffic) -> Result<(), StoreError> {
+    let Traffic { requests, not_modified, bytes_up, bytes_down } = *so_far;
+    tx.conn()
+        .prepare_cached("UPDATE m_run SET bytes = ?2, bytes_up = ?3, requests = ?4, not_modified = ?5 WHERE id = ?1")?
         .execute(params![
             run,
-            link::signed(down),
-            link::signed(up),
-            link::signed(rejected),
-            link::signed(conflicts),
-            link::signed(bytes)
+            link::signed(bytes_up.saturating_add(bytes_down)),
+            link::signed(bytes_up),
+            link::signed(requests),
+            link::signed(not_modified)
         ])?;
     Ok(())
 }
@@ -152,8 +163,8 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
     let counts = outcome.counts;
     tx.conn()
         .prepare_cached(
-            "UPDATE m_run SET status = ?2, result = ?3, stop_reason = ?4, ended = ?5, down = ?6, up = ?7, rejected = ?8, conflicts = ?9,
-               bytes = ?10, error = ?11 WHERE id = ?1",
+            "UPDATE m_run SET status = ?2, result = ?3, stop_reason = ?4, ended = ?5, down = ?6, up = ?7, rejected = ?8, conflicts = ?9, error = ?10
+             WHERE id = ?1",
         )?
         .execute(params![
             run,
@@ -165,7 +176,6 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
             link::signed(counts.up),
             link::signed(counts.rejected),
             link::signed(counts.conflicts),
-            link::signed(counts.bytes),
             error
         ])?;
     Ok(link::unsigned(standing))

@@ -54,7 +54,7 @@ pub use apply::{Batch, apply};
 pub use begin::{Kept, begin, epoch, negotiate, recover};
 pub use compare::compare;
 pub(in crate::store) use elsewhere::{has_another, makes, scanned};
-pub use finish::{complete, count, finish};
+pub use finish::{complete, count, finish, spent};
 pub use forget::forget;
 pub use ghosts::ghosts;
 pub use plan::plan;

@@ -1,0 +1,128 @@
+//! Owns: showing on the desktop what wants a person, over the session bus, where there is one. Must never know: what wants a person, in
+//! what words.
+//!
+//! `org.freedesktop.Notifications` has one method that matters: it is called through the `zbus` that tells of network and power as well.
+
+use std::{collections::HashMap, path::Path, time::Duration};
+
+use mingle_core::{
+    desktop::{self, Note, Shown},
+    limits::{BUS_MS_MAX, SHOWN_GATHERS, SHOWN_LOOKS_EVERY},
+};
+use tokio::sync::watch;
+use zbus::{connection::Builder, proxy::CacheProperties, zvariant::Value};
+
+use crate::{
+    alarm::pause,
+    clock::{self, Stopwatch},
+    house::House,
+    store::{Class, Store, shown},
+};
+
+const NOTIFICATIONS: &str = "org.freedesktop.Notifications";
+const NOTIFICATIONS_PATH: &str = "/org/freedesktop/Notifications";
+/// Neither low nor critical: it may go away by itself.
+const URGENCY_NORMAL: u8 = 1;
+
+/// Whether anybody can answer there: a service may run before its user has a desktop.
+fn is_there(bus: &str) -> bool {
+    let path = bus.strip_prefix("unix:path=").map(|rest| rest.split([',', ';']).next().unwrap_or(rest));
+    path.is_none_or(|path| Path::new(path).exists())
+}
+
+/// Shows what is new, and writes down that it was shown. Looks whenever a sync or a notice stands otherwise, and now and then for what has
+/// waited for its day; what cannot be shown is tried again at each beat. An idle store is left alone.
+pub async fn keep(house: House, store: Store, bus: String, mut beat: watch::Receiver<()>) {
+    let (mut board, mut notices) = (house.board(), house.notices_moved());
+    let mut shown = match store.read(|reader| shown::all(reader)) {
+        Ok(rows) => Shown::new(rows),
+        Err(error) => {
+            tracing::warn!(%error, "what was shown on the desktop is not known");
+            Shown::default()
+        }
+    };
+    loop {
+        // What comes up together is shown together.
+        pause(SHOWN_GATHERS).await;
+        let (owed, looked) = (!is_there(&bus) || look(&house, &store, &bus, &mut shown).await, Stopwatch::start());
+        loop {
+            let (moved, look) = tokio::select! {
+                beat = beat.changed() => (beat.is_ok(), owed && is_there(&bus) || looked.elapsed() >= SHOWN_LOOKS_EVERY),
+                board = board.changed() => (board.is_ok(), true),
+                notices = notices.changed() => (notices.is_ok(), true),
+            };
+            if !moved {
+                return;
+            }
+            if look {
+                break;
+            }
+        }
+    }
+}
+
+/// Whether something is to be shown, and cannot be.
+async fn look(house: &House, store: &Store, bus: &str, shown: &mut Shown) -> bool {
+    let standing = match house.to_be_shown() {
+        Ok(standing) => standing,
+        Err(why) => {
+            tracing::debug!(?why, "what is to be shown on the desktop is not known");
+            return true;
+        }
+    };
+    let due = shown.due(&standing, clock::now());
+    let Some(note) = desktop::note(&due) else { return false };
+    if let Err(error) = show(bus, &note).await {
+        tracing::debug!(%error, "nothing can be shown on the desktop");
+        return true;
+    }
+    tracing::info!(title = note.title, "shown on the desktop");
+    shown.showed(&due, clock::now());
+    let all = shown.clone();
+    let written = store.write(Class::Background, clock::now(), move |tx| shown::write(tx, &all)).await;
+    if let Err(error) = written {
+        tracing::warn!(%error, "what was shown on the desktop was not written down: after a restart it is shown again");
+    }
+    false
+}
+
+async fn show(bus: &str, note: &Note) -> zbus::Result<()> {
+    let patience = Duration::from_millis(BUS_MS_MAX);
+    let showing = async {
+        let bus = Builder::address(bus)?.method_timeout(patience).build().await?;
+        let service = zbus::proxy::Builder::<zbus::Proxy<'_>>::new(&bus).destination(NOTIFICATIONS)?.path(NOTIFICATIONS_PATH)?;
+        let service = service.interface(NOTIFICATIONS)?.cache_properties(CacheProperties::No).build().await?;
+        let can: Vec<String> = service.call("GetCapabilities", &()).await?;
+        let body = if can.iter().any(|one| one == "body-markup") { escaped(&note.body) } else { note.body.clone() };
+        let hints = HashMap::from([("urgency", Value::U8(URGENCY_NORMAL))]);
+        let actions: &[&str] = &[];
+        // Of no earlier one, without an icon, for as long as the desktop likes.
+        let words = ("mingle", 0_u32, "", note.title.as_str(), body.as_str(), actions, hints, -1_i32);
+        service.call::<_, _, u32>("Notify", &words).await.map(drop)
+    };
+    tokio::time::timeout(patience, showing).await.map_err(|_| zbus::Error::Failure("no answer".into()))?
+}
+
+/// The words of a stranger are no markup.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bus_without_its_socket_is_not_there() {
+        for (address, expected) in
+            [("unix:path=/nowhere/bus", false), ("unix:path=/tmp,guid=1", true), ("unix:path=/tmp;tcp:x", true), ("tcp:x", true)]
+        {
+            assert_eq!(is_there(address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn words_of_strangers_are_no_markup() {
+        assert_eq!(escaped("<a href=\"x\">&</a>"), "&lt;a href=\"x\"&gt;&amp;&lt;/a&gt;");
+    }
+}
