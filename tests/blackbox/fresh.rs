@@ -12,7 +12,7 @@ use mingle_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::bench::{Scripted, fill, scripted, with_kinto};
+use crate::bench::{Scripted, fill, kinto_config, scripted, scripted_config, with_kinto};
 
 /// An answer that is not waited for: far below the ten seconds that a read waits at most.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -165,6 +165,85 @@ fn a_crowd_of_readers_is_one_run() {
         assert_eq!((&got["data"]["n"], &got["fresh"]["met"]), (&json!(2), &json!(true)), "{got}");
     }
     assert_eq!(runs(&mut bench.app, "things").len(), 1);
+}
+
+/// What a run read before it was cut off is no fresher for a run that goes on behind it.
+#[test]
+fn a_listing_that_was_cut_off_is_as_old_as_its_beginning() {
+    let mut bench = scripted(Options { token: false, stamps: false, page_rows: 2, ..Options::default() }, "");
+    fill(&bench.server, 4);
+    // The greeting and the first page are answered.
+    (0..2).for_each(|_| bench.server.next("GET", Fault::Lag(Duration::ZERO)));
+    bench.server.next("GET", Fault::HangBefore);
+    bench.app.must("sync.run", json!({ "sync": "things" }));
+    until("the first page", || (bench.app.all("things").len() == 2).then_some(()));
+    bench.kill_and_start();
+    // The record of the first page is another by now, and whoever reads wants what was there after that.
+    until("its end", || (bench.app.status("things")["state"] != "running").then_some(()));
+    let Scripted { server, app, .. } = &mut bench;
+    assert_eq!(app.all("things").len(), 4, "it went on");
+    let first = runs(app, "things").pop().expect("a run");
+    let at = |value: &Value| value.as_str().expect("a moment").parse::<jiff::Timestamp>().expect("a moment").as_millisecond();
+    let status = app.status("things");
+    let (fresh, began) = (at(&status["fresh_at"]), at(&first["started_at"]));
+    let second = at(&runs(app, "things")[0]["started_at"]);
+    assert!(began <= fresh && fresh < second, "{began} {fresh} {second}: {status}");
+    server.put("things", "r00", &json!({ "n": 70 }));
+    let since_second = u64::try_from(jiff::Timestamp::now().as_millisecond() - second).expect("a while");
+    assert_eq!(self::fresh(app, "things", "r00", since_second)["data"]["n"], 70, "what the second run did not read is read");
+}
+
+/// What came under other terms is not what there is under these.
+#[test]
+fn another_definition_is_not_as_fresh_as_the_former() {
+    let mut bench = with_kinto("filter = { state = \"open\" }\n");
+    bench.kinto.put(&bench.resource, "a", &json!({ "state": "open" }));
+    bench.kinto.put(&bench.resource, "b", &json!({ "state": "closed" }));
+    let (app, hour) = (&mut bench.app, 3_600_000);
+    fresh(app, "notes", "a", hour);
+    let had = runs(app, "notes").len();
+    // What does not change which records there are changes nothing.
+    let configure = |more: &str| {
+        let config = kinto_config(&bench.kinto.url, &bench.resource, "notes", &format!("{more}\n"));
+        bench.daemon.configure(&config);
+        bench.daemon.says(0, &["reload"]);
+    };
+    configure("filter = { state = \"open\" }\nstall = \"1m\"");
+    fresh(app, "notes", "a", hour);
+    assert_eq!(runs(app, "notes").len(), had);
+    configure("filter = { state = { in = [\"open\", \"closed\"] } }");
+    assert!(app.status("notes").get("fresh_at").is_none());
+    let got = fresh(app, "notes", "b", hour);
+    assert_eq!((&got["data"]["state"], &got["fresh"]["met"]), (&json!("closed"), &json!(true)), "{got}");
+    assert_eq!(runs(app, "notes").len(), had + 1);
+    // The same where the daemon was not there when it was changed.
+    bench.daemon.kill();
+    let config =
+        kinto_config(&bench.kinto.url, &bench.resource, "notes", "[collection.notes]\nreferences = { of = \"notes\" }\n");
+    bench.daemon.configure(&config);
+    bench.daemon.start();
+    let mut app = bench.daemon.app("tester");
+    assert!(app.status("notes").get("fresh_at").is_none());
+    fresh(&mut app, "notes", "a", hour);
+    assert!(app.status("notes")["fresh_at"].is_string());
+}
+
+/// Who may see one collection has one kept fresh, as long as it may.
+#[test]
+fn a_demand_goes_no_further_than_grants() {
+    let others = "[sync.others]\ncollection = \"others\"\nremote = \"far\"\nresource = \"others\"\ndirection = \"both\"\non_start = false\ndemand = true\n";
+    let narrow = "[app.narrow]\ngrants = { things = \"read\" }\n";
+    let mut bench = scripted(Options::default(), &format!("demand = true\n{others}{narrow}"));
+    let mut app = bench.daemon.app("narrow");
+    app.must("subscribe", json!({ "initial": false, "fresh_ms": 60_000 }));
+    until("its demand", || (bench.app.status("things")["demand"]["app"] == "narrow").then_some(()));
+    let status = bench.app.status("others");
+    assert!(status.get("demand").is_none() && status["hold"]["name"] == "demand", "{status}");
+    assert!(runs(&mut bench.app, "others").is_empty());
+    let config = scripted_config(&bench.server.url, &format!("demand = true\n{others}[app.narrow]\ngrants = {{}}\n"));
+    bench.daemon.configure(&config);
+    bench.app.must("reload", json!({}));
+    until("no demand", || bench.app.status("things").get("demand").is_none().then_some(()));
 }
 
 /// A daemon with a sync that runs on demand.
