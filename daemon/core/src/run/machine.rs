@@ -13,6 +13,9 @@ use crate::{
 };
 
 mod next;
+mod side;
+
+use side::Side;
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -36,8 +39,11 @@ pub struct Run {
     /// To be asked for by id, and the position that holds once what was asked is applied.
     ask: Vec<String>,
     ask_then: Option<Resume>,
-    /// The listing that is to follow the one that is complete.
-    then: Option<Resume>,
+    /// The whole listing that is to be caught up with.
+    caught_up_after: Option<Resume>,
+    /// The page and the row of it at which its listing began, and whether it came past them.
+    at: (Option<String>, usize),
+    moved: bool,
     outcome: Outcome,
     standing: u64,
 }
@@ -72,14 +78,6 @@ enum Phase {
     Ended,
 }
 
-/// Which side an effect keeps busy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Remote,
-    Store,
-    Neither,
-}
-
 impl Run {
     /// A run that has not begun.
     #[must_use]
@@ -97,7 +95,9 @@ impl Run {
             completed: false,
             ask: Vec::new(),
             ask_then: None,
-            then: None,
+            caught_up_after: None,
+            at: (None, 0),
+            moved: false,
             outcome: Outcome::default(),
             standing: 0,
         }
@@ -145,10 +145,10 @@ impl Run {
         matches!(self.phase, Phase::Copying)
     }
 
-    /// Whether the next run begins further than this one did: something was taken, or its listing has a later place where it goes on.
+    /// Whether the next run begins further than this one did: something was taken, or its listing goes on at another place.
     #[must_use]
     pub fn came_further(&self) -> bool {
-        self.counts.down + self.counts.up > 0 || (self.listed && !self.completed)
+        self.counts.down + self.counts.up > 0 || (self.moved && !self.completed)
     }
 
     /// How far it is.
@@ -252,10 +252,12 @@ impl Run {
                     self.fail(error, effects);
                 }
             }
-            Event::Completed { rejected, .. } => {
+            Event::Completed { rejected, watermark, .. } => {
                 self.counts.rejected += rejected;
-                self.phase = match self.then.take() {
-                    Some(then) => Phase::Down(Down::new(then, self.terms.page_rows.max(1))),
+                let whole = self.caught_up_after.take();
+                let then = whole.and_then(|whole| checkpoint::catch_up(whole, watermark.as_ref(), self.terms.cursor));
+                self.phase = match then {
+                    Some(then) => Phase::Down(Down::beyond(then, self.terms.page_rows.max(1))),
                     None => Phase::Up(Up::default()),
                 };
             }
@@ -364,7 +366,9 @@ impl Run {
     fn begins_listing(&mut self) {
         let terms = &self.terms;
         let start = Resume { from: terms.from.clone(), pass: terms.pass, began: terms.began, ..Resume::default() };
-        let down = Down::new(terms.resume.clone().unwrap_or(start), terms.page_rows.max(1));
+        let at = terms.resume.clone().unwrap_or(start);
+        self.at = (at.page.clone(), at.rows);
+        let down = Down::new(at, terms.page_rows.max(1));
         self.phase = if terms.repeats.is_empty() { Phase::Down(down) } else { Phase::Repeating(down) };
     }
 
@@ -402,6 +406,7 @@ impl Run {
                 } else if self.ask.is_empty()
                     && let Some(after) = self.ask_then.take()
                 {
+                    self.moved |= after.page != self.at.0 || after.rows > self.at.1;
                     down.applied(after);
                 }
             }
@@ -445,45 +450,4 @@ fn rows(asked: Vec<(String, Asked)>) -> Vec<Packed> {
         Asked::Gone => Row { remote_id, revision: None, modified: None, created: None, state: RowState::Gone },
     };
     asked.into_iter().map(|one| Packed::of(&row(one))).collect()
-}
-
-impl Effect {
-    fn side(&self) -> Side {
-        match self {
-            Self::Open | Self::Fetch { .. } | Self::Ask { .. } | Self::Send { .. } => Side::Remote,
-            Self::Begin
-            | Self::Negotiate { .. }
-            | Self::Copy
-            | Self::Discard { .. }
-            | Self::Compare { .. }
-            | Self::Apply { .. }
-            | Self::Complete { .. }
-            | Self::Ghosts { .. }
-            | Self::Plan { .. }
-            | Self::Settle { .. }
-            | Self::Finish(_) => Side::Store,
-            Self::Hurry => Side::Neither,
-        }
-    }
-}
-
-impl Event {
-    fn side(&self) -> Side {
-        match self {
-            Self::Opened(_) | Self::Page(_) | Self::Asked { .. } | Self::Sent(_) => Side::Remote,
-            Self::Begun
-            | Self::Negotiated(_)
-            | Self::Copied
-            | Self::Discarded { .. }
-            | Self::Compared(_)
-            | Self::Applied(_)
-            | Self::Completed { .. }
-            | Self::Ghosts { .. }
-            | Self::Planned(_)
-            | Self::Settled(_)
-            | Self::Finished { .. }
-            | Self::StoreFailed(_) => Side::Store,
-            Self::Start | Self::Stop(_) | Self::Cancel => Side::Neither,
-        }
-    }
 }
