@@ -167,32 +167,6 @@ fn a_crowd_of_readers_is_one_run() {
     assert_eq!(runs(&mut bench.app, "things").len(), 1);
 }
 
-/// What a run read before it was cut off is no fresher for a run that goes on behind it.
-#[test]
-fn a_listing_that_was_cut_off_is_as_old_as_its_beginning() {
-    let mut bench = scripted(Options { token: false, stamps: false, page_rows: 2, ..Options::default() }, "");
-    fill(&bench.server, 4);
-    // The greeting and the first page are answered.
-    (0..2).for_each(|_| bench.server.next("GET", Fault::Lag(Duration::ZERO)));
-    bench.server.next("GET", Fault::HangBefore);
-    bench.app.must("sync.run", json!({ "sync": "things" }));
-    until("the first page", || (bench.app.all("things").len() == 2).then_some(()));
-    bench.kill_and_start();
-    // The record of the first page is another by now, and whoever reads wants what was there after that.
-    until("its end", || (bench.app.status("things")["state"] != "running").then_some(()));
-    let Scripted { server, app, .. } = &mut bench;
-    assert_eq!(app.all("things").len(), 4, "it went on");
-    let first = runs(app, "things").pop().expect("a run");
-    let at = |value: &Value| value.as_str().expect("a moment").parse::<jiff::Timestamp>().expect("a moment").as_millisecond();
-    let status = app.status("things");
-    let (fresh, began) = (at(&status["fresh_at"]), at(&first["started_at"]));
-    let second = at(&runs(app, "things")[0]["started_at"]);
-    assert!(began <= fresh && fresh < second, "{began} {fresh} {second}: {status}");
-    server.put("things", "r00", &json!({ "n": 70 }));
-    let since_second = u64::try_from(jiff::Timestamp::now().as_millisecond() - second).expect("a while");
-    assert_eq!(self::fresh(app, "things", "r00", since_second)["data"]["n"], 70, "what the second run did not read is read");
-}
-
 /// What came under other terms is not what there is under these.
 #[test]
 fn another_definition_is_not_as_fresh_as_the_former() {
