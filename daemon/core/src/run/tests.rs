@@ -433,7 +433,7 @@ fn freshness(began: Option<i64>, catches_up: bool, direction: Direction) -> Opti
             }
             Effect::Fetch { .. } => Event::Page(Ok(Page { rows: vec![row(1)], ..Page::default() })),
             Effect::Apply { .. } => Event::Applied(Applied::default()),
-            Effect::Complete { .. } => Event::Completed { rejected: 0, reset: None },
+            Effect::Complete { watermark, .. } => Event::Completed { rejected: 0, reset: None, watermark },
             Effect::Ghosts { .. } => Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
             Effect::Plan { .. } => Event::Planned(Planned::default()),
             Effect::Finish(_) => Event::Finished { standing: 0 },
