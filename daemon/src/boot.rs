@@ -295,7 +295,7 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
         let unsent = known.spec.direction.sends() && marks::unsent(reader, name, &known.spec.collection, known.spec.creates)?;
         Ok((
             last,
-            marks::fresh(reader, name)?,
+            marks::fresh(reader, &known.spec)?,
             patience,
             paused,
             unsent,

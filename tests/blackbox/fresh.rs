@@ -12,7 +12,7 @@ use mingle_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::bench::{Scripted, fill, scripted, with_kinto};
+use crate::bench::{Scripted, fill, kinto_config, scripted, scripted_config, with_kinto};
 
 /// An answer that is not waited for: far below the ten seconds that a read waits at most.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -165,6 +165,59 @@ fn a_crowd_of_readers_is_one_run() {
         assert_eq!((&got["data"]["n"], &got["fresh"]["met"]), (&json!(2), &json!(true)), "{got}");
     }
     assert_eq!(runs(&mut bench.app, "things").len(), 1);
+}
+
+/// What came under other terms is not what there is under these.
+#[test]
+fn another_definition_is_not_as_fresh_as_the_former() {
+    let mut bench = with_kinto("filter = { state = \"open\" }\n");
+    bench.kinto.put(&bench.resource, "a", &json!({ "state": "open" }));
+    bench.kinto.put(&bench.resource, "b", &json!({ "state": "closed" }));
+    let (app, hour) = (&mut bench.app, 3_600_000);
+    fresh(app, "notes", "a", hour);
+    let had = runs(app, "notes").len();
+    // What does not change which records there are changes nothing.
+    let configure = |more: &str| {
+        let config = kinto_config(&bench.kinto.url, &bench.resource, "notes", &format!("{more}\n"));
+        bench.daemon.configure(&config);
+        bench.daemon.says(0, &["reload"]);
+    };
+    configure("filter = { state = \"open\" }\nstall = \"1m\"");
+    fresh(app, "notes", "a", hour);
+    assert_eq!(runs(app, "notes").len(), had);
+    configure("filter = { state = { in = [\"open\", \"closed\"] } }");
+    assert!(app.status("notes").get("fresh_at").is_none());
+    let got = fresh(app, "notes", "b", hour);
+    assert_eq!((&got["data"]["state"], &got["fresh"]["met"]), (&json!("closed"), &json!(true)), "{got}");
+    assert_eq!(runs(app, "notes").len(), had + 1);
+    // The same where the daemon was not there when it was changed.
+    bench.daemon.kill();
+    let config =
+        kinto_config(&bench.kinto.url, &bench.resource, "notes", "[collection.notes]\nreferences = { of = \"notes\" }\n");
+    bench.daemon.configure(&config);
+    bench.daemon.start();
+    let mut app = bench.daemon.app("tester");
+    assert!(app.status("notes").get("fresh_at").is_none());
+    fresh(&mut app, "notes", "a", hour);
+    assert!(app.status("notes")["fresh_at"].is_string());
+}
+
+/// Who may see one collection has one kept fresh, as long as it may.
+#[test]
+fn a_demand_goes_no_further_than_grants() {
+    let others = "[sync.others]\ncollection = \"others\"\nremote = \"far\"\nresource = \"others\"\ndirection = \"both\"\non_start = false\ndemand = true\n";
+    let narrow = "[app.narrow]\ngrants = { things = \"read\" }\n";
+    let mut bench = scripted(Options::default(), &format!("demand = true\n{others}{narrow}"));
+    let mut app = bench.daemon.app("narrow");
+    app.must("subscribe", json!({ "initial": false, "fresh_ms": 60_000 }));
+    until("its demand", || (bench.app.status("things")["demand"]["app"] == "narrow").then_some(()));
+    let status = bench.app.status("others");
+    assert!(status.get("demand").is_none() && status["hold"]["name"] == "demand", "{status}");
+    assert!(runs(&mut bench.app, "others").is_empty());
+    let config = scripted_config(&bench.server.url, &format!("demand = true\n{others}[app.narrow]\ngrants = {{}}\n"));
+    bench.daemon.configure(&config);
+    bench.app.must("reload", json!({}));
+    until("no demand", || bench.app.status("things").get("demand").is_none().then_some(()));
 }
 
 /// A daemon with a sync that runs on demand.

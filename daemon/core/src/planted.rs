@@ -286,6 +286,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("not told is gone", Tables),
     // store: two records of one remote are made one.
     ("two of one remote are one", Tables),
+    // run: pages that an earlier run read count as read by the last.
+    ("freshness by the last run", Tables),
     // budget: requests that are under way are not taken off what is left.
     ("requests under way cost nothing", Tables),
     // budget: background work goes on where the rest is kept for people.

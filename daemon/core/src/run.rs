@@ -441,6 +441,9 @@ pub struct Outcome {
     pub counts: Counts,
     /// Whoever did the work says that there was something new.
     pub said_news: bool,
+    /// Everything that the remote had then has come, where it ended well: when the listing began that it brought to its end, be that in an
+    /// earlier run. None: that is not known, or it brings nothing.
+    pub fresh: Option<Timestamp>,
 }
 
 impl Outcome {

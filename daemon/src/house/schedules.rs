@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mingle_core::{
-    ask::{Freshness, NextRun, Pinged, Redefine, Redefined, SyncsWaited, Wants},
+    ask::{Freshness, NextRun, Pinged, Redefine, Redefined, Scope, SyncsWaited, Wants},
     engine::{Answer, Ask, Until},
     time::Timestamp,
 };
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Schedules for House {
-    fn follows(&self, collections: Option<Vec<String>>, wants: Option<Wants>) -> Follows {
+    fn follows(&self, collections: &Scope, wants: Option<Wants>) -> Follows {
         self.follow(collections, wants)
     }
 

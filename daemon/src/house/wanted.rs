@@ -6,7 +6,7 @@ use std::{
 };
 
 use mingle_core::{
-    ask::Wants,
+    ask::{Scope, Wants},
     engine::{Event, Followed},
     limits::READS_TOLD_EVERY,
     schedule::Demand,
@@ -81,8 +81,11 @@ impl House {
         self.0.wanted.followed.subscribe()
     }
 
-    pub(super) fn follow(&self, collections: Option<Vec<String>>, wants: Option<Wants>) -> Follows {
-        let names = collections.map_or_else(|| vec![None], |names| names.into_iter().map(Some).collect());
+    pub(super) fn follow(&self, collections: &Scope, wants: Option<Wants>) -> Follows {
+        let names = match collections {
+            Scope::All => vec![None],
+            Scope::Only(names) => names.iter().cloned().map(Some).collect(),
+        };
         let wanted = Arc::clone(&self.0.wanted);
         wanted.count(&names, &wants, |count| *count += 1);
         Follows::by(Follower { wanted, names, wants })

@@ -11,8 +11,8 @@ use mingle_core::{
         About, Accepted, AppRow, Begin, Begun, BudgetRow, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found,
         Freshness, Grants, Halted, Join, Joined, Keep, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan, Pulled, Push,
         Query, Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed,
-        Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Since, Speaker, Status, SyncRow, SyncState,
-        SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Wants, Which, WhichPending, Why, Write, Writer, Written,
+        Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Scope, Since, Speaker, Status, SyncRow,
+        SyncState, SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Wants, Which, WhichPending, Why, Write, Writer, Written,
     },
     engine::Until,
     policy::Merge,
@@ -205,9 +205,8 @@ pub trait Sessions {
 /// # Errors
 /// As [`Door`].
 pub trait Schedules {
-    /// Somebody follows these collections (none: all there are), for as long as what is returned lives.
-    /// And want it so fresh, where they say.
-    fn follows(&self, collections: Option<Vec<String>>, wants: Option<Wants>) -> Follows;
+    /// Somebody follows these collections, for as long as what is returned lives, and wants them so fresh, where they say.
+    fn follows(&self, collections: &Scope, wants: Option<Wants>) -> Follows;
     /// Until what is here of a collection is no older than `age`, or the time is up, or waiting would not help; how fresh it is then.
     fn fresh(&self, collection: String, age: Duration, timeout: Duration) -> Later<Freshness>;
     /// Changes the syncs that apps define; one that is not good, or belongs to the configuration, changes nothing.

@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 use super::{
     convert::refusal,
     door::{Door, Later},
-    serve::{Desk, Served},
+    serve::{Desk, Done, Served},
 };
 
 /// Serves one call.
@@ -202,7 +202,21 @@ where
 }
 
 fn held(work: impl Future<Output = Result<String, Error>> + Send + 'static, cancellable: bool) -> Served {
-    Served::Later { work: Box::pin(work), cancellable }
+    Served::Later { work: Box::pin(async move { work.await.map(Done::Text) }), cancellable }
+}
+
+/// Answers when it is `ready`, as a call is answered that comes then.
+fn once<T: Send + 'static>(
+    ready: Later<T>,
+    method: &'static Method,
+    answer: impl FnOnce(&mut Asked<'_>, T) -> Result<Served, Error> + Send + 'static,
+) -> Served {
+    let work = async move {
+        let ready = ready.await.map_err(refusal)?;
+        let answer = move |desk: &mut Desk, id: &Id<'_>| answer(&mut Asked { desk, id, params: None, method }, ready).map(drop);
+        Ok(Done::Ready(Box::new(answer)))
+    };
+    Served::Later { work: Box::pin(work), cancellable: true }
 }
 
 fn text(answer: &impl Serialize) -> Result<String, Error> {

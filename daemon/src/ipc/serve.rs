@@ -25,7 +25,10 @@ use mingle_proto::{
     limits::{CALLS_IN_FLIGHT_MAX, REQUEST_BYTES_MAX},
     message,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -68,8 +71,19 @@ pub(super) struct Shared {
     pub(super) cut: CancellationToken,
 }
 
-/// The answer to a call that takes its time, as JSON text.
-pub(super) type Work = Pin<Box<dyn Future<Output = Result<String, Error>> + Send>>;
+/// A call that takes its time.
+pub(super) type Work = Pin<Box<dyn Future<Output = Result<Done, Error>> + Send>>;
+
+/// What a call came to that took its time.
+pub(super) enum Done {
+    /// Its answer, as JSON text.
+    Text(String),
+    /// What it waited for is there, and it is answered as if it came now: under the grants of now, and within the bounds of all replies.
+    Ready(Ready),
+}
+
+/// Answers a call that waited: writes to the desk, or says why not.
+pub(super) type Ready = Box<dyn FnOnce(&mut Desk, &Id<'_>) -> Result<(), Error> + Send>;
 
 /// What serving a call came to.
 pub(super) enum Served {
@@ -118,7 +132,7 @@ struct Held {
 struct Ended {
     id: Id<'static>,
     /// None: it was cancelled.
-    result: Option<Result<String, Error>>,
+    result: Option<Result<Done, Error>>,
 }
 
 impl Desk {
@@ -168,18 +182,20 @@ impl Desk {
         }
         let written = self.out.len();
         match handle::serve(self, &request) {
-            Ok(Served::Answered)
-                if self.out.len() - written > KEPT_BYTES_MAX && self.shared.budget.pressed() && reads(&request) =>
-            {
-                self.out.truncate(written);
-                self.out.shrink_to(KEPT_BYTES_MAX);
-                let error = Error::new(Name::Busy, "the answer is long, and other connections hold the memory for it");
-                self.refuse(Some(&request.id), &error.hint("ask again, or for less").retry_after_ms(BUSY_RETRY_MS));
-                self.rests = true;
-            }
-            Ok(Served::Answered) => {}
+            Ok(Served::Answered) => self.answered(&request.id, written, || reads(&request)),
             Ok(Served::Later { work, cancellable }) => self.hold(request.id.into_owned(), work, cancellable, line.len()),
             Err(error) => self.refuse(Some(&request.id), &error),
+        }
+    }
+
+    /// An answer stands behind so many bytes. One that is long and only reads is taken back where memory is short.
+    fn answered(&mut self, id: &Id<'_>, written: usize, reads: impl FnOnce() -> bool) {
+        if self.out.len() - written > KEPT_BYTES_MAX && self.shared.budget.pressed() && reads() {
+            self.out.truncate(written);
+            self.out.shrink_to(KEPT_BYTES_MAX);
+            let error = Error::new(Name::Busy, "the answer is long, and other connections hold the memory for it");
+            self.refuse(Some(id), &error.hint("ask again, or for less").retry_after_ms(BUSY_RETRY_MS));
+            self.rests = true;
         }
     }
 
@@ -203,9 +219,16 @@ impl Desk {
         true
     }
 
-    /// Answers whatever has its answer.
+    /// Whether another answer may be written of those that took their time: what waits for the socket is bounded for them too.
+    fn may_answer(&self) -> bool {
+        self.out.len() < REPLIES_WAITING_BYTES_MAX
+    }
+
+    /// Answers whatever has its answer, as far as there is room.
     fn collect(&mut self) {
-        while let Some(Some(ended)) = self.running.next().now_or_never() {
+        while self.may_answer()
+            && let Some(Some(ended)) = self.running.next().now_or_never()
+        {
             self.end(ended);
         }
     }
@@ -215,9 +238,16 @@ impl Desk {
         let Some(held) = self.in_flight.remove(&ended.id) else { return };
         self.in_flight_bytes -= held.bytes;
         match ended.result {
-            Some(Ok(result)) => {
+            Some(Ok(Done::Text(result))) => {
                 let written = message::answer(&mut self.out, &ended.id, &Stored(&result));
                 self.check(&ended.id, written);
+            }
+            Some(Ok(Done::Ready(read))) => {
+                let written = self.out.len();
+                match read(self, &ended.id) {
+                    Ok(()) => self.answered(&ended.id, written, || true),
+                    Err(error) => self.refuse(Some(&ended.id), &error),
+                }
             }
             Some(Err(error)) => self.refuse(Some(&ended.id), &error),
             None => self.refuse(Some(&ended.id), &Error::new(Name::Cancelled, "cancelled, as asked")),
@@ -260,6 +290,14 @@ impl Desk {
         }
     }
 
+    /// Before a call is taken, or one that waited is answered: who was answered that a reload is done may rely on it.
+    fn look_at_grants(&mut self, granted: &mut watch::Receiver<u64>) {
+        if granted.has_changed().unwrap_or_default() {
+            granted.mark_unchanged();
+            self.granted_anew();
+        }
+    }
+
     /// The configuration grants other things now, perhaps also to this app.
     fn granted_anew(&mut self) {
         let Some(name) = self.caller.name().map(str::to_owned) else { return };
@@ -267,7 +305,7 @@ impl Desk {
         let grants = self.shared.door.grants(&name);
         self.caller.is(&name, grants);
         if *self.caller.grants() != before {
-            self.subscriptions.granted_anew(&self.caller);
+            self.subscriptions.granted_anew(&self.caller, &*self.shared.door);
         }
     }
 
@@ -356,11 +394,7 @@ pub(super) async fn serve(mut socket: Halves, mut desk: Desk) {
     let mut waits = false;
 
     loop {
-        // Before a call is taken: who was answered that a reload is done may rely on it.
-        if granted.has_changed().unwrap_or_default() {
-            granted.mark_unchanged();
-            desk.granted_anew();
-        }
+        desk.look_at_grants(&mut granted);
         desk.collect();
         // One state serves all that has come: it is no older than any answer that who asked can have seen before.
         let mut all_taken = false;
@@ -423,7 +457,10 @@ pub(super) async fn serve(mut socket: Halves, mut desk: Desk) {
                 tracing::info!(app = desk.caller.name(), waiting = desk.out.len(), "a connection that takes nothing is closed");
                 return;
             }
-            Some(ended) = desk.running.next(), if !desk.in_flight.is_empty() => desk.end(ended),
+            Some(ended) = desk.running.next(), if !desk.in_flight.is_empty() && desk.may_answer() => {
+                desk.look_at_grants(&mut granted);
+                desk.end(ended);
+            }
             called = desk.worker.next(), if desk.worker.is_one() && desk.out.len() < REPLIES_WAITING_BYTES_MAX => {
                 tell(called, &mut desk.out);
             }

@@ -5,7 +5,7 @@
 //! meanwhile is still one record. So memory is the same for a reader that sleeps and for one that does not.
 
 use mingle_core::{
-    ask::{Grants, News, RecordIds, Refusal, Scope, Since, Topic},
+    ask::{Grants, News, RecordIds, Refusal, Scope, Since, Topic, Wants},
     limits::{CHANGES_PER_PAGE_BYTES_MAX, CHANGES_PER_PAGE_MAX, SUBSCRIPTIONS_MAX},
 };
 use mingle_proto::{
@@ -58,8 +58,10 @@ pub(super) struct Feed {
     pub(super) data: bool,
     /// There may be more than was told.
     pub(super) due: bool,
-    /// What it follows is known to be wanted.
-    pub(super) _follows: Follows,
+    /// And so fresh, where it says.
+    pub(super) wants: Option<Wants>,
+    /// What it follows is known to be wanted: what it may see of it, and no more.
+    pub(super) follows: Follows,
     /// The last page said that another follows, so one must, be it empty: until then the reader shows nothing.
     pub(super) told_more: bool,
 }
@@ -127,10 +129,11 @@ impl Subscriptions {
     }
 
     /// The grants are others now. What was told under the old ones cannot be told from what is missing: everything, anew.
-    pub(super) fn granted_anew(&mut self, caller: &Caller) {
+    pub(super) fn granted_anew(&mut self, caller: &Caller, door: &dyn Door) {
         for one in &mut self.list {
             if let Some(feed) = &mut one.feed {
                 feed.scope = caller.still_readable(feed.named.as_deref());
+                feed.follows = door.follows(&feed.scope, feed.wants.clone());
                 (feed.seq, feed.instance, feed.due) = (0, Some(String::new()), true);
             }
             if let Some(topics) = &mut one.topics {

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests look again after a moment, until a deadline")]
 
 mod calls;
+mod fresh;
 mod limits;
 mod model;
 mod pages;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::StoreError,
     limits, moments,
-    sync::{makes, scanned},
+    sync::{SyncSpec, is_of, makes, scanned},
     tx::Tx,
 };
 
@@ -117,13 +117,24 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
     Ok((last.unwrap_or_default(), failures))
 }
 
-/// Everything that was at the remote of a sync then has come: when its last run that ended well began.
-pub fn fresh(conn: &Connection, sync: &str) -> Result<Option<Timestamp>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT started FROM m_run WHERE sync = ?1 AND status IN ('done', 'done_with_errors')
-           AND run > coalesce((SELECT anew FROM m_schedule s WHERE s.sync = ?1), 0) ORDER BY run DESC LIMIT 1",
-    )?;
-    Ok(statement.query_row([sync], |row| row.get(0)).optional()?.map(Timestamp::from_unix_ms))
+/// Everything that was at the remote of a sync then has come; none: that is not known, as things are defined now. What came under another
+/// filter, from another place, or read in another way, may not be what there is.
+pub fn fresh(conn: &Connection, spec: &SyncSpec) -> Result<Option<Timestamp>, StoreError> {
+    let found: Option<(Option<i64>, Option<String>)> = conn
+        .prepare_cached(
+            "SELECT s.fresh, s.complete FROM m_sync s JOIN m_replica r USING (replica)
+             WHERE s.name = ?1 AND r.identity = ?2 AND coalesce(s.filter, '') = ?3",
+        )?
+        .query_row(params![spec.name, spec.identity, spec.filter.text], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let found = found.filter(|(_, listed)| listed.as_deref().is_some_and(|listed| is_of(listed, spec)));
+    Ok(found.and_then(|(fresh, _)| fresh).map(Timestamp::from_unix_ms))
+}
+
+/// Writes that down.
+pub(super) fn set_fresh(tx: &Tx<'_>, sync: &str, fresh: Timestamp) -> Result<(), StoreError> {
+    tx.conn().prepare_cached("UPDATE m_sync SET fresh = ?2 WHERE name = ?1")?.execute(params![sync, fresh.unix_ms()])?;
+    Ok(())
 }
 
 /// Since when a sync is defined: now, where that was never written down.

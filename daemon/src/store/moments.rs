@@ -102,6 +102,7 @@ pub fn anew(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
          ON CONFLICT (sync) DO UPDATE SET next = NULL, anew = (SELECT max(run) FROM m_run)",
         [sync],
     )?;
+    tx.conn().execute("UPDATE m_sync SET fresh = NULL WHERE name = ?1", [sync])?;
     tx.conn().execute("UPDATE m_sync SET since = ?2 WHERE name = ?1 AND since IS NOT NULL", params![sync, tx.now().unix_ms()])?;
     Ok(())
 }

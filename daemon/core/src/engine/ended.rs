@@ -59,6 +59,7 @@ impl Engine {
             job.held = held.or(job.held);
             job.end(now, end);
             if end == End::Done {
+                job.fresh = outcome.fresh.or(job.fresh);
                 job.learn(news);
             }
         }

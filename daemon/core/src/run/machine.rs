@@ -422,16 +422,6 @@ impl Run {
         }
     }
 
-    /// The listing is over, and so is the look for what it did not show.
-    fn complete(&mut self, effects: &mut Vec<Effect>) {
-        let Phase::Ghosts { watermark, began } = &mut self.phase else { return };
-        let (watermark, began) = (watermark.take(), *began);
-        self.phase = Phase::Completing;
-        if self.halt.is_none() {
-            effects.push(Effect::Complete { watermark, began });
-        }
-    }
-
     fn apply(&self, rows: Vec<Packed>, asked: bool, at: Option<Resume>, resume: Option<Resume>) -> Effect {
         let pass = match &self.phase {
             Phase::Down(down) => (down.listing().from == From::Start).then_some(self.terms.pass),

@@ -28,7 +28,7 @@ pub struct Job {
     pub followed: bool,
     /// Somebody wants what it brings to be fresh: the strictest of those who do.
     pub demand: Option<Demand>,
-    /// Everything that was there then has come: when the last run that ended well began.
+    /// Everything that was there then has come: when the last listing began that came to its end in a run which ended well.
     pub fresh: Option<Timestamp>,
     /// Since when this daemon has it, until it has begun a run: what was due before is caught up with, at a moment of this host's own.
     pub up: Option<Timestamp>,
@@ -256,7 +256,7 @@ impl Job {
             pace,
             followed: false,
             demand: None,
-            fresh: if let Last::Done { began } = last { Some(began) } else { None },
+            fresh: None,
             up: Some(now),
             able: None,
             last,
@@ -296,6 +296,8 @@ impl Job {
             let mut job = self.clone();
             job.replan(new.plan.clone(), now);
             job.since = new.since;
+            // Under other terms, what has come may not be what there is.
+            job.fresh = new.fresh;
             if job.plan.on_change.is_some() {
                 job.change = job.change.or(new.change);
             }
@@ -413,7 +415,6 @@ impl Job {
         match end {
             End::Done => {
                 self.last = Last::Done { began: running.began };
-                self.fresh = Some(running.began);
                 self.failures = 0;
             }
             End::Failed => {

@@ -109,7 +109,10 @@ pub(super) fn world(text: &str) -> World {
                 let (how, at) = value.split_once('@').unwrap();
                 let at = moment(at);
                 last = match how {
-                    "done" => Last::Done { began: at },
+                    "done" => {
+                        later.push(Box::new(move |job| job.fresh = Some(at)));
+                        Last::Done { began: at }
+                    }
                     "failed" => Last::Failed { ended: at },
                     reason => Last::Stopped { began: at, reason: StopReason::parse(reason).unwrap() },
                 };

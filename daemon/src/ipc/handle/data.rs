@@ -9,10 +9,9 @@ use mingle_proto::{
     message,
 };
 
-use super::{Asked, held, text};
+use super::{Asked, held, once, text};
 use crate::ipc::{
     convert::{self, ChangesOut, ListOut, RecordOut, refusal},
-    door::Door,
     serve::Served,
 };
 
@@ -20,22 +19,21 @@ pub(super) fn get(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let get: Get = asked.params()?;
     let door = asked.read(&get.collection)?;
     convert::record_id(&get.id)?;
-    let Some((age, timeout)) = convert::max_age(get.max_age_ms, get.timeout_ms)? else {
-        let found = door.get(&get.collection, &get.id).map_err(refusal)?;
-        return asked.answer(&RecordOut::of(&found, None));
-    };
-    let (fresh, door) = (door.fresh(get.collection.clone(), age, timeout), asked.desk.shared.door.clone());
-    let work = async move {
-        let fresh = convert::freshness(fresh.await.map_err(refusal)?);
-        let found = door.get(&get.collection, &get.id).map_err(|no| not_there(refusal(no), &fresh))?;
-        text(&RecordOut::of(&found, Some(fresh)))
-    };
-    Ok(held(work, true))
+    let Some((age, timeout)) = convert::max_age(get.max_age_ms, get.timeout_ms)? else { return record(asked, &get, None) };
+    let fresh = door.fresh(get.collection.clone(), age, timeout);
+    Ok(once(fresh, asked.method, move |asked, fresh| record(asked, &get, Some(convert::freshness(fresh)))))
+}
+
+/// Answers with a record, as it is now.
+fn record(asked: &mut Asked<'_>, get: &Get, fresh: Option<Freshness>) -> Result<Served, Error> {
+    let found = asked.read(&get.collection)?.get(&get.collection, &get.id);
+    let found = found.map_err(|no| not_there(refusal(no), fresh.as_ref()))?;
+    asked.answer(&RecordOut::of(&found, fresh))
 }
 
 /// That something is not there may only be because what is here is old.
-fn not_there(error: Error, fresh: &Freshness) -> Error {
-    match &fresh.why {
+fn not_there(error: Error, fresh: Option<&Freshness>) -> Error {
+    match fresh.and_then(|fresh| fresh.why.as_ref()) {
         Some(why) if error.name() == Name::NotFound => error.hint(format!("what is here is older than was asked: {why}")),
         _ => error,
     }
@@ -43,30 +41,28 @@ fn not_there(error: Error, fresh: &Freshness) -> Error {
 
 pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let list: List = asked.params()?;
+    // Before what else may be wrong with it is told.
     asked.read(&list.collection)?;
     let wanted = convert::max_age(list.max_age_ms, list.timeout_ms)?;
     let query = convert::list_query(list)?;
     // What the first page of a listing is, the others are: they are not waited for.
     if let Some((age, timeout)) = wanted.filter(|_| query.cursor.is_none()) {
-        let door = asked.desk.shared.door.clone();
-        let fresh = door.fresh(query.collection.clone(), age, timeout);
-        let work = async move {
-            let (fresh, mut out) = (convert::freshness(fresh.await.map_err(refusal)?), Vec::new());
-            page(&*door, &query, &mut out, Some(&fresh))?;
-            String::from_utf8(out).map_err(|error| refusal(Refusal::Internal(error.to_string())))
-        };
-        return Ok(held(work, true));
+        let fresh = asked.read(&query.collection)?.fresh(query.collection.clone(), age, timeout);
+        return Ok(once(fresh, asked.method, move |asked, fresh| page(asked, &query, Some(&convert::freshness(fresh)))));
     }
-    let (door, out) = (&*asked.desk.shared.door, &mut asked.desk.out);
-    message::answer_with(out, asked.id, |out| page(door, &query, out, None))?;
-    Ok(Served::Answered)
+    page(asked, &query, None)
 }
 
-/// Appends a page of records to `out`.
-fn page(door: &dyn Door, query: &Query, out: &mut Vec<u8>, fresh: Option<&Freshness>) -> Result<(), Error> {
-    let mut page = ListOut::to(out);
-    let cursor = door.list(query, &mut page).map_err(refusal)?;
-    page.end(cursor.as_deref(), fresh).map_err(|error| refusal(Refusal::Internal(error.to_string())))
+/// Answers with a page of records, as they are now.
+fn page(asked: &mut Asked<'_>, query: &Query, fresh: Option<&Freshness>) -> Result<Served, Error> {
+    asked.read(&query.collection)?;
+    let (door, out) = (&*asked.desk.shared.door, &mut asked.desk.out);
+    message::answer_with(out, asked.id, |out| {
+        let mut page = ListOut::to(out);
+        let cursor = door.list(query, &mut page).map_err(refusal)?;
+        page.end(cursor.as_deref(), fresh).map_err(|error| refusal(Refusal::Internal(error.to_string())))
+    })?;
+    Ok(Served::Answered)
 }
 
 pub(super) fn changes(asked: &mut Asked<'_>) -> Result<Served, Error> {

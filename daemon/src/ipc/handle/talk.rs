@@ -112,8 +112,8 @@ pub(super) fn subscribe(asked: &mut Asked<'_>) -> Result<Served, Error> {
         };
         let cursor = if answer.caught_up { first.seq } else { seq };
         // Where a store is empty and the position another's, `fresh` alone still has to be told.
-        let (due, _follows) = (!answer.caught_up, door.follows(named.clone(), wants));
-        feed = Some(Feed { seq: cursor, instance, named, scope, ids, data, due, _follows, told_more: due });
+        let (due, follows) = (!answer.caught_up, door.follows(&scope, wants.clone()));
+        feed = Some(Feed { seq: cursor, instance, named, scope, ids, data, due, wants, follows, told_more: due });
     } else {
         answer.caught_up = true;
         answer.seq = head;

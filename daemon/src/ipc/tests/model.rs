@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::ready,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,7 +15,7 @@ use mingle_core::{
         Ability, About, Accepted, Begin, Begun, Change, ChangeKind, Changes, Closed, ConflictRow, DaemonState, Explained, Forget,
         Found, Grant, Grants, Halted, Join, Joined, Keep, Left, LostOne, Mingled, Page, PendingRow, Plan, PlannedChange,
         PlannedRequest, Pulled, PulledOne, Push, Query, Rebuilding, Refusal, RejectionRow, Reloaded, RemoteChecked, RemoteRow,
-        Replayed, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunState, RunWaited, Since, Speaker, Status,
+        Replayed, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunState, RunWaited, Scope, Since, Speaker, Status,
         SyncRow, SyncState, Take, Undo, UndoPage, Undone, WaitState, Waited, Which, WhichPending, Why, Write, Writer, Written,
         WrittenOne,
     },
@@ -45,13 +45,15 @@ struct Record {
     seq: u64,
 }
 
-/// Collections `issues` and `notes`; waits for tokens and runs end when [`Model::settle`] names them; writes to `slow` likewise.
+/// Collections `issues` and `notes`; waits for tokens and runs end when [`Model::settle`] names them; writes to `slow` likewise, and so does the
+/// wait for what is `fresh`. What is followed stands in `followed`.
 pub(super) struct Model {
     records: Mutex<BTreeMap<(String, String), Record>>,
     head: watch::Sender<u64>,
     pub(super) news: Newsroom,
     pub(super) granted: watch::Sender<u64>,
     settled: watch::Sender<BTreeSet<String>>,
+    pub(super) followed: Arc<Mutex<Vec<Scope>>>,
     pub(super) leases: Mutex<Vec<String>>,
     /// The connection of the session, and whose it is.
     session: Mutex<Option<(u64, String)>>,
@@ -69,6 +71,7 @@ impl Default for Model {
             news: Newsroom::new(),
             granted: watch::Sender::new(0),
             settled: watch::Sender::new(BTreeSet::new()),
+            followed: Arc::default(),
             leases: Mutex::default(),
             session: Mutex::default(),
             page_max: AtomicU64::new(0),
@@ -224,6 +227,8 @@ impl Door for Model {
             "reader" => only(Grant::Read),
             "writer" => only(Grant::Write),
             "nothing" => Grants::Only(BTreeMap::new()),
+            // It is granted notes alone once the configuration is another.
+            "turned" if *self.granted.borrow() > 0 => Grants::Only(BTreeMap::from([("notes".to_owned(), Grant::Read)])),
             _ => Grants::All(Grant::Write),
         }
     }

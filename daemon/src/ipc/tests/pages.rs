@@ -35,7 +35,8 @@ impl Ear {
             ids: RecordIds::default(),
             data,
             due: false,
-            _follows: Follows::by(()),
+            wants: None,
+            follows: Follows::by(()),
             told_more: false,
         };
         subscriptions.add(Some(feed), None).unwrap();

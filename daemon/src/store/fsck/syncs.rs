@@ -22,8 +22,9 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
 }
 
 fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), StoreError> {
-    let mut statement =
-        conn.prepare("SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned, creates, reset FROM m_sync")?;
+    let mut statement = conn.prepare(
+        "SELECT name, replica, epoch, watermark, resume, complete, pass, up_scanned, creates, reset, fresh FROM m_sync",
+    )?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
@@ -43,6 +44,9 @@ fn checkpoints(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(), St
         }
         if row.get::<_, Option<String>>(9)?.is_some_and(|text| !reads_as_reset(&text)) {
             notes.note("checkpoint", &name, "the reset that is under way does not read");
+        }
+        if row.get::<_, Option<i64>>(10)?.is_some_and(|fresh| fresh < 0 || replica.is_none()) {
+            notes.note("checkpoint", &name, "how fresh it is does not read, or is said of no place");
         }
         let (pass, scanned): (i64, i64) = (row.get(6)?, row.get(7)?);
         if pass < 0 || scanned < 0 || u64::try_from(scanned).is_ok_and(|scanned| scanned > head) {

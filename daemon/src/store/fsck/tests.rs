@@ -166,6 +166,7 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE m_defined SET definition = '[]'", "definition asked: it does not read"),
     ("UPDATE m_defined SET generation = 0", "definition asked: it was defined 0 times"),
     ("INSERT INTO m_budget (account, known, at) VALUES ('x', '[1', 1)", "budget x: what is known of it does not read"),
+    ("UPDATE m_sync SET fresh = -1", "checkpoint down: how fresh it is does not read, or is said of no place"),
     ("UPDATE m_schedule SET anew = 99", "schedule down: it began anew after a run that is yet to come"),
     ("UPDATE m_schedule SET next = -1", "schedule down: a moment of it is no time"),
     ("UPDATE m_run SET wishes = 'hover' WHERE id = 'r-1'", "run r-1: what was wished of it does not read"),

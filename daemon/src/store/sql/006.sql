@@ -65,4 +65,7 @@ CREATE TABLE m_shown (
 ALTER TABLE m_run ADD COLUMN bytes_up INTEGER;  -- of these, sent
 ALTER TABLE m_run ADD COLUMN requests INTEGER;  -- requests that left
 ALTER TABLE m_run ADD COLUMN not_modified INTEGER;  -- of these, those that were answered with "nothing has changed"
+-- Everything that was at the remote then has come, ms, under the filter and the history of this row: when the last listing began that came to
+-- its end in a run which ended well; NULL: not known.
+ALTER TABLE m_sync ADD COLUMN fresh INTEGER;
 ALTER TABLE m_run ADD COLUMN wishes TEXT;   -- in which mode it was wished to look for changes, till its listing is whole; NULL: in none in particular

@@ -59,9 +59,22 @@ pub fn epoch(spec: &SyncSpec, instance: &str) -> String {
     parts[..if spec.listing.is_empty() { 2 } else { 3 }].join("\u{1f}")
 }
 
+/// Whether it is that of a sync as its settings are, whatever the remote says of itself.
+#[must_use]
+pub fn is_of(epoch: &str, spec: &SyncSpec) -> bool {
+    let names = self::epoch(spec, "");
+    let listing = if spec.listing.is_empty() { String::new() } else { format!("\u{1f}{}", spec.listing) };
+    let rest = epoch.strip_prefix(&*spec.history).and_then(|rest| rest.strip_suffix(&*listing));
+    // References are a part of the history: without one of them, it is not the beginning of the same.
+    rest.is_some_and(|rest| rest.starts_with('\u{1f}')) && parts(epoch) == parts(&names)
+}
+
+fn parts(epoch: &str) -> usize {
+    epoch.matches('\u{1f}').count()
+}
+
 /// Whether two of them are the same. One that was written before listings were told apart says nothing of its own.
 fn same_epoch(known: &str, now: &str) -> bool {
-    let parts = |text: &str| text.matches('\u{1f}').count();
     match now.strip_prefix(known) {
         Some(rest) => rest.is_empty() || (parts(known) == 1 && rest.starts_with('\u{1f}')),
         None => false,

@@ -9,7 +9,7 @@ use mingle_core::{
 use rusqlite::params;
 
 use super::{Ground, Rejected, link, position, present, reject, reset};
-use crate::store::{error::StoreError, moments, tx::Tx};
+use crate::store::{error::StoreError, marks, moments, tx::Tx};
 
 /// The listing came to its end: the watermark is taken, nothing is left to resume, and creates whose answers are outstanding have
 /// been looked for. Returns the rejections made (creates whose outcome cannot be told), the watermark as it was taken, and what a reset came
@@ -149,6 +149,9 @@ pub fn finish(tx: &mut Tx<'_>, run: &str, sync: &str, outcome: &Outcome) -> Resu
         // For good: the next run begins its listing anew.
         tx.conn().prepare_cached("UPDATE m_sync SET resume = NULL WHERE name = ?1")?.execute([sync])?;
         reset::taken_back(tx, sync)?;
+    }
+    if let (Ended::Done, Some(fresh)) = (&outcome.ended, outcome.fresh) {
+        marks::set_fresh(tx, sync, fresh)?;
     }
     // A server's own wait holds over a restart.
     let until = match &outcome.ended {

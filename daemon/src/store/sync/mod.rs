@@ -51,6 +51,7 @@ mod twins;
 mod unlinked;
 
 pub use apply::{Batch, apply};
+pub(in crate::store) use begin::is_of;
 pub use begin::{Kept, begin, epoch, negotiate, recover};
 pub use compare::compare;
 pub(in crate::store) use elsewhere::{has_another, makes, scanned};

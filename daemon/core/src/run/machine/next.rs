@@ -134,6 +134,19 @@ impl Run {
         }
     }
 
+    /// The listing is over, and so is the look for what it did not show.
+    pub(super) fn complete(&mut self, effects: &mut Vec<Effect>) {
+        let Phase::Ghosts { watermark, began } = &mut self.phase else { return };
+        let (watermark, began) = (watermark.take(), *began);
+        self.phase = Phase::Completing;
+        // What an earlier run read of this listing is as old as that.
+        let last = began.filter(|_| self.order.direction.brings()).map(|began| began.min(self.order.began));
+        self.outcome.fresh = if planted::is("freshness by the last run") { Some(self.order.began) } else { last };
+        if self.halt.is_none() {
+            effects.push(Effect::Complete { watermark, began });
+        }
+    }
+
     fn send(&mut self, effects: &mut Vec<Effect>) {
         if !self.order.direction.sends() {
             self.halt = Some(Ended::Done);

@@ -1,9 +1,13 @@
 //! Owns: what is asked of when syncs run, of the daemon that the tests of the socket speak with. Must never know: a schedule.
 
-use std::{future::ready, time::Duration};
+use std::{
+    future::ready,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use mingle_core::{
-    ask::{Freshness, NextRun, Outcome, Pinged, Redefine, Redefined, SyncState, SyncsWaited, Wants},
+    ask::{Freshness, NextRun, Outcome, Pinged, Redefine, Redefined, Scope, SyncState, SyncsWaited, Wants},
     engine::Until,
     time::Timestamp,
 };
@@ -11,13 +15,26 @@ use mingle_core::{
 use super::Model;
 use crate::ipc::door::{Follows, Later, Schedules};
 
+/// Stands in the list as long as it lives.
+struct Follower(Arc<Mutex<Vec<Scope>>>, Scope);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut followed = self.0.lock().unwrap();
+        if let Some(at) = followed.iter().position(|scope| *scope == self.1) {
+            followed.remove(at);
+        }
+    }
+}
+
 impl Schedules for Model {
-    fn follows(&self, _: Option<Vec<String>>, _: Option<Wants>) -> Follows {
-        Follows::by(())
+    fn follows(&self, scope: &Scope, _: Option<Wants>) -> Follows {
+        self.followed.lock().unwrap().push(scope.clone());
+        Follows::by(Follower(Arc::clone(&self.followed), scope.clone()))
     }
 
-    fn fresh(&self, _: String, _: Duration, _: Duration) -> Later<Freshness> {
-        Box::pin(ready(Ok(Freshness { at: Some(Timestamp::from_unix_ms(0)), ..Freshness::default() })))
+    fn fresh(&self, _: String, _: Duration, timeout: Duration) -> Later<Freshness> {
+        self.when("fresh".into(), timeout, |_| Freshness { at: Some(Timestamp::from_unix_ms(0)), ..Freshness::default() })
     }
 
     fn redefine(&self, _: Redefine) -> Later<Redefined> {
