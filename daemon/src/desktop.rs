@@ -3,11 +3,16 @@
 //!
 //! `org.freedesktop.Notifications` has one method that matters: it is called through the `zbus` that tells of network and power as well.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use mingle_core::{
     desktop::{self, Note, Shown},
-    limits::{BUS_MS_MAX, SHOWN_GATHERS, SHOWN_LOOKS_EVERY},
+    limits::{BUS_MS_MAX, SHOWN_GATHERS, SHOWN_LOOKS_EVERY, SLEEP_MAX},
 };
 use tokio::sync::watch;
 use zbus::{connection::Builder, proxy::CacheProperties, zvariant::Value};
@@ -23,6 +28,8 @@ const NOTIFICATIONS: &str = "org.freedesktop.Notifications";
 const NOTIFICATIONS_PATH: &str = "/org/freedesktop/Notifications";
 /// Neither low nor critical: it may go away by itself.
 const URGENCY_NORMAL: u8 = 1;
+/// After a look so many times as long is spent on nothing of the kind.
+const LOOK_RESTS: u32 = 20;
 
 /// Whether anybody can answer there: a service may run before its user has a desktop.
 fn is_there(bus: &str) -> bool {
@@ -41,24 +48,35 @@ pub async fn keep(house: House, store: Store, bus: String, mut beat: watch::Rece
             Shown::default()
         }
     };
+    let (mut news, mut failures, mut looked, mut rests) = (true, 0, Stopwatch::start(), Duration::ZERO);
     loop {
-        // What comes up together is shown together.
-        pause(SHOWN_GATHERS).await;
-        let (owed, looked) = (!is_there(&bus) || look(&house, &store, &bus, &mut shown).await, Stopwatch::start());
-        loop {
-            let (moved, look) = tokio::select! {
-                beat = beat.changed() => (beat.is_ok(), owed && is_there(&bus) || looked.elapsed() >= SHOWN_LOOKS_EVERY),
-                board = board.changed() => (board.is_ok(), true),
-                notices = notices.changed() => (notices.is_ok(), true),
-            };
-            if !moved {
-                return;
-            }
-            if look {
-                break;
-            }
+        let due = (news || failures > 0) && looked.elapsed() >= rests || looked.elapsed() >= SHOWN_LOOKS_EVERY;
+        if due && is_there(&bus) {
+            // What comes up together is shown together.
+            pause(SHOWN_GATHERS).await;
+            news = false;
+            let took = Stopwatch::start();
+            failures = if look(&house, &store, &bus, &mut shown).await { failures + 1 } else { 0 };
+            rests = rest(took.elapsed(), failures);
+            looked = Stopwatch::start();
         }
+        let (moved, changed) = tokio::select! {
+            beat = beat.changed() => (beat.is_ok(), false),
+            board = board.changed() => (board.is_ok(), true),
+            notices = notices.changed() => (notices.is_ok(), true),
+        };
+        if !moved {
+            return;
+        }
+        news |= changed;
     }
+}
+
+/// How long the next look waits after one that took so long: many syncs are not gathered without end, and what cannot be shown is tried
+/// ever more rarely.
+fn rest(took: Duration, failures: u32) -> Duration {
+    let pause = if failures == 0 { Duration::ZERO } else { SLEEP_MAX * 2_u32.saturating_pow(failures - 1) };
+    pause.max(took * LOOK_RESTS).min(SHOWN_LOOKS_EVERY)
 }
 
 /// Whether something is to be shown, and cannot be.
@@ -88,6 +106,8 @@ async fn look(house: &House, store: &Store, bus: &str, shown: &mut Shown) -> boo
 
 async fn show(bus: &str, note: &Note) -> zbus::Result<()> {
     let patience = Duration::from_millis(BUS_MS_MAX);
+    // What has left may be seen, whether that is answered or not: it is not shown again.
+    let left = AtomicBool::new(false);
     let showing = async {
         let bus = Builder::address(bus)?.method_timeout(patience).build().await?;
         let service = zbus::proxy::Builder::<zbus::Proxy<'_>>::new(&bus).destination(NOTIFICATIONS)?.path(NOTIFICATIONS_PATH)?;
@@ -98,9 +118,14 @@ async fn show(bus: &str, note: &Note) -> zbus::Result<()> {
         let actions: &[&str] = &[];
         // Of no earlier one, without an icon, for as long as the desktop likes.
         let words = ("mingle", 0_u32, "", note.title.as_str(), body.as_str(), actions, hints, -1_i32);
+        left.store(true, Ordering::Relaxed);
         service.call::<_, _, u32>("Notify", &words).await.map(drop)
     };
-    tokio::time::timeout(patience, showing).await.map_err(|_| zbus::Error::Failure("no answer".into()))?
+    match tokio::time::timeout(patience, showing).await {
+        Ok(answered) => answered,
+        Err(_) if left.load(Ordering::Relaxed) => Ok(()),
+        Err(_) => Err(zbus::Error::Failure("no answer".into())),
+    }
 }
 
 /// The words of a stranger are no markup.
@@ -118,6 +143,16 @@ mod tests {
             [("unix:path=/nowhere/bus", false), ("unix:path=/tmp,guid=1", true), ("unix:path=/tmp;tcp:x", true), ("tcp:x", true)]
         {
             assert_eq!(is_there(address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_takes_long_or_fails_is_looked_at_more_rarely() {
+        let seconds = Duration::from_secs;
+        for (took, failures, expected) in
+            [(0, 0, 0), (2, 0, 40), (0, 1, 30), (0, 2, 60), (2, 1, 40), (0, 30, 3_600), (3_600, 0, 3_600)]
+        {
+            assert_eq!(rest(seconds(took), failures), seconds(expected), "{took} s, {failures} failures");
         }
     }
 

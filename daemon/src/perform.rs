@@ -382,12 +382,12 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
         Effect::Complete { watermark, began } => {
             let (ground, run) = (ground()?, site.order.run.clone());
             let write = store.write(background, now, move |tx| {
-                let (rejected, reset) = sync::complete(tx, &ground, watermark.as_ref(), began)?;
+                let (rejected, watermark, reset) = sync::complete(tx, &ground, watermark.as_ref(), began)?;
                 sync::count(tx, &run, &Counts { rejected, ..Counts::default() })?;
-                Ok((rejected, reset))
+                Ok((rejected, watermark, reset))
             });
-            let (rejected, reset) = write.await?;
-            Event::Completed { rejected, reset }
+            let (rejected, watermark, reset) = write.await?;
+            Event::Completed { rejected, watermark, reset }
         }
         Effect::Ghosts { pass, most } => {
             let (ground, run) = (ground()?, site.order.run.clone());

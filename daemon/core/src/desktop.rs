@@ -14,9 +14,9 @@ use crate::{
 /// What a matter is known by: its name and what it is about, as `attention` has them.
 pub type Matter = (String, String);
 
-/// What was shown, and when last.
+/// What was shown, when last, and whether that is over since.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shown(BTreeMap<Matter, Timestamp>);
+pub struct Shown(BTreeMap<Matter, (Timestamp, bool)>);
 
 /// What is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,22 +35,23 @@ impl Shown {
     /// As it was written down.
     #[must_use]
     pub fn new(rows: impl IntoIterator<Item = (Matter, Timestamp)>) -> Self {
-        Self(rows.into_iter().take(SHOWN_MATTERS_MAX).collect())
+        Self(rows.into_iter().take(SHOWN_MATTERS_MAX).map(|(matter, at)| (matter, (at, false))).collect())
     }
 
     /// As it is to be written down.
     pub fn rows(&self) -> impl Iterator<Item = (&Matter, Timestamp)> {
-        self.0.iter().map(|(matter, at)| (matter, *at))
+        self.0.iter().map(|(matter, (at, _))| (matter, *at))
     }
 
     /// Of what stands now, what was not shown yet. What is over, and was shown a day ago, is forgotten. Past [`SHOWN_MATTERS_MAX`]
     /// nothing more is shown until some are over.
     pub fn due(&mut self, standing: &[Attention], now: Timestamp) -> Vec<Attention> {
         let stands = |known: &Matter| standing.iter().any(|one| one.name == known.0 && one.about == known.1);
-        self.0.retain(|known, at| {
+        self.0.retain(|known, (at, over)| {
             // The clock was set back: nobody should wait for it to come there again.
             *at = (*at).min(now);
-            now.since(*at) < SHOWN_AGAIN_AFTER || stands(known)
+            *over |= !stands(known);
+            now.since(*at) < SHOWN_AGAIN_AFTER || !*over
         });
         let room = SHOWN_MATTERS_MAX.saturating_sub(self.0.len());
         standing.iter().filter(|one| !self.0.contains_key(&matter(one))).take(room).cloned().collect()
@@ -58,7 +59,7 @@ impl Shown {
 
     /// These were shown.
     pub fn showed(&mut self, those: &[Attention], now: Timestamp) {
-        self.0.extend(those.iter().map(|one| (matter(one), now)));
+        self.0.extend(those.iter().map(|one| (matter(one), (now, false))));
     }
 }
 
@@ -125,14 +126,16 @@ mod tests {
         let (login, late) = (one("needs_login", "a"), one("overdue", "b"));
         let mut shown = Shown::default();
         // At each hour, what stands, and what of it is shown.
-        let steps: [(i64, Vec<&Attention>, Vec<&Attention>); 9] = [
+        let steps: [(i64, Vec<&Attention>, Vec<&Attention>); 11] = [
             (1, vec![], vec![]),
             (2, vec![&login], vec![&login]),
             (3, vec![&login, &late], vec![&late]),
             (4, vec![], vec![]),
             // It came again, and was shown today.
             (5, vec![&login], vec![]),
-            // It stands for days.
+            // It still stands when its day is over, and then for days.
+            (25, vec![&login], vec![]),
+            (26, vec![&login], vec![&login]),
             (60, vec![&login], vec![]),
             (61, vec![], vec![]),
             (62, vec![&login, &late], vec![&login, &late]),
@@ -146,7 +149,8 @@ mod tests {
             assert_eq!(due.iter().collect::<Vec<_>>(), expected, "hour {hour}");
             shown.showed(&due, now);
         }
-        assert_eq!(shown.due(&[login], Timestamp::from_unix_ms(26 * HOUR)).len(), 1);
+        let now = Timestamp::from_unix_ms(26 * HOUR);
+        assert_eq!((shown.due(&[], now).len(), shown.due(&[login], now).len()), (0, 1), "a day after that it is over");
     }
 
     #[test]

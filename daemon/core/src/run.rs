@@ -401,6 +401,8 @@ pub enum Event {
     Completed {
         /// Those.
         rejected: u64,
+        /// From where the next run starts, as it was taken; none: as before.
+        watermark: Option<Watermark>,
         /// A reset came to its end with it.
         reset: Option<Over>,
     },

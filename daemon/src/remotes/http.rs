@@ -185,10 +185,13 @@ impl Client {
             };
             let meter = &self.by.meter;
             let sent = async || {
+                let bytes = body.as_ref().map_or(0, String::len);
+                // Before: who is cut off while it waits has asked all the same.
+                meter.sent(bytes);
                 let sent = build().send().await;
                 // Of a connection that never stood nothing has left.
-                if !sent.as_ref().is_err_and(reqwest::Error::is_connect) {
-                    meter.sent(body.as_ref().map_or(0, String::len));
+                if sent.as_ref().is_err_and(reqwest::Error::is_connect) {
+                    meter.not_sent(bytes);
                 }
                 sent
             };

@@ -20,6 +20,12 @@ impl Meter {
         self.bytes_up.fetch_add(body as u64, Ordering::Relaxed);
     }
 
+    /// It did not leave after all.
+    pub fn not_sent(&self, body: usize) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+        self.bytes_up.fetch_sub(body as u64, Ordering::Relaxed);
+    }
+
     /// So many bytes of a body came, unpacked.
     pub fn received(&self, bytes: u64) {
         self.bytes_down.fetch_add(bytes, Ordering::Relaxed);

@@ -84,7 +84,7 @@ pub fn set_paused(tx: &Tx<'_>, sync: &str, mark: Option<(Timestamp, Option<Strin
 pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
     // What was asked for and never began (`never_began`) is no run.
     let mut statement = conn.prepare_cached(
-        "SELECT status, stop_reason, started, ended FROM m_run WHERE sync = ?1 AND ended IS NOT NULL
+        "SELECT status, stop_reason, started, ended, down + up = 0 FROM m_run WHERE sync = ?1 AND ended IS NOT NULL
            AND NOT (started = ended AND trigger = 'request' AND status IN ('stopped', 'cancelled')
              AND coalesce(stop_reason, 'user') IN ('user', 'app', 'replaced'))
            AND run > coalesce((SELECT anew FROM m_schedule s WHERE s.sync = ?1), 0) ORDER BY run DESC LIMIT 64",
@@ -98,6 +98,8 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
         let ended = Timestamp::from_unix_ms(row.get(3)?);
         let this = match status.as_str() {
             "failed" => Last::Failed { ended },
+            // What hung, and took nothing, is tried again as what failed.
+            "stopped" if reason.as_deref() == Some(StopReason::Timeout.name()) && row.get(4)? => Last::Failed { ended },
             "stopped" | "cancelled" => {
                 let reason = reason.as_deref().and_then(StopReason::parse).unwrap_or(StopReason::User);
                 Last::Stopped { began, reason }

@@ -62,21 +62,26 @@ impl Engine {
                 job.learn(news);
             }
         }
-        match (&trouble, end) {
-            (None, End::Done) => sync.failing_since = None,
-            (Some(_), _) => {
+        match end {
+            End::Done if trouble.is_none() => sync.failing_since = None,
+            End::Stopped(_) if trouble.is_none() => {}
+            _ => {
                 sync.failing_since.get_or_insert(now);
             }
-            _ => {}
         }
-        sync.trouble.clone_from(&trouble);
+        let hung = || Trouble {
+            name: Failure::Offline.name().into(),
+            what: "its last run ended by `deadline` or `stall`, and had come no further than the one before".into(),
+            hint: None,
+        };
+        sync.trouble = trouble.clone().or_else(|| (end == End::Failed).then(hung));
         // A person stopped it, or all, while it was on its way to its end.
         let taken_back = self.stopped.is_some() || self.desk.board().jobs.get(name).is_some_and(|job| job.paused);
         if let (true, Some(job)) = (taken_back, self.desk.job(name)) {
             job.request = None;
         }
         // What was asked for beside that it runs is asked of the run that goes on.
-        if let (End::Stopped(reason), wishes) = (end, Wishes::left(&run))
+        if let (Ended::Stopped(reason), wishes) = (&outcome.ended, Wishes::left(&run))
             && reason.due_again()
             && wishes.any()
             && !taken_back

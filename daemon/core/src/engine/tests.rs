@@ -142,7 +142,7 @@ impl World {
             run::Effect::Fetch { .. } if fault => run::Event::Page(Err(error())),
             run::Effect::Fetch { .. } => run::Event::Page(Ok(Page::default())),
             run::Effect::Apply { .. } => run::Event::Applied(run::Applied::default()),
-            run::Effect::Complete { .. } => run::Event::Completed { rejected: 0, reset: None },
+            run::Effect::Complete { .. } => run::Event::Completed { rejected: 0, watermark: None, reset: None },
             run::Effect::Ghosts { .. } => run::Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
             run::Effect::Plan { .. } => run::Event::Planned(run::Planned::default()),
             run::Effect::Finish(_) => run::Event::Finished { standing: 0 },

@@ -112,12 +112,11 @@ pub fn watermark(listing: &Resume, cursor: Cursor) -> Option<Watermark> {
     }
 }
 
-/// The listing that shows what changed during a whole one of several pages, and may have moved behind its back: a row whose stamp is
-/// older than the page that is read then. None: there was one page, or nobody tells what changed. It leaves the position where the whole
-/// one began, which is never later.
+/// The listing that shows what changed during this whole one of several pages, and may have moved behind its back: a row whose stamp is
+/// older than the page that is read then. It asks what the next run would. None: nobody tells what changed. It leaves the position where
+/// the whole one began, which is never later.
 #[must_use]
-pub fn catch_up(listing: &Resume, watermark: Option<&Watermark>, cursor: Cursor) -> Option<Resume> {
-    let several = listing.from == From::Start && listing.page.is_some();
-    let from = start(watermark.filter(|_| several && cursor != Cursor::Page), cursor);
-    (from != From::Start).then(|| Resume { from, page: None, rows: 0, ..listing.clone() })
+pub fn catch_up(listing: Resume, watermark: Option<&Watermark>, cursor: Cursor) -> Option<Resume> {
+    let from = start(watermark.filter(|_| cursor != Cursor::Page), cursor);
+    (from != From::Start).then_some(Resume { from, page: None, rows: 0, ..listing })
 }

@@ -37,6 +37,8 @@ pub(super) struct Down {
     /// Pages asked for so far, by hash: a listing that comes back to one never ends.
     pages: BTreeSet<u64>,
     total: Option<u64>,
+    /// So many rows came before the first that the total is of.
+    beyond: u64,
     /// Fetching failed; what came before is still applied.
     pub(super) failed: Option<RemoteError>,
 }
@@ -58,8 +60,14 @@ impl Down {
             open: false,
             pages: BTreeSet::new(),
             total: None,
+            beyond: 0,
             failed: None,
         }
+    }
+
+    /// A listing of what changed since, after the rows of another.
+    pub(super) fn beyond(at: Resume, rows_per_page: usize) -> Self {
+        Self { beyond: at.done, ..Self::new(at, rows_per_page) }
     }
 
     pub(super) fn listing(&self) -> &Resume {
@@ -112,7 +120,7 @@ impl Down {
         match page {
             Ok(page) => {
                 self.wanted = page.next.clone().map(Some);
-                self.total = self.total.or(page.total);
+                self.total = self.total.or(page.total.map(|total| total + self.beyond));
                 self.ahead = Some(page);
                 self.turn();
             }

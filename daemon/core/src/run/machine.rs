@@ -41,8 +41,11 @@ pub struct Run {
     /// To be asked for by id, and the position that holds once what was asked is applied.
     ask: Vec<String>,
     ask_then: Option<Resume>,
-    /// The listing that is to follow the one that is complete.
-    then: Option<Resume>,
+    /// The whole listing that is to be caught up with.
+    caught_up_after: Option<Resume>,
+    /// The page and the row of it at which its listing began, and whether it came past them.
+    at: (Option<String>, usize),
+    moved: bool,
     outcome: Outcome,
     standing: u64,
 }
@@ -95,7 +98,9 @@ impl Run {
             completed: false,
             ask: Vec::new(),
             ask_then: None,
-            then: None,
+            caught_up_after: None,
+            at: (None, 0),
+            moved: false,
             outcome: Outcome::default(),
             standing: 0,
         }
@@ -143,12 +148,12 @@ impl Run {
         matches!(self.phase, Phase::Copying)
     }
 
-    /// Whether the next run begins further than this one did: something was taken, or its listing has a later place where it goes on. Of whoever
-    /// tells that is another checkpoint: a page without one is a sign of life.
+    /// Whether the next run begins further than this one did: something was taken, or its listing goes on at another place. Of whoever tells
+    /// that is another checkpoint: a page without one is a sign of life.
     #[must_use]
     pub fn came_further(&self) -> bool {
-        let listed = if self.terms.tells { self.told_further } else { self.listed };
-        self.counts.down + self.counts.up > 0 || (listed && !self.completed)
+        let moved = if self.terms.tells { self.told_further } else { self.moved };
+        self.counts.down + self.counts.up > 0 || (moved && !self.completed)
     }
 
     /// How far it is.
@@ -252,10 +257,12 @@ impl Run {
                     self.fail(error, effects);
                 }
             }
-            Event::Completed { rejected, .. } => {
+            Event::Completed { rejected, watermark, .. } => {
                 self.counts.rejected += rejected;
-                self.phase = match self.then.take() {
-                    Some(then) => Phase::Down(Down::new(then, self.terms.page_rows.max(1))),
+                let whole = self.caught_up_after.take();
+                let then = whole.and_then(|whole| checkpoint::catch_up(whole, watermark.as_ref(), self.terms.cursor));
+                self.phase = match then {
+                    Some(then) => Phase::Down(Down::beyond(then, self.terms.page_rows.max(1))),
                     None => Phase::Up(Up::default()),
                 };
             }
@@ -364,7 +371,9 @@ impl Run {
     fn begins_listing(&mut self) {
         let terms = &self.terms;
         let start = Resume { from: terms.from.clone(), pass: terms.pass, began: terms.began, ..Resume::default() };
-        let down = Down::new(terms.resume.clone().unwrap_or(start), terms.page_rows.max(1));
+        let at = terms.resume.clone().unwrap_or(start);
+        self.at = (at.page.clone(), at.rows);
+        let down = Down::new(at, terms.page_rows.max(1));
         self.phase = if terms.repeats.is_empty() { Phase::Down(down) } else { Phase::Repeating(down) };
     }
 
@@ -402,6 +411,7 @@ impl Run {
                 } else if self.ask.is_empty()
                     && let Some(after) = self.ask_then.take()
                 {
+                    self.moved |= after.page != self.at.0 || after.rows > self.at.1;
                     down.applied(after);
                     self.told_further |= down.came_further;
                 }

@@ -126,7 +126,7 @@ impl World {
                 }
                 Event::Asked { asked, failed }
             }
-            Effect::Complete { .. } => Event::Completed { rejected: 0, reset: None },
+            Effect::Complete { .. } => Event::Completed { rejected: 0, watermark: None, reset: None },
             Effect::Ghosts { .. } => {
                 let ghosts = self.chance.below(3);
                 Event::Ghosts { remote_ids: (0..ghosts).map(|id| format!("g{id}")).collect(), guarded: 0 }
@@ -277,7 +277,7 @@ fn check_history(links_there: u64, found: Compared, force: bool, held: Option<u6
                 Event::Finished { standing: 0 }
             }
             Effect::Apply { .. } => Event::Applied(Applied::default()),
-            Effect::Complete { .. } => Event::Completed { rejected: 0, reset: None },
+            Effect::Complete { .. } => Event::Completed { rejected: 0, watermark: None, reset: None },
             Effect::Ghosts { .. } => Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
             Effect::Plan { .. } => Event::Planned(Planned::default()),
             other => unreachable!("this world has none of {other:?}"),
@@ -322,7 +322,7 @@ fn a_batch_that_was_cut_short_goes_on_where_it_was_cut() {
                     applied.extend(rows.iter().map(|row| row.remote_id().to_owned()));
                     Event::Applied(Applied { left, ..Applied::default() })
                 }
-                Effect::Complete { .. } => Event::Completed { rejected: 0, reset: None },
+                Effect::Complete { .. } => Event::Completed { rejected: 0, watermark: None, reset: None },
                 Effect::Ghosts { .. } => Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
                 Effect::Finish(_) => Event::Finished { standing: 0 },
                 other => unreachable!("this world has none of {other:?}"),
@@ -397,7 +397,7 @@ fn told(tells: bool) -> (Option<Watermark>, bool) {
             }
             Effect::Complete { watermark, .. } => {
                 left = watermark;
-                Event::Completed { rejected: 0, reset: None }
+                Event::Completed { rejected: 0, watermark: None, reset: None }
             }
             Effect::Finish(_) => Event::Finished { standing: 0 },
             other => unreachable!("this world has none of {other:?}"),
@@ -429,4 +429,45 @@ fn planted_bugs_are_found() {
         planted::set_here(None);
         assert!(found, "no watermark sees {bug:?}");
     }
+}
+
+/// A remote that shows everything in two pages, and knows none of the places it names.
+#[test]
+fn a_listing_is_caught_up_with_once() {
+    let mut run = Run::new(Order { direction: Direction::Both, ..Order::default() });
+    let (mut next, mut listings, mut refused) = (vec![Event::Start], 0, 0);
+    while let Some(event) = next.pop() {
+        for effect in run.handle(event) {
+            let answer = match effect {
+                Effect::Begin => Event::Begun,
+                Effect::Open => Event::Opened(Ok(())),
+                Effect::Negotiate { .. } => Event::Negotiated(Box::new(Terms {
+                    page_rows: 5,
+                    cursor: Cursor::Token,
+                    tombstones: true,
+                    catches_up: true,
+                    ..Terms::default()
+                })),
+                Effect::Fetch { from: From::Token(_), .. } => {
+                    refused += 1;
+                    Event::Page(Err(RemoteError::new(Failure::CheckpointRefused, "not known")))
+                }
+                Effect::Fetch { page: None, .. } => {
+                    listings += 1;
+                    assert!(listings < 10, "it never ends");
+                    Event::Page(Ok(Page { next: Some("two".into()), token: Some("t".into()), ..Page::default() }))
+                }
+                Effect::Fetch { .. } => Event::Page(Ok(Page::default())),
+                Effect::Apply { .. } => Event::Applied(Applied::default()),
+                Effect::Ghosts { .. } => Event::Ghosts { remote_ids: Vec::new(), guarded: 0 },
+                Effect::Complete { watermark, .. } => Event::Completed { rejected: 0, watermark, reset: None },
+                Effect::Plan { .. } => Event::Planned(Planned::default()),
+                Effect::Finish(_) => Event::Finished { standing: 0 },
+                other => panic!("{other:?}"),
+            };
+            next.push(answer);
+        }
+    }
+    assert!(run.ended() && run.outcome().ended == Ended::Done, "{:?}", run.outcome());
+    assert_eq!((listings, refused), (2, 1));
 }

@@ -336,6 +336,10 @@ pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground, all: bool) -> Res
         let Some(linked) = link::by_number(tx.conn(), number)? else { continue };
         let was = present(tx.conn(), linked.record)?;
         if children::reach(tx.conn(), tx.definitions(), &was.held)?.too_many {
+            let what = "it would take along more records than one delete may; delete some of those that refer to it first, then try it again";
+            tx.conn()
+                .prepare_cached("UPDATE m_rejection SET verdict = NULL, what = ?2 WHERE link = ?1")?
+                .execute(params![number, what])?;
             continue;
         }
         let frozen = frozen(tx.conn(), number)?;

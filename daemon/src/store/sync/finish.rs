@@ -12,20 +12,22 @@ use super::{Ground, Rejected, link, position, present, reject, reset};
 use crate::store::{error::StoreError, moments, tx::Tx};
 
 /// The listing came to its end: the watermark is taken, nothing is left to resume, and creates whose answers are outstanding have
-/// been looked for. Returns the rejections made (creates whose outcome cannot be told), and what a reset came to that ends with it.
+/// been looked for. Returns the rejections made (creates whose outcome cannot be told), the watermark as it was taken, and what a reset came
+/// to that ends with it.
 pub fn complete(
     tx: &mut Tx<'_>,
     ground: &Ground,
     watermark: Option<&Watermark>,
     began: Option<Timestamp>,
-) -> Result<(u64, Option<Over>), StoreError> {
+) -> Result<(u64, Option<Watermark>, Option<Over>), StoreError> {
     moments::listed(tx, &ground.run)?;
     let over = reset::ends(tx, &ground.spec.name)?;
     let took = began.map(|began| tx.now().since(began)).unwrap_or_default();
-    if let Some(watermark) = watermark.map(|watermark| watermark.before(took)) {
+    let watermark = watermark.map(|watermark| watermark.before(took));
+    if let Some(watermark) = &watermark {
         tx.conn()
             .prepare_cached("UPDATE m_sync SET watermark = ?2 WHERE name = ?1")?
-            .execute(params![ground.spec.name, position::watermark_text(&watermark)?])?;
+            .execute(params![ground.spec.name, position::watermark_text(watermark)?])?;
     }
     tx.conn()
         .prepare_cached("UPDATE m_sync SET resume = NULL, complete = epoch WHERE name = ?1")?
@@ -73,7 +75,7 @@ pub fn complete(
             rejected += 1;
         }
     }
-    Ok((rejected, over))
+    Ok((rejected, watermark, over))
 }
 
 /// Adds to what the history row of a run says it did, in the transaction that did it: whatever ends the run, the row is true.

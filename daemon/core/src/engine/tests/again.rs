@@ -101,7 +101,14 @@ fn after_a_timeout(so_far: &[run::Event]) -> u64 {
     let hurried = RemoteError::new(Failure::Stopped, "stopped");
     for event in [
         Event::Conditions(Conditions::default()),
-        Event::Run("a".into(), if so_far.is_empty() { run::Event::Begun } else { run::Event::Page(Err(hurried)) }),
+        Event::Run(
+            "a".into(),
+            match so_far.len() {
+                0 => run::Event::Begun,
+                5 => run::Event::Page(Err(hurried)),
+                _ => run::Event::Asked { asked: Vec::new(), failed: Some(hurried) },
+            },
+        ),
         Event::Run("a".into(), run::Event::Finished { standing: 0 }),
     ] {
         one.handle(late, event, &mut effects);
@@ -117,6 +124,10 @@ fn after_a_timeout(so_far: &[run::Event]) -> u64 {
 #[test]
 fn what_hangs_is_tried_again_as_what_fails_and_what_came_further_at_once() {
     assert!(after_a_timeout(&[]) >= 10, "nothing was heard at all");
+    // The whole page is met each time, and then one record is asked for that hangs.
+    let mut so_far = listing().to_vec();
+    so_far.push(run::Event::Ghosts { remote_ids: vec!["gone".into()], guarded: 0 });
+    assert!(after_a_timeout(&so_far) >= 10, "it would be there again");
     let mut so_far = listing().to_vec();
     so_far[3] = run::Event::Page(Ok(Page { next: Some("two".into()), ..Page::default() }));
     assert_eq!(after_a_timeout(&so_far), 0, "its second page comes next");
@@ -145,7 +156,7 @@ fn after_a_listing() -> Option<Wishes> {
     let mut one = engine(Mode::Fast, Last::Never);
     assert!(begins(&handle(&mut one, Event::Ask(1, request(Mode::Fast, true)))).is_some_and(|wishes| wishes.accept_deletes));
     let mut so_far = listing().to_vec();
-    so_far.push(run::Event::Completed { rejected: 0, reset: None });
+    so_far.push(run::Event::Completed { rejected: 0, watermark: None, reset: None });
     cut_off(&mut one, &so_far)
 }
 

@@ -120,8 +120,10 @@ impl Run {
             let absence =
                 listing.from == From::Start && !tells && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
             let watermark = checkpoint::watermark(listing, self.terms.cursor);
-            if self.terms.catches_up && !planted::is("made before a listing is caught up with") {
-                self.then = checkpoint::catch_up(listing, watermark.as_ref(), self.terms.cursor);
+            let several = listing.from == From::Start && listing.page.is_some();
+            // Once: where the remote does not know its own place, it is listed from the start again, and that has to do.
+            if several && std::mem::take(&mut self.terms.catches_up) && !planted::is("made before a listing is caught up with") {
+                self.caught_up_after = Some(listing.clone());
             }
             self.phase = Phase::Ghosts { watermark, began: listing.began };
             if absence {

@@ -1,4 +1,4 @@
-//! Owns: which side of a run an effect keeps busy, and an event frees. Must never know: what either does.
+//! Owns: which side an effect keeps busy, and which one an event sets free. Must never know: what either is for.
 
 use super::{Effect, Event};
 
