@@ -66,6 +66,9 @@ const SAMPLES: &[(&str, &str)] = &[
     ("remote.list", "{}"),
     ("remote.check", r#"{"remote":"github"}"#),
     ("remote.budget", "{}"),
+    ("worker.offer", r#"{"remotes":["sheet"]}"#),
+    ("worker.batch", r#"{"work":"k-1","batch":1,"rows":[{"id":"1","data":{"n":1.50}}],"checkpoint":{"n":1.0}}"#),
+    ("worker.done", r#"{"work":"k-1","result":"no_new_data"}"#),
 ];
 
 #[tokio::test]
@@ -78,8 +81,8 @@ async fn every_method_answers_in_its_own_words() {
         let id = app.ask(method, params).await;
         let mut answer = app.next().await;
         while answer["id"].is_null() {
-            // The subscription of one of them hears of the writes of others.
-            assert_eq!(answer["method"], "changed", "{answer}");
+            // The subscription of one of them hears of the writes of others, and who offers is called.
+            assert!(["changed", "work", "work.stop"].map(Into::into).contains(&answer["method"]), "{answer}");
             answer = app.next().await;
         }
         assert_eq!((answer["id"].as_u64(), answer["error"].is_null()), (Some(id), true), "{method}: {answer}");
@@ -116,7 +119,9 @@ async fn who_may_call_what() {
     let writes: Vec<&str> = writing.into_iter().chain(in_sessions).collect();
     type Denied<'a> = &'a dyn Fn(&str) -> bool;
     let table: &[(Option<&str>, Denied<'_>)] = &[
-        (None, &|method| writes.contains(&method) || ["sync.run", "sync.reset", "app.register"].contains(&method)),
+        (None, &|method| {
+            writes.contains(&method) || ["sync.run", "sync.reset", "app.register", "worker.offer"].contains(&method)
+        }),
         (Some("agent"), &|_| false),
         (Some("writer"), &|_| false),
         (Some("reader"), &|method| writes.contains(&method) || ["sync.run", "sync.reset"].contains(&method)),
