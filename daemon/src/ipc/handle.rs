@@ -29,7 +29,8 @@ use serde_json::value::RawValue;
 use super::{
     convert::refusal,
     door::{Door, Later},
-    serve::{Desk, Done, Served},
+    serve::Desk,
+    served::{Done, Served},
 };
 
 /// Serves one call.

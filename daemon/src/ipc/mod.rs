@@ -12,6 +12,7 @@ pub mod listen;
 pub mod news;
 mod pages;
 mod serve;
+mod served;
 pub mod server;
 mod subscribe;
 #[cfg(test)]

@@ -40,6 +40,7 @@ use super::{
     halves::{Halves, READ_BYTES, make_room},
     handle,
     pages::Pages,
+    served::{Done, Served, Work},
     subscribe::Subscriptions,
     worker::{Worker, tell},
 };
@@ -69,33 +70,6 @@ pub(super) struct Shared {
     pub(super) closing: CancellationToken,
     /// Ends what is left of them at once.
     pub(super) cut: CancellationToken,
-}
-
-/// A call that takes its time.
-pub(super) type Work = Pin<Box<dyn Future<Output = Result<Done, Error>> + Send>>;
-
-/// What a call came to that took its time.
-pub(super) enum Done {
-    /// Its answer, as JSON text.
-    Text(String),
-    /// What it waited for is there, and it is answered as if it came now: under the grants of now, and within the bounds of all replies.
-    Ready(Ready),
-}
-
-/// Answers a call that waited: writes to the desk, or says why not.
-pub(super) type Ready = Box<dyn FnOnce(&mut Desk, &Id<'_>) -> Result<(), Error> + Send>;
-
-/// What serving a call came to.
-pub(super) enum Served {
-    /// The answer is written.
-    Answered,
-    /// It comes later.
-    Later {
-        /// What is waited for.
-        work: Work,
-        /// Whether `cancel` may end it: not where it happens all the same.
-        cancellable: bool,
-    },
 }
 
 /// What one connection has going on.

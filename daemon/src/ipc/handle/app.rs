@@ -12,7 +12,7 @@ use super::{Asked, later};
 use crate::ipc::{
     authorize::Purpose,
     convert::{self, refusal},
-    serve::Served,
+    served::Served,
 };
 
 pub(super) fn register(asked: &mut Asked<'_>) -> Result<Served, Error> {

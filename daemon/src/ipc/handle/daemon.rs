@@ -9,7 +9,7 @@ use super::{Asked, later};
 use crate::ipc::{
     convert::{self, refusal},
     discreet,
-    serve::Served,
+    served::Served,
 };
 
 pub(super) fn status(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -12,7 +12,7 @@ use mingle_proto::{
 use super::{Asked, held, once, text};
 use crate::ipc::{
     convert::{self, ChangesOut, ListOut, RecordOut, refusal},
-    serve::Served,
+    served::Served,
 };
 
 pub(super) fn get(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{Asked, later};
 use crate::ipc::{
     convert::{self, invalid, refusal},
-    serve::Served,
+    served::Served,
 };
 
 /// Bytes of one definition. It is a few lines; a larger one is something else. More: `too_large`.

@@ -9,7 +9,7 @@ use mingle_proto::{
 use super::{Asked, held, later, text};
 use crate::ipc::{
     convert::{self, refusal},
-    serve::Served,
+    served::Served,
 };
 
 pub(super) fn why(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -9,7 +9,7 @@ use mingle_proto::{
 use super::{Asked, held, later, text};
 use crate::ipc::{
     convert::{self, invalid, refusal},
-    serve::Served,
+    served::Served,
 };
 
 pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -8,7 +8,7 @@ use mingle_proto::{
 use super::{Asked, later};
 use crate::ipc::{
     convert::{self, refusal},
-    serve::Served,
+    served::Served,
 };
 
 pub(super) fn list(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -15,7 +15,7 @@ use mingle_proto::{
 };
 
 use super::{Asked, later};
-use crate::ipc::{convert, convert::refusal, door::Gone, serve::Served};
+use crate::ipc::{convert, convert::refusal, door::Gone, served::Served};
 
 impl Asked<'_> {
     /// Who speaks in a session.

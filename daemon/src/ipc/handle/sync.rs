@@ -21,7 +21,7 @@ use super::{Asked, later};
 use crate::ipc::{
     convert::{self, refusal},
     discreet,
-    serve::Served,
+    served::Served,
 };
 
 pub(super) fn run(asked: &mut Asked<'_>) -> Result<Served, Error> {

@@ -16,7 +16,7 @@ use mingle_proto::{
 use super::{Asked, later};
 use crate::ipc::{
     convert::{self, refusal},
-    serve::Served,
+    served::Served,
     subscribe::{Feed, Topics},
 };
 

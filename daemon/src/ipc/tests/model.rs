@@ -101,19 +101,6 @@ impl Model {
         });
     }
 
-    fn when<T: Send + 'static>(
-        &self,
-        name: String,
-        timeout: Duration,
-        then: impl FnOnce(bool) -> T + Send + 'static,
-    ) -> Later<T> {
-        let mut settled = self.settled.subscribe();
-        Box::pin(async move {
-            let done = tokio::time::timeout(timeout, settled.wait_for(|settled| settled.contains(&name))).await.is_ok();
-            Ok(then(done))
-        })
-    }
-
     fn known(collection: &str) -> Result<(), Refusal> {
         match collection {
             "issues" | "notes" | "slow" => Ok(()),

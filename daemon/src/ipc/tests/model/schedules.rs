@@ -27,6 +27,22 @@ impl Drop for Follower {
     }
 }
 
+impl Model {
+    /// Once it is settled, or the time is up.
+    pub(super) fn when<T: Send + 'static>(
+        &self,
+        name: String,
+        timeout: Duration,
+        then: impl FnOnce(bool) -> T + Send + 'static,
+    ) -> Later<T> {
+        let mut settled = self.settled.subscribe();
+        Box::pin(async move {
+            let done = tokio::time::timeout(timeout, settled.wait_for(|settled| settled.contains(&name))).await.is_ok();
+            Ok(then(done))
+        })
+    }
+}
+
 impl Schedules for Model {
     fn follows(&self, scope: &Scope, _: Option<Wants>) -> Follows {
         self.followed.lock().unwrap().push(scope.clone());
