@@ -261,7 +261,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
         tracing::info!("the system is slow to tell its conditions: what it did not say counts as unknown till then");
     }
     let told = office.weather.now();
-    office.offers_changed();
+    office.knows_offers();
     office.handle(Event::Conditions(told.clone()));
     let weather = tokio::spawn(office.weather.clone().tell(told, inbox.clone()));
     office.work(letters).await;

@@ -6,7 +6,7 @@ use super::{Engine, Name};
 
 impl Engine {
     /// These do, each for this app, and no others. What is due and waits for one that came begins with the decision that follows.
-    pub(super) fn away_are(&mut self, apps: &BTreeMap<Name, Name>) {
+    pub fn away_are(&mut self, apps: &BTreeMap<Name, Name>) {
         let known = self.desk.board().remotes.iter().filter(|(_, remote)| remote.away.is_some()).map(|(name, _)| name.clone());
         let concerned: BTreeSet<Name> = known.chain(apps.keys().cloned()).collect();
         for remote in concerned {
