@@ -102,7 +102,8 @@ fn any_allocation_may_fail_and_nothing_acknowledged_is_lost() {
     let mut chance = Chance::new(seed);
     let good = run(u64::MAX);
     assert_eq!(good.wrong, Vec::<String>::new());
-    assert!(!good.ended && !good.told && good.count > 1_000, "{} allocations are counted", good.count);
+    // A thread that reads for the first time opens the store, which is another thousand; it may have done that at the start.
+    assert!(!good.ended && !good.told && good.count > 500, "{} allocations are counted", good.count);
     let points: Vec<u64> = (0..tries).map(|_| 1 + chance.below(good.count)).collect();
     let (next, ended, told, wrong) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
     let watch = Watch::start();
