@@ -895,13 +895,50 @@ class Event(dict):
     """An event of a topic: `topic`, `at`, and what the topic has."""
 
 
-class Subscription:
+class _Listening:
+    """What hears on a connection of its own, from the daemon that is there: an iterator, until it is closed. Close it, or use `with`."""
+
+    _line, _over = None, False
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        heard = self.next()
+        if heard is None:
+            raise StopIteration
+        return heard
+
+    def _close(self):
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def close(self):
+        """Ends the iteration, also from another thread."""
+        self._over = True
+        line = self._line
+        if line is not None:
+            try:
+                line.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+        self._close()
+
+
+class Subscription(_Listening):
     """An iterator over `Changed` and `Event`. Over a lost connection it goes on from its last `seq`: events in between are lost,
     no change is. `seq` and `instance` are the position behind what was given; `caught_up`: the view is whole."""
 
     def __init__(self, path, app, ask, patience):
         self._path, self._app, self._ask, self._patience = path, app, ask, patience
-        self._line, self._void, self._over, self._until = None, False, False, math.inf
+        self._void, self._until = False, math.inf
         self.seq, self.instance, self.caught_up = None, None, False
         self._begin()
 
@@ -915,15 +952,6 @@ class Subscription:
         self._line, self._number = line, answer["subscription"]
         self.seq, self.instance, self.caught_up = answer["seq"], hello.get("instance"), answer["caught_up"]
         self._void = bool(answer.get("fresh"))
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        update = self.next()
-        if update is None:
-            raise StopIteration
-        return update
 
     def next(self, timeout=None):
         """The next update; None: not within `timeout` seconds (0: looks only), or closed."""
@@ -953,9 +981,7 @@ class Subscription:
         return None
 
     def _again(self):
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+        self._close()
         self._ask = {key: value for key, value in self._ask.items() if key != "initial"}
         self._ask.update(since=self.seq, instance=self.instance)
 
@@ -976,24 +1002,6 @@ class Subscription:
     def fileno(self):
         """For select, after `next(0)` gave None: readable where there may be an update. Another one after a lost connection."""
         return -1 if self._line is None else self._line.socket.fileno()
-
-    def close(self):
-        """Ends the iteration, also from another thread."""
-        self._over = True
-        line = self._line
-        if line is not None:
-            try:
-                line.socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-        if self._line is not None:
-            self._line.close()
 
 
 class Work(dict):
@@ -1052,12 +1060,12 @@ class Work(dict):
         return False
 
 
-class Worker:
-    """An iterator over `Work`, one after the other; what was stopped before it was begun is passed over. Close it, or use `with`."""
+class Worker(_Listening):
+    """An iterator over `Work`, one after the other; what was stopped before it was begun is passed over."""
 
     def __init__(self, path, app, ask, patience):
         self._path, self._app, self._params, self._patience = path, app, ask, patience
-        self._line, self._over, self.remotes = None, False, []
+        self.remotes = []
         self._begin()
 
     def _begin(self):
@@ -1069,15 +1077,6 @@ class Worker:
             line.close()
             raise
         self._line = line
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        work = self.next()
-        if work is None:
-            raise StopIteration
-        return work
 
     def next(self, timeout=None):
         """The next work; None: not within `timeout` seconds, or closed."""
@@ -1112,25 +1111,3 @@ class Worker:
         except Lost:
             self._close()
             raise
-
-    def _close(self):
-        if self._line is not None:
-            self._line.close()
-            self._line = None
-
-    def close(self):
-        """No more work, also from another thread."""
-        self._over = True
-        line = self._line
-        if line is not None:
-            try:
-                line.socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-        self._close()

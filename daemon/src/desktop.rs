@@ -41,13 +41,8 @@ fn is_there(bus: &str) -> bool {
 /// waited for its day; what cannot be shown is tried again at each beat. An idle store is left alone.
 pub async fn keep(house: House, store: Store, bus: String, mut beat: watch::Receiver<()>) {
     let (mut board, mut notices) = (house.board(), house.notices_moved());
-    let mut shown = match store.read(|reader| shown::all(reader)) {
-        Ok(rows) => Shown::new(rows),
-        Err(error) => {
-            tracing::warn!(%error, "what was shown on the desktop is not known");
-            Shown::default()
-        }
-    };
+    // Read once there is a desktop: most daemons never have one.
+    let mut shown = None;
     let (mut news, mut failures, mut looked, mut rests) = (true, 0, Stopwatch::start(), Duration::ZERO);
     loop {
         let due = (news || failures > 0) && looked.elapsed() >= rests || looked.elapsed() >= SHOWN_LOOKS_EVERY;
@@ -56,7 +51,8 @@ pub async fn keep(house: House, store: Store, bus: String, mut beat: watch::Rece
             pause(SHOWN_GATHERS).await;
             news = false;
             let took = Stopwatch::start();
-            failures = if look(&house, &store, &bus, &mut shown).await { failures + 1 } else { 0 };
+            failures =
+                if look(&house, &store, &bus, shown.get_or_insert_with(|| known(&store))).await { failures + 1 } else { 0 };
             rests = rest(took.elapsed(), failures);
             looked = Stopwatch::start();
         }
@@ -69,6 +65,16 @@ pub async fn keep(house: House, store: Store, bus: String, mut beat: watch::Rece
             return;
         }
         news |= changed;
+    }
+}
+
+fn known(store: &Store) -> Shown {
+    match store.read(|reader| shown::all(reader)) {
+        Ok(rows) => Shown::new(rows),
+        Err(error) => {
+            tracing::warn!(%error, "what was shown on the desktop is not known");
+            Shown::default()
+        }
     }
 }
 

@@ -56,8 +56,8 @@ pub struct Page {
     pub told: u64,
     /// Whoever tells it says that there was something new, also where no record shows it.
     pub news: bool,
-    /// Whoever tells it has come to another place with it: where the next run goes on is not where this page began.
-    pub further: bool,
+    /// Whoever tells it has come to no other place with it: a sign of life.
+    pub stays: bool,
 }
 
 /// From where a listing starts.

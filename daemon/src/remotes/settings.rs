@@ -37,6 +37,23 @@ pub struct RemoteSettings {
     pub output: Option<Output>,
 }
 
+impl RemoteSettings {
+    /// The first key that is set and is none of those that a kind takes.
+    #[must_use]
+    pub fn beside(&self, taken: &[&str]) -> Option<&'static str> {
+        let set = [
+            ("url", !self.url.is_empty()),
+            ("profile", self.profile.is_some()),
+            ("auth", self.auth != Auth::None),
+            ("insecure", self.insecure),
+            ("command", !self.command.is_empty()),
+            ("app", self.app.is_some()),
+            ("output", self.output.is_some()),
+        ];
+        set.into_iter().find(|(key, is_set)| *is_set && !taken.contains(key)).map(|(key, _)| key)
+    }
+}
+
 /// What counts of what a program does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -177,7 +177,7 @@ impl Gathered {
     /// The page, the last one.
     #[must_use]
     pub fn last(self) -> Page {
-        Page { rows: self.rows, told: self.bytes, further: self.further, ..Page::default() }
+        Page { rows: self.rows, told: self.bytes, stays: !self.further, ..Page::default() }
     }
 }
 
@@ -281,12 +281,12 @@ mod tests {
             let rows = vec![r#"{"id":"a","data":{}}"#.to_owned(); rows];
             let mut page = Gathered::default();
             page.take_batch(&rows, checkpoint, &mut at).unwrap();
-            assert_eq!(page.with_next(&mut at).further, further, "{rows:?} {checkpoint:?}");
+            assert_eq!(page.with_next(&mut at).stays, !further, "{rows:?} {checkpoint:?}");
         }
         for (line, further) in [(r#"{"checkpoint":2}"#, false), (r#"{"checkpoint":3}"#, true)] {
             let mut page = Gathered::default();
             assert_eq!(page.take(line, &mut at), Ok(true));
-            assert_eq!(page.with_next(&mut at).further, further, "{line}");
+            assert_eq!(page.with_next(&mut at).stays, !further, "{line}");
         }
     }
 }

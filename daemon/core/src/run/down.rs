@@ -26,10 +26,8 @@ pub(super) struct Down {
     given: usize,
     /// What follows the page that is being applied: its `next`.
     then: Option<String>,
-    /// With the page that is being applied whoever tells it comes further.
-    further: bool,
-    /// With one that is applied it did.
-    pub(super) came_further: bool,
+    /// With the page that is being applied whoever tells it comes to no other place.
+    pub(super) stays: bool,
     /// The page fetched ahead.
     ahead: Option<Page>,
     /// The page that is being applied is there.
@@ -54,8 +52,7 @@ impl Down {
             batches: VecDeque::new(),
             given: 0,
             then: None,
-            further: false,
-            came_further: false,
+            stays: false,
             ahead: None,
             open: false,
             pages: BTreeSet::new(),
@@ -141,7 +138,7 @@ impl Down {
         let newest = page.rows.iter().filter_map(Packed::modified).max();
         self.at.newest = self.at.newest.max(newest);
         self.then = page.next;
-        self.further = page.further;
+        self.stays = page.stays;
         let mut rows = page.rows.into_iter();
         loop {
             let batch: Vec<Packed> = rows.by_ref().take(limits::BATCH_ROWS_MAX).collect();
@@ -181,7 +178,6 @@ impl Down {
     pub(super) fn applied(&mut self, after: Resume) {
         self.at = Resume { newest: self.at.newest.max(after.newest), ..after };
         if self.batches.is_empty() {
-            self.came_further |= self.further;
             self.open = false;
             self.turn();
         }

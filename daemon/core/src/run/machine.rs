@@ -34,8 +34,6 @@ pub struct Run {
     deletes: u64,
     /// Its listing has a place where it goes on, or is whole.
     pub(super) listed: bool,
-    /// Whoever tells came to another checkpoint.
-    told_further: bool,
     /// Its listing is whole.
     pub(super) completed: bool,
     /// To be asked for by id, and the position that holds once what was asked is applied.
@@ -94,7 +92,6 @@ impl Run {
             store_busy: false,
             deletes: 0,
             listed: false,
-            told_further: false,
             completed: false,
             ask: Vec::new(),
             ask_then: None,
@@ -152,8 +149,7 @@ impl Run {
     /// tells that is another checkpoint: a page without one is a sign of life.
     #[must_use]
     pub fn came_further(&self) -> bool {
-        let moved = if self.terms.tells { self.told_further } else { self.moved };
-        self.counts.down + self.counts.up > 0 || (moved && !self.completed)
+        self.counts.down + self.counts.up > 0 || (self.moved && !self.completed)
     }
 
     /// How far it is.
@@ -411,9 +407,8 @@ impl Run {
                 } else if self.ask.is_empty()
                     && let Some(after) = self.ask_then.take()
                 {
-                    self.moved |= after.page != self.at.0 || after.rows > self.at.1;
+                    self.moved |= !down.stays && (after.page != self.at.0 || after.rows > self.at.1);
                     down.applied(after);
-                    self.told_further |= down.came_further;
                 }
             }
             Phase::Ghosts { .. } if self.ask.is_empty() => self.complete(effects),

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Greeting, Kind, Opened, Opening, Pending, Problem, Remote, Seen, exec,
-    settings::{Auth, RemoteSettings},
+    settings::RemoteSettings,
     told::{self, Gathered, Position},
 };
 use workers::{Handle, Heard};
@@ -38,18 +38,11 @@ pub const KIND: Kind = Kind {
 };
 
 fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
-    let RemoteSettings { app, command, output, url, profile, auth, insecure, .. } = settings;
+    let RemoteSettings { app, command, .. } = settings;
     let Some(app) = app.as_deref().filter(|app| !app.is_empty()) else {
         return Err(Problem::new("a remote of kind \"app\" needs the name of an app").hint("app = \"NAME\", as it says in hello"));
     };
-    let others = [
-        ("url", !url.is_empty()),
-        ("profile", profile.is_some()),
-        ("auth", *auth != Auth::None),
-        ("insecure", *insecure),
-        ("output", output.is_some()),
-    ];
-    if let Some((key, _)) = others.iter().find(|(_, there)| *there) {
+    if let Some(key) = settings.beside(&["app", "command"]) {
         return Err(Problem::new(format!("`{key}` says nothing to an app")).hint("take it out; the app knows where its data is"));
     }
     if command.first().is_some_and(String::is_empty) {

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Greeting, Kind, Opened, Opening, Pending, Problem, Remote, Seen,
-    settings::{Auth, Output, RemoteSettings},
+    settings::{Output, RemoteSettings},
     told::{self, Gathered, Position},
 };
 use program::Program;
@@ -30,18 +30,11 @@ pub const KIND: Kind = Kind {
 };
 
 fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
-    let RemoteSettings { command, url, profile, auth, insecure, app, .. } = settings;
+    let command = &settings.command;
     if command.first().is_none_or(String::is_empty) {
         return Err(Problem::new("a remote of kind \"exec\" needs a program").hint("command = [\"PROGRAM\", \"ARGUMENT\"]"));
     }
-    let others = [
-        ("url", !url.is_empty()),
-        ("profile", profile.is_some()),
-        ("auth", *auth != Auth::None),
-        ("insecure", *insecure),
-        ("app", app.is_some()),
-    ];
-    if let Some((key, _)) = others.iter().find(|(_, there)| *there) {
+    if let Some(key) = settings.beside(&["command", "output"]) {
         return Err(Problem::new(format!("`{key}` says nothing to a program")).hint("take it out, or write it into `command`"));
     }
     let output = settings.output.unwrap_or_default();

@@ -114,13 +114,15 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
     let name = settings.profile.as_deref().ok_or_else(|| {
         Problem::new("a remote of kind \"rest\" needs a profile").hint("`mingle profile list` shows them: profile = \"NAME\"")
     })?;
-    if !settings.command.is_empty() || settings.output.is_some() {
-        return Err(
-            Problem::new("`command` and `output` are for a remote that is a program").hint("kind = \"exec\", or take them out")
-        );
-    }
-    if settings.app.is_some() {
-        return Err(Problem::new("`app` is for a remote whose work an app does").hint("kind = \"app\", or take it out"));
+    match settings.beside(&["url", "profile", "auth", "insecure"]) {
+        Some("app") => {
+            return Err(Problem::new("`app` is for a remote whose work an app does").hint("kind = \"app\", or take it out"));
+        }
+        Some(_) => {
+            let what = "`command` and `output` are for a remote that is a program";
+            return Err(Problem::new(what).hint("kind = \"exec\", or take them out"));
+        }
+        None => {}
     }
     let url = http::address(&settings.url, settings.insecure)?;
     if let Auth::Header { name, .. } = &settings.auth

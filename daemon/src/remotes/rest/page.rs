@@ -118,7 +118,7 @@ impl Rest {
             total: list.total_header.as_ref().and_then(|name| reply.header(name)?.trim().parse().ok()),
             told: 0,
             news: false,
-            further: false,
+            stays: false,
         };
         Ok((page, place))
     }

@@ -134,10 +134,12 @@ fn what_hangs_is_tried_again_as_what_fails_and_what_came_further_at_once() {
     // Of whoever tells, a page is a sign of life, and no more: another checkpoint or a change is.
     let tells = Terms { page_rows: 1, tells: true, ..Terms::default() };
     so_far[2] = run::Event::Negotiated(Box::new(tells));
+    let page = |stays: bool| run::Event::Page(Ok(Page { next: Some("two".into()), stays, ..Page::default() }));
+    so_far[3] = page(true);
     assert!(after_a_timeout(&so_far) >= 10, "it lives, and comes nowhere");
-    so_far[3] = run::Event::Page(Ok(Page { next: Some("two".into()), further: true, ..Page::default() }));
+    so_far[3] = page(false);
     assert_eq!(after_a_timeout(&so_far), 0, "it goes on from the checkpoint");
-    so_far[3] = run::Event::Page(Ok(Page { next: Some("two".into()), ..Page::default() }));
+    so_far[3] = page(true);
     so_far[4] = run::Event::Applied(run::Applied { changed: 1, ..run::Applied::default() });
     assert_eq!(after_a_timeout(&so_far), 0, "something changed here");
 }
