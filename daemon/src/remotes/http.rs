@@ -387,7 +387,8 @@ fn lost(url: &Url, error: &reqwest::Error) -> Lost {
         let why = if error.is_timeout() { "no connection in time".to_owned() } else { why };
         return Lost { error: RemoteError::new(Failure::Offline, format!("{place} cannot be reached: {why}")), sent: false };
     }
-    if error.is_decode() && !error.is_timeout() {
+    // A session of TLS that breaks is one fault, whether it does before an answer's first line or in the midst of its body.
+    if error.is_decode() && !error.is_timeout() && !is_tls(error) {
         return nonsense(url, &format!("answers with a body that cannot be read: {why}"));
     }
     let why = if error.is_timeout() { "went silent".to_owned() } else { format!("broke off: {why}") };

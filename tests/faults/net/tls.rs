@@ -39,8 +39,8 @@ enum Does {
     Answers,
     /// It answers without a length, and the connection ends without the session's own end.
     CutsOff(&'static str),
-    /// It takes the request, says something of its own alert, and goes.
-    Alerts,
+    /// It takes the request, begins to answer, and goes with an alert this long after.
+    Alerts(Duration),
     /// It says nothing from the first byte on.
     Stalls,
     /// It speaks TLS 1.0 and no other.
@@ -129,8 +129,10 @@ fn one(mut stream: TcpStream, config: Arc<ServerConfig>, hears: &Mutex<Vec<u8>>,
             line.conn.send_close_notify();
             line.flush()
         }
-        Does::Alerts => {
+        Does::Alerts(after) => {
             Stream::new(&mut connection, &mut stream).write_all(b"HTTP/1.1 200 X\r\ncontent-length: 90\r\n\r\n{\"rows\"")?;
+            // At once, what began is met together with the alert; later, what began was taken for an answer by then.
+            std::thread::sleep(after);
             // No record of this session: the other side gives up with an alert.
             stream.write_all(&[0x15, 3, 3, 0, 2, 2, 80])
         }
@@ -183,7 +185,8 @@ fn who_proves_nothing_is_told_nothing_and_what_is_cut_is_no_answer() {
         ("an old version", good.clone(), Does::IsOld, Some(("nonsense", "prove"))),
         ("no TLS at all", good.clone(), Does::SpeaksPlain, Some(("nonsense", "prove"))),
         ("a handshake that stalls", good.clone(), Does::Stalls, Some(("offline", "in time"))),
-        ("an alert in the middle", good.clone(), Does::Alerts, Some(("broken", ""))),
+        ("an alert in the middle", good.clone(), Does::Alerts(Duration::ZERO), Some(("broken", ""))),
+        ("an alert after a while", good.clone(), Does::Alerts(Duration::from_millis(300)), Some(("broken", ""))),
         ("cut off in the middle", good.clone(), Does::CutsOff(r#"{"rows":["#), Some(("nonsense", ""))),
         // JSON says itself where it ends, but nobody has proved that this is what was said.
         ("cut off behind the end", good.clone(), Does::CutsOff(r#"{"rows":[]}"#), Some(("nonsense", ""))),
