@@ -1,0 +1,240 @@
+//! Owns: what a collection lists: what changed since, or all of it; and the members, some at a time. Must never know: what becomes of
+//! the rows.
+//!
+//! What is listed is told at once, by names alone, and then fetched a page at a time, in the order of ids: so a page has an address that
+//! stays good, also where the listing is asked for anew.
+
+use std::collections::BTreeMap;
+
+use mingle_core::{
+    limits, planted,
+    replica::{Failure, From, Packed, Page, RemoteError, Row, RowState},
+    time::Timestamp,
+};
+
+use super::{
+    Dav, Fetched, answers,
+    name::{id_of, member, segments},
+    place::Place,
+    xml::{self, Answers},
+};
+use crate::remotes::{http, larder};
+
+/// What a token of the server begins with in ours.
+const TOLD: &str = "sync ";
+/// And one that stands for the revisions of all members.
+const COUNTED: &str = "etags ";
+
+/// What is listed from somewhere.
+pub(super) struct Snapshot {
+    from: From,
+    /// By id: the address of a member as the server writes it; none: it is gone.
+    members: BTreeMap<String, Option<String>>,
+    token: String,
+    server_time: Option<Timestamp>,
+}
+
+/// What came of asking for what changed.
+enum Changes {
+    All(Snapshot),
+    /// The server does not tell, or not to us.
+    Untold,
+}
+
+impl Dav {
+    /// One page, and the place that it takes. `page` is the last id of the one before.
+    pub(super) async fn page(&self, from: &From, page: Option<&str>, rows: usize) -> Result<(Page, larder::Place), RemoteError> {
+        let place = self.place().await?;
+        let mut held = self.snapshot.lock().await;
+        let kept = held.take().filter(|snapshot| page.is_some() && snapshot.from == *from);
+        let snapshot = match kept {
+            Some(snapshot) => snapshot,
+            None => self.listed(place, from).await?,
+        };
+        let after = page.map(|after| (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
+        let range = after.unwrap_or((std::ops::Bound::Unbounded, std::ops::Bound::Unbounded));
+        let mut left = snapshot.members.range::<str, _>(range);
+        let some: Vec<(&String, &Option<String>)> = left.by_ref().take(rows.clamp(1, limits::DAV_PAGE_ROWS)).collect();
+        let next = left.next().and_then(|_| some.last().map(|(id, _)| (*id).clone()));
+        let (rows, taken) = self.rows(place, &some).await?;
+        let page = Page {
+            rows,
+            next,
+            token: Some(snapshot.token.clone()),
+            server_time: snapshot.server_time,
+            total: Some(snapshot.members.len() as u64),
+            ..Page::default()
+        };
+        *held = Some(snapshot);
+        Ok((page, taken))
+    }
+
+    /// What is listed from here.
+    async fn listed(&self, place: &Place, from: &From) -> Result<Snapshot, RemoteError> {
+        let refused = |what: &str| RemoteError::new(Failure::CheckpointRefused, format!("{} {what}", http::place(&place.url)));
+        let since = match from {
+            From::Start => None,
+            From::Token(token) => match (token.strip_prefix(TOLD), token.strip_prefix(COUNTED)) {
+                (Some(token), _) => Some(token),
+                (None, Some(_)) => {
+                    // All that can be told without the server's help is that nothing has changed.
+                    let all = self.counted(place).await?;
+                    return if all.token == *token {
+                        Ok(Snapshot { members: BTreeMap::new(), from: from.clone(), ..all })
+                    } else {
+                        Err(refused("does not tell what changed"))
+                    };
+                }
+                (None, None) => return Err(refused("never gave such a position")),
+            },
+            From::Stamp(_) => return Err(refused("lists by no stamp")),
+        };
+        if since.is_some() || place.tells_changes {
+            match self.changes(place, since).await? {
+                Changes::All(snapshot) => return Ok(Snapshot { from: from.clone(), ..snapshot }),
+                Changes::Untold if since.is_some() => return Err(refused("no longer knows where we were")),
+                Changes::Untold => {}
+            }
+        }
+        self.counted(place).await
+    }
+
+    /// Asks the server for what changed, until it says that this was all.
+    async fn changes(&self, place: &Place, since: Option<&str>) -> Result<Changes, RemoteError> {
+        let mut members = BTreeMap::new();
+        let (mut at, mut server_time) = (since.map(str::to_owned), None);
+        for _ in 0..limits::DAV_ROUNDS_MAX {
+            let body = xml::ask_changes(at.as_deref());
+            let reply = self.ask(self.question("REPORT", place.url.clone(), "0", body)?).await?;
+            server_time = server_time.or(reply.server_time());
+            // Servers refuse a token, or the question, in many ways; only what says something else is something else.
+            let status = reply.status.as_u16();
+            if matches!(status, 400 | 402..=428 | 430..=499 | 501 | 505) || (status == 500 && at.is_none()) {
+                return Ok(Changes::Untold);
+            }
+            if let Some(trouble) = reply.trouble((self.means.now)()) {
+                return Err(trouble);
+            }
+            let taken = self.means.http.larder.place(reply.body.len()).await;
+            let told = answers(&reply).map_err(whole)?;
+            drop((taken, reply.body));
+            let token = told.token.clone().ok_or_else(|| {
+                RemoteError::new(Failure::Nonsense, format!("{} tells changes without a token", http::place(&place.url)))
+            })?;
+            let more = gather(place, told, &mut members) && !planted::is("a cut listing is taken for whole");
+            if !more {
+                let token = format!("{TOLD}{token}");
+                return Ok(Changes::All(Snapshot { from: From::Start, members, token, server_time }));
+            }
+            if at.as_ref() == Some(&token) {
+                break;
+            }
+            at = Some(token);
+        }
+        let what = format!("{} says again and again that there is more, and does not get on", http::place(&place.url));
+        Err(RemoteError::new(Failure::Nonsense, what))
+    }
+
+    /// All members, where the server does not tell what changed: a token of ours stands for their revisions.
+    async fn counted(&self, place: &Place) -> Result<Snapshot, RemoteError> {
+        let reply = self.ask(self.question("PROPFIND", place.url.clone(), "1", xml::ask_revisions())?).await?;
+        if let Some(trouble) = reply.trouble((self.means.now)()) {
+            return Err(trouble);
+        }
+        let server_time = reply.server_time();
+        let taken = self.means.http.larder.place(reply.body.len()).await;
+        let told = answers(&reply).map_err(whole)?;
+        drop((taken, reply.body));
+        let mut revisions: Vec<String> = Vec::new();
+        for one in told.told.iter().filter(|one| id_in(place, &one.href).is_some()) {
+            revisions.push(format!("{} {}", one.href, one.etag.as_deref().unwrap_or_default()));
+        }
+        revisions.sort_unstable();
+        let hash = blake3::hash(revisions.join("\n").as_bytes()).to_hex();
+        let mut members = BTreeMap::new();
+        if gather(place, told, &mut members) {
+            let what = format!("{} lists less than all it has", http::place(&place.url));
+            return Err(RemoteError::new(Failure::Nonsense, what).hint("the collection is larger than the server lists at once"));
+        }
+        Ok(Snapshot { from: From::Start, members, token: format!("{COUNTED}{hash}"), server_time })
+    }
+
+    /// What these members hold now.
+    async fn rows(
+        &self,
+        place: &Place,
+        some: &[(&String, &Option<String>)],
+    ) -> Result<(Vec<Packed>, larder::Place), RemoteError> {
+        let gone = |id: &str| Row { remote_id: id.into(), revision: None, modified: None, created: None, state: RowState::Gone };
+        let hrefs = || some.iter().filter_map(|(_, href)| href.as_deref());
+        let mut held: BTreeMap<String, Option<Fetched>> = BTreeMap::new();
+        let mut taken = larder::Place::default();
+        if hrefs().next().is_some() {
+            let body = xml::ask_members(place.holds, hrefs());
+            let reply = self.ask(self.question("REPORT", place.url.clone(), "1", body)?).await?;
+            if let Some(trouble) = reply.trouble((self.means.now)()) {
+                return Err(trouble);
+            }
+            taken = self.means.http.larder.place(reply.body.len()).await;
+            for told in answers(&reply)?.told {
+                let Some(id) = id_in(place, &told.href) else { continue };
+                let found = match (told.status, told.data) {
+                    (Some(404 | 410), _) => None,
+                    // The lines of a text end with CR and LF; XML leaves LF of it.
+                    (_, Some(text)) => {
+                        Some(Fetched { revision: told.etag, text: Ok(text.replace("\r\n", "\n").replace('\n', "\r\n")) })
+                    }
+                    (Some(status), None) => {
+                        Some(Fetched { revision: told.etag, text: Err(format!("the server does not show it (HTTP {status})")) })
+                    }
+                    (None, None) => continue,
+                };
+                held.insert(id, found);
+            }
+        }
+        let mut rows = Vec::with_capacity(some.len());
+        let mut bytes = 0;
+        for (id, href) in some {
+            let row = match (href, held.remove(*id)) {
+                (None, _) | (_, Some(None)) => gone(id),
+                (Some(_), Some(Some(found))) => found.row(place.holds, id),
+                // It was not told of: it is asked for by itself.
+                (Some(_), None) => self.fetched(place, id).await?.map_or_else(|| gone(id), |found| found.row(place.holds, id)),
+            };
+            let packed = Packed::of(&row);
+            bytes += packed.bytes();
+            rows.push(packed);
+        }
+        taken.shrink(bytes);
+        Ok((rows, taken))
+    }
+}
+
+/// Notes members, the last word of each; whether there is more than was told (RFC 6578, 3.6).
+fn gather(place: &Place, told: Answers, members: &mut BTreeMap<String, Option<String>>) -> bool {
+    let mut more = false;
+    for one in told.told {
+        if one.status == Some(507) {
+            more = true;
+        } else if let Some(id) = id_in(place, &one.href) {
+            let gone = matches!(one.status, Some(404 | 410));
+            members.insert(id, (!gone).then_some(one.href));
+        }
+    }
+    more
+}
+
+/// The id of the member with this address; none: it is the collection itself, or no member.
+fn id_in(place: &Place, href: &str) -> Option<String> {
+    let url = place.url.join(href).ok()?;
+    if segments(&url).is_some_and(|segments| segments == place.segments) {
+        return None;
+    }
+    member(&place.segments, &url).map(|segment| id_of(&segment, place.holds.ending()))
+}
+
+/// Asked for fewer rows a listing of names would be as long.
+fn whole(error: RemoteError) -> RemoteError {
+    let kind = if error.kind == Failure::TooLarge { Failure::Nonsense } else { error.kind };
+    RemoteError { kind, ..error }
+}
