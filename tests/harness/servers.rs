@@ -6,6 +6,7 @@ mod json_server;
 mod khard;
 mod kinto;
 mod pocketbase;
+mod radicale;
 mod roundup;
 
 use std::{
@@ -21,6 +22,7 @@ pub use json_server::JsonServer;
 pub use khard::Khard;
 pub use kinto::Kinto;
 pub use pocketbase::PocketBase;
+pub use radicale::Radicale;
 pub use roundup::Roundup;
 
 use crate::wire;

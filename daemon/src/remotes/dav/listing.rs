@@ -121,7 +121,7 @@ impl Dav {
             let token = told.token.clone().ok_or_else(|| {
                 RemoteError::new(Failure::Nonsense, format!("{} tells changes without a token", http::place(&place.url)))
             })?;
-            let more = gather(place, told, &mut members) && !planted::is("a cut listing is taken for whole");
+            let more = gather(place, told, &mut members);
             if !more {
                 let token = format!("{TOLD}{token}");
                 return Ok(Changes::All(Snapshot { from: From::Start, members, token, server_time }));
@@ -215,7 +215,7 @@ fn gather(place: &Place, told: Answers, members: &mut BTreeMap<String, Option<St
     let mut more = false;
     for one in told.told {
         if one.status == Some(507) {
-            more = true;
+            more = !planted::is("a cut listing is taken for whole");
         } else if let Some(id) = id_in(place, &one.href) {
             let gone = matches!(one.status, Some(404 | 410));
             members.insert(id, (!gone).then_some(one.href));
@@ -237,4 +237,44 @@ fn id_in(place: &Place, href: &str) -> Option<String> {
 fn whole(error: RemoteError) -> RemoteError {
     let kind = if error.kind == Failure::TooLarge { Failure::Nonsense } else { error.kind };
     RemoteError { kind, ..error }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Url;
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_noted_by_id_and_that_there_is_more_is_seen() {
+        let url = Url::parse("http://localhost/me/book/").unwrap();
+        let segments = segments(&url).unwrap();
+        let place = Place { url, segments, holds: xml::Holds::Cards, tells_changes: true, server_time: None };
+        let one = |href: &str, status: Option<u16>| xml::Told { href: href.into(), status, ..xml::Told::default() };
+        let mut members = BTreeMap::new();
+        let first = vec![
+            one("/me/book/", None),
+            one("/me/book/a.vcf", None),
+            one("http://elsewhere/me/book/b%20b.vcf", None),
+            one("/me/book/inner/", None),
+            one("/me/other/c.vcf", None),
+            one("/me/book/d.vcf", Some(404)),
+        ];
+        assert!(!gather(&place, Answers { told: first, token: None }, &mut members));
+        let cut = vec![one("/me/book/a.vcf", Some(404)), one("/me/book/", Some(507)), one("/me/book/e.vcf", Some(200))];
+        assert!(gather(&place, Answers { told: cut, token: None }, &mut members), "there is more");
+        let noted: Vec<_> = members.iter().map(|(id, href)| (id.as_str(), href.as_deref())).collect();
+        let expect =
+            [("a", None), ("b b", Some("http://elsewhere/me/book/b%20b.vcf")), ("d", None), ("e", Some("/me/book/e.vcf"))];
+        assert_eq!(noted, expect);
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        planted::set_here(Some("a cut listing is taken for whole"));
+        let found = std::panic::catch_unwind(what_is_told_is_noted_by_id_and_that_there_is_more_is_seen).is_err();
+        planted::set_here(None);
+        assert!(found);
+    }
 }
