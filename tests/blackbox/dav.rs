@@ -1,6 +1,6 @@
 //! Owns: contacts and appointments through a whole daemon and a real server, and back. Must never know: how either is written there.
 
-use mingle_tests::{daemon::Home, servers::Radicale};
+use mingle_tests::{daemon::Home, servers::Dav};
 use serde_json::json;
 
 const QUIET: &str = "direction = \"both\"\non_start = false\non_change = false\n";
@@ -12,19 +12,19 @@ fn config(url: &str, book: &str, calendar: &str) -> String {
          auth = {{ type = \"basic\", username = \"{}\", password = {{ file = \"dav.secret\" }} }}\n\n\
          [sync.contacts]\ncollection = \"contacts\"\nremote = \"home\"\nresource = \"{book}\"\n{QUIET}\n\
          [sync.events]\ncollection = \"events\"\nremote = \"home\"\nresource = \"{calendar}\"\n{QUIET}",
-        Radicale::ACCOUNT.0
+        Dav::ACCOUNT.0
     )
 }
 
 #[test]
 fn contacts_and_events_go_both_ways_and_odd_lines_stay() {
-    let server = Radicale::start();
+    let server = Dav::radicale();
     let (book, calendar) = (server.address_book("Friends"), server.calendar("Work"));
     let jane =
         "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:jane\r\nFN:Jane\r\nEMAIL;TYPE=HOME:j@example.com\r\nX-ODD;A=b:c\r\nEND:VCARD\r\n";
     server.put(&book, "jane.vcf", jane);
     let home = Home::new(Some(&config(&server.url, &book, "Work")));
-    home.write("dav.secret", Radicale::ACCOUNT.1);
+    home.write("dav.secret", Dav::ACCOUNT.1);
     let daemon = home.start();
     let mut app = daemon.app("people");
     app.sync("contacts", "done");
@@ -70,7 +70,7 @@ fn contacts_and_events_go_both_ways_and_odd_lines_stay() {
     // What has no place in a card is refused, stays here, and says so.
     app.put("contacts", "odd", &json!({ "name": "no object" }));
     app.sync("contacts", "done_with_errors");
-    let listed = app.must("rejection.list", json!({ "collection": "contacts" }));
+    let listed = app.must("rejection.list", json!({ "sync": "contacts" }));
     let why = listed["rejections"][0]["why"].to_string();
     assert!(why.contains("name has no place in a vCard"), "{listed}");
     assert!(server.texts(&book).is_empty() && app.get("contacts", "odd").is_some());

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, Other, as_it_is, login, settings};
 
-pub use crate::dav_bench::radicale;
+pub use crate::dav_bench::{radicale, xandikos};
 
 /// Kinto.
 pub fn kinto() -> Bench {

@@ -1,22 +1,31 @@
-//! Owns: the bench of an address book at a Radicale: a law's record as a contact. Must never know: the laws.
+//! Owns: the benches of address books at real servers: a law's record as a contact. Must never know: the laws.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use mingle_tests::servers::Radicale;
+use mingle_tests::servers::Dav;
 use mingled::remotes::settings::{Auth, RemoteSettings};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Other, login};
 
-/// Settings of kind `dav` at a Radicale.
+/// Settings of kind `dav` at a server.
 pub fn settings(url: &str) -> RemoteSettings {
-    let auth = login(Radicale::ACCOUNT);
+    let auth = login(Dav::ACCOUNT);
     RemoteSettings { kind: "dav".into(), url: url.into(), auth, ..RemoteSettings::default() }
 }
 
 /// An address book of Radicale.
 pub fn radicale() -> Bench {
-    struct Me(Arc<Radicale>, String);
+    bench(Dav::shared_radicale(), true)
+}
+
+/// An address book of Xandikos, which keeps texts as they are, and lets everybody in.
+pub fn xandikos() -> Bench {
+    bench(Dav::shared_xandikos(), false)
+}
+
+fn bench(server: Arc<Dav>, asks_for_credentials: bool) -> Bench {
+    struct Me(Arc<Dav>, String);
     impl Other for Me {
         fn put(&self, id: &str, record: &Value) {
             self.0.put(&self.1, &format!("{id}.vcf"), &written(id, record));
@@ -29,14 +38,13 @@ pub fn radicale() -> Bench {
             self.0.texts(&self.1).into_iter().map(named).collect()
         }
     }
-    let server = Radicale::shared();
     let resource = server.address_book("Friends");
     Bench {
         settings: settings(&server.url),
         wrong_resource: "/me/nowhere/".into(),
         wrong_url: None,
         stranger: Auth::None,
-        asks_for_credentials: true,
+        asks_for_credentials,
         tells_kinds_apart: true,
         fit,
         shows: &["@type", "version", "uid", "updated"],

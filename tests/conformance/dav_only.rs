@@ -8,7 +8,7 @@ use std::{
 
 use mingle_core::replica::{Action, Answer, Failure, From, Precondition, RowState};
 use mingle_tests::{
-    servers::Radicale,
+    servers::Dav,
     wire::{self, Request, Served},
 };
 use mingled::remotes::{self, Opening, Remote};
@@ -40,7 +40,7 @@ const EVENT: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Odd//1//EN\r\nX
 
 #[test]
 fn events_and_tasks_come_and_go_and_what_no_record_shows_stays() {
-    let server = Radicale::shared();
+    let server = Dav::shared_radicale();
     let calendar = server.calendar("Work");
     server.put(&calendar, "e1.ics", EVENT);
     run(async {
@@ -77,7 +77,7 @@ fn events_and_tasks_come_and_go_and_what_no_record_shows_stays() {
 
 #[test]
 fn what_would_be_lost_is_refused_and_what_is_there_stays() {
-    let server = Radicale::shared();
+    let server = Dav::shared_radicale();
     let book = server.address_book("Friends");
     server.put(
         &book,
@@ -104,7 +104,7 @@ fn what_would_be_lost_is_refused_and_what_is_there_stays() {
 
 #[test]
 fn a_collection_is_found_by_its_name_and_one_that_is_not_there_is_told_with_those_that_are() {
-    let server = Radicale::start();
+    let server = Dav::radicale();
     let (book, calendar) = (server.address_book("Friends"), server.calendar("Work & play"));
     server.put(&book, "a.vcf", "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:a\r\nFN:A\r\nEND:VCARD\r\n");
     run(async {
@@ -260,7 +260,7 @@ fn a_server_that_tells_changes_a_few_at_a_time_is_asked_until_it_told_all() {
 
 #[test]
 fn a_member_that_cannot_be_read_concerns_itself_alone_and_is_never_written_over() {
-    let server = Radicale::shared();
+    let server = Dav::shared_radicale();
     let calendar = server.calendar("Odd");
     server.put(&calendar, "e1.ics", EVENT);
     let journal = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VJOURNAL\r\nUID:j1\r\nDTSTAMP:20260102T030405Z\r\nSUMMARY:Dear\r\n\

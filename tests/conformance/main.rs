@@ -102,5 +102,6 @@ every_law_on!(
     github_issues,
     gitlab_issues,
     roundup,
-    radicale
+    radicale,
+    xandikos
 );

@@ -1,12 +1,12 @@
 //! Owns: real servers for tests: installed on first use under `target/servers`, started on free ports of loopback, ended by their pid.
 //! Must never know: what a test asks of them.
 
+mod dav;
 mod install;
 mod json_server;
 mod khard;
 mod kinto;
 mod pocketbase;
-mod radicale;
 mod roundup;
 
 use std::{
@@ -18,11 +18,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use dav::Dav;
 pub use json_server::JsonServer;
 pub use khard::Khard;
 pub use kinto::Kinto;
 pub use pocketbase::PocketBase;
-pub use radicale::Radicale;
 pub use roundup::Roundup;
 
 use crate::wire;

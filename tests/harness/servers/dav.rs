@@ -1,4 +1,4 @@
-//! Owns: a real Radicale over a folder of its own, and looking into it without the daemon.
+//! Owns: real servers of address books and calendars, each over a folder of its own, and looking into them without the daemon.
 //! Must never know: the daemon.
 
 use std::{
@@ -13,10 +13,12 @@ use std::{
 use super::{Server, install};
 use crate::wire::{self, Answer};
 
-/// A Radicale with address books and calendars of one account.
-pub struct Radicale {
+/// A server with address books and calendars of one account.
+pub struct Dav {
     /// Its root: no slash at the end.
     pub url: String,
+    /// Where the account has address books, and where calendars: a slash at both ends.
+    homes: [&'static str; 2],
     _server: Server,
     _dir: tempfile::TempDir,
 }
@@ -24,16 +26,28 @@ pub struct Radicale {
 /// `me:pw`.
 const LOGIN: (&str, &str) = ("authorization", "Basic bWU6cHc=");
 
-impl Radicale {
+/// A server that tests share as long as one of them has it.
+type Shared = Mutex<Weak<Dav>>;
+
+fn shared(running: &Shared, start: fn() -> Dav) -> Arc<Dav> {
+    let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    running.upgrade().unwrap_or_else(|| {
+        let server = Arc::new(start());
+        *running = Arc::downgrade(&server);
+        server
+    })
+}
+
+impl Dav {
     /// The account that everything here belongs to, and its password.
     pub const ACCOUNT: (&str, &str) = ("me", "pw");
 
-    /// Starts one for the caller alone.
+    /// A Radicale for the caller alone.
     ///
     /// # Panics
     /// When it cannot be installed or does not start.
     #[must_use]
-    pub fn start() -> Self {
+    pub fn radicale() -> Self {
         let bin = install::python();
         let dir = tempfile::tempdir().expect("a folder for a Radicale");
         std::fs::write(dir.path().join("users"), format!("{}:{}\n", Self::ACCOUNT.0, Self::ACCOUNT.1)).expect("its users");
@@ -49,22 +63,44 @@ impl Radicale {
             command.arg("-C").arg(settings);
             command
         });
-        Self { url: server.url.clone(), _server: server, _dir: dir }
+        Self { url: server.url.clone(), homes: ["/me/", "/me/"], _server: server, _dir: dir }
     }
 
-    /// One for all tests that run at the same time; each makes a collection of its own.
+    /// A Xandikos for the caller alone; it lets everybody in.
     ///
     /// # Panics
-    /// As [`Self::start`].
+    /// When it cannot be installed or does not start.
     #[must_use]
-    pub fn shared() -> Arc<Self> {
-        static RUNNING: Mutex<Weak<Radicale>> = Mutex::new(Weak::new());
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        running.upgrade().unwrap_or_else(|| {
-            let radicale = Arc::new(Self::start());
-            *running = Arc::downgrade(&radicale);
-            radicale
-        })
+    pub fn xandikos() -> Self {
+        let bin = install::python();
+        let dir = tempfile::tempdir().expect("a folder for a Xandikos");
+        let server = Server::start("xandikos", "/", |port| {
+            let mut command = Command::new(bin.join("xandikos"));
+            command.arg("serve").arg("-d").arg(dir.path()).args(["--defaults", "--listen-address", "127.0.0.1"]);
+            command.args(["-p", &port.to_string()]);
+            command
+        });
+        Self { url: server.url.clone(), homes: ["/user/contacts/", "/user/calendars/"], _server: server, _dir: dir }
+    }
+
+    /// One Radicale for all tests that run at the same time; each makes a collection of its own.
+    ///
+    /// # Panics
+    /// As [`Self::radicale`].
+    #[must_use]
+    pub fn shared_radicale() -> Arc<Self> {
+        static RUNNING: Shared = Mutex::new(Weak::new());
+        shared(&RUNNING, Self::radicale)
+    }
+
+    /// The same of a Xandikos.
+    ///
+    /// # Panics
+    /// As [`Self::xandikos`].
+    #[must_use]
+    pub fn shared_xandikos() -> Arc<Self> {
+        static RUNNING: Shared = Mutex::new(Weak::new());
+        shared(&RUNNING, Self::xandikos)
     }
 
     /// Makes an address book that nobody else has, and gives its path.
@@ -73,7 +109,7 @@ impl Radicale {
     /// When it is refused.
     #[must_use]
     pub fn address_book(&self, name: &str) -> String {
-        self.make(name, "<r:addressbook xmlns:r=\"urn:ietf:params:xml:ns:carddav\"/>")
+        self.make(self.homes[0], name, "<r:addressbook xmlns:r=\"urn:ietf:params:xml:ns:carddav\"/>")
     }
 
     /// The same of a calendar, which takes tasks too.
@@ -82,12 +118,12 @@ impl Radicale {
     /// When it is refused.
     #[must_use]
     pub fn calendar(&self, name: &str) -> String {
-        self.make(name, "<r:calendar xmlns:r=\"urn:ietf:params:xml:ns:caldav\"/>")
+        self.make(self.homes[1], name, "<r:calendar xmlns:r=\"urn:ietf:params:xml:ns:caldav\"/>")
     }
 
-    fn make(&self, name: &str, kind: &str) -> String {
+    fn make(&self, home: &str, name: &str, kind: &str) -> String {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let path = format!("/{}/c{}/", Self::ACCOUNT.0, COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = format!("{home}c{}/", COUNT.fetch_add(1, Ordering::Relaxed));
         let name = name.replace('&', "&amp;").replace('<', "&lt;");
         let body = format!(
             "<mkcol xmlns=\"DAV:\"><set><prop><resourcetype><collection/>{kind}</resourcetype><displayname>{name}</displayname></prop>\
@@ -123,9 +159,10 @@ impl Radicale {
     /// When it is refused.
     #[must_use]
     pub fn texts(&self, path: &str) -> BTreeMap<String, String> {
-        let answer = self.ask("PROPFIND", path, &[("depth", "1")], None);
+        let body = "<propfind xmlns=\"DAV:\"><prop><getetag/></prop></propfind>";
+        let answer = self.ask("PROPFIND", path, &[("depth", "1"), ("content-type", "application/xml")], Some(body));
         assert_eq!(answer.status, 207, "{path}: {}", answer.body);
-        let hrefs = answer.body.split("<href>").skip(1).filter_map(|rest| rest.split("</href>").next());
+        let hrefs = answer.body.split("href>").skip(1).step_by(2).filter_map(|rest| rest.split('<').next());
         let members = hrefs.filter(|href| !href.ends_with('/'));
         let text = |href: &str| (href.rsplit('/').next().unwrap_or_default().to_owned(), self.ask("GET", href, &[], None).body);
         members.map(text).collect()
