@@ -71,7 +71,7 @@ fn contacts_and_events_go_both_ways_and_odd_lines_stay() {
     app.put("contacts", "odd", &json!({ "name": "no object" }));
     app.sync("contacts", "done_with_errors");
     let listed = app.must("rejection.list", json!({ "sync": "contacts" }));
-    let why = listed["rejections"][0]["why"].to_string();
+    let why = listed["rejections"][0]["what"].to_string();
     assert!(why.contains("name has no place in a vCard"), "{listed}");
     assert!(server.texts(&book).is_empty() && app.get("contacts", "odd").is_some());
 }

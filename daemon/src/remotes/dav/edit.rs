@@ -156,9 +156,9 @@ fn covers(read: &Value, wanted: &Value) -> bool {
 
 /// Makes of a component, that the library would have written as `old`, one that it would write as `new`.
 fn turn(holds: Holds, text: &mut Component, old: &Component, new: &Component) -> Option<()> {
-    let (mut gone, mut come) = (Vec::new(), without(new, old));
+    let (mut gone, mut come, mut forms) = (Vec::new(), without(new, old), Forms::new());
     for line in without(old, new) {
-        gone.extend(place_of(holds, text, old, line, &gone)?);
+        gone.extend(place_of(holds, text, old, line, &gone, &mut forms)?);
     }
     // Each takes the place of one of its kind.
     let mut taken = BTreeMap::new();
@@ -199,9 +199,19 @@ fn without<'a>(one: &'a Component, other: &Component) -> Vec<&'a Line> {
     left
 }
 
+/// The forms that the library would give the lines of a text, by their places, as far as they were asked for.
+type Forms = BTreeMap<usize, Option<String>>;
+
 /// Where the line stands that the library would write so; nowhere, where it makes it up. None: it is not to be told, or there is more in
 /// it than the library knows.
-fn place_of(holds: Holds, text: &Component, old: &Component, line: &Line, taken: &[usize]) -> Option<Option<usize>> {
+fn place_of(
+    holds: Holds,
+    text: &Component,
+    old: &Component,
+    line: &Line,
+    taken: &[usize],
+    forms: &mut Forms,
+) -> Option<Option<usize>> {
     let name = line.name();
     let named: Vec<(usize, &Line)> = text
         .parts
@@ -222,14 +232,16 @@ fn place_of(holds: Holds, text: &Component, old: &Component, line: &Line, taken:
         let more = parameters(own).into_iter().any(|name| !known.contains(&name) && !OWN.contains(&name.as_str()));
         !more && (has_forms || plain(own.value()) == plain(line.value()))
     };
-    let free = |at: &usize| !taken.contains(at);
-    let is_it = |(at, own): &&(usize, &Line)| free(at) && says_as_much(own) && form(own).is_some_and(|own| own == wanted);
-    if let Some((at, _)) = named.iter().find(is_it) {
-        return Some(Some(*at));
+    let free = |at: usize| !taken.contains(&at);
+    for (at, own) in named.iter().filter(|(at, _)| free(*at)) {
+        let own_form = forms.entry(*at).or_insert_with(|| form(own));
+        if own_form.as_ref() == Some(&wanted) && says_as_much(own) {
+            return Some(Some(*at));
+        }
     }
     let alike: Vec<&Line> = old.lines().filter(|line| line.name() == name).collect();
     let nth = alike.iter().position(|one| std::ptr::eq(*one, line))?;
-    let (at, own) = named.get(nth).filter(|(at, _)| free(at) && named.len() == alike.len())?;
+    let (at, own) = named.get(nth).filter(|(at, _)| free(*at) && named.len() == alike.len())?;
     (has_forms && says_as_much(own)).then_some(Some(*at))
 }
 

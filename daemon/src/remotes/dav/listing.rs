@@ -4,7 +4,7 @@
 //! What is listed is told at once, by names alone, and then fetched a page at a time, in the order of ids: so a page has an address that
 //! stays good, also where the listing is asked for anew.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound, panic::resume_unwind, sync::Arc};
 
 use mingle_core::{
     limits, planted,
@@ -18,7 +18,10 @@ use super::{
     place::Place,
     xml::{self, Answers},
 };
-use crate::remotes::{http, larder};
+use crate::remotes::{
+    http::{self, Reply},
+    larder,
+};
 
 /// What a token of the server begins with in ours.
 const TOLD: &str = "sync ";
@@ -51,10 +54,9 @@ impl Dav {
             Some(snapshot) => snapshot,
             None => self.listed(place, from).await?,
         };
-        let after = page.map(|after| (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
-        let range = after.unwrap_or((std::ops::Bound::Unbounded, std::ops::Bound::Unbounded));
-        let mut left = snapshot.members.range::<str, _>(range);
-        let some: Vec<(&String, &Option<String>)> = left.by_ref().take(rows.clamp(1, limits::DAV_PAGE_ROWS)).collect();
+        let after = page.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut left = snapshot.members.range::<str, _>((after, Bound::Unbounded));
+        let some: Vec<Listed<'_>> = left.by_ref().take(rows.clamp(1, limits::DAV_PAGE_ROWS)).collect();
         let next = left.next().and_then(|_| some.last().map(|(id, _)| (*id).clone()));
         let (rows, taken) = self.rows(place, &some).await?;
         let page = Page {
@@ -160,15 +162,9 @@ impl Dav {
     }
 
     /// What these members hold now.
-    async fn rows(
-        &self,
-        place: &Place,
-        some: &[(&String, &Option<String>)],
-    ) -> Result<(Vec<Packed>, larder::Place), RemoteError> {
-        let gone = |id: &str| Row { remote_id: id.into(), revision: None, modified: None, created: None, state: RowState::Gone };
+    async fn rows(&self, place: &Arc<Place>, some: &[Listed<'_>]) -> Result<(Vec<Packed>, larder::Place), RemoteError> {
         let hrefs = || some.iter().filter_map(|(_, href)| href.as_deref());
-        let mut held: BTreeMap<String, Option<Fetched>> = BTreeMap::new();
-        let mut taken = larder::Place::default();
+        let (mut held, mut taken) = (BTreeMap::new(), larder::Place::default());
         if hrefs().next().is_some() {
             let body = xml::ask_members(place.holds, hrefs());
             let reply = self.ask(self.question("REPORT", place.url.clone(), "1", body)?).await?;
@@ -176,38 +172,60 @@ impl Dav {
                 return Err(trouble);
             }
             taken = self.means.http.larder.place(reply.body.len()).await;
-            for told in answers(&reply)?.told {
-                let Some(id) = id_in(place, &told.href) else { continue };
-                let found = match (told.status, told.data) {
-                    (Some(404 | 410), _) => None,
-                    // The lines of a text end with CR and LF; XML leaves LF of it.
-                    (_, Some(text)) => {
-                        Some(Fetched { revision: told.etag, text: Ok(text.replace("\r\n", "\n").replace('\n', "\r\n")) })
-                    }
-                    (Some(status), None) => {
-                        Some(Fetched { revision: told.etag, text: Err(format!("the server does not show it (HTTP {status})")) })
-                    }
-                    (None, None) => continue,
-                };
-                held.insert(id, found);
-            }
+            held = read_aside(Arc::clone(place), reply).await?;
         }
         let mut rows = Vec::with_capacity(some.len());
-        let mut bytes = 0;
         for (id, href) in some {
             let row = match (href, held.remove(*id)) {
-                (None, _) | (_, Some(None)) => gone(id),
-                (Some(_), Some(Some(found))) => found.row(place.holds, id),
+                (None, _) => gone(id),
+                (Some(_), Some(row)) => row,
                 // It was not told of: it is asked for by itself.
-                (Some(_), None) => self.fetched(place, id).await?.map_or_else(|| gone(id), |found| found.row(place.holds, id)),
+                (Some(_), None) => match self.fetched(place, id).await? {
+                    Some(found) => Packed::of(&found.row(place.holds, id)),
+                    None => gone(id),
+                },
             };
-            let packed = Packed::of(&row);
-            bytes += packed.bytes();
-            rows.push(packed);
+            rows.push(row);
         }
-        taken.shrink(bytes);
+        taken.shrink(rows.iter().map(Packed::bytes).sum());
         Ok((rows, taken))
     }
+}
+
+/// An id, and the address of what it names; none: it is gone.
+type Listed<'a> = (&'a String, &'a Option<String>);
+
+/// Reads what members hold; a long answer beside the run. Reading is work without a pause, and a stop would wait for it.
+async fn read_aside(place: Arc<Place>, reply: Reply) -> Result<BTreeMap<String, Packed>, RemoteError> {
+    if reply.body.len() <= READ_ASIDE_BYTES {
+        return read_members(&place, &reply);
+    }
+    let work = move || read_members(&place, &reply);
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+}
+
+/// An answer of more bytes is read beside its run: some milliseconds of work.
+const READ_ASIDE_BYTES: usize = 128 << 10;
+
+fn read_members(place: &Place, reply: &Reply) -> Result<BTreeMap<String, Packed>, RemoteError> {
+    let mut held = BTreeMap::new();
+    for told in answers(reply)?.told {
+        let Some(id) = id_in(place, &told.href) else { continue };
+        let text = match (told.status, told.data) {
+            (Some(404 | 410), _) => None,
+            // The lines of a text end with CR and LF; XML leaves LF of it.
+            (_, Some(text)) => Some(Ok(text.replace("\r\n", "\n").replace('\n', "\r\n"))),
+            (Some(status), None) => Some(Err(format!("the server does not show it (HTTP {status})"))),
+            (None, None) => continue,
+        };
+        let row = text.map(|text| Packed::of(&Fetched { revision: told.etag, text }.row(place.holds, &id)));
+        held.insert(id.clone(), row.unwrap_or_else(|| gone(&id)));
+    }
+    Ok(held)
+}
+
+fn gone(id: &str) -> Packed {
+    Packed::of(&Row { remote_id: id.into(), revision: None, modified: None, created: None, state: RowState::Gone })
 }
 
 /// Notes members, the last word of each; whether there is more than was told (RFC 6578, 3.6).

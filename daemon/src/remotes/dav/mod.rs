@@ -63,7 +63,7 @@ struct Dav {
     login: Login,
     means: Means,
     /// The collection, once it was found.
-    place: OnceCell<Place>,
+    place: OnceCell<Arc<Place>>,
     /// What is listed, from its first page to its last.
     snapshot: tokio::sync::Mutex<Option<Snapshot>>,
     /// What pages take that are not applied yet, the oldest first.
@@ -133,8 +133,8 @@ impl Remote for Dav {
     fn greet(&self) -> Pending<'_, Result<Greeting, RemoteError>> {
         Box::pin(async move {
             let place = self.place().await?;
-            // A collection that is made anew under its old address is told by its tokens.
-            Ok(Greeting { instance: String::new(), server_time: place.server_time })
+            // The same name may be another collection's one day. One that is made anew under its old address is told by its tokens.
+            Ok(Greeting { instance: place.segments.join("/"), server_time: place.server_time })
         })
     }
 
@@ -233,6 +233,25 @@ impl Dav {
         let xml = HeaderValue::from_static("application/xml; charset=utf-8");
         Ok(self.request(method, url, &[("depth", HeaderValue::from_static(depth)), ("content-type", xml)], Some(body)))
     }
+}
+
+/// Reads a text as everything that a server may send, and edits it; for whoever tries texts.
+///
+/// # Errors
+/// What was lost of it: nothing ever is.
+pub fn tried(text: &str) -> Result<(), String> {
+    let _ = xml::read(text);
+    for (holds, name) in [(xml::Holds::Cards, "nicknames"), (xml::Holds::Events, "title")] {
+        let Ok(before) = lines::Component::read(text) else { return Ok(()) };
+        let patch = std::collections::BTreeMap::from([(name.to_owned(), None)]);
+        let Ok(edited) = edit::edited(holds, text, &patch) else { continue };
+        let after = lines::Component::read(&edited).map_err(|why| format!("an edited text is none: {why}"))?;
+        let odd = |one: &lines::Component| one.lines().filter(|line| line.name().starts_with("X-ODD")).count();
+        if odd(&before) != odd(&after) || item::read(holds, &edited)?.shown().contains_key(name) {
+            return Err(format!("an edit did more or less than it should: {edited}"));
+        }
+    }
+    Ok(())
 }
 
 /// The answers in an answer.

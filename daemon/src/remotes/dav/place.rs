@@ -1,5 +1,7 @@
 //! Owns: finding the collection that a sync names: at its address, or among those of the account. Must never know: what it holds.
 
+use std::sync::Arc;
+
 use mingle_core::{
     limits,
     replica::{Failure, RemoteError},
@@ -48,8 +50,8 @@ impl Place {
 
 impl Dav {
     /// The collection, found once.
-    pub(super) async fn place(&self) -> Result<&Place, RemoteError> {
-        self.place.get_or_try_init(|| self.find()).await
+    pub(super) async fn place(&self) -> Result<&Arc<Place>, RemoteError> {
+        self.place.get_or_try_init(async || self.find().await.map(Arc::new)).await
     }
 
     async fn find(&self) -> Result<Place, RemoteError> {

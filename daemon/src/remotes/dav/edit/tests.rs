@@ -1,3 +1,6 @@
+//! Owns: tables of edits: what a change writes of a card, an event and a task with odd lines, and what it refuses. Must never know: where a
+//! text lies.
+
 use super::*;
 use crate::json;
 
@@ -118,7 +121,7 @@ fn a_new_member_holds_what_was_wanted_or_is_refused() {
         let whole = json::parse_object(whole).unwrap();
         match (made(holds, &whole, "id-1", Timestamp::from_unix_ms(1_767_225_600_500)), expect) {
             (Ok(text), Ok(lines)) => {
-                lines.iter().for_each(|line| assert!(text.contains(&format!("{line}\r\n")), "{line}: {text}"))
+                lines.iter().for_each(|line| assert!(text.contains(&format!("{line}\r\n")), "{line}: {text}"));
             }
             (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
             (got, expect) => panic!("{got:?}, not {expect:?}"),
