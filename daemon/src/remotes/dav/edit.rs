@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use calcard::vcard::VCardVersion;
 use mingle_core::{
     planted,
     record::{Props, Value},
@@ -19,7 +20,11 @@ use super::{
 };
 
 /// What the library adds so that it can read its own: parameters, and a property.
-const OWN: [&str; 3] = ["PROP-ID", "JSID", "JSCOMPS"];
+const OWN: [&str; 4] = ["PROP-ID", "JSID", "JSCOMPS", "CHARSET"];
+/// What is left out of what we write: all of that where it reads the same, else what never says anything.
+const OWNS: [&[&str]; 2] = [&OWN, &["CHARSET"]];
+
+const ODD: &str = "holds control characters, which have no place in a text of lines";
 
 /// Properties that the library may write in another form than they had, with the same meaning. Of any other the line has to be what it
 /// would write itself: else something in it would be lost.
@@ -57,7 +62,7 @@ pub(super) fn edited(holds: Holds, text: &str, patch: &BTreeMap<String, Option<V
     let mut after = before.clone();
     for (name, value) in patch.iter().filter(|(name, _)| !NOT_CARRIED.contains(&name.as_str())) {
         match value {
-            Some(value) => after.props.insert(name.clone(), value.clone()),
+            Some(value) => after.props.insert(name.clone(), item::in_lines(value)),
             None => after.props.remove(name),
         };
     }
@@ -65,13 +70,16 @@ pub(super) fn edited(holds: Holds, text: &str, patch: &BTreeMap<String, Option<V
         return Ok(text.to_owned());
     }
     let original = Component::read(text)?;
-    let read = |whole: &Whole| Component::read(&item::write(holds, whole)?);
+    if let Some((name, _)) = patch.iter().find(|(_, value)| value.as_ref().is_some_and(item::is_odd)) {
+        return Err(format!("{name} {ODD}"));
+    }
+    let read = |whole: &Whole| Component::read(&item::write(holds, whole, item::version(&original))?);
     let (old, new) = (read(&before)?, read(&after)?);
     if planted::is("a text is written anew") {
         return Ok(new.text());
     }
     // Without what the library adds for itself first: others need not understand it.
-    for own in [&OWN[..], &[]] {
+    for own in OWNS {
         let mut edited = original.clone();
         let turned = turn(holds, &mut edited, &old.without(own, own), &new.without(own, own));
         let text = edited.text();
@@ -94,7 +102,7 @@ fn reads_as(holds: Holds, text: &str, expect: &Whole) -> bool {
 /// # Errors
 /// It cannot be written without losing something.
 pub(super) fn made(holds: Holds, whole: &Props, uid: &str, now: Timestamp) -> Result<String, String> {
-    let mut props: Props = whole.clone();
+    let mut props: Props = whole.iter().map(|(name, value)| (name.clone(), item::in_lines(value))).collect();
     props.retain(|name, value| !NOT_CARRIED.contains(&name.as_str()) && *value != Value::Null);
     let wanted = props.clone();
     let mut default = |name: &str, value: &str| {
@@ -118,15 +126,23 @@ pub(super) fn made(holds: Holds, whole: &Props, uid: &str, now: Timestamp) -> Re
             around.insert("prodId".into(), Value::Text("-//mingle//mingled//EN".into()));
         }
     }
-    let text = item::write(holds, &Whole { around, props })?;
-    let read = item::read(holds, &text)?.shown();
-    let lost: Vec<&str> = wanted
-        .iter()
-        .filter(|(name, value)| !read.get(*name).is_some_and(|read| covers(read, value)))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if lost.is_empty() || planted::is("an edited text is not read again") {
-        return Ok(text);
+    if let Some((name, _)) = wanted.iter().find(|(_, value)| item::is_odd(value)) {
+        return Err(format!("{name} {ODD}"));
+    }
+    let whole = Whole { around, props };
+    let mut lost = Vec::new();
+    // Every server takes the third vCard.
+    for version in [VCardVersion::V3_0, VCardVersion::V4_0] {
+        let text = Component::read(&item::write(holds, &whole, version)?)?;
+        for own in OWNS {
+            let text = text.without(&[], own).text();
+            let read = item::read(holds, &text)?.shown();
+            let covered = |(name, value): &(&String, &Value)| read.get(*name).is_some_and(|read| covers(read, value));
+            lost = wanted.iter().filter(|one| !covered(one)).map(|(name, _)| name.as_str()).collect();
+            if lost.is_empty() || planted::is("an edited text is not read again") {
+                return Ok(text);
+            }
+        }
     }
     Err(format!(
         "{} has no place in {}",

@@ -12,7 +12,7 @@ use calcard::{
     jscontact::JSContact,
     vcard::{VCard, VCardVersion},
 };
-use mingle_core::record::{Likeness, Props, Value, same};
+use mingle_core::record::{Likeness, Props, Value, same, with_lf};
 
 use super::{lines::Component, xml::Holds};
 use crate::json;
@@ -76,11 +76,17 @@ pub(super) fn read(holds: Holds, text: &str) -> Result<Whole, String> {
 
 const ENTRIES: &str = "entries";
 
-/// Writes it anew.
+/// Which vCard a text is; every server takes the third, and what has a place in none but the fourth is told by that.
+pub(super) fn version(component: &Component) -> VCardVersion {
+    let fourth = component.lines().any(|line| line.name() == "VERSION" && line.value().trim() == "4.0");
+    if fourth { VCardVersion::V4_0 } else { VCardVersion::V3_0 }
+}
+
+/// Writes it anew; a card as such a vCard.
 ///
 /// # Errors
 /// It cannot be written so.
-pub(super) fn write(holds: Holds, whole: &Whole) -> Result<String, String> {
+pub(super) fn write(holds: Holds, whole: &Whole, version: VCardVersion) -> Result<String, String> {
     let cannot = "the library cannot write it so";
     match holds {
         Holds::Cards => {
@@ -88,7 +94,7 @@ pub(super) fn write(holds: Holds, whole: &Whole) -> Result<String, String> {
             let text = guarded(|| {
                 let card = JSContact::<String, String>::parse(&told).ok()?.into_vcard()?;
                 let mut text = String::new();
-                card.write_to(&mut text, VCardVersion::V4_0).ok()?;
+                card.write_to(&mut text, version).ok()?;
                 Some(text)
             })?;
             text.ok_or_else(|| cannot.into())
@@ -124,6 +130,26 @@ pub(super) fn rewritten(holds: Holds, component: &str, line: &str) -> Option<Str
     let mut lines = component.lines().filter(|line| holds == Holds::Events || line.name() != "VERSION");
     let one = lines.next()?.text.clone();
     lines.next().is_none().then_some(one)
+}
+
+/// Whether a value has letters that no text of lines can hold: some readers end a line there.
+pub(super) fn is_odd(value: &Value) -> bool {
+    match value {
+        Value::Text(text) => text.chars().any(|one| one.is_control() && !matches!(one, '\n' | '\t' | '\r')),
+        Value::List(list) => list.iter().any(is_odd),
+        Value::Map(props) => props.iter().any(|(name, value)| name.chars().any(char::is_control) || is_odd(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A value with line ends as such a text has them.
+pub(super) fn in_lines(value: &Value) -> Value {
+    match value {
+        Value::Text(text) => Value::Text(with_lf(text).into_owned()),
+        Value::List(list) => Value::List(list.iter().map(in_lines).collect()),
+        Value::Map(props) => Value::Map(props.iter().map(|(name, value)| (name.clone(), in_lines(value))).collect()),
+        other => other.clone(),
+    }
 }
 
 /// Calls the library on a stranger's text: where it breaks, that concerns this text alone.

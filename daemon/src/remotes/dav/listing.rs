@@ -123,7 +123,7 @@ impl Dav {
             let token = told.token.clone().ok_or_else(|| {
                 RemoteError::new(Failure::Nonsense, format!("{} tells changes without a token", http::place(&place.url)))
             })?;
-            let more = gather(place, told, &mut members);
+            let more = gather(place, told, &mut members)?;
             if !more {
                 let token = format!("{TOLD}{token}");
                 return Ok(Changes::All(Snapshot { from: From::Start, members, token, server_time }));
@@ -154,7 +154,7 @@ impl Dav {
         revisions.sort_unstable();
         let hash = blake3::hash(revisions.join("\n").as_bytes()).to_hex();
         let mut members = BTreeMap::new();
-        if gather(place, told, &mut members) {
+        if gather(place, told, &mut members)? {
             let what = format!("{} lists less than all it has", http::place(&place.url));
             return Err(RemoteError::new(Failure::Nonsense, what).hint("the collection is larger than the server lists at once"));
         }
@@ -229,9 +229,17 @@ fn gone(id: &str) -> Packed {
 }
 
 /// Notes members, the last word of each; whether there is more than was told (RFC 6578, 3.6).
-fn gather(place: &Place, told: Answers, members: &mut BTreeMap<String, Option<String>>) -> bool {
+///
+/// One that is told of elsewhere would be taken for none, and those that we know for gone: then nothing of the answer is used.
+fn gather(place: &Place, told: Answers, members: &mut BTreeMap<String, Option<String>>) -> Result<bool, RemoteError> {
     let mut more = false;
     for one in told.told {
+        if !is_within(place, &one.href) {
+            let what = format!("{} tells of {}, which is not in it", http::place(&place.url), http::words(&one.href));
+            return Err(RemoteError::new(Failure::Nonsense, what).hint(
+                "the server knows itself under another address, perhaps behind a proxy: set the one that it names as the url",
+            ));
+        }
         if one.status == Some(507) {
             more = !planted::is("a cut listing is taken for whole");
         } else if let Some(id) = id_in(place, &one.href) {
@@ -239,7 +247,18 @@ fn gather(place: &Place, told: Answers, members: &mut BTreeMap<String, Option<St
             members.insert(id, (!gone).then_some(one.href));
         }
     }
-    more
+    Ok(more)
+}
+
+/// Whether this is the address of the collection or of something below it.
+fn is_within(place: &Place, href: &str) -> bool {
+    // A name that is no text names nothing that we could ask for; where it lies is told by what stands before it.
+    let url = place.url.join(href).ok();
+    let above = url
+        .as_ref()
+        .map(|url| url.path().split('/').filter(|part| !part.is_empty()).take(place.segments.len()).collect::<Vec<_>>());
+    let above = above.and_then(|parts| segments(&place.url.join(&format!("/{}", parts.join("/"))).ok()?));
+    above.is_some_and(|above| above == place.segments)
 }
 
 /// The id of the member with this address; none: it is the collection itself, or no member.
@@ -275,16 +294,23 @@ mod tests {
             one("/me/book/a.vcf", None),
             one("http://elsewhere/me/book/b%20b.vcf", None),
             one("/me/book/inner/", None),
-            one("/me/other/c.vcf", None),
             one("/me/book/d.vcf", Some(404)),
         ];
-        assert!(!gather(&place, Answers { told: first, token: None }, &mut members));
+        assert_eq!(gather(&place, Answers { told: first, token: None }, &mut members), Ok(false));
         let cut = vec![one("/me/book/a.vcf", Some(404)), one("/me/book/", Some(507)), one("/me/book/e.vcf", Some(200))];
-        assert!(gather(&place, Answers { told: cut, token: None }, &mut members), "there is more");
+        assert_eq!(gather(&place, Answers { told: cut, token: None }, &mut members), Ok(true), "there is more");
         let noted: Vec<_> = members.iter().map(|(id, href)| (id.as_str(), href.as_deref())).collect();
         let expect =
             [("a", None), ("b b", Some("http://elsewhere/me/book/b%20b.vcf")), ("d", None), ("e", Some("/me/book/e.vcf"))];
         assert_eq!(noted, expect);
+        // As through a proxy that the server knows nothing of: all it has would be taken for gone.
+        for href in ["/other/me/book/c.vcf", "/me/", "/book/c.vcf"] {
+            let told = Answers { told: vec![one(href, None)], token: None };
+            let error = gather(&place, told, &mut members).unwrap_err();
+            assert!(error.kind == Failure::Nonsense && error.what.contains("not in it"), "{href}: {error}");
+        }
+        let odd = Answers { told: vec![one("/me/book/%FF.vcf", None), one("/me/book/inner/deep", None)], token: None };
+        assert_eq!(gather(&place, odd, &mut members), Ok(false));
     }
 
     #[cfg(feature = "planted")]

@@ -190,7 +190,11 @@ impl Fetched {
 impl Dav {
     /// One member, as it is there; none: it is not there.
     async fn fetched(&self, place: &Place, id: &str) -> Result<Option<Fetched>, RemoteError> {
-        let reply = self.ask(self.request(Method::GET, place.member(id), &[], None)).await?;
+        let reply = {
+            // Packed it may come with a revision of the pack's own.
+            let plain = [("accept-encoding", HeaderValue::from_static("identity"))];
+            self.ask(self.request(Method::GET, place.member(id), &plain, None)).await?
+        };
         if self.gone(place, &reply).await? {
             return Ok(None);
         }

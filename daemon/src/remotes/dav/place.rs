@@ -63,19 +63,12 @@ impl Dav {
             Err(error) => return Err(error),
         };
         match told.holds {
-            Some(holds) => self.as_place(below, holds, &told, &reply),
+            Some(holds) => as_place(holds, &told, &reply),
             None => {
                 let what = format!("{} is no address book and no calendar", http::place(&below));
                 self.find_by_name(RemoteError::new(Failure::Denied, what)).await
             }
         }
-    }
-
-    fn as_place(&self, url: Url, holds: Holds, told: &Told, reply: &Reply) -> Result<Place, RemoteError> {
-        let segments = name::segments(&url).ok_or_else(|| {
-            RemoteError::new(Failure::Nonsense, format!("{} is an address that is not UTF-8", http::place(&url)))
-        })?;
-        Ok(Place { url, segments, holds, tells_changes: told.tells_changes, server_time: reply.server_time() })
     }
 
     /// The resource as an address: from the root of the host where it begins with a slash, else below ours.
@@ -128,7 +121,7 @@ impl Dav {
             && let Some(holds) = told.holds
         {
             let reply = self.asked_what_it_is(url).await?.0;
-            return self.as_place(url.clone(), holds, told, &reply);
+            return as_place(holds, told, &reply);
         }
         let shown = |(url, told): &(Url, Told)| {
             let name = told.name.as_deref().map(|name| format!(" ({})", http::words(name))).unwrap_or_default();
@@ -226,4 +219,15 @@ impl Dav {
         ours.set_path(to.path());
         Ok(ours)
     }
+}
+
+/// The collection that an answer tells of. Where it came from in the end counts: members have their addresses there.
+fn as_place(holds: Holds, told: &Told, reply: &Reply) -> Result<Place, RemoteError> {
+    let mut url = reply.url.clone();
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    let segments = name::segments(&url)
+        .ok_or_else(|| RemoteError::new(Failure::Nonsense, format!("{} is an address that is not UTF-8", http::place(&url))))?;
+    Ok(Place { url, segments, holds, tells_changes: told.tells_changes, server_time: reply.server_time() })
 }

@@ -96,6 +96,7 @@ fn what_would_be_lost_is_refused_and_named() {
         r#"{"media":{"k1":{"kind":"photo","uri":"hello","label":"me"}}}"#,
         &format!("refused: the change of media {LOSES}"),
     );
+    check(CARD, r#"{"notes":{"k1":{"note":"a\u000bb"}}}"#, &format!("refused: notes {ODD}"));
     check(CARD, r#"{"name":7}"#, &format!("refused: the change of name {LOSES}"));
 }
 
@@ -128,8 +129,13 @@ fn a_new_member_holds_what_was_wanted_or_is_refused() {
         }
     }
     let card = r#"{"name":{"full":"A B"},"notes":{"k1":{"note":"x\ny"}},"odd":{"a":[1]},"id":3}"#;
-    check(Holds::Cards, card, Ok(&["VERSION:4.0", "UID:id-1", "FN:A B", "JSPROP;JSPTR=odd:{\"a\":[1]}"]));
+    check(Holds::Cards, card, Ok(&["VERSION:3.0", "UID:id-1", "FN:A B", "JSPROP;JSPTR=odd:{\"a\":[1]}"]));
     check(Holds::Cards, r#"{"uid":"own","name":{"full":"A"}}"#, Ok(&["UID:own"]));
+    check(Holds::Cards, r#"{"name":{"full":"Ä"},"emails":{"k1":{"address":"a@b"}}}"#, Ok(&["FN:Ä", "EMAIL:a@b"]));
+    check(Holds::Cards, r#"{"name":{"full":"A"},"emails":{"home":{"address":"a@b"}}}"#, Ok(&["EMAIL;PROP-ID=home:a@b"]));
+    check(Holds::Cards, r#"{"name":{"full":"A"},"notes":{"k1":{"note":"x\r\ny\tz"}}}"#, Ok(&["NOTE:x\\ny\tz"]));
+    check(Holds::Cards, r#"{"name":{"full":"A"},"notes":{"k1":{"note":"x\ry"}}}"#, Ok(&["NOTE:x\\ny"]));
+    check(Holds::Cards, r#"{"name":{"full":"A\u0085B"}}"#, Err("name holds control characters"));
     check(Holds::Cards, r#"{"name":"rust"}"#, Err("name has no place in a vCard"));
     let event = r#"{"title":"T","start":"2026-01-01T10:00:00","timeZone":"Europe/Berlin","duration":"PT1H"}"#;
     let lines =
