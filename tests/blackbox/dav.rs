@@ -42,6 +42,12 @@ fn contacts_and_events_go_both_ways_and_odd_lines_stay() {
         "e1",
         &json!({ "title": "Lunch", "start": "2026-03-20T12:00:00", "timeZone": "Etc/UTC", "duration": "PT1H" }),
     );
+    // A plan asks in DAV's own ways, and only what would change something is held back.
+    let before = server.texts(&book);
+    let plan = app.must("plan", json!({ "sync": "contacts" }));
+    let requests = plan["requests"].as_array().expect("a list");
+    assert!(requests.len() == 2 && requests.iter().all(|one| one["method"] == "PUT"), "{plan}");
+    assert_eq!(server.texts(&book), before);
     app.sync("contacts", "done");
     app.sync("events", "done");
     let there = server.texts(&book);
