@@ -225,9 +225,9 @@ pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5 * 60);
 /// The remote's own words, where it refuses, are cut here: they stand in rejections and lists.
 pub const WORDS_CHARS_MAX: usize = 300;
 
-/// Nodes of one answer of a DAV server that are read, at most: some 20,000 members of a collection, and 30 MiB while they are read. An
-/// answer with more is no use: of a page fewer rows are asked for, a listing ends the run.
-pub const DAV_NODES_MAX: u32 = 400_000;
+/// Nodes of one answer of a DAV server that are read, at most, and attributes: some 15,000 members of a collection, and 35 MiB at worst
+/// while they are read. An answer with more is no use: of a page fewer rows are asked for, a listing ends the run.
+pub const DAV_NODES_MAX: u32 = 300_000;
 /// Members that one request to a DAV server asks for by name: what they hold comes in one answer.
 pub const DAV_PAGE_ROWS: usize = 100;
 /// Answers to one question for what changed, each of which says that there is more; then the server goes in circles.

@@ -152,11 +152,17 @@ pub(super) fn reason(text: &str) -> Option<String> {
 }
 
 fn parsed(text: &str) -> Result<Document<'_>, Unread> {
-    let options = ParsingOptions { nodes_limit: limits::DAV_NODES_MAX, ..ParsingOptions::default() };
-    Document::parse_with_options(text, options).map_err(|error| {
-        let heavy = matches!(error, roxmltree::Error::NodesLimitReached);
-        let what = if heavy { format!("it has more than {} nodes", limits::DAV_NODES_MAX) } else { format!("no XML: {error}") };
-        Unread { what, heavy }
+    let nodes_max = limits::DAV_NODES_MAX;
+    let heavy = || Unread { what: format!("it has more than {nodes_max} nodes"), heavy: true };
+    // The reader takes room for as many nodes and attributes as these letters may begin, before it looks at one.
+    let many = |letter: u8| text.bytes().filter(|byte| *byte == letter).count() > nodes_max as usize;
+    if many(b'<') || many(b'=') {
+        return Err(heavy());
+    }
+    let options = ParsingOptions { nodes_limit: nodes_max, ..ParsingOptions::default() };
+    Document::parse_with_options(text, options).map_err(|error| match error {
+        roxmltree::Error::NodesLimitReached => heavy(),
+        error => Unread { what: format!("no XML: {error}"), heavy: false },
     })
 }
 
@@ -292,7 +298,11 @@ mod tests {
         check(&several("<response><status>HTTP/1.1 200 OK</status></response>"), "without an address", false);
         check(&several("<response><href>/a</href><status>fine</status></response>"), "status", false);
         check("<!DOCTYPE a [<!ENTITY b \"c\">]><multistatus xmlns=\"DAV:\">&b;</multistatus>", "no XML", false);
-        check(&several(&"<a/>".repeat(limits::DAV_NODES_MAX as usize)), "more than", true);
+        let many = limits::DAV_NODES_MAX as usize;
+        check(&several(&"<a/>".repeat(many)), "more than", true);
+        check(&several(&"<a/> ".repeat(many / 2 + 1)), "more than", true);
+        check(&"<".repeat(many + 1), "more than", true);
+        check(&"=".repeat(many + 1), "more than", true);
         // Neither does one that is deep take the stack.
         let deep = several(&format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000)));
         assert!(read(&deep).is_ok_and(|answers| answers.told.is_empty()) || read(&deep).is_err());
