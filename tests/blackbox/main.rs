@@ -54,5 +54,6 @@ mod status_socket;
 mod stop;
 mod times;
 mod told;
+mod unchanged;
 mod vcf;
 mod workers;

@@ -19,6 +19,7 @@ use super::{
     reset::{self, Under},
 };
 use crate::store::{
+    answers,
     error::StoreError,
     moments,
     tx::{Origin, Tx},
@@ -119,7 +120,10 @@ pub fn negotiate(
         let (held, copy_first) = (asked.is_none().then_some(Held::Account(records)), asked.is_some());
         return Ok((ground, Terms { held, copy_first, ..Terms::default() }));
     }
+    // Where it is not to be gone on with what was, it is not to be gone on with what was answered then.
+    let mut anew = order.mode != Mode::Fast || asked.is_some() || at.resume.as_ref().is_some_and(|resume| resume.anew);
     if at.replica != Some(replica) {
+        anew = true;
         tx.conn()
             .prepare_cached(
                 "INSERT INTO m_sync (name, replica, pass, up_scanned) VALUES (?1, ?2, 0, 0)
@@ -137,6 +141,7 @@ pub fn negotiate(
         // What was listed under another filter says nothing of what fits this one; what was agreed stands as it is.
         at.resume = None;
         at.complete = None;
+        anew = true;
         tx.conn()
             .prepare_cached("UPDATE m_sync SET filter = nullif(?2, ''), resume = NULL, complete = NULL WHERE name = ?1")?
             .execute(params![spec.name, spec.filter.text])?;
@@ -151,6 +156,10 @@ pub fn negotiate(
         ..Terms::default()
     };
     let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
+    terms.asks_anew = anew || moved;
+    if terms.asks_anew {
+        answers::forget(tx, &spec.name)?;
+    }
     let how = asked.or(under.as_ref().and_then(|under| under.how(moved))).unwrap_or(spec.reset);
     let slow = moved
         || asked.is_some()
