@@ -63,7 +63,7 @@ fn after_a_restart_nothing_is_downloaded_again_where_nothing_changed() {
         let titles = app.all("things");
         for kill in [true, false] {
             if kill {
-                daemon.kill()
+                daemon.kill();
             } else {
                 let _ = daemon.terminate();
             }
