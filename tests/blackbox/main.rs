@@ -55,5 +55,6 @@ mod status_socket;
 mod stop;
 mod times;
 mod told;
+mod unchanged;
 mod vcf;
 mod workers;

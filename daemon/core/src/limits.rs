@@ -173,11 +173,21 @@ pub const RECORD_DEPTH_MAX: usize = 100;
 
 /// Of an answer that refuses, this much is read; what is longer counts as having no body.
 pub const REFUSAL_BYTES_MAX: usize = 1024 * 1024;
-/// So many answers are kept for whoever asks the same again; the one that was not asked for longest goes. Without it, the service
-/// answers in full.
-pub const KEPT_ANSWERS_MAX: usize = 64;
+
+// Answers that are kept for who asks the same again. Without one, the service answers in full.
+
 /// An answer larger than this is not kept: what changed seldom is short.
 pub const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// Headers of an answer longer than this together are not kept, nor is the answer.
+pub const KEPT_HEAD_BYTES_MAX: usize = 8 * 1024;
+/// So many are kept of a listing: the last that were asked.
+pub const KEPT_ANSWERS_MAX: usize = 32;
+/// And so much of it.
+pub const KEPT_SYNC_BYTES_MAX: usize = 512 * 1024;
+/// So many are kept of all syncs; those that came first go.
+pub const KEPT_ALL_ANSWERS_MAX: usize = 256;
+/// And so much of all: what the store grows by.
+pub const KEPT_ALL_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// So many redirects of one request are followed, all within the same scheme, host and port. More are nonsense.
 pub const REDIRECTS_MAX: usize = 5;

@@ -146,6 +146,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("no place kept at home", Simulation),
     // run: a row of a mirror is never a record that another remote has.
     ("mirror knows nobody", Simulation),
+    // run: a service is told that we have an answer before its rows are in the truth, and its "nothing has changed" brings none.
+    ("a validator counts before its page is applied", Killing),
+    // run: what was answered in another history, at another place or under another filter is gone on with.
+    ("answers outlive their history", Tables),
     // store: who writes is answered before the commit.
     ("ack before commit", Killing),
     // ipc: a subscription that comes again after the daemon fell goes on at the head, whatever it says it has seen.

@@ -25,7 +25,6 @@ use super::{
     Problem,
     budget::{Budgets, By, Purse},
     held::{HELD_BACK, Held},
-    kept::Kept,
     larder::{Larder, Large},
 };
 
@@ -61,8 +60,8 @@ pub struct Client {
     /// For all others: through the system's proxy where there is one.
     far: Arc<Hand>,
     patience: Patience,
-    /// Answers kept for whoever asks the same again.
-    pub kept: Arc<Kept>,
+    /// Under which a question that was asked before is known again.
+    pub marks: [u8; 32],
     /// Where answers lie until they are applied.
     pub larder: Arc<Larder>,
     /// What each account may ask.
@@ -112,13 +111,19 @@ impl Client {
             near: Arc::default(),
             far: Arc::default(),
             patience,
-            kept: Arc::default(),
+            marks: chance(),
             larder: Arc::default(),
             budgets: Arc::default(),
             by: By::default(),
             purse: None,
             held: None,
         })
+    }
+
+    /// The same, which knows questions again that were asked under this key, in whatever process; none: only its own.
+    #[must_use]
+    pub fn knowing(self, marks: Option<[u8; 32]>) -> Self {
+        Self { marks: marks.unwrap_or(self.marks), ..self }
     }
 
     /// The same, in somebody's name.
@@ -284,6 +289,13 @@ impl Client {
         }
         Ok((body, large))
     }
+}
+
+/// A key that nobody else has, and this process only as long as it lives.
+#[must_use]
+pub fn chance() -> [u8; 32] {
+    let (one, other) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    blake3::hash(&[one.into_bytes(), other.into_bytes()].concat()).into()
 }
 
 fn build(patience: Patience, near: bool) -> Result<reqwest::Client, String> {
