@@ -8,7 +8,8 @@ use mingle_core::{
     replica::{Failure, RemoteError},
 };
 
-use super::settings::Secret;
+use super::{keyring, settings::Secret};
+use crate::{environment::Environment, paths};
 
 /// A secret in memory, for as long as a remote is open. It has no form for people.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,6 +39,11 @@ pub async fn fetch(from: &Secret, config_dir: &Path) -> Result<Fetched, RemoteEr
         Secret::Command(words) => command(words).await?,
         Secret::File(name) => file(&config_dir.join(name), true)?,
         Secret::Credential(name) => credential(name)?,
+        Secret::Keyring(item) => {
+            let bus = paths::session_bus(&Environment::read());
+            let secret = keyring::read(item, bus.as_deref()).await.map_err(|lack| lack.told(item))?;
+            String::from_utf8(secret).map_err(|_| no(format!("what the keyring has as {item} is not text")))?
+        }
         Secret::Env(name) => std::env::var(name).map_err(|_| {
             no(format!("the environment variable {name} is not set for the daemon"))
                 .hint("a user service does not see what your shell exports; use { file = \"..\" } or { command = [..] }")
