@@ -273,6 +273,8 @@ fn every_call_on_a_real_daemon() {
     assert_eq!(py.does("c.remote_list()['remotes'][0]['remote']"), "far");
     assert_eq!(py.does("c.remote_budget()['budgets'][0]['remotes']"), json!(["far"]));
     assert_eq!(py.does("c.remote_check('far')['ok']"), true);
+    py.raises("WrongState", "c.remote_login('far', 's')");
+    py.raises("WrongState", "c.remote_logout('far')");
     py.does("mine = {'collection': 'mine', 'remote': 'far', 'resource': 'mine', 'direction': 'down'}");
     assert_eq!(py.does("c.sync_define('mine', mine)['outcome']"), "created");
     assert_eq!(py.does("c.sync_define('mine', mine, if_exists='keep')['outcome']"), "kept");

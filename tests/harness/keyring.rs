@@ -100,6 +100,14 @@ impl Keyring {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Takes out what has these attributes.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn clear(&self, attributes: &[&str]) {
+        assert!(self.secret_tool(&[&["clear"], attributes].concat(), "").status.success(), "{attributes:?} is not there");
+    }
+
     fn secret_tool(&self, words: &[&str], input: &str) -> Output {
         let mut command = tied(&Command::new("secret-tool"));
         command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,4 +1,4 @@
-//! Owns: one item of the system's keyring: how it is named, and reading it from the Secret Service on the session bus. Must never know: what
+//! Owns: one item of the system's keyring: how it is named, and why the keyring does not do what is asked of it. Must never know: what
 //! the secret opens, nor any log.
 //!
 //! Nothing here asks a person: what is locked stays locked, and is said to be.
@@ -6,6 +6,8 @@
 use std::fmt;
 
 use mingle_core::replica::{Failure, RemoteError};
+
+use super::Problem;
 
 /// The longest name of an item, in bytes.
 const NAME_BYTES_MAX: usize = 256;
@@ -62,6 +64,10 @@ pub enum Lack {
     Several(usize),
     /// It did not answer in time.
     Silent,
+    /// It has no place for new items.
+    NoPlace,
+    /// It would ask a person first.
+    Asks,
     /// Anything else that it says.
     Says(String),
     /// This system's keyring is not spoken to.
@@ -92,13 +98,21 @@ impl Lack {
             ),
             Self::Missing => (
                 format!("the keyring has no {item}"),
-                format!("`secret-tool store --label={service} service {service} username {account}` puts it there"),
+                format!("`mingle remote login REMOTE` puts it there, or `secret-tool store --label={service} service {service} username {account}`"),
             ),
             Self::Several(count) => (
                 format!("the keyring has {count} items {item}, and which is meant is not known"),
                 format!("`secret-tool search --all service {service} username {account}` shows them; take out all but one"),
             ),
             Self::Silent => (format!("the keyring did not give {item} in time"), "it may be asking you something: look at the desktop".into()),
+            Self::NoPlace => (
+                format!("the keyring has no place for {item} yet"),
+                "make a keyring to keep new secrets in: log in at the desktop, or use the program that shows your passwords".into(),
+            ),
+            Self::Asks => (
+                format!("the keyring wants to ask a person about {item} first"),
+                format!("`secret-tool store --label={service} service {service} username {account}` lets it ask"),
+            ),
             Self::Says(what) => (format!("the keyring does not give {item}: {what}"), "`secret-tool lookup` may say more".into()),
             Self::NotBuilt => (
                 format!("{item} is in the keyring, and the keyring of this system is not spoken to yet"),
@@ -106,6 +120,13 @@ impl Lack {
             ),
         };
         RemoteError::new(Failure::NeedsLogin, what).hint(hint)
+    }
+
+    /// The same, where a secret was to be put there or taken out.
+    #[must_use]
+    pub fn unkept(self, item: &Item) -> Problem {
+        let RemoteError { what, hint, .. } = self.told(item);
+        Problem { what, hint }
     }
 }
 
@@ -118,8 +139,26 @@ pub async fn read(_: &Item, _: Option<&str>) -> Result<Vec<u8>, Lack> {
     Err(Lack::NotBuilt)
 }
 
+/// Keeps the secret of an item, in place of the one before.
+///
+/// # Errors
+/// [`Lack`].
+#[cfg(not(target_os = "linux"))]
+pub async fn write(_: &Item, _: &str, _: Option<&str>) -> Result<(), Lack> {
+    Err(Lack::NotBuilt)
+}
+
+/// Takes an item out; whether there was one.
+///
+/// # Errors
+/// [`Lack`].
+#[cfg(not(target_os = "linux"))]
+pub async fn remove(_: &Item, _: Option<&str>) -> Result<bool, Lack> {
+    Err(Lack::NotBuilt)
+}
+
 #[cfg(target_os = "linux")]
-pub use service::read;
+pub use service::{read, remove, write};
 
 #[cfg(target_os = "linux")]
 mod service;
@@ -160,6 +199,8 @@ mod tests {
             Lack::Missing,
             Lack::Several(2),
             Lack::Silent,
+            Lack::NoPlace,
+            Lack::Asks,
             Lack::Says("no".into()),
             Lack::NotBuilt,
         ] {
