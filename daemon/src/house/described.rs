@@ -6,6 +6,7 @@ use mingle_core::{
     ask::{Ability, Attention, Refusal, RemoteRow, RunRow, RunState, RunWaited, SyncRow},
     engine::SyncShown,
     replica::Cursor,
+    schedule::Bar,
     time::Timestamp,
 };
 
@@ -65,7 +66,7 @@ pub(super) fn attention(
     if counts.rejections > 0 {
         say("rejection", now, format!("{} stand; `mingle rejection list` shows them", counts.rejections));
     }
-    for hold in shown.holds.iter().filter(|hold| matches!(hold.name.as_str(), "needs_login" | "epoch" | "account")) {
+    for hold in shown.holds.iter().filter(|hold| hold.bar == Bar::Person) {
         let hint = hold.hint.clone().unwrap_or_else(|| hold.needs.clone());
         // What is wrong in truth: a file that is missing wants something else than a password that is not taken.
         let cause = shown.trouble.as_ref().filter(|trouble| trouble.name == hold.name).map(|trouble| {

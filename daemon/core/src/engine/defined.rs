@@ -34,6 +34,8 @@ pub enum Defined {
     Replaced(SyncFacts),
     /// The same, but a run that is on goes on to its end first.
     Updated(SyncFacts),
+    /// Its next run is then, whatever its schedule says.
+    NextRun(Timestamp),
     /// It is gone.
     Removed,
 }
@@ -88,6 +90,15 @@ impl Engine {
                     self.then(now, &name, Then::Becomes(Box::new(facts)), true, effects);
                 }
                 Defined::Updated(facts) => self.then(now, &name, Then::Becomes(Box::new(facts)), false, effects),
+                Defined::NextRun(at) => {
+                    // Also where it begins anew once the run that is on has ended.
+                    if let Some(Then::Becomes(facts)) = self.syncs.get_mut(&name).and_then(|sync| sync.then.as_mut()) {
+                        facts.job.next = Some(at);
+                    }
+                    if let Some(job) = self.desk.job(&name) {
+                        job.next = Some(at);
+                    }
+                }
                 Defined::Removed => {
                     if let Some(wish) = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take()) {
                         let why = format!("{name} is not in the configuration any more");
