@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mingle_core::{
     ask::{DefinedBy, IfExists, Outcome, Redefine, Redefined, Refusal, Reloaded},
-    engine::{Defined, SyncFacts},
+    engine::{Defined, Failing, SyncFacts},
     schedule::{Job, Last, Name},
     time::Timestamp,
 };
@@ -158,7 +158,7 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
 
 /// Its schedule begins as if it had never run.
 fn begins_anew(facts: &mut SyncFacts, now: Timestamp) {
-    facts.anew = true;
+    (facts.anew, facts.failing) = (true, Failing::default());
     facts.job = Job { change: facts.job.change, ..Job::new(facts.job.plan.clone(), Last::Never, 0, now) };
 }
 

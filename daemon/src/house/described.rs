@@ -76,6 +76,12 @@ pub(super) fn attention(
         let hint = format!("{}{hint}", cause.unwrap_or_default());
         say(&hold.name, shown.failing_since.unwrap_or(now), hint);
     }
+    // What a person has to end outlives a start: nothing holds it again until the next run meets it.
+    let met = shown.trouble.as_ref().filter(|trouble| matches!(trouble.name.as_str(), "needs_login" | "epoch" | "account"));
+    if let Some(trouble) = met.filter(|trouble| shown.holds.iter().all(|hold| hold.name != trouble.name)) {
+        let hint = trouble.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
+        say(&trouble.name, shown.failing_since.unwrap_or(now), format!("{}{hint}", trouble.what));
+    }
     // It does not go away by itself, and a wrong password can look like it: nobody should have to wait for that to be told.
     if let Some(trouble) = shown.trouble.as_ref().filter(|trouble| trouble.name == "denied") {
         let hint = trouble.hint.as_ref().map_or(String::new(), |hint| format!(": {hint}"));

@@ -1,8 +1,8 @@
 //! Owns: what apps ask of runs: run, pause, resume, wait. Must never know: how answers travel.
 
 use super::{
-    Accepted, Answer, Ask, AskId, Direction, Effect, Engine, Halted, How, Mark, Name, Refusal, Request, RunRequest, RunState,
-    RunWaited, StopReason, SyncState, Timestamp, Trigger, Wishes, ask,
+    Accepted, Answer, Ask, AskId, Before, Direction, Effect, Engine, Halted, How, Mark, Name, Refusal, Request, RunRequest,
+    RunState, RunWaited, StopReason, SyncState, Timestamp, Trigger, Wishes, Writing, ask,
 };
 
 /// The run that is asked for: its id, and what is wished of it.
@@ -33,7 +33,7 @@ impl Engine {
             Ask::Stop { by, lease } => self.stop(now, id, by, lease, effects),
             Ask::Restart { resync_stopped, lease } => self.restart(id, resync_stopped, lease, effects),
             Ask::Pause { sync, by } => self.pause(now, id, sync, by, effects),
-            Ask::Resume { sync } => self.resume(now, id, sync, effects),
+            Ask::Resume { sync } => self.resume(id, sync, effects),
             Ask::Cancel { sync, by: _ } => {
                 let answer = self.cancel(now, &sync, effects);
                 effects.push(Effect::Answer(id, answer));
@@ -125,44 +125,31 @@ impl Engine {
         Some(wish.run.clone())
     }
 
+    /// Nothing of it begins from now on; once that is written down, what was queued is told so.
     fn pause(&mut self, now: Timestamp, id: AskId, sync: String, by: Option<String>, effects: &mut Vec<Effect>) {
         let name = match self.named(&sync) {
             Ok(name) => name,
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
-        let wish = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take());
-        let ends = wish.is_some() || self.syncs.get(&name).is_some_and(|sync| sync.run.is_some());
-        let mut ended = ends;
+        let known = self.syncs.get(&name);
+        let ran = known.is_some_and(|sync| sync.run.is_some());
+        let mut ended = ran || known.is_some_and(|sync| sync.asked.is_some());
         if let Some(job) = self.desk.job(&name) {
+            let before = Before { paused: job.paused, pause_ended: job.pause_ended, request: job.request, ran };
             // Paused twice: what the first pause ended is still to come back.
             ended |= job.paused && job.pause_ended;
-            job.paused = true;
-            job.pause_ended = ended;
-            job.request = None;
-        }
-        if let Some(wish) = wish {
-            self.never_began(&name, wish.run, format!("{name} was paused before it began"), effects);
+            (job.paused, job.pause_ended, job.request) = (true, ended, None);
+            self.writing.insert(id, Writing::Paused(name, before));
         }
         effects.push(Effect::Write(id, Mark::Paused { sync, since: now, by, ended }));
-        self.writing.insert(id, Answer::State(SyncState::Disabled));
     }
 
-    fn resume(&mut self, now: Timestamp, id: AskId, sync: String, effects: &mut Vec<Effect>) {
-        let name = match self.named(&sync) {
-            Ok(name) => name,
+    fn resume(&mut self, id: AskId, sync: String, effects: &mut Vec<Effect>) {
+        match self.named(&sync) {
+            Ok(name) => self.writing.insert(id, Writing::Resumed(name)),
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
-        let ended = self.desk.job(&name).is_some_and(|job| {
-            let paused = std::mem::replace(&mut job.paused, false);
-            job.able = Some(now);
-            std::mem::replace(&mut job.pause_ended, false) && paused
-        });
-        if ended {
-            self.make_due(&name);
-        }
-        let state = self.desk.look(now, &name).map_or(SyncState::Waiting, |looked| looked.state);
         effects.push(Effect::Write(id, Mark::Resumed { sync }));
-        self.writing.insert(id, Answer::State(state));
     }
 
     /// A run that was promised does not begin: who waits is told, and it ends as every run does.

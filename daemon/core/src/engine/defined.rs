@@ -2,7 +2,8 @@
 //! definition is written, what the store keeps of a sync that is gone.
 
 use super::{
-    Direction, Effect, Engine, Job, Mode, Name, Patience, Request, RunState, StopReason, Sync, Timestamp, Wish, Wishes, ask, run,
+    Direction, Effect, Engine, Job, Mode, Name, Patience, Request, RunState, StopReason, Sync, Timestamp, Trouble, Wish, Wishes,
+    ask, run,
 };
 use crate::schedule::Plan;
 
@@ -17,10 +18,21 @@ pub struct SyncFacts {
     pub job: Job,
     /// What its remote said before the start about when to come back.
     pub patience: Option<Patience>,
+    /// What its last run ran into, and since when it has failed without a success between; looked at when the daemon starts.
+    pub failing: Failing,
     /// It begins anew: what ran before under its name says nothing of it.
     pub anew: bool,
     /// In which mode its last run was wished, where that was cut off and goes on; looked at when the daemon starts.
     pub wished: Mode,
+}
+
+/// What is known of the failures of a sync from before the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when it has failed without a success between.
+    pub since: Option<Timestamp>,
+    /// What its last run ran into.
+    pub trouble: Option<Trouble>,
 }
 
 /// What has become of a sync.
@@ -61,8 +73,8 @@ impl Sync {
             then: None,
             told: None,
             waits: None,
-            failing_since: None,
-            trouble: None,
+            failing_since: facts.failing.since,
+            trouble: facts.failing.trouble.clone(),
         }
     }
 }
