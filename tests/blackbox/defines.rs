@@ -116,7 +116,7 @@ fn a_definition_is_kept_updated_or_replaced() {
 #[test]
 fn a_definition_can_bring_the_moment_of_its_next_run() {
     let mut world = scripted(Options::default(), RIGHTS);
-    let mut defined = |world: &mut Scripted, how: &str, next: Option<Duration>| {
+    let defined = |world: &mut Scripted, how: &str, next: Option<Duration>| {
         let at = next.map(|ahead| (jiff::Timestamp::now() + ahead).to_string());
         let definition = others(&[("every", json!("5h"))]);
         let mut params = json!({ "sync": "mine", "definition": definition, "if_exists": how });

@@ -68,12 +68,11 @@ impl Life {
     }
 
     /// It must have begun by then, in truth, where nothing holds it, with a wall that is so far ahead. The moment that its next run has stands in the
-    /// place of whatever time says; only who asks passes it.
+    /// place of whatever time says; who asks passes it, and after a ping all is as if there were none.
     fn by(&self, ahead: i64) -> Option<i64> {
-        let asks = self.asked || self.pinged && self.failed.is_none();
-        match self.next {
+        match self.next.filter(|_| !self.pinged) {
             None => self.due_by.into_iter().chain(self.called_by).min(),
-            Some((wall, by)) => self.called_by.filter(|_| asks).into_iter().chain([by.max(wall - ahead)]).min(),
+            Some((wall, by)) => self.called_by.filter(|_| self.asked).into_iter().chain([by.max(wall - ahead)]).min(),
         }
     }
 }
@@ -310,7 +309,7 @@ impl World {
             Trigger::NextRunAt => life.next.is_some_and(|(at, _)| at <= wall.unix_ms()),
             Trigger::Demand => false,
         };
-        if life.next.is_some() && !matches!(trigger, Trigger::NextRunAt | Trigger::Request | Trigger::Ping) {
+        if life.next.is_some() && !life.pinged && !matches!(trigger, Trigger::NextRunAt | Trigger::Request) {
             return fail("its next run has a moment of its own");
         }
         if !good {
