@@ -49,6 +49,8 @@ struct Life {
     called_by: Option<i64>,
     /// The clock or the zone is another since its last run began: one run may come early.
     upset: bool,
+    /// Its cron expression is another since then.
+    other_cron: bool,
     asked: bool,
     /// The run that is on was asked for: where it is stopped, whoever asked waits for another.
     runs_asked: bool,
@@ -123,6 +125,7 @@ impl World {
                 due_by: by_itself.then_some(now),
                 called_by: None,
                 upset: false,
+                other_cron: false,
                 asked: false,
                 runs_asked: false,
                 changed: false,
@@ -327,6 +330,7 @@ impl World {
         life.next = life.next.filter(|(at, _)| *at > wall.unix_ms());
         life.pinged = false;
         (life.due_by, life.called_by) = (None, None);
+        life.other_cron = false;
         (life.upset, life.asked, life.changed, life.started_up) = (false, false, false, false);
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! same.
 
 use mingle_core::{
-    limits::{CATCH_UP_MAX, CLOCK_CORRECTION_MAX, SLEEP_MAX},
+    limits::{CATCH_UP_MAX, CLOCK_CORRECTION_MAX, CRON_BELL_LATE_MAX, SLEEP_MAX},
     schedule::{Board, Conditions, Desk, Job, Last, Request, StopReason, Trigger},
     time::Timestamp,
 };
@@ -73,7 +73,7 @@ impl World {
                 let now = self.wall();
                 let life = &mut self.lives[place];
                 life.plan.cron = Some(cron);
-                life.upset = true;
+                (life.upset, life.other_cron) = (true, true);
                 let (name, plan) = (life.name.clone(), life.plan.clone());
                 self.job(&name).replan(plan, now);
                 let by = self.ring(place);
@@ -102,6 +102,8 @@ impl World {
             let life = &mut self.lives[place];
             life.upset = true;
             let Some(due_by) = life.due_by else { continue };
+            // Nor does time begin what has a moment of its own.
+            let offline = offline || life.next.is_some();
             // Never later than its whole wait from now, and what a correction may take.
             let wait = match (life.failed, life.plan.interval) {
                 (Some(_), _) => Some(pause),
@@ -154,6 +156,12 @@ impl World {
             life.changed = false;
             life.started_up = true;
             life.called_by = ((life.plan.on_start || life.pinged) && life.failed.is_none()).then_some(died);
+            if let (true, Last::Done { began }, Some(cron)) = (life.other_cron, life.last, &life.plan.cron) {
+                // What rang before the expression was another, and was not answered, nobody knows of any more.
+                let rings = cron.next_after(began);
+                let by = rings.map(|rings| (rings.unix_ms() - self.ahead).max(self.now) + ms(CRON_BELL_LATE_MAX));
+                life.due_by = by;
+            }
             let mut job = Job::new(life.plan.clone(), life.last, life.failures, wall);
             job.started_up();
             if life.pinged {
