@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -21,6 +20,7 @@ use crate::{
     alarm::pause,
     clock::{self, Stopwatch},
     house::House,
+    paths,
     store::{Class, Store, shown},
 };
 
@@ -31,12 +31,6 @@ const URGENCY_NORMAL: u8 = 1;
 /// After a look so many times as long is spent on nothing of the kind.
 const LOOK_RESTS: u32 = 20;
 
-/// Whether anybody can answer there: a service may run before its user has a desktop.
-fn is_there(bus: &str) -> bool {
-    let path = bus.strip_prefix("unix:path=").map(|rest| rest.split([',', ';']).next().unwrap_or(rest));
-    path.is_none_or(|path| Path::new(path).exists())
-}
-
 /// Shows what is new, and writes down that it was shown. Looks whenever a sync or a notice stands otherwise, and now and then for what has
 /// waited for its day; what cannot be shown is tried again at each beat. An idle store is left alone.
 pub async fn keep(house: House, store: Store, bus: String, mut beat: watch::Receiver<()>) {
@@ -46,7 +40,7 @@ pub async fn keep(house: House, store: Store, bus: String, mut beat: watch::Rece
     let (mut news, mut failures, mut looked, mut rests) = (true, 0, Stopwatch::start(), Duration::ZERO);
     loop {
         let due = (news || failures > 0) && looked.elapsed() >= rests || looked.elapsed() >= SHOWN_LOOKS_EVERY;
-        if due && is_there(&bus) {
+        if due && paths::has_bus(&bus) {
             // What comes up together is shown together.
             pause(SHOWN_GATHERS).await;
             news = false;
@@ -142,15 +136,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bus_without_its_socket_is_not_there() {
-        for (address, expected) in
-            [("unix:path=/nowhere/bus", false), ("unix:path=/tmp,guid=1", true), ("unix:path=/tmp;tcp:x", true), ("tcp:x", true)]
-        {
-            assert_eq!(is_there(address), expected, "{address}");
-        }
-    }
 
     #[test]
     fn what_takes_long_or_fails_is_looked_at_more_rarely() {

@@ -363,5 +363,13 @@ pub fn session_bus(env: &Environment) -> Option<String> {
     told.or_else(|| Some(format!("unix:path={}/bus", env.text("XDG_RUNTIME_DIR")?)))
 }
 
+/// Whether anybody can answer at the address of a bus, as D-Bus writes one: a service may run before its user has a desktop, and many machines
+/// have no bus at all.
+#[must_use]
+pub fn has_bus(address: &str) -> bool {
+    let path = address.strip_prefix("unix:path=").map(|rest| rest.split([',', ';']).next().unwrap_or(rest));
+    path.is_none_or(|path| Path::new(path).exists())
+}
+
 #[cfg(test)]
 mod tests;

@@ -183,7 +183,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let (alarm, bells) = Alarm::new();
     let (rested, rests) = watch::channel(false);
     let conditions = Watched::new(started.config.conditions);
-    let watching = tokio::spawn(conditions.keep(started.store_file.clone(), alarm.beat(), rests));
+    let watching = conditions.keep(started.store_file.clone(), alarm.beat(), rests);
     let mut office = Office {
         engine,
         syncs,
@@ -216,7 +216,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     office.ring_for_crons();
     let (spent, purse) = (store.clone(), Arc::clone(&office.means.http.budgets));
     let counting = tokio::spawn(async move { spending::keep(&spent, &purse).await });
-    let showing = tokio::spawn(showing::keep(started.session_bus.clone(), house.clone(), store.clone(), office.alarm.beat()));
+    let showing = showing::keep(started.session_bus.clone(), house.clone(), store.clone(), office.alarm.beat());
     let keeping = tokio::spawn(keeper::keep(store.clone(), house.clone(), started.store_file.clone(), inbox.clone()));
     let listening = tokio::spawn(listening::to_commits(store.commits(), inbox.clone()));
     let following = tokio::spawn(listening::to_followers(house.followed(), inbox.clone()));
@@ -232,7 +232,11 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let server = Server::start(socket, Arc::new(house.clone()), Settings::of(Purpose::Apps));
     let status = status.map(|socket| server.beside(socket, Arc::new(house.clone()), Settings::of(Purpose::Status)));
     let lookouts = [Some(&server), status.as_ref()].into_iter().flatten().map(Server::lookout).collect();
-    let looking = tokio::spawn(looks::after(office.alarm.beat(), store.clone(), lookouts, house.clone()));
+    let looking = looks::after(office.alarm.beat(), store.clone(), lookouts, house.clone());
+    // Whatever goes by the beat is one task: for a second one the runtime would wake a second thread, each time.
+    let looking = tokio::spawn(async move {
+        let ((), (), ()) = tokio::join!(watching, showing, looking);
+    });
     tracing::info!(socket = %started.paths.socket.display(), store = %started.store_file.display(), syncs = office.syncs.len(), "started");
     notify::ready();
     notify::status(&format!("{} syncs", office.syncs.len()));
@@ -277,7 +281,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     };
     let close_workers = insisted.run_until_cancelled(office.means.workers.close());
     tokio::join!(server.close(&insisted), close_status, close_workers);
-    for task in [counting, listening, following, offering, ringing, signalled, keeping, looking, showing, watching, weather] {
+    for task in [counting, listening, following, offering, ringing, signalled, keeping, looking, weather] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }

@@ -180,3 +180,12 @@ fn the_session_bus_is_where_the_environment_says() {
     check(&[("XDG_RUNTIME_DIR", "/r"), ("DBUS_SESSION_BUS_ADDRESS", "unix:abstract=x")], Some("unix:abstract=x"));
     check(&[("DBUS_SESSION_BUS_ADDRESS", "")], None);
 }
+
+#[test]
+fn a_bus_without_its_socket_is_not_there() {
+    for (address, expected) in
+        [("unix:path=/nowhere/bus", false), ("unix:path=/tmp,guid=1", true), ("unix:path=/tmp;tcp:x", true), ("tcp:x", true)]
+    {
+        assert_eq!(has_bus(address), expected, "{address}");
+    }
+}

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use crate::{house::House, ipc::server::Lookout, store::Store};
 
-/// Looks at each beat, at the store's files, at those of the sockets, and at the syncs: one task for all of them, so that each beat wakes the process once.
+/// Looks at each beat, at the store's files, at those of the sockets, and at the syncs.
 pub(super) async fn after(mut beat: watch::Receiver<()>, store: Store, sockets: Vec<Lookout>, house: House) {
     while beat.changed().await.is_ok() {
         store.look_for_files();

@@ -10,13 +10,15 @@ use futures_util::{StreamExt as _, stream};
 use mingle_core::limits::BUS_MS_MAX;
 use tokio::sync::watch;
 use zbus::{
-    Connection, MatchRule, Message, MessageStream, Proxy,
+    Address, Connection, MatchRule, Message, MessageStream, Proxy,
     connection::Builder,
     message::Type,
     names::OwnedUniqueName,
     proxy::{CacheProperties, MethodFlags},
     zvariant::{OwnedFd, OwnedValue, Value as Variant},
 };
+
+use crate::paths;
 
 use super::{
     super::{Means, Source, Teller},
@@ -68,13 +70,16 @@ impl Source for Bus {
     fn follow(&self, teller: Teller, mut means: Means) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             loop {
-                match Talk::begin().await {
-                    Ok(talk) => {
-                        tracing::info!("the system bus tells of network, power and sleep");
-                        let ended = talk.go_on(&teller, means.rested.clone()).await;
-                        tracing::info!(error = ended.map(tracing::field::display), "the system bus is gone");
+                // A try costs a thread; most machines without a bus never get one.
+                if is_there() {
+                    match Talk::begin().await {
+                        Ok(talk) => {
+                            tracing::info!("the system bus tells of network, power and sleep");
+                            let ended = talk.go_on(&teller, means.rested.clone()).await;
+                            tracing::info!(error = ended.map(tracing::field::display), "the system bus is gone");
+                        }
+                        Err(error) => tracing::debug!(%error, "no system bus"),
                     }
-                    Err(error) => tracing::debug!(%error, "no system bus"),
                 }
                 teller.tell(Heard::default().world());
                 if means.beat.changed().await.is_err() {
@@ -83,6 +88,11 @@ impl Source for Bus {
             }
         })
     }
+}
+
+/// Whether the system bus has a socket, or something else that cannot be looked at.
+fn is_there() -> bool {
+    Address::system().map_or(true, |address| paths::has_bus(&address.to_string()))
 }
 
 /// One connection, and what was heard over it.

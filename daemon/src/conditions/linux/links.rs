@@ -41,7 +41,8 @@ impl Source for Links {
             loop {
                 teller.tell(World { online: look(&self.folder), ..World::default() });
                 tokio::select! {
-                    beat = means.beat.changed() => if beat.is_err() { return },
+                    // Where the kernel tells, nobody has to look.
+                    beat = means.beat.changed(), if words.is_none() => if beat.is_err() { return },
                     heard = hear(words.as_ref()) => if heard.is_err() { words = None },
                 }
             }
