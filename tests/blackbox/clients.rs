@@ -294,13 +294,10 @@ async fn an_async_offer_is_called_and_made_again_where_the_daemon_went() {
         daemon.start();
         app = daemon.app("tester");
     }
-    let ended = tokio::spawn(async move {
-        let work = worker.next_work().await.expect("called by the next");
-        assert_eq!(work.about().checkpoint.get(), "6");
-        worker.ends(work.failed("closed on Sundays", None)).await.expect("ended");
-    });
     let run = app.run("job");
-    ended.await.expect("the worker ends");
+    let work = worker.next_work().await.expect("called by the next");
+    assert_eq!(work.about().checkpoint.get(), "6");
+    worker.ends(work.failed("closed on Sundays", None)).await.expect("ended");
     assert_eq!(app.ended(&run), "failed");
     assert!(app.row("job", &run)["error"].to_string().contains("closed on Sundays"));
 }

@@ -241,6 +241,8 @@ struct Sync {
     asked: Option<Wish>,
     /// The run that is on was cancelled: nothing brings it back, however it comes to its end.
     cancelled: bool,
+    /// The last that was said of whether it is paused.
+    said: AskId,
     /// What takes its place once the run that is on has ended.
     then: Option<Then>,
     /// The state last told.

@@ -33,7 +33,7 @@ impl Engine {
             Ask::Stop { by, lease } => self.stop(now, id, by, lease, effects),
             Ask::Restart { resync_stopped, lease } => self.restart(id, resync_stopped, lease, effects),
             Ask::Pause { sync, by } => self.pause(now, id, sync, by, effects),
-            Ask::Resume { sync } => self.resume(id, sync, effects),
+            Ask::Resume { sync } => self.resume(now, id, sync, effects),
             Ask::Cancel { sync, by: _ } => {
                 let answer = self.cancel(now, &sync, effects);
                 effects.push(Effect::Answer(id, answer));
@@ -131,25 +131,43 @@ impl Engine {
             Ok(name) => name,
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
-        let known = self.syncs.get(&name);
-        let ran = known.is_some_and(|sync| sync.run.is_some());
-        let mut ended = ran || known.is_some_and(|sync| sync.asked.is_some());
+        let before = self.before(id, &name);
+        let queued = self.syncs.get(&name).is_some_and(|sync| sync.asked.is_some());
+        // Paused twice: what the first pause ended is still to come back.
+        let ended = before.ran || queued || before.paused && before.pause_ended;
         if let Some(job) = self.desk.job(&name) {
-            let before = Before { paused: job.paused, pause_ended: job.pause_ended, request: job.request, ran };
-            // Paused twice: what the first pause ended is still to come back.
-            ended |= job.paused && job.pause_ended;
             (job.paused, job.pause_ended, job.request) = (true, ended, None);
-            self.writing.insert(id, Writing::Paused(name, before));
         }
         effects.push(Effect::Write(id, Mark::Paused { sync, since: now, by, ended }));
+        self.writing.insert(id, Writing::Pause(name, before, Answer::State(SyncState::Disabled)));
     }
 
-    fn resume(&mut self, id: AskId, sync: String, effects: &mut Vec<Effect>) {
-        match self.named(&sync) {
-            Ok(name) => self.writing.insert(id, Writing::Resumed(name)),
+    fn resume(&mut self, now: Timestamp, id: AskId, sync: String, effects: &mut Vec<Effect>) {
+        let name = match self.named(&sync) {
+            Ok(name) => name,
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
+        let before = self.before(id, &name);
+        if let Some(job) = self.desk.job(&name) {
+            (job.paused, job.pause_ended, job.able) = (false, false, Some(now));
+        }
+        if before.paused && before.pause_ended {
+            self.make_due(&name);
+        }
+        let state = self.desk.look(now, &name).map_or(SyncState::Waiting, |looked| looked.state);
         effects.push(Effect::Write(id, Mark::Resumed { sync }));
+        self.writing.insert(id, Writing::Pause(name, before, Answer::State(state)));
+    }
+
+    /// How it is before it is paused, or is not any more, by this word.
+    fn before(&mut self, id: AskId, name: &Name) -> Before {
+        let ran = self.syncs.get_mut(name).is_some_and(|sync| {
+            sync.said = id;
+            sync.run.is_some()
+        });
+        let job = self.desk.board().jobs.get(name);
+        let of = |job: &super::Job| Before { paused: job.paused, pause_ended: job.pause_ended, request: job.request, ran };
+        job.map_or(Before { paused: false, pause_ended: false, request: None, ran }, of)
     }
 
     /// A run that was promised does not begin: who waits is told, and it ends as every run does.

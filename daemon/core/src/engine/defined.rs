@@ -70,6 +70,7 @@ impl Sync {
             run_id: None,
             asked: None,
             cancelled: false,
+            said: 0,
             then: None,
             told: None,
             waits: None,
@@ -176,7 +177,7 @@ impl Engine {
                 };
                 let mut sync = Sync::of(&facts);
                 if let Some(before) = self.syncs.get_mut(name) {
-                    sync.asked = before.asked.take();
+                    (sync.asked, sync.said) = (before.asked.take(), before.said);
                     // What a person said about deletes, or whatever else is held back, was about the place of before.
                     if let (true, Some(wish)) = (facts.anew, &mut sync.asked) {
                         *wish = Wish::new(std::mem::take(&mut wish.run), Wishes::default());

@@ -1,10 +1,10 @@
 //! Owns: what apps say of a sync that has to be written down: what comes of it once it is, and where it could not be. Must never know: where
 //! it is written, and how.
 //!
-//! What lets something begin counts once it is written. What keeps it from beginning counts at once, and is taken back where it could not be
-//! written: either way what is in force is what a start would find, and who was refused finds everything as it was.
+//! A pause and its end count at once, and the last word is taken back where it could not be written; the moment of a next run counts once it is
+//! written. Writes may be answered in any order: what is in force is the last that was said.
 
-use super::{Answer, AskId, Effect, Engine, Name, Refusal, Request, SyncState, Timestamp};
+use super::{Answer, AskId, Effect, Engine, Name, Refusal, Request, Timestamp};
 
 /// What follows once something is written down.
 #[derive(Clone, Debug)]
@@ -13,13 +13,11 @@ pub(super) enum Writing {
     Answer(Answer),
     /// A sync has this moment for its next run; since when that was asked.
     Next(Name, Option<Timestamp>, Timestamp),
-    /// A sync is paused: it is already, and this is how it was.
-    Paused(Name, Before),
-    /// A pause is over.
-    Resumed(Name),
+    /// A sync is paused, or is not any more: it is already, and this is how it was.
+    Pause(Name, Before, Answer),
 }
 
-/// How a sync was before a pause.
+/// How a sync was before a pause, or before its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Before {
     pub(super) paused: bool,
@@ -36,10 +34,13 @@ impl Engine {
             (Ok(()), None) => return,
             (Ok(()), Some(Writing::Answer(answer))) => Ok(self.fresh(answer)),
             (Ok(()), Some(Writing::Next(name, at, asked))) => self.next_is(now, &name, at, asked),
-            (Ok(()), Some(Writing::Paused(name, _))) => Ok(self.is_paused(&name, effects)),
-            (Ok(()), Some(Writing::Resumed(name))) => Ok(self.resumed(now, &name)),
-            (Err(refusal), Some(Writing::Paused(name, before))) => {
-                self.not_paused(&name, before);
+            (Ok(()), Some(Writing::Pause(name, _, answer))) => {
+                self.tells_queued(&name, effects);
+                Ok(answer)
+            }
+            (Err(refusal), Some(Writing::Pause(name, before, _))) => {
+                self.takes_back(id, &name, before);
+                self.tells_queued(&name, effects);
                 Err(refusal)
             }
             (Err(refusal), _) => Err(refusal),
@@ -47,44 +48,36 @@ impl Engine {
         effects.push(Effect::Answer(id, answer));
     }
 
-    fn is_paused(&mut self, name: &Name, effects: &mut Vec<Effect>) -> Answer {
-        // A resume that was asked for before it may have come between.
-        if let Some(job) = self.desk.job(name) {
-            (job.paused, job.request) = (true, None);
-        }
+    /// Of a sync that is paused, and stays so, what is queued never begins.
+    fn tells_queued(&mut self, name: &Name, effects: &mut Vec<Effect>) {
+        let being_written = self.writing.values().any(|one| matches!(one, Writing::Pause(other, ..) if other == name));
+        let Some(job) = self.desk.job(name).filter(|job| job.paused && !being_written) else { return };
+        job.request = None;
         if let Some(wish) = self.syncs.get_mut(name).and_then(|sync| sync.asked.take()) {
             self.never_began(name, wish.run, format!("{name} was paused before it began"), effects);
         }
-        Answer::State(SyncState::Disabled)
     }
 
-    fn resumed(&mut self, now: Timestamp, name: &Name) -> Answer {
-        let ended = self.desk.job(name).is_some_and(|job| {
-            let paused = std::mem::replace(&mut job.paused, false);
-            job.able = Some(now);
-            std::mem::replace(&mut job.pause_ended, false) && paused
+    /// A pause, or its end, could not be written down: the sync is as it was, unless something else was said since.
+    fn takes_back(&mut self, id: AskId, name: &Name, before: Before) {
+        let later = self.writing.range_mut(id..).find_map(|(_, one)| match one {
+            Writing::Pause(other, before, _) if other == name => Some(before),
+            _ => None,
         });
-        // A pause that was asked for after it, and is not written yet, is one of a sync that was not paused.
-        if let Some(later) = self.pause_on_its_way(name) {
-            (later.paused, later.pause_ended) = (false, false);
-        }
-        if ended {
-            self.make_due(name);
-        }
-        Answer::State(self.desk.look(now, name).map_or(SyncState::Waiting, |looked| looked.state))
-    }
-
-    /// A pause could not be written down: the sync is as it was, and what the pause stopped goes on.
-    fn not_paused(&mut self, name: &Name, before: Before) {
-        if let Some(later) = self.pause_on_its_way(name) {
+        if let Some(later) = later {
+            // What comes back, should that not be written either.
             let (request, ran) = (before.request.or(later.request), before.ran || later.ran);
             *later = Before { request, ran, ..before };
             return;
         }
-        let asked = self.syncs.get(name).is_some_and(|sync| sync.asked.is_some());
+        let asked = match self.syncs.get(name) {
+            Some(sync) if sync.said == id => sync.asked.is_some(),
+            _ => return,
+        };
         let Some(job) = self.desk.job(name) else { return };
+        let was = job.paused;
         (job.paused, job.pause_ended) = (before.paused, before.pause_ended);
-        if before.paused {
+        if before.paused || !was {
             return;
         }
         if asked {
@@ -93,13 +86,5 @@ impl Engine {
         if before.ran {
             self.make_due(name);
         }
-    }
-
-    /// The first pause of a sync that is being written down.
-    fn pause_on_its_way(&mut self, name: &Name) -> Option<&mut Before> {
-        self.writing.values_mut().find_map(|writing| match writing {
-            Writing::Paused(other, before) if other == name => Some(before),
-            _ => None,
-        })
     }
 }

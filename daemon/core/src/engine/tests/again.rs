@@ -429,21 +429,28 @@ fn a_pause_that_could_not_be_written_down_is_taken_back() {
     assert!(one.board().jobs["a"].paused);
     handle(&mut one, Event::Written(10, Ok(())));
     assert_eq!((one.board().jobs["a"].paused, ends(&mut one)), (true, None));
-    // A resume holds once it is written down, and what the pause ended comes back then.
-    handle(&mut one, resume(9));
-    assert!(refused(&handle(&mut one, full())) && one.board().jobs["a"].paused);
-    handle(&mut one, resume(11));
-    assert!(begins(&handle(&mut one, Event::Written(11, Ok(())))).is_some());
-    // A pause that was asked for while a resume was on its way holds; refused, the resume does.
-    for (written, paused) in [(Ok(()), true), (Err(Refusal::Internal("no room".into())), false)] {
+    // A resume is taken back as well, and what begins by it ends; what the pause ended comes back once it is written down.
+    let effects = handle(&mut one, resume(11));
+    assert!(begins(&effects).is_some());
+    let full = || Err(Refusal::Internal("no room".into()));
+    handle(&mut one, Event::Written(11, full()));
+    assert_eq!((one.board().jobs["a"].paused, ends(&mut one)), (true, None));
+    handle(&mut one, resume(12));
+    assert!(!one.board().jobs["a"].paused);
+    handle(&mut one, Event::Written(12, Ok(())));
+    // In whatever order they are answered, the last that was said is in force; refused, the one before.
+    for (first, written, paused) in [(10, Ok(()), true), (11, Ok(()), true), (10, full(), false), (11, full(), false)] {
         let mut one = engine(Mode::Fast, Last::Done { began: NOW });
         handle(&mut one, pause(9));
         handle(&mut one, Event::Written(9, Ok(())));
         handle(&mut one, resume(10));
         handle(&mut one, pause(11));
-        handle(&mut one, Event::Written(10, Ok(())));
-        handle(&mut one, Event::Written(11, written));
-        assert_eq!(one.board().jobs["a"].paused, paused);
+        let mut answers = [Event::Written(10, Ok(())), Event::Written(11, written)];
+        if first == 11 {
+            answers.reverse();
+        }
+        answers.into_iter().for_each(|answer| drop(handle(&mut one, answer)));
+        assert_eq!(one.board().jobs["a"].paused, paused, "{first}");
     }
 }
 
