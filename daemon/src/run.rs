@@ -144,7 +144,7 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     let (config, left_out) =
         boot::with_defined(&store, &started.config, &started.paths.config, &known).context("failed to read what apps defined")?;
     boot::define(&store, &config, now).context("failed to define the collections")?;
-    let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?;
+    let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?.knowing(clock::key());
     spending::remember(&store, &http.budgets).context("failed to read what is known of budgets")?;
     let means = boot::means(http, &started.paths.config, Some(&started.paths.socket));
     let syncs = boot::syncs(&config, &means);

@@ -7,7 +7,8 @@ mod kept;
 mod profile;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
@@ -38,6 +39,8 @@ pub struct Options {
     pub batches: usize,
     /// Rows show when they were last changed.
     pub stamps: bool,
+    /// A listing has an `ETag`, and is answered with 304 to who shows the one that it would get.
+    pub etags: bool,
     /// Updates carry only what differs.
     pub patches: bool,
     /// Writes are answered with 204 and nothing.
@@ -66,6 +69,7 @@ impl Default for Options {
             keys: false,
             batches: 0,
             stamps: true,
+            etags: false,
             patches: false,
             silent: false,
             paging: Paging::Cursor,
@@ -405,7 +409,19 @@ impl State {
             Paging::Link if more => headers.push(("link", &link)),
             _ => {}
         }
-        response(200, &headers, &body.to_string())
+        let body = body.to_string();
+        if !self.options.etags {
+            return response(200, &headers, &body);
+        }
+        // Of what it holds, and of how that is told: another page, another token.
+        let mut hasher = DefaultHasher::new();
+        (&body, &headers).hash(&mut hasher);
+        let etag = format!("\"{:016x}\"", hasher.finish());
+        headers.push(("etag", &etag));
+        match request.header("if-none-match") {
+            Some(known) if known == etag => response(304, &headers, ""),
+            _ => response(200, &headers, &body),
+        }
     }
 
     fn one(&mut self, list: &str, id: &str, request: &Request) -> Vec<u8> {

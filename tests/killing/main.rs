@@ -3,6 +3,7 @@
 //!
 //! `MINGLE_KILLS` says how often (30 in a plain test run), `MINGLE_SEED` the moments.
 
+mod answers;
 mod crew;
 
 use std::time::Duration;

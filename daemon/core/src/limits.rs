@@ -173,11 +173,21 @@ pub const RECORD_DEPTH_MAX: usize = 100;
 
 /// Of an answer that refuses, this much is read; what is longer counts as having no body.
 pub const REFUSAL_BYTES_MAX: usize = 1024 * 1024;
-/// So many answers are kept for whoever asks the same again; the one that was not asked for longest goes. Without it, the service
-/// answers in full.
-pub const KEPT_ANSWERS_MAX: usize = 64;
+
+// Answers that are kept for who asks the same again. Without one, the service answers in full.
+
 /// An answer larger than this is not kept: what changed seldom is short.
 pub const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// Headers of an answer longer than this together are not kept, nor is the answer.
+pub const KEPT_HEAD_BYTES_MAX: usize = 8 * 1024;
+/// So many are kept of a listing: the last that were asked.
+pub const KEPT_ANSWERS_MAX: usize = 32;
+/// And so much of it.
+pub const KEPT_SYNC_BYTES_MAX: usize = 512 * 1024;
+/// So many are kept of all syncs; those that came first go.
+pub const KEPT_ALL_ANSWERS_MAX: usize = 256;
+/// And so much of all: what the store grows by.
+pub const KEPT_ALL_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// So many redirects of one request are followed, all within the same scheme, host and port. More are nonsense.
 pub const REDIRECTS_MAX: usize = 5;
@@ -224,6 +234,22 @@ pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The remote's own words, where it refuses, are cut here: they stand in rejections and lists.
 pub const WORDS_CHARS_MAX: usize = 300;
+
+/// Nodes of one answer of a DAV server that are read, at most, and attributes: some 15,000 members of a collection, and 35 MiB at worst
+/// while they are read. An answer with more is no use: of a page fewer rows are asked for, a listing ends the run.
+pub const DAV_NODES_MAX: u32 = 300_000;
+/// Members that one request to a DAV server asks for by name: what they hold comes in one answer.
+pub const DAV_PAGE_ROWS: usize = 100;
+/// Answers to one question for what changed, each of which says that there is more; then the server goes in circles.
+pub const DAV_ROUNDS_MAX: usize = 256;
+/// Places where an account may have collections that are looked at, at most.
+pub const DAV_HOMES_MAX: usize = 8;
+/// Collections of an account that are told to a person, at most.
+pub const DAV_TOLD_MAX: usize = 20;
+/// Components that lie in each other in one card or calendar item, and its lines, at most; an item with more is not readable.
+pub const DAV_NESTED_MAX: usize = 8;
+/// See [`DAV_NESTED_MAX`].
+pub const DAV_LINES_MAX: usize = 10_000;
 
 /// A program that prints a secret may take this long; then it is killed, and a person is asked to look.
 pub const SECRET_COMMAND_TIME_MAX: Duration = Duration::from_secs(30);

@@ -58,6 +58,12 @@ pub const ALL: &[(&str, Finder)] = &[
     ("same stamp believed", Tables),
     // meeting: a listing that shows the old state settles a request whose answer is outstanding.
     ("late listing settles a doubt", Tables),
+    // dav: an answer that says that there is more is taken for all there is, and the rest for deleted.
+    ("a cut listing is taken for whole", Tables),
+    // dav: a change writes the whole text anew, as the library has it.
+    ("a text is written anew", Tables),
+    // dav: what the library made of a change goes out, whatever it is.
+    ("an edited text is not read again", Tables),
     // meeting: a create that was looked for and not seen is forgotten, though it may still be on its way.
     ("late create forgotten", Simulation),
     // meeting: a create whose answer was lost is repeated under another key.
@@ -140,6 +146,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("no place kept at home", Simulation),
     // run: a row of a mirror is never a record that another remote has.
     ("mirror knows nobody", Simulation),
+    // run: a service is told that we have an answer before its rows are in the truth, and its "nothing has changed" brings none.
+    ("a validator counts before its page is applied", Killing),
+    // run: what was answered in another history, at another place or under another filter is gone on with.
+    ("answers outlive their history", Tables),
     // store: who writes is answered before the commit.
     ("ack before commit", Killing),
     // ipc: a subscription that comes again after the daemon fell goes on at the head, whatever it says it has seen.

@@ -60,6 +60,34 @@ pub struct Page {
     pub stays: bool,
 }
 
+/// An answer that is kept for who asks the same again: all of it opaque to everybody but the remote.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// A mark of what was asked, and as whom.
+    pub name: [u8; 32],
+    /// What shows the remote which answer it is.
+    pub validator: String,
+    /// How it is read.
+    pub head: String,
+    /// What it says.
+    pub body: Vec<u8>,
+}
+
+impl KeptAnswer {
+    /// The bytes that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.name.len() + self.validator.len() + self.head.len() + self.body.len()
+    }
+}
+
+impl std::fmt::Debug for KeptAnswer {
+    /// Without what it says: a log is no place for records.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeptAnswer({}, {} bytes)", self.validator, self.bytes())
+    }
+}
+
 /// From where a listing starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum From {

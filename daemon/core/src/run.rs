@@ -194,6 +194,8 @@ pub struct Terms {
     pub ask: Vec<String>,
     /// Creates whose answers are outstanding, to be repeated under their keys before anything is listed: their rows are then known.
     pub repeats: Vec<Errand>,
+    /// Answers that were kept before this run do not count: everything is asked in full.
+    pub asks_anew: bool,
 }
 
 /// How many deletes a batch may still take before the rest is guarded.

@@ -24,7 +24,8 @@ use tokio::sync::Notify;
 use self::headers::{Clocks, Own};
 use super::{
     Clock,
-    http::{Lost, Reply},
+    http::{self, Lost, Reply},
+    kept::Kept,
     meter::Meter,
     settings::{Auth, RemoteSettings, Secret},
 };
@@ -38,6 +39,8 @@ pub struct By {
     pub class: Class,
     /// What it comes to.
     pub meter: Arc<Meter>,
+    /// Answers that are kept for it.
+    pub kept: Arc<Kept>,
 }
 
 impl By {
@@ -60,9 +63,7 @@ pub struct Budgets {
 
 impl Default for Budgets {
     fn default() -> Self {
-        let (one, other) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-        let marks = blake3::hash(&[one.into_bytes(), other.into_bytes()].concat()).into();
-        Self { accounts: Mutex::default(), marks, learned: Arc::default() }
+        Self { accounts: Mutex::default(), marks: http::chance(), learned: Arc::default() }
     }
 }
 

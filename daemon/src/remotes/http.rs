@@ -25,7 +25,6 @@ use super::{
     Problem,
     budget::{Budgets, By, Purse},
     held::{HELD_BACK, Held},
-    kept::Kept,
     larder::{Larder, Large},
 };
 
@@ -61,8 +60,8 @@ pub struct Client {
     /// For all others: through the system's proxy where there is one.
     far: Arc<Hand>,
     patience: Patience,
-    /// Answers kept for whoever asks the same again.
-    pub kept: Arc<Kept>,
+    /// Under which a question that was asked before is known again.
+    pub marks: [u8; 32],
     /// Where answers lie until they are applied.
     pub larder: Arc<Larder>,
     /// What each account may ask.
@@ -112,13 +111,19 @@ impl Client {
             near: Arc::default(),
             far: Arc::default(),
             patience,
-            kept: Arc::default(),
+            marks: chance(),
             larder: Arc::default(),
             budgets: Arc::default(),
             by: By::default(),
             purse: None,
             held: None,
         })
+    }
+
+    /// The same, which knows questions again that were asked under this key, in whatever process; none: only its own.
+    #[must_use]
+    pub fn knowing(self, marks: Option<[u8; 32]>) -> Self {
+        Self { marks: marks.unwrap_or(self.marks), ..self }
     }
 
     /// The same, in somebody's name.
@@ -197,7 +202,7 @@ impl Client {
             };
             let response = match sent().await {
                 // The server closed a connection that we kept: a question may be put again, once.
-                Err(error) if method == Method::GET && !error.is_timeout() && !error.is_connect() => sent().await,
+                Err(error) if is_question(&method) && !error.is_timeout() && !error.is_connect() => sent().await,
                 other => other,
             };
             let response = response.map_err(|error| lost(&url, &error))?;
@@ -223,7 +228,7 @@ impl Client {
             lost.error.hint = Some("credentials are not taken elsewhere; if that is the right place, set it as the url".into());
             return Err(lost);
         }
-        if method != Method::GET {
+        if !is_question(method) {
             return Err(nonsense(from, &format!("redirects a {method} to {}", place(&to))));
         }
         Ok(to)
@@ -286,6 +291,13 @@ impl Client {
     }
 }
 
+/// A key that nobody else has, and this process only as long as it lives.
+#[must_use]
+pub fn chance() -> [u8; 32] {
+    let (one, other) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    blake3::hash(&[one.into_bytes(), other.into_bytes()].concat()).into()
+}
+
 fn build(patience: Patience, near: bool) -> Result<reqwest::Client, String> {
     // Whoever comes second finds the same provider in place.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -303,6 +315,11 @@ fn build(patience: Patience, near: bool) -> Result<reqwest::Client, String> {
         .referer(false)
         .build()
         .map_err(|error| format!("HTTP cannot be set up: {}", deepest(&error)))
+}
+
+/// Whether a request of this method asks and changes nothing, whatever it is sent to: DAV has two of its own.
+pub(super) fn is_question(method: &Method) -> bool {
+    method.is_safe() || matches!(method.as_str(), "PROPFIND" | "REPORT")
 }
 
 /// An address for people: without query, fragment and user, any of which may hold a secret.

@@ -17,6 +17,7 @@ use rusqlite::{
 };
 
 use super::{
+    answers,
     error::StoreError,
     ids::{Ids, Maker},
     ledger::HEAD,
@@ -88,6 +89,8 @@ pub fn restore(store: &Path, from: &Path, ids: Ids, now: Timestamp) -> Result<(C
     let instance = Maker::new(ids).instance();
     // Closed in good order, as another store: whatever was in doubt in it is looked up, whatever an app has of it is void.
     conn.execute("UPDATE m_store SET instance = ?1, clean = 1, durable = 1", [&instance])?;
+    // Of what services said since it knows nothing, so they are asked in full.
+    answers::forget_all(&conn)?;
     let copied = finish(conn, &part.0)?;
     let kept = if place::check(store)? || place::left_over(store) { Some(set_aside(store, now)?) } else { None };
     publish(&part.0, store)?;

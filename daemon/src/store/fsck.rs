@@ -43,6 +43,7 @@ pub const RULES: &[Rule] = &[
     ("rejection", "`mingle rejection resolve REJECTION --with retry` has the next run look at it anew"),
     ("definition", "the app that defined it defines it again, or `mingle undefine SYNC` takes it out"),
     ("budget", "none is needed: it is not known till the account's next request is answered"),
+    ("answer", "none is needed: the sync's next run asks in full"),
     ("notification", "none is needed: at worst something is shown on the desktop once more"),
     ("schedule", "`mingle next SYNC --clear` takes the moment back; for the rest `mingle sync SYNC` runs it"),
     ("checkpoint", "`mingle sync SYNC --mode slow` lists everything and makes a new one"),

@@ -6,6 +6,7 @@
 //! caller's own thread, on a connection of that thread.
 
 mod alias;
+pub mod answers;
 mod app_meeting;
 pub mod budgets;
 mod children;

@@ -52,6 +52,9 @@ fn profile(options: &Options) -> String {
         "{row}[identify]\npath = \"/about\"\npointer = \"/service\"\nequals = \"scripted\"\nname = \"scripted\"\nhint = \"start one\"\ninstance = \"/instance\"\n\
          [list]\npath = \"/{{resource}}\"\nquery = {{ {since}rows = \"{{page_rows}}\", page = \"{{page}}\" }}\nrows = \"/rows\"\nnext = {next}\ntotal_header = \"x-total\""
     );
+    if options.etags {
+        out += "validates = true\n";
+    }
     if token {
         out += "token = { header = \"x-token\", grows = true, refused = [400, 410] }\n";
     }

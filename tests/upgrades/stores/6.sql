@@ -6,6 +6,15 @@ CREATE TABLE m_alias (
     record     INTEGER NOT NULL REFERENCES m_record ON DELETE CASCADE,  -- what it is now: never itself an alias
     seq        INTEGER NOT NULL             -- the change of that record by which it took this one over
 ) STRICT;
+CREATE TABLE m_answer (
+    answer     INTEGER PRIMARY KEY,
+    sync       TEXT    NOT NULL,
+    name       BLOB    NOT NULL,            -- a mark of what was asked, and as whom, under a key that is not in here
+    validator  TEXT    NOT NULL,
+    head       TEXT    NOT NULL,            -- headers, a line each
+    body       BLOB    NOT NULL,
+    at         INTEGER NOT NULL             -- when it came, ms
+) STRICT;
 CREATE TABLE m_app (
     app        TEXT PRIMARY KEY,
     seen       INTEGER NOT NULL
@@ -15,7 +24,7 @@ CREATE TABLE m_budget (
     known   TEXT    NOT NULL,               -- as a JSON object
     at      INTEGER NOT NULL                -- when that was written, ms
 ) STRICT;
-INSERT INTO m_budget (account, known, at) VALUES ('6bbbb37989b2543aa5ed40304996f08a', '{"allowances":{},"lately":[],"quiet":null,"used":{"others":[7,0,966],"things":[18,0,1880]},"since":1795784585564}', 1795784585706);
+INSERT INTO m_budget (account, known, at) VALUES ('b6a31711f68c4a9a9264dffb9a462617', '{"allowances":{},"lately":[],"quiet":null,"used":{"others":[7,0,966],"things":[18,0,1880]},"since":1795792449158}', 1795792449343);
 CREATE TABLE m_collection (
     collection INTEGER PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE,
@@ -41,9 +50,9 @@ CREATE TABLE m_conflict (
     seq        INTEGER NOT NULL,            -- the record's seq after the meeting
     at         INTEGER NOT NULL
 ) STRICT;
-INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (1, 'c-xty5600b', 1, 1, 'far', 'n', '0', '"ours"', '"theirs"', 'remote', 0, 17, 21, 1795784585606);
-INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (2, 'c-tmrt90y6', 2, 2, 'far', 'title', '"number 1"', '"ours"', '"theirs"', 'open', 1, NULL, 18, 1795784585606);
-INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (3, 'c-myrvhjg9', 3, 3, 'far', NULL, '{"n":2,"tags":["a","b"],"title":"number 2"}', '{"n":"kept","tags":["a","b"],"title":"number 2"}', NULL, 'kept_edit', 0, NULL, 19, 1795784585610);
+INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (1, 'c-jyrshjxb', 1, 1, 'far', 'n', '0', '"ours"', '"theirs"', 'remote', 0, 17, 21, 1795792449206);
+INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (2, 'c-p4nrknns', 2, 2, 'far', 'title', '"number 1"', '"ours"', '"theirs"', 'open', 1, NULL, 18, 1795792449206);
+INSERT INTO m_conflict (conflict, id, record, link, replica, property, agreed, truth, theirs, verdict, open, loser_seq, seq, at) VALUES (3, 'c-vzfz0276', 3, 3, 'far', NULL, '{"n":2,"tags":["a","b"],"title":"number 2"}', '{"n":"kept","tags":["a","b"],"title":"number 2"}', NULL, 'kept_edit', 0, NULL, 19, 1795792449209);
 CREATE TABLE m_copy (
     replica    INTEGER PRIMARY KEY REFERENCES m_replica,
     app        TEXT    NOT NULL,
@@ -55,13 +64,13 @@ CREATE TABLE m_copy (
     used       INTEGER NOT NULL,            -- when its last session began, ms
     owed       INTEGER NOT NULL             -- 1: the truth is to take the place of what the app has, and has not yet
 , since INTEGER, mode  TEXT, ended TEXT, filter TEXT, stood  TEXT) STRICT;
-INSERT INTO m_copy (replica, app, collection, anchor, instance, scanned, pass, used, owed, since, mode, ended, filter, stood) VALUES (-1, 'keeper', 1, 'a-25tkmkqe', 'f8e559ad44f84880b796edb21fd0e5de', 40, 2, 1795784585696, 0, 1795784585681, 'fast', 'left', NULL, NULL);
+INSERT INTO m_copy (replica, app, collection, anchor, instance, scanned, pass, used, owed, since, mode, ended, filter, stood) VALUES (-1, 'keeper', 1, 'a-8wtvj1e4', '3c9423f753714c829aa12d2a80253a01', 40, 2, 1795792449318, 0, 1795792449279, 'fast', 'left', NULL, NULL);
 CREATE TABLE m_deferred (
     record     INTEGER PRIMARY KEY REFERENCES m_record ON DELETE CASCADE,
     app        TEXT    NOT NULL,            -- who marked it last
     at         INTEGER NOT NULL             -- ms
 ) STRICT;
-INSERT INTO m_deferred (record, app, at) VALUES (18, 'tester', 1795784585663);
+INSERT INTO m_deferred (record, app, at) VALUES (18, 'tester', 1795792449268);
 CREATE TABLE m_defined (
     sync       TEXT    PRIMARY KEY,
     definition TEXT    NOT NULL,            -- the keys of a [sync.NAME] and their values, as a JSON object
@@ -85,46 +94,46 @@ CREATE TABLE m_ledger (
     at         INTEGER NOT NULL,            -- ms
     before     TEXT                         -- JSON: changed properties, each with a list of its old value ([]: was absent); NULL: there was no record
 ) STRICT;
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (1, 1, 'sync:things', 1795784585571, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (2, 2, 'sync:things', 1795784585571, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (3, 3, 'sync:things', 1795784585571, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (4, 4, 'sync:things', 1795784585571, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (5, 5, 'sync:things', 1795784585571, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (6, 6, 'sync:things', 1795784585571, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (7, 7, 'sync:things', 1795784585571, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (8, 8, 'sync:things', 1795784585571, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (9, 9, 'sync:others', 1795784585592, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (10, 10, 'sync:others', 1795784585592, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (11, 11, 'sync:others', 1795784585592, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (12, 12, 'sync:others', 1795784585592, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (13, 13, 'sync:others', 1795784585592, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (14, 14, 'sync:others', 1795784585592, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (15, 15, 'sync:others', 1795784585592, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (16, 16, 'sync:others', 1795784585592, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (17, 1, 'app:tester', 1795784585597, '{"n":[0]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (18, 2, 'app:tester', 1795784585598, '{"title":["number 1"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (19, 3, 'app:tester', 1795784585599, '{"n":[2]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (20, 4, 'app:tester', 1795784585600, '{"n":[3],"tags":[["a","b"]],"title":["number 3"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (21, 1, 'sync:things', 1795784585606, '{"n":["ours"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (22, 16, 'sync:others', 1795784585622, '{"big":[12345678901234567890],"n":[1.5]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (23, 17, 'app:tester', 1795784585625, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (24, 5, 'app:tester', 1795784585639, '{"n":[4]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (25, 18, 'app:tester', 1795784585662, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (26, 18, 'app:tester', 1795784585663, '{"text":["with \"quotes\" and ünïcode 🦀"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (27, 19, 'app:tester', 1795784585664, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (28, 19, 'app:tester', 1795784585664, '{}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (29, 20, 'app:tester', 1795784585665, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (30, 6, 'app:tester', 1795784585671, '{"n":[5],"tags":[["a","b"]]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (31, 21, 'app:tester', 1795784585674, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (32, 7, 'app:tester', 1795784585675, '{"n":[6],"tags":[["a","b"]],"title":["number 6"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (33, 22, 'app:tester', 1795784585677, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (34, 23, 'app:tester', 1795784585678, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (35, 24, 'app:tester', 1795784585679, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (36, 25, 'app:tester', 1795784585679, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (37, 26, 'app:keeper', 1795784585684, NULL);
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (38, 22, 'app:tester', 1795784585694, '{"n":[0]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (39, 23, 'app:tester', 1795784585695, '{"n":[1],"phone":["01"]}');
-INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (40, 24, 'app:keeper', 1795784585698, '{"n":[2]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (1, 1, 'sync:things', 1795792449164, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (2, 2, 'sync:things', 1795792449164, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (3, 3, 'sync:things', 1795792449164, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (4, 4, 'sync:things', 1795792449164, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (5, 5, 'sync:things', 1795792449164, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (6, 6, 'sync:things', 1795792449164, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (7, 7, 'sync:things', 1795792449164, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (8, 8, 'sync:things', 1795792449164, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (9, 9, 'sync:others', 1795792449183, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (10, 10, 'sync:others', 1795792449183, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (11, 11, 'sync:others', 1795792449183, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (12, 12, 'sync:others', 1795792449183, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (13, 13, 'sync:others', 1795792449183, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (14, 14, 'sync:others', 1795792449183, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (15, 15, 'sync:others', 1795792449183, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (16, 16, 'sync:others', 1795792449183, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (17, 1, 'app:tester', 1795792449187, '{"n":[0]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (18, 2, 'app:tester', 1795792449189, '{"title":["number 1"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (19, 3, 'app:tester', 1795792449190, '{"n":[2]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (20, 4, 'app:tester', 1795792449191, '{"n":[3],"tags":[["a","b"]],"title":["number 3"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (21, 1, 'sync:things', 1795792449206, '{"n":["ours"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (22, 16, 'sync:others', 1795792449223, '{"big":[12345678901234567890],"n":[1.5]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (23, 17, 'app:tester', 1795792449234, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (24, 5, 'app:tester', 1795792449245, '{"n":[4]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (25, 18, 'app:tester', 1795792449260, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (26, 18, 'app:tester', 1795792449268, '{"text":["with \"quotes\" and ünïcode 🦀"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (27, 19, 'app:tester', 1795792449269, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (28, 19, 'app:tester', 1795792449270, '{}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (29, 20, 'app:tester', 1795792449271, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (30, 6, 'app:tester', 1795792449271, '{"n":[5],"tags":[["a","b"]]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (31, 21, 'app:tester', 1795792449272, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (32, 7, 'app:tester', 1795792449273, '{"n":[6],"tags":[["a","b"]],"title":["number 6"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (33, 22, 'app:tester', 1795792449276, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (34, 23, 'app:tester', 1795792449276, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (35, 24, 'app:tester', 1795792449277, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (36, 25, 'app:tester', 1795792449278, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (37, 26, 'app:keeper', 1795792449283, NULL);
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (38, 22, 'app:tester', 1795792449316, '{"n":[0]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (39, 23, 'app:tester', 1795792449317, '{"n":[1],"phone":["01"]}');
+INSERT INTO m_ledger (seq, record, origin, at, before) VALUES (40, 24, 'app:keeper', 1795792449321, '{"n":[2]}');
 CREATE TABLE m_link (
     link       INTEGER PRIMARY KEY,
     replica    INTEGER NOT NULL REFERENCES m_replica,
@@ -141,22 +150,22 @@ CREATE TABLE m_link (
     seen       INTEGER NOT NULL,            -- the last pass (of any sync) that showed it
     missing    INTEGER NOT NULL             -- complete passes since that did not
 , pairs TEXT) STRICT;
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (1, 1, 1, 'r0', '17', '["1"]', 1795784585598, 0, NULL, NULL, 21, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (2, 1, 2, 'r1', '18', '["3"]', 1795784585599, 1, '{"n":1,"tags":["a","b"],"title":"theirs"}', NULL, 2, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (3, 1, 3, 'r2', '21', '["5"]', 1795784585613, 0, NULL, NULL, 19, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (4, 1, 4, NULL, NULL, '["7"]', 1795784585517, 0, NULL, NULL, 20, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (5, 1, 5, 'r4', '23', '["9"]', 1795784585652, 0, NULL, NULL, 24, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (6, 1, 6, 'r5', '11', NULL, 1795784585517, 1, '{"n":5,"tags":["a","b"],"title":"number 5"}', NULL, 6, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (7, 1, 7, 'r6', '13', NULL, 1795784585517, 1, '{"n":6,"tags":["a","b"],"title":"number 6"}', NULL, 7, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (8, 1, 8, 'r7', '15', NULL, 1795784585517, 0, NULL, NULL, 8, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (9, 2, 9, 'o0', '2', NULL, 1795784585517, 0, NULL, NULL, 9, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (10, 2, 10, 'o1', '4', NULL, 1795784585517, 0, NULL, NULL, 10, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (11, 2, 11, 'o2', '6', NULL, 1795784585517, 0, NULL, NULL, 11, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (12, 2, 12, 'o3', '8', NULL, 1795784585517, 0, NULL, NULL, 12, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (13, 2, 13, 'o4', '10', NULL, 1795784585517, 0, NULL, NULL, 13, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (14, 2, 14, 'o5', '12', NULL, 1795784585517, 0, NULL, NULL, 14, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (15, 2, 15, 'o6', '14', NULL, 1795784585517, 0, NULL, NULL, 15, 1, 1, 0, NULL);
-INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (16, 2, 16, NULL, NULL, '["16"]', 1795784585517, 0, NULL, NULL, 22, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (1, 1, 1, 'r0', '17', '["1"]', 1795792449188, 0, NULL, NULL, 21, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (2, 1, 2, 'r1', '18', '["3"]', 1795792449190, 1, '{"n":1,"tags":["a","b"],"title":"theirs"}', NULL, 2, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (3, 1, 3, 'r2', '21', '["5"]', 1795792449213, 0, NULL, NULL, 19, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (4, 1, 4, NULL, NULL, '["7"]', 1795792449129, 0, NULL, NULL, 20, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (5, 1, 5, 'r4', '23', '["9"]', 1795792449254, 0, NULL, NULL, 24, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (6, 1, 6, 'r5', '11', NULL, 1795792449129, 1, '{"n":5,"tags":["a","b"],"title":"number 5"}', NULL, 6, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (7, 1, 7, 'r6', '13', NULL, 1795792449129, 1, '{"n":6,"tags":["a","b"],"title":"number 6"}', NULL, 7, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (8, 1, 8, 'r7', '15', NULL, 1795792449129, 0, NULL, NULL, 8, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (9, 2, 9, 'o0', '2', NULL, 1795792449129, 0, NULL, NULL, 9, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (10, 2, 10, 'o1', '4', NULL, 1795792449129, 0, NULL, NULL, 10, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (11, 2, 11, 'o2', '6', NULL, 1795792449129, 0, NULL, NULL, 11, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (12, 2, 12, 'o3', '8', NULL, 1795792449129, 0, NULL, NULL, 12, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (13, 2, 13, 'o4', '10', NULL, 1795792449129, 0, NULL, NULL, 13, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (14, 2, 14, 'o5', '12', NULL, 1795792449129, 0, NULL, NULL, 14, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (15, 2, 15, 'o6', '14', NULL, 1795792449129, 0, NULL, NULL, 15, 1, 1, 0, NULL);
+INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (16, 2, 16, NULL, NULL, '["16"]', 1795792449129, 0, NULL, NULL, 22, 1, 1, 0, NULL);
 INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (17, 1, 17, NULL, NULL, NULL, NULL, 2, NULL, NULL, 0, 0, 0, 0, NULL);
 INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (18, -1, 26, 'mine', NULL, NULL, NULL, 0, NULL, NULL, 37, 1, 1, 0, NULL);
 INSERT INTO m_link (link, replica, record, remote_id, revision, left_revs, modified, base, agreed, sent, confirmed, born, seen, missing, pairs) VALUES (19, -1, 22, 'k0', NULL, NULL, NULL, 1, '{"n":0,"phone":"00"}', NULL, 33, 0, 0, 0, NULL);
@@ -170,46 +179,46 @@ CREATE TABLE m_op (
     answer     TEXT    NOT NULL,
     at         INTEGER NOT NULL
 ) STRICT;
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'b54937769b3945c1a4feb203317e03be', X'26EB7AEC34519F674FB670E250605CC07E394117CEA99F9EFB37A49FB3720AF9', 'w-f8e559ad44f84880b796edb21fd0e5de-1_17
-17 r0', 1795784585597);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '8f8858809f9b430d9c42fe808fe2ae9c', X'0D9B58696BE29E6BD84B329F2DD13DF0A12EE7DAB7399CF05AEB4B31B7F01C27', 'w-f8e559ad44f84880b796edb21fd0e5de-2_18
-18 r1', 1795784585598);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'd2f5ed5769b441d587c5cb6126fec22f', X'C27FA9EB716BCAB809BE1CC307AAF8AFFCA1287505745144138807223B591D12', 'w-f8e559ad44f84880b796edb21fd0e5de-3_19
-19 r2', 1795784585599);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '7b1a3055886d465a950e8c77b5732102', X'A7BF660D86AE425B82C17E516562ECEDA9D3FBF5F0250209F033A3097B72322A', 'w-f8e559ad44f84880b796edb21fd0e5de-4_20
-20 r3', 1795784585600);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'aa4988e66dfc491f8d9a29c16b8cb2d0', X'2A2AA46FEB6AED2AAD248D3DB97090EF7C9DF056C7B616398329E1908B8B7358', 'w-f8e559ad44f84880b796edb21fd0e5de-17_23
-23 refused', 1795784585625);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'fe6ed5c248c7497da79e146d44039050', X'57B129A5C8F452E84B27EF31A2CBB842DB6518F6BC572A744A5CD07F9F6515A6', 'w-f8e559ad44f84880b796edb21fd0e5de-5_24
-24 r4', 1795784585639);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'a1ee3dcdc55e43d5800c16cbfbd700c7', X'63701D098E6499AE25EC8BF4FB49AC48A7A9349B96C396814249811173079969', 'w-f8e559ad44f84880b796edb21fd0e5de-18_25
-25 n1', 1795784585662);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'bf7d144ccd1e4a18b6ddc74ff33a3768', X'3CD2186489A11C4383D74EEC1D0BBCE71B09FA30D8CD9565F2D6A6F5C991F1EE', 'w-f8e559ad44f84880b796edb21fd0e5de-18_26
-26 n1', 1795784585663);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '80f9509aed3146faa7c8c69bc6995718', X'F0D9FF3354AAD6461142EFB344E11CF00135E216391645DCA0BF6E2C01EB2D3E', 'w-f8e559ad44f84880b796edb21fd0e5de-19_27
-27 n2', 1795784585664);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '88a5aa2317074cd1a28360723f968e92', X'4AB648FF6A7A9CFFCCF71208AF86F8B361932A3F4B8C488E0B0EFAB0803012D4', 'w-f8e559ad44f84880b796edb21fd0e5de-19_28
-28 n2', 1795784585664);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'an-op-of-then', X'B1DAECF34011369B175313C1FD0808394A694C7281EAD9E63E05A9B329022FE9', 'w-f8e559ad44f84880b796edb21fd0e5de-20_29
-29 n3', 1795784585665);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '1cd42091d7a143d88cafc2711ad86970', X'E488897DB625F10762DD71A2134DCD8BC6B5E7E36A8E27DF13105F3CA0053172', 'w-f8e559ad44f84880b796edb21fd0e5de-6_30
-30 r5', 1795784585671);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'f18b865f68254a99afb94e02f8004a3e', X'56A19C0BC781C1ABF93787B86AF8B7BFD4576E0C3819E82D5E9E3F1D679747ED', 'w-f8e559ad44f84880b796edb21fd0e5de-21_31
-31 new', 1795784585674);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '18b220c7a0be4782be4d4dd1e68e85f9', X'483B7E2D1D1807B5E73DB9CCE0CC7745A6ECD921E0E3D216BBD6216E3173B651', 'w-f8e559ad44f84880b796edb21fd0e5de-7_32
-32 r6', 1795784585675);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '4be445196da1456cae7bd32cff856593', X'DB8B0AB1E15410F760FD6D3F0BA9E1F47BA7684C07CE470BF67F81CE89CC8EFB', 'w-f8e559ad44f84880b796edb21fd0e5de-22_33
-33 k0', 1795784585677);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '516645ba5eca4a3d9a18a24b49d86e26', X'7074C770590807143D644DAC86309CC576EE6A63E389D43AEA5158FDC5B1CD82', 'w-f8e559ad44f84880b796edb21fd0e5de-23_34
-34 k1', 1795784585678);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'e7086888c9e64eac841564d4de67cb0d', X'58B736A40BEE7C80783E724EB31864351A6900E9A608DCAA383A77F3465CDAD5', 'w-f8e559ad44f84880b796edb21fd0e5de-24_35
-35 k2', 1795784585679);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'd209c7a65e9a45a6bcf3d7c59dcd1767', X'7B07ACCF394BE0D770A315589C5B548EFA0C4844198DDE880455FEC15AF9AC62', 'w-f8e559ad44f84880b796edb21fd0e5de-25_36
-36 k3', 1795784585679);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '96f0e2be722945e3822fa1abd0e3c369', X'E4C142BFEEB3B4B557E0E0BDC20D5468B14FDCDF42D93159FFF63DC48C29BB55', 'w-f8e559ad44f84880b796edb21fd0e5de-22_38
-38 k0', 1795784585694);
-INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'a8cfa8e7d8b749d3bba37e0874b92966', X'38B19D3F0B176881CADD34488D412A8BD10C84AC258E57B6FAE23455C858444C', 'w-f8e559ad44f84880b796edb21fd0e5de-23_39
-39 k1', 1795784585695);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'b7188d37938f48ac951ef6dbf2bf75df', X'26EB7AEC34519F674FB670E250605CC07E394117CEA99F9EFB37A49FB3720AF9', 'w-3c9423f753714c829aa12d2a80253a01-1_17
+17 r0', 1795792449187);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '161e16ca23b64e8dadb1c0c535f739a4', X'0D9B58696BE29E6BD84B329F2DD13DF0A12EE7DAB7399CF05AEB4B31B7F01C27', 'w-3c9423f753714c829aa12d2a80253a01-2_18
+18 r1', 1795792449189);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '491bd9b2226f4c91bb2f3d7bc0a7281e', X'C27FA9EB716BCAB809BE1CC307AAF8AFFCA1287505745144138807223B591D12', 'w-3c9423f753714c829aa12d2a80253a01-3_19
+19 r2', 1795792449190);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '5fdedf7df7ad467183c88bca45ef1cc1', X'A7BF660D86AE425B82C17E516562ECEDA9D3FBF5F0250209F033A3097B72322A', 'w-3c9423f753714c829aa12d2a80253a01-4_20
+20 r3', 1795792449191);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'daec50551a5745479afe939016dd97f5', X'2A2AA46FEB6AED2AAD248D3DB97090EF7C9DF056C7B616398329E1908B8B7358', 'w-3c9423f753714c829aa12d2a80253a01-17_23
+23 refused', 1795792449234);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '4e5089ae019e41a2ab2471dca6267d4f', X'57B129A5C8F452E84B27EF31A2CBB842DB6518F6BC572A744A5CD07F9F6515A6', 'w-3c9423f753714c829aa12d2a80253a01-5_24
+24 r4', 1795792449245);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'a01c5f71be6d4b60a177f0fa8ff0da99', X'63701D098E6499AE25EC8BF4FB49AC48A7A9349B96C396814249811173079969', 'w-3c9423f753714c829aa12d2a80253a01-18_25
+25 n1', 1795792449260);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '6c56181a9e3e49208bc371992cf1f55c', X'3CD2186489A11C4383D74EEC1D0BBCE71B09FA30D8CD9565F2D6A6F5C991F1EE', 'w-3c9423f753714c829aa12d2a80253a01-18_26
+26 n1', 1795792449268);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '1080d158f8a44c90bdb6e7882f1a207f', X'F0D9FF3354AAD6461142EFB344E11CF00135E216391645DCA0BF6E2C01EB2D3E', 'w-3c9423f753714c829aa12d2a80253a01-19_27
+27 n2', 1795792449269);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '8cf66ac6dbe445e59b34b6d7d378ef67', X'4AB648FF6A7A9CFFCCF71208AF86F8B361932A3F4B8C488E0B0EFAB0803012D4', 'w-3c9423f753714c829aa12d2a80253a01-19_28
+28 n2', 1795792449270);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'an-op-of-then', X'B1DAECF34011369B175313C1FD0808394A694C7281EAD9E63E05A9B329022FE9', 'w-3c9423f753714c829aa12d2a80253a01-20_29
+29 n3', 1795792449271);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '9e29d12f8f374217b6fb1d19be30a8c5', X'E488897DB625F10762DD71A2134DCD8BC6B5E7E36A8E27DF13105F3CA0053172', 'w-3c9423f753714c829aa12d2a80253a01-6_30
+30 r5', 1795792449271);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '957ade27f06643d3843bd381e6034300', X'56A19C0BC781C1ABF93787B86AF8B7BFD4576E0C3819E82D5E9E3F1D679747ED', 'w-3c9423f753714c829aa12d2a80253a01-21_31
+31 new', 1795792449272);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '331b1db8a7f941a0993b2cd44a1ead81', X'483B7E2D1D1807B5E73DB9CCE0CC7745A6ECD921E0E3D216BBD6216E3173B651', 'w-3c9423f753714c829aa12d2a80253a01-7_32
+32 r6', 1795792449273);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '35468c13705a48809fd9ac75e2120d5b', X'DB8B0AB1E15410F760FD6D3F0BA9E1F47BA7684C07CE470BF67F81CE89CC8EFB', 'w-3c9423f753714c829aa12d2a80253a01-22_33
+33 k0', 1795792449276);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'f51c8e0a63e642f5a4c1f88cd6aef48e', X'7074C770590807143D644DAC86309CC576EE6A63E389D43AEA5158FDC5B1CD82', 'w-3c9423f753714c829aa12d2a80253a01-23_34
+34 k1', 1795792449276);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', '5b27ead18f5e4a31a6143d7a0d34d968', X'58B736A40BEE7C80783E724EB31864351A6900E9A608DCAA383A77F3465CDAD5', 'w-3c9423f753714c829aa12d2a80253a01-24_35
+35 k2', 1795792449277);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'e5e74c58661545c2a4bb15fde5608c37', X'7B07ACCF394BE0D770A315589C5B548EFA0C4844198DDE880455FEC15AF9AC62', 'w-3c9423f753714c829aa12d2a80253a01-25_36
+36 k3', 1795792449278);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'a848f915423a45158f43997579eaf5b8', X'E4C142BFEEB3B4B557E0E0BDC20D5468B14FDCDF42D93159FFF63DC48C29BB55', 'w-3c9423f753714c829aa12d2a80253a01-22_38
+38 k0', 1795792449316);
+INSERT INTO m_op (app, op, hash, answer, at) VALUES ('tester', 'cba50574ad2e4ba4a80d721e6e1514a5', X'38B19D3F0B176881CADD34488D412A8BD10C84AC258E57B6FAE23455C858444C', 'w-3c9423f753714c829aa12d2a80253a01-23_39
+39 k1', 1795792449317);
 CREATE TABLE m_push (
     push       INTEGER PRIMARY KEY,
     session    INTEGER NOT NULL REFERENCES m_session ON DELETE CASCADE,
@@ -271,15 +280,15 @@ CREATE TABLE m_rejection (
     tries      INTEGER NOT NULL,
     verdict    TEXT                         -- NULL: it stands; retry: once more now; drop: stays unsent until a side changes
 ) STRICT;
-INSERT INTO m_rejection (rejection, id, sync, replica, side, link, record, remote_id, revision, action, what, refused, at, tries, verdict) VALUES (1, 'j-zqt1sx8f', 'things', 1, 'up', 17, 17, 'refused', NULL, 'create', 'http://127.0.0.1:38791/things/refused refuses it (HTTP 422): refuse is not allowed here', '{"n":1,"refuse":true}', 1795784585637, 1, NULL);
+INSERT INTO m_rejection (rejection, id, sync, replica, side, link, record, remote_id, revision, action, what, refused, at, tries, verdict) VALUES (1, 'j-23j336qc', 'things', 1, 'up', 17, 17, 'refused', NULL, 'create', 'http://127.0.0.1:43213/things/refused refuses it (HTTP 422): refuse is not allowed here', '{"n":1,"refuse":true}', 1795792449243, 1, NULL);
 CREATE TABLE m_replica (
     replica    INTEGER PRIMARY KEY,
     remote     TEXT    NOT NULL,            -- its name in the configuration
     identity   TEXT    NOT NULL UNIQUE      -- what makes it this one: remote, url, account, resource, collection
 ) STRICT;
 INSERT INTO m_replica (replica, remote, identity) VALUES (-1, 'app:keeper', 'app:keeper 1');
-INSERT INTO m_replica (replica, remote, identity) VALUES (1, 'far', 'farhttp://127.0.0.1:38791thingsthings');
-INSERT INTO m_replica (replica, remote, identity) VALUES (2, 'far', 'farhttp://127.0.0.1:38791othersothers');
+INSERT INTO m_replica (replica, remote, identity) VALUES (1, 'far', 'farhttp://127.0.0.1:43213thingsthings');
+INSERT INTO m_replica (replica, remote, identity) VALUES (2, 'far', 'farhttp://127.0.0.1:43213othersothers');
 CREATE TABLE m_run (
     run        INTEGER PRIMARY KEY,
     id         TEXT    NOT NULL UNIQUE,     -- r-...
@@ -298,12 +307,12 @@ CREATE TABLE m_run (
     bytes      INTEGER NOT NULL DEFAULT 0,
     error      TEXT                         -- JSON {name, what, hint}
 , reset TEXT, attempt INTEGER, waited INTEGER, waited_for TEXT, bytes_up INTEGER, requests INTEGER, not_modified INTEGER, wishes TEXT) STRICT;
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (1, 'r-r7h2v0b1e6', 'things', 'done', 'new_data', 'slow', 'request', NULL, 1795784585518, 1795784585574, 8, 0, 0, 0, 804, NULL, NULL, 1, NULL, NULL, 0, 3, 0, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (2, 'r-m5khmm8q60', 'others', 'done', 'new_data', 'slow', 'request', NULL, 1795784585577, 1795784585596, 8, 0, 0, 0, 742, NULL, NULL, 1, NULL, NULL, 0, 3, 0, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (3, 'r-ca7g544fg3', 'things', 'done', 'new_data', 'fast', 'request', NULL, 1795784585602, 1795784585615, 1, 2, 0, 3, 542, NULL, NULL, 1, NULL, NULL, 48, 6, 0, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (4, 'r-zdsq916v2t', 'others', 'done', 'new_data', 'fast', 'request', NULL, 1795784585617, 1795784585623, 1, 0, 0, 0, 224, NULL, NULL, 1, NULL, NULL, 0, 4, 0, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (5, 'r-v79h7eay07', 'things', 'done_with_errors', 'no_new_data', 'fast', 'request', NULL, 1795784585626, 1795784585638, 0, 0, 1, 0, 351, NULL, NULL, 1, NULL, NULL, 21, 4, 0, NULL);
-INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (6, 'r-0zr4vk3pnp', 'things', 'done_with_errors', 'no_new_data', 'fast', 'request', NULL, 1795784585641, 1795784585660, 0, 0, 0, 0, 304, NULL, NULL, 1, NULL, NULL, 52, 5, 0, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (1, 'r-g0yfch43ry', 'things', 'done', 'new_data', 'slow', 'request', NULL, 1795792449129, 1795792449173, 8, 0, 0, 0, 804, NULL, NULL, 1, NULL, NULL, 0, 3, 0, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (2, 'r-g1hct1yjh1', 'others', 'done', 'new_data', 'slow', 'request', NULL, 1795792449178, 1795792449185, 8, 0, 0, 0, 742, NULL, NULL, 1, NULL, NULL, 0, 3, 0, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (3, 'r-3tv709a2vv', 'things', 'done', 'new_data', 'fast', 'request', NULL, 1795792449200, 1795792449216, 1, 2, 0, 3, 542, NULL, NULL, 1, NULL, NULL, 48, 6, 0, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (4, 'r-j9n1dg5xxj', 'others', 'done', 'new_data', 'fast', 'request', NULL, 1795792449217, 1795792449232, 1, 0, 0, 0, 224, NULL, NULL, 1, NULL, NULL, 0, 4, 0, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (5, 'r-scq89qwbzq', 'things', 'done_with_errors', 'no_new_data', 'fast', 'request', NULL, 1795792449235, 1795792449244, 0, 0, 1, 0, 351, NULL, NULL, 1, NULL, NULL, 21, 4, 0, NULL);
+INSERT INTO m_run (run, id, sync, status, result, mode, trigger, stop_reason, started, ended, down, up, rejected, conflicts, bytes, error, reset, attempt, waited, waited_for, bytes_up, requests, not_modified, wishes) VALUES (6, 'r-2tmzz51c8h', 'things', 'done_with_errors', 'no_new_data', 'fast', 'request', NULL, 1795792449246, 1795792449258, 0, 0, 0, 0, 304, NULL, NULL, 1, NULL, NULL, 52, 5, 0, NULL);
 CREATE TABLE m_schedule (
     sync       TEXT    PRIMARY KEY,
     next       INTEGER,                     -- its next run is at this moment, ms; NULL: when its schedule says
@@ -338,7 +347,7 @@ CREATE TABLE m_store (
     durable    INTEGER NOT NULL,            -- 1: every commit since the start was synced to the disk (FULL)
     stopped    TEXT                         -- a stop that holds: {"since": ms, "by": app}
 ) STRICT;
-INSERT INTO m_store (store, instance, horizon, ledger_looked, clean, durable, stopped) VALUES (1, 'f8e559ad44f84880b796edb21fd0e5de', 0, 0, 1, 1, NULL);
+INSERT INTO m_store (store, instance, horizon, ledger_looked, clean, durable, stopped) VALUES (1, '3c9423f753714c829aa12d2a80253a01', 0, 0, 1, 1, NULL);
 CREATE TABLE m_sync (
     sync       INTEGER PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE,
@@ -351,8 +360,8 @@ CREATE TABLE m_sync (
     up_scanned INTEGER NOT NULL,            -- records up to this seq have their links for this sync
     paused     TEXT                         -- {"since": ms, "by": app, "ended": [sync] if it ended a run}
 , filter TEXT, creates TEXT NOT NULL DEFAULT 'unlinked', reset TEXT, since INTEGER, fresh INTEGER) STRICT;
-INSERT INTO m_sync (sync, name, replica, epoch, watermark, resume, complete, pass, up_scanned, paused, filter, creates, reset, since, fresh) VALUES (1, 'things', 1, '21b5ea9efd2ba21f4e11a29e70e5cc53first01a8bf6747872548', '{"token":"22"}', NULL, '21b5ea9efd2ba21f4e11a29e70e5cc53first01a8bf6747872548', 4, 24, NULL, NULL, 'unlinked', NULL, NULL, 1795784585640);
-INSERT INTO m_sync (sync, name, replica, epoch, watermark, resume, complete, pass, up_scanned, paused, filter, creates, reset, since, fresh) VALUES (2, 'others', 2, 'dd4461409b5ecbb23519788476e50266first01a8bf6747872548', '{"token":"22"}', NULL, 'dd4461409b5ecbb23519788476e50266first01a8bf6747872548', 2, 0, '{"since":1795784585676,"by":"tester","ended":[]}', NULL, 'never', NULL, NULL, 1795784585616);
+INSERT INTO m_sync (sync, name, replica, epoch, watermark, resume, complete, pass, up_scanned, paused, filter, creates, reset, since, fresh) VALUES (1, 'things', 1, 'e924ab5655c6e109844f3ed5f2bf6bf3first01a8bf6747872548', '{"token":"22"}', NULL, 'e924ab5655c6e109844f3ed5f2bf6bf3first01a8bf6747872548', 4, 24, NULL, NULL, 'unlinked', NULL, NULL, 1795792449246);
+INSERT INTO m_sync (sync, name, replica, epoch, watermark, resume, complete, pass, up_scanned, paused, filter, creates, reset, since, fresh) VALUES (2, 'others', 2, 'ffbded36b2f92a05ac33d51613182edffirst01a8bf6747872548', '{"token":"22"}', NULL, 'ffbded36b2f92a05ac33d51613182edffirst01a8bf6747872548', 2, 0, '{"since":1795792449274,"by":"tester","ended":[]}', NULL, 'never', NULL, NULL, 1795792449217);
 CREATE TABLE m_take (
     take       INTEGER PRIMARY KEY,
     session    INTEGER NOT NULL REFERENCES m_session ON DELETE CASCADE,
@@ -364,6 +373,7 @@ CREATE TABLE m_take (
     form       TEXT                         -- JSON object: what the app made of it; NULL: just that
 ) STRICT;
 CREATE INDEX m_alias_of ON m_alias (record);
+CREATE UNIQUE INDEX m_answer_name ON m_answer (sync, name);
 CREATE INDEX m_by_4_0 ON m_record (json_extract(data, '$."n"'), id) WHERE collection = 4 AND state = 0;
 CREATE INDEX m_conflict_open   ON m_conflict (link) WHERE open = 1;
 CREATE INDEX m_conflict_record ON m_conflict (record);

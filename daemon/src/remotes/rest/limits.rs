@@ -26,8 +26,8 @@ impl Rest {
     /// Asks for something that may have been asked for before: where nothing changed, the former answer counts.
     pub(super) async fn asked_again(&self, url: Url) -> Result<Reply, RemoteError> {
         let mut request = self.request(Method::GET, url, HeaderMap::new(), None);
-        let name = kept::name(&request);
-        let kept = &self.means.http.kept;
+        let name = kept::name(&self.means.http.marks, &request);
+        let kept = &self.means.http.by.kept;
         if let Some(validator) = kept.validator(&name) {
             request.headers.insert(header::IF_NONE_MATCH, validator);
         }

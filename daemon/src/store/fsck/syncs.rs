@@ -1,6 +1,9 @@
 //! Owns: the rules of checkpoints, runs and answers of ops. Must never know: when a sync runs.
 
-use mingle_core::run::{Creates, Mode};
+use mingle_core::{
+    limits,
+    run::{Creates, Mode},
+};
 use rusqlite::Connection;
 
 use super::Notes;
@@ -17,6 +20,7 @@ pub(super) fn check(conn: &Connection, notes: &mut Notes, head: u64) -> Result<(
     checkpoints(conn, notes, head)?;
     definitions(conn, notes)?;
     budgets_read(conn, notes)?;
+    answers(conn, notes)?;
     runs(conn, notes)?;
     ops(conn, notes, head)
 }
@@ -88,6 +92,27 @@ fn budgets_read(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> 
         }
     }
     Ok(())
+}
+
+fn answers(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {
+    notes.ask(
+        conn,
+        "answer",
+        &format!(
+            "SELECT sync, 'an answer that is kept for it cannot be one' FROM m_answer
+             WHERE length(name) <> 32 OR validator = '' OR length(body) > {} OR length(head) > {} OR at < 0",
+            limits::KEPT_BYTES_MAX,
+            limits::KEPT_HEAD_BYTES_MAX
+        ),
+    )?;
+    notes.ask(
+        conn,
+        "answer",
+        &format!(
+            "SELECT 'all', count(*) || ' answers are kept, and there is room for {0}' FROM m_answer HAVING count(*) > {0}",
+            limits::KEPT_ALL_ANSWERS_MAX
+        ),
+    )
 }
 
 fn runs(conn: &Connection, notes: &mut Notes) -> Result<(), StoreError> {

@@ -37,6 +37,7 @@ fn healthy(store: Store) -> Store {
            INSERT INTO m_sync (sync, name, replica, epoch, watermark, complete, pass, up_scanned)
              VALUES (1, 'down', 1, 'e', '{"token":"7"}', 'e', 2, 3);
            INSERT INTO m_defined (sync, definition, app, generation, at) VALUES ('asked', '{"collection":"a"}', 'app', 2, 1);
+           INSERT INTO m_answer (sync, name, validator, head, body, at) VALUES ('down', zeroblob(32), 'v', 'x: y', x'7b7d', 1);
            INSERT INTO m_schedule (sync, next, pinged, anew) VALUES ('down', 9, 8, NULL);
            INSERT INTO m_run (id, sync, status, result, mode, trigger, started, ended)
              VALUES ('r-1', 'down', 'done', 'new_data', 'fast', 'every', 1, 2), ('r-2', 'down', 'running', NULL, 'fast', 'every', 3, NULL);
@@ -166,6 +167,13 @@ const DAMAGE: &[(&str, &str)] = &[
     ("UPDATE m_defined SET definition = '[]'", "definition asked: it does not read"),
     ("UPDATE m_defined SET generation = 0", "definition asked: it was defined 0 times"),
     ("INSERT INTO m_budget (account, known, at) VALUES ('x', '[1', 1)", "budget x: what is known of it does not read"),
+    ("UPDATE m_answer SET name = x'00'", "answer down: an answer that is kept for it cannot be one"),
+    ("UPDATE m_answer SET body = zeroblob(65537)", "answer down: an answer that is kept for it cannot be one"),
+    (
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 256)
+           INSERT INTO m_answer (sync, name, validator, head, body, at) SELECT 's' || n, zeroblob(32), 'v', '', x'', 1 FROM n",
+        "answer all: 257 answers are kept, and there is room for 256",
+    ),
     ("UPDATE m_sync SET fresh = -1", "checkpoint down: how fresh it is does not read, or is said of no place"),
     ("UPDATE m_schedule SET anew = 99", "schedule down: it began anew after a run that is yet to come"),
     ("UPDATE m_schedule SET next = -1", "schedule down: a moment of it is no time"),

@@ -69,3 +69,15 @@ ALTER TABLE m_run ADD COLUMN not_modified INTEGER;  -- of these, those that were
 -- its end in a run which ended well; NULL: not known.
 ALTER TABLE m_sync ADD COLUMN fresh INTEGER;
 ALTER TABLE m_run ADD COLUMN wishes TEXT;   -- in which mode it was wished to look for changes, till its listing is whole; NULL: in none in particular
+-- Answers of services, each with what shows whether it still holds (an ETag): of each sync a few small ones, of its last listing that came to
+-- its end. They cost the service little when the same is asked again, also by another process. What is lost of them is asked in full.
+CREATE TABLE m_answer (
+    answer     INTEGER PRIMARY KEY,
+    sync       TEXT    NOT NULL,
+    name       BLOB    NOT NULL,            -- a mark of what was asked, and as whom, under a key that is not in here
+    validator  TEXT    NOT NULL,
+    head       TEXT    NOT NULL,            -- headers, a line each
+    body       BLOB    NOT NULL,
+    at         INTEGER NOT NULL             -- when it came, ms
+) STRICT;
+CREATE UNIQUE INDEX m_answer_name ON m_answer (sync, name);

@@ -19,6 +19,7 @@ use super::{
     reset::{self, Under},
 };
 use crate::store::{
+    answers,
     error::StoreError,
     moments,
     tx::{Origin, Tx},
@@ -119,7 +120,10 @@ pub fn negotiate(
         let (held, copy_first) = (asked.is_none().then_some(Held::Account(records)), asked.is_some());
         return Ok((ground, Terms { held, copy_first, ..Terms::default() }));
     }
+    // Where it is not to be gone on with what was, it is not to be gone on with what was answered then.
+    let mut anew = order.mode != Mode::Fast || asked.is_some() || at.resume.as_ref().is_some_and(|resume| resume.anew);
     if at.replica != Some(replica) {
+        anew = true;
         tx.conn()
             .prepare_cached(
                 "INSERT INTO m_sync (name, replica, pass, up_scanned) VALUES (?1, ?2, 0, 0)
@@ -137,6 +141,7 @@ pub fn negotiate(
         // What was listed under another filter says nothing of what fits this one; what was agreed stands as it is.
         at.resume = None;
         at.complete = None;
+        anew = true;
         tx.conn()
             .prepare_cached("UPDATE m_sync SET filter = nullif(?2, ''), resume = NULL, complete = NULL WHERE name = ?1")?
             .execute(params![spec.name, spec.filter.text])?;
@@ -151,6 +156,10 @@ pub fn negotiate(
         ..Terms::default()
     };
     let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
+    terms.asks_anew = (anew || moved) && !planted::is("answers outlive their history");
+    if terms.asks_anew {
+        answers::forget(tx, &spec.name)?;
+    }
     let how = asked.or(under.as_ref().and_then(|under| under.how(moved))).unwrap_or(spec.reset);
     let slow = moved
         || asked.is_some()
@@ -345,8 +354,59 @@ mod tests {
 
     use mingle_core::limits::WHOLE_LISTING_AFTER;
 
-    use super::*;
+    use mingle_core::filter::Filter;
+
+    use super::{
+        super::rebuild::tests::{abilities, spec},
+        *,
+    };
     use crate::store::{Class, testing::*};
+
+    /// What a run goes on with of what was answered before it; `how`: another sync, history and order than the last.
+    #[test]
+    fn answers_are_forgotten_with_what_they_are_of() {
+        #[track_caller]
+        fn check(how: impl Fn(&mut SyncSpec, &mut String, &mut Order), goes_on: bool) {
+            let store = memory();
+            let negotiated = |how: &dyn Fn(&mut SyncSpec, &mut String, &mut Order)| {
+                let (mut spec, mut epoch, mut order) =
+                    ((*spec()).clone(), "e".to_owned(), Order { run: "r-1".into(), ..Order::default() });
+                how(&mut spec, &mut epoch, &mut order);
+                let (spec, abilities) = (Arc::new(spec), abilities());
+                let job = move |tx: &mut Tx<'_>| Ok(negotiate(tx, &spec, &abilities, &epoch, &order, None)?.1);
+                store.write_blocking(Class::Background, NOW, job).unwrap()
+            };
+            let _ = negotiated(&|_, _, _| {});
+            sql(
+                &store,
+                "UPDATE m_sync SET complete = epoch, watermark = '{\"token\":\"7\"}';
+                 INSERT INTO m_answer (sync, name, validator, head, body, at)
+                   VALUES ('s', zeroblob(32), 'v', '', x'', 1), ('other', zeroblob(32), 'v', '', x'', 1)",
+            )
+            .unwrap();
+            let terms = negotiated(&how);
+            let left = number(&store, "SELECT count(*) FROM m_answer");
+            assert_eq!((terms.asks_anew, left), (!goes_on, if goes_on { 2 } else { 1 }), "{terms:?}");
+        }
+        check(|_, _, _| {}, true);
+        check(|spec, _, _| spec.policy.properties.clear(), true);
+        check(|_, epoch, _| *epoch = "another".into(), false);
+        check(|spec, _, _| spec.identity = "elsewhere".into(), false);
+        check(|spec, _, _| spec.filter = Filter { text: "[[\"n\",\"is\",1]]".into(), ..Filter::default() }, false);
+        check(|_, _, order| order.mode = Mode::Slow, false);
+        check(|_, _, order| order.mode = Mode::Refresh, false);
+        check(|_, _, order| order.mode = Mode::Rebuild, false);
+        check(|_, _, order| order.reset = Some(How::Recover), false);
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        planted::set_here(Some("answers outlive their history"));
+        let found = std::panic::catch_unwind(answers_are_forgotten_with_what_they_are_of).is_err();
+        planted::set_here(None);
+        assert!(found);
+    }
 
     #[test]
     fn epochs_from_before_listings_were_told_apart_are_the_same() {
