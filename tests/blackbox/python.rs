@@ -298,7 +298,6 @@ fn every_call_on_a_real_daemon() {
     py.raises("TooLarge", "c.put('things', {'text': 'x' * (1 << 20)})");
     py.raises("Method", "c.call('hover')");
     py.raises("NotFound", "c.explain('nothing')");
-
     // The end, told in order.
     py.does("c.shutdown()");
     assert!(bench.daemon.ended().success());

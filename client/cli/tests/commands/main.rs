@@ -7,6 +7,7 @@
 mod fake;
 
 mod daemon;
+mod login;
 
 use std::{
     collections::BTreeSet,
@@ -122,13 +123,6 @@ fn script(heard: &Heard) -> Vec<Say> {
         "remote.check" => {
             Say::Answer(json!({"remote": param("remote"), "ok": param("remote") == "github", "what": "said", "took_ms": 8}))
         }
-        "remote.login" if param("secret") == "sesame" => {
-            Say::Answer(json!({"remote": param("remote"), "place": "the keyring, as a/b"}))
-        }
-        "remote.login" => Say::Refuse("wrong_state", json!({"hint": "put it there"})),
-        "remote.logout" => Say::Answer(
-            json!({"remote": param("remote"), "place": "the keyring, as a/b", "removed": param("remote") == "github"}),
-        ),
         _ => Say::Refuse("method", json!({})),
     }]
 }
@@ -179,16 +173,6 @@ fn what_is_printed_and_how_it_ends() {
     check(&fake, "remote show nowhere", 1, &["!the remotes are github"]);
     check(&fake, "remote check", 0, &["github: ok (8 ms): said"]);
     check(&fake, "remote check other", 1, &["other: failed"]);
-    let file = fake.socket().with_file_name("secret");
-    fs::write(&file, "sesame\n").expect("written");
-    let login = |remote: &str| format!("remote login {remote} --secret-file {}", file.display());
-    check(&fake, &login("github"), 0, &["the secret of github is in the keyring, as a/b", "github: ok"]);
-    check(&fake, &login("other"), 1, &["as a/b", "other: failed"]);
-    check(&fake, "remote login github --secret-file /nowhere", 1, &["!/nowhere: "]);
-    fs::write(&file, "x").expect("written");
-    check(&fake, &login("github"), 1, &["!wrong_state", "!hint: put it there"]);
-    check(&fake, "remote logout github", 0, &["was taken out of the keyring, as a/b"]);
-    check(&fake, "remote logout other", 0, &["was not in the keyring"]);
     check(&fake, "socket-path", 0, &[&fake.socket().to_string_lossy()]);
     check(&fake, "wait w-good", 0, &["done"]);
     check(&fake, "wait w-refused", 5, &["github: rejected: 422"]);
