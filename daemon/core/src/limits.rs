@@ -78,6 +78,11 @@ pub const TEXT_MERGE_LINES_MAX: usize = 2_000;
 /// Rows of a page that one transaction applies, at most; [`BATCH_TIME_MAX`] mostly ends it.
 pub const BATCH_ROWS_MAX: usize = 500;
 
+/// A document or a list that comes in one answer takes the place of what is here in one transaction, if it has no more rows than this: so
+/// readers see the one before or this one. Larger ones are applied in batches like any listing. It is one transaction that other writers wait
+/// for: some 0.2 s where every row of it is new.
+pub const SWAP_ROWS_MAX: usize = 2_000;
+
 /// A transaction that applies rows ends with the first row after this time, whatever is left of its batch, on any machine. An interactive
 /// write and a stop that come meanwhile end it sooner, see below: they wait for the row and the commit. Shorter ones cost more:
 /// with random ids the records of a batch share few pages, and each commit writes all that it touched.
@@ -234,6 +239,9 @@ pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The remote's own words, where it refuses, are cut here: they stand in rejections and lists.
 pub const WORDS_CHARS_MAX: usize = 300;
+
+/// Nodes of a feed that are read, at most; one with more is no use. A feed of the length of an answer has fewer, unless it is made to harm.
+pub const FEED_NODES_MAX: u32 = 200_000;
 
 /// A program that prints a secret may take this long; then it is killed, and a person is asked to look.
 pub const SECRET_COMMAND_TIME_MAX: Duration = Duration::from_secs(30);

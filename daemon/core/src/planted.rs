@@ -58,6 +58,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("same stamp believed", Tables),
     // meeting: a listing that shows the old state settles a request whose answer is outstanding.
     ("late listing settles a doubt", Tables),
+    // run: a document that changed is applied in batches, so that readers see half of it.
+    ("a document is put in place in pieces", Tables),
+    // documents: of rows with one id the last counts, whatever the others say.
+    ("a doubled id is no doubt", Tables),
     // meeting: a create that was looked for and not seen is forgotten, though it may still be on its way.
     ("late create forgotten", Simulation),
     // meeting: a create whose answer was lost is repeated under another key.

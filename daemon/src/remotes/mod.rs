@@ -5,11 +5,13 @@
 
 pub mod app;
 pub mod budget;
+pub mod document;
 pub mod exec;
 pub mod held;
 pub mod http;
 pub mod kept;
 pub mod larder;
+mod login;
 pub mod meter;
 pub(crate) mod mistakes;
 pub mod rest;
@@ -202,7 +204,7 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: &[Kind] = &[rest::KIND, exec::KIND, app::KIND];
+pub const KINDS: &[Kind] = &[rest::KIND, document::KIND, exec::KIND, app::KIND];
 
 /// The kind of this name.
 ///

@@ -7,7 +7,7 @@ pub mod catalog;
 mod fields;
 mod limits;
 mod page;
-mod pointer;
+pub(super) mod pointer;
 mod profile;
 mod rows;
 mod send;
@@ -30,6 +30,7 @@ use reqwest::{
     Method, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
+pub(super) use rows::{NO_NAME, is_no_name};
 use template::Template;
 
 use super::{
@@ -37,7 +38,7 @@ use super::{
     budget::Purse,
     http::{self, Lost, Reply},
     larder::Place,
-    secret,
+    login::Login,
     settings::{Auth, RemoteSettings},
     unfit,
 };
@@ -91,25 +92,6 @@ struct Rest {
     pages: Mutex<VecDeque<Place>>,
 }
 
-/// What shows who we are: headers, or a parameter of every address.
-#[derive(Default)]
-struct Login {
-    headers: HeaderMap,
-    query: Option<(String, secret::Fetched)>,
-}
-
-impl Login {
-    fn is_none(&self) -> bool {
-        self.headers.is_empty() && self.query.is_none()
-    }
-
-    /// What shows who we are, to tell one account from another.
-    fn proof(&self) -> Vec<u8> {
-        let headers = self.headers.values().map(HeaderValue::as_bytes);
-        headers.chain(self.query.iter().map(|(_, secret)| secret.reveal().as_bytes())).collect::<Vec<_>>().concat()
-    }
-}
-
 fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, Url), Problem> {
     let name = settings.profile.as_deref().ok_or_else(|| {
         Problem::new("a remote of kind \"rest\" needs a profile").hint("`mingle profile list` shows them: profile = \"NAME\"")
@@ -117,6 +99,11 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
     match settings.beside(&["url", "profile", "auth", "insecure"]) {
         Some("app") => {
             return Err(Problem::new("`app` is for a remote whose work an app does").hint("kind = \"app\", or take it out"));
+        }
+        Some(key @ ("format" | "rows" | "id" | "document" | "absent")) => {
+            return Err(
+                Problem::new(format!("`{key}` is for a remote that is a document")).hint("kind = \"http\", or take it out")
+            );
         }
         Some(_) => {
             let what = "`command` and `output` are for a remote that is a program";
@@ -142,7 +129,7 @@ fn look(settings: &RemoteSettings, config_dir: &Path) -> Result<Seen, Problem> {
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let Opening { settings, resource, mut means, .. } = opening;
     let (profile, url) = found(&settings, &means.config_dir).map_err(unfit)?;
-    let login = login(&settings.auth, &means.config_dir).await?;
+    let login = Login::of(&settings.auth, &means.config_dir).await?;
     let resource = resource.trim_matches('/').to_owned();
     let headers = constant(&profile, &url)?;
     let spent_from = means.http.budgets.account(&url, &settings.auth, &login.proof(), (means.now)());
@@ -161,31 +148,6 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
         account,
         pages: Mutex::default(),
     }))
-}
-
-/// What shows who we are.
-async fn login(auth: &Auth, config_dir: &Path) -> Result<Login, RemoteError> {
-    use base64::{Engine as _, prelude::BASE64_STANDARD};
-    let mut login = Login::default();
-    let Some(from) = auth.secret() else { return Ok(login) };
-    let secret = secret::fetch(from, config_dir).await?;
-    let (name, value) = match auth {
-        Auth::Query { name, .. } => {
-            login.query = Some((name.clone(), secret));
-            return Ok(login);
-        }
-        Auth::Basic { username, .. } => {
-            ("authorization", format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{}", secret.reveal()))))
-        }
-        Auth::Header { name, .. } => (name.as_str(), secret.reveal().to_owned()),
-        Auth::Bearer { .. } | Auth::None => ("authorization", format!("Bearer {}", secret.reveal())),
-    };
-    let no = || RemoteError::new(Failure::NeedsLogin, "the secret does not fit into a header");
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| no())?;
-    let mut value = HeaderValue::from_str(&value).map_err(|_| no())?;
-    value.set_sensitive(true);
-    login.headers.insert(name, value);
-    Ok(login)
 }
 
 /// The headers of every request.
@@ -308,9 +270,9 @@ impl Rest {
 
     async fn looked_up(&self, remote_id: &str) -> Result<Asked, RemoteError> {
         let one = &self.profile.get;
-        if rows::is_no_name(remote_id) {
+        if is_no_name(remote_id) {
             // It was listed, and can never be looked at: that concerns this record alone.
-            let (remote_id, state) = (remote_id.to_owned(), RowState::Unreadable(rows::NO_NAME.into()));
+            let (remote_id, state) = (remote_id.to_owned(), RowState::Unreadable(NO_NAME.into()));
             return Ok(Asked::There(Row { remote_id, revision: None, modified: None, created: None, state }));
         }
         // Before the record itself: what changes in between is then refused, not overwritten.
@@ -408,7 +370,7 @@ impl Rest {
         url.path_segments_mut().map_err(|()| cannot("the url has no path".into()))?.pop_if_empty();
         for part in path.parts_of_path(&self.resource, id) {
             // A segment of dots is an instruction to whoever reads the address, however it is escaped.
-            if rows::is_no_name(&part) {
+            if is_no_name(&part) {
                 return Err(cannot(format!("{part:?} cannot be asked for: it is no name in an address")));
             }
             add_segment(&mut url, &part);
@@ -445,7 +407,7 @@ impl Rest {
 
 /// Adds a segment to the path. The library leaves line ends and tabs out, and then it is the address of another record: where there
 /// are some, every byte is escaped.
-fn add_segment(url: &mut Url, part: &str) {
+pub(super) fn add_segment(url: &mut Url, part: &str) {
     if part.contains(['\n', '\r', '\t']) {
         let mut path = url.path().trim_end_matches('/').to_owned();
         path.push('/');
