@@ -10,6 +10,7 @@ mod clients;
 mod conditions;
 mod copies;
 mod crowd;
+mod dav;
 mod defines;
 mod desktop;
 mod driver;

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, Other, as_it_is, login, settings};
 
+pub use crate::dav_bench::{radicale, xandikos};
+
 /// Kinto.
 pub fn kinto() -> Bench {
     struct Me(Arc<Kinto>, String);

@@ -11,7 +11,7 @@ use mingle_tests::{servers::free_port, wire};
 
 use mingled::remotes::wrap;
 
-use crate::bench::{Bench, Say, all, carry, delete, guard, held, now, props, settings, stale, taken, there, update};
+use crate::bench::{Bench, Say, all, carry, delete, guard, held, now, props, stale, taken, there, update};
 
 /// The coarsest stamps that a service here writes.
 const GRAIN_MAX: Duration = Duration::from_secs(1);
@@ -471,8 +471,8 @@ pub async fn says_that_it_is_another_kind_of_server(bench: Bench) -> Say {
     for (status, said) in others.into_iter().map(|said| (200, said)).chain([(404, "{}")]) {
         let answer = wire::response(status, &[("content-type", "application/json")], said);
         let other = wire::serve(std::sync::Arc::new(move |_, line| line.send(&answer)));
-        let mut wrong = settings(bench.settings.profile.as_deref().expect("a profile"), &other.url);
-        wrong.auth = bench.settings.auth.clone();
+        let mut wrong = bench.settings.clone();
+        wrong.url.clone_from(&other.url);
         let error = bench.open_as(&wrong, &bench.resource).await.greet().await.expect_err("a refusal");
         assert_eq!(error.kind, Failure::Nonsense, "{said}: {error}");
         assert!(error.what.contains(&other.url) && error.what.contains("is not a") && error.hint.is_some(), "{said}: {error:?}");

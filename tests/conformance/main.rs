@@ -4,6 +4,8 @@
 mod batches;
 mod bench;
 mod benches;
+mod dav_bench;
+mod dav_only;
 mod doubt;
 mod kinto_only;
 mod laws;
@@ -99,5 +101,7 @@ every_law_on!(
     pocketbase,
     github_issues,
     gitlab_issues,
-    roundup
+    roundup,
+    radicale,
+    xandikos
 );

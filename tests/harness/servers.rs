@@ -1,6 +1,7 @@
 //! Owns: real servers for tests: installed on first use under `target/servers`, started on free ports of loopback, ended by their pid.
 //! Must never know: what a test asks of them.
 
+mod dav;
 mod install;
 mod json_server;
 mod khard;
@@ -17,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use dav::Dav;
 pub use json_server::JsonServer;
 pub use khard::Khard;
 pub use kinto::Kinto;

@@ -38,7 +38,10 @@ pub fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>
         head += &format!("{name}: {value}\r\n");
     }
     if let Some(body) = body {
-        head += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            head += "content-type: application/json\r\n";
+        }
+        head += &format!("content-length: {}\r\n", body.len());
     }
     line.write_all(format!("{head}\r\n{}", body.unwrap_or_default()).as_bytes())?;
     let mut bytes = Vec::new();

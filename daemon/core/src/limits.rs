@@ -242,6 +242,21 @@ pub const WORDS_CHARS_MAX: usize = 300;
 
 /// Nodes of a feed that are read, at most; one with more is no use. A feed of the length of an answer has fewer, unless it is made to harm.
 pub const FEED_NODES_MAX: u32 = 200_000;
+/// Nodes of one answer of a DAV server that are read, at most, and attributes: some 15,000 members of a collection, and 35 MiB at worst
+/// while they are read. An answer with more is no use: of a page fewer rows are asked for, a listing ends the run.
+pub const DAV_NODES_MAX: u32 = 300_000;
+/// Members that one request to a DAV server asks for by name: what they hold comes in one answer.
+pub const DAV_PAGE_ROWS: usize = 100;
+/// Answers to one question for what changed, each of which says that there is more; then the server goes in circles.
+pub const DAV_ROUNDS_MAX: usize = 256;
+/// Places where an account may have collections that are looked at, at most.
+pub const DAV_HOMES_MAX: usize = 8;
+/// Collections of an account that are told to a person, at most.
+pub const DAV_TOLD_MAX: usize = 20;
+/// Components that lie in each other in one card or calendar item, and its lines, at most; an item with more is not readable.
+pub const DAV_NESTED_MAX: usize = 8;
+/// See [`DAV_NESTED_MAX`].
+pub const DAV_LINES_MAX: usize = 10_000;
 
 /// A program that prints a secret may take this long; then it is killed, and a person is asked to look.
 pub const SECRET_COMMAND_TIME_MAX: Duration = Duration::from_secs(30);

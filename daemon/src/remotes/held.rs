@@ -40,7 +40,7 @@ impl Held {
 
     /// Takes a request that would change something; a question is left to be asked.
     pub(super) fn takes(&self, request: &Request) -> bool {
-        if !request.changes && request.method.is_safe() {
+        if !request.changes && http::is_question(&request.method) {
             return false;
         }
         let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,6 +105,8 @@ mod tests {
         let held = Held::new(100, &auth);
         let question = Request { method: Method::GET, changes: false, ..request.clone() };
         assert!(!held.takes(&question));
+        let report = Method::from_bytes(b"REPORT").unwrap();
+        assert!(!held.takes(&Request { method: report, ..question.clone() }), "a body alone changes nothing");
         assert!(Held::new(100, &auth).takes(&Request { changes: true, ..question }), "a service may delete by GET");
         assert!(held.takes(&request));
         assert!(held.takes(&Request { body: Some("x".repeat(100)), ..request }), "held, and only counted");

@@ -202,7 +202,7 @@ impl Client {
             };
             let response = match sent().await {
                 // The server closed a connection that we kept: a question may be put again, once.
-                Err(error) if method == Method::GET && !error.is_timeout() && !error.is_connect() => sent().await,
+                Err(error) if is_question(&method) && !error.is_timeout() && !error.is_connect() => sent().await,
                 other => other,
             };
             let response = response.map_err(|error| lost(&url, &error))?;
@@ -228,7 +228,7 @@ impl Client {
             lost.error.hint = Some("credentials are not taken elsewhere; if that is the right place, set it as the url".into());
             return Err(lost);
         }
-        if method != Method::GET {
+        if !is_question(method) {
             return Err(nonsense(from, &format!("redirects a {method} to {}", place(&to))));
         }
         Ok(to)
@@ -315,6 +315,11 @@ fn build(patience: Patience, near: bool) -> Result<reqwest::Client, String> {
         .referer(false)
         .build()
         .map_err(|error| format!("HTTP cannot be set up: {}", deepest(&error)))
+}
+
+/// Whether a request of this method asks and changes nothing, whatever it is sent to: DAV has two of its own.
+pub(super) fn is_question(method: &Method) -> bool {
+    method.is_safe() || matches!(method.as_str(), "PROPFIND" | "REPORT")
 }
 
 /// An address for people: without query, fragment and user, any of which may hold a secret.

@@ -18,7 +18,7 @@ use mingled::{
     config::{self, Source},
     json::{self, JsonError},
     known::BuiltIn,
-    remotes::rest,
+    remotes::{self, rest},
     store::{Class, CollectionDefinition, Ids, Store, Token, apply, changes, define, list, prepare, sync},
 };
 
@@ -44,10 +44,31 @@ pub const TARGETS: &[Target] = &[
     Target { name: "configuration", feed: configuration, words: TOML, slow: 5 },
     Target { name: "profile", feed: profile, words: TOML, slow: 10 },
     Target { name: "page", feed: page, words: JSON, slow: 1 },
+    Target { name: "dav", feed: dav, words: DAV, slow: 5 },
     Target { name: "checkpoint", feed: checkpoint, words: JSON, slow: 1 },
     Target { name: "cursor", feed: cursor, words: &[".", "_", "~", "w-", "i", "t", "r", "n", "b", "-"], slow: 1 },
     Target { name: "mingle", feed: meeting, words: JSON, slow: 1 },
     Target { name: "store", feed: super::store::damaged, words: &[], slow: 1000 },
+];
+
+const DAV: &[&str] = &[
+    "BEGIN:VCARD\r\n",
+    "END:VCARD\r\n",
+    "BEGIN:VEVENT\r\n",
+    "END:VEVENT\r\n",
+    "NICKNAME:a,b\r\n",
+    "SUMMARY;LANGUAGE=de:a\r\n",
+    "X-ODD;A=\"b\":c\r\n",
+    "JSPROP;JSPTR=a/b:[1]\r\n",
+    "RRULE:FREQ=YEARLY;BYDAY=-1SU\r\n",
+    "\r\n ",
+    ";",
+    ":",
+    "\\,",
+    "=\r\n",
+    "<response xmlns=\"DAV:\">",
+    "</response>",
+    "&#x0;",
 ];
 
 const TOML: &[&str] = &[
@@ -192,6 +213,12 @@ fn profiles() -> &'static [rest::Tried] {
         let read = |name: &str| rest::Tried::read(name, &rest::catalog::text(name, nowhere).ok()?).ok();
         rest::catalog::profiles(nowhere).iter().filter_map(|one| read(&one.name)).collect()
     })
+}
+
+/// What a server of contacts or events may send: an edit of it loses nothing.
+fn dav(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    remotes::dav::tried(text).unwrap_or_else(|why| panic!("{why}\n{text}"));
 }
 
 /// What was saved of a checkpoint: a text that does not read is no position.

@@ -1,0 +1,272 @@
+//! Owns: the kind `dav`: address books, calendars and task lists of CardDAV and CalDAV servers (RFC 6352, 4791, 6578). Must never know:
+//! any server by name.
+//!
+//! A record is a JSContact card, or a JSCalendar event or task. The text that the server has is not kept: before a change it is fetched, and
+//! where its revision is still the agreed one, the change is made in it line by line ([`edit`]), so what no record shows stays as it is.
+
+mod edit;
+mod item;
+mod lines;
+mod listing;
+mod name;
+mod place;
+mod send;
+mod xml;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mingle_core::{
+    limits,
+    record::Carried,
+    replica::{Abilities, Action, Answer, Asked, ClientIds, Cursor, Failure, From, Page, RemoteError, Row, RowState},
+};
+use reqwest::{
+    Method, Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use tokio::sync::OnceCell;
+
+use super::{
+    Greeting, Kind, Means, Opening, Pending, Problem, Remote, Seen,
+    budget::Purse,
+    http::{self, Lost, Reply},
+    larder,
+    login::Login,
+    rest,
+    settings::{Auth, RemoteSettings},
+    unfit,
+};
+use listing::Snapshot;
+use place::Place;
+use xml::Answers;
+
+/// The kind, for the list.
+pub const KIND: Kind = Kind {
+    name: "dav",
+    about: "address books, calendars and tasks over CardDAV and CalDAV",
+    look,
+    open: |opening| Box::pin(open(opening)),
+};
+
+/// How a text becomes a record: where it changes, agreed copies no longer mean the same.
+const MAPPING: &str = "1";
+
+/// One collection of one account.
+struct Dav {
+    abilities: Abilities,
+    /// The address in the settings: where we begin to look.
+    url: Url,
+    resource: String,
+    login: Login,
+    means: Means,
+    /// The collection, once it was found.
+    place: OnceCell<Arc<Place>>,
+    /// What is listed, from its first page to its last.
+    snapshot: tokio::sync::Mutex<Option<Snapshot>>,
+    /// What pages take that are not applied yet, the oldest first.
+    pages: Mutex<std::collections::VecDeque<larder::Place>>,
+}
+
+fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
+    found(settings)?;
+    let ways = vec![("cursor", "sync-token, or the revisions of all members".to_owned())];
+    Ok(Seen { abilities: abilities(), mapping: MAPPING.into(), listing: String::new(), ways })
+}
+
+fn found(settings: &RemoteSettings) -> Result<Url, Problem> {
+    if settings.url.is_empty() {
+        return Err(
+            Problem::new("a remote of kind \"dav\" needs a url").hint("url = \"https://HOST/\": the rest is found from there")
+        );
+    }
+    if let Some(key) = settings.beside(&["url", "auth", "insecure"]) {
+        return Err(Problem::new(format!("`{key}` says nothing to a remote of kind \"dav\"")).hint("take it out"));
+    }
+    match &settings.auth {
+        Auth::Query { .. } => {
+            let what = "a key in the address is no way to show a CardDAV or CalDAV server who we are";
+            Err(Problem::new(what).hint("auth = { type = \"basic\", username = \"..\", password = { .. } }"))
+        }
+        Auth::Header { name, .. } if HeaderName::from_bytes(name.as_bytes()).is_err() => {
+            Err(Problem::new(format!("{name:?} in auth is no name of a header")))
+        }
+        _ => http::address(&settings.url, settings.insecure),
+    }
+}
+
+/// What such a server can do. That one tells no changes is found when it is asked: then each listing is whole, and tokens are our own.
+fn abilities() -> Abilities {
+    let own = item::NOT_CARRIED.iter().map(|name| (*name).to_owned()).collect();
+    Abilities {
+        cursor: Cursor::Token,
+        tombstones: true,
+        strong_revision: true,
+        conditional: true,
+        client_ids: Some(ClientIds { besides: "-_.@".into(), lower_case: false, min: 1, max: 120 }),
+        carried: Carried::AllBut(own),
+        fills_in: true,
+        errands_max: 2,
+        page_rows: limits::DAV_PAGE_ROWS,
+        ..Abilities::least()
+    }
+}
+
+async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
+    let Opening { settings, resource, mut means, .. } = opening;
+    let url = found(&settings).map_err(unfit)?;
+    let login = Login::of(&settings.auth, &means.config_dir).await?;
+    let spent_from = means.http.budgets.account(&url, &settings.auth, &login.proof(), (means.now)());
+    let purse = Purse::new(spent_from, means.http.by.clone(), Arc::clone(&means.now), None);
+    means.http = means.http.spending(purse);
+    let (place, snapshot, pages) = Default::default();
+    Ok(Box::new(Dav { abilities: abilities(), url, resource, login, means, place, snapshot, pages }))
+}
+
+impl Remote for Dav {
+    fn abilities(&self) -> &Abilities {
+        &self.abilities
+    }
+
+    fn greet(&self) -> Pending<'_, Result<Greeting, RemoteError>> {
+        Box::pin(async move {
+            let place = self.place().await?;
+            // The same name may be another collection's one day. One that is made anew under its old address is told by its tokens.
+            Ok(Greeting { instance: place.segments.join("/"), server_time: place.server_time })
+        })
+    }
+
+    fn list<'a>(&'a self, from: &'a From, page: Option<&'a str>, rows: usize) -> Pending<'a, Result<Page, RemoteError>> {
+        Box::pin(async move {
+            let (page, place) = self.page(from, page, rows).await?;
+            self.pages.lock().unwrap_or_else(PoisonError::into_inner).push_back(place);
+            Ok(page)
+        })
+    }
+
+    fn page_is_applied(&self) {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    }
+
+    fn get<'a>(&'a self, remote_id: &'a str) -> Pending<'a, Result<Asked, RemoteError>> {
+        Box::pin(async move {
+            if rest::is_no_name(remote_id) {
+                let state = RowState::Unreadable(rest::NO_NAME.into());
+                return Ok(Asked::There(Row {
+                    remote_id: remote_id.into(),
+                    revision: None,
+                    modified: None,
+                    created: None,
+                    state,
+                }));
+            }
+            let place = self.place().await?;
+            Ok(self.fetched(place, remote_id).await?.map_or(Asked::Gone, |found| Asked::There(found.row(place.holds, remote_id))))
+        })
+    }
+
+    fn send<'a>(&'a self, action: &'a Action) -> Pending<'a, Answer> {
+        Box::pin(self.sent(action))
+    }
+}
+
+/// What a member holds, as it is there.
+struct Fetched {
+    revision: Option<String>,
+    /// Or why it is no text.
+    text: Result<String, String>,
+}
+
+impl Fetched {
+    fn row(self, holds: xml::Holds, remote_id: &str) -> Row {
+        let read = self.text.and_then(|text| item::read(holds, &text));
+        let state = read.map_or_else(RowState::Unreadable, |whole| RowState::Live(whole.shown()));
+        Row { remote_id: remote_id.into(), revision: self.revision, modified: None, created: None, state }
+    }
+}
+
+impl Dav {
+    /// One member, as it is there; none: it is not there.
+    async fn fetched(&self, place: &Place, id: &str) -> Result<Option<Fetched>, RemoteError> {
+        let reply = {
+            // Packed it may come with a revision of the pack's own.
+            let plain = [("accept-encoding", HeaderValue::from_static("identity"))];
+            self.ask(self.request(Method::GET, place.member(id), &plain, None)).await?
+        };
+        if self.gone(place, &reply).await? {
+            return Ok(None);
+        }
+        if let Some(trouble) = reply.trouble((self.means.now)()) {
+            return Err(trouble);
+        }
+        let text = String::from_utf8(reply.body.clone()).map_err(|_| "it is not UTF-8".into());
+        Ok(Some(Fetched { revision: reply.header("etag").map(str::to_owned), text }))
+    }
+
+    /// Whether an answer says that the member is not there; an error where the collection is not either, or is hidden from us.
+    async fn gone(&self, place: &Place, reply: &Reply) -> Result<bool, RemoteError> {
+        if !matches!(reply.status.as_u16(), 404 | 410) {
+            return Ok(false);
+        }
+        self.asked_what_it_is(&place.url).await?.1.holds.map(|_| true).ok_or_else(|| {
+            RemoteError::new(Failure::Denied, format!("{} is no address book and no calendar any more", http::place(&place.url)))
+        })
+    }
+
+    async fn ask(&self, request: http::Request) -> Result<Reply, RemoteError> {
+        self.means.http.exchange(request).await.map_err(|lost| lost.error)
+    }
+
+    async fn tell(&self, request: http::Request) -> Result<Reply, Lost> {
+        self.means.http.exchange(http::Request { changes: true, ..request }).await
+    }
+
+    fn request(&self, method: Method, url: Url, besides: &[(&'static str, HeaderValue)], body: Option<String>) -> http::Request {
+        let mut headers: HeaderMap = self.login.headers.clone();
+        for (name, value) in besides {
+            headers.insert(*name, value.clone());
+        }
+        http::Request { method, url, headers, body, changes: false }
+    }
+
+    /// A question of DAV.
+    fn question(&self, method: &'static str, url: Url, depth: &'static str, body: String) -> Result<http::Request, RemoteError> {
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| RemoteError::new(Failure::Nonsense, "no such method"))?;
+        let xml = HeaderValue::from_static("application/xml; charset=utf-8");
+        Ok(self.request(method, url, &[("depth", HeaderValue::from_static(depth)), ("content-type", xml)], Some(body)))
+    }
+}
+
+/// Reads a text as everything that a server may send, and edits it; for whoever tries texts.
+///
+/// # Errors
+/// What was lost of it: nothing ever is.
+pub fn tried(text: &str) -> Result<(), String> {
+    let _ = xml::read(text);
+    for (holds, name) in [(xml::Holds::Cards, "nicknames"), (xml::Holds::Events, "title")] {
+        let Ok(before) = lines::Component::read(text) else { return Ok(()) };
+        let patch = std::collections::BTreeMap::from([(name.to_owned(), None)]);
+        let Ok(edited) = edit::edited(holds, text, &patch) else { continue };
+        let after = lines::Component::read(&edited).map_err(|why| format!("an edited text is none: {why}"))?;
+        let odd = |one: &lines::Component| one.lines().filter(|line| line.name().starts_with("X-ODD")).count();
+        if odd(&before) != odd(&after) || item::read(holds, &edited)?.shown().contains_key(name) {
+            return Err(format!("an edit did more or less than it should: {edited}"));
+        }
+    }
+    Ok(())
+}
+
+/// The answers in an answer.
+fn answers(reply: &Reply) -> Result<Answers, RemoteError> {
+    let place = http::place(&reply.url);
+    if reply.status.as_u16() != 207 {
+        return Err(RemoteError::new(Failure::Nonsense, format!("{place} answers with HTTP {}, not 207", reply.status.as_u16())));
+    }
+    let types = ["application/xml".to_owned(), "text/xml".to_owned()];
+    xml::read(reply.text(&types)?).map_err(|unread| {
+        let kind = if unread.heavy { Failure::TooLarge } else { Failure::Nonsense };
+        RemoteError::new(kind, format!("{place} answers with what is not right: {}", unread.what))
+    })
+}

@@ -1,0 +1,98 @@
+//! Owns: how a member of a collection is called here and there: its id is the last segment of its address, without the ending that all
+//! have. Must never know: what a member holds.
+
+use reqwest::Url;
+
+/// What an id begins with where the segment has not the ending, or begins so itself: no two segments have one id.
+const AS_IT_IS: char = '=';
+
+/// The id of the member with this segment, decoded.
+pub(super) fn id_of(segment: &str, ending: &str) -> String {
+    match segment.strip_suffix(ending) {
+        Some(id) if !id.is_empty() && !id.starts_with(AS_IT_IS) => id.to_owned(),
+        _ => format!("{AS_IT_IS}{segment}"),
+    }
+}
+
+/// The segment, decoded, of the member with this id.
+pub(super) fn segment_of(id: &str, ending: &str) -> String {
+    id.strip_prefix(AS_IT_IS).map_or_else(|| format!("{id}{ending}"), str::to_owned)
+}
+
+/// The segments of an address, decoded, without empty ones; none: one of them is no text.
+pub(super) fn segments(url: &Url) -> Option<Vec<String>> {
+    let parts = url.path().split('/').filter(|part| !part.is_empty());
+    parts.map(decoded).collect()
+}
+
+/// The segment of a member of this collection, decoded; none: it is no member of it.
+pub(super) fn member(collection: &[String], url: &Url) -> Option<String> {
+    let mut segments = segments(url)?;
+    let last = segments.pop()?;
+    (segments == collection && !url.path().ends_with('/')).then_some(last)
+}
+
+fn decoded(part: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.as_bytes());
+    while let Some((byte, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|two| *byte == b'%' && two.iter().all(u8::is_ascii_hexdigit));
+        let value = digits.and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        bytes.push(value.unwrap_or(*byte));
+        rest = if value.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_segments_have_one_id() {
+        #[track_caller]
+        fn check(segment: &str, id: &str) {
+            assert_eq!(id_of(segment, ".vcf"), id);
+            assert_eq!(segment_of(id, ".vcf"), segment);
+        }
+        check("a.vcf", "a");
+        check("a", "=a");
+        check("a.vcf.vcf", "a.vcf");
+        check("=a.vcf", "==a.vcf");
+        check("=a", "==a");
+        check(".vcf", "=.vcf");
+        check("", "=");
+    }
+
+    #[test]
+    fn a_member_lies_right_below_its_collection_however_it_is_written() {
+        #[track_caller]
+        fn check(path: &str, expect: Option<&str>) {
+            let url = Url::parse("http://localhost/").unwrap().join(path).unwrap();
+            let collection = ["me@home".to_owned(), "book é".to_owned()];
+            assert_eq!(member(&collection, &url).as_deref(), expect, "{path}");
+        }
+        check("/me@home/book%20%C3%A9/a.vcf", Some("a.vcf"));
+        check("/me%40home/book%20é/a%2Fb.vcf", Some("a/b.vcf"));
+        check("/me%40home//book%20%c3%a9/%61", Some("a"));
+        check("/me@home/book%20%C3%A9/", None);
+        check("/me@home/book%20%C3%A9/inner/", None);
+        check("/me@home/book%20%C3%A9/inner/a.vcf", None);
+        check("/me@home/book%20%C3%A9/%FF.vcf", None);
+        check("/you/book/a.vcf", None);
+    }
+
+    #[test]
+    fn what_is_escaped_is_read_and_nothing_else() {
+        #[track_caller]
+        fn check(part: &str, expect: Option<&str>) {
+            assert_eq!(decoded(part).as_deref(), expect, "{part}");
+        }
+        check("a%41", Some("aA"));
+        check("%", Some("%"));
+        check("%4", Some("%4"));
+        check("%+1", Some("%+1"));
+        check("é%C3%A9é", Some("ééé"));
+        check("%é", Some("%é"));
+        check("%FF", None);
+    }
+}

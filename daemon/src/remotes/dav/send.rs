@@ -1,0 +1,151 @@
+//! Owns: sending a change: what is put where, under which condition, and what the answer means. Must never know: when to try again.
+
+use mingle_core::{
+    record::Props,
+    replica::{Action, Answer, Failure, Precondition, Row, RowState},
+};
+use reqwest::{Method, header::HeaderValue};
+
+use super::{Dav, edit, place::Place, xml};
+use crate::remotes::{
+    http::{self, Lost, Reply},
+    rest,
+};
+
+impl Dav {
+    /// Sends one change. What it comes to there is read back: servers may write a text otherwise than they were sent it, and say nothing.
+    pub(super) async fn sent(&self, action: &Action) -> Answer {
+        let id = match action {
+            Action::Create { remote_id, .. } => remote_id.as_deref(),
+            Action::Update { remote_id, .. } | Action::Delete { remote_id, .. } => Some(remote_id.as_str()),
+        };
+        if id.is_some_and(rest::is_no_name) {
+            return Answer::Refused(rest::NO_NAME.into());
+        }
+        let place = match self.place().await {
+            Ok(place) => place,
+            Err(error) => return Answer::Unsent(error),
+        };
+        match action {
+            Action::Create { remote_id, whole, .. } => self.create(place, remote_id.as_deref(), whole).await,
+            Action::Update { remote_id, patch, unless_moved, .. } => {
+                let found = match self.agreed(place, remote_id, unless_moved).await {
+                    Ok(found) => found,
+                    Err(answer) => return *answer,
+                };
+                match edit::edited(place.holds, &found.text, patch) {
+                    // Nothing of it has a place there: what the server has stands.
+                    Ok(text) if text == found.text => Answer::Taken(None),
+                    Ok(text) => self.put(place, remote_id, ("if-match", &found.revision), text).await,
+                    Err(why) => Answer::Refused(why),
+                }
+            }
+            Action::Delete { remote_id, unless_moved } => match unless_moved {
+                Precondition::Revision(revision) => self.delete(place, remote_id, revision).await,
+                Precondition::Reread(_) | Precondition::Shows(_) => Answer::Refused(NO_REVISION.into()),
+            },
+        }
+    }
+
+    async fn create(&self, place: &Place, id: Option<&str>, whole: &Props) -> Answer {
+        let now = (self.means.now)();
+        // Of an id that is no file name nothing is kept but that it is another one.
+        let own = || uuid::Uuid::new_v4().to_string();
+        let id = id.map_or_else(own, str::to_owned);
+        let text = match edit::made(place.holds, whole, &id, now) {
+            Ok(text) => text,
+            Err(why) => return Answer::Refused(why),
+        };
+        match self.put(place, &id, ("if-none-match", "*"), text).await {
+            // Its id is told; the rest is read back.
+            Answer::Taken(None) => {
+                let state = RowState::Live(whole.clone());
+                Answer::Taken(Some(Row { remote_id: id, revision: None, modified: None, created: None, state }))
+            }
+            other => other,
+        }
+    }
+
+    async fn put(&self, place: &Place, id: &str, condition: (&'static str, &str), text: String) -> Answer {
+        let Some(value) = condition_of(condition.1) else { return Answer::Refused(NO_REVISION.into()) };
+        let of = HeaderValue::from_static(place.holds.media_type());
+        let request = self.request(Method::PUT, place.member(id), &[(condition.0, value), ("content-type", of)], Some(text));
+        let creates = condition.0 == "if-none-match";
+        self.answer(place, self.tell(request).await, creates).await
+    }
+
+    async fn delete(&self, place: &Place, id: &str, revision: &str) -> Answer {
+        let Some(value) = condition_of(revision) else { return Answer::Refused(NO_REVISION.into()) };
+        let request = self.request(Method::DELETE, place.member(id), &[("if-match", value)], None);
+        self.answer(place, self.tell(request).await, false).await
+    }
+
+    /// What is there, where it is what the change takes for granted; or the answer, where it is not.
+    async fn agreed(&self, place: &Place, id: &str, unless_moved: &Precondition) -> Result<Agreed, Box<Answer>> {
+        let Precondition::Revision(expected) = unless_moved else { return Err(Box::new(Answer::Refused(NO_REVISION.into()))) };
+        match self.fetched(place, id).await {
+            Ok(None) => Err(Box::new(Answer::Gone)),
+            Ok(Some(found)) if found.revision.as_deref().map(strong) == Some(strong(expected)) => {
+                let text = found.text.map_err(|why| Box::new(Answer::Refused(why)))?;
+                Ok(Agreed { revision: expected.clone(), text })
+            }
+            Ok(Some(found)) => Err(Box::new(Answer::Stale(Some(found.row(place.holds, id))))),
+            Err(error) => Err(Box::new(Answer::Unsent(error))),
+        }
+    }
+
+    async fn answer(&self, place: &Place, reply: Result<Reply, Lost>, creates: bool) -> Answer {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(Lost { error, sent: true }) => return Answer::Unknown(error),
+            Err(Lost { error, sent: false }) => return Answer::Unsent(error),
+        };
+        let status = reply.status.as_u16();
+        if reply.status.is_success() {
+            return Answer::Taken(None);
+        }
+        if status == 412 {
+            return Answer::Stale(None);
+        }
+        if !creates {
+            match self.gone(place, &reply).await {
+                Ok(true) => return Answer::Gone,
+                Ok(false) => {}
+                // It may be gone, and it may be hidden from us like all others: nothing was done.
+                Err(error) => return Answer::Unsent(error),
+            }
+        }
+        match reply.trouble((self.means.now)()) {
+            // No room is an answer; a gateway says 503 as well when the server behind it took the request and then went away.
+            Some(_) if status == 507 => Answer::Refused(words(&reply)),
+            Some(error) if status == 503 || status == 408 || status < 400 => Answer::Unknown(error),
+            Some(error) if error.kind == Failure::Server => Answer::Unknown(error),
+            Some(error) if matches!(error.kind, Failure::Throttled(_) | Failure::NeedsLogin) => Answer::Unsent(error),
+            // The collection is not there.
+            Some(error) if creates && matches!(status, 404 | 410) => Answer::Unsent(error),
+            _ => Answer::Refused(words(&reply)),
+        }
+    }
+}
+
+struct Agreed {
+    revision: String,
+    text: String,
+}
+
+const NO_REVISION: &str = "the server shows no revision of it that a change could be bound to";
+
+/// A revision without the mark of a weak one: a proxy that packs answers puts it there, and the server knows nothing of it.
+fn strong(revision: &str) -> &str {
+    revision.strip_prefix("W/").unwrap_or(revision)
+}
+
+fn condition_of(revision: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(strong(revision)).ok().filter(|value| !value.is_empty())
+}
+
+/// The server's words for why it refuses.
+fn words(reply: &Reply) -> String {
+    let said = std::str::from_utf8(&reply.body).ok().and_then(xml::reason).map(|reason| format!(": {}", http::words(&reason)));
+    format!("{} refuses it (HTTP {}){}", http::place(&reply.url), reply.status.as_u16(), said.unwrap_or_default())
+}

@@ -1,0 +1,316 @@
+//! Owns: the few texts in which DAV is asked and answers. Must never know: HTTP, what is asked for, or why.
+
+use mingle_core::limits;
+use roxmltree::{Document, Node, ParsingOptions};
+
+const DAV: &str = "DAV:";
+const CARDS: &str = "urn:ietf:params:xml:ns:carddav";
+const EVENTS: &str = "urn:ietf:params:xml:ns:caldav";
+
+/// What the members of a collection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// vCards: it is an address book.
+    Cards,
+    /// Events and tasks: it is a calendar.
+    Events,
+}
+
+impl Holds {
+    /// What the name of a member ends with.
+    pub(super) const fn ending(self) -> &'static str {
+        match self {
+            Self::Cards => ".vcf",
+            Self::Events => ".ics",
+        }
+    }
+
+    /// The type of its members.
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Cards => "text/vcard; charset=utf-8",
+            Self::Events => "text/calendar; charset=utf-8",
+        }
+    }
+}
+
+/// What one resource is said to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Its address, as it is written there.
+    pub(super) href: String,
+    /// The status of the whole, where it has one.
+    pub(super) status: Option<u16>,
+    /// Its revision.
+    pub(super) etag: Option<String>,
+    /// What it holds.
+    pub(super) data: Option<String>,
+    /// What its members are, if it is a collection of such.
+    pub(super) holds: Option<Holds>,
+    /// Its name for people.
+    pub(super) name: Option<String>,
+    /// It says what changed since.
+    pub(super) tells_changes: bool,
+    /// Who we are.
+    pub(super) principal: Option<String>,
+    /// Where our collections are.
+    pub(super) homes: Vec<String>,
+}
+
+/// An answer of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers {
+    /// One for each resource.
+    pub(super) told: Vec<Told>,
+    /// Where the next question for what changed goes on.
+    pub(super) token: Option<String>,
+}
+
+/// Why a text is no such answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unread {
+    /// In words.
+    pub(super) what: String,
+    /// There is more of it than is read.
+    pub(super) heavy: bool,
+}
+
+/// Asks who we are, where our collections are, and what this one is.
+pub(super) fn ask_what_it_is() -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:propfind xmlns:d=\"{DAV}\" xmlns:a=\"{CARDS}\" xmlns:c=\"{EVENTS}\"><d:prop>\
+         <d:resourcetype/><d:displayname/><d:supported-report-set/><d:current-user-principal/><a:addressbook-home-set/>\
+         <c:calendar-home-set/></d:prop></d:propfind>"
+    )
+}
+
+/// Asks for the revisions of all members.
+pub(super) fn ask_revisions() -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:propfind xmlns:d=\"{DAV}\"><d:prop><d:getetag/><d:resourcetype/></d:prop></d:propfind>"
+    )
+}
+
+/// Asks for what changed since; without a token: for all members.
+pub(super) fn ask_changes(since: Option<&str>) -> String {
+    let since = escaped(since.unwrap_or_default());
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:sync-collection xmlns:d=\"{DAV}\"><d:sync-token>{since}</d:sync-token>\
+         <d:sync-level>1</d:sync-level><d:prop><d:getetag/></d:prop></d:sync-collection>"
+    )
+}
+
+/// Asks for what members hold.
+pub(super) fn ask_members<'a>(holds: Holds, hrefs: impl Iterator<Item = &'a str>) -> String {
+    let (space, report, data) = match holds {
+        Holds::Cards => (CARDS, "addressbook-multiget", "address-data"),
+        Holds::Events => (EVENTS, "calendar-multiget", "calendar-data"),
+    };
+    let mut text = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><x:{report} xmlns:d=\"{DAV}\" xmlns:x=\"{space}\"><d:prop><d:getetag/><x:{data}/></d:prop>"
+    );
+    for href in hrefs {
+        text.push_str("<d:href>");
+        text.push_str(&escaped(href));
+        text.push_str("</d:href>");
+    }
+    text.push_str(&format!("</x:{report}>"));
+    text
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Reads an answer of several.
+///
+/// # Errors
+/// It is none, or has more nodes than are read.
+pub(super) fn read(text: &str) -> Result<Answers, Unread> {
+    let document = parsed(text)?;
+    let root = document.root_element();
+    if !is(root, DAV, "multistatus") {
+        return Err(Unread { what: format!("it is <{}>, not a multistatus", root.tag_name().name()), heavy: false });
+    }
+    let mut answers = Answers::default();
+    for node in root.children() {
+        if is(node, DAV, "response") {
+            told(node, &mut answers.told)?;
+        } else if is(node, DAV, "sync-token") {
+            answers.token = word(node);
+        }
+    }
+    Ok(answers)
+}
+
+/// What a refusal names as its reason.
+pub(super) fn reason(text: &str) -> Option<String> {
+    let document = parsed(text).ok()?;
+    let root = document.root_element();
+    let first = root.children().find(Node::is_element).filter(|_| is(root, DAV, "error"))?;
+    Some(first.tag_name().name().to_owned())
+}
+
+fn parsed(text: &str) -> Result<Document<'_>, Unread> {
+    let nodes_max = limits::DAV_NODES_MAX;
+    let heavy = || Unread { what: format!("it has more than {nodes_max} nodes"), heavy: true };
+    // The reader takes room for as many nodes and attributes as these letters may begin, before it looks at one.
+    let many = |letter: u8| text.bytes().filter(|byte| *byte == letter).count() > nodes_max as usize;
+    if many(b'<') || many(b'=') {
+        return Err(heavy());
+    }
+    let options = ParsingOptions { nodes_limit: nodes_max, ..ParsingOptions::default() };
+    Document::parse_with_options(text, options).map_err(|error| match error {
+        roxmltree::Error::NodesLimitReached => heavy(),
+        error => Unread { what: format!("no XML: {error}"), heavy: false },
+    })
+}
+
+/// One resource, or several that only have a status.
+fn told(node: Node, all: &mut Vec<Told>) -> Result<(), Unread> {
+    let mut one = Told { status: child(node, "status").map(status).transpose()?, ..Told::default() };
+    for part in node.children().filter(|part| is(*part, DAV, "propstat")) {
+        if part.children().find(|one| is(*one, DAV, "status")).map(status).transpose()?.is_some_and(|status| status / 100 != 2) {
+            continue;
+        }
+        let Some(props) = child(part, "prop") else { continue };
+        for prop in props.children().filter(Node::is_element) {
+            take(prop, &mut one);
+        }
+    }
+    let mut hrefs = node.children().filter(|one| is(*one, DAV, "href")).filter_map(word);
+    let first = hrefs.next().ok_or_else(|| Unread { what: "it tells of something without an address".into(), heavy: false })?;
+    for other in hrefs {
+        all.push(Told { href: other, status: one.status, ..Told::default() });
+    }
+    all.push(Told { href: first, ..one });
+    Ok(())
+}
+
+fn take(prop: Node, one: &mut Told) {
+    let name = prop.tag_name();
+    let inner = |node: Node| node.children().filter(|one| is(*one, DAV, "href")).filter_map(word).collect::<Vec<_>>();
+    match (name.namespace().unwrap_or_default(), name.name()) {
+        (DAV, "getetag") => one.etag = word(prop),
+        (DAV, "displayname") => one.name = word(prop),
+        (DAV, "resourcetype") => {
+            one.holds = prop.children().find_map(|kind| {
+                if is(kind, CARDS, "addressbook") {
+                    Some(Holds::Cards)
+                } else {
+                    is(kind, EVENTS, "calendar").then_some(Holds::Events)
+                }
+            });
+        }
+        (DAV, "supported-report-set") => one.tells_changes = prop.descendants().any(|node| is(node, DAV, "sync-collection")),
+        (DAV, "current-user-principal") => one.principal = inner(prop).pop(),
+        (CARDS, "addressbook-home-set") | (EVENTS, "calendar-home-set") => one.homes.extend(inner(prop)),
+        (CARDS, "address-data") | (EVENTS, "calendar-data") => one.data = Some(text_of(prop)),
+        _ => {}
+    }
+}
+
+fn child<'a>(node: Node<'a, 'a>, name: &str) -> Option<Node<'a, 'a>> {
+    node.children().find(|one| is(*one, DAV, name))
+}
+
+fn is(node: Node, space: &str, name: &str) -> bool {
+    node.is_element() && node.tag_name().name() == name && node.tag_name().namespace() == Some(space)
+}
+
+/// All text in it: what stands beside CDATA and comments too.
+fn text_of(node: Node) -> String {
+    node.children().filter(Node::is_text).filter_map(|one| one.text()).collect()
+}
+
+/// Its text without what stands around it; none: there is none.
+fn word(node: Node) -> Option<String> {
+    let text = text_of(node);
+    Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// `HTTP/1.1 404 Not Found`.
+fn status(node: Node) -> Result<u16, Unread> {
+    let line = text_of(node);
+    let code = line.split_whitespace().nth(1).and_then(|code| code.parse().ok());
+    code.ok_or_else(|| Unread { what: "it has a status that is none".into(), heavy: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn several(inner: &str) -> String {
+        format!(
+            "<?xml version=\"1.0\"?><multistatus xmlns=\"DAV:\" xmlns:CR=\"{CARDS}\" xmlns:C=\"{EVENTS}\">{inner}</multistatus>"
+        )
+    }
+
+    fn one(inner: &str) -> Told {
+        let mut answers = read(&several(&format!("<response>{inner}</response>"))).unwrap();
+        assert_eq!(answers.told.len(), 1);
+        answers.told.remove(0)
+    }
+
+    #[test]
+    fn what_is_told_is_read_and_what_is_not_there_is_not() {
+        let told = one(
+            "<href> /a/b.vcf </href><propstat><prop><getetag>\"7\"</getetag><CR:address-data>BEGIN:&amp;<![CDATA[<x>]]>\n\
+             </CR:address-data></prop><status>HTTP/1.1 200 OK</status></propstat><propstat><prop><displayname>no</displayname></prop>\
+             <status>HTTP/1.1 404 Not Found</status></propstat>",
+        );
+        let expect =
+            Told { href: "/a/b.vcf".into(), etag: Some("\"7\"".into()), data: Some("BEGIN:&<x>\n".into()), ..Told::default() };
+        assert_eq!(told, expect);
+        let told =
+            one("<href>/a/</href><propstat><prop><resourcetype><collection/><C:calendar/></resourcetype><displayname>Home\
+             </displayname><supported-report-set><supported-report><report><sync-collection/></report></supported-report>\
+             </supported-report-set><current-user-principal><href>/me/</href></current-user-principal><CR:addressbook-home-set>\
+             <href>/x/</href><href>/y/</href></CR:addressbook-home-set></prop><status>HTTP/1.1 200 OK</status></propstat>");
+        assert_eq!((told.holds, told.name.as_deref(), told.tells_changes), (Some(Holds::Events), Some("Home"), true));
+        assert_eq!((told.principal.as_deref(), told.homes), (Some("/me/"), vec!["/x/".to_owned(), "/y/".to_owned()]));
+        let told = one("<href>/a/c.vcf</href><status>HTTP/1.1 404 Not Found</status>");
+        assert_eq!(told, Told { href: "/a/c.vcf".into(), status: Some(404), ..Told::default() });
+    }
+
+    #[test]
+    fn a_token_is_told_and_several_may_share_a_status() {
+        let text = several(
+            "<response><href>/a</href><href>/b</href><status>HTTP/1.1 404 x</status></response><sync-token>t&amp;1</sync-token>",
+        );
+        let answers = read(&text).unwrap();
+        assert_eq!(answers.token.as_deref(), Some("t&1"));
+        assert!(answers.told.len() == 2 && answers.told.iter().all(|told| told.status == Some(404)));
+        assert_eq!(ask_changes(Some("t&1")).matches("<d:sync-token>t&amp;1</d:sync-token>").count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused_and_said_so() {
+        #[track_caller]
+        fn check(text: &str, part: &str, heavy: bool) {
+            let error = read(text).unwrap_err();
+            assert!(error.what.contains(part) && error.heavy == heavy, "{error:?}");
+        }
+        check("", "no XML", false);
+        check("{}", "no XML", false);
+        check("<html/>", "not a multistatus", false);
+        check("<multistatus/>", "not a multistatus", false);
+        check(&several("<response><status>HTTP/1.1 200 OK</status></response>"), "without an address", false);
+        check(&several("<response><href>/a</href><status>fine</status></response>"), "status", false);
+        check("<!DOCTYPE a [<!ENTITY b \"c\">]><multistatus xmlns=\"DAV:\">&b;</multistatus>", "no XML", false);
+        let many = limits::DAV_NODES_MAX as usize;
+        check(&several(&"<a/>".repeat(many)), "more than", true);
+        check(&several(&"<a/> ".repeat(many / 2 + 1)), "more than", true);
+        check(&"<".repeat(many + 1), "more than", true);
+        check(&"=".repeat(many + 1), "more than", true);
+        // Neither does one that is deep take the stack.
+        let deep = several(&format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000)));
+        assert!(read(&deep).is_ok_and(|answers| answers.told.is_empty()) || read(&deep).is_err());
+    }
+
+    #[test]
+    fn a_refusal_may_name_its_reason() {
+        assert_eq!(reason("<error xmlns=\"DAV:\"><valid-sync-token/></error>").as_deref(), Some("valid-sync-token"));
+        assert_eq!(reason("<html><body/></html>"), None);
+    }
+}

@@ -1,0 +1,284 @@
+//! Owns: what of CardDAV and CalDAV no law speaks of: finding a collection, servers that tell no changes or not all at once, and that what
+//! no record shows stays as it is. Must never know: the engine.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use mingle_core::replica::{Action, Answer, Failure, From, Precondition, RowState};
+use mingle_tests::{
+    servers::Dav,
+    wire::{self, Request, Served},
+};
+use mingled::remotes::{self, Opening, Remote};
+
+use crate::{
+    bench::{all, change, create, delete, held, means, props, taken, there, update},
+    dav_bench::settings,
+};
+
+async fn open(url: &str, resource: &str) -> Box<dyn Remote> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let means = means(folder.path().to_path_buf());
+    let opening = Opening { settings: settings(url), resource: resource.into(), place: Default::default(), means };
+    remotes::open(opening).await.expect("settings that fit")
+}
+
+fn run<T>(what: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime
+        .block_on(async { tokio::time::timeout(std::time::Duration::from_secs(60), what).await })
+        .expect("an end within a minute")
+}
+
+/// Odd lines in all places; the server keeps what it is sent of them.
+const EVENT: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Odd//1//EN\r\nX-WR-CALNAME:Work\r\nBEGIN:VEVENT\r\nUID:e1\r\n\
+    DTSTAMP:20260102T030405Z\r\nDTSTART:20260320T090000Z\r\nDTEND:20260320T100000Z\r\nRRULE:FREQ=WEEKLY;COUNT=6\r\nSUMMARY:Standup\r\n\
+    LOCATION:Room 5\r\nX-FOO;X-PAR=1:bar\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nTRIGGER:-PT15M\r\nDESCRIPTION:Reminder\r\nX-SNOOZE:1\r\n\
+    END:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+
+#[test]
+fn events_and_tasks_come_and_go_and_what_no_record_shows_stays() {
+    let server = Dav::shared_radicale();
+    let calendar = server.calendar("Work");
+    server.put(&calendar, "e1.ics", EVENT);
+    run(async {
+        let remote = open(&server.url, &calendar).await;
+        let event = there(remote.as_ref(), "e1").await;
+        assert_eq!(held(&event)["title"], mingle_core::record::Value::Text("Standup".into()));
+        assert!(["id", "vCard", "iCalendar"].iter().all(|own| !held(&event).contains_key(*own)));
+
+        let before = server.texts(&calendar)["e1.ics"].clone();
+        let mut whole = held(&event).clone();
+        whole.insert("title".into(), mingle_core::record::Value::Text("Weekly".into()));
+        let after = taken(update(remote.as_ref(), &event, &mingled::json::write(&whole)).await);
+        assert_eq!(held(&after)["title"], mingle_core::record::Value::Text("Weekly".into()));
+        let text = server.texts(&calendar)["e1.ics"].clone();
+        let lines = |text: &str| text.replace("SUMMARY:Standup", "SUMMARY:Weekly").lines().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(lines(&text), lines(&before), "one line differs");
+
+        let task = r#"{"@type":"Task","title":"Buy","due":"2026-01-05T00:00:00","progress":"needs-action"}"#;
+        let made = taken(create(remote.as_ref(), Some("t1"), task).await);
+        assert_eq!(made.remote_id, "t1");
+        assert!(server.texts(&calendar)["t1.ics"].contains("BEGIN:VTODO"));
+        let mut whole = held(&made).clone();
+        whole.insert("progress".into(), mingle_core::record::Value::Text("completed".into()));
+        taken(update(remote.as_ref(), &made, &mingled::json::write(&whole)).await);
+        assert!(server.texts(&calendar)["t1.ics"].contains("STATUS:COMPLETED"));
+        let made = there(remote.as_ref(), "t1").await;
+        assert_eq!(delete(remote.as_ref(), &made).await, Answer::Taken(None));
+        let (rows, _) = all(remote.as_ref(), &From::Start, 10).await;
+        // It may be told that it is gone, and not otherwise.
+        let live = rows.iter().filter(|row| row.state != RowState::Gone);
+        assert_eq!(live.map(|row| row.remote_id.as_str()).collect::<Vec<_>>(), ["e1"]);
+    });
+}
+
+#[test]
+fn what_would_be_lost_is_refused_and_what_is_there_stays() {
+    let server = Dav::shared_radicale();
+    let book = server.address_book("Friends");
+    server.put(
+        &book,
+        "a.vcf",
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:a\r\nFN:A\r\nPHOTO;ENCODING=b;TYPE=JPEG:aGVsbG8=\r\nEND:VCARD\r\n",
+    );
+    run(async {
+        let remote = open(&server.url, &book).await;
+        let row = there(remote.as_ref(), "a").await;
+        let before = server.texts(&book);
+        let mut whole = held(&row).clone();
+        whole.insert("media".into(), mingle_core::record::Value::List(Vec::new()));
+        match update(remote.as_ref(), &row, &mingled::json::write(&whole)).await {
+            Answer::Refused(why) => assert!(why.contains("the change of media cannot be written without losing"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        match create(remote.as_ref(), Some("b"), r#"{"name":"no object"}"#).await {
+            Answer::Refused(why) => assert!(why.contains("name has no place in a vCard"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(server.texts(&book), before);
+    });
+}
+
+#[test]
+fn a_collection_is_found_by_its_name_and_one_that_is_not_there_is_told_with_those_that_are() {
+    let server = Dav::radicale();
+    let (book, calendar) = (server.address_book("Friends"), server.calendar("Work & play"));
+    server.put(&book, "a.vcf", "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:a\r\nFN:A\r\nEND:VCARD\r\n");
+    run(async {
+        let last = book.trim_matches('/').rsplit('/').next().expect("a name");
+        for resource in [book.as_str(), book.trim_matches('/'), last, "Friends"] {
+            let remote = open(&server.url, resource).await;
+            let (rows, _) = all(remote.as_ref(), &From::Start, 10).await;
+            assert_eq!(rows.len(), 1, "{resource}");
+        }
+        assert!(open(&server.url, "Work & play").await.greet().await.is_ok());
+        let error = open(&server.url, "Foes").await.greet().await.expect_err("not there");
+        assert_eq!(error.kind, Failure::Denied);
+        let hint = error.hint.expect("what there is");
+        assert!([&*book, &*calendar, "Friends", "Work & play"].iter().all(|part| hint.contains(part)), "{hint}");
+        // Two of one name are two.
+        let other = server.address_book("Friends");
+        let hint = open(&server.url, "Friends").await.greet().await.expect_err("which?").hint.expect("which there are");
+        assert!(hint.contains("several") && hint.contains(&book) && hint.contains(&other), "{hint}");
+    });
+}
+
+/// A server of one address book in memory, in the words of the oldest ones.
+#[derive(Default)]
+struct Book {
+    /// By name: a revision, and whose name it is.
+    members: BTreeMap<String, (u32, String)>,
+    /// It tells what changed, so many at a time; none: it does not.
+    cut: Option<usize>,
+    asked: Vec<String>,
+}
+
+impl Book {
+    fn put(&mut self, name: &str, who: &str) {
+        let one = self.members.entry(format!("{name}.vcf")).or_default();
+        *one = (one.0 + 1, who.to_owned());
+    }
+
+    fn answer(&mut self, request: &Request) -> Vec<u8> {
+        let path = request.path.join("/");
+        let report = request.body.split("<d:sync-collection").count() > 1;
+        self.asked.push(format!("{} /{path}{}", request.method, if report { " changes" } else { "" }));
+        let several = |inner: String| {
+            let body =
+                format!("<m:multistatus xmlns:m=\"DAV:\" xmlns:a=\"urn:ietf:params:xml:ns:carddav\">{inner}</m:multistatus>");
+            wire::response(207, &[("content-type", "text/xml")], &body)
+        };
+        let of = |href: &str, props: &str| {
+            format!(
+                "<m:response><m:href>{href}</m:href><m:propstat><m:prop>{props}</m:prop><m:status>HTTP/1.1 200 OK</m:status>\
+                 </m:propstat></m:response>"
+            )
+        };
+        let etag = |one: &(u32, String)| format!("<m:getetag>\"{}\"</m:getetag>", one.0);
+        match (request.method.as_str(), path.trim_end_matches('/'), request.header("depth")) {
+            ("PROPFIND", ".well-known/carddav", _) => wire::response(301, &[("location", "/dav/")], ""),
+            ("PROPFIND", "dav", _) => {
+                several(of("/dav/", "<m:current-user-principal><m:href>/me/</m:href></m:current-user-principal>"))
+            }
+            ("PROPFIND", "me", _) => {
+                several(of("/me/", "<a:addressbook-home-set><m:href>/me/books/</m:href></a:addressbook-home-set>"))
+            }
+            ("PROPFIND", "me/books", Some("1")) | ("PROPFIND", "me/books/one", Some("0")) => {
+                let tells = self.cut.map_or("", |_| {
+                    "<m:supported-report-set><m:supported-report><m:report><m:sync-collection/></m:report></m:supported-report>\
+                     </m:supported-report-set>"
+                });
+                let props = format!("<m:resourcetype><m:collection/><a:addressbook/></m:resourcetype>{tells}");
+                several(of("/me/books/one/", &props))
+            }
+            ("PROPFIND", "me/books/one", _) => {
+                let list = self.members.iter().map(|(name, one)| of(&format!("/me/books/one/{name}"), &etag(one)));
+                several(of("/me/books/one/", "") + &list.collect::<String>())
+            }
+            ("REPORT", "me/books/one", _) if report => {
+                let Some(cut) = self.cut else { return wire::response(403, &[], "") };
+                let at: usize = request
+                    .body
+                    .split("<d:sync-token>t")
+                    .nth(1)
+                    .and_then(|rest| rest.split('<').next()?.parse().ok())
+                    .unwrap_or_default();
+                let list = self.members.iter().skip(at).take(cut);
+                let list: String = list.map(|(name, one)| of(&format!("/me/books/one/{name}"), &etag(one))).collect();
+                let next = (at + cut).min(self.members.len());
+                let more = "<m:response><m:href>/me/books/one/</m:href><m:status>HTTP/1.1 507 Insufficient Storage</m:status></m:response>";
+                let more = if next < self.members.len() { more } else { "" };
+                several(format!("{list}{more}<m:sync-token>t{next}</m:sync-token>"))
+            }
+            ("REPORT", "me/books/one", _) => {
+                let asked = |(name, _): &(&String, &(u32, String))| request.body.contains(&format!("/{name}<"));
+                let card = |(name, one): (&String, &(u32, String))| {
+                    let text = format!("BEGIN:VCARD\nVERSION:3.0\nUID:{name}\nFN:{}\nEND:VCARD\n", one.1);
+                    of(&format!("/me/books/one/{name}"), &format!("{}<a:address-data>{text}</a:address-data>", etag(one)))
+                };
+                several(self.members.iter().filter(asked).map(card).collect())
+            }
+            _ => wire::response(404, &[], ""),
+        }
+    }
+}
+
+fn serve(book: Book) -> (Arc<Mutex<Book>>, Served) {
+    let book = Arc::new(Mutex::new(book));
+    let served = Arc::clone(&book);
+    (book, wire::serve(Arc::new(move |request, line| line.send(&served.lock().expect("no panic").answer(request)))))
+}
+
+#[test]
+fn a_server_that_tells_no_changes_is_listed_whole_when_something_changed_and_not_else() {
+    let (book, server) = serve(Book::default());
+    for name in ["a", "b", "c"] {
+        book.lock().expect("no panic").put(name, "rust");
+    }
+    run(async {
+        // From the host alone: it says where the account begins, that says where its address books are, and one has this name.
+        let remote = open(&server.url, "one").await;
+        let (rows, pages) = all(remote.as_ref(), &From::Start, 2).await;
+        assert_eq!(rows.len(), 3);
+        let from = From::Token(pages[0].token.clone().expect("a token"));
+        book.lock().expect("no panic").asked.clear();
+        let (rows, pages) = all(remote.as_ref(), &from, 2).await;
+        assert!(rows.is_empty() && pages[0].token.clone().map(From::Token) == Some(from.clone()), "nothing changed");
+        assert_eq!(book.lock().expect("no panic").asked, ["PROPFIND /me/books/one/"], "one question");
+        book.lock().expect("no panic").put("b", "go");
+        let error = remote.list(&from, None, 2).await.expect_err("something changed");
+        assert_eq!(error.kind, Failure::CheckpointRefused);
+        let (rows, _) = all(remote.as_ref(), &From::Start, 2).await;
+        let names: Vec<_> = rows.iter().map(|row| format!("{:?}", held(row)["name"])).collect();
+        assert!(rows.len() == 3 && names[1].contains("go"), "{names:?}");
+    });
+}
+
+#[test]
+fn a_server_that_tells_changes_a_few_at_a_time_is_asked_until_it_told_all() {
+    let (book, server) = serve(Book { cut: Some(2), ..Book::default() });
+    for name in ["a", "b", "c", "d", "e"] {
+        book.lock().expect("no panic").put(name, "rust");
+    }
+    run(async {
+        let remote = open(&server.url, "/me/books/one/").await;
+        let (rows, pages) = all(remote.as_ref(), &From::Start, 10).await;
+        assert_eq!(rows.len(), 5);
+        let from = From::Token(pages[0].token.clone().expect("a token"));
+        assert_eq!(all(remote.as_ref(), &from, 10).await.0, []);
+        let told = book.lock().expect("no panic").asked.iter().filter(|asked| asked.ends_with("changes")).count();
+        assert_eq!(told, 4, "three for all, one for nothing");
+        // One that says the same again and again is not followed for ever.
+        book.lock().expect("no panic").cut = Some(0);
+        let error = remote.list(&From::Start, None, 10).await.expect_err("it does not get on");
+        assert!(error.kind == Failure::Nonsense && error.what.contains("does not get on"), "{error}");
+    });
+}
+
+#[test]
+fn a_member_that_cannot_be_read_concerns_itself_alone_and_is_never_written_over() {
+    let server = Dav::shared_radicale();
+    let calendar = server.calendar("Odd");
+    server.put(&calendar, "e1.ics", EVENT);
+    let journal = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VJOURNAL\r\nUID:j1\r\nDTSTAMP:20260102T030405Z\r\nSUMMARY:Dear\r\n\
+        END:VJOURNAL\r\nEND:VCALENDAR\r\n";
+    server.put(&calendar, "j1.ics", journal);
+    run(async {
+        let remote = open(&server.url, &calendar).await;
+        let (rows, _) = all(remote.as_ref(), &From::Start, 10).await;
+        assert!(matches!(rows[0].state, RowState::Live(_)), "{:?}", rows[0]);
+        assert!(matches!(&rows[1].state, RowState::Unreadable(why) if why.contains("no event")), "{:?}", rows[1]);
+        let before = server.texts(&calendar);
+        let mut over = change(remote.as_ref(), &rows[0], r#"{"title":"mine"}"#);
+        let Action::Update { remote_id, unless_moved, .. } = &mut over else { panic!("an update") };
+        remote_id.clone_from(&rows[1].remote_id);
+        *unless_moved = Precondition::Revision(rows[1].revision.clone().expect("a revision"));
+        assert!(matches!(remote.send(&over).await, Answer::Refused(_)));
+        let made = create(remote.as_ref(), Some("j1"), &mingled::json::write(&props(r#"{"title":"T"}"#))).await;
+        assert!(!matches!(made, Answer::Taken(_)), "{made:?}");
+        assert_eq!(server.texts(&calendar), before);
+    });
+}

@@ -1,0 +1,180 @@
+//! Owns: real servers of address books and calendars, each over a folder of its own, and looking into them without the daemon.
+//! Must never know: the daemon.
+
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::{Server, install};
+use crate::wire::{self, Answer};
+
+/// A server with address books and calendars of one account.
+pub struct Dav {
+    /// Its root: no slash at the end.
+    pub url: String,
+    /// Where the account has address books, and where calendars: a slash at both ends.
+    homes: [&'static str; 2],
+    _server: Server,
+    _dir: tempfile::TempDir,
+}
+
+/// `me:pw`.
+const LOGIN: (&str, &str) = ("authorization", "Basic bWU6cHc=");
+
+/// A server that tests share as long as one of them has it.
+type Shared = Mutex<Weak<Dav>>;
+
+fn shared(running: &Shared, start: fn() -> Dav) -> Arc<Dav> {
+    let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    running.upgrade().unwrap_or_else(|| {
+        let server = Arc::new(start());
+        *running = Arc::downgrade(&server);
+        server
+    })
+}
+
+impl Dav {
+    /// The account that everything here belongs to, and its password.
+    pub const ACCOUNT: (&str, &str) = ("me", "pw");
+
+    /// A Radicale for the caller alone.
+    ///
+    /// # Panics
+    /// When it cannot be installed or does not start.
+    #[must_use]
+    pub fn radicale() -> Self {
+        let bin = install::python();
+        let dir = tempfile::tempdir().expect("a folder for a Radicale");
+        std::fs::write(dir.path().join("users"), format!("{}:{}\n", Self::ACCOUNT.0, Self::ACCOUNT.1)).expect("its users");
+        let server = Server::start("radicale", "/.web/", |port| {
+            let folder = dir.path().display();
+            let config = format!(
+                "[server]\nhosts = 127.0.0.1:{port}\n[auth]\ntype = htpasswd\nhtpasswd_filename = {folder}/users\n\
+                 htpasswd_encryption = plain\ndelay = 0\n[storage]\nfilesystem_folder = {folder}/collections\n"
+            );
+            let settings = dir.path().join("config");
+            std::fs::write(&settings, config).expect("the settings of a Radicale");
+            let mut command = Command::new(bin.join("radicale"));
+            command.arg("-C").arg(settings);
+            command
+        });
+        Self { url: server.url.clone(), homes: ["/me/", "/me/"], _server: server, _dir: dir }
+    }
+
+    /// A Xandikos for the caller alone; it lets everybody in.
+    ///
+    /// # Panics
+    /// When it cannot be installed or does not start.
+    #[must_use]
+    pub fn xandikos() -> Self {
+        let bin = install::python();
+        let dir = tempfile::tempdir().expect("a folder for a Xandikos");
+        let server = Server::start("xandikos", "/", |port| {
+            let mut command = Command::new(bin.join("xandikos"));
+            command.arg("serve").arg("-d").arg(dir.path()).args(["--defaults", "--listen-address", "127.0.0.1"]);
+            command.args(["-p", &port.to_string()]);
+            command
+        });
+        Self { url: server.url.clone(), homes: ["/user/contacts/", "/user/calendars/"], _server: server, _dir: dir }
+    }
+
+    /// One Radicale for all tests that run at the same time; each makes a collection of its own.
+    ///
+    /// # Panics
+    /// As [`Self::radicale`].
+    #[must_use]
+    pub fn shared_radicale() -> Arc<Self> {
+        static RUNNING: Shared = Mutex::new(Weak::new());
+        shared(&RUNNING, Self::radicale)
+    }
+
+    /// The same of a Xandikos.
+    ///
+    /// # Panics
+    /// As [`Self::xandikos`].
+    #[must_use]
+    pub fn shared_xandikos() -> Arc<Self> {
+        static RUNNING: Shared = Mutex::new(Weak::new());
+        shared(&RUNNING, Self::xandikos)
+    }
+
+    /// Makes an address book that nobody else has, and gives its path.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn address_book(&self, name: &str) -> String {
+        self.make(self.homes[0], name, "<r:addressbook xmlns:r=\"urn:ietf:params:xml:ns:carddav\"/>")
+    }
+
+    /// The same of a calendar, which takes tasks too.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn calendar(&self, name: &str) -> String {
+        self.make(self.homes[1], name, "<r:calendar xmlns:r=\"urn:ietf:params:xml:ns:caldav\"/>")
+    }
+
+    fn make(&self, home: &str, name: &str, kind: &str) -> String {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let path = format!("{home}c{}/", COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = name.replace('&', "&amp;").replace('<', "&lt;");
+        let body = format!(
+            "<mkcol xmlns=\"DAV:\"><set><prop><resourcetype><collection/>{kind}</resourcetype><displayname>{name}</displayname></prop>\
+             </set></mkcol>"
+        );
+        let answer = self.ask("MKCOL", &path, &[("content-type", "application/xml")], Some(&body));
+        assert_eq!(answer.status, 201, "{path}: {}", answer.body);
+        path
+    }
+
+    /// Puts the text of a member.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn put(&self, path: &str, member: &str, text: &str) {
+        let of = if member.ends_with(".vcf") { "text/vcard" } else { "text/calendar" };
+        let answer = self.ask("PUT", &format!("{path}{member}"), &[("content-type", of)], Some(text));
+        assert!((200..300).contains(&answer.status), "{path}{member}: {} {}", answer.status, answer.body);
+    }
+
+    /// Deletes a member.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn delete(&self, path: &str, member: &str) {
+        let answer = self.ask("DELETE", &format!("{path}{member}"), &[], None);
+        assert!((200..300).contains(&answer.status), "{path}{member}: {} {}", answer.status, answer.body);
+    }
+
+    /// The text of every member, by its name.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn texts(&self, path: &str) -> BTreeMap<String, String> {
+        let body = "<propfind xmlns=\"DAV:\"><prop><getetag/></prop></propfind>";
+        let answer = self.ask("PROPFIND", path, &[("depth", "1"), ("content-type", "application/xml")], Some(body));
+        assert_eq!(answer.status, 207, "{path}: {}", answer.body);
+        let hrefs = answer.body.split("href>").skip(1).step_by(2).filter_map(|rest| rest.split('<').next());
+        let members = hrefs.filter(|href| !href.ends_with('/'));
+        let text = |href: &str| (href.rsplit('/').next().unwrap_or_default().to_owned(), self.ask("GET", href, &[], None).body);
+        members.map(text).collect()
+    }
+
+    /// Asks anything, as the account that may do everything.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let headers: Vec<_> = [LOGIN].iter().chain(headers).copied().collect();
+        wire::ask(method, &format!("{}{path}", self.url), &headers, body).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
