@@ -240,7 +240,7 @@ pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5 * 60);
 /// The remote's own words, where it refuses, are cut here: they stand in rejections and lists.
 pub const WORDS_CHARS_MAX: usize = 300;
 
-/// Nodes of a feed that are read, at most; one with more is no use. A feed of the length of an answer has fewer, unless it is made to harm.
+/// Nodes of a feed that are read, at most, and attributes: some 20 MiB while they are read. One with more is too large.
 pub const FEED_NODES_MAX: u32 = 200_000;
 /// Nodes of one answer of a DAV server that are read, at most, and attributes: some 15,000 members of a collection, and 35 MiB at worst
 /// while they are read. An answer with more is no use: of a page fewer rows are asked for, a listing ends the run.

@@ -16,6 +16,11 @@ const DUBLIN: &str = "http://purl.org/dc/elements/1.1/";
 
 /// The entries of an RSS or an Atom feed: publishers change from one to the other under the same address.
 pub(super) fn read(text: &str) -> Result<Vec<Packed>, Wrong> {
+    // The reader takes room for as many nodes and attributes as these letters may begin, before it looks at one.
+    let many = |letter: u8| text.bytes().filter(|byte| *byte == letter).count() > limits::FEED_NODES_MAX as usize;
+    if many(b'<') || many(b'=') {
+        return Err(Wrong::heavy());
+    }
     let options = ParsingOptions { allow_dtd: false, nodes_limit: limits::FEED_NODES_MAX, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| match error {
         roxmltree::Error::NodesLimitReached => Wrong::heavy(),

@@ -67,7 +67,7 @@ pub(in crate::store::sync) fn row(id: &str, revision: &str, data: &str) -> Row {
     Row { remote_id: id.into(), revision: Some(revision.into()), modified: None, created: None, state }
 }
 
-fn begins(store: &Store, mode: Mode) -> (Ground, Terms) {
+pub(in crate::store::sync) fn begins(store: &Store, mode: Mode) -> (Ground, Terms) {
     let run = format!("r-{}", number(store, "SELECT count(*) FROM m_run"));
     let order = Order { run, mode, ..Order::default() };
     store
