@@ -136,7 +136,8 @@ fn a_list_is_asked_only_for_whether_it_changed_and_what_it_shows_is_here() {
     world.app.sync("doc", "done");
     assert_eq!(world.all(), json!({ "a": { "n": 2 }, "b": { "n": 3 } }));
     world.unchanged();
-    // A person may ask for all of it anew; and a check asks for the document.
+    // A person may ask whether it is there, and for all of it anew.
+    world.daemon.says(0, &["remote", "check", "site"]);
     world.daemon.says(0, &["sync", "doc", "--mode", "slow"]);
     world.unchanged();
     world.good();

@@ -240,6 +240,10 @@ pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5 * 60);
 /// The remote's own words, where it refuses, are cut here: they stand in rejections and lists.
 pub const WORDS_CHARS_MAX: usize = 300;
 
+/// What the texts of the single events of a calendar may come to together, with the time zones that each of them needs; with more it is too
+/// large: a document that is made to harm has as many of both.
+pub const CALENDAR_TEXTS_BYTES_MAX: usize = 64 << 20;
+
 /// Nodes of a feed that are read, at most, and attributes: some 20 MiB while they are read. One with more is too large.
 pub const FEED_NODES_MAX: u32 = 200_000;
 /// Nodes of one answer of a DAV server that are read, at most, and attributes: some 15,000 members of a collection, and 35 MiB at worst

@@ -112,6 +112,9 @@ pub enum Format {
     Atom,
     /// JSON Feed.
     JsonFeed,
+    /// iCalendar.
+    #[serde(rename = "icalendar")]
+    ICalendar,
 }
 
 impl Format {
@@ -125,6 +128,7 @@ impl Format {
             Self::Rss => "rss",
             Self::Atom => "atom",
             Self::JsonFeed => "json-feed",
+            Self::ICalendar => "icalendar",
         }
     }
 

@@ -4,6 +4,7 @@
 //! Where a run begins from is the validator of the document that was applied last: "not modified" then means that there is nothing to apply.
 //! A document that changed refuses that position, so it is listed from the start and what it does not show any more is found by absence.
 
+mod calendar;
 mod feed;
 mod read;
 mod shape;
@@ -37,7 +38,7 @@ use version::Version;
 /// The kind, for the list.
 pub const KIND: Kind = Kind {
     name: "http",
-    about: "one document or list, fetched whole where it changed: JSON, NDJSON, CSV, RSS, Atom, JSON Feed",
+    about: "one document or list, fetched whole where it changed: JSON, NDJSON, CSV, RSS, Atom, JSON Feed, iCalendar",
     look,
     open: |opening| Box::pin(open(opening)),
 };

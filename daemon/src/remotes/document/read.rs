@@ -10,7 +10,7 @@ use mingle_core::{
 };
 
 use super::{
-    LARGE, feed,
+    LARGE, calendar, feed,
     shape::{Shape, is_id},
 };
 use crate::{
@@ -127,14 +127,17 @@ fn guessed(of: &str, path: &str) -> Result<Format, Wrong> {
             Ok(Format::Ndjson)
         }
         ("text/csv" | "text/tab-separated-values", _) => Ok(Format::Csv),
+        ("text/calendar", _) => Ok(Format::ICalendar),
         (media, _) if media.ends_with("+json") => Ok(Format::Json),
         ("" | "text/plain" | "application/octet-stream" | "binary/octet-stream", "json") => Ok(Format::Json),
         ("" | "text/plain" | "application/octet-stream" | "binary/octet-stream", "ndjson" | "jsonl") => Ok(Format::Ndjson),
         ("" | "text/plain" | "application/octet-stream" | "binary/octet-stream", "csv" | "tsv") => Ok(Format::Csv),
+        ("" | "text/plain" | "application/octet-stream" | "binary/octet-stream", "ics") => Ok(Format::ICalendar),
         _ => {
             let named = if media.is_empty() { "something it would not name".to_owned() } else { words(&media) };
-            Err(Wrong::new(format!("answers with {named}, which is no format that is known"))
-                .hint("say what it is: format = \"json\", \"ndjson\", \"csv\", \"rss\", \"atom\" or \"json-feed\""))
+            Err(Wrong::new(format!("answers with {named}, which is no format that is known")).hint(
+                "say what it is: format = \"json\", \"ndjson\", \"csv\", \"rss\", \"atom\", \"json-feed\" or \"icalendar\"",
+            ))
         }
     }
 }
@@ -150,6 +153,7 @@ pub(super) fn rows(shape: &Shape, format: Format, text: &str) -> Result<Vec<Pack
         Format::Csv => table(&shape.column, text),
         Format::Rss | Format::Atom => feed::read(text),
         Format::JsonFeed => feed::read_json(text),
+        Format::ICalendar => calendar::read(text),
     }
 }
 

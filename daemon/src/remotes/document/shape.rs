@@ -34,7 +34,7 @@ impl Shape {
         let fits = |key: &str| match format {
             None | Some(Format::Json) => true,
             Some(Format::Ndjson | Format::Csv) => key == "id",
-            Some(Format::Rss | Format::Atom | Format::JsonFeed) => false,
+            Some(Format::Rss | Format::Atom | Format::JsonFeed | Format::ICalendar) => false,
         };
         if let (Some((key, _)), Some(format)) = (set.iter().find(|(key, set)| *set && !fits(key)), format) {
             let what = format!("`{key}` says nothing of a document whose format is \"{}\"", format.word());

@@ -201,6 +201,33 @@ fn feeds_are_read_in_one_vocabulary() {
 }
 
 #[test]
+fn a_calendar_is_one_record_for_each_uid() {
+    let event = |uid: &str, rest: &str| format!("BEGIN:VEVENT\nUID:{uid}\nDTSTART:20260101T100000Z\n{rest}END:VEVENT\n");
+    let calendar =
+        |inside: &str| format!("BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{inside}END:VCALENDAR\n").replace('\n', "\r\n");
+    let expect = |uid: &str, title: &str| {
+        format!(r#"{uid} {{"@type":"Event","start":"2026-01-01T10:00:00","timeZone":"Etc/UTC","title":"{title}","uid":"{uid}"}}"#)
+    };
+    let two = calendar(&(event("b", "SUMMARY:Two\n") + &event("a", "SUMMARY:O\n ne\n")));
+    check("", "text/calendar", &two, Ok(&format!("{} | {}", expect("a", "One"), expect("b", "Two"))));
+    check("format = 'icalendar'", "text/plain", calendar("").repeat(2), Ok(""));
+    // A folded UID is one.
+    check("", "text/calendar", calendar(&event("a\n b", "SUMMARY:x\n")), Ok(&expect("ab", "x")));
+    let rows = read::rows(
+        &shape(""),
+        super::super::settings::Format::ICalendar,
+        &calendar(&(event("a", "RRULE:FREQ=DAILY\n") + &event("a", "RECURRENCE-ID:20260102T100000Z\n"))),
+    );
+    assert_eq!(rows.map(|rows| rows.len()), Ok(1), "what repeats and its exception");
+    check("", "text/calendar", &two[..two.len() - 15], Err("cut short"));
+    check("", "text/calendar", two.replace("END:VEVENT", "END:VTODO"), Err("in their order"));
+    check("", "text/calendar", calendar("BEGIN:VEVENT\nSUMMARY:x\nEND:VEVENT\n"), Err("no UID in entry 1"));
+    check("", "text/calendar", "BEGIN:VCARD\r\nEND:VCARD\r\n", Err("no calendar"));
+    check("", "text/calendar", "", Err("cut short"));
+    check("", "text/calendar", format!("BEGIN:VCALENDAR\r\n{}", "BEGIN:A\r\n".repeat(100)), Err("in each other"));
+}
+
+#[test]
 fn a_document_is_only_read() {
     let settings = |keys: &str| toml::from_str::<RemoteSettings>(&format!("kind = 'http'\nurl = 'https://h/'\n{keys}")).unwrap();
     let seen = |keys: &str| look(&settings(keys), Path::new("/")).unwrap();
