@@ -664,10 +664,10 @@ class Client:
     def sync_get(self, sync):
         return self._call("sync.get", sync=sync)
 
-    def sync_define(self, sync, definition, *, if_exists=None):
+    def sync_define(self, sync, definition, *, if_exists=None, next_run_at=None):
         """Defines a sync, beside those of the configuration. `definition` has the keys of [sync.NAME]; `if_exists`: keep, update
-        (as without) or replace."""
-        return self._call("sync.define", sync=sync, definition=definition, if_exists=if_exists)
+        (as without) or replace; `next_run_at`: the moment of its next run, as in `sync_next`, nothing where it is kept."""
+        return self._call("sync.define", sync=sync, definition=definition, if_exists=if_exists, next_run_at=next_run_at)
 
     def sync_remove(self, sync):
         """Takes out a sync that an app has defined; what it brought stays."""

@@ -24,8 +24,10 @@ use tokio::{
 };
 
 mod subscription;
+mod wire;
+mod worker;
 
-pub use self::subscription::Subscription;
+pub use self::{subscription::Subscription, worker::Worker};
 pub use crate::blocking::SubscribeError;
 use crate::{
     Ask, CallError, ConnectError, Options,
@@ -187,6 +189,14 @@ impl Client {
     /// [`SubscribeError`]: no second connection, or the call was refused.
     pub async fn subscribe(&self, ask: Subscribe) -> Result<Subscription, SubscribeError> {
         Subscription::open(&self.options, ask).await
+    }
+
+    /// Does work for remotes of kind `app`, on a connection of its own: these, or all that are this app's.
+    ///
+    /// # Errors
+    /// [`SubscribeError`]: no second connection, or the offer was refused.
+    pub async fn offer(&self, remotes: Option<Vec<String>>) -> Result<Worker, SubscribeError> {
+        Worker::open(&self.options, remotes).await
     }
 
     calls::functions! { nonblocking }

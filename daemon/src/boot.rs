@@ -262,6 +262,8 @@ pub fn engine(store: &Store, syncs: &BTreeMap<Name, Known>, host: u64, seed: u64
     // Sessions that a crash cut off are cancelled. Those that mingle go on to the end of it, once there is a house (`ends_sessions`).
     store.write_blocking(Class::Interactive, now, |tx| session::leave(tx, None))?;
     renamed(store, syncs, now)?;
+    let known: Vec<String> = syncs.keys().map(ToString::to_string).collect();
+    store.write_blocking(Class::Interactive, now, move |tx| moments::forget_gone(tx, &known))?;
     let mut facts = BTreeMap::new();
     for (name, known) in syncs {
         let mut of_sync = sync_facts(store, name, known, host, now)?;
@@ -288,8 +290,8 @@ pub fn renamed(store: &Store, syncs: &BTreeMap<Name, Known>, now: Timestamp) -> 
 /// # Errors
 /// What the store says.
 pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Timestamp) -> Result<SyncFacts, StoreError> {
-    let ((last, failures), fresh, patience, paused, unsent, moments, wished) = store.read(|reader| {
-        let last = marks::last(reader, name)?;
+    let ((last, failures, failing), fresh, patience, paused, unsent, moments, wished) = store.read(|reader| {
+        let last = marks::recent(reader, name)?;
         let patience = marks::patience(reader, name)?;
         let paused = marks::paused(reader, name)?;
         let unsent = known.spec.direction.sends() && marks::unsent(reader, name, &known.spec.collection, known.spec.creates)?;
@@ -319,7 +321,7 @@ pub fn sync_facts(store: &Store, name: &Name, known: &Known, host: u64, now: Tim
         job.changed(now);
     }
     let (collection, direction) = (known.spec.collection.clone(), known.spec.direction);
-    Ok(SyncFacts { collection, direction, job, patience, anew: false, wished })
+    Ok(SyncFacts { collection, direction, job, patience, failing, anew: false, wished })
 }
 
 /// Since when a sync is defined, as far as anything counts from there; it is written down where it was not.

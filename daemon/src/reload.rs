@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mingle_core::{
     ask::{DefinedBy, IfExists, Outcome, Redefine, Redefined, Refusal, Reloaded},
-    engine::{Defined, SyncFacts},
+    engine::{Defined, Failing, SyncFacts},
     schedule::{Job, Last, Name},
     time::Timestamp,
 };
@@ -122,6 +122,14 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
             orphaned.push((name.to_string(), counts.pending));
         }
     }
+    // The moment that came with the definition; one that was kept has nothing of it.
+    let next = match (change, &redefined) {
+        (Some(Redefine::Define { next, .. }), Some(one)) if one.outcome != Outcome::Kept => *next,
+        _ => None,
+    };
+    if let (Some(change), Some(at)) = (change, next) {
+        defined.push((Name::from(change.sync()), Defined::NextRun(at)));
+    }
     // The last things that can fail: from here on it is in force.
     boot::define(&before.store, &config, now).map_err(failed)?;
     boot::renamed(&before.store, &syncs, now).map_err(failed)?;
@@ -132,7 +140,10 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
         }
         let (sync, row) = (change.sync().to_owned(), rows.into_iter().find(|row| row.sync == change.sync()));
         let written = before.store.write_blocking(Class::Interactive, now, move |tx| match &row {
-            Some(row) => defined::put(tx, row),
+            Some(row) => {
+                defined::put(tx, row)?;
+                next.map_or(Ok(()), |at| moments::set_next(tx, &sync, Some(at)))
+            }
             None => defined::remove(tx, &sync).and_then(|()| moments::gone(tx, &sync)),
         });
         written.map_err(failed)?;
@@ -147,7 +158,7 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
 
 /// Its schedule begins as if it had never run.
 fn begins_anew(facts: &mut SyncFacts, now: Timestamp) {
-    facts.anew = true;
+    (facts.anew, facts.failing) = (true, Failing::default());
     facts.job = Job { change: facts.job.change, ..Job::new(facts.job.plan.clone(), Last::Never, 0, now) };
 }
 
@@ -175,7 +186,7 @@ fn redefine(rows: &mut Vec<defined::DefinedRow>, change: &Redefine, in_force: &C
         }
         (Redefine::Remove { .. }, Some(place)) => (Outcome::Removed, rows.remove(place).by.generation),
         (Redefine::Define { if_exists: IfExists::Keep, .. }, Some(place)) => (Outcome::Kept, rows[place].by.generation),
-        (Redefine::Define { sync, definition, if_exists, by }, place) => {
+        (Redefine::Define { sync, definition, if_exists, by, next: _ }, place) => {
             if place.is_none() && rows.len() >= DEFINED_MAX {
                 let what = format!("apps have defined {DEFINED_MAX} syncs, and that is the most");
                 return Err(Refusal::Invalid(what, Some("take out one that nobody needs: `mingle undefine SYNC`".into())));

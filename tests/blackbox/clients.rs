@@ -11,9 +11,9 @@ use std::{
 };
 
 use mingle_client::{
-    CallError, Options, Update, blocking,
+    CallError, Name, Options, Raw, Update, blocking,
     call::{ChangeKind, Get, Put, Shutdown, Status, Subscribe},
-    nonblocking,
+    nonblocking::{self, SubscribeError},
 };
 use mingle_tests::{
     daemon::Daemon,
@@ -207,7 +207,7 @@ fn another_store_is_told_and_refuses_what_was_meant_for_the_first() {
     // The client does not know yet that its connection is gone: the write is tied to the store that it was made for.
     match client.put(note("late", 2)) {
         Ok(_) => {}
-        Err(CallError::Refused(refusal)) => assert_eq!(refusal.name(), mingle_client::Name::Stale, "{refusal}"),
+        Err(CallError::Refused(refusal)) => assert_eq!(refusal.name(), Name::Stale, "{refusal}"),
         Err(error) => panic!("{error}"),
     }
     assert!(client.status(Status {}).is_ok());
@@ -242,4 +242,62 @@ fn patience_ends_and_some_calls_are_never_repeated() {
     daemon.start();
     wait::pass(Duration::from_millis(100));
     client.status(Status {}).expect("it runs on");
+}
+
+/// A daemon whose sync `job` is the work of app `clerk`.
+const WORK: &str = "[remote.desk]\nkind = \"app\"\napp = \"clerk\"\n\n\
+    [sync.job]\ncollection = \"notes\"\nremote = \"desk\"\nresource = \"box\"\ndirection = \"down\"\n";
+
+fn json(value: &serde_json::Value) -> Raw {
+    serde_json::value::to_raw_value(value).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_async_offer_is_called_and_made_again_where_the_daemon_went() {
+    let mut daemon = Daemon::with(WORK);
+    let mut app = daemon.app("tester");
+    let patient = options(&daemon, "clerk", Some(Duration::from_secs(30)));
+    let client = nonblocking::Client::open(&patient).await.expect("connected");
+    let refused = client.offer(Some(vec!["shelf".into()])).await.expect_err("no such remote");
+    assert!(
+        matches!(&refused, SubscribeError::Call(CallError::Refused(refusal)) if refusal.name() == Name::NotFound),
+        "{refused}"
+    );
+    let mut worker = client.offer(None).await.expect("offered");
+    assert_eq!(worker.remotes(), ["desk"]);
+    // Dropped while it waits, it is asked again, and no call is lost.
+    assert!(tokio::time::timeout(Duration::from_millis(20), worker.next_work()).await.is_err());
+
+    let mut at = 0;
+    for round in 0..3 {
+        let run = app.run("job");
+        let mut work = worker.next_work().await.expect("called");
+        assert_eq!((work.about().sync.as_str(), work.about().checkpoint.get()), ("job", ["null", "2", "4"][round]));
+        for _ in 0..2 {
+            at += 1;
+            let row = json(&serde_json::json!({ "id": format!("n{at}"), "data": { "n": at } }));
+            worker.batch(&mut work, vec![row], Some(json(&at.into()))).await.expect("taken");
+            assert_eq!(app.all("notes").len(), at, "it was answered");
+        }
+        if round == 0 {
+            worker.ends(work.done(false)).await.expect("ended");
+            assert_eq!(app.ended(&run), "done");
+            continue;
+        }
+        // The daemon goes in the middle: the work is over, and the offer is made again.
+        if round == 1 {
+            daemon.kill();
+        } else {
+            assert_eq!(daemon.terminate().0.code(), Some(0));
+        }
+        assert!(worker.ends(work.done(false)).await.is_err_and(|error| error.is_lost()));
+        daemon.start();
+        app = daemon.app("tester");
+    }
+    let run = app.run("job");
+    let work = worker.next_work().await.expect("called by the next");
+    assert_eq!(work.about().checkpoint.get(), "6");
+    worker.ends(work.failed("closed on Sundays", None)).await.expect("ended");
+    assert_eq!(app.ended(&run), "failed");
+    assert!(app.row("job", &run)["error"].to_string().contains("closed on Sundays"));
 }

@@ -112,6 +112,67 @@ fn a_definition_is_kept_updated_or_replaced() {
     });
 }
 
+/// W-12: a definition brings the moment of the next run: over a kill, a `keep` and an update that says nothing of it, until a run takes it.
+#[test]
+fn a_definition_can_bring_the_moment_of_its_next_run() {
+    let mut world = scripted(Options::default(), RIGHTS);
+    let defined = |world: &mut Scripted, how: &str, next: Option<Duration>| {
+        let at = next.map(|ahead| (jiff::Timestamp::now() + ahead).to_string());
+        let definition = others(&[("every", json!("5h"))]);
+        let mut params = json!({ "sync": "mine", "definition": definition, "if_exists": how });
+        if let Some(at) = &at {
+            params["next_run_at"] = json!(at);
+        }
+        world.app.must("sync.define", params)["outcome"].as_str().expect("an outcome").to_owned()
+    };
+    let stands = |world: &mut Scripted| {
+        let status = world.app.status("mine");
+        (status["hold"]["name"].as_str().unwrap_or_default().to_owned(), status["next_at"].to_string())
+    };
+    let hour = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    // A new one would be due at once.
+    assert_eq!(defined(&mut world, "update", hour(1)), "created");
+    let first = stands(&mut world);
+    assert_eq!(first.0, "next_run_at");
+    world.kill_and_start();
+    assert_eq!(stands(&mut world), first, "after a start");
+    assert_eq!(defined(&mut world, "keep", hour(2)), "kept");
+    assert_eq!(stands(&mut world), first, "it was kept");
+    assert_eq!(defined(&mut world, "update", None), "updated");
+    assert_eq!(stands(&mut world), first, "nothing was said of it");
+    world.app.refused("invalid", "sync.define", json!({ "sync": "mine", "definition": others(&[]), "next_run_at": "tomorrow" }));
+    assert_eq!(stands(&mut world), first, "it was refused");
+    assert_eq!(defined(&mut world, "update", hour(3)), "updated");
+    let later = stands(&mut world);
+    assert!(later.0 == "next_run_at" && later.1 > first.1, "{later:?}");
+
+    // A moment that is past is now, once.
+    assert_eq!(defined(&mut world, "update", Some(Duration::ZERO)), "updated");
+    until("the run", || {
+        let last = world.app.status("mine")["last"].take();
+        (last["status"] == "done" && last["trigger"] == "next_run_at").then_some(())
+    });
+    rests(&mut world, "mine");
+    assert_eq!(stands(&mut world).0, "interval");
+
+    // One that comes while it runs is of the run after; so it is where that run makes room for a new one.
+    for (how, ends) in [("update", "done"), ("replace", "stopped")] {
+        world.server.next("GET", Fault::Lag(Duration::from_secs(3)));
+        let run = world.app.run("mine");
+        until("the run", || (world.app.status("mine")["state"] == "running").then_some(()));
+        assert_eq!(defined(&mut world, how, hour(1)), format!("{how}d"));
+        assert_eq!(world.app.ended(&run), ends);
+        rests(&mut world, "mine");
+        assert_eq!(stands(&mut world).0, "next_run_at", "{how}");
+        let before = stands(&mut world);
+        world.kill_and_start();
+        assert_eq!(stands(&mut world), before, "{how}, after a start");
+    }
+    // A new one in its place has nothing of it.
+    assert_eq!(defined(&mut world, "replace", None), "replaced");
+    until("the first run", || (world.app.status("mine")["last"]["trigger"] == "first").then_some(()));
+}
+
 #[test]
 fn what_cannot_be_defined_is_refused_with_place_and_remedy_and_changes_nothing() {
     let mut world = scripted(Options::default(), RIGHTS);

@@ -167,6 +167,39 @@ fn a_crowd_of_readers_is_one_run() {
     assert_eq!(runs(&mut bench.app, "things").len(), 1);
 }
 
+/// A listing that a kill cut off goes on where it was, and what came before the kill is as old as it is.
+#[test]
+fn a_listing_that_a_kill_cut_off_is_as_fresh_as_its_beginning() {
+    let mut bench = scripted(Options { page_rows: 3, ..Options::default() }, "");
+    fill(&bench.server, 9);
+    // Each answer takes its time, so that the first page is here before the next comes.
+    (0..12).for_each(|_| bench.server.next("GET", Fault::Lag(Duration::from_millis(700))));
+    bench.app.run("things");
+    until("the first page", || (bench.app.all("things").len() == 3).then_some(()));
+    let between = jiff::Timestamp::now();
+    let before = bench.server.log();
+    bench.daemon.kill();
+    bench.daemon.start();
+    let mut app = bench.daemon.app("tester");
+    assert!(app.status("things").get("fresh_at").is_none(), "nothing was listed to its end");
+    until("the run that goes on", || (app.status("things")["last"]["status"] == "done").then_some(()));
+    assert_eq!(app.all("things").len(), 9);
+    let log = bench.server.log();
+    let first = |log: &[String]| log.iter().find(|line| line.ends_with("rows=3")).cloned();
+    assert_ne!(first(&log), first(&before), "it went on from the second page: {log:?}");
+
+    let fresh_at: jiff::Timestamp = app.status("things")["fresh_at"].as_str().expect("a moment").parse().expect("a time");
+    assert!(fresh_at < between, "{fresh_at}, and the kill came after {between}");
+    let had = runs(&mut app, "things").len();
+    // Who wants no more than what was there when it began has it; who wants what was there when it went on has it listed anew.
+    let age = |since| u64::try_from(jiff::Timestamp::now().duration_since(since).as_millis()).expect("a time that is past");
+    let got = fresh(&mut app, "things", "r00", age(fresh_at) + 5_000);
+    assert_eq!((&got["fresh"]["met"], runs(&mut app, "things").len()), (&json!(true), had), "{got}");
+    let wants = age(between);
+    let got = fresh(&mut app, "things", "r00", wants);
+    assert_eq!((&got["fresh"]["met"], runs(&mut app, "things").len()), (&json!(true), had + 1), "{got}");
+}
+
 /// What came under other terms is not what there is under these.
 #[test]
 fn another_definition_is_not_as_fresh_as_the_former() {

@@ -49,6 +49,41 @@ fn acceptance_09_a_refused_login_is_a_state_with_a_remedy_and_no_more_tries() {
     });
 }
 
+/// What wants a person is told after a start as it was before, and ends as soon as the login is good.
+#[test]
+fn a_refused_login_is_told_after_a_start_and_until_it_is_taken() {
+    let mut bench = scripted(Options { bearer: Some("right".into()), ..Options::default() }, "backoff = { first = \"1h\" }\n");
+    let told = |bench: &mut Scripted| {
+        let status = bench.app.must("status", json!({}));
+        let all = status["attention"].as_array().expect("a list").clone();
+        let one = all.into_iter().find(|one| one["name"] == "needs_login")?;
+        Some((one["about"].clone(), one["since_at"].as_str()?.parse::<jiff::Timestamp>().ok()?))
+    };
+    bench.app.sync("things", "failed");
+    let before = told(&mut bench).expect("it is told");
+    assert_eq!(before.0, "things");
+    let ended = jiff::Timestamp::now();
+    for killed in [true, false] {
+        if killed {
+            bench.kill_and_start();
+        } else {
+            bench.start_again();
+        }
+        let after = told(&mut bench);
+        assert!(
+            after.as_ref().is_some_and(|(about, since)| *about == before.0 && *since <= ended),
+            "killed: {killed}: {after:?}"
+        );
+    }
+    // A check that finds it good ends it, and what waited for the pause after the failure goes on.
+    bench.server.change(|options| options.bearer = None);
+    bench.daemon.says(0, &["remote", "check", "far"]);
+    until("the run", || (bench.app.status("things")["last"]["status"] == "done").then_some(()));
+    assert_eq!(told(&mut bench), None);
+    bench.kill_and_start();
+    assert_eq!(told(&mut bench), None);
+}
+
 #[test]
 fn a_record_that_moved_meanwhile_is_fetched_met_and_sent_again() {
     let mut bench = scripted(Options::default(), "");

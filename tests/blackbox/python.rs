@@ -275,7 +275,7 @@ fn every_call_on_a_real_daemon() {
     assert_eq!(py.does("c.remote_check('far')['ok']"), true);
     py.does("mine = {'collection': 'mine', 'remote': 'far', 'resource': 'mine', 'direction': 'down'}");
     assert_eq!(py.does("c.sync_define('mine', mine)['outcome']"), "created");
-    assert_eq!(py.does("c.sync_define('mine', mine, if_exists='keep')['outcome']"), "kept");
+    assert_eq!(py.does("c.sync_define('mine', mine, if_exists='keep', next_run_at='2030-01-01T00:00:00Z')['outcome']"), "kept");
     assert_eq!(py.does("c.sync_remove('mine')['pending']"), 0);
     py.does("c.stop()");
     let stopped = py.raises("Stopped", "c.sync_run('things')");

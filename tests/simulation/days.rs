@@ -4,14 +4,15 @@
 //! Two times pass here: the true one, and what the wall clock shows of it. The schedule sees only the wall. What is played is the
 //! desk, which the daemon's engine asks; beside it stands the decision without a memory, and both have to say the same.
 
+mod events;
 mod plans;
 mod said;
 
 use std::time::Duration;
 
 use mingle_core::{
-    limits::{CATCH_UP_MAX, CLOCK_CORRECTION_MAX, CRON_BELL_LATE_MAX, SLEEP_MAX},
-    schedule::{Board, Conditions, Curve, Desk, End, Job, Last, Name, Plan, Request, StopReason, Trigger},
+    limits::{CLOCK_CORRECTION_MAX, CRON_BELL_LATE_MAX},
+    schedule::{Board, Conditions, Curve, Desk, End, Job, Last, Name, Plan, Trigger},
     time::Timestamp,
 };
 
@@ -48,11 +49,16 @@ struct Life {
     called_by: Option<i64>,
     /// The clock or the zone is another since its last run began: one run may come early.
     upset: bool,
+    /// Its cron expression is another since then.
+    other_cron: bool,
     asked: bool,
     /// The run that is on was asked for: where it is stopped, whoever asked waits for another.
     runs_asked: bool,
     changed: bool,
     started_up: bool,
+    pinged: bool,
+    /// The moment of its next run, by the wall, and in truth when somebody could first have begun it.
+    next: Option<(i64, i64)>,
 }
 
 impl Life {
@@ -60,6 +66,16 @@ impl Life {
     fn not_before(&mut self, at: i64) {
         self.due_by = self.due_by.map(|by| by.max(at));
         self.called_by = self.called_by.map(|by| by.max(at));
+        self.next = self.next.map(|(wall, by)| (wall, by.max(at)));
+    }
+
+    /// It must have begun by then, in truth, where nothing holds it, with a wall that is so far ahead. The moment that its next run has stands in the
+    /// place of whatever time says; who asks passes it, and after a ping all is as if there were none.
+    fn by(&self, ahead: i64) -> Option<i64> {
+        match self.next.filter(|_| !self.pinged) {
+            None => self.due_by.into_iter().chain(self.called_by).min(),
+            Some((wall, by)) => self.called_by.filter(|_| self.asked).into_iter().chain([by.max(wall - ahead)]).min(),
+        }
     }
 }
 
@@ -109,10 +125,13 @@ impl World {
                 due_by: by_itself.then_some(now),
                 called_by: None,
                 upset: false,
+                other_cron: false,
                 asked: false,
                 runs_asked: false,
                 changed: false,
                 started_up: true,
+                pinged: false,
+                next: None,
             });
         }
         world
@@ -144,117 +163,12 @@ impl World {
         self.look()
     }
 
-    /// What may befall a machine.
-    fn event(&mut self) {
-        let place = self.chance.below(2);
-        match self.chance.below(12) {
-            0..=2 => {
-                let by =
-                    *self.chance.pick(&[SECOND, 30 * SECOND, 90 * SECOND, 20 * MINUTE, HOUR, 5 * HOUR, 30 * DAY, 3_650 * DAY]);
-                let by = if self.chance.one_in(2) { by } else { -by };
-                // A clock that was far off is put right, more often than not.
-                let put_right = self.ahead != 0 && !self.chance.one_in(3);
-                self.set_clock(if put_right { -self.ahead } else { by });
-            }
-            3 | 4 => {
-                // Asleep: the true time passes, runs stand still, nobody looks.
-                let slept = MINUTE + self.upto(3 * DAY);
-                self.now += slept;
-                for life in &mut self.lives {
-                    life.ends = life.ends.map(|(at, end)| (at + slept, end));
-                }
-                self.noticed_late();
-            }
-            5 | 6 => self.restart(),
-            7 => {
-                let life = &mut self.lives[place];
-                life.asked = true;
-                life.called_by.get_or_insert(self.now);
-                let request = Request { at: self.wall(), person: true, force: false, reset: false };
-                let name = self.lives[place].name.clone();
-                self.job(&name).ask(request);
-            }
-            8 => {
-                let (name, at) = (self.lives[place].name.clone(), self.wall());
-                self.lives[place].changed = true;
-                self.job(&name).changed(at);
-            }
-            9 => {
-                let online = !self.offline();
-                self.desk.set_conditions(Conditions { online: Some(!online), ..Conditions::default() });
-                let now = self.now;
-                self.lives.iter_mut().for_each(|life| life.not_before(now));
-            }
-            10 if self.lives[place].plan.cron.is_some() => {
-                // The zone's rules are others now, or the configuration names another.
-                let cron = self.cron();
-                let now = self.wall();
-                let life = &mut self.lives[place];
-                life.plan.cron = Some(cron);
-                life.upset = true;
-                let (name, plan) = (life.name.clone(), life.plan.clone());
-                self.job(&name).replan(plan, now);
-                let by = self.ring(place);
-                let life = &mut self.lives[place];
-                if life.due_by.is_some_and(|by| by > self.now) && life.failed.is_none() {
-                    life.due_by = by;
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn job(&mut self, name: &Name) -> &mut Job {
         self.desk.job(name).expect("a job")
     }
 
     fn offline(&self) -> bool {
         self.desk.conditions().online == Some(false)
-    }
-
-    /// Somebody looks within the longest sleep.
-    fn noticed_late(&mut self) {
-        let at = self.now + self.upto(ms(SLEEP_MAX));
-        self.look_at = Some(at);
-        self.lives.iter_mut().for_each(|life| life.not_before(at));
-    }
-
-    fn set_clock(&mut self, by: i64) {
-        self.ahead += by;
-        let offline = self.offline();
-        for place in 0..self.lives.len() {
-            let pause = self.pause_most(place);
-            let ring = self.lives[place].plan.cron.is_some().then(|| self.ring(place)).flatten();
-            let life = &mut self.lives[place];
-            life.upset = true;
-            let Some(due_by) = life.due_by else { continue };
-            // Never later than its whole wait from now, and what a correction may take.
-            let wait = match (life.failed, life.plan.interval) {
-                (Some(_), _) => Some(pause),
-                (None, Some(interval)) => Some(ms(interval.every)),
-                (None, None) => None,
-            };
-            life.due_by = match wait {
-                _ if by >= 0 => Some(due_by),
-                // Nobody can begin it now. Once the wall shows when its last run began, or failed, or the daemon started, nothing tells
-                // that it was set back: then it waits as the wall has it.
-                Some(wait) if offline => {
-                    let since = match life.last {
-                        Last::Done { began } | Last::Stopped { began, .. } => began,
-                        Last::Failed { ended } => ended,
-                        Last::Never => Timestamp::from_unix_ms(self.now + self.ahead),
-                    };
-                    let up = self.desk.board().jobs[&life.name].up;
-                    let shown = up.map_or(since, |up| up.max(since)).unix_ms() - self.ahead;
-                    Some(shown.max(self.now) + wait + wait.min(ms(CLOCK_CORRECTION_MAX)))
-                }
-                Some(wait) => Some(self.now + wait + wait.min(ms(CLOCK_CORRECTION_MAX))),
-                // The wall clock decides, and it shows another time; the same holds here.
-                None if offline => None,
-                None => ring.or(Some(due_by)),
-            };
-        }
-        self.noticed_late();
     }
 
     /// When its next ring comes, in truth, as the wall stands now.
@@ -280,53 +194,6 @@ impl World {
             Curve::Exponential => first * 2_i64.pow(u32::try_from((times - 1).min(20)).unwrap_or(20)),
         };
         grown.min(ceiling)
-    }
-
-    /// The daemon dies or ends, and is there again after a while: what it knows is what its store remembers.
-    fn restart(&mut self) {
-        let down = if self.chance.one_in(2) { self.upto(10 * SECOND) } else { self.upto(2 * DAY) };
-        let reason = if self.chance.one_in(2) { StopReason::Crash } else { StopReason::Shutdown };
-        let died = self.now;
-        self.now += down;
-        // A machine without a battery for its clock goes on where it was.
-        let set = if self.chance.one_in(6) { -down } else { 0 };
-        let mut board = Board::default();
-        for place in 0..self.lives.len() {
-            if self.lives[place].ends.take().is_some() {
-                let (_, wall) = self.lives[place].began.expect("it began");
-                let life = &mut self.lives[place];
-                life.last = Last::Stopped { began: Timestamp::from_unix_ms(wall), reason };
-                life.failed = None;
-                life.due_by = Some(died);
-            }
-            let wall = self.wall();
-            let life = &mut self.lives[place];
-            life.asked = false;
-            life.changed = false;
-            life.started_up = true;
-            life.called_by = (life.plan.on_start && life.failed.is_none()).then_some(died);
-            let mut job = Job::new(life.plan.clone(), life.last, life.failures, wall);
-            job.started_up();
-            let name = life.name.clone();
-            board.jobs.insert(name, job);
-        }
-        self.desk = Desk::new(board, self.desk.conditions().clone());
-        if set != 0 {
-            self.set_clock(set);
-        }
-        self.lives.iter_mut().for_each(|life| life.not_before(self.now));
-        for place in 0..self.lives.len() {
-            if let Last::Never = self.lives[place].last {
-                let plan = &self.lives[place].plan;
-                let by_itself = plan.interval.is_some() || plan.cron.is_some() || plan.on_start;
-                self.lives[place].due_by = by_itself.then_some(self.now);
-            } else if let (Some(due_by), Some(interval)) = (self.lives[place].due_by, self.lives[place].plan.interval) {
-                // What was missed is caught up with, at a moment of this host's own.
-                let caught_up = self.now + ms(interval.every.min(CATCH_UP_MAX));
-                self.lives[place].due_by = Some(due_by.max(caught_up));
-            }
-        }
-        self.look_at = Some(self.now);
     }
 
     fn end(&mut self, place: usize, end: End) -> Result<(), String> {
@@ -356,7 +223,7 @@ impl World {
             return Err(format!("{name}: {failures} failures in a row, not {}", life.failures));
         }
         life.failed = (end == End::Failed).then_some(self.now);
-        life.called_by = life.asked.then_some(self.now);
+        life.called_by = (life.asked || life.pinged && end != End::Failed).then_some(self.now);
         let cron_due = life
             .plan
             .cron
@@ -395,7 +262,7 @@ impl World {
         }
         let offline = self.offline();
         for life in &self.lives {
-            let due_by = life.due_by.into_iter().chain(life.called_by).min().filter(|by| *by < self.now);
+            let due_by = life.by(self.ahead).filter(|by| *by < self.now);
             if let (None, Some(due_by), false) = (life.ends, due_by, offline) {
                 let by = self.now - due_by;
                 return Err(format!("{} is {by} ms late: {:?}, {:?}", life.name, decision.hold.get(&life.name), life.last));
@@ -441,8 +308,13 @@ impl World {
             Trigger::Change => life.changed,
             Trigger::Startup => life.started_up && life.plan.on_start,
             Trigger::Resume => matches!(life.last, Last::Stopped { .. }),
-            Trigger::Ping | Trigger::Demand | Trigger::NextRunAt => false,
+            Trigger::Ping => life.pinged,
+            Trigger::NextRunAt => life.next.is_some_and(|(at, _)| at <= wall.unix_ms()),
+            Trigger::Demand => false,
         };
+        if life.next.is_some() && !life.pinged && !matches!(trigger, Trigger::NextRunAt | Trigger::Request) {
+            return fail("its next run has a moment of its own");
+        }
         if !good {
             return fail("too early, or for nothing");
         }
@@ -455,7 +327,10 @@ impl World {
         life.began = Some((now, wall.unix_ms()));
         life.ends = Some((now + lasts, end));
         life.runs_asked = trigger == Trigger::Request;
+        life.next = life.next.filter(|(at, _)| *at > wall.unix_ms());
+        life.pinged = false;
         (life.due_by, life.called_by) = (None, None);
+        life.other_cron = false;
         (life.upset, life.asked, life.changed, life.started_up) = (false, false, false, false);
         Ok(())
     }

@@ -4,8 +4,10 @@ use mingle_client::call::{self, DefineOutcome, IfExists};
 
 use crate::{
     at::At,
+    clock,
     exit::{Exit, Failure},
     input::{self, Json},
+    next,
     words::{count, plain},
 };
 
@@ -20,12 +22,16 @@ pub struct Define {
     /// What becomes of one of that name that an app has defined before: keep, update (as without) or replace.
     #[arg(long, value_name = "HOW")]
     if_exists: Option<IfExists>,
+    /// When its next run is: a time (2026-01-02T03:04:05Z), or in how long (10m, 2h). Nothing where it is kept.
+    #[arg(long, value_name = "TIME")]
+    next: Option<String>,
 }
 
 impl Define {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let Self { sync, definition, if_exists } = self;
-        let call = call::SyncDefine { sync: sync.clone(), definition: definition.read()?, if_exists };
+        let Self { sync, definition, if_exists, next } = self;
+        let next_run_at = next.map(|text| next::parsed(&text, clock::now())).transpose()?;
+        let call = call::SyncDefine { sync: sync.clone(), definition: definition.read()?, if_exists, next_run_at };
         at.show(call, |answer| {
             plain(&match answer.outcome {
                 DefineOutcome::Kept => format!("{sync} stays as it was"),

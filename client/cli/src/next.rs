@@ -39,7 +39,8 @@ impl Next {
     }
 }
 
-fn parsed(text: &str, now: Timestamp) -> Result<String, Failure> {
+/// The moment that a person wrote: a time, or in how long it is.
+pub fn parsed(text: &str, now: Timestamp) -> Result<String, Failure> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at.to_string());
     }

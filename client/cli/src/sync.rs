@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mingle_client::{
     CallError, Name,
-    call::{self, Hold, Mode, Run, ScheduleState, Settled, SyncStatus, WaitAnswer},
+    call::{self, Hold, Mode, Run, ScheduleState, Settled, SyncStatus, WaitAnswer, WaitNeeds},
 };
 use serde_json::{Value, json};
 
@@ -202,14 +202,12 @@ fn ended(at: &mut At, name: &str, run: &str) -> Result<Option<Run>, Failure> {
 
 /// The hold that a person should hear of: not one that other runs or a few seconds end.
 fn held(sync: &SyncStatus) -> Option<&Hold> {
-    let hold = sync.hold.as_ref()?;
-    let lasts = matches!(sync.state, ScheduleState::Blocked | ScheduleState::Disabled)
-        || matches!(hold.name.as_str(), "retry_after" | "window");
-    (lasts && sync.run.is_none()).then_some(hold)
+    let lasts = |hold: &&Hold| matches!(hold.waits_for, Some(WaitNeeds::Condition | WaitNeeds::Person));
+    sync.hold.as_ref().filter(|_| sync.run.is_none()).filter(lasts)
 }
 
 fn waits(name: &str, run: &str, hold: &Hold, now: Timestamp) -> Outcome {
-    let exit = if needs_person(&hold.name) { Exit::Person } else { Exit::Waits };
+    let exit = if hold.waits_for == Some(WaitNeeds::Person) { Exit::Person } else { Exit::Waits };
     Outcome {
         exit,
         text: plain(&format!("{name} waits: {}; `mingle explain {name}` says more", status::hold(hold, now))),
@@ -217,7 +215,7 @@ fn waits(name: &str, run: &str, hold: &Hold, now: Timestamp) -> Outcome {
     }
 }
 
-/// Holds and troubles that only a person ends.
+/// Troubles that only a person ends.
 fn needs_person(name: &str) -> bool {
     matches!(name, "needs_login" | "epoch" | "account")
 }
@@ -290,18 +288,15 @@ mod tests {
     #[test]
     fn which_holds_end_the_waiting() {
         #[track_caller]
-        fn check(state: ScheduleState, hold: &str, expect: Option<Exit>) {
-            let hold = Some(Hold { name: hold.into(), ..Hold::default() });
-            let sync = SyncStatus { state, hold, ..SyncStatus::default() };
+        fn check(waits_for: Option<WaitNeeds>, runs: bool, expect: Option<Exit>) {
+            let hold = Some(Hold { name: "any".into(), waits_for, ..Hold::default() });
+            let sync = SyncStatus { hold, run: runs.then(call::Progress::default), ..SyncStatus::default() };
             assert_eq!(held(&sync).map(|hold| waits("a", "r-1", hold, now()).exit), expect, "{sync:?}");
         }
-        check(ScheduleState::Blocked, "network", Some(Exit::Waits));
-        check(ScheduleState::Blocked, "stopped", Some(Exit::Waits));
-        check(ScheduleState::Disabled, "paused", Some(Exit::Waits));
-        check(ScheduleState::Waiting, "retry_after", Some(Exit::Waits));
-        check(ScheduleState::Blocked, "needs_login", Some(Exit::Person));
-        check(ScheduleState::Ready, "overlap", None);
-        check(ScheduleState::Ready, "slots", None);
-        check(ScheduleState::Waiting, "interval", None);
+        check(Some(WaitNeeds::Condition), false, Some(Exit::Waits));
+        check(Some(WaitNeeds::Condition), true, None);
+        check(Some(WaitNeeds::Person), false, Some(Exit::Person));
+        check(Some(WaitNeeds::Time), false, None);
+        check(None, false, None);
     }
 }

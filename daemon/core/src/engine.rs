@@ -36,10 +36,11 @@ mod shown;
 mod tests;
 mod told;
 mod wanted;
+mod written;
 
 use asked::Wish;
 use defined::Then;
-pub use defined::{Defined, SyncFacts};
+pub use defined::{Defined, Failing, SyncFacts};
 use halted::{Holder, Stopped};
 use ids::Ids;
 pub use mark::Mark;
@@ -48,6 +49,7 @@ use shelves::Shelves;
 use shown::Copied;
 pub use shown::{BoardCopy, SyncShown};
 pub use wanted::Followed;
+use written::{Before, Writing};
 
 /// Names a question of an app that is answered later.
 pub type AskId = u64;
@@ -239,6 +241,8 @@ struct Sync {
     asked: Option<Wish>,
     /// The run that is on was cancelled: nothing brings it back, however it comes to its end.
     cancelled: bool,
+    /// The last that was said of whether it is paused.
+    said: AskId,
     /// What takes its place once the run that is on has ended.
     then: Option<Then>,
     /// The state last told.
@@ -259,6 +263,7 @@ pub struct Engine {
     senders: BTreeMap<String, BTreeSet<Name>>,
     /// The syncs as they were last shown, and who is another since then.
     shown: Shelves<Copied>,
+    bring: Shelves<BTreeSet<Name>>,
     unshown: BTreeSet<Name>,
     /// Runs that are on.
     runs: usize,
@@ -268,8 +273,8 @@ pub struct Engine {
     began: Timestamp,
     /// Apps that wait for a run, by its id.
     waiting: BTreeMap<String, Vec<AskId>>,
-    /// Answers that wait until something is written.
-    writing: BTreeMap<AskId, Answer>,
+    /// What waits until something is written.
+    writing: BTreeMap<AskId, Writing>,
     shutting_down: bool,
 }
 
@@ -310,6 +315,7 @@ impl Engine {
             syncs: known,
             senders,
             shown: Shelves::default(),
+            bring: Shelves::default(),
             unshown,
             runs: 0,
             ids,
@@ -329,16 +335,7 @@ impl Engine {
             Event::Changed { collection, brought_by } => self.changed(now, &collection, brought_by.as_deref()),
             Event::Run(name, event) => self.went_on(now, &name, event, effects),
             Event::Ask(id, question) => self.asked(now, id, question, effects),
-            Event::Written(id, Ok(())) => {
-                if let Some(answer) = self.writing.remove(&id) {
-                    let answer = self.fresh(answer);
-                    effects.push(Effect::Answer(id, Ok(answer)));
-                }
-            }
-            Event::Written(id, Err(refusal)) => {
-                self.writing.remove(&id);
-                effects.push(Effect::Answer(id, Err(refusal)));
-            }
+            Event::Written(id, written) => self.written(now, id, written, effects),
             Event::Released(lease) => self.released(lease, effects),
             Event::Defined(syncs) => self.defined(now, syncs, effects),
             Event::Followed(followed) => self.follow(followed),

@@ -6,6 +6,7 @@ use mingle_core::{
     ask::{Ability, Attention, Refusal, RemoteRow, RunRow, RunState, RunWaited, SyncRow},
     engine::SyncShown,
     replica::Cursor,
+    schedule::Bar,
     time::Timestamp,
 };
 
@@ -65,7 +66,7 @@ pub(super) fn attention(
     if counts.rejections > 0 {
         say("rejection", now, format!("{} stand; `mingle rejection list` shows them", counts.rejections));
     }
-    for hold in shown.holds.iter().filter(|hold| matches!(hold.name.as_str(), "needs_login" | "epoch" | "account")) {
+    for hold in shown.holds.iter().filter(|hold| hold.bar == Bar::Person) {
         let hint = hold.hint.clone().unwrap_or_else(|| hold.needs.clone());
         // What is wrong in truth: a file that is missing wants something else than a password that is not taken.
         let cause = shown.trouble.as_ref().filter(|trouble| trouble.name == hold.name).map(|trouble| {
@@ -74,6 +75,12 @@ pub(super) fn attention(
         });
         let hint = format!("{}{hint}", cause.unwrap_or_default());
         say(&hold.name, shown.failing_since.unwrap_or(now), hint);
+    }
+    // What a person has to end outlives a start: nothing holds it again until the next run meets it.
+    let met = shown.trouble.as_ref().filter(|trouble| matches!(trouble.name.as_str(), "needs_login" | "epoch" | "account"));
+    if let Some(trouble) = met.filter(|trouble| shown.holds.iter().all(|hold| hold.name != trouble.name)) {
+        let hint = trouble.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
+        say(&trouble.name, shown.failing_since.unwrap_or(now), format!("{}{hint}", trouble.what));
     }
     // It does not go away by itself, and a wrong password can look like it: nobody should have to wait for that to be told.
     if let Some(trouble) = shown.trouble.as_ref().filter(|trouble| trouble.name == "denied") {

@@ -199,7 +199,7 @@ fn traffic(row: &Row<'_>) -> rusqlite::Result<Option<Traffic>> {
 }
 
 /// Reads `{"name":, "what":, "hint":}`.
-fn trouble(text: &str) -> Option<Trouble> {
+pub(super) fn trouble(text: &str) -> Option<Trouble> {
     let mut props = json::parse_object(text).ok()?;
     let mut take = |name: &str| match props.remove(name) {
         Some(Value::Text(text)) => Some(text),

@@ -28,6 +28,19 @@ pub const CIRCLE_MAX: usize = 1_000;
 /// Runs whose results an interval that adapts goes by after a start: one that doubled each time would be of years by then.
 pub const RESULTS_LEARNED: u32 = 16;
 
+/// A moment or a ping of a sync that is gone is kept for so long, for it may come back; looked at when mingled starts. Its checkpoint stays.
+pub const GONE_MOMENTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Runs of a sync that are looked at, at most, to see how it stands after a start: the pause after so many failures in a row is its longest anyway.
+pub const RUNS_LOOKED_AT: u32 = 64;
+
+/// So many of a sync's last runs stay however old they are: more than anything looks back over, and enough for a person to see a pattern.
+pub const RUNS_KEPT: u32 = 1_000;
+
+/// Older runs stay as long as the ledger ([`LEDGER_KEPT`]), so that what one of them did can be undone, but no more than so many of a sync: some
+/// 30 MB. The oldest go.
+pub const RUNS_MAX: u32 = 100_000;
+
 /// Interactive writes waiting for the writer thread: some 100 ms of its work. More: `busy`.
 pub const INTERACTIVE_MAX: usize = 4_096;
 

@@ -1,6 +1,7 @@
 //! Owns: what holds over a restart beside data: a stop, pauses, how each sync's last runs ended. Must never know: what follows from it.
 
 use mingle_core::{
+    engine::Failing,
     run::Creates,
     schedule::{Last, Patience, StopReason},
     time::Timestamp,
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    limits, moments,
+    history, limits, moments,
     sync::{SyncSpec, is_of, makes, scanned},
     tx::Tx,
 };
@@ -82,15 +83,20 @@ pub fn set_paused(tx: &Tx<'_>, sync: &str, mark: Option<(Timestamp, Option<Strin
 
 /// How the last run of a sync ended, and how many failed in a row.
 pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
+    recent(conn, sync).map(|(last, failures, _)| (last, failures))
+}
+
+/// The same, and since when it fails and by what; of its last [`limits::RUNS_LOOKED_AT`] runs.
+pub fn recent(conn: &Connection, sync: &str) -> Result<(Last, u32, Failing), StoreError> {
     // What was asked for and never began (`never_began`) is no run.
     let mut statement = conn.prepare_cached(
-        "SELECT status, stop_reason, started, ended, down + up = 0 FROM m_run WHERE sync = ?1 AND ended IS NOT NULL
+        "SELECT status, stop_reason, started, ended, down + up = 0, error FROM m_run WHERE sync = ?1 AND ended IS NOT NULL
            AND NOT (started = ended AND trigger = 'request' AND status IN ('stopped', 'cancelled')
              AND coalesce(stop_reason, 'user') IN ('user', 'app', 'replaced'))
-           AND run > coalesce((SELECT anew FROM m_schedule s WHERE s.sync = ?1), 0) ORDER BY run DESC LIMIT 64",
+           AND run > coalesce((SELECT anew FROM m_schedule s WHERE s.sync = ?1), 0) ORDER BY run DESC LIMIT ?2",
     )?;
-    let mut rows = statement.query([sync])?;
-    let (mut last, mut failures) = (None, 0);
+    let mut rows = statement.query(params![sync, limits::RUNS_LOOKED_AT])?;
+    let (mut last, mut failures, mut failing) = (None, 0, Failing::default());
     while let Some(row) = rows.next()? {
         let status: String = row.get(0)?;
         let reason: Option<String> = row.get(1)?;
@@ -106,15 +112,21 @@ pub fn last(conn: &Connection, sync: &str) -> Result<(Last, u32), StoreError> {
             }
             _ => Last::Done { began },
         };
+        if last.is_none() {
+            failing.trouble = row.get::<_, Option<String>>(5)?.as_deref().and_then(history::trouble);
+        }
         last.get_or_insert(this);
         match this {
-            Last::Failed { .. } => failures += 1,
+            Last::Failed { ended } => {
+                failures += 1;
+                failing.since = Some(ended);
+            }
             // A stopped run neither counts nor clears.
             Last::Stopped { .. } => {}
             _ => break,
         }
     }
-    Ok((last.unwrap_or_default(), failures))
+    Ok((last.unwrap_or_default(), failures, failing))
 }
 
 /// Everything that was at the remote of a sync then has come; none: that is not known, as things are defined now. What came under another

@@ -8,7 +8,7 @@ use mingle_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{error::StoreError, marks, tx::Tx};
+use super::{error::StoreError, limits, marks, tx::Tx};
 
 /// What is written down of a sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,6 +114,29 @@ pub fn gone(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What was written down of syncs that are gone for long, neither `known` nor an app's, is void: a moment or a ping that is older than
+/// [`limits::GONE_MOMENTS_KEPT`]. From which run on the history of one counts belongs to that history, and stays as long.
+pub fn forget_gone(tx: &Tx<'_>, known: &[String]) -> Result<(), StoreError> {
+    let until = tx.now().minus(limits::GONE_MOMENTS_KEPT).unix_ms();
+    let known = serde_json::to_string(known).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    const GONE: &str = "sync NOT IN (SELECT value FROM json_each(?1)) AND sync NOT IN (SELECT sync FROM m_defined)";
+    tx.conn().execute(
+        &format!(
+            "UPDATE m_schedule SET next = iif(next < ?2, NULL, next), pinged = iif(pinged < ?2, NULL, pinged)
+             WHERE {GONE} AND (next < ?2 OR pinged < ?2)"
+        ),
+        params![known, until],
+    )?;
+    tx.conn().execute(
+        &format!(
+            "DELETE FROM m_schedule WHERE {GONE} AND next IS NULL AND pinged IS NULL
+               AND NOT EXISTS (SELECT 1 FROM m_run r WHERE r.sync = m_schedule.sync AND r.run <= m_schedule.anew)"
+        ),
+        [known],
+    )?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -155,6 +178,34 @@ mod tests {
     }
 
     #[test]
+    fn of_a_sync_that_is_gone_for_long_only_its_history_stays() {
+        let day = |days: u64| Timestamp::from_unix_ms(1_790_000_000_000).plus(Duration::from_secs(days * 24 * 3600));
+        let store = memory();
+        for sync in ["known", "gone", "anew", "defined"] {
+            write(&store, move |tx| set_next(tx, sync, Some(day(1))));
+            write(&store, move |tx| pinged(tx, &[(sync.into(), day(10))]));
+        }
+        write(&store, move |tx| Ok(tx.conn().execute_batch(&row("r-1", "failed", "", 10).replace("'s'", "'anew'"))?));
+        write(&store, |tx| Ok(tx.conn().execute_batch("UPDATE m_schedule SET anew = 1 WHERE sync = 'anew'")?));
+        write(&store, |tx| Ok(tx.conn().execute_batch("INSERT INTO m_defined VALUES ('defined', '{}', 'app', 1, 0)")?));
+        let forget = |now: Timestamp| {
+            store.write_blocking(Class::Interactive, now, |tx| forget_gone(tx, &["known".to_owned()])).unwrap();
+            ["known", "gone", "anew", "defined"].map(|sync| store.read(|reader| of(reader, sync)).unwrap())
+        };
+        let both = Moments { next: Some(day(1)), pinged: Some(day(10)) };
+        let one = Moments { next: None, ..both };
+        let none = Moments::default();
+        assert_eq!(forget(day(30)), [both, both, both, both], "it may come back");
+        assert_eq!(forget(day(32)), [both, one, one, both]);
+        assert_eq!(forget(day(41)), [both, none, none, both]);
+        let rows = store.read(|reader| {
+            let mut rows = reader.prepare("SELECT sync FROM m_schedule ORDER BY sync")?;
+            Ok(rows.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?)
+        });
+        assert_eq!(rows.unwrap(), ["anew", "defined", "known"]);
+    }
+
+    #[test]
     fn what_begins_anew_has_no_past() {
         let store = memory();
         let at = |ms: i64| Timestamp::from_unix_ms(ms);
@@ -176,6 +227,26 @@ mod tests {
             store.write_blocking(Class::Interactive, later.plus(Duration::from_secs(9)), |tx| marks::since(tx, "s")).unwrap(),
             later
         );
+    }
+
+    #[test]
+    fn since_when_a_sync_fails_and_by_what_its_last_run_did() {
+        let store = memory();
+        let add = |run: &'static str, status: &'static str, reason: &'static str, at: i64, what: &'static str| {
+            let error = format!(
+                "UPDATE m_run SET error = json_object('name', 'needs_login', 'what', '{what}') WHERE id = '{run}' AND '{what}' <> ''"
+            );
+            write(&store, move |tx| Ok(tx.conn().execute_batch(&format!("{}; {error}", row(run, status, reason, at)))?));
+            let (_, failures, failing) = store.read(|reader| marks::recent(reader, "s")).unwrap();
+            (failures, failing.since.map(Timestamp::unix_ms), failing.trouble.map(|trouble| trouble.what))
+        };
+        assert_eq!(add("r-1", "failed", "", 10, "old"), (1, Some(11), Some("old".into())));
+        assert_eq!(add("r-2", "done", "", 20, ""), (0, None, None));
+        assert_eq!(add("r-3", "failed", "", 30, "401"), (1, Some(31), Some("401".into())));
+        assert_eq!(add("r-4", "failed", "", 40, "again"), (2, Some(31), Some("again".into())));
+        // One that was cut off ran into nothing, and is no success either.
+        assert_eq!(add("r-5", "stopped", "crash", 50, ""), (2, Some(31), None));
+        assert_eq!(add("r-6", "done_with_errors", "", 60, ""), (0, None, None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Owns: what may be thrown away, and when: tombstones, ledger rows, answers of ops, what is left of copies that were forgotten; pages in
+//! Owns: what may be thrown away, and when: tombstones, ledger rows, runs, answers of ops, what is left of copies that were forgotten; pages in
 //! memory that nobody waits for. Must never know: who needs the room.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -29,7 +29,7 @@ fn own_retentions(tx: &Tx<'_>) -> String {
 /// # Errors
 /// What SQLite says.
 pub fn purge(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
-    let counts = [ops(tx)?, tombstones(tx)?, ledger(tx)?];
+    let counts = [ops(tx)?, tombstones(tx)?, ledger(tx)?, runs(tx)?];
     Ok(session::sweep(tx)? || counts.iter().any(|count| *count >= limits::PURGED_AT_ONCE))
 }
 
@@ -50,6 +50,34 @@ fn ops(tx: &Tx<'_>) -> Result<usize, StoreError> {
     let until = tx.now.minus(limits::OP_KEPT).unix_ms();
     let mut old = tx.conn.prepare_cached(&format!("DELETE FROM m_op WHERE at < ?1 AND rowid IN ({OLDEST})"))?;
     Ok(old.execute((until, limits::PURGED_AT_ONCE))?)
+}
+
+/// Runs that are over, of each sync from the oldest on: but for its last ones, which say how it stands, those whose time is over, and those
+/// that are too many. The numbers of runs are never given again, since the last one stays.
+fn runs(tx: &Tx<'_>) -> Result<usize, StoreError> {
+    // From one name to the next by the index, whatever each has of runs.
+    let mut names = tx.conn.prepare_cached(
+        "WITH RECURSIVE one (sync) AS (SELECT min(sync) FROM m_run
+           UNION ALL SELECT (SELECT min(r.sync) FROM m_run r WHERE r.sync > one.sync) FROM one WHERE one.sync IS NOT NULL)
+         SELECT sync FROM one WHERE sync IS NOT NULL",
+    )?;
+    let names: Vec<String> = names.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let until = tx.now.minus(limits::LEDGER_KEPT).unix_ms();
+    let mut old = tx.conn.prepare_cached(
+        "DELETE FROM m_run WHERE run IN (
+           SELECT run FROM m_run WHERE sync = ?1 AND ended IS NOT NULL
+             AND run <= (SELECT run FROM m_run WHERE sync = ?1 ORDER BY run DESC LIMIT 1 OFFSET ?2)
+             AND (ended < ?4 OR run <= (SELECT run FROM m_run WHERE sync = ?1 ORDER BY run DESC LIMIT 1 OFFSET ?3))
+           ORDER BY run LIMIT ?5)",
+    )?;
+    let mut gone = 0;
+    for name in names {
+        gone += old.execute((name, limits::RUNS_KEPT, limits::RUNS_MAX, until, limits::PURGED_AT_ONCE - gone))?;
+        if gone >= limits::PURGED_AT_ONCE {
+            break;
+        }
+    }
+    Ok(gone)
 }
 
 /// Tombstones whose every link has passed and whose time is over, with their links. The horizon of their collection rises over them, so

@@ -48,6 +48,9 @@ pub struct SyncDefine {
     /// `update` where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_exists: Option<IfExists>,
+    /// When its next run is, as `sync.next` says it; nothing where it is kept. Left out: a moment that it has already stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run_at: Option<Time>,
 }
 
 /// What `sync.define` answers.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Demand, Run, is_false};
+use super::{Demand, Run, WaitNeeds, is_false};
 use crate::{
     Raw, Time,
     words::{choice, words},
@@ -283,6 +283,9 @@ pub struct Hold {
     /// What a person may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What ends it, of every hold there is: nothing but time, something else that comes about, or a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitNeeds>,
 }
 
 /// `plan`: what a run of this sync would send and change now; nothing is done.

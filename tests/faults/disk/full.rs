@@ -1,7 +1,7 @@
 //! Owns: real disks that are full, read-only, or gone: states that are told, and that end by themselves. Must never know: how the store
 //! finds out.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use mingle_tests::{
     app::App,
@@ -141,6 +141,65 @@ fn a_sync_waits_for_room() {
     fs::remove_file(ballast).expect("some room");
     until("everything to be there", || (app.all("things").len() == 300).then_some(()));
     until("nothing to be told", || attention(&mut app).is_empty().then_some(()));
+}
+
+/// What is said of a sync and could not be written down is as if it had not been said: what is in force is what a start would find.
+#[test]
+fn a_word_about_a_sync_that_finds_no_room_changes_nothing() {
+    if let Some(why) = mount::why_not(&["mount", "umount"]) {
+        return mingle_tests::tally::skip("a word on a full disk", &why);
+    }
+    let server = RestServer::start(Options::default(), &["things"]);
+    let config = format!(
+        "[remote.far]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{}\"\n\n\
+         [sync.things]\ncollection = \"things\"\nremote = \"far\"\nresource = \"things\"\ndirection = \"down\"\nevery = \"1h\"\n",
+        RestServer::PROFILE,
+        server.url
+    );
+    let home = Home::new(Some(&config));
+    server.write_profile(&home.config_dir());
+    let disk = Mount::in_memory("size=16m,mode=0700", &home);
+    let mut daemon = home.start();
+    let mut app = daemon.app("tester");
+    until("the first run", || (app.status("things")["last"]["status"] == "done").then_some(()));
+    // Whether it is paused, and the moment of its next run.
+    let stands = |app: &mut App| -> (bool, Option<String>) {
+        let holds = app.must("explain", json!({ "sync": "things" }))["holds"].take();
+        let find = |name: &str| holds.as_array().into_iter().flatten().find(|hold| hold["name"] == name).cloned();
+        (find("paused").is_some(), find("next_run_at").and_then(|hold| Some(hold["until_at"].as_str()?.to_owned())))
+    };
+    // Again and again until there is no room for it: then all is as it was before.
+    let refused = |app: &mut App, word: &dyn Fn(u64) -> (&'static str, Value)| {
+        let mut count = 0;
+        until("a word to be refused", || {
+            count += 1;
+            let ((method, params), before) = (word(count), stands(app));
+            let error = app.ask(method, &params).expect("an answer").err()?;
+            assert_eq!(error["data"]["name"], "disk_full", "{error}");
+            assert_eq!(stands(app), before, "{method} {params}");
+            Some(())
+        });
+    };
+    let next = |count: u64| {
+        let at = jiff::Timestamp::now() + Duration::from_secs(3600 + count);
+        ("sync.next", json!({ "sync": "things", "at": at.to_string() }))
+    };
+    let ballast = fill(disk.at(), 0);
+    refused(&mut app, &next);
+    refused(&mut app, &|_| ("sync.pause", json!({ "sync": "things" })));
+    assert!(!stands(&mut app).0, "it is not paused");
+    fs::remove_file(&ballast).expect("some room");
+    until("a pause that is taken", || app.ask("sync.pause", &json!({ "sync": "things" })).expect("an answer").ok());
+    let ballast = fill(disk.at(), 0);
+    refused(&mut app, &|count| {
+        // Each that is taken is taken back, so that there is something to be refused.
+        if count % 2 == 0 { ("sync.pause", json!({ "sync": "things" })) } else { ("sync.resume", json!({ "sync": "things" })) }
+    });
+    fs::remove_file(ballast).expect("some room");
+    let before = stands(&mut app);
+    daemon.kill();
+    daemon.start();
+    assert_eq!(stands(&mut daemon.app("tester")), before, "after a start");
 }
 
 #[test]

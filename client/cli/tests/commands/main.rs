@@ -65,9 +65,9 @@ fn script(heard: &Heard) -> Vec<Say> {
         "status" => Say::Answer(status(&json!([
             sync("good", "waiting", &Value::Null),
             sync("bad", "waiting", &Value::Null),
-            sync("login", "blocked", &json!({"name": "needs_login", "has": "", "needs": ""})),
-            sync("held", "blocked", &json!({"name": "network", "has": "none", "needs": "any"})),
-            sync("off", "disabled", &json!({"name": "paused", "has": "", "needs": ""})),
+            sync("login", "blocked", &json!({"name": "needs_login", "has": "", "needs": "", "waits_for": "person"})),
+            sync("held", "blocked", &json!({"name": "network", "has": "none", "needs": "any", "waits_for": "condition"})),
+            sync("off", "disabled", &json!({"name": "paused", "has": "", "needs": "", "waits_for": "condition"})),
         ]))),
         "sync.run" if param("sync") == "stopped" => Say::Refuse("stopped", json!({})),
         "sync.run" if param("sync") == "none" => Say::Refuse("not_found", json!({"hint": "`mingle status` lists them"})),

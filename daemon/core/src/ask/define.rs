@@ -1,5 +1,7 @@
 //! Owns: what is asked where an app defines a sync, and what is answered. Must never know: what stands in a definition.
 
+use crate::time::Timestamp;
+
 /// What becomes of a sync of that name that an app has defined before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfExists {
@@ -25,6 +27,8 @@ pub enum Redefine {
         if_exists: IfExists,
         /// The app.
         by: String,
+        /// The moment of its next run; none: one that it has already stays.
+        next: Option<Timestamp>,
     },
     /// A sync is to go; what it brought stays.
     Remove {

@@ -1,8 +1,8 @@
 //! Owns: what apps ask of runs: run, pause, resume, wait. Must never know: how answers travel.
 
 use super::{
-    Accepted, Answer, Ask, AskId, Direction, Effect, Engine, Halted, How, Mark, Name, Refusal, Request, RunRequest, RunState,
-    RunWaited, StopReason, SyncState, Timestamp, Trigger, Wishes, ask,
+    Accepted, Answer, Ask, AskId, Before, Direction, Effect, Engine, Halted, How, Mark, Name, Refusal, Request, RunRequest,
+    RunState, RunWaited, StopReason, SyncState, Timestamp, Trigger, Wishes, Writing, ask,
 };
 
 /// The run that is asked for: its id, and what is wished of it.
@@ -125,26 +125,21 @@ impl Engine {
         Some(wish.run.clone())
     }
 
+    /// Nothing of it begins from now on; once that is written down, what was queued is told so.
     fn pause(&mut self, now: Timestamp, id: AskId, sync: String, by: Option<String>, effects: &mut Vec<Effect>) {
         let name = match self.named(&sync) {
             Ok(name) => name,
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
-        let wish = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take());
-        let ends = wish.is_some() || self.syncs.get(&name).is_some_and(|sync| sync.run.is_some());
-        let mut ended = ends;
+        let before = self.before(id, &name);
+        let queued = self.syncs.get(&name).is_some_and(|sync| sync.asked.is_some());
+        // Paused twice: what the first pause ended is still to come back.
+        let ended = before.ran || queued || before.paused && before.pause_ended;
         if let Some(job) = self.desk.job(&name) {
-            // Paused twice: what the first pause ended is still to come back.
-            ended |= job.paused && job.pause_ended;
-            job.paused = true;
-            job.pause_ended = ended;
-            job.request = None;
-        }
-        if let Some(wish) = wish {
-            self.never_began(&name, wish.run, format!("{name} was paused before it began"), effects);
+            (job.paused, job.pause_ended, job.request) = (true, ended, None);
         }
         effects.push(Effect::Write(id, Mark::Paused { sync, since: now, by, ended }));
-        self.writing.insert(id, Answer::State(SyncState::Disabled));
+        self.writing.insert(id, Writing::Pause(name, before, Answer::State(SyncState::Disabled)));
     }
 
     fn resume(&mut self, now: Timestamp, id: AskId, sync: String, effects: &mut Vec<Effect>) {
@@ -152,17 +147,27 @@ impl Engine {
             Ok(name) => name,
             Err(refusal) => return effects.push(Effect::Answer(id, Err(refusal))),
         };
-        let ended = self.desk.job(&name).is_some_and(|job| {
-            let paused = std::mem::replace(&mut job.paused, false);
-            job.able = Some(now);
-            std::mem::replace(&mut job.pause_ended, false) && paused
-        });
-        if ended {
+        let before = self.before(id, &name);
+        if let Some(job) = self.desk.job(&name) {
+            (job.paused, job.pause_ended, job.able) = (false, false, Some(now));
+        }
+        if before.paused && before.pause_ended {
             self.make_due(&name);
         }
         let state = self.desk.look(now, &name).map_or(SyncState::Waiting, |looked| looked.state);
         effects.push(Effect::Write(id, Mark::Resumed { sync }));
-        self.writing.insert(id, Answer::State(state));
+        self.writing.insert(id, Writing::Pause(name, before, Answer::State(state)));
+    }
+
+    /// How it is before it is paused, or is not any more, by this word.
+    fn before(&mut self, id: AskId, name: &Name) -> Before {
+        let ran = self.syncs.get_mut(name).is_some_and(|sync| {
+            sync.said = id;
+            sync.run.is_some()
+        });
+        let job = self.desk.board().jobs.get(name);
+        let of = |job: &super::Job| Before { paused: job.paused, pause_ended: job.pause_ended, request: job.request, ran };
+        job.map_or(Before { paused: false, pause_ended: false, request: None, ran }, of)
     }
 
     /// A run that was promised does not begin: who waits is told, and it ends as every run does.

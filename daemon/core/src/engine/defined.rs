@@ -2,7 +2,8 @@
 //! definition is written, what the store keeps of a sync that is gone.
 
 use super::{
-    Direction, Effect, Engine, Job, Mode, Name, Patience, Request, RunState, StopReason, Sync, Timestamp, Wish, Wishes, ask, run,
+    Direction, Effect, Engine, Job, Mode, Name, Patience, Request, RunState, StopReason, Sync, Timestamp, Trouble, Wish, Wishes,
+    ask, run,
 };
 use crate::schedule::Plan;
 
@@ -17,10 +18,21 @@ pub struct SyncFacts {
     pub job: Job,
     /// What its remote said before the start about when to come back.
     pub patience: Option<Patience>,
+    /// What its last run ran into, and since when it has failed without a success between; looked at when the daemon starts.
+    pub failing: Failing,
     /// It begins anew: what ran before under its name says nothing of it.
     pub anew: bool,
     /// In which mode its last run was wished, where that was cut off and goes on; looked at when the daemon starts.
     pub wished: Mode,
+}
+
+/// What is known of the failures of a sync from before the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when it has failed without a success between.
+    pub since: Option<Timestamp>,
+    /// What its last run ran into.
+    pub trouble: Option<Trouble>,
 }
 
 /// What has become of a sync.
@@ -34,6 +46,8 @@ pub enum Defined {
     Replaced(SyncFacts),
     /// The same, but a run that is on goes on to its end first.
     Updated(SyncFacts),
+    /// Its next run is then, whatever its schedule says.
+    NextRun(Timestamp),
     /// It is gone.
     Removed,
 }
@@ -56,11 +70,12 @@ impl Sync {
             run_id: None,
             asked: None,
             cancelled: false,
+            said: 0,
             then: None,
             told: None,
             waits: None,
-            failing_since: None,
-            trouble: None,
+            failing_since: facts.failing.since,
+            trouble: facts.failing.trouble.clone(),
         }
     }
 }
@@ -88,6 +103,15 @@ impl Engine {
                     self.then(now, &name, Then::Becomes(Box::new(facts)), true, effects);
                 }
                 Defined::Updated(facts) => self.then(now, &name, Then::Becomes(Box::new(facts)), false, effects),
+                Defined::NextRun(at) => {
+                    // Also where it begins anew once the run that is on has ended.
+                    if let Some(Then::Becomes(facts)) = self.syncs.get_mut(&name).and_then(|sync| sync.then.as_mut()) {
+                        facts.job.next = Some(at);
+                    }
+                    if let Some(job) = self.desk.job(&name) {
+                        job.next = Some(at);
+                    }
+                }
                 Defined::Removed => {
                     if let Some(wish) = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take()) {
                         let why = format!("{name} is not in the configuration any more");
@@ -153,7 +177,7 @@ impl Engine {
                 };
                 let mut sync = Sync::of(&facts);
                 if let Some(before) = self.syncs.get_mut(name) {
-                    sync.asked = before.asked.take();
+                    (sync.asked, sync.said) = (before.asked.take(), before.said);
                     // What a person said about deletes, or whatever else is held back, was about the place of before.
                     if let (true, Some(wish)) = (facts.anew, &mut sync.asked) {
                         *wish = Wish::new(std::mem::take(&mut wish.run), Wishes::default());

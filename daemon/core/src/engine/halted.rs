@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Answer, AskId, DaemonState, Effect, Engine, Halted, Mark, Name, StopReason, Timestamp};
+use super::{Answer, AskId, DaemonState, Effect, Engine, Halted, Mark, Name, StopReason, Timestamp, Writing};
 
 /// Who stopped, and when.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl Engine {
             effects.push(Effect::Answer(id, Ok(answer)));
         } else {
             effects.push(Effect::Write(id, self.mark()));
-            self.writing.insert(id, answer);
+            self.writing.insert(id, Writing::Answer(answer));
         }
         self.tell_daemon(effects);
     }
@@ -114,7 +114,8 @@ impl Engine {
             }
         }
         effects.push(Effect::Write(id, Mark::Running));
-        self.writing.insert(id, Answer::Halted(Halted { state: DaemonState::Running, runs }));
+        let answer = Answer::Halted(Halted { state: DaemonState::Running, runs });
+        self.writing.insert(id, Writing::Answer(answer));
         self.tell_daemon(effects);
     }
 

@@ -1,6 +1,6 @@
 //! Owns: what becomes of syncs whose trouble is over: other credentials, a disk that takes writes again. Must never know: how it was found out.
 
-use super::{Conditions, Engine, Name, Request, Sync, Timestamp, Trouble};
+use super::{Conditions, Engine, Failure, Name, Request, Sync, Timestamp, Trouble};
 
 /// So many failures in a row are forgiven at once when a disk takes writes again; after more, the pause after a failure holds.
 const MENDED_TRIES_MAX: u32 = 3;
@@ -8,9 +8,18 @@ const MENDED_TRIES_MAX: u32 = 3;
 impl Engine {
     /// What a remote refused may be other credentials now: nothing waits for them any more, nor for the pause that the failure cost.
     pub(super) fn login_changed(&mut self, now: Timestamp, remote: &Name) {
-        if self.desk.change_remote(remote, |known| known.needs_login = false) {
-            let with_it = self.desk.board().jobs.iter().filter(|(_, job)| job.plan.remote == *remote);
-            let with_it = with_it.map(|(name, _)| name.clone()).collect();
+        let mut refused = self.desk.change_remote(remote, |known| known.needs_login = false);
+        let with_it = self.desk.board().jobs.iter().filter(|(_, job)| job.plan.remote == *remote);
+        let with_it: Vec<Name> = with_it.map(|(name, _)| name.clone()).collect();
+        for name in &with_it {
+            let login = |trouble: &mut Trouble| trouble.name == Failure::NeedsLogin.name();
+            // Also where it was refused before the start, and nothing was asked since.
+            if self.syncs.get_mut(name).and_then(|sync| sync.trouble.take_if(login)).is_some() {
+                self.unshown.insert(name.clone());
+                refused = true;
+            }
+        }
+        if refused {
             self.try_anew(now, with_it);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, AskId, Effect, Engine, Mark, Name, Refusal, SyncState, Timestamp, Trigger, ask::Pinged};
+use super::{Answer, AskId, Effect, Engine, Mark, Name, Refusal, SyncState, Timestamp, Trigger, Writing, ask::Pinged};
 
 impl Engine {
     /// Makes syncs due: these, or all with a remote. One that is due already stays so, and one that runs gets one run more: however many
@@ -28,7 +28,7 @@ impl Engine {
             Some(Pinged { sync: name.to_string(), state: look.state, hold })
         });
         let pinged = Answer::Pinged(pinged.collect());
-        self.writing.insert(id, pinged);
+        self.writing.insert(id, Writing::Answer(pinged));
     }
 
     /// The syncs that are meant, each once.

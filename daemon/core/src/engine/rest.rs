@@ -58,12 +58,22 @@ impl Until {
             return None;
         }
         let decides = matches!(self, Self::Synced { .. }) && rests && standing.conflicts + standing.rejections > 0;
-        let first = shown.holds.first().filter(|_| shown.run.is_none()).map(|hold| hold.bar);
-        Some(match first {
-            _ if decides || held(&[Bar::Person]) => Lacks::Person,
-            Some(Bar::Condition | Bar::NotAsked) => Lacks::Condition,
-            _ => Lacks::Time,
-        })
+        if decides || held(&[Bar::Person]) {
+            return Some(Lacks::Person);
+        }
+        Some(shown.holds.first().filter(|_| shown.run.is_none()).map_or(Lacks::Time, |hold| hold.bar.lacks()))
+    }
+}
+
+impl Bar {
+    /// What ends it.
+    #[must_use]
+    pub const fn lacks(self) -> Lacks {
+        match self {
+            Self::NotDue | Self::Time => Lacks::Time,
+            Self::Condition | Self::NotAsked => Lacks::Condition,
+            Self::Person => Lacks::Person,
+        }
     }
 }
 

@@ -27,6 +27,20 @@ impl<V> Shelves<V> {
         Arc::make_mut(&mut self.0[place(&name)]).insert(name, Arc::new(value));
     }
 
+    /// Changes a value where it lies, or one that is made for it.
+    pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut V))
+    where
+        V: Clone + Default,
+    {
+        let shelf = Arc::make_mut(&mut self.0[place(name)]);
+        if !shelf.contains_key(name) {
+            shelf.insert(name.into(), Arc::default());
+        }
+        if let Some(value) = shelf.get_mut(name) {
+            change(Arc::make_mut(value));
+        }
+    }
+
     pub(super) fn remove(&mut self, name: &str) {
         Arc::make_mut(&mut self.0[place(name)]).remove(name);
     }

@@ -1,6 +1,8 @@
 //! Owns: the board as people and apps see it, as a copy that anybody can ask at any time. Must never know: counts of records (the
 //! store has them).
 
+use std::collections::BTreeSet;
+
 use super::{
     Conditions, DaemonState, Direction, Engine, Job, Jobs, Last, Looks, Name, Remote, Shelves, SyncState, Timestamp, Trouble,
     ask, text,
@@ -17,6 +19,8 @@ pub struct BoardCopy {
     /// The stop ends by itself, with the connections that hold it.
     pub leased: bool,
     pub(super) syncs: Shelves<Copied>,
+    /// By collection, the syncs that bring it.
+    bring: Shelves<BTreeSet<Name>>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,7 +75,9 @@ impl Engine {
     #[must_use]
     pub fn copy(&mut self) -> BoardCopy {
         for name in std::mem::take(&mut self.unshown) {
-            match self.copied(&name) {
+            let copied = self.copied(&name);
+            self.brings(&name, copied.as_ref());
+            match copied {
                 Some(copied) => self.shown.put(name, copied),
                 None => self.shown.remove(&name),
             }
@@ -81,6 +87,29 @@ impl Engine {
             state: self.state(),
             leased: self.stopped.as_ref().is_some_and(super::Stopped::leased),
             syncs: self.shown.clone(),
+            bring: self.bring.clone(),
+        }
+    }
+
+    /// Which collection a sync brings, where that is another than when it was last shown.
+    fn brings(&mut self, name: &Name, now: Option<&Copied>) {
+        let before = self.shown.get(name).and_then(|(_, sync)| sync.brings());
+        let now = now.and_then(Copied::brings);
+        if before == now {
+            return;
+        }
+        if let Some(before) = before {
+            self.bring.change(before, |names| {
+                names.remove(name);
+            });
+            if self.bring.get(before).is_some_and(|(_, names)| names.is_empty()) {
+                self.bring.remove(before);
+            }
+        }
+        if let Some(now) = now {
+            self.bring.change(now, |names| {
+                names.insert(name.clone());
+            });
         }
     }
 
@@ -117,6 +146,12 @@ impl BoardCopy {
         Some(sync.seen(name, &self.looks(now), now))
     }
 
+    /// The syncs that bring a collection, by name: whatever else there is costs nothing.
+    pub(super) fn bringing(&self, collection: &str) -> impl Iterator<Item = (&Name, &Copied)> {
+        let names = self.bring.get(collection).into_iter().flat_map(|(_, names)| names);
+        names.filter_map(|name| self.syncs.get(name))
+    }
+
     pub(super) fn looks(&self, now: Timestamp) -> Looks<'_> {
         Looks::over(self.syncs.iter().map(|(name, sync)| (name, &sync.job)), self, &self.conditions, now)
     }
@@ -141,6 +176,11 @@ impl Jobs for BoardCopy {
 }
 
 impl Copied {
+    /// The collection that it brings; none: it only sends.
+    fn brings(&self) -> Option<&str> {
+        self.direction.brings().then_some(self.collection.as_str())
+    }
+
     fn seen(&self, name: &Name, looks: &Looks<'_>, now: Timestamp) -> SyncShown {
         let looked = looks.at(&self.job, self.known.as_ref());
         let text = text(name, &self.job, &looked, now);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Answer, Ask, AskId, Defined, Effect, Engine, Event, SyncFacts};
+use super::{Answer, Ask, AskId, Defined, Effect, Engine, Event, Failing, SyncFacts};
 use crate::{
     ask::{self, DaemonState, Refusal, RunRequest, RunState, SyncState},
     replica::{Failure, Page, RemoteError},
@@ -64,6 +64,7 @@ impl World {
                     direction: Direction::Both,
                     job,
                     patience: None,
+                    failing: Failing::default(),
                     anew: false,
                     wished: run::Mode::Fast,
                 },
@@ -125,7 +126,9 @@ impl World {
     fn settle_one(&mut self, faults: bool) {
         if !self.writing.is_empty() {
             let id = self.writing.remove(0);
-            return self.handle(Event::Written(id, Ok(())));
+            let full = faults && self.chance.below(10) == 0;
+            let written = if full { Err(Refusal::Internal("no room".into())) } else { Ok(()) };
+            return self.handle(Event::Written(id, written));
         }
         if self.under_way.is_empty() {
             return;
@@ -415,6 +418,7 @@ fn a_sync_that_is_defined_anew_ends_its_run_only_where_it_must() {
             direction: Direction::Down,
             job,
             patience: None,
+            failing: Failing::default(),
             anew: false,
             wished: run::Mode::Fast,
         }

@@ -16,7 +16,7 @@ use mingle_core::{
 use mingle_proto::{Error, call};
 use serde_json::Value;
 
-use super::{invalid, ms, raw, time, word};
+use super::{invalid, ms, raw, time, waits, word};
 use crate::ipc::connections::Connected;
 
 pub(in crate::ipc) fn daemon_state(state: DaemonState) -> call::DaemonState {
@@ -110,8 +110,8 @@ fn progress(progress: Progress) -> call::Progress {
 }
 
 pub(in crate::ipc) fn hold(hold: Holding) -> call::Hold {
-    let Holding { name, bar: _, has, needs, until, hint } = hold;
-    call::Hold { name, has, needs, until_at: until.map(time), hint }
+    let Holding { name, bar, has, needs, until, hint } = hold;
+    call::Hold { name, has, needs, until_at: until.map(time), hint, waits_for: Some(waits::needs(bar.lacks())) }
 }
 
 /// What went wrong, in its three parts.

@@ -30,7 +30,7 @@ pub(in crate::ipc) fn until(since: Option<&Time>, reaches: Option<call::SyncReac
     }
 }
 
-fn needs(lacks: Lacks) -> call::WaitNeeds {
+pub(super) fn needs(lacks: Lacks) -> call::WaitNeeds {
     match lacks {
         Lacks::Time => call::WaitNeeds::Time,
         Lacks::Condition => call::WaitNeeds::Condition,

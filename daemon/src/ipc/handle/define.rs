@@ -19,7 +19,7 @@ const DEFINITION_BYTES_MAX: usize = 64 << 10;
 const NAME_BYTES_MAX: usize = 63;
 
 pub(super) fn define(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let SyncDefine { sync, definition, if_exists } = asked.params()?;
+    let SyncDefine { sync, definition, if_exists, next_run_at } = asked.params()?;
     if sync.len() > NAME_BYTES_MAX || !sync.bytes().all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'_') {
         let hint = format!("a small letter, then small letters, digits and _, at most {NAME_BYTES_MAX}");
         return Err(invalid("a sync cannot have this name", hint));
@@ -48,6 +48,7 @@ pub(super) fn define(asked: &mut Asked<'_>) -> Result<Served, Error> {
         definition: definition.get().to_owned(),
         if_exists: convert::if_exists(if_exists),
         by,
+        next: next_run_at.map(|at| convert::parsed("next_run_at", &at)).transpose()?,
     };
     later(asked.operate()?.redefine(change), move |redefined| convert::redefined(sync, redefined), false)
 }

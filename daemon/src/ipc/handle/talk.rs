@@ -33,8 +33,14 @@ pub(super) fn hello(asked: &mut Asked<'_>) -> Result<Served, Error> {
         if asked.desk.caller.name().is_some_and(|name| name != app) {
             return Err(convert::invalid("this connection has another name already", "open a connection for each app"));
         }
-        asked.desk.caller.is(app, door.grants(app));
-        asked.desk.note();
+        let desk = &mut *asked.desk;
+        let before = desk.caller.grants().readable();
+        desk.caller.is(app, door.grants(app));
+        // Who subscribed before it said who it is hears what its name may from here on, and no more.
+        if desk.caller.grants().readable() != before {
+            desk.subscriptions.granted_anew(&desk.caller, &*door);
+        }
+        desk.note();
     }
     let seq = *door.head().borrow();
     let answer = HelloAnswer {

@@ -219,6 +219,44 @@ async fn topics_keep_to_the_grants() {
 }
 
 #[tokio::test]
+async fn who_gives_a_name_after_it_subscribed_hears_no_more_than_that_name_may() {
+    let conflict = |house: &House, collection: &str| {
+        let (conflict, collection) = (format!("c-{collection}"), collection.to_owned());
+        let event = Event::Conflict { conflict, open: true, collection, id: "1".into(), property: None };
+        house.model.news.publish(News { at: house.model_time(), event });
+    };
+    for (name, narrows) in [("reader", true), ("tracker", false)] {
+        let house = House::open();
+        house.model.put("issues", "1", Some("{}"));
+        house.model.put("notes", "9", Some("{}"));
+        let mut app = house.connect().await;
+        subscribe(&mut app, "{}").await;
+        assert_eq!(told(&app.next().await), "1:created 9:created @2");
+        subscribe(&mut app, r#"{"topics":["conflict"]}"#).await;
+        assert_eq!(app.refusal("hello", &format!(r#"{{"app":"{name}"}}"#)).await, "");
+        // What it had cannot be told from what it may have: everything, anew.
+        if narrows {
+            assert_eq!(told(&app.next().await), "1:created @2 fresh");
+        }
+        conflict(&house, "notes");
+        conflict(&house, "issues");
+        let first = app.next().await;
+        assert_eq!(first["params"]["conflict"], if narrows { "c-issues" } else { "c-notes" }, "{name}: {first}");
+        if !narrows {
+            app.next().await;
+        }
+        house.model.put("notes", "9", Some("{\"n\":1}"));
+        house.model.put("issues", "1", Some("{\"n\":1}"));
+        let mut ids = Vec::new();
+        while !ids.contains(&json!("1")) {
+            let line = app.next().await;
+            ids.extend(line["params"]["changes"].as_array().unwrap().iter().map(|one| one["id"].clone()));
+        }
+        assert_eq!(ids.contains(&json!("9")), !narrows, "{name}: {ids:?}");
+    }
+}
+
+#[tokio::test]
 async fn subscriptions_are_counted_and_go_with_their_connection() {
     let house = House::open();
     let mut app = house.connect().await;

@@ -272,3 +272,43 @@ fn planted_bugs_are_found() {
         assert!(found, "no test sees {bug:?}");
     }
 }
+
+/// `runs`: of each sync how many, each a minute after the one before, the last one just now.
+#[track_caller]
+fn check_runs(runs: &[(&str, u32)], after: Duration, open: &str, left: &[(&str, u32)]) {
+    let store = memory();
+    for (sync, count) in runs {
+        let insert = format!(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
+             INSERT INTO m_run (id, sync, status, mode, trigger, started, ended)
+             SELECT 'r-{sync}' || n, '{sync}', 'done', 'fast', 'timer', {now} - ({count} - n) * 60000, {now} - ({count} - n) * 60000 FROM n",
+            now = NOW.unix_ms()
+        );
+        sql(&store, insert.leak()).unwrap();
+    }
+    sql(&store, format!("UPDATE m_run SET status = 'running', ended = NULL WHERE id = '{open}'").leak()).unwrap();
+    while purge_at(&store, NOW.plus(after)) {}
+    for (sync, count) in left {
+        let kept = number(&store, format!("SELECT count(*) FROM m_run WHERE sync = '{sync}'").leak());
+        assert_eq!(kept, i64::from(*count), "{runs:?} after {after:?}: {sync}");
+        let last = format!("SELECT count(*) FROM m_run WHERE sync = '{sync}' AND started = {}", NOW.unix_ms());
+        assert_eq!(number(&store, last.leak()), 1, "the last one stays");
+    }
+}
+
+#[test]
+fn of_runs_the_last_stay_and_of_the_others_those_that_are_not_old() {
+    let (kept, over) = (limits::RUNS_KEPT, limits::LEDGER_KEPT);
+    check_runs(&[("s", kept)], 2 * over, "", &[("s", kept)]);
+    check_runs(&[("s", kept + 1), ("t", 3), ("u", kept + 5_000)], 2 * over, "", &[("s", kept), ("t", 3), ("u", kept)]);
+    check_runs(&[("s", kept + 50)], over - DAY, "", &[("s", kept + 50)]);
+    // Each a minute after the one before: the first ten are old.
+    check_runs(&[("s", kept + 50)], over - Duration::from_secs(60) * (kept + 39), "", &[("s", kept + 40)]);
+    // One that is not over is somebody's.
+    check_runs(&[("s", kept + 2)], 2 * over, "r-s1", &[("s", kept + 1)]);
+}
+
+#[test]
+fn too_many_runs_go_however_young_they_are() {
+    check_runs(&[("s", limits::RUNS_MAX + 3_000)], Duration::ZERO, "", &[("s", limits::RUNS_MAX)]);
+}

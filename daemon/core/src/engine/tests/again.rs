@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::{
+    ask::Trouble,
     engine::Mark,
     run::Mode,
     schedule::{Conditions, StopReason},
@@ -16,7 +17,15 @@ fn request(mode: Mode, accept_deletes: bool) -> Ask {
 fn engine(wished: Mode, last: Last) -> Engine {
     let plan = Plan { remote: "r".into(), ..Plan::default() };
     let job = Job::new(plan, last, 0, NOW);
-    let facts = SyncFacts { collection: "k".into(), direction: Direction::Both, job, patience: None, anew: false, wished };
+    let facts = SyncFacts {
+        collection: "k".into(),
+        direction: Direction::Both,
+        job,
+        patience: None,
+        failing: Failing::default(),
+        anew: false,
+        wished,
+    };
     Engine::new([("a".into(), facts)].into(), None, 1, NOW)
 }
 
@@ -88,6 +97,7 @@ fn after_a_timeout(so_far: &[run::Event]) -> u64 {
         direction: Direction::Both,
         job: Job::new(plan, Last::Never, 0, NOW),
         patience: None,
+        failing: Failing::default(),
         anew: false,
         wished: Mode::Fast,
     };
@@ -273,8 +283,15 @@ fn a_next_run_has_its_moment_once() {
 fn a_run_knows_how_often_it_was_tried_and_what_held_it() {
     let plan = Plan { remote: "r".into(), ..Plan::default() };
     let job = Job::new(plan, Last::Failed { ended: NOW }, 2, NOW);
-    let facts =
-        SyncFacts { collection: "k".into(), direction: Direction::Both, job, patience: None, anew: false, wished: Mode::Fast };
+    let facts = SyncFacts {
+        collection: "k".into(),
+        direction: Direction::Both,
+        job,
+        patience: None,
+        failing: Failing::default(),
+        anew: false,
+        wished: Mode::Fast,
+    };
     let mut one = Engine::new([("a".into(), facts)].into(), None, 1, NOW);
     handle(&mut one, Event::Conditions(Conditions { online: Some(false), ..Conditions::default() }));
     assert_eq!(begins(&handle(&mut one, Event::Ask(1, request(Mode::Fast, false)))), None);
@@ -296,7 +313,15 @@ fn what_a_remote_said_before_the_start_holds_after_it() {
             until: now.minus(Duration::from_secs(ago)).plus(Duration::from_secs(more)),
         };
         let (job, patience) = (Job::new(plan, Last::Never, 0, now), patience.map(said));
-        SyncFacts { collection: remote.into(), direction: Direction::Down, job, patience, anew: false, wished: Mode::Fast }
+        SyncFacts {
+            collection: remote.into(),
+            direction: Direction::Down,
+            job,
+            patience,
+            failing: Failing::default(),
+            anew: false,
+            wished: Mode::Fast,
+        }
     };
     let holds = |syncs: &[(&str, SyncFacts)]| -> Vec<bool> {
         let facts = syncs.iter().map(|(name, facts)| (Name::from(*name), facts.clone())).collect();
@@ -313,4 +338,134 @@ fn what_a_remote_said_before_the_start_holds_after_it() {
     );
     assert_eq!(holds(&[("a", facts("r", Some((10, 50)))), ("b", facts("r", Some((10, 5))))]), [true, true], "the longest holds");
     assert_eq!(holds(&[("a", facts("r", Some((4000, 90_000))))]), [false], "and no word longer than an hour");
+}
+
+/// An engine of one sync whose run is on while one more is asked for under this id.
+fn busy() -> (Engine, String) {
+    let mut one = engine(Mode::Fast, Last::Done { began: NOW });
+    assert!(begins(&handle(&mut one, Event::Ask(1, request(Mode::Fast, false)))).is_some());
+    let answered = handle(&mut one, Event::Ask(2, request(Mode::Slow, false)));
+    let Some(Effect::Answer(2, Ok(Answer::Accepted(accepted)))) = answered.first() else { panic!("{answered:?}") };
+    handle(&mut one, Event::Ask(3, Ask::WaitRun { run: accepted.run.clone() }));
+    let run = accepted.run.clone();
+    (one, run)
+}
+
+/// The run that is on comes to its end; the id of the one that begins then.
+fn ends(engine: &mut Engine) -> Option<String> {
+    let mut begun = None;
+    for event in [run::Event::Begun, run::Event::Opened(Ok(())), run::Event::Finished { standing: 0 }] {
+        if begun.is_none() && !engine.quiet() {
+            let effects = handle(engine, Event::Run("a".into(), event));
+            begun =
+                effects.iter().find_map(|one| if let Effect::Begin { order, .. } = one { Some(order.run.clone()) } else { None });
+        }
+    }
+    begun
+}
+
+fn full() -> Event {
+    Event::Written(9, Err(Refusal::Internal("no room".into())))
+}
+
+fn refused(effects: &[Effect]) -> bool {
+    matches!(effects.first(), Some(Effect::Answer(9, Err(_))))
+}
+
+#[test]
+fn a_moment_that_could_not_be_written_down_begins_nothing() {
+    let mut one = engine(Mode::Fast, Last::Done { began: NOW });
+    let now = |id| Event::Ask(id, Ask::NextRun { sync: "a".into(), at: Some(NOW) });
+    assert_eq!(begins(&handle(&mut one, now(9))), None, "it is not written down yet");
+    let effects = handle(&mut one, full());
+    assert!(refused(&effects) && begins(&effects).is_none(), "{effects:?}");
+    assert_eq!((one.board().jobs["a"].next, begins(&handle(&mut one, Event::Look))), (None, None));
+    handle(&mut one, now(10));
+    assert!(begins(&handle(&mut one, Event::Written(10, Ok(())))).is_some());
+    // One that a run has taken before it was known to be written down begins no second one.
+    let mut one = engine(Mode::Fast, Last::Done { began: NOW });
+    handle(&mut one, now(9));
+    let mut effects = Vec::new();
+    one.handle(NOW.plus(Duration::from_millis(1)), Event::Ask(10, request(Mode::Fast, false)), &mut effects);
+    assert!(begins(&effects).is_some());
+    handle(&mut one, Event::Written(9, Ok(())));
+    assert_eq!((one.board().jobs["a"].next, ends(&mut one)), (None, None));
+}
+
+#[test]
+fn a_pause_that_could_not_be_written_down_is_taken_back() {
+    let pause = |id| Event::Ask(id, Ask::Pause { sync: "a".into(), by: None });
+    let resume = |id| Event::Ask(id, Ask::Resume { sync: "a".into() });
+    let told = |effects: &[Effect]| effects.iter().any(|one| matches!(one, Effect::Answer(3, _)));
+    // One that is idle.
+    let mut one = engine(Mode::Fast, Last::Done { began: NOW });
+    handle(&mut one, pause(9));
+    assert!(one.board().jobs["a"].paused, "nothing begins meanwhile");
+    let effects = handle(&mut one, full());
+    assert!(refused(&effects) && begins(&effects).is_none() && !one.board().jobs["a"].paused);
+    // One that runs, with one more that is waited for: that begins once the run has ended.
+    let (mut one, waited) = busy();
+    handle(&mut one, pause(9));
+    let effects = handle(&mut one, full());
+    assert!(refused(&effects) && !told(&effects) && !one.board().jobs["a"].paused);
+    assert_eq!(ends(&mut one), Some(waited));
+    // Also where the run had ended by then.
+    let (mut one, waited) = busy();
+    handle(&mut one, pause(9));
+    assert_eq!(ends(&mut one), None);
+    let effects = handle(&mut one, full());
+    let begun = effects.iter().find_map(|one| if let Effect::Begin { order, .. } = one { Some(&order.run) } else { None });
+    assert_eq!(begun, Some(&waited));
+    // Written down, who waits is told.
+    let (mut one, _) = busy();
+    handle(&mut one, pause(9));
+    assert!(told(&handle(&mut one, Event::Written(9, Ok(())))));
+    assert_eq!(ends(&mut one), None);
+    // The second of two is written down: that one holds.
+    let (mut one, _) = busy();
+    handle(&mut one, pause(9));
+    handle(&mut one, pause(10));
+    assert!(refused(&handle(&mut one, full())));
+    assert!(one.board().jobs["a"].paused);
+    handle(&mut one, Event::Written(10, Ok(())));
+    assert_eq!((one.board().jobs["a"].paused, ends(&mut one)), (true, None));
+    // A resume is taken back as well, and what begins by it ends; what the pause ended comes back once it is written down.
+    let effects = handle(&mut one, resume(11));
+    assert!(begins(&effects).is_some());
+    let full = || Err(Refusal::Internal("no room".into()));
+    handle(&mut one, Event::Written(11, full()));
+    assert_eq!((one.board().jobs["a"].paused, ends(&mut one)), (true, None));
+    handle(&mut one, resume(12));
+    assert!(!one.board().jobs["a"].paused);
+    handle(&mut one, Event::Written(12, Ok(())));
+    // In whatever order they are answered, the last that was said is in force; refused, the one before.
+    for (first, written, paused) in [(10, Ok(()), true), (11, Ok(()), true), (10, full(), false), (11, full(), false)] {
+        let mut one = engine(Mode::Fast, Last::Done { began: NOW });
+        handle(&mut one, pause(9));
+        handle(&mut one, Event::Written(9, Ok(())));
+        handle(&mut one, resume(10));
+        handle(&mut one, pause(11));
+        let mut answers = [Event::Written(10, Ok(())), Event::Written(11, written)];
+        if first == 11 {
+            answers.reverse();
+        }
+        answers.into_iter().for_each(|answer| drop(handle(&mut one, answer)));
+        assert_eq!(one.board().jobs["a"].paused, paused, "{first}");
+    }
+}
+
+#[test]
+fn a_login_that_was_refused_before_the_start_is_known_until_it_is_another() {
+    let job = Job::new(Plan { remote: "r".into(), ..Plan::default() }, Last::Failed { ended: NOW }, 9, NOW);
+    let trouble = Trouble { name: "needs_login".into(), what: "401".into(), hint: None };
+    let failing = Failing { since: Some(NOW), trouble: Some(trouble.clone()) };
+    let (collection, direction) = ("k".into(), Direction::Both);
+    let facts = SyncFacts { collection, direction, job, patience: None, failing, anew: false, wished: Mode::Fast };
+    let mut one = Engine::new([("a".into(), facts)].into(), None, 1, NOW);
+    let shown = |one: &mut Engine| one.copy().one("a", NOW).expect("it is there");
+    handle(&mut one, Event::Look);
+    assert_eq!((shown(&mut one).trouble, shown(&mut one).failing_since), (Some(trouble), Some(NOW)));
+    let effects = handle(&mut one, Event::LoginChanged("r".into()));
+    assert!(begins(&effects).is_some(), "it is tried at once, whatever the pause after the failure");
+    assert_eq!(shown(&mut one).trouble, None);
 }
