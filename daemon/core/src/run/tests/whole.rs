@@ -11,7 +11,7 @@ use crate::{
 #[test]
 fn a_document_is_put_in_place_whole() {
     #[track_caller]
-    fn check(page: &Page, terms: Terms, mode: Mode, expected: &[(usize, bool, bool)]) {
+    fn check(page: &Page, terms: &Terms, mode: Mode, expected: &[(usize, bool, bool)]) {
         let mut run = Run::new(Order { direction: Direction::Down, mode, ..Order::default() });
         let mut under_way = run.handle(Event::Start);
         let mut batches = Vec::new();
@@ -36,15 +36,15 @@ fn a_document_is_put_in_place_whole() {
     }
     let rows = |count: usize, swaps| Page { rows: (0..count as u64).map(row).collect(), swaps, ..Page::default() };
     let asks = || Terms { page_rows: 1, ..Terms::default() };
-    check(&rows(501, true), asks(), Mode::Fast, &[(501, true, true)]);
-    check(&rows(0, true), asks(), Mode::Fast, &[(0, true, true)]);
-    check(&rows(501, false), asks(), Mode::Fast, &[(500, false, false), (1, false, false)]);
+    check(&rows(501, true), &asks(), Mode::Fast, &[(501, true, true)]);
+    check(&rows(0, true), &asks(), Mode::Fast, &[(0, true, true)]);
+    check(&rows(501, false), &asks(), Mode::Fast, &[(500, false, false), (1, false, false)]);
     // Who only tells what is new takes nothing away, and a refresh does not either; what changed since is not all there is.
-    check(&rows(501, true), Terms { tells: true, ..asks() }, Mode::Fast, &[(501, true, false)]);
-    check(&rows(501, true), asks(), Mode::Refresh, &[(501, true, false)]);
-    check(&rows(501, true), Terms { from: From::Token("t".into()), ..asks() }, Mode::Fast, &[(501, true, false)]);
+    check(&rows(501, true), &Terms { tells: true, ..asks() }, Mode::Fast, &[(501, true, false)]);
+    check(&rows(501, true), &asks(), Mode::Refresh, &[(501, true, false)]);
+    check(&rows(501, true), &Terms { from: From::Token("t".into()), ..asks() }, Mode::Fast, &[(501, true, false)]);
     let most = limits::SWAP_ROWS_MAX;
-    check(&rows(most, true), asks(), Mode::Fast, &[(most, true, true)]);
+    check(&rows(most, true), &asks(), Mode::Fast, &[(most, true, true)]);
     let batches: Vec<_> = (0..4).map(|_| (limits::BATCH_ROWS_MAX, false, false)).chain([(1, false, false)]).collect();
-    check(&rows(most + 1, true), asks(), Mode::Fast, &batches);
+    check(&rows(most + 1, true), &asks(), Mode::Fast, &batches);
 }
