@@ -1,3 +1,5 @@
+//! Owns: the tables of documents: each format, what is no document, what the kind can do. Must never know: a server, the store.
+
 use mingle_core::replica::RowState;
 use reqwest::StatusCode;
 
