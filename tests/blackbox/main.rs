@@ -27,6 +27,7 @@ mod joins;
 mod journal;
 mod keeper;
 mod kept;
+mod keyrings;
 mod leases;
 mod logged;
 mod machine;

@@ -70,6 +70,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("a text is written anew", Tables),
     // dav: what the library made of a change goes out, whatever it is.
     ("an edited text is not read again", Tables),
+    // keyring: of several items with one name, one is read, written over and taken out.
+    ("the first of several items is meant", Tables),
     // meeting: a create that was looked for and not seen is forgotten, though it may still be on its way.
     ("late create forgotten", Simulation),
     // meeting: a create whose answer was lost is repeated under another key.

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod held;
 pub mod http;
 pub mod kept;
+pub mod keyring;
 pub mod larder;
 mod login;
 pub mod meter;

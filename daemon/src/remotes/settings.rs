@@ -8,6 +8,8 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 
+use super::keyring::Item;
+
 /// One `[remote.NAME]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,6 +227,8 @@ pub enum Secret {
     File(String),
     /// What this variable of the daemon's environment holds.
     Env(String),
+    /// What the system's keyring has under this name.
+    Keyring(Item),
     /// What the service manager left under this name (`LoadCredential=`).
     Credential(String),
     /// The secret itself, by one who insists.
@@ -232,7 +236,7 @@ pub enum Secret {
 }
 
 /// The ways a secret can be given, for error texts.
-const WAYS: [&str; 5] = ["command", "file", "env", "credential", "plain"];
+const WAYS: [&str; 6] = ["command", "file", "env", "keyring", "credential", "plain"];
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -240,6 +244,7 @@ impl fmt::Debug for Secret {
             Self::Command(words) => write!(f, "command {:?}", words.first()),
             Self::File(path) => write!(f, "file {path:?}"),
             Self::Env(name) => write!(f, "env {name:?}"),
+            Self::Keyring(item) => write!(f, "keyring \"{item}\""),
             Self::Credential(name) => write!(f, "credential {name:?}"),
             Self::Plain(_) => f.write_str("plain"),
         }
@@ -265,7 +270,7 @@ impl<'de> Visitor<'de> for SecretReader {
     fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Secret, E> {
         Err(E::custom(
             "a secret does not stand in the configuration: say where it comes from with { command = [..] }, { file = \"..\" }, \
-             { env = \"..\" } or { credential = \"..\" }; who insists writes { plain = \"..\" }",
+             { env = \"..\" }, { keyring = \"..\" } or { credential = \"..\" }; who insists writes { plain = \"..\" }",
         ))
     }
 
@@ -277,6 +282,7 @@ impl<'de> Visitor<'de> for SecretReader {
             "command" => Secret::Command(map.next_value()?),
             "file" => Secret::File(map.next_value()?),
             "env" => Secret::Env(map.next_value()?),
+            "keyring" => Secret::Keyring(Item::parse(&map.next_value::<String>()?).map_err(A::Error::custom)?),
             "credential" => Secret::Credential(map.next_value()?),
             "plain" => Secret::Plain(map.next_value()?),
             other => return Err(A::Error::unknown_field(other, &WAYS)),
@@ -322,6 +328,11 @@ mod tests {
             "auth = { type = \"query\", name = \"key\", secret = { env = \"KEY\" } }",
             Ok(Auth::Query { name: "key".into(), secret: Secret::Env("KEY".into()) }),
         );
+        check(
+            "auth = { type = \"bearer\", token = { keyring = \"mingle/home\" } }",
+            Ok(Auth::Bearer { token: Secret::Keyring(Item { service: "mingle".into(), account: "home".into() }) }),
+        );
+        check("auth = { type = \"bearer\", token = { keyring = \"home\" } }", Err("named SERVICE/ACCOUNT"));
         check("auht = 1", Err("unknown field `auht`"));
         check("auth = { type = \"bearer\", token = { env = \"A\" }, user = \"b\" }", Err("unknown field `user`"));
         check("auth = { type = \"bearer\", token = { evn = \"A\" } }", Err("unknown field `evn`"));
