@@ -13,6 +13,7 @@ mod crowd;
 mod dav;
 mod defines;
 mod desktop;
+mod documents;
 mod driver;
 mod ears;
 mod end_to_end;

@@ -37,6 +37,21 @@ pub struct RemoteSettings {
     /// What counts of what the program does. None: as [`Output`] has it.
     #[serde(default)]
     pub output: Option<Output>,
+    /// How a document is written. None: its type tells.
+    #[serde(default)]
+    pub format: Option<Format>,
+    /// Where its list stands: a JSON pointer. None: it is the list.
+    #[serde(default)]
+    pub rows: Option<String>,
+    /// Where a row has its id: a JSON pointer, a property or a column. None: `id`.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The document is no list but one record, with this id.
+    #[serde(default)]
+    pub document: Option<String>,
+    /// What becomes of a record that the document does not show any more. None: as the format has it.
+    #[serde(default)]
+    pub absent: Option<Absent>,
 }
 
 impl RemoteSettings {
@@ -51,6 +66,11 @@ impl RemoteSettings {
             ("command", !self.command.is_empty()),
             ("app", self.app.is_some()),
             ("output", self.output.is_some()),
+            ("format", self.format.is_some()),
+            ("rows", self.rows.is_some()),
+            ("id", self.id.is_some()),
+            ("document", self.document.is_some()),
+            ("absent", self.absent.is_some()),
         ];
         set.into_iter().find(|(key, is_set)| *is_set && !taken.contains(key)).map(|(key, _)| key)
     }
@@ -74,6 +94,70 @@ impl Output {
         match self {
             Self::Batches => "batches",
             Self::Result => "result",
+        }
+    }
+}
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A JSON list, or an object.
+    Json,
+    /// A JSON object a line.
+    Ndjson,
+    /// A table: columns by their names.
+    Csv,
+    /// RSS.
+    Rss,
+    /// Atom.
+    Atom,
+    /// JSON Feed.
+    JsonFeed,
+    /// iCalendar.
+    #[serde(rename = "icalendar")]
+    ICalendar,
+}
+
+impl Format {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+            Self::Rss => "rss",
+            Self::Atom => "atom",
+            Self::JsonFeed => "json-feed",
+            Self::ICalendar => "icalendar",
+        }
+    }
+
+    /// Whether it shows what is new, and what is older leaves it.
+    #[must_use]
+    pub const fn is_feed(self) -> bool {
+        matches!(self, Self::Rss | Self::Atom | Self::JsonFeed)
+    }
+}
+
+/// What becomes of a record that a document does not show any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absent {
+    /// It is deleted, under the guard.
+    Delete,
+    /// It stays.
+    Keep,
+}
+
+impl Absent {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Keep => "keep",
         }
     }
 }
