@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Problem, Where, defined::load_with},
     known::BuiltIn,
     remotes::Means,
-    store::{Class, Store, StoreError, defined, history, moments, sync::place},
+    store::{Class, Store, StoreError, answers, defined, history, moments, sync::place},
 };
 
 /// What a reload stands on.
@@ -134,6 +134,7 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
     boot::define(&before.store, &config, now).map_err(failed)?;
     boot::renamed(&before.store, &syncs, now).map_err(failed)?;
     begin_anew(&before.store, &defined, now).map_err(failed)?;
+    leave_nothing(&before.store, &defined, now).map_err(failed)?;
     if let Some(change) = change {
         if let (Some(redefined), Some((_, pending))) = (&mut redefined, orphaned.iter().find(|(sync, _)| sync == change.sync())) {
             redefined.orphaned = *pending;
@@ -170,6 +171,16 @@ fn begin_anew(store: &Store, defined: &[(Name, Defined)], now: Timestamp) -> Res
         return Ok(());
     }
     store.write_blocking(Class::Interactive, now, move |tx| names.iter().try_for_each(|name| moments::anew(tx, name)))
+}
+
+/// What services answered syncs that are none any more goes with them.
+fn leave_nothing(store: &Store, defined: &[(Name, Defined)], now: Timestamp) -> Result<(), StoreError> {
+    let gone: Vec<Name> =
+        defined.iter().filter(|(_, defined)| matches!(defined, Defined::Removed)).map(|(name, _)| name.clone()).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    store.write_blocking(Class::Interactive, now, move |tx| gone.iter().try_for_each(|name| answers::forget(tx, name)))
 }
 
 /// The syncs that apps defined, with this change.

@@ -12,6 +12,7 @@ pub mod http;
 pub mod kept;
 pub mod larder;
 mod login;
+pub mod marks_key;
 pub mod meter;
 pub(crate) mod mistakes;
 pub mod rest;
