@@ -65,13 +65,6 @@ pub fn host() -> u64 {
     number_of(&machine_id().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned()))
 }
 
-/// A key that this machine has and its files do not tell: what is marked with it can be known again here, and guessed nowhere. None: the
-/// machine has no id.
-#[must_use]
-pub fn key() -> Option<[u8; 32]> {
-    machine_id().map(|id| blake3::derive_key("mingle 2026 marks of what was asked of services", id.as_bytes()))
-}
-
 fn machine_id() -> Option<String> {
     let text = fs::read_to_string("/etc/machine-id").ok()?;
     let id = text.trim();

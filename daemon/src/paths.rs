@@ -94,6 +94,12 @@ impl Paths {
         self.state.join("mingled.lock")
     }
 
+    /// The key under which a question to a service is known again. It lies apart from the store: what is marked with it there tells nothing.
+    #[must_use]
+    pub fn marks_file(&self) -> PathBuf {
+        self.state.join("marks.key")
+    }
+
     /// Where the socket that gives no data lies; for a group, outside of every place that is closed to it.
     #[must_use]
     pub fn status_socket(&self, for_a_group: bool) -> &Path {

@@ -19,7 +19,7 @@ use mingle_core::{
     engine::Mark,
     limits,
     replica::{Action, Answer, Errand, Failure, RemoteError},
-    run::{Counts, Effect, Event, Mode, Order},
+    run::{Counts, Effect, Event, Order},
     time::Timestamp,
 };
 use tokio_util::sync::CancellationToken;
@@ -185,7 +185,7 @@ async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
             let unchanged = site.meter.so_far().not_modified;
             let listed = until_hurried(site, remote.list(&from, page.as_deref(), rows)).await;
             #[cfg(feature = "planted")]
-            let listed = kept_too_early(site, unchanged, listed, now).await;
+            let listed = kept::too_early(site, unchanged, listed, now).await;
             if let Some(Ok(page)) = &listed {
                 site.meter.received(page.told);
                 site.rows(Some(page.rows.len()), 0);
@@ -201,26 +201,6 @@ async fn one(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Event {
     }
 }
 
-/// A validator that counts before its page is applied: it is written down at once, and what it says has not changed is taken for known.
-#[cfg(feature = "planted")]
-async fn kept_too_early(site: &Site, unchanged: u64, mut listed: Option<Listed>, now: Timestamp) -> Option<Listed> {
-    if mingle_core::planted::is("a validator counts before its page is applied") {
-        if let (Some(kept), sync) = (site.kept.to_keep(), site.spec.name.clone()) {
-            let written = site.store.write(store::Class::Background, now, move |tx| answers::keep(tx, &sync, &kept)).await;
-            tracing::debug!(?written, "a bug is planted");
-            // A moment in which the process may die.
-            crate::alarm::pause(std::time::Duration::from_millis(50)).await;
-        }
-        if let (Some(Ok(page)), true) = (&mut listed, site.meter.so_far().not_modified > unchanged) {
-            page.rows.clear();
-        }
-    }
-    listed
-}
-
-#[cfg(feature = "planted")]
-type Listed = Result<mingle_core::replica::Page, RemoteError>;
-
 async fn until_hurried<T>(site: &Site, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
@@ -230,7 +210,7 @@ async fn until_hurried<T>(site: &Site, work: impl Future<Output = T>) -> Option<
 }
 
 async fn open(site: &Site, now: Timestamp) -> Result<(), RemoteError> {
-    take_up_answers(site);
+    kept::take_up(site);
     let work = async {
         let class = if site.order.person { Class::Interactive } else { Class::Background };
         let (meter, kept) = (Arc::clone(&site.meter), Arc::clone(&site.kept));
@@ -256,17 +236,6 @@ async fn open(site: &Site, now: Timestamp) -> Result<(), RemoteError> {
         found.remote = Some(remote);
     });
     Ok(())
-}
-
-/// What was answered before, where a person did not ask for everything anew.
-fn take_up_answers(site: &Site) {
-    if site.order.mode != Mode::Fast || site.order.reset.is_some() {
-        return;
-    }
-    match site.store.read(|reader| answers::of(reader, &site.spec.name)) {
-        Ok(answers) => site.kept.take_up(answers),
-        Err(error) => tracing::debug!(%error, "answers that were kept are not to be had: it is asked in full"),
-    }
 }
 
 /// Asks for records by id, as many at once as the remote likes, up to the first that fails.
@@ -423,14 +392,14 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             Event::Applied(applied)
         }
         Effect::Complete { watermark, began } => {
-            let (ground, run, kept) = (ground()?, site.order.run.clone(), site.kept.to_keep());
+            let (ground, run) = (ground()?, site.order.run.clone());
             let write = store.write(background, now, move |tx| {
-                kept.iter().try_for_each(|kept| answers::keep(tx, &ground.spec.name, kept))?;
                 let (rejected, watermark, reset) = sync::complete(tx, &ground, watermark.as_ref(), began)?;
                 sync::count(tx, &run, &Counts { rejected, ..Counts::default() })?;
                 Ok((rejected, watermark, reset))
             });
             let (rejected, watermark, reset) = write.await?;
+            kept::keep(site, now).await;
             Event::Completed { rejected, watermark, reset }
         }
         Effect::Ghosts { pass, most } => {
@@ -465,7 +434,11 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
         }
         Effect::Finish(outcome) => {
             let (run, traffic) = (site.order.run.clone(), site.meter.so_far());
+            let misled = kept::misled(&outcome, &traffic);
             let write = store.write(background, now, move |tx| {
+                if misled {
+                    answers::forget(tx, &spec.name)?;
+                }
                 sync::spent(tx, &run, &traffic)?;
                 sync::finish(tx, &run, &spec.name, &outcome)
             });
@@ -491,5 +464,6 @@ pub fn write_down(store: &Store, mark: Mark, now: Timestamp) -> impl Future<Outp
     async move { written.await.map_err(Refusal::from) }
 }
 
+mod kept;
 #[cfg(test)]
 mod tests;

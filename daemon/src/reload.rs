@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Problem, Where, defined::load_with},
     known::BuiltIn,
     remotes::Means,
-    store::{Class, Store, StoreError, defined, history, moments, sync::place},
+    store::{Class, Store, StoreError, answers, defined, history, moments, sync::place},
 };
 
 /// What a reload stands on.
@@ -138,11 +138,12 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
     {
         redefined.orphaned = *pending;
     }
-    let (anew, sync) = (begin_anew(&defined), change.map(|change| change.sync().to_owned()));
+    let (anew, gone, sync) = (begin_anew(&defined), removed(&defined), change.map(|change| change.sync().to_owned()));
     let row = sync.as_ref().and_then(|sync| rows.into_iter().find(|row| row.sync == *sync));
-    if !anew.is_empty() || sync.is_some() {
+    if !anew.is_empty() || !gone.is_empty() || sync.is_some() {
         let written = before.store.write_blocking(Class::Interactive, now, move |tx| {
             anew.iter().try_for_each(|name| moments::anew(tx, name))?;
+            gone.iter().try_for_each(|name| answers::forget(tx, name))?;
             match (sync, row) {
                 (Some(sync), Some(row)) => {
                     defined::put(tx, &row)?;
@@ -172,6 +173,11 @@ fn begins_anew(facts: &mut SyncFacts, now: Timestamp) {
 fn begin_anew(defined: &[(Name, Defined)]) -> Vec<Name> {
     let anew = |defined: &Defined| matches!(defined, Defined::Replaced(facts) | Defined::Updated(facts) if facts.anew);
     defined.iter().filter(|(_, defined)| anew(defined)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Which syncs are none any more: what services answered them goes.
+fn removed(defined: &[(Name, Defined)]) -> Vec<Name> {
+    defined.iter().filter(|(_, defined)| matches!(defined, Defined::Removed)).map(|(name, _)| name.clone()).collect()
 }
 
 /// The syncs that apps defined, with this change.

@@ -40,7 +40,7 @@ use crate::{
     login, logs, notify,
     perform::{Site, perform, write_down},
     reload::Prepared,
-    remotes::{self, Means, http},
+    remotes::{self, Means, http, marks_key},
     signals::Signal,
     start::Started,
     store::{Class, Options, Store, Upgraded, Upgrading, marks, rehearsal},
@@ -144,7 +144,11 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     let (config, left_out) =
         boot::with_defined(&store, &started.config, &started.paths.config, &known).context("failed to read what apps defined")?;
     boot::define(&store, &config, now).context("failed to define the collections")?;
-    let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?.knowing(clock::key());
+    let marks = marks_key::of(&started.paths.marks_file()).inspect_err(|error| {
+        let file = started.paths.marks_file();
+        tracing::warn!(%error, file = %file.display(), "no key for answers of services: none is kept, and all is asked in full");
+    });
+    let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?.knowing(marks.ok());
     spending::remember(&store, &http.budgets).context("failed to read what is known of budgets")?;
     let means = boot::means(http, &started.paths.config, Some(&started.paths.socket));
     let syncs = boot::syncs(&config, &means);

@@ -2,6 +2,7 @@
 //! Must never know: anything inside the daemon.
 
 mod acceptance;
+mod answers;
 mod apps;
 mod bad_input;
 mod bench;

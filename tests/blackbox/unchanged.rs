@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{kinto_config, scripted, scripted_config};
 
-fn number(run: &Value, key: &str) -> u64 {
+pub fn number(run: &Value, key: &str) -> u64 {
     run[key].as_u64().unwrap_or_else(|| panic!("{key}: {run}"))
 }
 
@@ -22,7 +22,7 @@ fn telling() -> Options {
 }
 
 /// The same, which can only list everything.
-fn plain() -> Options {
+pub fn plain() -> Options {
     Options { etags: true, ..Options::careless() }
 }
 
@@ -41,9 +41,22 @@ fn unnamed(options: Options) -> (RestServer, Daemon) {
 }
 
 /// Runs until the listing has not changed: the question is another one until nothing more is brought or sent.
-fn settled(app: &mut App) {
+pub fn settled(app: &mut App) {
     let unchanged = (0..4).any(|_| number(&app.sync("things", "done"), "not_modified") > 0);
     assert!(unchanged, "it is never unchanged: {}", app.must("history", json!({ "sync": "things" })));
+}
+
+/// All bytes of the store, those of its log included.
+pub fn stored(daemon: &Daemon) -> Vec<u8> {
+    let store = daemon.store();
+    let log = store.with_file_name(format!("{}-wal", store.file_name().expect("a name").to_string_lossy()));
+    let mut bytes = std::fs::read(&store).expect("the store");
+    bytes.extend(std::fs::read(log).unwrap_or_default());
+    bytes
+}
+
+pub fn shows(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
 fn good(daemon: &Daemon) {
@@ -300,9 +313,8 @@ fn syncs_at_one_place_do_not_go_on_with_each_others_answers() {
         daemon.start();
     }
     // Nothing of what was asked is in the store in a form that tells the login.
-    let stored = std::fs::read(daemon.store()).expect("the store");
-    let shows = |text: &str| stored.windows(text.len()).any(|one| one == text.as_bytes());
-    assert!(!shows("of mine") && !shows("Basic "), "a login lies in the store");
+    let stored = stored(&daemon);
+    assert!(!shows(&stored, "of mine") && !shows(&stored, "Basic "), "a login lies in the store");
 }
 
 #[test]

@@ -189,7 +189,12 @@ pub const KEPT_HEAD_BYTES_MAX: usize = 8 * 1024;
 pub const KEPT_ANSWERS_MAX: usize = 32;
 /// And so much of it.
 pub const KEPT_SYNC_BYTES_MAX: usize = 512 * 1024;
-/// So many are kept of all syncs; those that came first go.
+/// So many times in a row those of a sync are written though none of them still held when it was asked again: some services make a new
+/// validator for each answer.
+pub const KEPT_IN_VAIN_MAX: u32 = 3;
+/// After that, each so many times: it may be another service by now.
+pub const KEPT_IN_VAIN_EVERY: u32 = 16;
+/// So many are kept of all syncs; each has one before any has a second.
 pub const KEPT_ALL_ANSWERS_MAX: usize = 256;
 /// And so much of all: what the store grows by.
 pub const KEPT_ALL_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -158,6 +158,12 @@ pub const ALL: &[(&str, Finder)] = &[
     ("a validator counts before its page is applied", Killing),
     // run: what was answered in another history, at another place or under another filter is gone on with.
     ("answers outlive their history", Tables),
+    // run: what leads to a page that is not there any more leads each run there.
+    ("an answer that leads nowhere is kept", Tables),
+    // run: what a service wrongly says is unchanged is never asked in full again.
+    ("an answer is believed for ever", Tables),
+    // rest: that a page is the same again is taken to mean that nothing follows it now either.
+    ("a full page that was the last is the last for ever", Tables),
     // store: who writes is answered before the commit.
     ("ack before commit", Killing),
     // ipc: a subscription that comes again after the daemon fell goes on at the head, whatever it says it has seen.

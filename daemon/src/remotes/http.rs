@@ -60,8 +60,8 @@ pub struct Client {
     /// For all others: through the system's proxy where there is one.
     far: Arc<Hand>,
     patience: Patience,
-    /// Under which a question that was asked before is known again.
-    pub marks: [u8; 32],
+    /// Under which a question that was asked before is known again; none: no answer is kept.
+    pub marks: Option<[u8; 32]>,
     /// Where answers lie until they are applied.
     pub larder: Arc<Larder>,
     /// What each account may ask.
@@ -111,7 +111,7 @@ impl Client {
             near: Arc::default(),
             far: Arc::default(),
             patience,
-            marks: chance(),
+            marks: Some(chance()),
             larder: Arc::default(),
             budgets: Arc::default(),
             by: By::default(),
@@ -120,10 +120,10 @@ impl Client {
         })
     }
 
-    /// The same, which knows questions again that were asked under this key, in whatever process; none: only its own.
+    /// The same, which knows questions again that were asked under this key, in whatever process; none: it knows none, and keeps no answer.
     #[must_use]
     pub fn knowing(self, marks: Option<[u8; 32]>) -> Self {
-        Self { marks: marks.unwrap_or(self.marks), ..self }
+        Self { marks, ..self }
     }
 
     /// The same, in somebody's name.

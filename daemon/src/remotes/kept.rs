@@ -56,7 +56,7 @@ impl fmt::Debug for Kept {
 }
 
 /// What was asked, and as whom: an answer is for whoever asked.
-type Name = [u8; 32];
+pub type Name = [u8; 32];
 
 /// The name of a question, under a key: without that it tells nobody which login was shown.
 #[must_use]
@@ -113,14 +113,23 @@ impl Kept {
         self.held().entries.iter().find(|entry| entry.name == *name).and_then(|entry| entry.headers.get(header::ETAG).cloned())
     }
 
-    /// Takes an answer; gives the one that counts: where the service says that ours still holds, ours, with its new headers.
+    /// It is not gone on with: that it is the same again would not say all that its question is asked for.
+    pub fn forget(&self, name: &Name) {
+        let mut held = self.held();
+        let before = held.entries.len();
+        held.entries.retain(|entry| entry.name != *name);
+        held.changed |= held.entries.len() < before;
+    }
+
+    /// Takes an answer; gives the one that counts: where the service says that ours still holds, ours, with its new headers. Of its headers
+    /// only these are kept, and its type.
     #[must_use]
-    pub fn settle(&self, name: Name, reply: Reply) -> Reply {
+    pub fn settle(&self, name: Name, reply: Reply, heads: &[HeaderName]) -> Reply {
         let mut held = self.held();
         let ours = held.entries.iter().position(|entry| entry.name == name).and_then(|at| held.entries.remove(at));
         let (counts, came) = match ours {
             Some(ours) if reply.status == StatusCode::NOT_MODIFIED => {
-                let headers = renewed(ours.headers, reply.headers);
+                let headers = renewed(ours.headers, &reply.headers);
                 let came = if ours.came == Came::Before { Came::Holds } else { ours.came };
                 (Reply { status: StatusCode::OK, headers, body: ours.body, url: reply.url, large: None }, came)
             }
@@ -134,7 +143,12 @@ impl Kept {
             && counts.body.len() <= limits::KEPT_BYTES_MAX
         {
             held.changed |= came == Came::Now;
-            held.entries.push_back(Entry { name, headers: counts.headers.clone(), body: counts.body.clone(), came });
+            let mut headers = counts.headers.clone();
+            let others: Vec<_> = headers.keys().filter(|name| !lasts(name, heads)).cloned().collect();
+            for name in others {
+                headers.remove(name);
+            }
+            held.entries.push_back(Entry { name, headers, body: counts.body.clone(), came });
             if held.entries.len() > limits::KEPT_ANSWERS_MAX {
                 held.entries.pop_front();
             }
@@ -147,7 +161,7 @@ impl Entry {
     /// As it lies between two runs; none: it has headers that are no text, or too many.
     fn packed(&self) -> Option<KeptAnswer> {
         let mut head = String::new();
-        for (name, value) in self.headers.iter().filter(|(name, _)| lasts(name)) {
+        for (name, value) in self.headers.iter().filter(|(name, _)| *name != header::ETAG) {
             head += &format!("{name}: {}\n", value.to_str().ok()?);
         }
         let validator = self.headers.get(header::ETAG)?.to_str().ok()?.to_owned();
@@ -156,9 +170,9 @@ impl Entry {
     }
 }
 
-/// Whether a header says something of the answer that is still so another day, and nothing of whom it was for.
-fn lasts(name: &HeaderName) -> bool {
-    ![header::DATE, header::AGE, header::SET_COOKIE, header::ETAG].contains(name)
+/// Whether a header belongs to an answer on another day. What nobody reads is left out: it may say whom it was for.
+fn lasts(name: &HeaderName, heads: &[HeaderName]) -> bool {
+    *name == header::ETAG || *name == header::CONTENT_TYPE || heads.contains(name)
 }
 
 /// The headers of an answer that was kept; none: they do not read.
@@ -173,13 +187,12 @@ fn headers(answer: &KeptAnswer) -> Option<HeaderMap> {
 }
 
 /// Headers of a 304 count from now on (RFC 9111); those of the body stay.
-fn renewed(mut ours: HeaderMap, headers: HeaderMap) -> HeaderMap {
+fn renewed(mut ours: HeaderMap, headers: &HeaderMap) -> HeaderMap {
     let of_body = |name: &HeaderName| name.as_str().starts_with("content-") || *name == header::TRANSFER_ENCODING;
-    let mut last = None;
-    for (name, value) in headers {
-        last = name.or(last);
-        if let Some(name) = last.as_ref().filter(|name| !of_body(name)) {
-            ours.insert(name.clone(), value);
+    for name in headers.keys().filter(|name| !of_body(name)) {
+        ours.remove(name);
+        for value in headers.get_all(name) {
+            ours.append(name, value.clone());
         }
     }
     ours
@@ -212,6 +225,10 @@ mod tests {
         }
     }
 
+    fn heads() -> [HeaderName; 2] {
+        [HeaderName::from_static("x-n"), header::LINK]
+    }
+
     fn told(reply: &Reply) -> (u16, &str) {
         (reply.status.as_u16(), std::str::from_utf8(&reply.body).unwrap())
     }
@@ -221,16 +238,16 @@ mod tests {
         let kept = Kept::default();
         let mine = name("http://localhost/a", "me");
         assert_eq!(kept.validator(&mine), None);
-        assert_eq!(kept.settle(mine, reply(200, "\"1\"", "then", "one")).body, b"one");
+        assert_eq!(kept.settle(mine, reply(200, "\"1\"", "then", "one"), &heads()).body, b"one");
         assert_eq!(kept.validator(&mine), Some(HeaderValue::from_static("\"1\"")));
         assert_eq!(kept.validator(&name("http://localhost/a", "you")), None);
         assert_eq!(kept.validator(&name("http://localhost/a?b=1", "me")), None);
-        let again = kept.settle(mine, reply(304, "\"1\"", "now", ""));
+        let again = kept.settle(mine, reply(304, "\"1\"", "now", ""), &heads());
         assert_eq!((told(&again), again.header("date")), ((200, "one"), Some("now")));
         // Another answer takes its place, one that went wrong leaves none.
-        assert_eq!(kept.settle(mine, reply(200, "\"2\"", "now", "two")).body, b"two");
+        assert_eq!(kept.settle(mine, reply(200, "\"2\"", "now", "two"), &heads()).body, b"two");
         assert_eq!(kept.validator(&mine), Some(HeaderValue::from_static("\"2\"")));
-        assert_eq!(kept.settle(mine, reply(500, "\"3\"", "now", "")).status, 500);
+        assert_eq!(kept.settle(mine, reply(500, "\"3\"", "now", ""), &heads()).status, 500);
         assert_eq!(kept.validator(&mine), None);
     }
 
@@ -249,27 +266,52 @@ mod tests {
     }
 
     #[test]
+    fn of_the_headers_those_that_are_read_stay_and_the_new_ones_count() {
+        let of = |headers: &[(&'static str, &'static str)]| {
+            let mut reply = reply(200, "\"1\"", "then", "one");
+            reply.headers.remove("x-n");
+            for (name, value) in headers {
+                reply.headers.append(*name, HeaderValue::from_static(value));
+            }
+            reply
+        };
+        let all = |headers: &HeaderMap, name: &str| -> Vec<String> {
+            headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+        };
+        let (kept, a) = (Kept::default(), name("http://localhost/a", "me"));
+        let _ = kept.settle(a, of(&[("link", "<1>; rel=a"), ("link", "<2>; rel=b"), ("x-key", "secret")]), &heads());
+        let left = kept.to_keep().unwrap();
+        assert_eq!(left[0].head, "link: <1>; rel=a\nlink: <2>; rel=b\n", "what nobody reads is not kept");
+        let mut again = of(&[("link", "<3>; rel=a"), ("link", "<4>; rel=b")]);
+        again.status = StatusCode::NOT_MODIFIED;
+        let again = kept.settle(a, again, &heads());
+        assert_eq!(all(&again.headers, "link"), ["<3>; rel=a", "<4>; rel=b"], "each of them once, and none of before");
+        kept.forget(&a);
+        assert_eq!((kept.validator(&a), kept.to_keep()), (None, Some(vec![])));
+    }
+
+    #[test]
     fn few_and_small_ones_are_kept() {
         let kept = Kept::default();
         let large = "x".repeat(limits::KEPT_BYTES_MAX + 1);
         let name_of = |at: usize| name(&format!("http://localhost/{at}"), "me");
-        let _ = kept.settle(name_of(0), reply(200, "\"1\"", "now", &large));
+        let _ = kept.settle(name_of(0), reply(200, "\"1\"", "now", &large), &heads());
         assert_eq!(kept.validator(&name_of(0)), None);
         for at in 1..=limits::KEPT_ANSWERS_MAX + 1 {
-            let _ = kept.settle(name_of(at), reply(200, "\"1\"", "now", "x"));
+            let _ = kept.settle(name_of(at), reply(200, "\"1\"", "now", "x"), &heads());
         }
         assert_eq!(kept.validator(&name_of(1)), None);
         assert!(kept.validator(&name_of(2)).is_some());
         let bytes = |kept: &Kept| kept.to_keep().unwrap().iter().map(KeptAnswer::bytes).sum::<usize>();
         assert_eq!(kept.to_keep().unwrap().len(), limits::KEPT_ANSWERS_MAX);
         for at in 0..limits::KEPT_ANSWERS_MAX {
-            let _ = kept.settle(name_of(at), reply(200, "\"1\"", "now", &large[1..]));
+            let _ = kept.settle(name_of(at), reply(200, "\"1\"", "now", &large[1..]), &heads());
         }
         assert!(bytes(&kept) <= limits::KEPT_SYNC_BYTES_MAX && bytes(&kept) > limits::KEPT_SYNC_BYTES_MAX - large.len());
         let mut wordy = reply(200, "\"1\"", "now", "x");
-        wordy.headers.insert("x-words", HeaderValue::from_str(&large[..limits::KEPT_HEAD_BYTES_MAX]).unwrap());
+        wordy.headers.insert(header::LINK, HeaderValue::from_str(&large[..limits::KEPT_HEAD_BYTES_MAX]).unwrap());
         let kept = Kept::default();
-        let _ = kept.settle(name_of(0), wordy);
+        let _ = kept.settle(name_of(0), wordy, &heads());
         assert_eq!(kept.to_keep(), Some(vec![]), "its headers are too long");
     }
 
@@ -279,8 +321,8 @@ mod tests {
         let (a, b) = (name("http://localhost/a", "me"), name("http://localhost/b", "me"));
         let first = Kept::default();
         assert_eq!(first.to_keep(), None, "nothing was asked");
-        let _ = first.settle(a, reply(200, "\"1\"", "then", "one"));
-        let _ = first.settle(b, reply(200, "\"2\"", "then", "two"));
+        let _ = first.settle(a, reply(200, "\"1\"", "then", "one"), &heads());
+        let _ = first.settle(b, reply(200, "\"2\"", "then", "two"), &heads());
         let left = first.to_keep().unwrap();
         assert_eq!(left.iter().map(|one| one.validator.as_str()).collect::<Vec<_>>(), ["\"2\"", "\"1\""]);
         assert!(left.iter().all(|one| one.head == "x-n: 1\n"), "neither its hour nor a cookie: {:?}", left[0].head);
@@ -288,21 +330,25 @@ mod tests {
         // Nothing changed: nothing is to be written.
         let next = Kept::default();
         next.take_up(left.clone());
-        let again = next.settle(a, reply(304, "\"1\"", "now", ""));
+        let again = next.settle(a, reply(304, "\"1\"", "now", ""), &heads());
         assert_eq!((told(&again), again.header("x-n"), again.header("date")), ((200, "one"), Some("1"), Some("now")));
         assert_eq!(next.to_keep(), None);
         // Something did: what was not asked again is of no listing any more.
-        assert_eq!(told(&next.settle(a, reply(200, "\"3\"", "now", "three"))), (200, "three"));
+        assert_eq!(told(&next.settle(a, reply(200, "\"3\"", "now", "three"), &heads())), (200, "three"));
         assert_eq!(next.to_keep().unwrap().iter().map(|one| one.body.as_slice()).collect::<Vec<_>>(), [b"three"]);
 
         // Another history: they do not count, and what came since does.
         let anew = Kept::default();
         anew.take_up(left.clone());
-        let _ = anew.settle(a, reply(304, "\"1\"", "now", ""));
-        let _ = anew.settle(b, reply(200, "\"4\"", "now", "four"));
+        let _ = anew.settle(a, reply(304, "\"1\"", "now", ""), &heads());
+        let _ = anew.settle(b, reply(200, "\"4\"", "now", "four"), &heads());
         anew.forget_former();
         assert_eq!((anew.validator(&a), anew.validator(&b)), (None, Some(HeaderValue::from_static("\"4\""))));
-        assert_eq!(anew.settle(a, reply(304, "\"1\"", "now", "")).status, 304, "an answer to a question that was not put");
+        assert_eq!(
+            anew.settle(a, reply(304, "\"1\"", "now", ""), &heads()).status,
+            304,
+            "an answer to a question that was not put"
+        );
 
         // What does not read is not there.
         let damaged = KeptAnswer { head: "no header".into(), ..left[0].clone() };

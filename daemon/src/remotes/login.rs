@@ -14,6 +14,8 @@ pub(super) struct Login {
     pub(super) headers: HeaderMap,
     /// A parameter of every address, and what stands in it.
     pub(super) query: Option<(String, secret::Fetched)>,
+    /// What a header holds, where one does.
+    secret: Option<secret::Fetched>,
 }
 
 impl Login {
@@ -42,6 +44,7 @@ impl Login {
         let mut value = HeaderValue::from_str(&value).map_err(|_| no())?;
         value.set_sensitive(true);
         login.headers.insert(name, value);
+        login.secret = Some(secret);
         Ok(login)
     }
 
@@ -50,9 +53,56 @@ impl Login {
         self.headers.is_empty() && self.query.is_none()
     }
 
+    /// Whether a text tells the secret, plainly or escaped as in an address.
+    pub(super) fn is_told_in(&self, text: &[u8]) -> bool {
+        let secrets = self.secret.iter().chain(self.query.iter().map(|(_, secret)| secret));
+        let unescaped = unescaped(text);
+        let shows = |text: &[u8], secret: &[u8]| text.windows(secret.len()).any(|part| part == secret);
+        secrets
+            .map(|secret| secret.reveal().as_bytes())
+            .any(|secret| !secret.is_empty() && (shows(text, secret) || shows(&unescaped, secret)))
+    }
+
     /// What shows who we are, to tell one account from another.
     pub(super) fn proof(&self) -> Vec<u8> {
         let headers = self.headers.values().map(HeaderValue::as_bytes);
         headers.chain(self.query.iter().map(|(_, secret)| secret.reveal().as_bytes())).collect::<Vec<_>>().concat()
+    }
+}
+
+/// Without the escapes of addresses: `%2B` and `+`.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| text.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+    let (mut out, mut at) = (Vec::with_capacity(text.len()), 0);
+    while let Some(byte) = text.get(at) {
+        let escaped = if *byte == b'%' { digit(at + 1).zip(digit(at + 2)) } else { None };
+        let (byte, width) = match (escaped, byte) {
+            (Some((high, low)), _) => (u8::try_from(high * 16 + low).unwrap_or(b'%'), 3),
+            (None, b'+') => (b' ', 1),
+            (None, byte) => (*byte, 1),
+        };
+        out.push(byte);
+        at += width;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remotes::settings::Secret;
+
+    #[tokio::test]
+    async fn a_secret_is_found_however_it_is_written() {
+        let auth = Auth::Bearer { token: Secret::Plain("a b/c+d%".into()) };
+        let login = Login::of(&auth, Path::new("/")).await.unwrap();
+        let check = |text: &str, told: bool| assert_eq!(login.is_told_in(text.as_bytes()), told, "{text}");
+        check("", false);
+        check("x a b/c+d% y", true);
+        check("?key=a+b%2Fc%2bd%25&page=2", true);
+        check("?key=a%20b%2fc%2Bd%25", true);
+        check("?key=a+b%2Fc%2bd", false);
+        check("%", false);
+        assert!(!Login::default().is_told_in(b"anything"));
     }
 }

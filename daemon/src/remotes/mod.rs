@@ -14,6 +14,7 @@ pub mod kept;
 pub mod keyring;
 pub mod larder;
 mod login;
+pub mod marks_key;
 pub mod meter;
 pub(crate) mod mistakes;
 pub mod rest;

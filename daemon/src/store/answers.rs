@@ -1,12 +1,38 @@
 //! Owns: answers of services that are kept with their validators from one run to the next: of each sync those of its last listing that came
 //! to its end. Must never know: what an answer says, whether it still holds.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
 
-use mingle_core::{limits, replica::KeptAnswer};
+use mingle_core::{limits, planted, replica::KeptAnswer, time::Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{error::StoreError, tx::Tx};
+
+/// Of which syncs answers are worth the writing: a service may give each answer another validator.
+#[derive(Debug, Default)]
+pub struct Worth(Mutex<BTreeMap<String, u32>>);
+
+impl Worth {
+    /// A listing of this sync came to its end with answers that are not kept yet; `holds`: the service said of some that they still hold.
+    /// Whether they are to be kept.
+    #[must_use]
+    pub fn are_worth_it(&self, sync: &str, holds: bool) -> bool {
+        let mut vain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if holds {
+            vain.remove(sync);
+            return true;
+        }
+        if vain.len() >= limits::KEPT_ALL_ANSWERS_MAX && !vain.contains_key(sync) {
+            vain.clear();
+        }
+        let count = vain.entry(sync.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count <= limits::KEPT_IN_VAIN_MAX || *count % limits::KEPT_IN_VAIN_EVERY == 0
+    }
+}
 
 /// Those of a sync, the one that was asked for longest ago first, as far as that is known. What cannot be one is not there: it is asked in full.
 ///
@@ -25,8 +51,8 @@ pub fn of(conn: &Connection, sync: &str) -> Result<Vec<KeptAnswer>, StoreError> 
     Ok(answers)
 }
 
-/// Keeps these of a sync, in the place of those there were. Belongs into the transaction in which its listing comes to its end: then every
-/// row that they show is in the truth.
+/// Keeps these of a sync, in the place of those there were. Belongs behind the end of its listing: then every row that they show is in the
+/// truth. Where there is no room for those of all, each sync has one before any has a second, and those that are there stay.
 ///
 /// # Errors
 /// What SQLite says.
@@ -51,11 +77,55 @@ pub fn keep(tx: &Tx<'_>, sync: &str, answers: &[KeptAnswer]) -> Result<(), Store
     tx.conn()
         .prepare_cached(
             "DELETE FROM m_answer WHERE answer IN (SELECT answer FROM (
-               SELECT answer, row_number() OVER latest AS place, sum(length(name) + length(validator) + length(head) + length(body)) OVER latest AS bytes
-               FROM m_answer WINDOW latest AS (ORDER BY at DESC, answer DESC ROWS UNBOUNDED PRECEDING))
+               SELECT answer, row_number() OVER shared AS place, sum(bytes) OVER shared AS bytes
+               FROM (SELECT answer, length(name) + length(validator) + length(head) + length(body) AS bytes,
+                       row_number() OVER (PARTITION BY sync ORDER BY answer DESC) AS turn FROM m_answer)
+               WINDOW shared AS (ORDER BY turn, answer ROWS UNBOUNDED PRECEDING))
              WHERE place > ?1 OR bytes > ?2)",
         )?
         .execute(params![limits::KEPT_ALL_ANSWERS_MAX, limits::KEPT_ALL_BYTES_MAX])?;
+    Ok(())
+}
+
+/// Whether one of a sync came so long ago that a service's word for it is not enough any more; or ahead of us, which shows that the clock was
+/// set back.
+///
+/// # Errors
+/// What SQLite says.
+pub fn are_old(tx: &Tx<'_>, sync: &str) -> Result<bool, StoreError> {
+    let (first, last): (Option<i64>, Option<i64>) = tx
+        .conn()
+        .prepare_cached("SELECT min(at), max(at) FROM m_answer WHERE sync = ?1")?
+        .query_row([sync], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let now = tx.now();
+    let (first, last) = (first.map(Timestamp::from_unix_ms), last.map(Timestamp::from_unix_ms));
+    let old = first.is_some_and(|first| now.since(first) >= limits::WHOLE_LISTING_AFTER) || last.is_some_and(|last| last > now);
+    Ok(old && !planted::is("an answer is believed for ever"))
+}
+
+/// Forgets those of syncs that are none any more: neither `known` nor an app's.
+///
+/// # Errors
+/// What SQLite says.
+pub fn forget_gone(tx: &Tx<'_>, known: &[String]) -> Result<(), StoreError> {
+    let known = serde_json::to_string(known).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    tx.conn().execute(
+        "DELETE FROM m_answer WHERE sync NOT IN (SELECT value FROM json_each(?1)) AND sync NOT IN (SELECT sync FROM m_defined)",
+        [known],
+    )?;
+    Ok(())
+}
+
+/// Forgets those of syncs whose remote has this record.
+///
+/// # Errors
+/// What SQLite says.
+pub fn forget_with(tx: &Tx<'_>, record: i64) -> Result<(), StoreError> {
+    tx.conn()
+        .prepare_cached(
+            "DELETE FROM m_answer WHERE sync IN (SELECT s.name FROM m_sync s JOIN m_link l ON l.replica = s.replica WHERE l.record = ?1)",
+        )?
+        .execute([record])?;
     Ok(())
 }
 
@@ -68,15 +138,14 @@ pub fn forget(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Forgets all of them.
+/// Forgets all of them, in a copy of the store: their bytes as well.
 pub(super) fn forget_all(conn: &Connection) -> Result<(), StoreError> {
-    conn.execute("DELETE FROM m_answer", ())?;
-    Ok(())
+    Ok(conn.execute_batch("PRAGMA secure_delete = on; DELETE FROM m_answer; PRAGMA secure_delete = off")?)
 }
 
 #[cfg(test)]
 mod tests {
-    use mingle_core::time::Timestamp;
+    use std::time::Duration;
 
     use super::*;
     use crate::store::{Class, Store, testing};
@@ -121,10 +190,11 @@ mod tests {
     #[test]
     fn they_are_few_and_small_together() {
         let store = testing::memory();
-        // Syncs that are quiet, more than there is room for: those that came first go.
         let name = |n: usize| -> &'static str { format!("s{n}").leak() };
+        let at = |n: usize| i64::try_from(n).unwrap();
+        // More syncs than there is room for: those that are there stay.
         for n in 0..limits::KEPT_ALL_ANSWERS_MAX + 3 {
-            write(&store, name(n), i64::try_from(n).unwrap(), vec![answer(1, "v", 10)]);
+            write(&store, name(n), at(n), vec![answer(1, "v", 10)]);
         }
         let sum = |store: &Store| {
             let sql = "SELECT count(*), sum(length(name) + length(validator) + length(head) + length(body)) FROM m_answer";
@@ -132,15 +202,78 @@ mod tests {
                 .read(|reader| Ok(reader.query_row(sql, (), |row| Ok((row.get::<_, usize>(0)?, row.get::<_, usize>(1)?)))?))
                 .unwrap()
         };
+        let last = limits::KEPT_ALL_ANSWERS_MAX - 1;
         assert_eq!(sum(&store).0, limits::KEPT_ALL_ANSWERS_MAX);
-        assert_eq!((held(&store, "s2").len(), held(&store, "s3").len()), (0, 1));
+        assert_eq!((held(&store, "s0").len(), held(&store, name(last)).len(), held(&store, name(last + 1)).len()), (1, 1, 0));
+    }
+
+    /// Whoever has much to say, and says it often, takes nothing from those that are quiet.
+    #[test]
+    fn the_room_is_shared() {
+        let store = testing::memory();
+        let name = |n: usize| -> &'static str { format!("s{n}").leak() };
+        write(&store, "quiet", 1, vec![answer(2, "second", 10), answer(1, "first", 10)]);
         let large = limits::KEPT_ALL_BYTES_MAX / 100;
-        for n in 0..120 {
-            write(&store, name(1000 + n), 1000 + i64::try_from(n).unwrap(), vec![answer(1, "v", large)]);
+        for round in 0..3 {
+            for n in 0..20 {
+                let pages = (0..10).map(|page| answer(page, &format!("v{round}"), large)).collect();
+                write(&store, name(n), 10 + i64::from(round), pages);
+            }
         }
-        let (count, bytes) = sum(&store);
-        assert!(count == 99 && bytes <= limits::KEPT_ALL_BYTES_MAX, "{count} {bytes}");
-        assert_eq!((held(&store, "s1020").len(), held(&store, "s1021").len()), (0, 1));
+        let bytes = "SELECT sum(length(name) + length(validator) + length(head) + length(body)) FROM m_answer";
+        assert!(usize::try_from(testing::number(&store, bytes)).unwrap() <= limits::KEPT_ALL_BYTES_MAX);
+        assert_eq!(held(&store, "quiet"), ["first 10", "second 10"]);
+        for n in 0..20 {
+            let held = held(&store, name(n)).len();
+            assert!((4..=5).contains(&held), "{n}: {held}");
+        }
+    }
+
+    #[test]
+    fn what_never_holds_is_not_written_each_time() {
+        let worth = Worth::default();
+        let kept = |holds: bool| worth.are_worth_it("s", holds);
+        assert!((0..limits::KEPT_IN_VAIN_MAX).all(|_| kept(false)));
+        let later = (0..10 * limits::KEPT_IN_VAIN_EVERY).filter(|_| kept(false)).count();
+        assert_eq!(later, 10, "now and then: it may be another service by now");
+        assert!(worth.are_worth_it("other", false));
+        assert!(kept(true) && kept(false), "one that held is a new beginning");
+    }
+
+    #[test]
+    fn what_is_long_ago_is_not_believed() {
+        let store = testing::memory();
+        let then = Timestamp::from_unix_ms(1_790_000_000_000);
+        let old = |now: Timestamp| store.write_blocking(Class::Background, now, |tx| are_old(tx, "s")).unwrap();
+        assert!(!old(then), "there is none");
+        write(&store, "s", then.unix_ms(), vec![answer(1, "a", 3), answer(2, "b", 0)]);
+        write(&store, "s", then.plus(Duration::from_secs(60)).unix_ms(), vec![answer(1, "a", 3), answer(2, "c", 0)]);
+        write(&store, "other", 1, vec![answer(1, "a", 3)]);
+        assert!(!old(then.plus(limits::WHOLE_LISTING_AFTER).minus(Duration::from_millis(1))));
+        assert!(old(then.plus(limits::WHOLE_LISTING_AFTER)), "by the oldest");
+        assert!(old(then), "the clock was set back");
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        planted::set_here(Some("an answer is believed for ever"));
+        let found = std::panic::catch_unwind(what_is_long_ago_is_not_believed).is_err();
+        planted::set_here(None);
+        assert!(found);
+    }
+
+    #[test]
+    fn they_go_with_their_sync_and_with_a_record_that_is_forgotten() {
+        let store = testing::memory();
+        for sync in ["known", "gone", "defined", "beside"] {
+            write(&store, sync, 1, vec![answer(1, "v", 3)]);
+        }
+        testing::sql(&store, "INSERT INTO m_defined VALUES ('defined', '{}', 'app', 1, 0)").unwrap();
+        let known = ["known".to_owned(), "beside".to_owned()];
+        store.write_blocking(Class::Background, Timestamp::from_unix_ms(2), move |tx| forget_gone(tx, &known)).unwrap();
+        let left = |store: &Store| ["known", "gone", "defined", "beside"].map(|sync| held(store, sync).len());
+        assert_eq!(left(&store), [1, 0, 1, 1]);
     }
 
     /// A name of another length than a mark's is none of ours.

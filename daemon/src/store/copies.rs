@@ -64,7 +64,13 @@ pub fn backup(store: &Path, to: &Path) -> Result<Copied, StoreError> {
     schema::check(&source)?;
     let part = part(to)?;
     // All in one step is one state: in several, each commit meanwhile would begin it anew.
-    let copied = copy(&source, &part.0, -1, || {}).and_then(|conn| finish(conn, &part.0))?;
+    let copied = copy(&source, &part.0, -1, || {}).and_then(|conn| {
+        // What services answered is worth nothing in another place, and is no part of the truth.
+        if schema::check(&conn)? {
+            answers::forget_all(&conn)?;
+        }
+        finish(conn, &part.0)
+    })?;
     publish(&part.0, to)?;
     Ok(copied)
 }

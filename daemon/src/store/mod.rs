@@ -115,6 +115,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     news: Arc<News>,
+    answers: answers::Worth,
     kind: Kind,
 }
 
@@ -185,7 +186,12 @@ impl Store {
             .spawn(move || work.work())
             .map_err(|error| StoreError::Place(format!("the writer's thread cannot be started: {error}")))?;
         let kind = Kind::File { path: path.to_owned(), turns, writer: Mutex::new(Some(writer)), number: reader::next_number() };
-        Ok(Opened { store: Self(Arc::new(Inner { news, kind })), renewed, moved_aside, upgraded })
+        Ok(Opened {
+            store: Self(Arc::new(Inner { news, answers: answers::Worth::default(), kind })),
+            renewed,
+            moved_aside,
+            upgraded,
+        })
     }
 
     /// A store in memory, for tests and the simulation: the same SQL, written on the caller's thread. A job must not read
@@ -199,7 +205,17 @@ impl Store {
         let books = books(instance, seq, maker);
         let news = Arc::new(News::new(&books));
         let hand = Hand::new(conn, None, books, Arc::clone(&news))?;
-        Ok(Self(Arc::new(Inner { news, kind: Kind::Memory { hand: Box::new(Mutex::new(hand)) } })))
+        Ok(Self(Arc::new(Inner {
+            news,
+            answers: answers::Worth::default(),
+            kind: Kind::Memory { hand: Box::new(Mutex::new(hand)) },
+        })))
+    }
+
+    /// Of which syncs answers are worth the writing, as far as this process has seen.
+    #[must_use]
+    pub fn answers(&self) -> &answers::Worth {
+        &self.0.answers
     }
 
     /// Queues a write, and answers it after its commit. The job is queued before this returns, so writes of one caller keep

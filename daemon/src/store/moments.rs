@@ -8,7 +8,7 @@ use mingle_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{error::StoreError, limits, marks, tx::Tx};
+use super::{answers, error::StoreError, limits, marks, tx::Tx};
 
 /// What is written down of a sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,16 +107,19 @@ pub fn anew(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// It is gone: what was written down of its schedule is void, should it be defined again.
+/// It is gone: what was written down of its schedule is void, should it be defined again, and what it was answered is nobody's.
 pub fn gone(tx: &Tx<'_>, sync: &str) -> Result<(), StoreError> {
+    answers::forget(tx, sync)?;
     tx.conn().execute("UPDATE m_schedule SET next = NULL, pinged = NULL WHERE sync = ?1", [sync])?;
     tx.conn().execute("UPDATE m_sync SET since = NULL WHERE name = ?1", [sync])?;
     Ok(())
 }
 
 /// What was written down of syncs that are gone for long, neither `known` nor an app's, is void: a moment or a ping that is older than
-/// [`limits::GONE_MOMENTS_KEPT`]. From which run on the history of one counts belongs to that history, and stays as long.
+/// [`limits::GONE_MOMENTS_KEPT`]. From which run on the history of one counts belongs to that history, and stays as long. What they were answered
+/// goes at once.
 pub fn forget_gone(tx: &Tx<'_>, known: &[String]) -> Result<(), StoreError> {
+    answers::forget_gone(tx, known)?;
     let until = tx.now().minus(limits::GONE_MOMENTS_KEPT).unix_ms();
     let known = serde_json::to_string(known).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     const GONE: &str = "sync NOT IN (SELECT value FROM json_each(?1)) AND sync NOT IN (SELECT sync FROM m_defined)";

@@ -79,6 +79,13 @@ impl Reply {
         self.headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
     }
 
+    /// A header that is a list, which may come in several lines (RFC 9110), as text.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Option<String> {
+        let lines: Vec<&str> = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        Some(lines.join(", ")).filter(|text| !text.is_empty())
+    }
+
     /// The server's clock when it answered.
     #[must_use]
     pub fn server_time(&self) -> Option<Timestamp> {

@@ -84,6 +84,8 @@ struct Rest {
     resource: String,
     login: Login,
     headers: HeaderMap,
+    /// Which headers of answers to listings are kept with them.
+    heads: Vec<HeaderName>,
     batches: batch::Batches,
     means: Means,
     /// Who the service says we are.
@@ -138,6 +140,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let account = OnceLock::new();
     Ok(Box::new(Rest {
         abilities: profile.abilities(),
+        heads: limits::heads(&profile),
         profile,
         url,
         resource,

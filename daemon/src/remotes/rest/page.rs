@@ -12,7 +12,9 @@ use mingle_core::{
 use reqwest::Url;
 
 use super::{
-    Rest, misread, nonsense,
+    Rest,
+    limits::tells_what_follows,
+    misread, nonsense,
     pointer::Pointer,
     profile::{List, Means, More, Next, Profile, RowShape, Token},
     rows::{self, Listing, Rows, Unusable},
@@ -76,8 +78,12 @@ impl Rest {
     pub(super) async fn page(&self, from: &From, page: Option<&str>, page_rows: usize) -> Result<(Page, Place), RemoteError> {
         let url = self.page_url(from, page, page_rows)?;
         let list = &self.profile.list;
-        let sized = list.query.values().any(|value| value.names().any(|name| name == "page_rows"));
-        let asked = if list.validates { self.asked_again(url.clone()).await } else { self.ask(url.clone()).await };
+        let sized = list.is_sized();
+        let asked = if list.validates {
+            self.asked_again(url.clone()).await
+        } else {
+            self.ask(url.clone()).await.map(|reply| (reply, None))
+        };
         let too_large = |error: RemoteError| match error.kind {
             // Asked for fewer rows it would answer just the same.
             Failure::TooLarge if !sized => RemoteError::new(Failure::Nonsense, error.what)
@@ -85,7 +91,7 @@ impl Rest {
             Failure::TooLarge => error.hint("a single row is larger than what fits; it has to be made smaller at the remote"),
             _ => error,
         };
-        let reply = asked.map_err(too_large)?;
+        let (reply, kept) = asked.map_err(too_large)?;
         if let (From::Token(_), Some(token)) = (from, &list.token)
             && self.means(&reply).map_or(token.refused.contains(&reply.status.as_u16()), |means| means == Means::TokenRefused)
         {
@@ -101,6 +107,9 @@ impl Rest {
         let value = list.rows.take(&mut body).ok_or_else(|| nonsense(&reply, &format!("has no rows at {}", list.rows)))?;
         let listing = rows.unwrap_or_else(|| rows::rows(&self.profile.row, value));
         let listing = listing.map_err(|why| nonsense(&reply, &format!("makes no sense: {why}")))?;
+        if let Some(kept) = kept.filter(|_| !tells_what_follows(list, &reply, listing.count, page_rows)) {
+            self.means.http.by.kept.forget(&kept);
+        }
         let next = match next {
             Forward::Told(key) => Some(key),
             Forward::Counted => self.counted(&reply, from, page, page_rows, &listing)?,
@@ -193,7 +202,7 @@ impl Rest {
                 });
             }
             Some(Next::Header(name)) => reply.header(name).map(str::to_owned),
-            Some(Next::Link(relation)) => reply.header("link").and_then(|links| link(links, relation)),
+            Some(Next::Link(relation)) => reply.list("link").and_then(|links| link(&links, relation)),
             Some(Next::Address(at)) => match at.find(body) {
                 Some(Value::Text(address)) => Some(address.clone()),
                 _ => None,
@@ -217,7 +226,7 @@ impl Rest {
         let more = match &list.more {
             None => listing.count > 0,
             Some(More::FullPage) => listing.count >= page_rows.max(1),
-            Some(More::Link(relation)) => reply.header("link").and_then(|links| link(links, relation)).is_some(),
+            Some(More::Link(relation)) => reply.list("link").and_then(|links| link(&links, relation)).is_some(),
             Some(More::Header(name)) => reply.header(name).is_some(),
         };
         let more = more && listing.count > 0;
@@ -331,7 +340,7 @@ fn refused(why: &str) -> RemoteError {
 }
 
 /// The address under a relation in a `Link` header (RFC 8288).
-fn link(mut rest: &str, relation: &str) -> Option<String> {
+pub(super) fn link(mut rest: &str, relation: &str) -> Option<String> {
     while let Some(start) = rest.find('<') {
         let end = start + rest[start..].find('>')?;
         let target = &rest[start + 1..end];
@@ -369,5 +378,17 @@ mod tests {
         check("<a>; rel=\"nextish\"", None);
         check("<a", None);
         check("a; rel=next", None);
+    }
+
+    #[test]
+    fn links_may_come_in_several_lines() {
+        let mut headers = reqwest::header::HeaderMap::new();
+        for line in ["<a>; rel=\"first\"", "<b>; rel=\"next\""] {
+            headers.append("link", line.parse().unwrap());
+        }
+        let url = "http://localhost/".parse().unwrap();
+        let reply = Reply { status: reqwest::StatusCode::OK, headers, body: Vec::new(), url, large: None };
+        assert_eq!(reply.list("link").and_then(|links| link(&links, "next")).as_deref(), Some("b"));
+        assert_eq!(reply.list("other"), None);
     }
 }

@@ -156,6 +156,9 @@ pub fn negotiate(
         ..Terms::default()
     };
     let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
+    // What a service wrongly calls unchanged hides what changed: it is believed for as long as it is for what it does not tell of.
+    let whole_is_due = whole_is_due(tx, &spec.name, abilities)?;
+    anew |= whole_is_due || answers::are_old(tx, &spec.name)?;
     terms.asks_anew = (anew || moved) && !planted::is("answers outlive their history");
     if terms.asks_anew {
         answers::forget(tx, &spec.name)?;
@@ -165,7 +168,7 @@ pub fn negotiate(
         || asked.is_some()
         || order.mode != Mode::Fast
         || !at.complete.as_deref().is_some_and(|known| same_epoch(known, epoch))
-        || whole_is_due(tx, &spec.name, abilities)?;
+        || whole_is_due;
     // A run that only hears what changed costs the same however many links there are.
     let counts = slow || at.resume.as_ref().is_some_and(|resume| resume.from == ListFrom::Start);
     let links = if counts { link::count(tx.conn(), replica)? } else { 0 };
@@ -379,9 +382,13 @@ mod tests {
             let _ = negotiated(&|_, _, _| {});
             sql(
                 &store,
-                "UPDATE m_sync SET complete = epoch, watermark = '{\"token\":\"7\"}';
-                 INSERT INTO m_answer (sync, name, validator, head, body, at)
-                   VALUES ('s', zeroblob(32), 'v', '', x'', 1), ('other', zeroblob(32), 'v', '', x'', 1)",
+                format!(
+                    "UPDATE m_sync SET complete = epoch, watermark = '{{\"token\":\"7\"}}';
+                     INSERT INTO m_answer (sync, name, validator, head, body, at)
+                       VALUES ('s', zeroblob(32), 'v', '', x'', {0}), ('other', zeroblob(32), 'v', '', x'', {0})",
+                    NOW.unix_ms()
+                )
+                .leak(),
             )
             .unwrap();
             let terms = negotiated(&how);

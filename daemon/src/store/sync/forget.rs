@@ -16,7 +16,7 @@ use super::{
     pending::{Place, look, run_of},
 };
 use crate::store::{
-    alias,
+    alias, answers,
     decide::once_all,
     error::StoreError,
     record::{self, Held, State},
@@ -62,6 +62,8 @@ pub fn forget(tx: &mut Tx<'_>, writer: &Writer, asked: &ask::Forget, places: &[P
             return Err(Refusal::Unsupported(told).into());
         }
         let seq = record::forget(tx, &held, origin)?;
+        // What services answered shows it still.
+        answers::forget_with(tx, held.record)?;
         Ok(vec![(held.record, WrittenOne { id: held.id, seq })])
     })
 }

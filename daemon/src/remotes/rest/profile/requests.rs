@@ -99,6 +99,14 @@ pub struct List {
     pub validates: bool,
 }
 
+impl List {
+    /// Whether it says how many rows it asks for.
+    #[must_use]
+    pub fn is_sized(&self) -> bool {
+        self.query.values().any(|value| value.names().any(|name| name == "page_rows"))
+    }
+}
+
 /// How the next page is found.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
