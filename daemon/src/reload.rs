@@ -133,18 +133,24 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
     // The last things that can fail: from here on it is in force.
     boot::define(&before.store, &config, now).map_err(failed)?;
     boot::renamed(&before.store, &syncs, now).map_err(failed)?;
-    begin_anew(&before.store, &defined, now).map_err(failed)?;
-    if let Some(change) = change {
-        if let (Some(redefined), Some((_, pending))) = (&mut redefined, orphaned.iter().find(|(sync, _)| sync == change.sync())) {
-            redefined.orphaned = *pending;
-        }
-        let (sync, row) = (change.sync().to_owned(), rows.into_iter().find(|row| row.sync == change.sync()));
-        let written = before.store.write_blocking(Class::Interactive, now, move |tx| match &row {
-            Some(row) => {
-                defined::put(tx, row)?;
-                next.map_or(Ok(()), |at| moments::set_next(tx, &sync, Some(at)))
+    if let (Some(change), Some(redefined)) = (change, &mut redefined)
+        && let Some((_, pending)) = orphaned.iter().find(|(sync, _)| sync == change.sync())
+    {
+        redefined.orphaned = *pending;
+    }
+    let (anew, sync) = (begin_anew(&defined), change.map(|change| change.sync().to_owned()));
+    let row = sync.as_ref().and_then(|sync| rows.into_iter().find(|row| row.sync == *sync));
+    if !anew.is_empty() || sync.is_some() {
+        let written = before.store.write_blocking(Class::Interactive, now, move |tx| {
+            anew.iter().try_for_each(|name| moments::anew(tx, name))?;
+            match (sync, row) {
+                (Some(sync), Some(row)) => {
+                    defined::put(tx, &row)?;
+                    next.map_or(Ok(()), |at| moments::set_next(tx, &sync, Some(at)))
+                }
+                (Some(sync), None) => defined::remove(tx, &sync).and_then(|()| moments::gone(tx, &sync)),
+                (None, _) => Ok(()),
             }
-            None => defined::remove(tx, &sync).and_then(|()| moments::gone(tx, &sync)),
         });
         written.map_err(failed)?;
     }
@@ -162,14 +168,10 @@ fn begins_anew(facts: &mut SyncFacts, now: Timestamp) {
     facts.job = Job { change: facts.job.change, ..Job::new(facts.job.plan.clone(), Last::Never, 0, now) };
 }
 
-/// Writes down which syncs begin anew, so that they have after a start as well.
-fn begin_anew(store: &Store, defined: &[(Name, Defined)], now: Timestamp) -> Result<(), StoreError> {
+/// Which syncs begin anew: that is written down, so that they have after a start as well.
+fn begin_anew(defined: &[(Name, Defined)]) -> Vec<Name> {
     let anew = |defined: &Defined| matches!(defined, Defined::Replaced(facts) | Defined::Updated(facts) if facts.anew);
-    let names: Vec<Name> = defined.iter().filter(|(_, defined)| anew(defined)).map(|(name, _)| name.clone()).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    store.write_blocking(Class::Interactive, now, move |tx| names.iter().try_for_each(|name| moments::anew(tx, name)))
+    defined.iter().filter(|(_, defined)| anew(defined)).map(|(name, _)| name.clone()).collect()
 }
 
 /// The syncs that apps defined, with this change.

@@ -243,6 +243,8 @@ struct Sync {
     cancelled: bool,
     /// The last that was said of whether it is paused.
     said: AskId,
+    /// What said the moment of its next run that is in force; what was said before it counts no more.
+    next_said: AskId,
     /// What takes its place once the run that is on has ended.
     then: Option<Then>,
     /// The state last told.

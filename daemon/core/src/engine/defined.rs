@@ -71,6 +71,7 @@ impl Sync {
             asked: None,
             cancelled: false,
             said: 0,
+            next_said: 0,
             then: None,
             told: None,
             waits: None,
@@ -111,6 +112,7 @@ impl Engine {
                     if let Some(job) = self.desk.job(&name) {
                         job.next = Some(at);
                     }
+                    self.outlives_next(&name);
                 }
                 Defined::Removed => {
                     if let Some(wish) = self.syncs.get_mut(&name).and_then(|sync| sync.asked.take()) {
@@ -177,7 +179,7 @@ impl Engine {
                 };
                 let mut sync = Sync::of(&facts);
                 if let Some(before) = self.syncs.get_mut(name) {
-                    (sync.asked, sync.said) = (before.asked.take(), before.said);
+                    (sync.asked, sync.said, sync.next_said) = (before.asked.take(), before.said, before.next_said);
                     // What a person said about deletes, or whatever else is held back, was about the place of before.
                     if let (true, Some(wish)) = (facts.anew, &mut sync.asked) {
                         *wish = Wish::new(std::mem::take(&mut wish.run), Wishes::default());

@@ -1,8 +1,8 @@
 //! Owns: what apps say of a sync that has to be written down: what comes of it once it is, and where it could not be. Must never know: where
 //! it is written, and how.
 //!
-//! A pause and its end count at once, and the last word is taken back where it could not be written; the moment of a next run counts once it is
-//! written. Writes may be answered in any order: what is in force is the last that was said.
+//! A pause and its end count at once, and the last word is taken back where it was not written for sure; the moment of a next run counts once it
+//! is written. Writes may be answered in any order: what is in force is the last that was said.
 
 use super::{Answer, AskId, Effect, Engine, Name, Refusal, Request, Timestamp};
 
@@ -33,10 +33,15 @@ impl Engine {
         let answer = match (written, self.writing.remove(&id)) {
             (Ok(()), None) => return,
             (Ok(()), Some(Writing::Answer(answer))) => Ok(self.fresh(answer)),
-            (Ok(()), Some(Writing::Next(name, at, asked))) => self.next_is(now, &name, at, asked),
+            (Ok(()), Some(Writing::Next(name, at, asked))) => self.next_is(now, id, &name, at, asked),
             (Ok(()), Some(Writing::Pause(name, _, answer))) => {
                 self.tells_queued(&name, effects);
                 Ok(answer)
+            }
+            // It may be there after a start: what was said last stays in force, and whoever said it can say it again.
+            (Err(refusal @ Refusal::Unknown(_)), Some(Writing::Pause(name, ..))) => {
+                self.tells_queued(&name, effects);
+                Err(refusal)
             }
             (Err(refusal), Some(Writing::Pause(name, before, _))) => {
                 self.takes_back(id, &name, before);

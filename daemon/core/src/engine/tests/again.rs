@@ -393,6 +393,40 @@ fn a_moment_that_could_not_be_written_down_begins_nothing() {
 }
 
 #[test]
+fn of_two_moments_the_one_that_was_said_last_counts() {
+    let next = |id, at| Event::Ask(id, Ask::NextRun { sync: "a".into(), at });
+    let (soon, late) = (NOW.plus(Duration::from_secs(60)), NOW.plus(Duration::from_secs(600)));
+    for (first, second) in [(Some(soon), None), (Some(soon), Some(late)), (None, Some(soon))] {
+        let mut one = engine(Mode::Fast, Last::Done { began: NOW });
+        handle(&mut one, next(8, first));
+        handle(&mut one, next(9, second));
+        handle(&mut one, Event::Written(9, Ok(())));
+        let answered = handle(&mut one, Event::Written(8, Ok(())));
+        assert!(matches!(answered.first(), Some(Effect::Answer(8, Ok(Answer::Next(_))))), "{answered:?}");
+        assert_eq!(one.board().jobs["a"].next, second);
+    }
+    // One that a definition brings takes the place of what is still being written.
+    let mut one = engine(Mode::Fast, Last::Done { began: NOW });
+    handle(&mut one, next(8, Some(soon)));
+    handle(&mut one, Event::Defined([("a".into(), Defined::NextRun(late))].into()));
+    handle(&mut one, Event::Written(8, Ok(())));
+    assert_eq!(one.board().jobs["a"].next, Some(late));
+    handle(&mut one, next(9, None));
+    handle(&mut one, Event::Written(9, Ok(())));
+    assert_eq!(one.board().jobs["a"].next, None);
+}
+
+#[test]
+fn a_pause_of_which_nobody_knows_whether_it_was_written_stays() {
+    let mut one = engine(Mode::Fast, Last::Done { began: NOW });
+    let unknown = |id| Event::Written(id, Err(Refusal::Unknown("the disk failed".into())));
+    handle(&mut one, Event::Ask(9, Ask::Pause { sync: "a".into(), by: None }));
+    assert!(refused(&handle(&mut one, unknown(9))) && one.board().jobs["a"].paused);
+    handle(&mut one, Event::Ask(9, Ask::Resume { sync: "a".into() }));
+    assert!(refused(&handle(&mut one, unknown(9))) && !one.board().jobs["a"].paused);
+}
+
+#[test]
 fn a_pause_that_could_not_be_written_down_is_taken_back() {
     let pause = |id| Event::Ask(id, Ask::Pause { sync: "a".into(), by: None });
     let resume = |id| Event::Ask(id, Ask::Resume { sync: "a".into() });
