@@ -338,7 +338,7 @@ fn a_host_that_knows_no_dav_at_its_root_says_where_the_account_begins() {
         book.lock().expect("no panic").put("a", "rust");
         let server = wire::serve(Arc::new(move |request: &Request, line| {
             let root = request.path.iter().all(|part| part.is_empty() || part == "one");
-            line.send(&if root { wire::response(status, &[], "") } else { book.lock().expect("no panic").answer(request) });
+            line.send(&if root { wire::response(status, &[], "") } else { book.lock().expect("no panic").answer(request) })
         }));
         run(async {
             let remote = open(&server.url, "one").await;
