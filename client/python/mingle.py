@@ -795,6 +795,14 @@ class Client:
     def remote_budget(self):
         return self._call("remote.budget")
 
+    def remote_login(self, remote, secret):
+        """Keeps the secret of a remote where the configuration has it."""
+        return self._call("remote.login", remote=remote, secret=secret)
+
+    def remote_logout(self, remote):
+        """Takes the secret of a remote out of there."""
+        return self._call("remote.logout", remote=remote)
+
     def worker_offer(self, remotes=None, *, patience=None):
         """Does the work of these remotes, or of all that are this app's: an iterator over `Work`, by a connection of its own. Where
         the daemon goes away it is waited for so many seconds, and the offer made again. `patience`: as the client's."""

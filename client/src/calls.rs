@@ -5,10 +5,11 @@ use mingle_proto::{
     call::{
         AppList, AppRegister, AppReset, Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Forget, Get, Hello,
         History, List, Patch, PendingList, PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve,
-        Reload, RemoteBudget, RemoteCheck, RemoteList, Restart, RpcDiscover, SessionAccept, SessionBegin, SessionCancel,
-        SessionCommit, SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown,
-        Status, Stop, Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncNext, SyncPause, SyncPing, SyncRemove, SyncReset,
-        SyncResume, SyncRun, Transact, Undo, Wait, Why, WorkerBatch, WorkerDone, WorkerOffer,
+        Reload, RemoteBudget, RemoteCheck, RemoteList, RemoteLogin, RemoteLogout, Restart, RpcDiscover, SessionAccept,
+        SessionBegin, SessionCancel, SessionCommit, SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull,
+        SessionPush, SessionRefuse, Shutdown, Status, Stop, Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncNext,
+        SyncPause, SyncPing, SyncRemove, SyncReset, SyncResume, SyncRun, Transact, Undo, Wait, Why, WorkerBatch, WorkerDone,
+        WorkerOffer,
     },
 };
 
@@ -66,7 +67,7 @@ macro_rules! write {
 
 plain! {
     Get List Changes Wait Status Stop Restart Reload RpcDiscover SyncRun SyncPause SyncResume SyncCancel SyncPing SyncReset Plan SyncGet SyncList SyncDefine SyncRemove Explain
-    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck RemoteBudget Rebuild AppRegister AppList AppReset SyncNext
+    History ConflictList RejectionList PendingList PendingUpload Why RemoteList RemoteCheck RemoteBudget RemoteLogin RemoteLogout Rebuild AppRegister AppList AppReset SyncNext
 }
 once! {
     Hello Subscribe Cancel Shutdown SessionBegin SessionJoin SessionPush SessionLost SessionMingle SessionPull SessionAccept SessionRefuse
@@ -135,6 +136,8 @@ macro_rules! functions {
             remote_list RemoteList, "The remotes and what each can do.";
             remote_check RemoteCheck, "Asks a remote whether it answers and takes the credentials.";
             remote_budget RemoteBudget, "What each account may ask of its service, and who used it.";
+            remote_login RemoteLogin, "Keeps the secret of a remote where the configuration has it.";
+            remote_logout RemoteLogout, "Takes the secret of a remote out of there.";
         }
     };
     (@blocking $($name:ident $call:ident, $about:literal;)+) => {

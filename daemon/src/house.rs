@@ -44,6 +44,7 @@ mod budgets;
 mod described;
 mod fresh;
 mod gather;
+mod logins;
 pub mod notices;
 mod overdue;
 mod past;

@@ -388,7 +388,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             site.rows(None, count.max(1));
             Event::Compared(compared)
         }
-        Effect::Apply { rows, asked, pass, at, resume, deletes_left } => {
+        Effect::Apply { rows, asked, pass, at, swaps, resume, deletes_left } => {
             let (ground, run, pace) = (ground()?, site.order.run.clone(), Arc::clone(&site.pace));
             #[cfg(feature = "planted")]
             if mingle_core::planted::is("checkpoint before batch") {
@@ -398,6 +398,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
                         asked,
                         pass,
                         at: None,
+                        swaps: false,
                         resume: resume.as_deref(),
                         deletes_left: mingle_core::run::DeletesLeft::Counted(0),
                     };
@@ -409,7 +410,7 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             }
             let (count, traffic) = (rows.len(), site.meter.so_far());
             let write = store.write(background, now, move |tx| {
-                let batch = sync::Batch { asked, pass, at: at.as_deref(), resume: resume.as_deref(), deletes_left };
+                let batch = sync::Batch { asked, pass, at: at.as_deref(), swaps, resume: resume.as_deref(), deletes_left };
                 let applied = sync::apply(tx, &ground, rows, &batch, pace())?;
                 let (down, conflicts, rejected) = (applied.changed, applied.conflicts, applied.rejected);
                 sync::count(tx, &run, &Counts { down, conflicts, rejected, ..Counts::default() })?;

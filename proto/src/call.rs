@@ -206,6 +206,8 @@ methods! {
     RemoteList, "remote.list", Operate, RemoteListAnswer, "the remotes and what each can do";
     RemoteCheck, "remote.check", Operate, RemoteCheckAnswer, "asks a remote whether it answers and takes the credentials";
     RemoteBudget, "remote.budget", Operate, RemoteBudgetAnswer, "what each account may ask of its service, and who used it";
+    RemoteLogin, "remote.login", Operate, RemoteLoginAnswer, "keeps the secret of a remote where the configuration has it";
+    RemoteLogout, "remote.logout", Operate, RemoteLogoutAnswer, "takes the secret of a remote out of there";
     WorkerOffer, "worker.offer", Operate, WorkerOffered, "an app does the work of remotes: it is called from now on";
     WorkerBatch, "worker.batch", Operate, WorkerBatchTaken, "some of what a work brings, with its checkpoint";
     WorkerDone, "worker.done", Operate, WorkerDoneAnswer, "a work is done, with or without news, or came to nothing";

@@ -117,6 +117,8 @@ fn wrong_calls_are_refused_by_name_and_the_connection_goes_on() {
         ("not_found", "sync.run", json!({ "sync": "none" })),
         ("not_found", "explain", json!({ "sync": "none" })),
         ("not_found", "remote.check", json!({ "remote": "none" })),
+        ("not_found", "remote.login", json!({ "remote": "none", "secret": "s" })),
+        ("not_found", "remote.logout", json!({ "remote": "none" })),
         ("not_found", "conflict.resolve", json!({ "conflict": "c-9", "keep": "truth" })),
         ("not_found", "rejection.resolve", json!({ "rejection": "x-9", "with": "drop" })),
         ("invalid", "put", json!({ "collection": "notes", "id": "n2", "data": [1] })),

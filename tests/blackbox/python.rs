@@ -273,6 +273,8 @@ fn every_call_on_a_real_daemon() {
     assert_eq!(py.does("c.remote_list()['remotes'][0]['remote']"), "far");
     assert_eq!(py.does("c.remote_budget()['budgets'][0]['remotes']"), json!(["far"]));
     assert_eq!(py.does("c.remote_check('far')['ok']"), true);
+    py.raises("WrongState", "c.remote_login('far', 's')");
+    py.raises("WrongState", "c.remote_logout('far')");
     py.does("mine = {'collection': 'mine', 'remote': 'far', 'resource': 'mine', 'direction': 'down'}");
     assert_eq!(py.does("c.sync_define('mine', mine)['outcome']"), "created");
     assert_eq!(py.does("c.sync_define('mine', mine, if_exists='keep', next_run_at='2030-01-01T00:00:00Z')['outcome']"), "kept");
@@ -296,7 +298,6 @@ fn every_call_on_a_real_daemon() {
     py.raises("TooLarge", "c.put('things', {'text': 'x' * (1 << 20)})");
     py.raises("Method", "c.call('hover')");
     py.raises("NotFound", "c.explain('nothing')");
-
     // The end, told in order.
     py.does("c.shutdown()");
     assert!(bench.daemon.ended().success());

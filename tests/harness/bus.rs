@@ -234,7 +234,7 @@ impl SystemBus {
     }
 
     /// What busctl prints; none: it failed.
-    fn busctl(&self, words: &[&str]) -> Option<String> {
+    pub(crate) fn busctl(&self, words: &[&str]) -> Option<String> {
         let mut command = Command::new("busctl");
         command.arg(format!("--address={}", self.address())).arg("--timeout=10").args(words);
         let output = command.stdin(Stdio::null()).output().expect("busctl (Debian: systemd)");

@@ -10,6 +10,7 @@ pub mod features;
 pub mod fleet;
 pub mod fuzz;
 pub mod hostile;
+pub mod keyring;
 pub mod machine;
 pub mod named;
 pub mod proxy;

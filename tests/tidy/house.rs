@@ -117,8 +117,8 @@ pub const KEPT: &[(&str, &[&str], &str)] = &[
     ("tokio_cron_scheduler", &["daemon/src/alarm"], "it rings, and decides nothing"),
     (
         "zbus",
-        &["daemon/src/conditions/", "daemon/src/desktop.rs"],
-        "one room asks the system how the world is, one shows what wants a person",
+        &["daemon/src/conditions/", "daemon/src/desktop.rs", "daemon/src/remotes/keyring/"],
+        "one room asks the system how the world is, one shows what wants a person, one reads secrets",
     ),
     ("reqwest", &["daemon/src/remotes/", "tests/"], "only remotes speak HTTP"),
     ("interprocess", &["daemon/src/ipc/", "client/src/", "tests/"], "one socket, two ends"),

@@ -8,16 +8,19 @@ use serde_json::Value;
 use crate::{
     at::At,
     exit::{Exit, Failure},
+    login::{Login, Logout},
     table::Table,
     words::{plain, span},
 };
 
-/// List the remotes, and ask whether they answer.
+/// List the remotes, ask whether they answer, log in and out.
 #[derive(Debug, clap::Subcommand)]
 pub enum Remote {
     List(List),
     Show(Show),
     Check(Check),
+    Login(Login),
+    Logout(Logout),
 }
 
 /// Show what a remote can do, and how: what every sync with it is built on.
@@ -49,6 +52,8 @@ impl Remote {
             }
             Self::Show(show) => show.run(at),
             Self::Check(check) => check.run(at),
+            Self::Login(login) => login.run(at),
+            Self::Logout(logout) => logout.run(at),
         }
     }
 }
@@ -137,7 +142,7 @@ fn abilities(remote: &RemoteStatus) -> String {
     said.collect::<Vec<_>>().join(", ")
 }
 
-fn checked(answer: &RemoteCheckAnswer) -> String {
+pub fn checked(answer: &RemoteCheckAnswer) -> String {
     let took = span(Duration::from_millis(answer.took_ms));
     let hint = answer.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
     let verdict = if answer.ok { "ok" } else { "failed" };

@@ -78,6 +78,11 @@ pub const TEXT_MERGE_LINES_MAX: usize = 2_000;
 /// Rows of a page that one transaction applies, at most; [`BATCH_TIME_MAX`] mostly ends it.
 pub const BATCH_ROWS_MAX: usize = 500;
 
+/// A document or a list that comes in one answer takes the place of what is here in one transaction, if it has no more rows than this: so
+/// readers see the one before or this one. Larger ones are applied in batches like any listing. It is one transaction that other writers wait
+/// for: some 0.2 s where every row of it is new.
+pub const SWAP_ROWS_MAX: usize = 2_000;
+
 /// A transaction that applies rows ends with the first row after this time, whatever is left of its batch, on any machine. An interactive
 /// write and a stop that come meanwhile end it sooner, see below: they wait for the row and the commit. Shorter ones cost more:
 /// with random ids the records of a batch share few pages, and each commit writes all that it touched.
@@ -235,6 +240,12 @@ pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5 * 60);
 /// The remote's own words, where it refuses, are cut here: they stand in rejections and lists.
 pub const WORDS_CHARS_MAX: usize = 300;
 
+/// What the texts of the single events of a calendar may come to together, with the time zones that each of them needs; with more it is too
+/// large: a document that is made to harm has as many of both.
+pub const CALENDAR_TEXTS_BYTES_MAX: usize = 64 << 20;
+
+/// Nodes of a feed that are read, at most, and attributes: some 20 MiB while they are read. One with more is too large.
+pub const FEED_NODES_MAX: u32 = 200_000;
 /// Nodes of one answer of a DAV server that are read, at most, and attributes: some 15,000 members of a collection, and 35 MiB at worst
 /// while they are read. An answer with more is no use: of a page fewer rows are asked for, a listing ends the run.
 pub const DAV_NODES_MAX: u32 = 300_000;

@@ -58,6 +58,12 @@ pub const ALL: &[(&str, Finder)] = &[
     ("same stamp believed", Tables),
     // meeting: a listing that shows the old state settles a request whose answer is outstanding.
     ("late listing settles a doubt", Tables),
+    // run: a document that changed is applied in batches, so that readers see half of it.
+    ("a document is put in place in pieces", Tables),
+    // store: a document with no row at all is taken for the delete of what is here.
+    ("an empty document is believed", Tables),
+    // documents: of rows with one id the last counts, whatever the others say.
+    ("a doubled id is no doubt", Tables),
     // dav: an answer that says that there is more is taken for all there is, and the rest for deleted.
     ("a cut listing is taken for whole", Tables),
     // dav: a change writes the whole text anew, as the library has it.
@@ -68,6 +74,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("an exception holds its difference alone", Tables),
     // dav: what the library keeps for itself of an alert or an exception is not taken along into a change.
     ("what the library keeps is let go", Tables),
+    // keyring: of several items with one name, one is read, written over and taken out.
+    ("the first of several items is meant", Tables),
     // meeting: a create that was looked for and not seen is forgotten, though it may still be on its way.
     ("late create forgotten", Simulation),
     // meeting: a create whose answer was lost is repeated under another key.

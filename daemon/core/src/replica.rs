@@ -58,6 +58,8 @@ pub struct Page {
     pub news: bool,
     /// Whoever tells it has come to no other place with it: a sign of life.
     pub stays: bool,
+    /// It is all there is, in one answer: up to [`crate::limits::SWAP_ROWS_MAX`] rows it takes the place of what is here in one transaction.
+    pub swaps: bool,
 }
 
 /// An answer that is kept for who asks the same again: all of it opaque to everybody but the remote.

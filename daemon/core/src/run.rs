@@ -317,6 +317,8 @@ pub enum Effect {
         /// Where the listing stood before these rows: where only some of them are applied, the position is so many further. None:
         /// they are applied in one piece.
         at: Option<Box<Resume>>,
+        /// They are all there is: what a whole listing does not show goes in the same transaction, as far as the guard lets it.
+        swaps: bool,
         /// Where the run goes on if it ends after all of them; none: as before.
         resume: Option<Box<Resume>>,
         /// How many more deletes may be inferred.

@@ -78,7 +78,7 @@ fn problems_name_line_and_remedy() {
     check(
         "[remote.A] | kind = 'rest' | url = 'https://x' | x = 1",
         "1 [remote.A]: `A` is no name: a small letter, then small letters, digits and _, at most 63 + \
-         4 unknown key `remote.A.x`; known: kind, profile, url, auth, insecure, command, app, output",
+         4 unknown key `remote.A.x`; known: kind, profile, url, auth, insecure, command, app, output, format, rows, id, document, absent",
     );
 }
 

@@ -1,11 +1,11 @@
 //! Owns: whose budget is whose: accounts with the remotes of the configuration that share them. Must never know: the wire, what is decided from it.
 
-use mingle_core::ask::{BudgetRow, Refusal};
+use mingle_core::ask::{BudgetRow, LoginPlace, Refusal};
 
 use super::House;
 use crate::{
     clock,
-    ipc::door::Accounts,
+    ipc::door::{Accounts, Later},
     remotes::budget::{self, Shown},
 };
 
@@ -33,5 +33,13 @@ impl Accounts for House {
         let mut rows: Vec<BudgetRow> = rows.into_iter().map(|(_, row)| row).collect();
         rows.sort_by(|a, b| (&a.host, &a.account, &a.remotes).cmp(&(&b.host, &b.account, &b.remotes)));
         Ok(rows)
+    }
+
+    fn login(&self, remote: String, secret: String) -> Later<LoginPlace> {
+        self.logged_in(remote, secret)
+    }
+
+    fn logout(&self, remote: String) -> Later<LoginPlace> {
+        self.logged_out(remote)
     }
 }

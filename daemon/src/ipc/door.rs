@@ -9,10 +9,11 @@ use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 use mingle_core::{
     ask::{
         About, Accepted, AppRow, Begin, Begun, BudgetRow, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found,
-        Freshness, Grants, Halted, Join, Joined, Keep, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan, Pulled, Push,
-        Query, Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Replayed,
-        Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Scope, Since, Speaker, Status, SyncRow,
-        SyncState, SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Wants, Which, WhichPending, Why, Write, Writer, Written,
+        Freshness, Grants, Halted, Join, Joined, Keep, LoginPlace, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan,
+        Pulled, Push, Query, Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked,
+        RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Scope, Since, Speaker,
+        Status, SyncRow, SyncState, SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Wants, Which, WhichPending, Why, Write,
+        Writer, Written,
     },
     engine::Until,
     policy::Merge,
@@ -50,10 +51,14 @@ pub type Gone = Box<dyn Fn(u64) -> bool + Send>;
 /// The head, and how often anything was committed: what is read between two looks that find the same is the same.
 pub type Moment = (u64, u64);
 
-/// What is asked of accounts at services.
+/// What is asked of accounts at services, and of our logins there.
 pub trait Accounts {
     /// What each may ask of its service, by host and account.
     fn budgets(&self) -> Result<Vec<BudgetRow>, Refusal>;
+    /// Keeps the secret of a remote where the configuration has it.
+    fn login(&self, remote: String, secret: String) -> Later<LoginPlace>;
+    /// Takes the secret of a remote out of there.
+    fn logout(&self, remote: String) -> Later<LoginPlace>;
 }
 
 /// What the socket asks of the rest of the daemon.

@@ -97,6 +97,8 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("remote.list", remote::list),
     ("remote.check", remote::check),
     ("remote.budget", remote::budget),
+    ("remote.login", remote::login),
+    ("remote.logout", remote::logout),
     ("worker.offer", worker::offer),
     ("worker.batch", worker::batch),
     ("worker.done", worker::done),

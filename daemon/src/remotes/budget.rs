@@ -136,6 +136,7 @@ fn key_of(url: &Url, auth: &Auth) -> String {
         }
         Some(Secret::File(name)) => parts.extend(["file".into(), name.clone()]),
         Some(Secret::Env(name)) => parts.extend(["env".into(), name.clone()]),
+        Some(Secret::Keyring(item)) => parts.extend(["keyring".into(), item.to_string()]),
         Some(Secret::Credential(name)) => parts.extend(["credential".into(), name.clone()]),
         Some(Secret::Plain(text)) => {
             before = UNWRITTEN;

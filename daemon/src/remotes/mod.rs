@@ -6,10 +6,12 @@
 pub mod app;
 pub mod budget;
 pub mod dav;
+pub mod document;
 pub mod exec;
 pub mod held;
 pub mod http;
 pub mod kept;
+pub mod keyring;
 pub mod larder;
 mod login;
 pub mod meter;
@@ -204,7 +206,7 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: &[Kind] = &[rest::KIND, dav::KIND, exec::KIND, app::KIND];
+pub const KINDS: &[Kind] = &[rest::KIND, dav::KIND, document::KIND, exec::KIND, app::KIND];
 
 /// The kind of this name.
 ///

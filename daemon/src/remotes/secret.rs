@@ -1,14 +1,21 @@
 //! Owns: fetching a secret from where the settings say it is.
 //! Must never know: what it opens, nor any log.
 
-use std::{fmt, path::Path, process::Stdio};
+pub mod put;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use mingle_core::{
     limits,
     replica::{Failure, RemoteError},
 };
 
-use super::settings::Secret;
+use super::{keyring, settings::Secret};
+use crate::{environment::Environment, paths};
 
 /// A secret in memory, for as long as a remote is open. It has no form for people.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,21 +43,37 @@ pub async fn fetch(from: &Secret, config_dir: &Path) -> Result<Fetched, RemoteEr
     let text = match from {
         Secret::Plain(text) => text.clone(),
         Secret::Command(words) => command(words).await?,
-        Secret::File(name) => file(&config_dir.join(name), true)?,
+        Secret::File(name) => file(&file_of(name, config_dir), true)?,
         Secret::Credential(name) => credential(name)?,
+        Secret::Keyring(item) => {
+            let secret = keyring::read(item, session_bus().as_deref()).await.map_err(|lack| lack.told(item))?;
+            String::from_utf8(secret).map_err(|_| no(format!("what the keyring has as {item} is not text")))?
+        }
         Secret::Env(name) => std::env::var(name).map_err(|_| {
             no(format!("the environment variable {name} is not set for the daemon"))
                 .hint("a user service does not see what your shell exports; use { file = \"..\" } or { command = [..] }")
         })?,
     };
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(no(format!("the secret from {from:?} is empty")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(no(format!("the secret from {from:?} has more than one line or a control character in it")));
-    }
+    let text = usable(&text).map_err(|why| no(format!("the secret from {from:?} {why}")))?;
     Ok(Fetched(text.to_owned()))
+}
+
+/// The secret in a text: without the line end. Else what is wrong with it.
+fn usable(text: &str) -> Result<&str, &'static str> {
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err("is empty"),
+        text if text.len() as u64 > limits::SECRET_BYTES_MAX => Err("is too large for a secret"),
+        text if text.chars().any(char::is_control) => Err("has more than one line or a control character in it"),
+        text => Ok(text),
+    }
+}
+
+fn file_of(name: &str, config_dir: &Path) -> PathBuf {
+    config_dir.join(name)
+}
+
+fn session_bus() -> Option<String> {
+    paths::session_bus(&Environment::read())
 }
 
 fn no(what: String) -> RemoteError {

@@ -8,6 +8,8 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 
+use super::keyring::Item;
+
 /// One `[remote.NAME]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +37,21 @@ pub struct RemoteSettings {
     /// What counts of what the program does. None: as [`Output`] has it.
     #[serde(default)]
     pub output: Option<Output>,
+    /// How a document is written. None: its type tells.
+    #[serde(default)]
+    pub format: Option<Format>,
+    /// Where its list stands: a JSON pointer. None: it is the list.
+    #[serde(default)]
+    pub rows: Option<String>,
+    /// Where a row has its id: a JSON pointer, a property or a column. None: `id`.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The document is no list but one record, with this id.
+    #[serde(default)]
+    pub document: Option<String>,
+    /// What becomes of a record that the document does not show any more. None: as the format has it.
+    #[serde(default)]
+    pub absent: Option<Absent>,
 }
 
 impl RemoteSettings {
@@ -49,6 +66,11 @@ impl RemoteSettings {
             ("command", !self.command.is_empty()),
             ("app", self.app.is_some()),
             ("output", self.output.is_some()),
+            ("format", self.format.is_some()),
+            ("rows", self.rows.is_some()),
+            ("id", self.id.is_some()),
+            ("document", self.document.is_some()),
+            ("absent", self.absent.is_some()),
         ];
         set.into_iter().find(|(key, is_set)| *is_set && !taken.contains(key)).map(|(key, _)| key)
     }
@@ -72,6 +94,70 @@ impl Output {
         match self {
             Self::Batches => "batches",
             Self::Result => "result",
+        }
+    }
+}
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A JSON list, or an object.
+    Json,
+    /// A JSON object a line.
+    Ndjson,
+    /// A table: columns by their names.
+    Csv,
+    /// RSS.
+    Rss,
+    /// Atom.
+    Atom,
+    /// JSON Feed.
+    JsonFeed,
+    /// iCalendar.
+    #[serde(rename = "icalendar")]
+    ICalendar,
+}
+
+impl Format {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+            Self::Rss => "rss",
+            Self::Atom => "atom",
+            Self::JsonFeed => "json-feed",
+            Self::ICalendar => "icalendar",
+        }
+    }
+
+    /// Whether it shows what is new, and what is older leaves it.
+    #[must_use]
+    pub const fn is_feed(self) -> bool {
+        matches!(self, Self::Rss | Self::Atom | Self::JsonFeed)
+    }
+}
+
+/// What becomes of a record that a document does not show any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absent {
+    /// It is deleted, under the guard.
+    Delete,
+    /// It stays.
+    Keep,
+}
+
+impl Absent {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delete => "delete",
+            Self::Keep => "keep",
         }
     }
 }
@@ -141,6 +227,8 @@ pub enum Secret {
     File(String),
     /// What this variable of the daemon's environment holds.
     Env(String),
+    /// What the system's keyring has under this name.
+    Keyring(Item),
     /// What the service manager left under this name (`LoadCredential=`).
     Credential(String),
     /// The secret itself, by one who insists.
@@ -148,7 +236,7 @@ pub enum Secret {
 }
 
 /// The ways a secret can be given, for error texts.
-const WAYS: [&str; 5] = ["command", "file", "env", "credential", "plain"];
+const WAYS: [&str; 6] = ["command", "file", "env", "keyring", "credential", "plain"];
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,6 +244,7 @@ impl fmt::Debug for Secret {
             Self::Command(words) => write!(f, "command {:?}", words.first()),
             Self::File(path) => write!(f, "file {path:?}"),
             Self::Env(name) => write!(f, "env {name:?}"),
+            Self::Keyring(item) => write!(f, "keyring \"{item}\""),
             Self::Credential(name) => write!(f, "credential {name:?}"),
             Self::Plain(_) => f.write_str("plain"),
         }
@@ -181,7 +270,7 @@ impl<'de> Visitor<'de> for SecretReader {
     fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Secret, E> {
         Err(E::custom(
             "a secret does not stand in the configuration: say where it comes from with { command = [..] }, { file = \"..\" }, \
-             { env = \"..\" } or { credential = \"..\" }; who insists writes { plain = \"..\" }",
+             { env = \"..\" }, { keyring = \"..\" } or { credential = \"..\" }; who insists writes { plain = \"..\" }",
         ))
     }
 
@@ -193,6 +282,7 @@ impl<'de> Visitor<'de> for SecretReader {
             "command" => Secret::Command(map.next_value()?),
             "file" => Secret::File(map.next_value()?),
             "env" => Secret::Env(map.next_value()?),
+            "keyring" => Secret::Keyring(Item::parse(&map.next_value::<String>()?).map_err(A::Error::custom)?),
             "credential" => Secret::Credential(map.next_value()?),
             "plain" => Secret::Plain(map.next_value()?),
             other => return Err(A::Error::unknown_field(other, &WAYS)),
@@ -238,6 +328,11 @@ mod tests {
             "auth = { type = \"query\", name = \"key\", secret = { env = \"KEY\" } }",
             Ok(Auth::Query { name: "key".into(), secret: Secret::Env("KEY".into()) }),
         );
+        check(
+            "auth = { type = \"bearer\", token = { keyring = \"mingle/home\" } }",
+            Ok(Auth::Bearer { token: Secret::Keyring(Item { service: "mingle".into(), account: "home".into() }) }),
+        );
+        check("auth = { type = \"bearer\", token = { keyring = \"home\" } }", Err("named SERVICE/ACCOUNT"));
         check("auht = 1", Err("unknown field `auht`"));
         check("auth = { type = \"bearer\", token = { env = \"A\" }, user = \"b\" }", Err("unknown field `user`"));
         check("auth = { type = \"bearer\", token = { evn = \"A\" } }", Err("unknown field `evn`"));

@@ -1,6 +1,6 @@
-//! Owns: the words about remotes. Must never know: how a remote is spoken to, and any secret.
+//! Owns: the words about remotes. Must never know: how a remote is spoken to, and what a secret opens.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,55 @@ pub struct RemoteCheckAnswer {
     pub hint: Option<String>,
     /// How long it took.
     pub took_ms: u64,
+}
+
+/// `remote.login`: keeps the secret of a remote where the configuration has it.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RemoteLogin {
+    /// Which.
+    pub remote: String,
+    /// The password, token or key, in one line.
+    pub secret: String,
+}
+
+// What is shown of it may end up in a log.
+impl fmt::Debug for RemoteLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteLogin").field("remote", &self.remote).finish_non_exhaustive()
+    }
+}
+
+/// What `remote.login` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RemoteLoginAnswer {
+    /// Which.
+    pub remote: String,
+    /// Where the secret is now, for people.
+    pub place: String,
+}
+
+/// `remote.logout`: takes the secret of a remote out of where the configuration has it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RemoteLogout {
+    /// Which.
+    pub remote: String,
+}
+
+/// What `remote.logout` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RemoteLogoutAnswer {
+    /// Which.
+    pub remote: String,
+    /// Where the secret was, for people.
+    pub place: String,
+    /// There was one.
+    pub removed: bool,
 }
 
 /// `remote.budget`: what each account may ask of its service, and who used it.

@@ -7,6 +7,7 @@
 mod fake;
 
 mod daemon;
+mod login;
 
 use std::{
     collections::BTreeSet,

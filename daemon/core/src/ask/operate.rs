@@ -365,6 +365,17 @@ pub struct RemoteChecked {
     pub trouble: Option<Trouble>,
 }
 
+/// Where the secret of a remote is kept, after a login or a logout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginPlace {
+    /// The remote's name.
+    pub remote: String,
+    /// The place, in words.
+    pub place: String,
+    /// A logout took a secret out; one that was kept there counts as well.
+    pub done: bool,
+}
+
 /// A sync that is not yet what is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behind {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Effect, Resume};
 use crate::{
-    limits,
+    limits, planted,
     replica::{Failure, Packed, Page, RemoteError},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Down {
     then: Option<String>,
     /// With the page that is being applied whoever tells it comes to no other place.
     pub(super) stays: bool,
+    /// The page that is being applied is all there is, and is applied in one piece.
+    pub(super) swaps: bool,
     /// The page fetched ahead.
     ahead: Option<Page>,
     /// The page that is being applied is there.
@@ -53,6 +55,7 @@ impl Down {
             given: 0,
             then: None,
             stays: false,
+            swaps: false,
             ahead: None,
             open: false,
             pages: BTreeSet::new(),
@@ -139,9 +142,12 @@ impl Down {
         self.at.newest = self.at.newest.max(newest);
         self.then = page.next;
         self.stays = page.stays;
+        self.swaps =
+            page.swaps && page.rows.len() <= limits::SWAP_ROWS_MAX && !planted::is("a document is put in place in pieces");
+        let most = if self.swaps { limits::SWAP_ROWS_MAX } else { limits::BATCH_ROWS_MAX };
         let mut rows = page.rows.into_iter();
         loop {
-            let batch: Vec<Packed> = rows.by_ref().take(limits::BATCH_ROWS_MAX).collect();
+            let batch: Vec<Packed> = rows.by_ref().take(most).collect();
             if batch.is_empty() {
                 break;
             }

@@ -423,8 +423,15 @@ impl Run {
             Phase::Ghosts { .. } => Some(self.terms.pass),
             _ => None,
         };
+        let swaps = matches!(&self.phase, Phase::Down(down) if down.swaps) && !asked && pass.is_some() && self.takes_by_absence();
         let (at, resume) = (at.map(Box::new), resume.map(Box::new));
-        Effect::Apply { rows, asked, pass, at, resume, deletes_left: self.deletes_left() }
+        Effect::Apply { rows, asked, pass, at, swaps, resume, deletes_left: self.deletes_left() }
+    }
+
+    /// Whether what a whole listing does not show is gone: of who is asked, not of who tells; a refresh deletes nothing.
+    fn takes_by_absence(&self) -> bool {
+        let tells = self.terms.tells && !planted::is("not told is gone");
+        !tells && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh
     }
 
     fn deletes_left(&self) -> DeletesLeft {

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod fresh;
+mod whole;
 
 /// A small generator of chance: the same seed gives the same world.
 struct Chance(u64);

@@ -3,8 +3,8 @@
 
 use mingle_core::{
     ask::{
-        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, IfExists, Keep, Outcome, Pinged,
-        Progress, Rebuilding, Redefined, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRow, RunState,
+        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, IfExists, Keep, LoginPlace, Outcome,
+        Pinged, Progress, Rebuilding, Redefined, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRow, RunState,
         RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Written,
     },
     run::{
@@ -379,6 +379,16 @@ pub(in crate::ipc) fn remote_checked(checked: RemoteChecked) -> call::RemoteChec
             call::RemoteCheckAnswer { remote: checked.remote, ok: false, what: trouble.what, hint: trouble.hint, took_ms }
         }
     }
+}
+
+/// `remote.login`.
+pub(in crate::ipc) fn logged_in(LoginPlace { remote, place, .. }: LoginPlace) -> call::RemoteLoginAnswer {
+    call::RemoteLoginAnswer { remote, place }
+}
+
+/// `remote.logout`.
+pub(in crate::ipc) fn logged_out(LoginPlace { remote, place, done }: LoginPlace) -> call::RemoteLogoutAnswer {
+    call::RemoteLogoutAnswer { remote, place, removed: done }
 }
 
 /// What `shutdown` answers.

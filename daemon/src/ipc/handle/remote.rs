@@ -2,7 +2,7 @@
 
 use mingle_proto::{
     Error,
-    call::{RemoteBudget, RemoteBudgetAnswer, RemoteCheck, RemoteList, RemoteListAnswer},
+    call::{RemoteBudget, RemoteBudgetAnswer, RemoteCheck, RemoteList, RemoteListAnswer, RemoteLogin, RemoteLogout},
 };
 
 use super::{Asked, later};
@@ -26,4 +26,15 @@ pub(super) fn budget(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let RemoteBudget {} = asked.params()?;
     let budgets = asked.operate()?.budgets().map_err(refusal)?;
     asked.answer(&RemoteBudgetAnswer { budgets: budgets.into_iter().map(convert::budget).collect() })
+}
+
+pub(super) fn login(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let RemoteLogin { remote, secret } = asked.params()?;
+    // What is begun is ended: whoever cancels would not know which secret is there.
+    later(asked.operate()?.login(remote, secret), convert::logged_in, false)
+}
+
+pub(super) fn logout(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let RemoteLogout { remote } = asked.params()?;
+    later(asked.operate()?.logout(remote), convert::logged_out, false)
 }

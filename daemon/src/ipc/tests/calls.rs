@@ -66,6 +66,8 @@ const SAMPLES: &[(&str, &str)] = &[
     ("remote.list", "{}"),
     ("remote.check", r#"{"remote":"github"}"#),
     ("remote.budget", "{}"),
+    ("remote.login", r#"{"remote":"github","secret":"s"}"#),
+    ("remote.logout", r#"{"remote":"github"}"#),
     ("worker.offer", r#"{"remotes":["sheet"]}"#),
     ("worker.batch", r#"{"work":"k-1","batch":1,"rows":[{"id":"1","data":{"n":1.50}}],"checkpoint":{"n":1.0}}"#),
     ("worker.done", r#"{"work":"k-1","result":"no_new_data"}"#),

@@ -21,7 +21,7 @@ use std::{
 
 use mingle_core::{
     limits,
-    record::Carried,
+    record::{Carried, Props},
     replica::{Abilities, Action, Answer, Asked, ClientIds, Cursor, Failure, From, Page, RemoteError, Row, RowState},
 };
 use reqwest::{
@@ -244,6 +244,14 @@ impl Dav {
         let xml = HeaderValue::from_static("application/xml; charset=utf-8");
         Ok(self.request(method, url, &[("depth", HeaderValue::from_static(depth)), ("content-type", xml)], Some(body)))
     }
+}
+
+/// The event or the task that a calendar with one of them shows.
+///
+/// # Errors
+/// Why it shows none.
+pub(super) fn event(text: &str) -> Result<Props, String> {
+    item::read(xml::Holds::Events, text).map(|whole| whole.shown())
 }
 
 /// Reads a text as everything that a server may send, and edits it; for whoever tries texts.

@@ -7,7 +7,7 @@ pub mod catalog;
 mod fields;
 mod limits;
 mod page;
-mod pointer;
+pub(super) mod pointer;
 mod profile;
 mod rows;
 mod send;
@@ -99,6 +99,11 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
     match settings.beside(&["url", "profile", "auth", "insecure"]) {
         Some("app") => {
             return Err(Problem::new("`app` is for a remote whose work an app does").hint("kind = \"app\", or take it out"));
+        }
+        Some(key @ ("format" | "rows" | "id" | "document" | "absent")) => {
+            return Err(
+                Problem::new(format!("`{key}` is for a remote that is a document")).hint("kind = \"http\", or take it out")
+            );
         }
         Some(_) => {
             let what = "`command` and `output` are for a remote that is a program";

@@ -119,6 +119,7 @@ impl Rest {
             told: 0,
             news: false,
             stays: false,
+            swaps: false,
         };
         Ok((page, place))
     }

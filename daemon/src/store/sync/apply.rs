@@ -18,7 +18,9 @@ use super::{
     Ground, Linked, Rejected,
     abroad::Atlas,
     forget::{is_outside, leaves, stays_forgotten},
-    frozen, link,
+    frozen,
+    ghosts::ghosts,
+    link,
     plan::wanted,
     position, present, reject, rejection_of, reset, stamps, twins, unlinked, unreject, write_met,
 };
@@ -32,6 +34,8 @@ pub struct Batch<'a> {
     pub pass: Option<u64>,
     /// Where the listing stood before them; none: they are applied in one piece.
     pub at: Option<&'a Resume>,
+    /// They are all there is, and are put in place in one piece: what they do not show goes with them. They are as good as asked for by id.
+    pub swaps: bool,
     /// Where it stands after all of them.
     pub resume: Option<&'a Resume>,
     /// How many deletes may still be taken before the rest is guarded.
@@ -53,7 +57,8 @@ pub fn apply(
     batch: &Batch<'_>,
     mut enough: impl FnMut() -> bool,
 ) -> Result<Applied, StoreError> {
-    let Batch { asked, pass, .. } = *batch;
+    let Batch { pass, swaps, .. } = *batch;
+    let asked = batch.asked || swaps;
     let (mut applied, mut guard) = (Applied::default(), Guard(batch.deletes_left));
     let with_creates = ground.abilities.client_ids.is_none();
     let atlas = Atlas::of(tx.conn(), ground)?;
@@ -104,6 +109,13 @@ pub fn apply(
     applied.left = rows.split_off(reached);
     let cut_short = !applied.left.is_empty() && !planted::is("stop saves the next page's cursor");
     let partly = batch.at.filter(|_| cut_short).map(|at| at.further(reached));
+    if let Some(pass) = pass.filter(|_| swaps && applied.left.is_empty()) {
+        // An empty answer is no delete: a person says whether it is one.
+        let nothing = rows.is_empty() && batch.deletes_left != DeletesLeft::Counted(u64::MAX);
+        let left =
+            if nothing && !planted::is("an empty document is believed") { DeletesLeft::Counted(0) } else { batch.deletes_left };
+        absent(tx, ground, pass, left, &mut applied)?;
+    }
     if applied.ask.is_empty()
         && let Some(resume) = partly.as_ref().or(batch.resume)
     {
@@ -111,6 +123,30 @@ pub fn apply(
     }
     reset::clashed(tx, ground, applied.conflicts)?;
     Ok(applied)
+}
+
+/// Takes what a listing does not show that is all there is, as far as the guard lets it.
+fn absent(tx: &mut Tx<'_>, ground: &Ground, pass: u64, left: DeletesLeft, applied: &mut Applied) -> Result<(), StoreError> {
+    let most = match left {
+        DeletesLeft::Counted(left) => left,
+        DeletesLeft::AfterTaken(before) => {
+            let links = link::count(tx.conn(), ground.replica)? + before;
+            limits::DELETES_MIN.max(links / limits::DELETES_SHARE).saturating_sub(before)
+        }
+    };
+    let most = most.saturating_sub(applied.deletes);
+    let (remote_ids, guarded) = ghosts(tx, ground, pass, most)?;
+    applied.rejected += guarded;
+    let gone = |remote_id| Row { remote_id, revision: None, modified: None, created: None, state: RowState::Gone };
+    let rows = remote_ids.into_iter().map(|id| Packed::of(&gone(id))).collect();
+    let deletes_left = DeletesLeft::Counted(most);
+    let batch = Batch { asked: true, pass: None, at: None, swaps: false, resume: None, deletes_left };
+    let more = apply(tx, ground, rows, &batch, || false)?;
+    applied.changed += more.changed;
+    applied.conflicts += more.conflicts;
+    applied.rejected += more.rejected;
+    applied.deletes += more.deletes;
+    Ok(())
 }
 
 /// A row that can be read settles what stood against its id; where the same trouble is met again, it is written anew.
@@ -357,3 +393,6 @@ pub(super) fn accept_deletes(tx: &mut Tx<'_>, ground: &Ground, all: bool) -> Res
     }
     Ok(taken)
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,8 +64,14 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
             state: RowState::Gone,
         };
         let rows = found[..most].iter().map(|(_, _, remote_id)| Packed::of(&row(remote_id))).collect();
-        let batch =
-            super::Batch { asked: true, pass: None, at: None, resume: None, deletes_left: DeletesLeft::Counted(u64::MAX) };
+        let batch = super::Batch {
+            asked: true,
+            pass: None,
+            at: None,
+            swaps: false,
+            resume: None,
+            deletes_left: DeletesLeft::Counted(u64::MAX),
+        };
         super::apply::apply(tx, ground, rows, &batch, || false)?;
         return Ok((Vec::new(), guarded));
     }

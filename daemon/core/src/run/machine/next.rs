@@ -1,6 +1,6 @@
 //! Owns: what a run does next, phase by phase, of what is free. Must never know: what an event says, how an effect is done.
 
-use super::{Compared, Down, Effect, Ended, From, Held, Mode, Outcome, Phase, Run, Side, Step, checkpoint};
+use super::{Compared, Down, Effect, Ended, From, Held, Outcome, Phase, Run, Side, Step, checkpoint};
 use crate::{limits, planted, replica::Failure};
 
 impl Run {
@@ -91,9 +91,10 @@ impl Run {
         if !self.store_busy
             && let Some((rows, after)) = down.batch()
         {
-            let at = down.listing().clone();
+            // What is put in place whole is not cut.
+            let at = (!down.swaps).then(|| down.listing().clone());
             self.ask_then = Some(after.clone());
-            let effect = self.apply(rows, false, Some(at), Some(after));
+            let effect = self.apply(rows, false, at, Some(after));
             effects.push(effect);
             return;
         }
@@ -114,12 +115,10 @@ impl Run {
                 self.ask = std::mem::take(&mut self.terms.ask);
                 return self.go_on(effects);
             }
-            let listing = down.listing();
-            // By absence only where a whole listing was seen, of who is asked; a refresh deletes nothing.
-            let tells = self.terms.tells && !planted::is("not told is gone");
-            let absence =
-                listing.from == From::Start && !tells && self.order.mode != Mode::Refresh && self.terms.mode != Mode::Refresh;
-            let watermark = checkpoint::watermark(listing, self.terms.cursor);
+            let listing = down.listing().clone();
+            // By absence only where a whole listing was seen.
+            let absence = listing.from == From::Start && self.takes_by_absence();
+            let watermark = checkpoint::watermark(&listing, self.terms.cursor);
             let several = listing.from == From::Start && listing.page.is_some();
             // Once: where the remote does not know its own place, it is listed from the start again, and that has to do.
             if several && std::mem::take(&mut self.terms.catches_up) && !planted::is("made before a listing is caught up with") {

@@ -94,7 +94,8 @@ fn comes(store: &Store, of: &'static str, remote_id: &str, data: &str) -> mingle
     let row = row(remote_id, data);
     store
         .write_blocking(Class::Background, NOW, move |tx| {
-            let batch = Batch { asked: true, pass: None, at: None, resume: None, deletes_left: DeletesLeft::Counted(10) };
+            let batch =
+                Batch { asked: true, pass: None, at: None, swaps: false, resume: None, deletes_left: DeletesLeft::Counted(10) };
             apply(tx, &ground(of), vec![Packed::of(&row)], &batch, || false)
         })
         .unwrap()

@@ -67,7 +67,7 @@ pub(in crate::store::sync) fn row(id: &str, revision: &str, data: &str) -> Row {
     Row { remote_id: id.into(), revision: Some(revision.into()), modified: None, created: None, state }
 }
 
-fn begins(store: &Store, mode: Mode) -> (Ground, Terms) {
+pub(in crate::store::sync) fn begins(store: &Store, mode: Mode) -> (Ground, Terms) {
     let run = format!("r-{}", number(store, "SELECT count(*) FROM m_run"));
     let order = Order { run, mode, ..Order::default() };
     store
@@ -85,7 +85,7 @@ pub(in crate::store::sync) fn lists(store: &Store, run: &(Ground, Terms), rows: 
     let rows: Vec<Packed> = rows.iter().map(Packed::of).collect();
     let applied = store.write_blocking(Class::Background, NOW, move |tx| {
         let deletes_left = DeletesLeft::Counted(10);
-        let batch = Batch { asked: false, pass: Some(pass), at: None, resume: goes_on.as_ref(), deletes_left };
+        let batch = Batch { asked: false, pass: Some(pass), at: None, swaps: false, resume: goes_on.as_ref(), deletes_left };
         apply(tx, &ground, rows, &batch, || false)
     });
     assert_eq!(applied.unwrap().ask, Vec::<String>::new(), "nothing is to be asked for");

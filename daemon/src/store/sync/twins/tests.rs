@@ -136,7 +136,14 @@ fn step_under(store: &Store, step: &str, policy: &Policy) -> String {
         _ => {
             let (who, row) = (who.to_owned(), row(&what, pairs));
             let applied = store.write_blocking(Class::Background, NOW, move |tx| {
-                let batch = Batch { asked: true, pass: None, at: None, resume: None, deletes_left: DeletesLeft::Counted(10) };
+                let batch = Batch {
+                    asked: true,
+                    pass: None,
+                    at: None,
+                    swaps: false,
+                    resume: None,
+                    deletes_left: DeletesLeft::Counted(10),
+                };
                 apply(tx, &at(who), vec![Packed::of(&row)], &batch, || false)
             });
             applied.unwrap();

@@ -171,7 +171,14 @@ fn a_row_with_the_id_of_a_deleted_record_is_what_a_create_made() {
                 let what = SentWhat::Create(json::parse_object(r#"{"n":1}"#).unwrap());
                 let sent = Sent { seq: 2, what, given_up: None, looked: false, strangers: 0, key: None, run: None };
                 link::insert(tx, 1, 2, &Link { sent: vec![sent], ..Link::unborn() }, true, 0)?;
-                let batch = Batch { asked: true, pass: None, at: None, resume: None, deletes_left: DeletesLeft::Counted(10) };
+                let batch = Batch {
+                    asked: true,
+                    pass: None,
+                    at: None,
+                    swaps: false,
+                    resume: None,
+                    deletes_left: DeletesLeft::Counted(10),
+                };
                 apply(tx, &ground, vec![Packed::of(&row)], &batch, || false)
             })
             .unwrap();
