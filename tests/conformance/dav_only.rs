@@ -126,6 +126,14 @@ fn a_collection_is_found_by_its_name_and_one_that_is_not_there_is_told_with_thos
     });
 }
 
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Breaks {
+    /// It tells no token.
+    NoToken,
+    /// HTTP 500 over every token.
+    OverTokens,
+}
+
 /// A server of one address book in memory, in the words of the oldest ones.
 #[derive(Default)]
 struct Book {
@@ -133,6 +141,8 @@ struct Book {
     members: BTreeMap<String, (u32, String)>,
     /// It tells what changed, so many at a time; none: it does not.
     cut: Option<usize>,
+    /// How it breaks where it is asked for changes.
+    breaks: Option<Breaks>,
     asked: Vec<String>,
 }
 
@@ -191,19 +201,37 @@ impl Book {
                 let next = (at + cut).min(self.members.len());
                 let more = "<m:response><m:href>/me/books/one/</m:href><m:status>HTTP/1.1 507 Insufficient Storage</m:status></m:response>";
                 let more = if next < self.members.len() { more } else { "" };
-                several(format!("{list}{more}<m:sync-token>t{next}</m:sync-token>"))
+                match self.breaks {
+                    Some(Breaks::NoToken) => several(format!("{list}{more}")),
+                    Some(Breaks::OverTokens) if request.body.contains("<d:sync-token>t") => wire::response(500, &[], ""),
+                    _ => several(format!("{list}{more}<m:sync-token>t{next}</m:sync-token>")),
+                }
+            }
+            ("GET", path, _) if path.starts_with("me/books/one/") => {
+                match self.members.get(path.rsplit('/').next().unwrap_or_default()) {
+                    Some(one) if one.1 == "denied" => wire::response(403, &[], ""),
+                    Some(one) => {
+                        wire::response(200, &[("content-type", "text/vcard"), ("etag", &format!("\"{}\"", one.0))], &card(&one.1))
+                    }
+                    None => wire::response(404, &[], ""),
+                }
             }
             ("REPORT", "me/books/one", _) => {
                 let asked = |(name, _): &(&String, &(u32, String))| request.body.contains(&format!("/{name}<"));
-                let card = |(name, one): (&String, &(u32, String))| {
-                    let text = format!("BEGIN:VCARD\nVERSION:3.0\nUID:{name}\nFN:{}\nEND:VCARD\n", one.1);
+                let told = |(name, one): (&String, &(u32, String))| {
+                    let text = card(&one.1);
                     of(&format!("/me/books/one/{name}"), &format!("{}<a:address-data>{text}</a:address-data>", etag(one)))
                 };
-                several(self.members.iter().filter(asked).map(card).collect())
+                let shown = |(_, one): &(&String, &(u32, String))| one.1 != "denied";
+                several(self.members.iter().filter(asked).filter(shown).map(told).collect())
             }
             _ => wire::response(404, &[], ""),
         }
     }
+}
+
+fn card(who: &str) -> String {
+    format!("BEGIN:VCARD\nVERSION:3.0\nUID:u\nFN:{who}\nEND:VCARD\n")
 }
 
 fn serve(book: Book) -> (Arc<Mutex<Book>>, Served) {
@@ -256,6 +284,67 @@ fn a_server_that_tells_changes_a_few_at_a_time_is_asked_until_it_told_all() {
         let error = remote.list(&From::Start, None, 10).await.expect_err("it does not get on");
         assert!(error.kind == Failure::Nonsense && error.what.contains("does not get on"), "{error}");
     });
+}
+
+#[test]
+fn a_member_that_spoils_the_answer_or_is_not_shown_concerns_itself_alone() {
+    let (book, server) = serve(Book::default());
+    for nth in 0..20 {
+        let who = match nth {
+            7 => "bell \u{7}",
+            11 => "denied",
+            _ => "rust",
+        };
+        book.lock().expect("no panic").put(&format!("m{nth:02}"), who);
+    }
+    run(async {
+        let remote = open(&server.url, "/me/books/one/").await;
+        let (rows, _) = all(remote.as_ref(), &From::Start, 50).await;
+        assert_eq!(rows.len(), 20);
+        for (nth, row) in rows.iter().enumerate() {
+            match (nth, &row.state) {
+                (11, RowState::Unreadable(why)) => assert!(why.contains("HTTP 403"), "{why}"),
+                (11, other) => panic!("{other:?}"),
+                (_, state) => assert!(matches!(state, RowState::Live(_)), "{nth}: {state:?}"),
+            }
+        }
+        let asked = book.lock().expect("no panic").asked.len();
+        assert!(asked < 20, "the bad ones were found by halves, with {asked} questions");
+    });
+}
+
+#[test]
+fn a_server_that_breaks_where_it_tells_changes_is_listed_whole() {
+    let (book, server) = serve(Book { cut: Some(10), breaks: Some(Breaks::NoToken), ..Book::default() });
+    book.lock().expect("no panic").put("a", "rust");
+    run(async {
+        let remote = open(&server.url, "/me/books/one/").await;
+        let (rows, pages) = all(remote.as_ref(), &From::Start, 10).await;
+        assert_eq!(rows.len(), 1);
+        let from = From::Token(pages[0].token.clone().expect("a token of ours"));
+        assert_eq!(all(remote.as_ref(), &from, 10).await.0, [], "and it stands for what is there");
+        book.lock().expect("no panic").breaks = Some(Breaks::OverTokens);
+        let (_, pages) = all(remote.as_ref(), &From::Start, 10).await;
+        let from = From::Token(pages[0].token.clone().expect("a token"));
+        let error = remote.list(&from, None, 10).await.expect_err("it breaks over it");
+        assert_eq!(error.kind, Failure::CheckpointRefused);
+    });
+}
+
+#[test]
+fn a_host_that_knows_no_dav_at_its_root_says_where_the_account_begins() {
+    for status in [405, 501] {
+        let (book, _) = serve(Book::default());
+        book.lock().expect("no panic").put("a", "rust");
+        let server = wire::serve(Arc::new(move |request: &Request, line| {
+            let root = request.path.iter().all(|part| part.is_empty() || part == "one");
+            line.send(&if root { wire::response(status, &[], "") } else { book.lock().expect("no panic").answer(request) })
+        }));
+        run(async {
+            let remote = open(&server.url, "one").await;
+            assert_eq!(all(remote.as_ref(), &From::Start, 10).await.0.len(), 1, "{status}");
+        });
+    }
 }
 
 #[test]

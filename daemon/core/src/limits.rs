@@ -266,6 +266,8 @@ pub const DAV_TOLD_MAX: usize = 20;
 pub const DAV_NESTED_MAX: usize = 8;
 /// See [`DAV_NESTED_MAX`].
 pub const DAV_LINES_MAX: usize = 10_000;
+/// Components of one card or calendar item, at most: exceptions, alerts and time zones; an item with more is not readable.
+pub const DAV_COMPONENTS_MAX: usize = 1_000;
 
 /// A program that prints a secret may take this long; then it is killed, and a person is asked to look.
 pub const SECRET_COMMAND_TIME_MAX: Duration = Duration::from_secs(30);

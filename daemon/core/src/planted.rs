@@ -70,6 +70,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("a text is written anew", Tables),
     // dav: what the library made of a change goes out, whatever it is.
     ("an edited text is not read again", Tables),
+    // dav: an exception of a recurring event is written without what the event gives it.
+    ("an exception holds its difference alone", Tables),
+    // dav: what the library keeps for itself of an alert or an exception is not taken along into a change.
+    ("what the library keeps is let go", Tables),
     // keyring: of several items with one name, one is read, written over and taken out.
     ("the first of several items is meant", Tables),
     // meeting: a create that was looked for and not seen is forgotten, though it may still be on its way.

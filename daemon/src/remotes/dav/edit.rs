@@ -4,7 +4,7 @@
 //! The library writes the record as it was and as it shall be; the lines in which the two differ are looked for in the text that is there.
 //! Whatever it understands wrongly, drops or writes otherwise is on both sides alike, and stays as it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use calcard::vcard::VCardVersion;
 use mingle_core::{
@@ -14,8 +14,9 @@ use mingle_core::{
 };
 
 use super::{
-    item::{self, NOT_CARRIED, Whole},
+    item::{self, NOT_CARRIED, Whole, Zones},
     lines::{Component, Line, Part},
+    shown,
     xml::Holds,
 };
 
@@ -59,22 +60,29 @@ const FORMS: [&str; 22] = [
 /// What is there cannot be read, or the change cannot be made without losing something.
 pub(super) fn edited(holds: Holds, text: &str, patch: &BTreeMap<String, Option<Value>>) -> Result<String, String> {
     let before = item::read(holds, text)?;
-    let mut after = before.clone();
+    let mut wanted = before.shown();
     for (name, value) in patch.iter().filter(|(name, _)| !NOT_CARRIED.contains(&name.as_str())) {
         match value {
-            Some(value) => after.props.insert(name.clone(), item::in_lines(value)),
-            None => after.props.remove(name),
+            Some(value) => wanted.insert(name.clone(), item::in_lines(value)),
+            None => wanted.remove(name),
         };
     }
-    if item::alike_props(&before.shown(), &after.shown()) {
+    let after = Whole { around: before.around.clone(), props: shown::whole(&before.props, &wanted)? };
+    if item::alike_props(&shown::meant(&before.props), &shown::meant(&after.props)) {
         return Ok(text.to_owned());
     }
     let original = Component::read(text)?;
     if let Some((name, _)) = patch.iter().find(|(_, value)| value.as_ref().is_some_and(item::is_odd)) {
         return Err(format!("{name} {ODD}"));
     }
-    let read = |whole: &Whole| Component::read(&item::write(holds, whole, item::version(&original))?);
-    let (old, new) = (read(&before)?, read(&after)?);
+    let read = |whole: &Whole, zones| Component::read(&item::write(holds, whole, item::version(&original), zones)?);
+    let (old, mut new) = (read(&before, Zones::AsTheyWere)?, read(&after, Zones::All)?);
+    // What it named before it names as it did, with a zone beside it or without.
+    let named = old.values_of("TZID");
+    new.parts.retain(|part| match part {
+        Part::Inner(inner) if inner.name == "VTIMEZONE" => old.inner().any(|one| one == inner) || !named.contains(&inner.of()),
+        _ => true,
+    });
     if planted::is("a text is written anew") {
         return Ok(new.text());
     }
@@ -94,7 +102,7 @@ pub(super) fn edited(holds: Holds, text: &str, patch: &BTreeMap<String, Option<V
 /// Whether a text holds this.
 fn reads_as(holds: Holds, text: &str, expect: &Whole) -> bool {
     planted::is("an edited text is not read again")
-        || item::read(holds, text).is_ok_and(|read| item::alike_props(&read.shown(), &expect.shown()))
+        || item::read(holds, text).is_ok_and(|read| item::alike_props(&shown::meant(&read.props), &shown::meant(&expect.props)))
 }
 
 /// The text of a new member.
@@ -104,7 +112,7 @@ fn reads_as(holds: Holds, text: &str, expect: &Whole) -> bool {
 pub(super) fn made(holds: Holds, whole: &Props, uid: &str, now: Timestamp) -> Result<String, String> {
     let mut props: Props = whole.iter().map(|(name, value)| (name.clone(), item::in_lines(value))).collect();
     props.retain(|name, value| !NOT_CARRIED.contains(&name.as_str()) && *value != Value::Null);
-    let wanted = props.clone();
+    let mut wanted = props.clone();
     let mut default = |name: &str, value: &str| {
         props.entry(name.to_owned()).or_insert_with(|| Value::Text(value.to_owned()));
     };
@@ -129,14 +137,23 @@ pub(super) fn made(holds: Holds, whole: &Props, uid: &str, now: Timestamp) -> Re
     if let Some((name, _)) = wanted.iter().find(|(_, value)| item::is_odd(value)) {
         return Err(format!("{name} {ODD}"));
     }
-    let whole = Whole { around, props };
+    let mut stamped = Props::new();
+    if let Some(stamp) = props.get("updated") {
+        stamped.insert("updated".into(), stamp.clone());
+    }
+    let whole = Whole { around, props: shown::whole(&stamped, &props)? };
+    let meant = shown::meant(&whole.props);
+    wanted.retain(|name, _| meant.contains_key(name));
+    for (name, value) in &mut wanted {
+        value.clone_from(&meant[name]);
+    }
     let mut lost = Vec::new();
     // Every server takes the third vCard.
     for version in [VCardVersion::V3_0, VCardVersion::V4_0] {
-        let text = Component::read(&item::write(holds, &whole, version)?)?;
+        let text = Component::read(&item::write(holds, &whole, version, Zones::All)?)?;
         for own in OWNS {
             let text = text.without(&[], own).text();
-            let read = item::read(holds, &text)?.shown();
+            let read = shown::meant(&item::read(holds, &text)?.props);
             let covered = |(name, value): &(&String, &Value)| read.get(*name).is_some_and(|read| covers(read, value));
             lost = wanted.iter().filter(|one| !covered(one)).map(|(name, _)| name.as_str()).collect();
             if lost.is_empty() || planted::is("an edited text is not read again") {
@@ -285,54 +302,49 @@ fn sorted(line: &Line) -> String {
 
 /// The same for what lies inside: which is which is told by what it is of, and else by its order.
 fn turn_inner(holds: Holds, text: &mut Component, old: &Component, new: &Component) -> Option<()> {
+    let places: BTreeMap<Key, usize> = keyed(text).into_iter().map(|(key, (at, _))| (key, at)).collect();
     let (old, new) = (keyed(old), keyed(new));
-    for (key, old) in &old {
-        let at = keyed_places(text).get(key).copied();
-        match (new.get(key), at) {
-            (Some(new), _) if new == old => {}
-            (Some(new), Some(at)) => {
+    let mut gone = BTreeSet::new();
+    for (key, (_, old)) in &old {
+        match (new.get(key), places.get(key).copied()) {
+            (Some((_, new)), _) if new == old => {}
+            (Some((_, new)), Some(at)) => {
                 let Some(Part::Inner(inner)) = text.parts.get_mut(at) else { return None };
                 turn(holds, inner, old, new)?;
             }
             (None, Some(at)) => {
-                text.parts.remove(at);
+                gone.insert(at);
             }
             (_, None) => return None,
         }
     }
-    for (_, new) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
-        text.parts.push(Part::Inner((*new).clone()));
+    let mut at = 0;
+    text.parts.retain(|_| {
+        at += 1;
+        !gone.contains(&(at - 1))
+    });
+    for (_, (_, new)) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
+        // A zone stands before what names it.
+        let first = text.parts.iter().position(|part| matches!(part, Part::Inner(_))).filter(|_| new.name == "VTIMEZONE");
+        text.parts.insert(first.unwrap_or(text.parts.len()), Part::Inner((*new).clone()));
     }
     Some(())
 }
 
+/// The name of a component, what it is of, and the how manyth of these it is.
 type Key = (String, String, usize);
 
-fn keyed(component: &Component) -> BTreeMap<Key, &Component> {
-    let mut keyed = BTreeMap::new();
-    for inner in component.inner() {
-        keyed.insert(key(inner, |key| keyed.contains_key(key)), inner);
+/// What lies inside by its key, with its place.
+fn keyed(component: &Component) -> BTreeMap<Key, (usize, &Component)> {
+    let (mut keyed, mut counts) = (BTreeMap::new(), BTreeMap::<(String, String), usize>::new());
+    for (at, part) in component.parts.iter().enumerate() {
+        let Part::Inner(inner) = part else { continue };
+        let of = (inner.name.clone(), inner.of().to_owned());
+        let count = counts.entry(of.clone()).or_default();
+        keyed.insert((of.0, of.1, *count), (at, inner));
+        *count += 1;
     }
     keyed
-}
-
-fn keyed_places(component: &Component) -> BTreeMap<Key, usize> {
-    let mut places = BTreeMap::new();
-    for (at, part) in component.parts.iter().enumerate() {
-        if let Part::Inner(inner) = part {
-            places.insert(key(inner, |key| places.contains_key(key)), at);
-        }
-    }
-    places
-}
-
-fn key(inner: &Component, is_taken: impl Fn(&Key) -> bool) -> Key {
-    let of = inner.lines().find(|line| ["RECURRENCE-ID", "TZID"].contains(&&*line.name()));
-    let mut key = (inner.name.clone(), of.map(|line| line.value().to_owned()).unwrap_or_default(), 0);
-    while is_taken(&key) {
-        key.2 += 1;
-    }
-    key
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use calcard::{
 };
 use mingle_core::record::{Likeness, Props, Value, same, with_lf};
 
-use super::{lines::Component, xml::Holds};
+use super::{lines::Component, shown, xml::Holds};
 use crate::json;
 
-/// What a record does not carry: what the library keeps for itself, and the id.
-pub(super) const NOT_CARRIED: [&str; 3] = ["id", "vCard", "iCalendar"];
+/// What a record does not carry: what the library keeps for itself, the id, and the stamps of whoever wrote the text last.
+pub(super) const NOT_CARRIED: [&str; 5] = ["id", "vCard", "iCalendar", "updated", "prodId"];
 
 /// What a text holds, with what is not shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +32,7 @@ pub(super) struct Whole {
 impl Whole {
     /// What of it is shown.
     pub(super) fn shown(&self) -> Props {
-        let shown = self.props.iter().filter(|(name, _)| !NOT_CARRIED.contains(&name.as_str()));
-        shown.map(|(name, value)| (name.clone(), value.clone())).collect()
+        shown::shown(&self.props)
     }
 }
 
@@ -82,11 +81,20 @@ pub(super) fn version(component: &Component) -> VCardVersion {
     if fourth { VCardVersion::V4_0 } else { VCardVersion::V3_0 }
 }
 
+/// Which time zones are written with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Zones {
+    /// Those that the text had.
+    AsTheyWere,
+    /// Each that it names (RFC 5545, 3.2.19).
+    All,
+}
+
 /// Writes it anew; a card as such a vCard.
 ///
 /// # Errors
 /// It cannot be written so.
-pub(super) fn write(holds: Holds, whole: &Whole, version: VCardVersion) -> Result<String, String> {
+pub(super) fn write(holds: Holds, whole: &Whole, version: VCardVersion, zones: Zones) -> Result<String, String> {
     let cannot = "the library cannot write it so";
     match holds {
         Holds::Cards => {
@@ -104,7 +112,13 @@ pub(super) fn write(holds: Holds, whole: &Whole, version: VCardVersion) -> Resul
             group.insert("@type".into(), Value::Text("Group".into()));
             group.insert(ENTRIES.into(), Value::List(vec![Value::Map(whole.props.clone())]));
             let told = json::write(&group);
-            let text = guarded(|| Some(JSCalendar::<String, String>::parse(&told).ok()?.into_icalendar()?.to_string()))?;
+            let text = guarded(|| {
+                let mut events = JSCalendar::<String, String>::parse(&told).ok()?.into_icalendar()?;
+                if zones == Zones::All {
+                    events.add_missing_timezones();
+                }
+                Some(events.to_string())
+            })?;
             text.ok_or_else(|| cannot.into())
         }
     }
@@ -192,14 +206,18 @@ type Parted<'a> = (Vec<(&'a str, &'a Value)>, Vec<&'a Value>);
 fn parted(props: &Props) -> Parted<'_> {
     let (mut named, mut made) = (Vec::new(), Vec::new());
     for (name, value) in props.iter().filter(|(_, value)| **value != Value::Null) {
-        let is_made = name.strip_prefix('k').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|one| one.is_ascii_digit()));
-        if is_made && made.len() < MADE_MAX { made.push(value) } else { named.push((name.as_str(), value)) }
+        if is_made(name) && made.len() < MADE_MAX { made.push(value) } else { named.push((name.as_str(), value)) }
     }
     (named, made)
 }
 
+/// Whether the library makes up such a key.
+pub(super) fn is_made(name: &str) -> bool {
+    name.strip_prefix('k').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|one| one.is_ascii_digit()))
+}
+
 /// So many of one kind are looked for in any order; each is compared with each.
-const MADE_MAX: usize = 100;
+pub(super) const MADE_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {

@@ -109,7 +109,7 @@ impl Component {
     /// Why it is none.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let mut open: Vec<Self> = Vec::new();
-        let (mut whole, mut count) = (None, 0_usize);
+        let (mut whole, mut count, mut components) = (None, 0_usize, 0_usize);
         for raw in logical(text) {
             count += 1;
             if count > limits::DAV_LINES_MAX {
@@ -126,6 +126,10 @@ impl Component {
             if named("BEGIN") {
                 if open.len() >= limits::DAV_NESTED_MAX {
                     return Err(format!("more than {} components lie in each other", limits::DAV_NESTED_MAX));
+                }
+                components += 1;
+                if components > limits::DAV_COMPONENTS_MAX {
+                    return Err(format!("it has more than {} components", limits::DAV_COMPONENTS_MAX));
                 }
                 let name = line.value().trim().to_ascii_uppercase();
                 open.push(Self { name, begin: line.raw, parts: Vec::new(), end: String::new() });
@@ -180,6 +184,23 @@ impl Component {
             Part::Inner(inner) => Some(inner),
             Part::Line(_) => None,
         })
+    }
+
+    /// What it is of: the moment of an exception, the name of a zone; else nothing.
+    pub(super) fn of(&self) -> &str {
+        self.lines().find(|line| ["RECURRENCE-ID", "TZID"].contains(&&*line.name())).map_or("", Line::value)
+    }
+
+    /// All values of parameters of this name, in its lines and inside.
+    pub(super) fn values_of(&self, parameter: &str) -> Vec<&str> {
+        let own = self.lines().flat_map(|line| {
+            let head = &line.text[..line.text.len() - line.value().len()];
+            head.trim_end_matches(':').split(';').filter_map(move |part| {
+                let (name, value) = part.split_once('=')?;
+                name.eq_ignore_ascii_case(parameter).then(|| value.trim_matches('"'))
+            })
+        });
+        own.chain(self.inner().flat_map(|inner| inner.values_of(parameter))).collect()
     }
 
     /// Without lines of these names and these parameters, and the same inside.
@@ -256,5 +277,6 @@ mod tests {
         check("BEGIN:A\r\nEND:A\r\nBEGIN:A\r\nEND:A\r\n", "several");
         check(&"BEGIN:A\r\n".repeat(100), "in each other");
         check(&format!("BEGIN:A\r\n{}", "X:1\r\n".repeat(20_000)), "lines");
+        check(&format!("BEGIN:A\r\n{}END:A\r\n", "BEGIN:B\r\nEND:B\r\n".repeat(2_000)), "components");
     }
 }

@@ -11,6 +11,7 @@ mod listing;
 mod name;
 mod place;
 mod send;
+mod shown;
 mod xml;
 
 use std::{
@@ -52,7 +53,7 @@ pub const KIND: Kind = Kind {
 };
 
 /// How a text becomes a record: where it changes, agreed copies no longer mean the same.
-const MAPPING: &str = "1";
+const MAPPING: &str = "2";
 
 /// One collection of one account.
 struct Dav {
@@ -198,7 +199,13 @@ impl Dav {
         if self.gone(place, &reply).await? {
             return Ok(None);
         }
+        let status = reply.status.as_u16();
         if let Some(trouble) = reply.trouble((self.means.now)()) {
+            // Where the collection still answers, that concerns this member alone.
+            let alone = matches!(status, 400 | 402 | 403 | 405..=407 | 409 | 413..=428 | 430..=499 | 500 | 501);
+            if alone && self.asked_what_it_is(&place.url).await.is_ok_and(|found| found.1.holds.is_some()) {
+                return Ok(Some(Fetched { revision: None, text: Err(format!("the server does not show it (HTTP {status})")) }));
+            }
             return Err(trouble);
         }
         let text = String::from_utf8(reply.body.clone()).map_err(|_| "it is not UTF-8".into());
@@ -258,12 +265,16 @@ pub fn tried(text: &str) -> Result<(), String> {
         let patch = std::collections::BTreeMap::from([(name.to_owned(), None)]);
         let Ok(edited) = edit::edited(holds, text, &patch) else { continue };
         let after = lines::Component::read(&edited).map_err(|why| format!("an edited text is none: {why}"))?;
-        let odd = |one: &lines::Component| one.lines().filter(|line| line.name().starts_with("X-ODD")).count();
         if odd(&before) != odd(&after) || item::read(holds, &edited)?.shown().contains_key(name) {
             return Err(format!("an edit did more or less than it should: {edited}"));
         }
     }
     Ok(())
+}
+
+/// Odd lines, at any depth.
+fn odd(one: &lines::Component) -> usize {
+    one.lines().filter(|line| line.name().starts_with("X-ODD")).count() + one.inner().map(odd).sum::<usize>()
 }
 
 /// The answers in an answer.

@@ -101,7 +101,9 @@ impl Dav {
     pub(super) async fn asked_what_it_is(&self, url: &Url) -> Result<(Reply, Told), RemoteError> {
         let reply = self.ask(self.question("PROPFIND", url.clone(), "0", xml::ask_what_it_is())?).await?;
         if let Some(trouble) = reply.trouble((self.means.now)()) {
-            return Err(trouble);
+            // Who does not know the question speaks no DAV here, and may elsewhere.
+            let kind = if matches!(reply.status.as_u16(), 405 | 501) { Failure::Nonsense } else { trouble.kind };
+            return Err(RemoteError { kind, ..trouble });
         }
         let told = answers(&reply)?.told.pop();
         let told = told.filter(|told| told.status.is_none_or(|status| status / 100 == 2));

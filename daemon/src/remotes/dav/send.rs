@@ -1,12 +1,14 @@
 //! Owns: sending a change: what is put where, under which condition, and what the answer means. Must never know: when to try again.
 
+use std::panic::resume_unwind;
+
 use mingle_core::{
     record::Props,
     replica::{Action, Answer, Failure, Precondition, Row, RowState},
 };
 use reqwest::{Method, header::HeaderValue};
 
-use super::{Dav, edit, place::Place, xml};
+use super::{Dav, Fetched, edit, place::Place, xml};
 use crate::remotes::{
     http::{self, Lost, Reply},
     rest,
@@ -33,10 +35,18 @@ impl Dav {
                     Ok(found) => found,
                     Err(answer) => return *answer,
                 };
-                match edit::edited(place.holds, &found.text, patch) {
+                let (holds, text, patch) = (place.holds, found.text.clone(), patch.clone());
+                match aside(move || edit::edited(holds, &text, &patch)).await {
                     // Nothing of it has a place there: what the server has stands.
                     Ok(text) if text == found.text => Answer::Taken(None),
-                    Ok(text) => self.put(place, remote_id, ("if-match", &found.revision), text).await,
+                    Ok(text) => {
+                        let row = Fetched { revision: None, text: Ok(text.clone()) }.row(holds, remote_id);
+                        match self.put(place, remote_id, ("if-match", &found.revision), text).await {
+                            // As it reads in what was sent; what the server made of it is read back.
+                            Answer::Taken(None) => Answer::Taken(Some(row)),
+                            other => other,
+                        }
+                    }
                     Err(why) => Answer::Refused(why),
                 }
             }
@@ -52,7 +62,8 @@ impl Dav {
         // Of an id that is no file name nothing is kept but that it is another one.
         let own = || uuid::Uuid::new_v4().to_string();
         let id = id.map_or_else(own, str::to_owned);
-        let text = match edit::made(place.holds, whole, &id, now) {
+        let (holds, props, uid) = (place.holds, whole.clone(), id.clone());
+        let text = match aside(move || edit::made(holds, &props, &uid, now)).await {
             Ok(text) => text,
             Err(why) => return Answer::Refused(why),
         };
@@ -126,6 +137,11 @@ impl Dav {
             _ => Answer::Refused(words(&reply)),
         }
     }
+}
+
+/// Writing is work without a pause, and a stop would wait for it: it is done beside the run.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
 struct Agreed {
