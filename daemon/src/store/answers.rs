@@ -30,7 +30,7 @@ impl Worth {
         }
         let count = vain.entry(sync.to_owned()).or_default();
         *count = count.saturating_add(1);
-        *count <= limits::KEPT_IN_VAIN_MAX || *count % limits::KEPT_IN_VAIN_EVERY == 0
+        *count <= limits::KEPT_IN_VAIN_MAX || count.is_multiple_of(limits::KEPT_IN_VAIN_EVERY)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
 use std::time::Duration;
 
 mod again;
+mod written;
 
 struct Chance(u64);
 

@@ -221,12 +221,11 @@ fn bare_props(props: &Props) -> Props {
 /// made up.
 fn with_own(before: &Props, after: Props) -> Props {
     let mut after = if refers(&after) { after } else { named_as(before, after) };
+    let keeps = !planted::is("what the library keeps is let go");
     for (name, was) in before {
         match (was, after.get_mut(name)) {
-            (Value::Map(_), _) if OWN.contains(&name.as_str()) => {
-                if !planted::is("what the library keeps is let go") {
-                    after.insert(name.clone(), was.clone());
-                }
+            (Value::Map(_), _) if keeps && OWN.contains(&name.as_str()) => {
+                after.insert(name.clone(), was.clone());
             }
             (Value::Map(was), Some(Value::Map(inner))) => *inner = with_own(was, std::mem::take(inner)),
             _ => {}
