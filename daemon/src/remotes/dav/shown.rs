@@ -35,6 +35,9 @@ const ASIDE: [&str; 17] = [
     "version",
 ];
 
+/// Those of them that an exception may have, and that would be lost.
+const MEANT: [&str; 3] = ["timeZone", "created", "sequence"];
+
 /// What is shown of a record in the library's form.
 pub(super) fn shown(props: &Props) -> Props {
     let mut shown = meant(props);
@@ -185,6 +188,9 @@ fn patched(mut one: Props, at: &str, patch: &Props) -> Result<Props, String> {
         let mut parts: Vec<String> = pointer.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
         let last = parts.pop().unwrap_or_default();
         let first = parts.first().unwrap_or(&last);
+        if MEANT.contains(&first.as_str()) {
+            return Err(format!("{OVERRIDES}/{at}: {pointer} has no place in an exception here: leave it out"));
+        }
         if ASIDE.contains(&first.as_str()) || OWN.contains(&first.as_str()) {
             continue;
         }

@@ -190,6 +190,13 @@ fn an_exception_is_a_difference_here_and_a_whole_one_there() {
         leads,
         "refused: recurrenceOverrides/2026-04-10T09:00:00: links/k7/href leads to what the event has not: name the whole property",
     );
+    let zoned =
+        r#"{"recurrenceOverrides":{"2026-04-10T09:00:00":{"start":"2026-04-10T10:00:00","timeZone":"America/New_York"}}}"#;
+    check(
+        EVENT,
+        zoned,
+        "refused: recurrenceOverrides/2026-04-10T09:00:00: timeZone has no place in an exception here: leave it out",
+    );
     // What the event changes changes in those that do not differ.
     check(EVENT, r#"{"title":"Weekly"}"#, "-SUMMARY;LANGUAGE=de:Standup +SUMMARY;LANGUAGE=de:Weekly");
     let new = r#"{"title":"T","start":"2026-01-02T10:00:00","timeZone":"Europe/Berlin","duration":"PT1H","recurrenceRule":{
