@@ -244,3 +244,13 @@ fn a_document_is_only_read() {
     let nowhere: RemoteSettings = toml::from_str("kind = 'http'").unwrap();
     assert!(look(&nowhere, Path::new("/")).unwrap_err().what.contains("needs a url"));
 }
+
+/// The planted bug is found by the table above.
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    mingle_core::planted::set_here(Some("a doubled id is no doubt"));
+    let found = std::panic::catch_unwind(of_rows_with_one_id_that_differ_none_counts).is_err();
+    mingle_core::planted::set_here(None);
+    assert!(found);
+}

@@ -48,3 +48,13 @@ fn a_document_is_put_in_place_whole() {
     let batches: Vec<_> = (0..4).map(|_| (limits::BATCH_ROWS_MAX, false, false)).chain([(1, false, false)]).collect();
     check(&rows(most + 1, true), &asks(), Mode::Fast, &batches);
 }
+
+/// The planted bug is found by the table above.
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    crate::planted::set_here(Some("a document is put in place in pieces"));
+    let found = std::panic::catch_unwind(a_document_is_put_in_place_whole).is_err();
+    crate::planted::set_here(None);
+    assert!(found);
+}

@@ -58,3 +58,13 @@ fn what_a_document_does_not_show_goes_with_it_under_the_guard() {
     check(3, 0, 0, DeletesLeft::Counted(u64::MAX), (0, 0));
     check(0, 0, 0, ANY, (0, 0));
 }
+
+/// The planted bug is found by the table above.
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    mingle_core::planted::set_here(Some("an empty document is believed"));
+    let found = std::panic::catch_unwind(what_a_document_does_not_show_goes_with_it_under_the_guard).is_err();
+    mingle_core::planted::set_here(None);
+    assert!(found);
+}
