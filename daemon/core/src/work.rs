@@ -141,4 +141,14 @@ mod tests {
         check("1:501:0 2:1:0", "large over");
         check("1:1:0 2:1:4 3:1:0", "taken large over");
     }
+
+    /// The planted bug is found by the table above.
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        planted::set_here(Some("batch behind a gap taken"));
+        let found = std::panic::catch_unwind(batches_are_taken_in_their_order_and_none_after_one_that_was_not).is_err();
+        planted::set_here(None);
+        assert!(found);
+    }
 }

@@ -233,3 +233,19 @@ fn lists_are_disjoint_and_complete_and_taking_back_empties_them() {
         });
     }
 }
+
+/// The planted bugs are found by the tables above.
+#[cfg(feature = "planted")]
+#[test]
+fn planted_bugs_are_found() {
+    let tables: [(&str, fn()); 2] = [
+        ("deferred listed as pending", each_change_is_in_the_first_state_that_fits),
+        ("rolled back in flight", taking_back_restores_what_was_agreed),
+    ];
+    for (bug, table) in tables {
+        crate::planted::set_here(Some(bug));
+        let found = std::panic::catch_unwind(table).is_err();
+        crate::planted::set_here(None);
+        assert!(found, "no table sees {bug:?}");
+    }
+}

@@ -426,6 +426,10 @@ fn planted_bugs_are_found() {
     let found = told(true).1;
     planted::set_here(None);
     assert!(found, "no run sees that what was not told is looked for");
+    planted::set_here(Some("reset without a copy"));
+    let found = std::panic::catch_unwind(another_history_that_lacks_most_of_ours_waits_for_a_person).is_err();
+    planted::set_here(None);
+    assert!(found, "no history sees that nothing was copied");
     for bug in ["watermark of the listing's end", "Date as watermark"] {
         planted::set_here(Some(bug));
         let found = !watermark_failures().is_empty();
