@@ -1,7 +1,7 @@
 //! Owns: small breaches of each law, which must be found: a check that cannot fail guards nothing.
 //! Must never know: the real sources.
 
-use crate::{crates, files, knows, places, reach, readme, tree::File};
+use crate::{crates, files, knows, places, planted, reach, readme, tree::File};
 
 fn file(path: &str, text: &str) -> File {
     File { path: path.into(), text: text.into() }
@@ -148,4 +148,16 @@ fn commands_that_are_not_there_are_seen() {
         ),
     ];
     assert_eq!(readme::unknown(&files), ["README.md: `mingle fly` is not there", "README.md: `cargo fly` is not there"]);
+}
+
+#[test]
+fn a_bug_that_nobody_plants_is_seen() {
+    let list = "daemon/core/src/planted.rs";
+    check(
+        planted::unplanted,
+        list,
+        "    (\"double dip\", Tables),",
+        "daemon/core/src/planted.rs: \"double dip\" is named 0 times",
+    );
+    check(planted::unplanted, list, "    // run: it says nothing.", "");
 }

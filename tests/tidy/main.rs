@@ -9,6 +9,7 @@ mod knows;
 mod lawless;
 mod openrpc;
 mod places;
+mod planted;
 mod reach;
 mod readme;
 mod tree;
