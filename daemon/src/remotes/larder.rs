@@ -9,8 +9,9 @@
 )]
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -91,6 +92,22 @@ impl Place {
         if let Some(permit) = &mut self.0 {
             drop(permit.split(permit.num_permits().saturating_sub(units(bytes))));
         }
+    }
+}
+
+/// The places of pages that are not applied yet, in their order.
+#[derive(Debug, Default)]
+pub struct Pages(Mutex<VecDeque<Place>>);
+
+impl Pages {
+    /// A page is listed.
+    pub fn listed(&self, place: Place) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(place);
+    }
+
+    /// The oldest of them is applied.
+    pub fn applied(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     }
 }
 

@@ -1,11 +1,19 @@
 //! Owns: what stands in each request to show who we are: headers, or a parameter. Must never know: what is asked.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use mingle_core::replica::{Failure, RemoteError};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 
-use super::{secret, settings::Auth};
+use super::{
+    Means, Problem,
+    budget::{Purse, headers::Own},
+    secret,
+    settings::Auth,
+};
 
 /// What shows who we are: headers, or a parameter of every address.
 #[derive(Default)]
@@ -18,12 +26,38 @@ pub(super) struct Login {
     secret: Option<secret::Fetched>,
 }
 
+/// Whether it can stand in a request.
+///
+/// # Errors
+/// The name of its header is none.
+pub(super) fn fits(auth: &Auth) -> Result<(), Problem> {
+    match auth {
+        Auth::Header { name, .. } if HeaderName::from_bytes(name.as_bytes()).is_err() => {
+            Err(Problem::new(format!("{name:?} in auth is no name of a header")))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Login {
+    /// The same for a run: what it asks from here on is spent from what the account has. `own`: what is known of the service's limits beyond the
+    /// headers that everybody knows.
+    ///
+    /// # Errors
+    /// As [`Login::of`].
+    pub(super) async fn begin(means: &mut Means, url: &Url, auth: &Auth, own: Option<Own>) -> Result<Self, RemoteError> {
+        let login = Self::of(auth, &means.config_dir).await?;
+        let account = means.http.budgets.account(url, auth, &login.proof(), (means.now)());
+        let purse = Purse::new(account, means.http.by.clone(), Arc::clone(&means.now), own);
+        means.http = means.http.spending(purse);
+        Ok(login)
+    }
+
     /// What shows who we are: the secret is fetched now.
     ///
     /// # Errors
     /// The secret is not to be had, or fits into no header.
-    pub(super) async fn of(auth: &Auth, config_dir: &Path) -> Result<Self, RemoteError> {
+    async fn of(auth: &Auth, config_dir: &Path) -> Result<Self, RemoteError> {
         use base64::{Engine as _, prelude::BASE64_STANDARD};
         let mut login = Self::default();
         let Some(from) = auth.secret() else { return Ok(login) };

@@ -4,6 +4,7 @@
 //! A new kind is one file here and one line in [`KINDS`].
 
 pub mod app;
+mod aside;
 pub mod budget;
 pub mod dav;
 pub mod document;

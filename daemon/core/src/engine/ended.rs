@@ -10,7 +10,6 @@ impl Engine {
     /// A run is over: what that means for the schedule, and for those who wait.
     pub(super) fn ended(&mut self, now: Timestamp, name: &Name, effects: &mut Vec<Effect>) {
         let Some(remote) = self.desk.board().jobs.get(name).map(|job| job.plan.remote.clone()) else { return };
-        let paused = self.desk.board().jobs.get(name).is_some_and(|job| job.paused);
         let Some(sync) = self.syncs.get_mut(name) else { return };
         let Some(run) = sync.run.take() else { return };
         self.runs -= 1;
@@ -78,7 +77,7 @@ impl Engine {
         };
         sync.trouble = trouble.clone().or_else(|| (end == End::Failed).then(hung));
         // A person stopped it, or all, while it was on its way to its end.
-        let taken_back = self.stopped.is_some() || paused;
+        let taken_back = self.stopped.is_some() || self.desk.board().jobs.get(name).is_some_and(|job| job.paused);
         if let (true, Some(job)) = (taken_back, self.desk.job(name)) {
             job.request = None;
         }

@@ -4,7 +4,7 @@
 //! What is listed is told at once, by names alone, and then fetched a page at a time, in the order of ids: so a page has an address that
 //! stays good, also where the listing is asked for anew.
 
-use std::{collections::BTreeMap, ops::Bound, panic::resume_unwind, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use mingle_core::{
     limits, planted,
@@ -19,6 +19,7 @@ use super::{
     xml::{self, Answers},
 };
 use crate::remotes::{
+    aside::reading,
     http::{self, Reply},
     larder,
 };
@@ -223,17 +224,10 @@ type Held = (BTreeMap<String, Packed>, larder::Place);
 /// An id, and the address of what it names; none: it is gone.
 type Listed<'a> = (&'a String, &'a Option<String>);
 
-/// Reads what members hold; a long answer beside the run. Reading is work without a pause, and a stop would wait for it.
+/// Reads what members hold; a long answer beside the run.
 async fn read_aside(place: Arc<Place>, reply: Reply) -> Result<BTreeMap<String, Packed>, RemoteError> {
-    if reply.body.len() <= READ_ASIDE_BYTES {
-        return read_members(&place, &reply);
-    }
-    let work = move || read_members(&place, &reply);
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    reading(reply.body.len(), move || read_members(&place, &reply)).await
 }
-
-/// An answer of more bytes is read beside its run: some milliseconds of work.
-const READ_ASIDE_BYTES: usize = 128 << 10;
 
 fn read_members(place: &Place, reply: &Reply) -> Result<BTreeMap<String, Packed>, RemoteError> {
     let mut held = BTreeMap::new();

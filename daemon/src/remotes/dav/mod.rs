@@ -14,10 +14,7 @@ mod send;
 mod shown;
 mod xml;
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::Path, sync::Arc};
 
 use mingle_core::{
     limits,
@@ -26,16 +23,15 @@ use mingle_core::{
 };
 use reqwest::{
     Method, Url,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    header::{HeaderMap, HeaderValue},
 };
 use tokio::sync::OnceCell;
 
 use super::{
     Greeting, Kind, Means, Opening, Pending, Problem, Remote, Seen,
-    budget::Purse,
     http::{self, Lost, Reply},
-    larder,
-    login::Login,
+    larder::Pages,
+    login::{self, Login},
     rest,
     settings::{Auth, RemoteSettings},
     unfit,
@@ -68,7 +64,7 @@ struct Dav {
     /// What is listed, from its first page to its last.
     snapshot: tokio::sync::Mutex<Option<Snapshot>>,
     /// What pages take that are not applied yet, the oldest first.
-    pages: Mutex<std::collections::VecDeque<larder::Place>>,
+    pages: Pages,
 }
 
 fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
@@ -91,10 +87,7 @@ fn found(settings: &RemoteSettings) -> Result<Url, Problem> {
             let what = "a key in the address is no way to show a CardDAV or CalDAV server who we are";
             Err(Problem::new(what).hint("auth = { type = \"basic\", username = \"..\", password = { .. } }"))
         }
-        Auth::Header { name, .. } if HeaderName::from_bytes(name.as_bytes()).is_err() => {
-            Err(Problem::new(format!("{name:?} in auth is no name of a header")))
-        }
-        _ => http::address(&settings.url, settings.insecure),
+        auth => login::fits(auth).and_then(|()| http::address(&settings.url, settings.insecure)),
     }
 }
 
@@ -118,10 +111,7 @@ fn abilities() -> Abilities {
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let Opening { settings, resource, mut means, .. } = opening;
     let url = found(&settings).map_err(unfit)?;
-    let login = Login::of(&settings.auth, &means.config_dir).await?;
-    let spent_from = means.http.budgets.account(&url, &settings.auth, &login.proof(), (means.now)());
-    let purse = Purse::new(spent_from, means.http.by.clone(), Arc::clone(&means.now), None);
-    means.http = means.http.spending(purse);
+    let login = Login::begin(&mut means, &url, &settings.auth, None).await?;
     let (place, snapshot, pages) = Default::default();
     Ok(Box::new(Dav { abilities: abilities(), url, resource, login, means, place, snapshot, pages }))
 }
@@ -142,13 +132,13 @@ impl Remote for Dav {
     fn list<'a>(&'a self, from: &'a From, page: Option<&'a str>, rows: usize) -> Pending<'a, Result<Page, RemoteError>> {
         Box::pin(async move {
             let (page, place) = self.page(from, page, rows).await?;
-            self.pages.lock().unwrap_or_else(PoisonError::into_inner).push_back(place);
+            self.pages.listed(place);
             Ok(page)
         })
     }
 
     fn page_is_applied(&self) {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        self.pages.applied();
     }
 
     fn get<'a>(&'a self, remote_id: &'a str) -> Pending<'a, Result<Asked, RemoteError>> {

@@ -1,7 +1,5 @@
 //! Owns: sending a change: what is put where, under which condition, and what the answer means. Must never know: when to try again.
 
-use std::panic::resume_unwind;
-
 use mingle_core::{
     record::Props,
     replica::{Action, Answer, Failure, Precondition, Row, RowState},
@@ -10,6 +8,7 @@ use reqwest::{Method, header::HeaderValue};
 
 use super::{Dav, Fetched, edit, place::Place, xml};
 use crate::remotes::{
+    aside::aside,
     http::{self, Lost, Reply},
     rest,
 };
@@ -137,11 +136,6 @@ impl Dav {
             _ => Answer::Refused(words(&reply)),
         }
     }
-}
-
-/// Writing is work without a pause, and a stop would wait for it: it is done beside the run.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
 struct Agreed {

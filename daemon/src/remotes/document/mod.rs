@@ -11,8 +11,6 @@ mod shape;
 mod version;
 
 use std::{
-    collections::VecDeque,
-    panic::resume_unwind,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -20,16 +18,16 @@ use std::{
 use mingle_core::replica::{Abilities, Action, Answer, Asked, Cursor, Failure, From, Packed, Page, RemoteError, Row};
 use reqwest::{
     Method, StatusCode, Url,
-    header::{HeaderMap, HeaderName, HeaderValue},
+    header::{HeaderMap, HeaderValue},
 };
 
 use super::{
     Greeting, Kind, Means, Opening, Pending, Problem, Remote, Seen,
-    budget::Purse,
+    aside::reading,
     http::{self, Reply},
-    larder::Place,
-    login::Login,
-    settings::{Absent, Auth, RemoteSettings},
+    larder::{Pages, Place},
+    login::{self, Login},
+    settings::{Absent, RemoteSettings},
     unfit,
 };
 use shape::Shape;
@@ -45,9 +43,6 @@ pub const KIND: Kind = Kind {
 
 /// How a document becomes records: where it changes, agreed copies no longer mean the same.
 const MAPPING: &str = "1";
-
-/// A body of more bytes is read beside its run: some milliseconds of work.
-const READ_ASIDE_BYTES: usize = 128 << 10;
 
 /// One document.
 struct Document {
@@ -65,7 +60,7 @@ struct Document {
     /// The rows, for whoever asks for one of them.
     asked: tokio::sync::Mutex<Option<Arc<Fetched>>>,
     /// What pages take that are not applied yet, the oldest first.
-    pages: Mutex<VecDeque<Place>>,
+    pages: Pages,
 }
 
 /// A whole document.
@@ -99,11 +94,7 @@ fn found(settings: &RemoteSettings) -> Result<(Shape, Url), Problem> {
     if let Some(key) = settings.beside(&["url", "auth", "insecure", "format", "rows", "id", "document", "absent"]) {
         return Err(Problem::new(format!("`{key}` says nothing to a remote of kind \"http\"")).hint("take it out"));
     }
-    if let Auth::Header { name, .. } = &settings.auth
-        && HeaderName::from_bytes(name.as_bytes()).is_err()
-    {
-        return Err(Problem::new(format!("{name:?} in auth is no name of a header")));
-    }
+    login::fits(&settings.auth)?;
     Ok((Shape::of(settings)?, http::address(&settings.url, settings.insecure)?))
 }
 
@@ -117,10 +108,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let Opening { settings, resource, mut means, place } = opening;
     let (shape, base) = found(&settings).map_err(unfit)?;
     let url = shape::address(&base, &resource).map_err(unfit)?;
-    let login = Login::of(&settings.auth, &means.config_dir).await?;
-    let spent_from = means.http.budgets.account(&url, &settings.auth, &login.proof(), (means.now)());
-    let purse = Purse::new(spent_from, means.http.by.clone(), Arc::clone(&means.now), None);
-    means.http = means.http.spending(purse);
+    let login = Login::begin(&mut means, &url, &settings.auth, None).await?;
     let mut url = url;
     if let Some((name, secret)) = &login.query {
         url.query_pairs_mut().append_pair(name, secret.reveal());
@@ -179,13 +167,13 @@ impl Remote for Document {
                     return Err(refused("the document changed"));
                 }
             };
-            held(&self.pages).push_back(fetched.place);
+            self.pages.listed(fetched.place);
             Ok(Page { token: Some(known.text()), ..Page::default() })
         })
     }
 
     fn page_is_applied(&self) {
-        held(&self.pages).pop_front();
+        self.pages.applied();
     }
 
     fn get<'a>(&'a self, remote_id: &'a str) -> Pending<'a, Result<Asked, RemoteError>> {
@@ -212,7 +200,7 @@ impl Document {
         let mut ids: Vec<Box<str>> = fetched.rows.iter().map(|row| row.remote_id().into()).collect();
         ids.sort_unstable();
         *held(&self.shown) = Some(ids);
-        held(&self.pages).push_back(fetched.place);
+        self.pages.listed(fetched.place);
         let (token, total) = (Some(fetched.version.text()), Some(fetched.rows.len() as u64));
         Page { rows: fetched.rows, token, total, swaps: true, ..Page::default() }
     }
@@ -256,16 +244,13 @@ impl Document {
 
     /// Reads a body; a large one beside the run.
     async fn read_aside(&self, reply: Reply, mut place: Place) -> Result<Fetched, RemoteError> {
-        let (shape, large) = (Arc::clone(&self.shape), reply.body.len() > READ_ASIDE_BYTES);
+        let (shape, bytes) = (Arc::clone(&self.shape), reply.body.len());
         let work = move || {
             let rows = read::read(&shape, &reply)?;
             place.shrink(rows.iter().map(Packed::bytes).sum());
             Ok(Fetched { version: Version::of(&reply), rows, place })
         };
-        if !large {
-            return work();
-        }
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+        reading(bytes, work).await
     }
 
     fn nonsense(&self, what: &str) -> RemoteError {

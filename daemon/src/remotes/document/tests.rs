@@ -24,7 +24,8 @@ fn shown(rows: &[Packed]) -> String {
 }
 
 fn reply(headers: &[(&'static str, &str)], body: &[u8]) -> Reply {
-    let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
+    let headers =
+        headers.iter().map(|(name, value)| (reqwest::header::HeaderName::from_static(name), value.parse().unwrap())).collect();
     let url = "https://h/a".parse().unwrap();
     Reply { status: StatusCode::OK, headers, body: body.to_vec(), url, large: None }
 }

@@ -15,9 +15,8 @@ mod template;
 mod walk;
 
 use std::{
-    collections::VecDeque,
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
 use mingle_core::{
@@ -35,11 +34,10 @@ use template::Template;
 
 use super::{
     Greeting, Kind, Means, Opening, Pending, Problem, Remote, Seen,
-    budget::Purse,
     http::{self, Lost, Reply},
-    larder::Place,
-    login::Login,
-    settings::{Auth, RemoteSettings},
+    larder::Pages,
+    login::{self, Login},
+    settings::RemoteSettings,
     unfit,
 };
 use crate::json;
@@ -91,7 +89,7 @@ struct Rest {
     /// Who the service says we are.
     account: OnceLock<String>,
     /// What pages take that are not applied yet, the oldest first.
-    pages: Mutex<VecDeque<Place>>,
+    pages: Pages,
 }
 
 fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, Url), Problem> {
@@ -114,11 +112,7 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
         None => {}
     }
     let url = http::address(&settings.url, settings.insecure)?;
-    if let Auth::Header { name, .. } = &settings.auth
-        && HeaderName::from_bytes(name.as_bytes()).is_err()
-    {
-        return Err(Problem::new(format!("{name:?} in auth is no name of a header")));
-    }
+    login::fits(&settings.auth)?;
     Ok((catalog::find(name, config_dir)?, url))
 }
 
@@ -131,12 +125,9 @@ fn look(settings: &RemoteSettings, config_dir: &Path) -> Result<Seen, Problem> {
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let Opening { settings, resource, mut means, .. } = opening;
     let (profile, url) = found(&settings, &means.config_dir).map_err(unfit)?;
-    let login = Login::of(&settings.auth, &means.config_dir).await?;
+    let login = Login::begin(&mut means, &url, &settings.auth, limits::own(&profile.limits)).await?;
     let resource = resource.trim_matches('/').to_owned();
     let headers = constant(&profile, &url)?;
-    let spent_from = means.http.budgets.account(&url, &settings.auth, &login.proof(), (means.now)());
-    let purse = Purse::new(spent_from, means.http.by.clone(), Arc::clone(&means.now), limits::own(&profile.limits));
-    means.http = means.http.spending(purse);
     let account = OnceLock::new();
     Ok(Box::new(Rest {
         abilities: profile.abilities(),
@@ -149,7 +140,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
         batches: batch::Batches::default(),
         means,
         account,
-        pages: Mutex::default(),
+        pages: Pages::default(),
     }))
 }
 
@@ -195,13 +186,13 @@ impl Remote for Rest {
     fn list<'a>(&'a self, from: &'a From, page: Option<&'a str>, rows: usize) -> Pending<'a, Result<Page, RemoteError>> {
         Box::pin(async move {
             let (page, place) = self.page(from, page, rows).await?;
-            self.pages.lock().unwrap_or_else(PoisonError::into_inner).push_back(place);
+            self.pages.listed(place);
             Ok(page)
         })
     }
 
     fn page_is_applied(&self) {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        self.pages.applied();
     }
 
     fn get<'a>(&'a self, remote_id: &'a str) -> Pending<'a, Result<Asked, RemoteError>> {

@@ -1,7 +1,7 @@
 //! Owns: listing: the request for a page, its rows, and how the next one is found.
 //! Must never know: what becomes of the rows.
 
-use std::{panic::resume_unwind, sync::Arc};
+use std::sync::Arc;
 
 use mingle_core::{
     limits::ANSWER_VALUES_BYTES_MAX,
@@ -23,13 +23,11 @@ use super::{
 use crate::{
     json,
     remotes::{
+        aside::reading,
         http::{self, Reply},
         larder::Place,
     },
 };
-
-/// A body of more bytes is read beside its run: some milliseconds of work.
-const READ_ASIDE_BYTES: usize = 128 << 10;
 
 /// Whether what follows a page is told inside of its rows: those are not there any more once they were handed over one by one, and a
 /// listing whose next page is not found is taken for whole.
@@ -133,18 +131,14 @@ impl Rest {
         Ok((page, place))
     }
 
-    /// Reads a body; a large one beside the run. Reading is work without a pause, and a stop would wait for it where the processor is
-    /// taken by others: so it waits for nothing, and what is read in vain gives its place back when it is done.
+    /// Reads a body; a large one beside the run.
     async fn read_aside(&self, reply: Reply, mut place: Place) -> (Reply, Place, Result<Read, RemoteError>) {
-        let (profile, large) = (Arc::clone(&self.profile), reply.body.len() > READ_ASIDE_BYTES);
+        let (profile, bytes) = (Arc::clone(&self.profile), reply.body.len());
         let work = move || {
             let read = read(&profile, &reply, &mut place);
             (reply, place, read)
         };
-        if !large {
-            return work();
-        }
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+        reading(bytes, work).await
     }
 
     fn page_url(&self, from: &From, page: Option<&str>, page_rows: usize) -> Result<Url, RemoteError> {
