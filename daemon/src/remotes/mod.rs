@@ -200,6 +200,10 @@ pub struct Kind {
     pub name: &'static str,
     /// One line for people.
     pub about: &'static str,
+    /// What a remote of it is, for people: `a program`.
+    pub noun: &'static str,
+    /// The keys of a `[remote.NAME]` that say something to it, beside `kind`.
+    pub keys: &'static [&'static str],
     /// Checks settings without asking anything of the remote, and says what it will be able to do. The folder is the
     /// configuration's.
     pub look: fn(&RemoteSettings, &std::path::Path) -> Result<Seen, Problem>,
@@ -221,12 +225,25 @@ pub fn kind(name: &str) -> Result<&'static Kind, Problem> {
     })
 }
 
+impl Kind {
+    /// Whether nothing is set that says nothing to it; else which kinds it is for.
+    fn takes(&self, settings: &RemoteSettings) -> Result<(), Problem> {
+        let Some(key) = settings.beside(self.keys) else { return Ok(()) };
+        let takers: Vec<String> =
+            KINDS.iter().filter(|kind| kind.keys.contains(&key)).map(|kind| format!("kind = {:?}", kind.name)).collect();
+        let hint = format!("take it out; it is for {}", takers.join(" or "));
+        Err(Problem::new(format!("`{key}` says nothing to {}", self.noun)).hint(hint))
+    }
+}
+
 /// Checks the settings of one remote, without asking anything of it.
 ///
 /// # Errors
 /// When the kind or the profile does not exist, or the settings do not fit it.
 pub fn look(settings: &RemoteSettings, config_dir: &std::path::Path) -> Result<Seen, Problem> {
-    (kind(&settings.kind)?.look)(settings, config_dir)
+    let kind = kind(&settings.kind)?;
+    let seen = (kind.look)(settings, config_dir)?;
+    kind.takes(settings).map(|()| seen)
 }
 
 /// Opens one resource of a remote for one run: secrets are fetched now, the remote itself is asked nothing yet.
@@ -251,5 +268,45 @@ fn nearest(what: &str, wrong: &str, known: &[&str]) -> String {
     match near {
         Some(near) if strsim::jaro_winkler(wrong, near) > 0.8 => format!("did you mean {near:?}?"),
         _ => format!("{what} there are: {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A `[remote.NAME]`, and what is said of the key that says nothing to its kind.
+    #[track_caller]
+    fn check(settings: &str, what: &str, hint: &str) {
+        let settings: RemoteSettings = toml::from_str(settings).expect("settings");
+        let told =
+            look(&settings, std::path::Path::new("/")).err().map(|problem| (problem.what, problem.hint.unwrap_or_default()));
+        let expected = (!what.is_empty()).then(|| (what.to_owned(), hint.to_owned()));
+        assert_eq!(told, expected, "{settings:?}");
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_named_with_the_kinds_that_take_it() {
+        let service = "kind = \"rest\"\nprofile = \"kinto\"\nurl = \"https://x.org/v1\"\n";
+        check(service, "", "");
+        for (more, what, hint) in [
+            ("app = \"x\"", "`app`", "kind = \"app\""),
+            ("command = [\"x\"]", "`command`", "kind = \"exec\" or kind = \"app\""),
+            ("output = \"result\"", "`output`", "kind = \"exec\""),
+            ("rows = \"/a\"", "`rows`", "kind = \"http\""),
+        ] {
+            let hint = format!("take it out; it is for {hint}");
+            check(&format!("{service}{more}"), &format!("{what} says nothing to a service with a profile"), &hint);
+        }
+        let reached = "take it out; it is for kind = \"rest\" or kind = \"dav\" or kind = \"http\"";
+        check("kind = \"exec\"\ncommand = [\"x\"]\nurl = \"https://x.org\"", "`url` says nothing to a program", reached);
+        check("kind = \"app\"\napp = \"x\"\ninsecure = true", "`insecure` says nothing to an app", reached);
+        let profile = "take it out; it is for kind = \"rest\"";
+        check(
+            "kind = \"dav\"\nurl = \"https://x.org\"\nprofile = \"p\"",
+            "`profile` says nothing to a CardDAV or CalDAV server",
+            profile,
+        );
+        check("kind = \"http\"\nurl = \"https://x.org\"\nprofile = \"p\"", "`profile` says nothing to a document", profile);
     }
 }

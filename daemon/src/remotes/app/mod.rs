@@ -33,6 +33,8 @@ use workers::{Handle, Heard};
 pub const KIND: Kind = Kind {
     name: "app",
     about: "an app that runs, and is called to do the work",
+    noun: "an app",
+    keys: &["app", "command"],
     look,
     open: |opening| -> Opened { Box::pin(ready(open(opening))) },
 };
@@ -42,9 +44,6 @@ fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
     let Some(app) = app.as_deref().filter(|app| !app.is_empty()) else {
         return Err(Problem::new("a remote of kind \"app\" needs the name of an app").hint("app = \"NAME\", as it says in hello"));
     };
-    if let Some(key) = settings.beside(&["app", "command"]) {
-        return Err(Problem::new(format!("`{key}` says nothing to an app")).hint("take it out; the app knows where its data is"));
-    }
     if command.first().is_some_and(String::is_empty) {
         return Err(Problem::new("`command` names no program").hint("command = [\"PROGRAM\", \"ARGUMENT\"], or leave it out"));
     }

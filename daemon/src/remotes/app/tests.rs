@@ -116,7 +116,7 @@ fn an_app_that_reads_no_calls_is_called_no_more() {
 #[test]
 fn settings_of_an_app_are_held_to_what_it_has() {
     let settings = |app: &str| RemoteSettings { kind: "app".into(), app: Some(app.into()), ..RemoteSettings::default() };
-    let wrong = |settings: &RemoteSettings| look(settings, Path::new("")).unwrap_err().what;
+    let wrong = |settings: &RemoteSettings| crate::remotes::look(settings, Path::new("")).unwrap_err().what;
     assert!(wrong(&settings("")).contains("the name of an app"));
     assert!(wrong(&RemoteSettings { url: "https://example.org".into(), ..settings("a") }).contains("`url`"));
     assert!(wrong(&RemoteSettings { command: vec![String::new()], ..settings("a") }).contains("`command`"));

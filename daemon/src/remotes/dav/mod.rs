@@ -44,6 +44,8 @@ use xml::Answers;
 pub const KIND: Kind = Kind {
     name: "dav",
     about: "address books, calendars and tasks over CardDAV and CalDAV",
+    noun: "a CardDAV or CalDAV server",
+    keys: &["url", "auth", "insecure"],
     look,
     open: |opening| Box::pin(open(opening)),
 };
@@ -78,9 +80,6 @@ fn found(settings: &RemoteSettings) -> Result<Url, Problem> {
         return Err(
             Problem::new("a remote of kind \"dav\" needs a url").hint("url = \"https://HOST/\": the rest is found from there")
         );
-    }
-    if let Some(key) = settings.beside(&["url", "auth", "insecure"]) {
-        return Err(Problem::new(format!("`{key}` says nothing to a remote of kind \"dav\"")).hint("take it out"));
     }
     match &settings.auth {
         Auth::Query { .. } => {

@@ -37,6 +37,8 @@ use version::Version;
 pub const KIND: Kind = Kind {
     name: "http",
     about: "one document or list, fetched whole where it changed: JSON, NDJSON, CSV, RSS, Atom, JSON Feed, iCalendar",
+    noun: "a document",
+    keys: &["url", "auth", "insecure", "format", "rows", "id", "document", "absent"],
     look,
     open: |opening| Box::pin(open(opening)),
 };
@@ -90,9 +92,6 @@ fn found(settings: &RemoteSettings) -> Result<(Shape, Url), Problem> {
     if settings.url.is_empty() {
         let what = "a remote of kind \"http\" needs a url";
         return Err(Problem::new(what).hint("url = \"https://HOST/PATH\"; the rest of the path may be the sync's `resource`"));
-    }
-    if let Some(key) = settings.beside(&["url", "auth", "insecure", "format", "rows", "id", "document", "absent"]) {
-        return Err(Problem::new(format!("`{key}` says nothing to a remote of kind \"http\"")).hint("take it out"));
     }
     login::fits(&settings.auth)?;
     Ok((Shape::of(settings)?, http::address(&settings.url, settings.insecure)?))

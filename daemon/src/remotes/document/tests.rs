@@ -239,7 +239,7 @@ fn a_document_is_only_read() {
     assert!(seen("format = 'rss'").abilities.tells, "what leaves a feed is not gone");
     assert_ne!(seen("").mapping, seen("id = 'key'").mapping);
     assert_eq!(seen("").mapping, seen("absent = 'keep'").mapping, "what becomes of others changes no row");
-    let wrong = |keys: &str| look(&settings(keys), Path::new("/")).unwrap_err();
+    let wrong = |keys: &str| crate::remotes::look(&settings(keys), Path::new("/")).unwrap_err();
     assert!(wrong("profile = 'x'").what.contains("`profile` says nothing"));
     assert!(wrong("command = ['x']").what.contains("`command` says nothing"));
     let nowhere: RemoteSettings = toml::from_str("kind = 'http'").unwrap();

@@ -25,6 +25,8 @@ use program::Program;
 pub const KIND: Kind = Kind {
     name: "exec",
     about: "a program that prints records, or does its work in its own way",
+    noun: "a program",
+    keys: &["command", "output"],
     look,
     open: |opening| -> Opened { Box::pin(ready(open(opening))) },
 };
@@ -33,9 +35,6 @@ fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
     let command = &settings.command;
     if command.first().is_none_or(String::is_empty) {
         return Err(Problem::new("a remote of kind \"exec\" needs a program").hint("command = [\"PROGRAM\", \"ARGUMENT\"]"));
-    }
-    if let Some(key) = settings.beside(&["command", "output"]) {
-        return Err(Problem::new(format!("`{key}` says nothing to a program")).hint("take it out, or write it into `command`"));
     }
     let output = settings.output.unwrap_or_default();
     // Another program, another account or another folder is another history; the same program at another place is not.

@@ -46,6 +46,8 @@ use crate::json;
 pub const KIND: Kind = Kind {
     name: "rest",
     about: "JSON records over HTTP, as a profile describes the service",
+    noun: "a service with a profile",
+    keys: &["url", "profile", "auth", "insecure"],
     look,
     open: |opening| Box::pin(open(opening)),
 };
@@ -96,21 +98,6 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
     let name = settings.profile.as_deref().ok_or_else(|| {
         Problem::new("a remote of kind \"rest\" needs a profile").hint("`mingle profile list` shows them: profile = \"NAME\"")
     })?;
-    match settings.beside(&["url", "profile", "auth", "insecure"]) {
-        Some("app") => {
-            return Err(Problem::new("`app` is for a remote whose work an app does").hint("kind = \"app\", or take it out"));
-        }
-        Some(key @ ("format" | "rows" | "id" | "document" | "absent")) => {
-            return Err(
-                Problem::new(format!("`{key}` is for a remote that is a document")).hint("kind = \"http\", or take it out")
-            );
-        }
-        Some(_) => {
-            let what = "`command` and `output` are for a remote that is a program";
-            return Err(Problem::new(what).hint("kind = \"exec\", or take them out"));
-        }
-        None => {}
-    }
     let url = http::address(&settings.url, settings.insecure)?;
     login::fits(&settings.auth)?;
     Ok((catalog::find(name, config_dir)?, url))
