@@ -30,7 +30,7 @@ pub(super) async fn keep(site: &Site, now: Timestamp) {
     let sync = site.spec.name.clone();
     let holds = site.meter.so_far().not_modified > 0;
     // Where there are none any more, those of before go in any case.
-    let worth = |kept: &Vec<KeptAnswer>| kept.is_empty() || site.store.answers().are_worth_it(&sync, holds);
+    let worth = |kept: &Vec<KeptAnswer>| kept.is_empty() || site.store.answers().are_worth_it(&sync, kept, holds);
     let Some(kept) = kept.filter(worth) else { return };
     let written = site.store.write(Class::Background, now, move |tx| answers::keep(tx, &sync, &kept)).await;
     if let Err(error) = written {

@@ -13,24 +13,38 @@ use super::{error::StoreError, tx::Tx};
 
 /// Of which syncs answers are worth the writing: a service may give each answer another validator.
 #[derive(Debug, Default)]
-pub struct Worth(Mutex<BTreeMap<String, u32>>);
+pub struct Worth(Mutex<BTreeMap<String, Vain>>);
+
+/// What is known of a sync whose answers did not hold.
+#[derive(Debug, Default)]
+struct Vain {
+    /// So many listings in a row.
+    listings: u32,
+    /// Which questions the last of them asked, and with which validators they were answered.
+    last: Vec<(Name, String)>,
+}
+
+/// A mark of what was asked.
+type Name = [u8; 32];
 
 impl Worth {
     /// A listing of this sync came to its end with answers that are not kept yet; `holds`: the service said of some that they still hold.
-    /// Whether they are to be kept.
+    /// Whether they are to be kept. What is answered alike twice would have held, had it been kept.
     #[must_use]
-    pub fn are_worth_it(&self, sync: &str, holds: bool) -> bool {
+    pub fn are_worth_it(&self, sync: &str, answers: &[KeptAnswer], holds: bool) -> bool {
         let mut vain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if holds {
+        let mut last: Vec<(Name, String)> = answers.iter().map(|answer| (answer.name, answer.validator.clone())).collect();
+        last.sort_unstable();
+        if holds || vain.get(sync).is_some_and(|vain| vain.last == last) {
             vain.remove(sync);
             return true;
         }
         if vain.len() >= limits::KEPT_ALL_ANSWERS_MAX && !vain.contains_key(sync) {
             vain.clear();
         }
-        let count = vain.entry(sync.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        *count <= limits::KEPT_IN_VAIN_MAX || count.is_multiple_of(limits::KEPT_IN_VAIN_EVERY)
+        let vain = vain.entry(sync.to_owned()).or_default();
+        *vain = Vain { listings: vain.listings.saturating_add(1), last };
+        vain.listings <= limits::KEPT_IN_VAIN_MAX || vain.listings.is_multiple_of(limits::KEPT_IN_VAIN_EVERY)
     }
 }
 
@@ -232,12 +246,25 @@ mod tests {
     #[test]
     fn what_never_holds_is_not_written_each_time() {
         let worth = Worth::default();
-        let kept = |holds: bool| worth.are_worth_it("s", holds);
+        let mut validators = 0..;
+        let mut kept = |holds: bool| worth.are_worth_it("s", &[answer(1, &validators.next().unwrap_or(0).to_string(), 1)], holds);
         assert!((0..limits::KEPT_IN_VAIN_MAX).all(|_| kept(false)));
         let later = (0..10 * limits::KEPT_IN_VAIN_EVERY).filter(|_| kept(false)).count();
         assert_eq!(later, 10, "now and then: it may be another service by now");
-        assert!(worth.are_worth_it("other", false));
+        assert!(worth.are_worth_it("other", &[answer(1, "v", 1)], false));
         assert!(kept(true) && kept(false), "one that held is a new beginning");
+    }
+
+    #[test]
+    fn what_is_answered_alike_twice_is_written_however_much_was_in_vain() {
+        let worth = Worth::default();
+        let kept = |name: u32, validator: &str| worth.are_worth_it("s", &[answer(name, validator, 1)], false);
+        // Each time something changes, another question is asked: by the stamp of what was newest.
+        let changing = |from: u32| (from..from + limits::KEPT_IN_VAIN_MAX).filter(|n| kept(*n, "v")).count();
+        assert_eq!(changing(0), 3);
+        assert!(!kept(9, "v") && kept(9, "v"), "now it is asked again");
+        assert!(kept(9, "w") && kept(9, "x") && kept(9, "y") && !kept(9, "z"), "the same question, and another answer each time");
+        assert!(kept(9, "z"));
     }
 
     #[test]
