@@ -123,6 +123,12 @@ pub const DELETES_MIN: u64 = 10;
 /// See [`DELETES_MIN`]: one in this many.
 pub const DELETES_SHARE: u64 = 5;
 
+/// So many deletes may be taken without a word, of so many records.
+#[must_use]
+pub fn deletes_max(of: u64) -> u64 {
+    DELETES_MIN.max(of / DELETES_SHARE)
+}
+
 /// A remote that lists what changed and does not tell what was deleted is listed whole again after so long: what it does not show
 /// then is asked for, and was deleted where it is not there.
 pub const WHOLE_LISTING_AFTER: Duration = Duration::from_secs(24 * 60 * 60);

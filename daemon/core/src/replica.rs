@@ -27,6 +27,14 @@ pub struct Row {
     pub state: RowState,
 }
 
+impl Row {
+    /// The record of this id is deleted.
+    #[must_use]
+    pub fn gone(remote_id: String) -> Self {
+        Self { remote_id, revision: None, modified: None, created: None, state: RowState::Gone }
+    }
+}
+
 /// What a row holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RowState {

@@ -333,7 +333,7 @@ pub fn negotiate(asked: Option<Mode>, known: &[Known]) -> Result<Mode, Mixed> {
 /// Whether so many deletes, that nobody said one by one, are more than may be taken without a word, of so many records.
 #[must_use]
 pub fn guards(deletes: u64, of: u64) -> bool {
-    deletes > limits::DELETES_MIN.max(of / limits::DELETES_SHARE)
+    deletes > limits::deletes_max(of)
 }
 
 #[cfg(test)]

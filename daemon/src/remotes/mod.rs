@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_key_of_another_kind_is_named_with_the_kinds_that_take_it() {
-        let service = "kind = \"rest\"\nprofile = \"kinto\"\nurl = \"https://x.org/v1\"\n";
+        let service = "kind = \"rest\"\nprofile = \"tracker\"\nurl = \"https://x.org/v1\"\n";
         check(service, "", "");
         for (more, what, hint) in [
             ("app = \"x\"", "`app`", "kind = \"app\""),

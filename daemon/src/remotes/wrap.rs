@@ -129,10 +129,7 @@ async fn shown(remote: &dyn Remote, action: &Action, told: Option<Row>) -> Answe
     match remote.get(&id).await {
         Ok(Asked::There(read)) => Answer::ReadBack { told, read },
         // Somebody deleted it between our change and our look.
-        Ok(Asked::Gone) => {
-            let read = Row { remote_id: id, revision: None, modified: None, created: None, state: RowState::Gone };
-            Answer::ReadBack { told, read }
-        }
+        Ok(Asked::Gone) => Answer::ReadBack { told, read: Row::gone(id) },
         Err(_) => Answer::Taken(told),
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     limits, planted,
-    replica::{Answer, Asked, Errand, Failure, From, Packed, Page, RemoteError, Row, RowState},
+    replica::{Answer, Asked, Errand, Failure, From, Packed, Page, RemoteError, Row},
     time::Timestamp,
 };
 
@@ -455,7 +455,7 @@ impl Run {
 fn rows(asked: Vec<(String, Asked)>) -> Vec<Packed> {
     let row = |(remote_id, asked)| match asked {
         Asked::There(row) => row,
-        Asked::Gone => Row { remote_id, revision: None, modified: None, created: None, state: RowState::Gone },
+        Asked::Gone => Row::gone(remote_id),
     };
     asked.into_iter().map(|one| Packed::of(&row(one))).collect()
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use mingle_core::{
     limits, planted,
-    replica::{Failure, From, Packed, Page, RemoteError, Row, RowState},
+    replica::{Failure, From, Packed, Page, RemoteError, Row},
     time::Timestamp,
 };
 
@@ -247,7 +247,7 @@ fn read_members(place: &Place, reply: &Reply) -> Result<BTreeMap<String, Packed>
 }
 
 fn gone(id: &str) -> Packed {
-    Packed::of(&Row { remote_id: id.into(), revision: None, modified: None, created: None, state: RowState::Gone })
+    Packed::of(&Row::gone(id.into()))
 }
 
 /// Notes members, the last word of each; whether there is more than was told (RFC 6578, 3.6).

@@ -129,16 +129,12 @@ pub fn apply(
 fn absent(tx: &mut Tx<'_>, ground: &Ground, pass: u64, left: DeletesLeft, applied: &mut Applied) -> Result<(), StoreError> {
     let most = match left {
         DeletesLeft::Counted(left) => left,
-        DeletesLeft::AfterTaken(before) => {
-            let links = link::count(tx.conn(), ground.replica)? + before;
-            limits::DELETES_MIN.max(links / limits::DELETES_SHARE).saturating_sub(before)
-        }
+        DeletesLeft::AfterTaken(before) => deletes_left(tx, ground, before, applied.deletes)?,
     };
     let most = most.saturating_sub(applied.deletes);
     let (remote_ids, guarded) = ghosts(tx, ground, pass, most)?;
     applied.rejected += guarded;
-    let gone = |remote_id| Row { remote_id, revision: None, modified: None, created: None, state: RowState::Gone };
-    let rows = remote_ids.into_iter().map(|id| Packed::of(&gone(id))).collect();
+    let rows = remote_ids.into_iter().map(|id| Packed::of(&Row::gone(id))).collect();
     let deletes_left = DeletesLeft::Counted(most);
     let batch = Batch { asked: true, pass: None, at: None, swaps: false, resume: None, deletes_left };
     let more = apply(tx, ground, rows, &batch, || false)?;
@@ -306,6 +302,13 @@ fn second(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied:
     Ok(())
 }
 
+/// How many deletes a run may take with this batch, which has taken so many before it, and so many in it. Who was deleted has no id there any
+/// more, and counts all the same.
+fn deletes_left(tx: &Tx<'_>, ground: &Ground, before: u64, taken: u64) -> Result<u64, StoreError> {
+    let links = link::count(tx.conn(), ground.replica)? + before + taken;
+    Ok(limits::deletes_max(links).saturating_sub(before))
+}
+
 /// Counts the deletes of a batch against what it may take.
 struct Guard(DeletesLeft);
 
@@ -315,9 +318,7 @@ impl Guard {
         if let DeletesLeft::AfterTaken(before) = self.0
             && before + taken >= limits::DELETES_MIN
         {
-            // Who was deleted in this run has no id there any more, and counts all the same.
-            let links = link::count(tx.conn(), ground.replica)? + before + taken;
-            self.0 = DeletesLeft::Counted(limits::DELETES_MIN.max(links / limits::DELETES_SHARE).saturating_sub(before));
+            self.0 = DeletesLeft::Counted(deletes_left(tx, ground, before, taken)?);
         }
         Ok(match self.0 {
             DeletesLeft::Counted(left) => taken < left,

@@ -172,7 +172,7 @@ pub fn negotiate(
     // A run that only hears what changed costs the same however many links there are.
     let counts = slow || at.resume.as_ref().is_some_and(|resume| resume.from == ListFrom::Start);
     let links = if counts { link::count(tx.conn(), replica)? } else { 0 };
-    terms.deletes_max = counts.then(|| limits::DELETES_MIN.max(links / limits::DELETES_SHARE));
+    terms.deletes_max = counts.then(|| limits::deletes_max(links));
     let resets = asked.is_some() || (moved && links > 0);
     if resets && accept.is_none() {
         if how == How::Manual {

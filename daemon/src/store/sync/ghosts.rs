@@ -6,7 +6,7 @@
 
 use mingle_core::{
     planted,
-    replica::{Packed, Row, RowState},
+    replica::{Packed, Row},
     run::DeletesLeft,
 };
 use rusqlite::params;
@@ -56,14 +56,7 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
     }
     let guarded = (found.len() - most) as u64;
     if planted::is("ghost without asking") {
-        let row = |remote_id: &String| Row {
-            remote_id: remote_id.clone(),
-            revision: None,
-            modified: None,
-            created: None,
-            state: RowState::Gone,
-        };
-        let rows = found[..most].iter().map(|(_, _, remote_id)| Packed::of(&row(remote_id))).collect();
+        let rows = found[..most].iter().map(|(_, _, remote_id)| Packed::of(&Row::gone(remote_id.clone()))).collect();
         let batch = super::Batch {
             asked: true,
             pass: None,
