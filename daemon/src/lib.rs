@@ -1,5 +1,7 @@
 //! Owns: the list of the daemon's rooms. Must never know: what happens in them.
 
+pub use mingle_text::json;
+
 pub mod alarm;
 pub mod boot;
 pub mod cli;
@@ -13,7 +15,6 @@ pub mod doctor;
 pub mod environment;
 pub mod house;
 pub mod ipc;
-pub mod json;
 pub mod keeper;
 pub mod known;
 pub mod lock;

@@ -33,8 +33,13 @@ pub const PACKAGES: &[Package] = &[
     Package { directory: "client", name: "mingle_client", may_know: &["mingle_proto"] },
     Package { directory: "client/cli", name: "mingle_cli", may_know: &["mingle_proto", "mingle_client"] },
     Package { directory: "daemon/core", name: "mingle_core", may_know: &[] },
-    Package { directory: "daemon", name: "mingled", may_know: &["mingle_proto", "mingle_core"] },
-    Package { directory: "tests", name: "mingle_tests", may_know: &["mingle_proto", "mingle_client", "mingle_core", "mingled"] },
+    Package { directory: "daemon/text", name: "mingle_text", may_know: &["mingle_core"] },
+    Package { directory: "daemon", name: "mingled", may_know: &["mingle_proto", "mingle_core", "mingle_text"] },
+    Package {
+        directory: "tests",
+        name: "mingle_tests",
+        may_know: &["mingle_proto", "mingle_client", "mingle_core", "mingle_text", "mingled"],
+    },
 ];
 
 /// Packages that are no members of the workspace: where they live, and why.

@@ -13,11 +13,11 @@ use mingle_core::{
     time::Timestamp,
 };
 
-use super::{
+use crate::{
+    Holds,
     item::{self, NOT_CARRIED, Whole, Zones},
     lines::{Component, Line, Part},
     shown,
-    xml::Holds,
 };
 
 /// What the library adds so that it can read its own: parameters, and a property.
@@ -58,7 +58,7 @@ const FORMS: [&str; 22] = [
 ///
 /// # Errors
 /// What is there cannot be read, or the change cannot be made without losing something.
-pub(super) fn edited(holds: Holds, text: &str, patch: &BTreeMap<String, Option<Value>>) -> Result<String, String> {
+pub fn edited(holds: Holds, text: &str, patch: &BTreeMap<String, Option<Value>>) -> Result<String, String> {
     let before = item::read(holds, text)?;
     let mut wanted = before.shown();
     for (name, value) in patch.iter().filter(|(name, _)| !NOT_CARRIED.contains(&name.as_str())) {
@@ -109,7 +109,7 @@ fn reads_as(holds: Holds, text: &str, expect: &Whole) -> bool {
 ///
 /// # Errors
 /// It cannot be written without losing something.
-pub(super) fn made(holds: Holds, whole: &Props, uid: &str, now: Timestamp) -> Result<String, String> {
+pub fn made(holds: Holds, whole: &Props, uid: &str, now: Timestamp) -> Result<String, String> {
     let mut props: Props = whole.iter().map(|(name, value)| (name.clone(), item::in_lines(value))).collect();
     props.retain(|name, value| !NOT_CARRIED.contains(&name.as_str()) && *value != Value::Null);
     let mut wanted = props.clone();

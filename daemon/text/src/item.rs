@@ -14,24 +14,24 @@ use calcard::{
 };
 use mingle_core::record::{Likeness, Props, Value, same, with_lf};
 
-use super::{lines::Component, shown, xml::Holds};
 use crate::json;
+use crate::{Holds, lines::Component, shown};
 
 /// What a record does not carry: what the library keeps for itself, the id, and the stamps of whoever wrote the text last.
-pub(super) const NOT_CARRIED: [&str; 5] = ["id", "vCard", "iCalendar", "updated", "prodId"];
+pub const NOT_CARRIED: [&str; 5] = ["id", "vCard", "iCalendar", "updated", "prodId"];
 
 /// What a text holds, with what is not shown.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Whole {
+pub(crate) struct Whole {
     /// What stands around the one event or task; of a card: nothing.
-    pub(super) around: Props,
+    pub(crate) around: Props,
     /// The card, the event or the task.
-    pub(super) props: Props,
+    pub(crate) props: Props,
 }
 
 impl Whole {
     /// What of it is shown.
-    pub(super) fn shown(&self) -> Props {
+    pub(crate) fn shown(&self) -> Props {
         shown::shown(&self.props)
     }
 }
@@ -40,7 +40,7 @@ impl Whole {
 ///
 /// # Errors
 /// Why it is no card, or no event and no task, or not one alone.
-pub(super) fn read(holds: Holds, text: &str) -> Result<Whole, String> {
+pub(crate) fn read(holds: Holds, text: &str) -> Result<Whole, String> {
     // Also bounds what the library is given: it follows each component into the next.
     let component = Component::read(text)?;
     match holds {
@@ -76,14 +76,14 @@ pub(super) fn read(holds: Holds, text: &str) -> Result<Whole, String> {
 const ENTRIES: &str = "entries";
 
 /// Which vCard a text is; every server takes the third, and what has a place in none but the fourth is told by that.
-pub(super) fn version(component: &Component) -> VCardVersion {
+pub(crate) fn version(component: &Component) -> VCardVersion {
     let fourth = component.lines().any(|line| line.name() == "VERSION" && line.value().trim() == "4.0");
     if fourth { VCardVersion::V4_0 } else { VCardVersion::V3_0 }
 }
 
 /// Which time zones are written with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Zones {
+pub(crate) enum Zones {
     /// Those that the text had.
     AsTheyWere,
     /// Each that it names (RFC 5545, 3.2.19).
@@ -94,7 +94,7 @@ pub(super) enum Zones {
 ///
 /// # Errors
 /// It cannot be written so.
-pub(super) fn write(holds: Holds, whole: &Whole, version: VCardVersion, zones: Zones) -> Result<String, String> {
+pub(crate) fn write(holds: Holds, whole: &Whole, version: VCardVersion, zones: Zones) -> Result<String, String> {
     let cannot = "the library cannot write it so";
     match holds {
         Holds::Cards => {
@@ -125,7 +125,7 @@ pub(super) fn write(holds: Holds, whole: &Whole, version: VCardVersion, zones: Z
 }
 
 /// One line in the library's own form; none: it cannot read it.
-pub(super) fn rewritten(holds: Holds, component: &str, line: &str) -> Option<String> {
+pub(crate) fn rewritten(holds: Holds, component: &str, line: &str) -> Option<String> {
     let text = match holds {
         Holds::Cards => {
             let text = format!("BEGIN:VCARD\r\nVERSION:4.0\r\n{line}\r\nEND:VCARD\r\n");
@@ -147,7 +147,7 @@ pub(super) fn rewritten(holds: Holds, component: &str, line: &str) -> Option<Str
 }
 
 /// Whether a value has letters that no text of lines can hold: some readers end a line there.
-pub(super) fn is_odd(value: &Value) -> bool {
+pub(crate) fn is_odd(value: &Value) -> bool {
     match value {
         Value::Text(text) => text.chars().any(|one| one.is_control() && !matches!(one, '\n' | '\t' | '\r')),
         Value::List(list) => list.iter().any(is_odd),
@@ -157,7 +157,7 @@ pub(super) fn is_odd(value: &Value) -> bool {
 }
 
 /// A value with line ends as such a text has them.
-pub(super) fn in_lines(value: &Value) -> Value {
+pub(crate) fn in_lines(value: &Value) -> Value {
     match value {
         Value::Text(text) => Value::Text(with_lf(text).into_owned()),
         Value::List(list) => Value::List(list.iter().map(in_lines).collect()),
@@ -176,7 +176,7 @@ fn object(text: &str) -> Result<Props, String> {
 }
 
 /// Whether two records are alike, but for the keys that the library makes up: `k1` is the first of its kind and has no name in the text.
-pub(super) fn alike(a: &Value, b: &Value) -> bool {
+pub(crate) fn alike(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Map(a), Value::Map(b)) => alike_props(a, b),
         (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
@@ -185,7 +185,7 @@ pub(super) fn alike(a: &Value, b: &Value) -> bool {
 }
 
 /// As [`alike`], of two objects.
-pub(super) fn alike_props(a: &Props, b: &Props) -> bool {
+pub(crate) fn alike_props(a: &Props, b: &Props) -> bool {
     let (a_named, mut a_made) = parted(a);
     let (b_named, b_made) = parted(b);
     let named = a_named.len() == b_named.len()
@@ -212,12 +212,12 @@ fn parted(props: &Props) -> Parted<'_> {
 }
 
 /// Whether the library makes up such a key.
-pub(super) fn is_made(name: &str) -> bool {
+pub(crate) fn is_made(name: &str) -> bool {
     name.strip_prefix('k').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|one| one.is_ascii_digit()))
 }
 
 /// So many of one kind are looked for in any order; each is compared with each.
-pub(super) const MADE_MAX: usize = 100;
+pub(crate) const MADE_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {

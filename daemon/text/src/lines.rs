@@ -5,18 +5,18 @@ use mingle_core::limits;
 
 /// A component: what stands between its `BEGIN` and its `END`, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Component {
+pub(crate) struct Component {
     /// Its name, in capital letters.
-    pub(super) name: String,
+    pub(crate) name: String,
     begin: String,
     /// What is in it, in its order.
-    pub(super) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
     end: String,
 }
 
 /// A line of a component, or one inside of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// One line with its folds and its line end.
     Line(Line),
     /// One inside.
@@ -25,11 +25,11 @@ pub(super) enum Part {
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// As it was written, with its folds and its line end.
     raw: String,
     /// In one piece, without its line end.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Line {
@@ -44,13 +44,13 @@ impl Line {
     }
 
     /// The name of its property, in capital letters, without its group.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let name = self.text.split([':', ';']).next().unwrap_or_default();
         name.rsplit_once('.').map_or(name, |(_, name)| name).trim().to_ascii_uppercase()
     }
 
     /// What follows the first colon outside of quotes.
-    pub(super) fn value(&self) -> &str {
+    pub(crate) fn value(&self) -> &str {
         let mut quoted = false;
         let colon = self.text.find(|one| {
             quoted ^= one == '"';
@@ -60,7 +60,7 @@ impl Line {
     }
 
     /// The same without these parameters.
-    pub(super) fn without(&self, names: &[&str]) -> Self {
+    pub(crate) fn without(&self, names: &[&str]) -> Self {
         let head = self.text.len() - self.value().len();
         let (head, value) = self.text.split_at(head);
         let (head, colon) = head.strip_suffix(':').map_or((head, ""), |head| (head, ":"));
@@ -92,7 +92,7 @@ impl Line {
     }
 
     /// Written anew.
-    pub(super) fn made(text: &str) -> Self {
+    pub(crate) fn made(text: &str) -> Self {
         let mut line = Self::of(text);
         line.raw = line.folded();
         line
@@ -107,7 +107,7 @@ impl Component {
     ///
     /// # Errors
     /// Why it is none.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let mut open: Vec<Self> = Vec::new();
         let (mut whole, mut count, mut components) = (None, 0_usize, 0_usize);
         for raw in logical(text) {
@@ -152,7 +152,7 @@ impl Component {
     }
 
     /// The text: what was not changed is as it was written.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         self.write(&mut out);
         out
@@ -171,7 +171,7 @@ impl Component {
     }
 
     /// Its own lines.
-    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
         self.parts.iter().filter_map(|part| match part {
             Part::Line(line) => Some(line),
             Part::Inner(_) => None,
@@ -179,7 +179,7 @@ impl Component {
     }
 
     /// Those inside of it.
-    pub(super) fn inner(&self) -> impl Iterator<Item = &Self> {
+    pub(crate) fn inner(&self) -> impl Iterator<Item = &Self> {
         self.parts.iter().filter_map(|part| match part {
             Part::Inner(inner) => Some(inner),
             Part::Line(_) => None,
@@ -187,12 +187,12 @@ impl Component {
     }
 
     /// What it is of: the moment of an exception, the name of a zone; else nothing.
-    pub(super) fn of(&self) -> &str {
+    pub(crate) fn of(&self) -> &str {
         self.lines().find(|line| ["RECURRENCE-ID", "TZID"].contains(&&*line.name())).map_or("", Line::value)
     }
 
     /// All values of parameters of this name, in its lines and inside.
-    pub(super) fn values_of(&self, parameter: &str) -> Vec<&str> {
+    pub(crate) fn values_of(&self, parameter: &str) -> Vec<&str> {
         let own = self.lines().flat_map(|line| {
             let head = &line.text[..line.text.len() - line.value().len()];
             head.trim_end_matches(':').split(';').filter_map(move |part| {
@@ -204,7 +204,7 @@ impl Component {
     }
 
     /// Without lines of these names and these parameters, and the same inside.
-    pub(super) fn without(&self, names: &[&str], parameters: &[&str]) -> Self {
+    pub(crate) fn without(&self, names: &[&str], parameters: &[&str]) -> Self {
         let parts = self.parts.iter().filter_map(|part| match part {
             Part::Line(line) if names.contains(&&*line.name()) => None,
             Part::Line(line) => Some(Part::Line(Line::made(&line.without(parameters).text))),
@@ -214,7 +214,7 @@ impl Component {
     }
 
     /// Adds a line after its own last one.
-    pub(super) fn push_line(&mut self, line: Line) {
+    pub(crate) fn push_line(&mut self, line: Line) {
         let at = self.parts.iter().rposition(|part| matches!(part, Part::Line(_))).map_or(0, |at| at + 1);
         self.parts.insert(at, Part::Line(line));
     }

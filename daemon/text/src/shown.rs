@@ -8,7 +8,7 @@ use mingle_core::{
     record::{Props, Value},
 };
 
-use super::item::{self, NOT_CARRIED};
+use crate::item::{self, NOT_CARRIED};
 
 /// What the library keeps for itself, at any depth.
 const OWN: [&str; 2] = ["vCard", "iCalendar"];
@@ -39,7 +39,7 @@ const ASIDE: [&str; 17] = [
 const MEANT: [&str; 3] = ["timeZone", "created", "sequence"];
 
 /// What is shown of a record in the library's form.
-pub(super) fn shown(props: &Props) -> Props {
+pub(crate) fn shown(props: &Props) -> Props {
     let mut shown = meant(props);
     let reduced = overrides(props).map(|(at, one)| {
         let one =
@@ -54,7 +54,7 @@ pub(super) fn shown(props: &Props) -> Props {
 }
 
 /// What is meant by a record in the library's form: without what it keeps for itself, and with each exception whole.
-pub(super) fn meant(props: &Props) -> Props {
+pub(crate) fn meant(props: &Props) -> Props {
     let carried = props.iter().filter(|(name, _)| !NOT_CARRIED.contains(&name.as_str()));
     let mut meant: Props = carried.map(|(name, value)| (name.clone(), bare(value))).collect();
     if let Some(Value::Map(all)) = meant.get_mut(OVERRIDES) {
@@ -71,7 +71,7 @@ pub(super) fn meant(props: &Props) -> Props {
 ///
 /// # Errors
 /// An exception changes what the event has not.
-pub(super) fn whole(before: &Props, wanted: &Props) -> Result<Props, String> {
+pub(crate) fn whole(before: &Props, wanted: &Props) -> Result<Props, String> {
     let was = shown(before);
     let kept = |name: &str| NOT_CARRIED.contains(&name);
     let mut after = wanted.clone();
@@ -210,7 +210,7 @@ fn patched(mut one: Props, at: &str, patch: &Props) -> Result<Props, String> {
 }
 
 /// A value without what the library keeps for itself.
-pub(super) fn bare(value: &Value) -> Value {
+pub(crate) fn bare(value: &Value) -> Value {
     match value {
         Value::Map(props) => Value::Map(bare_props(props)),
         Value::List(list) => Value::List(list.iter().map(bare).collect()),

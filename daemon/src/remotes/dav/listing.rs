@@ -308,7 +308,7 @@ mod tests {
     fn what_is_told_is_noted_by_id_and_that_there_is_more_is_seen() {
         let url = Url::parse("http://localhost/me/book/").unwrap();
         let segments = segments(&url).unwrap();
-        let place = Place { url, segments, holds: xml::Holds::Cards, tells_changes: true, server_time: None };
+        let place = Place { url, segments, holds: mingle_text::Holds::Cards, tells_changes: true, server_time: None };
         let one = |href: &str, status: Option<u16>| xml::Told { href: href.into(), status, ..xml::Told::default() };
         let mut members = BTreeMap::new();
         let first = vec![

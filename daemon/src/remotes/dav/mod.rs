@@ -4,23 +4,20 @@
 //! A record is a JSContact card, or a JSCalendar event or task. The text that the server has is not kept: before a change it is fetched, and
 //! where its revision is still the agreed one, the change is made in it line by line ([`edit`]), so what no record shows stays as it is.
 
-mod edit;
-mod item;
-mod lines;
 mod listing;
 mod name;
 mod place;
 mod send;
-mod shown;
 mod xml;
 
 use std::{path::Path, sync::Arc};
 
 use mingle_core::{
     limits,
-    record::{Carried, Props},
+    record::Carried,
     replica::{Abilities, Action, Answer, Asked, ClientIds, Cursor, Failure, From, Page, RemoteError, Row, RowState},
 };
+use mingle_text::Holds;
 use reqwest::{
     Method, Url,
     header::{HeaderMap, HeaderValue},
@@ -92,7 +89,7 @@ fn found(settings: &RemoteSettings) -> Result<Url, Problem> {
 
 /// What such a server can do. That one tells no changes is found when it is asked: then each listing is whole, and tokens are our own.
 fn abilities() -> Abilities {
-    let own = item::NOT_CARRIED.iter().map(|name| (*name).to_owned()).collect();
+    let own = mingle_text::NOT_CARRIED.iter().map(|name| (*name).to_owned()).collect();
     Abilities {
         cursor: Cursor::Token,
         tombstones: true,
@@ -170,9 +167,9 @@ struct Fetched {
 }
 
 impl Fetched {
-    fn row(self, holds: xml::Holds, remote_id: &str) -> Row {
-        let read = self.text.and_then(|text| item::read(holds, &text));
-        let state = read.map_or_else(RowState::Unreadable, |whole| RowState::Live(whole.shown()));
+    fn row(self, holds: Holds, remote_id: &str) -> Row {
+        let read = self.text.and_then(|text| mingle_text::read(holds, &text));
+        let state = read.map_or_else(RowState::Unreadable, RowState::Live);
         Row { remote_id: remote_id.into(), revision: self.revision, modified: None, created: None, state }
     }
 }
@@ -235,35 +232,13 @@ impl Dav {
     }
 }
 
-/// The event or the task that a calendar with one of them shows.
-///
-/// # Errors
-/// Why it shows none.
-pub(super) fn event(text: &str) -> Result<Props, String> {
-    item::read(xml::Holds::Events, text).map(|whole| whole.shown())
-}
-
 /// Reads a text as everything that a server may send, and edits it; for whoever tries texts.
 ///
 /// # Errors
 /// What was lost of it: nothing ever is.
 pub fn tried(text: &str) -> Result<(), String> {
     let _ = xml::read(text);
-    for (holds, name) in [(xml::Holds::Cards, "nicknames"), (xml::Holds::Events, "title")] {
-        let Ok(before) = lines::Component::read(text) else { return Ok(()) };
-        let patch = std::collections::BTreeMap::from([(name.to_owned(), None)]);
-        let Ok(edited) = edit::edited(holds, text, &patch) else { continue };
-        let after = lines::Component::read(&edited).map_err(|why| format!("an edited text is none: {why}"))?;
-        if odd(&before) != odd(&after) || item::read(holds, &edited)?.shown().contains_key(name) {
-            return Err(format!("an edit did more or less than it should: {edited}"));
-        }
-    }
-    Ok(())
-}
-
-/// Odd lines, at any depth.
-fn odd(one: &lines::Component) -> usize {
-    one.lines().filter(|line| line.name().starts_with("X-ODD")).count() + one.inner().map(odd).sum::<usize>()
+    mingle_text::tried(text)
 }
 
 /// The answers in an answer.

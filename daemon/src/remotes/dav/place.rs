@@ -7,12 +7,13 @@ use mingle_core::{
     replica::{Failure, RemoteError},
     time::Timestamp,
 };
+use mingle_text::Holds;
 use reqwest::Url;
 
 use super::{
     Dav, answers,
     name::{self, segment_of},
-    xml::{self, Holds, Told},
+    xml::{self, Told},
 };
 use crate::remotes::{
     http::{self, Reply},

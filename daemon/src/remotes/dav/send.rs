@@ -6,7 +6,7 @@ use mingle_core::{
 };
 use reqwest::{Method, header::HeaderValue};
 
-use super::{Dav, Fetched, edit, place::Place, xml};
+use super::{Dav, Fetched, place::Place, xml};
 use crate::remotes::{
     aside::aside,
     http::{self, Lost, Reply},
@@ -35,7 +35,7 @@ impl Dav {
                     Err(answer) => return *answer,
                 };
                 let (holds, text, patch) = (place.holds, found.text.clone(), patch.clone());
-                match aside(move || edit::edited(holds, &text, &patch)).await {
+                match aside(move || mingle_text::edited(holds, &text, &patch)).await {
                     // Nothing of it has a place there: what the server has stands.
                     Ok(text) if text == found.text => Answer::Taken(None),
                     Ok(text) => {
@@ -62,7 +62,7 @@ impl Dav {
         let own = || uuid::Uuid::new_v4().to_string();
         let id = id.map_or_else(own, str::to_owned);
         let (holds, props, uid) = (place.holds, whole.clone(), id.clone());
-        let text = match aside(move || edit::made(holds, &props, &uid, now)).await {
+        let text = match aside(move || mingle_text::made(holds, &props, &uid, now)).await {
             Ok(text) => text,
             Err(why) => return Answer::Refused(why),
         };

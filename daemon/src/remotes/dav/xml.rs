@@ -1,38 +1,12 @@
 //! Owns: the few texts in which DAV is asked and answers. Must never know: HTTP, what is asked for, or why.
 
 use mingle_core::limits;
+use mingle_text::Holds;
 use roxmltree::{Document, Node, ParsingOptions};
 
 const DAV: &str = "DAV:";
 const CARDS: &str = "urn:ietf:params:xml:ns:carddav";
 const EVENTS: &str = "urn:ietf:params:xml:ns:caldav";
-
-/// What the members of a collection are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holds {
-    /// vCards: it is an address book.
-    Cards,
-    /// Events and tasks: it is a calendar.
-    Events,
-}
-
-impl Holds {
-    /// What the name of a member ends with.
-    pub(super) const fn ending(self) -> &'static str {
-        match self {
-            Self::Cards => ".vcf",
-            Self::Events => ".ics",
-        }
-    }
-
-    /// The type of its members.
-    pub(super) const fn media_type(self) -> &'static str {
-        match self {
-            Self::Cards => "text/vcard; charset=utf-8",
-            Self::Events => "text/calendar; charset=utf-8",
-        }
-    }
-}
 
 /// What one resource is said to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

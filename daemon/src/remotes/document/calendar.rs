@@ -4,9 +4,9 @@ use mingle_core::{
     limits,
     replica::{Packed, RowState},
 };
+use mingle_text::Holds;
 
 use super::read::{Gathered, Wrong};
-use crate::remotes::dav;
 
 /// What stands between a `BEGIN` and its `END` directly in a calendar.
 struct Part<'a> {
@@ -34,7 +34,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Packed>, Wrong> {
             one.push_str(part);
         }
         one.push_str("END:VCALENDAR\r\n");
-        let state = dav::event(&one).map_or_else(RowState::Unreadable, RowState::Live);
+        let state = mingle_text::read(Holds::Events, &one).map_or_else(RowState::Unreadable, RowState::Live);
         gathered.take(same[0].name.clone(), state)?;
     }
     Ok(gathered.end())
