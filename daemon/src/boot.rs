@@ -21,7 +21,7 @@ use mingle_core::{
 use crate::{
     clock,
     config::{
-        self, Config, Repeat, SyncDefinition, Where,
+        self, Config, Repeat, Several, SyncDefinition, Where,
         defined::{Definition, load_with},
     },
     perform::Opener,
@@ -106,6 +106,7 @@ pub fn define(store: &Store, config: &Config, now: Timestamp) -> Result<(), Stor
 pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
     let mut known = BTreeMap::new();
     let depths = depths(config);
+    let several = config.several();
     for (name, definition) in &config.syncs {
         let Some(settings) = config.remotes.get(&definition.remote) else { continue };
         let policy =
@@ -126,8 +127,8 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
             remove_after_upload: definition.remove_after_upload,
             filter: definition.filter.clone(),
             reset: definition.reset,
-            creates: config.creates(definition),
-            others: others(config, definition),
+            creates: several.creates(definition),
+            others: others(config, &several, definition),
             kin: kin(config, definition),
         };
         let opener: Arc<dyn Opener> = Arc::new(Configured::new(opening));
@@ -210,15 +211,15 @@ fn with_references(settings: String, policy: &Policy) -> String {
 }
 
 /// The other replicas of its collection, as far as they are mirrors or the home of what a mirror makes.
-fn others(config: &Config, of: &SyncDefinition) -> Others {
+fn others(config: &Config, several: &Several<'_>, of: &SyncDefinition) -> Others {
     let identity = |sync: &SyncDefinition| config.remotes.get(&sync.remote).map(|settings| identity(sync, settings));
-    let mirror = config.replica_says(of, |sync| sync.mirror);
-    let elsewhere: Vec<&SyncDefinition> =
-        config.syncs.values().filter(|sync| sync.collection == of.collection && !sync.has_replica_of(of)).collect();
-    let mirrors = elsewhere.iter().filter(|sync| config.replica_says(sync, |one| one.mirror)).filter_map(|sync| identity(sync));
+    let mirror = several.replica_says(of, |sync| sync.mirror);
+    let there = several.of(&of.collection).iter().map(|(_, sync)| *sync);
+    let elsewhere: Vec<&SyncDefinition> = there.filter(|sync| !sync.has_replica_of(of)).collect();
+    let mirrors = elsewhere.iter().filter(|sync| several.replica_says(sync, |one| one.mirror)).filter_map(|sync| identity(sync));
     let mirrors: BTreeSet<String> = mirrors.collect();
-    let makes = elsewhere.iter().any(|sync| config.creates(sync) == Creates::All);
-    let home = config.home(&of.collection).filter(|(_, home)| mirror && !home.has_replica_of(of));
+    let makes = elsewhere.iter().any(|sync| several.creates(sync) == Creates::All);
+    let home = several.home(&of.collection).filter(|(_, home)| mirror && !home.has_replica_of(of));
     let home =
         home.and_then(|(name, home)| Some(Home { sync: name.into(), remote: home.remote.clone(), identity: identity(home)? }));
     Others { mirror, mirrors: mirrors.into_iter().collect(), makes, home }

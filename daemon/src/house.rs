@@ -188,13 +188,14 @@ impl House {
     /// The replicas that `up` and `both` syncs of a collection serve.
     fn up_replicas(&self, reader: &store::Reader<'_>, collection: &str) -> Vec<UpReplica> {
         let setup = self.setup();
-        let syncs = setup.config.syncs.iter().filter(|(_, sync)| sync.collection == collection && sync.direction.is_up());
+        let several = setup.config.several();
+        let syncs = several.of(collection).iter().filter(|(_, sync)| sync.direction.is_up());
         syncs
             .map(|(name, sync)| UpReplica {
                 replica: marks::replica(reader, name).ok().flatten(),
                 remote: sync.remote.clone(),
                 carried: setup.carried.get(&sync.remote).cloned().unwrap_or_default(),
-                creates: setup.config.creates(sync),
+                creates: several.creates(sync),
             })
             .collect()
     }

@@ -36,6 +36,7 @@ mod words;
 
 pub use problem::Problem;
 pub use references::circles;
+pub use several::Several;
 pub use source::Source;
 
 pub use crate::remotes::settings::{RemoteSettings, Secret};
@@ -194,8 +195,8 @@ impl SyncDefinition {
     /// Whether two syncs keep the same copy in step: one collection with one resource of one remote.
     #[must_use]
     pub fn has_replica_of(&self, other: &Self) -> bool {
-        let resource = |of: &Self| of.resource.trim_matches('/').to_owned();
-        self.collection == other.collection && self.remote == other.remote && resource(self) == resource(other)
+        let (one, another) = (self.resource.trim_matches('/'), other.resource.trim_matches('/'));
+        self.collection == other.collection && self.remote == other.remote && one == another
     }
 }
 

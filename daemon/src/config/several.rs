@@ -7,12 +7,34 @@ use mingle_core::run::Creates;
 
 use super::{Config, SyncDefinition, check::complain, sections::Draft};
 
+/// The syncs by their collections: what one is to others concerns one collection alone, of which there may be thousands. In each they are in
+/// the order of their names.
+pub struct Several<'a>(BTreeMap<&'a str, Vec<(&'a str, &'a SyncDefinition)>>);
+
 impl Config {
-    /// Where changes are sent: of each replica the first sync that sends there, by the order of their names.
+    /// What the syncs of each collection are to each other.
     #[must_use]
-    pub fn senders(&self) -> Vec<(&str, &SyncDefinition)> {
+    pub fn several(&self) -> Several<'_> {
+        let mut several = BTreeMap::<_, Vec<_>>::new();
+        for (name, sync) in &self.syncs {
+            several.entry(sync.collection.as_str()).or_default().push((name.as_str(), sync));
+        }
+        Several(several)
+    }
+}
+
+impl<'a> Several<'a> {
+    /// The syncs of a collection.
+    #[must_use]
+    pub fn of(&self, collection: &str) -> &[(&'a str, &'a SyncDefinition)] {
+        self.0.get(collection).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where changes of a collection are sent: of each replica the first sync that sends there, by the order of their names.
+    #[must_use]
+    pub fn senders_of(&self, collection: &str) -> Vec<(&'a str, &'a SyncDefinition)> {
         let mut senders: Vec<(&str, &SyncDefinition)> = Vec::new();
-        for (name, sync) in self.syncs.iter().filter(|(_, sync)| sync.direction.is_up()) {
+        for (name, sync) in self.of(collection).iter().filter(|(_, sync)| sync.direction.is_up()) {
             if !senders.iter().any(|(_, known)| known.has_replica_of(sync)) {
                 senders.push((name, sync));
             }
@@ -20,11 +42,19 @@ impl Config {
         senders
     }
 
+    /// The same of all collections, by the order of their names.
+    #[must_use]
+    pub fn senders(&self) -> Vec<(&'a str, &'a SyncDefinition)> {
+        let mut senders: Vec<_> = self.0.keys().flat_map(|collection| self.senders_of(collection)).collect();
+        senders.sort_unstable_by_key(|(name, _)| *name);
+        senders
+    }
+
     /// The sync at whose remote new records of a collection are made: the one that says `home`, or the only one that can be meant. None:
     /// nothing of it is sent.
     #[must_use]
-    pub fn home(&self, collection: &str) -> Option<(&str, &SyncDefinition)> {
-        let senders: Vec<_> = self.senders().into_iter().filter(|(_, sync)| sync.collection == collection).collect();
+    pub fn home(&self, collection: &str) -> Option<(&'a str, &'a SyncDefinition)> {
+        let senders = self.senders_of(collection);
         let said = |(_, sync): &&(&str, &SyncDefinition)| self.replica_says(sync, |sync| sync.home);
         let plain = |(_, sync): &&(&str, &SyncDefinition)| !self.replica_says(sync, |sync| sync.mirror);
         senders.iter().find(said).or_else(|| senders.iter().find(plain)).or(senders.first()).copied()
@@ -47,21 +77,19 @@ impl Config {
 
     /// Whether one of the syncs of a replica says so: it holds for the replica.
     pub fn replica_says(&self, of: &SyncDefinition, says: impl Fn(&SyncDefinition) -> bool) -> bool {
-        self.syncs.values().any(|sync| sync.has_replica_of(of) && says(sync))
+        self.of(&of.collection).iter().any(|(_, sync)| sync.has_replica_of(of) && says(sync))
     }
 }
 
 /// New records would be made at one of several remotes, or at each of them: which is wanted has to be said.
 pub(super) fn check(draft: &mut Draft) {
     let config = &draft.config;
-    let mut places: BTreeMap<&str, Vec<(&str, &SyncDefinition)>> = BTreeMap::new();
-    for (name, sync) in config.senders() {
-        places.entry(&sync.collection).or_default().push((name, sync));
-    }
+    let several = config.several();
     let mut wrong = Vec::new();
-    for (collection, senders) in places {
-        let homes: Vec<_> = senders.iter().filter(|(_, sync)| config.replica_says(sync, |sync| sync.home)).collect();
-        let plain: Vec<_> = senders.iter().filter(|(_, sync)| !config.replica_says(sync, |sync| sync.mirror)).collect();
+    for collection in several.0.keys() {
+        let senders = several.senders_of(collection);
+        let homes: Vec<_> = senders.iter().filter(|(_, sync)| several.replica_says(sync, |sync| sync.home)).collect();
+        let plain: Vec<_> = senders.iter().filter(|(_, sync)| !several.replica_says(sync, |sync| sync.mirror)).collect();
         match (&homes[..], &plain[..], &senders[..]) {
             ([_], ..) | ([], [_], _) | (.., [_]) => {}
             ([(one, _), (other, _), ..], ..) => {
@@ -81,7 +109,7 @@ pub(super) fn check(draft: &mut Draft) {
         }
     }
     for (name, sync) in config.syncs.iter().filter(|(_, sync)| sync.remove_after_upload) {
-        let mirror = config.syncs.iter().find(|(_, other)| other.mirror && other.collection == sync.collection);
+        let mirror = several.of(&sync.collection).iter().find(|(_, other)| other.mirror);
         if let Some((mirror, _)) = mirror {
             let what = format!("what [sync.{name}] sends is removed here, where [sync.{mirror}] is to find it");
             wrong.push((
@@ -118,8 +146,9 @@ mod tests {
         #[track_caller]
         fn check(keys: &[&str], home: Option<&str>, creates: &[Creates]) {
             let config = good(&syncs(keys));
-            assert_eq!(config.home("c").map(|(name, _)| name), home, "{keys:?}");
-            assert_eq!(config.syncs.values().map(|sync| config.creates(sync)).collect::<Vec<_>>(), creates, "{keys:?}");
+            let several = config.several();
+            assert_eq!(several.home("c").map(|(name, _)| name), home, "{keys:?}");
+            assert_eq!(config.syncs.values().map(|sync| several.creates(sync)).collect::<Vec<_>>(), creates, "{keys:?}");
         }
         let (both, down, up) = ("direction = 'both'", "direction = 'down'", "direction = 'up'");
         let mirror = "direction = 'both' | mirror = true";

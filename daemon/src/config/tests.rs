@@ -468,7 +468,7 @@ fn changes_go_to_each_replica_once() {
             ((*name).to_owned(), sync)
         };
         let config = Config { syncs: syncs.iter().map(sync).collect(), ..whole.clone() };
-        let senders: Vec<&str> = config.senders().into_iter().map(|(name, _)| name).collect();
+        let senders: Vec<&str> = config.several().senders().into_iter().map(|(name, _)| name).collect();
         assert_eq!(senders, expect, "{syncs:?}");
     };
     use Direction::{Both, Down, Up};

@@ -22,6 +22,7 @@ impl House {
     /// Where changes are sent, by the names of the syncs: of each replica the first of its syncs.
     fn places(&self, reader: &store::Reader<'_>) -> Vec<Place> {
         let setup = self.setup();
+        let several = setup.config.several();
         let place = |(name, sync): (&str, &SyncDefinition)| Place {
             sync: name.to_owned(),
             remote: sync.remote.clone(),
@@ -29,15 +30,15 @@ impl House {
             replica: marks::replica(reader, name).ok().flatten(),
             carried: setup.carried.get(&sync.remote).cloned().unwrap_or_default(),
             up_only: sync.direction == Direction::Up,
-            creates: setup.config.creates(sync),
+            creates: several.creates(sync),
         };
-        setup.config.senders().into_iter().map(place).collect()
+        several.senders().into_iter().map(place).collect()
     }
 
     /// Where changes of one collection are sent: first to the home of its new records.
     fn places_of(&self, collection: &str) -> Result<Vec<Place>, Refusal> {
         let config = self.config();
-        let home = config.home(collection).map(|(name, _)| name);
+        let home = config.several().home(collection).map(|(name, _)| name);
         let places = |reader: &store::Reader<'_>| {
             reader.defined(collection)?;
             let mut places: Vec<Place> = self.places(reader).into_iter().filter(|place| place.collection == collection).collect();
@@ -54,7 +55,7 @@ impl House {
             let asked = config.syncs.get(sync).ok_or_else(|| described::no_sync(sync, &config))?;
             // Of two syncs with one replica the first tells for both.
             let same = |(_, one): &(&str, &SyncDefinition)| asked.direction.is_up() && one.has_replica_of(asked);
-            match config.senders().into_iter().find(same) {
+            match config.several().senders_of(&asked.collection).into_iter().find(same) {
                 Some((name, _)) => which.sync = Some(name.to_owned()),
                 None => return Ok(Page { rows: Vec::new(), cursor: None }),
             }

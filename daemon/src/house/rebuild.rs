@@ -44,8 +44,9 @@ impl House {
             return Err(Refusal::NotFound(format!("no collection {collection:?}"), Some(hint)));
         }
         let mut kept = Rebuilding::default();
-        for (name, sync) in config.syncs.iter().filter(|(_, sync)| sync.collection == collection) {
-            let sends_from = sync.direction.is_up().then(|| (collection, config.creates(sync)));
+        let several = config.several();
+        for (name, sync) in several.of(collection) {
+            let sends_from = sync.direction.is_up().then(|| (collection, several.creates(sync)));
             let counts = self.read(|reader| history::counts(reader, name, sends_from))?;
             kept.unsent += counts.pending;
             kept.conflicts += counts.conflicts;

@@ -143,7 +143,7 @@ impl House {
     pub(super) fn counts(&self, sync: &str) -> Result<Counts, Refusal> {
         let config = self.config();
         let sends = config.syncs.get(sync).filter(|sync| sync.direction.is_up());
-        let sends = sends.map(|sync| (sync.collection.as_str(), config.creates(sync)));
+        let sends = sends.map(|sync| (sync.collection.as_str(), config.several().creates(sync)));
         self.read(|reader| history::counts(reader, sync, sends))
     }
 
