@@ -273,6 +273,8 @@ fn h14_what_a_service_forgets_to_tell_is_found_by_a_whole_listing() {
         script.counts_are(2, 2);
         script.conflicts_are(&[]);
         script.rejections_are(&[]);
+        lock(&script.world.services[0]).untold.clear();
+        script.heals();
     });
 }
 

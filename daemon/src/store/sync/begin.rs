@@ -352,7 +352,8 @@ mod tests {
                 format!(
                     "UPDATE m_sync SET complete = epoch, watermark = '{{\"token\":\"7\"}}';
                      INSERT INTO m_answer (sync, name, validator, head, body, at)
-                       VALUES ('s', zeroblob(32), 'v', '', x'', {0}), ('other', zeroblob(32), 'v', '', x'', {0})",
+                       VALUES ('s', zeroblob(32), 'v', '', x'', {0}), ('other', zeroblob(32), 'v', '', x'', {0});
+                     INSERT INTO m_run (id, sync, status, mode, trigger, started) VALUES ('r-0', 's', 'done', 'slow', 'every', {0})",
                     NOW.unix_ms()
                 )
                 .leak(),

@@ -239,7 +239,12 @@ fn exceptions_of_whole_days_are_by_their_day() {
         &with("{\"2027", "{\"2030-03-20T00:00:00\":{\"excluded\":true},\"2027"),
         "-EXDATE;VALUE=DATE:20270320 +EXDATE;VALUE=DATE:20270320,20300320",
     );
-    check(BIRTHDAY, &with("{\"2027", "{\"2030-03-20T00:00:00\":{\"start\":\"2030-03-21T00:00:00\"},\"2027"), "");
+    check(
+        BIRTHDAY,
+        &with("{\"2027", "{\"2030-03-20T00:00:00\":{\"start\":\"2030-03-21T00:00:00\"},\"2027"),
+        "+BEGIN:VEVENT +DTSTART;VALUE=DATE:20300321 +UID:b1 +DURATION:P1D +SUMMARY:Jane +DTSTAMP:20260101T000000Z \
+         +RECURRENCE-ID;VALUE=DATE:20300320 +END:VEVENT",
+    );
 }
 
 fn lines_of(text: &str) -> Vec<String> {
