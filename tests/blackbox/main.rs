@@ -12,6 +12,8 @@ mod conditions;
 mod copies;
 mod crowd;
 mod dav;
+mod dav_odd;
+mod dav_times;
 mod defines;
 mod desktop;
 mod documents;

@@ -34,6 +34,8 @@ pub struct Bench {
     pub asks_for_credentials: bool,
     /// Whether it can tell that another server is none of its kind.
     pub tells_kinds_apart: bool,
+    /// Its rows show when they were changed, where their kind has room for that.
+    pub shows_when: bool,
     /// What a law's record is here: a service may have names and types of its own.
     pub fit: fn(serde_json::Value) -> serde_json::Value,
     /// What the service shows in a record besides what was put into it.

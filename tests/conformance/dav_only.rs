@@ -1,15 +1,13 @@
 //! Owns: what of CardDAV and CalDAV no law speaks of: finding a collection, servers that tell no changes or not all at once, and that what
 //! no record shows stays as it is. Must never know: the engine.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use mingle_core::replica::{Action, Answer, Failure, From, Precondition, RowState};
 use mingle_tests::{
+    dav_book::{Book, Breaks},
     servers::Dav,
-    wire::{self, Request, Served},
+    wire::{self, Request},
 };
 use mingled::remotes::{self, Opening, Remote};
 
@@ -126,125 +124,11 @@ fn a_collection_is_found_by_its_name_and_one_that_is_not_there_is_told_with_thos
     });
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Breaks {
-    /// It tells no token.
-    NoToken,
-    /// HTTP 500 over every token.
-    OverTokens,
-}
-
-/// A server of one address book in memory, in the words of the oldest ones.
-#[derive(Default)]
-struct Book {
-    /// By name: a revision, and whose name it is.
-    members: BTreeMap<String, (u32, String)>,
-    /// It tells what changed, so many at a time; none: it does not.
-    cut: Option<usize>,
-    /// How it breaks where it is asked for changes.
-    breaks: Option<Breaks>,
-    asked: Vec<String>,
-}
-
-impl Book {
-    fn put(&mut self, name: &str, who: &str) {
-        let one = self.members.entry(format!("{name}.vcf")).or_default();
-        *one = (one.0 + 1, who.to_owned());
-    }
-
-    fn answer(&mut self, request: &Request) -> Vec<u8> {
-        let path = request.path.join("/");
-        let report = request.body.split("<d:sync-collection").count() > 1;
-        self.asked.push(format!("{} /{path}{}", request.method, if report { " changes" } else { "" }));
-        let several = |inner: String| {
-            let body =
-                format!("<m:multistatus xmlns:m=\"DAV:\" xmlns:a=\"urn:ietf:params:xml:ns:carddav\">{inner}</m:multistatus>");
-            wire::response(207, &[("content-type", "text/xml")], &body)
-        };
-        let of = |href: &str, props: &str| {
-            format!(
-                "<m:response><m:href>{href}</m:href><m:propstat><m:prop>{props}</m:prop><m:status>HTTP/1.1 200 OK</m:status>\
-                 </m:propstat></m:response>"
-            )
-        };
-        let etag = |one: &(u32, String)| format!("<m:getetag>\"{}\"</m:getetag>", one.0);
-        match (request.method.as_str(), path.trim_end_matches('/'), request.header("depth")) {
-            ("PROPFIND", ".well-known/carddav", _) => wire::response(301, &[("location", "/dav/")], ""),
-            ("PROPFIND", "dav", _) => {
-                several(of("/dav/", "<m:current-user-principal><m:href>/me/</m:href></m:current-user-principal>"))
-            }
-            ("PROPFIND", "me", _) => {
-                several(of("/me/", "<a:addressbook-home-set><m:href>/me/books/</m:href></a:addressbook-home-set>"))
-            }
-            ("PROPFIND", "me/books", Some("1")) | ("PROPFIND", "me/books/one", Some("0")) => {
-                let tells = self.cut.map_or("", |_| {
-                    "<m:supported-report-set><m:supported-report><m:report><m:sync-collection/></m:report></m:supported-report>\
-                     </m:supported-report-set>"
-                });
-                let props = format!("<m:resourcetype><m:collection/><a:addressbook/></m:resourcetype>{tells}");
-                several(of("/me/books/one/", &props))
-            }
-            ("PROPFIND", "me/books/one", _) => {
-                let list = self.members.iter().map(|(name, one)| of(&format!("/me/books/one/{name}"), &etag(one)));
-                several(of("/me/books/one/", "") + &list.collect::<String>())
-            }
-            ("REPORT", "me/books/one", _) if report => {
-                let Some(cut) = self.cut else { return wire::response(403, &[], "") };
-                let at: usize = request
-                    .body
-                    .split("<d:sync-token>t")
-                    .nth(1)
-                    .and_then(|rest| rest.split('<').next()?.parse().ok())
-                    .unwrap_or_default();
-                let list = self.members.iter().skip(at).take(cut);
-                let list: String = list.map(|(name, one)| of(&format!("/me/books/one/{name}"), &etag(one))).collect();
-                let next = (at + cut).min(self.members.len());
-                let more = "<m:response><m:href>/me/books/one/</m:href><m:status>HTTP/1.1 507 Insufficient Storage</m:status></m:response>";
-                let more = if next < self.members.len() { more } else { "" };
-                match self.breaks {
-                    Some(Breaks::NoToken) => several(format!("{list}{more}")),
-                    Some(Breaks::OverTokens) if request.body.contains("<d:sync-token>t") => wire::response(500, &[], ""),
-                    _ => several(format!("{list}{more}<m:sync-token>t{next}</m:sync-token>")),
-                }
-            }
-            ("GET", path, _) if path.starts_with("me/books/one/") => {
-                match self.members.get(path.rsplit('/').next().unwrap_or_default()) {
-                    Some(one) if one.1 == "denied" => wire::response(403, &[], ""),
-                    Some(one) => {
-                        wire::response(200, &[("content-type", "text/vcard"), ("etag", &format!("\"{}\"", one.0))], &card(&one.1))
-                    }
-                    None => wire::response(404, &[], ""),
-                }
-            }
-            ("REPORT", "me/books/one", _) => {
-                let asked = |(name, _): &(&String, &(u32, String))| request.body.contains(&format!("/{name}<"));
-                let told = |(name, one): (&String, &(u32, String))| {
-                    let text = card(&one.1);
-                    of(&format!("/me/books/one/{name}"), &format!("{}<a:address-data>{text}</a:address-data>", etag(one)))
-                };
-                let shown = |(_, one): &(&String, &(u32, String))| one.1 != "denied";
-                several(self.members.iter().filter(asked).filter(shown).map(told).collect())
-            }
-            _ => wire::response(404, &[], ""),
-        }
-    }
-}
-
-fn card(who: &str) -> String {
-    format!("BEGIN:VCARD\nVERSION:3.0\nUID:u\nFN:{who}\nEND:VCARD\n")
-}
-
-fn serve(book: Book) -> (Arc<Mutex<Book>>, Served) {
-    let book = Arc::new(Mutex::new(book));
-    let served = Arc::clone(&book);
-    (book, wire::serve(Arc::new(move |request, line| line.send(&served.lock().expect("no panic").answer(request)))))
-}
-
 #[test]
 fn a_server_that_tells_no_changes_is_listed_whole_when_something_changed_and_not_else() {
-    let (book, server) = serve(Book::default());
+    let server = Book::default().serve();
     for name in ["a", "b", "c"] {
-        book.lock().expect("no panic").put(name, "rust");
+        server.book().put(name, "rust");
     }
     run(async {
         // From the host alone: it says where the account begins, that says where its address books are, and one has this name.
@@ -252,11 +136,11 @@ fn a_server_that_tells_no_changes_is_listed_whole_when_something_changed_and_not
         let (rows, pages) = all(remote.as_ref(), &From::Start, 2).await;
         assert_eq!(rows.len(), 3);
         let from = From::Token(pages[0].token.clone().expect("a token"));
-        book.lock().expect("no panic").asked.clear();
+        let _ = server.asked();
         let (rows, pages) = all(remote.as_ref(), &from, 2).await;
         assert!(rows.is_empty() && pages[0].token.clone().map(From::Token) == Some(from.clone()), "nothing changed");
-        assert_eq!(book.lock().expect("no panic").asked, ["PROPFIND /me/books/one/"], "one question");
-        book.lock().expect("no panic").put("b", "go");
+        assert_eq!(server.asked(), ["PROPFIND /me/books/one/"], "one question");
+        server.book().put("b", "go");
         let error = remote.list(&from, None, 2).await.expect_err("something changed");
         assert_eq!(error.kind, Failure::CheckpointRefused);
         let (rows, _) = all(remote.as_ref(), &From::Start, 2).await;
@@ -267,9 +151,9 @@ fn a_server_that_tells_no_changes_is_listed_whole_when_something_changed_and_not
 
 #[test]
 fn a_server_that_tells_changes_a_few_at_a_time_is_asked_until_it_told_all() {
-    let (book, server) = serve(Book { cut: Some(2), ..Book::default() });
+    let server = Book::new(Some(2), None).serve();
     for name in ["a", "b", "c", "d", "e"] {
-        book.lock().expect("no panic").put(name, "rust");
+        server.book().put(name, "rust");
     }
     run(async {
         let remote = open(&server.url, "/me/books/one/").await;
@@ -277,10 +161,10 @@ fn a_server_that_tells_changes_a_few_at_a_time_is_asked_until_it_told_all() {
         assert_eq!(rows.len(), 5);
         let from = From::Token(pages[0].token.clone().expect("a token"));
         assert_eq!(all(remote.as_ref(), &from, 10).await.0, []);
-        let told = book.lock().expect("no panic").asked.iter().filter(|asked| asked.ends_with("changes")).count();
+        let told = server.book().asked.iter().filter(|asked| asked.ends_with("changes")).count();
         assert_eq!(told, 4, "three for all, one for nothing");
         // One that says the same again and again is not followed for ever.
-        book.lock().expect("no panic").cut = Some(0);
+        server.book().cut = Some(0);
         let error = remote.list(&From::Start, None, 10).await.expect_err("it does not get on");
         assert!(error.kind == Failure::Nonsense && error.what.contains("does not get on"), "{error}");
     });
@@ -288,15 +172,15 @@ fn a_server_that_tells_changes_a_few_at_a_time_is_asked_until_it_told_all() {
 
 #[test]
 fn a_member_that_spoils_the_answer_or_is_not_shown_concerns_itself_alone() {
-    let (book, server) = serve(Book::default());
+    let server = Book::default().serve();
     for nth in 0..20 {
         let who = match nth {
             7 => "bell \u{7}",
-            11 => "denied",
             _ => "rust",
         };
-        book.lock().expect("no panic").put(&format!("m{nth:02}"), who);
+        server.book().put(&format!("m{nth:02}"), who);
     }
+    server.book().denied.push("m11.vcf".into());
     run(async {
         let remote = open(&server.url, "/me/books/one/").await;
         let (rows, _) = all(remote.as_ref(), &From::Start, 50).await;
@@ -308,22 +192,22 @@ fn a_member_that_spoils_the_answer_or_is_not_shown_concerns_itself_alone() {
                 (_, state) => assert!(matches!(state, RowState::Live(_)), "{nth}: {state:?}"),
             }
         }
-        let asked = book.lock().expect("no panic").asked.len();
+        let asked = server.book().asked.len();
         assert!(asked < 20, "the bad ones were found by halves, with {asked} questions");
     });
 }
 
 #[test]
 fn a_server_that_breaks_where_it_tells_changes_is_listed_whole() {
-    let (book, server) = serve(Book { cut: Some(10), breaks: Some(Breaks::NoToken), ..Book::default() });
-    book.lock().expect("no panic").put("a", "rust");
+    let server = Book::new(Some(10), Some(Breaks::NoToken)).serve();
+    server.book().put("a", "rust");
     run(async {
         let remote = open(&server.url, "/me/books/one/").await;
         let (rows, pages) = all(remote.as_ref(), &From::Start, 10).await;
         assert_eq!(rows.len(), 1);
         let from = From::Token(pages[0].token.clone().expect("a token of ours"));
         assert_eq!(all(remote.as_ref(), &from, 10).await.0, [], "and it stands for what is there");
-        book.lock().expect("no panic").breaks = Some(Breaks::OverTokens);
+        server.book().breaks = Some(Breaks::OverTokens);
         let (_, pages) = all(remote.as_ref(), &From::Start, 10).await;
         let from = From::Token(pages[0].token.clone().expect("a token"));
         let error = remote.list(&from, None, 10).await.expect_err("it breaks over it");
@@ -334,8 +218,9 @@ fn a_server_that_breaks_where_it_tells_changes_is_listed_whole() {
 #[test]
 fn a_host_that_knows_no_dav_at_its_root_says_where_the_account_begins() {
     for status in [405, 501] {
-        let (book, _) = serve(Book::default());
-        book.lock().expect("no panic").put("a", "rust");
+        let mut book = Book::default();
+        book.put("a", "rust");
+        let book = Mutex::new(book);
         let server = wire::serve(Arc::new(move |request: &Request, line| {
             let root = request.path.iter().all(|part| part.is_empty() || part == "one");
             line.send(&if root { wire::response(status, &[], "") } else { book.lock().expect("no panic").answer(request) })

@@ -5,6 +5,7 @@ pub mod app;
 pub mod bus;
 pub mod chance;
 pub mod daemon;
+pub mod dav_book;
 pub mod disk_copy;
 pub mod features;
 pub mod fleet;

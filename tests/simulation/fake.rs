@@ -330,7 +330,8 @@ fn list(service: &mut Service, from: &From, page: Option<&str>, rows: usize) -> 
     match (service.character.cursor, from) {
         (Cursor::Token, From::Token(since)) => {
             let since: u64 = since.parse().unwrap_or(0);
-            all.retain(|(_, version)| version.rev > since && (live(version) || service.character.tombstones));
+            let told = |version: &Version| live(version) || service.character.tombstones;
+            all.retain(|(id, version)| version.rev > since && told(version) && !service.untold.contains(id));
             all.sort_by_key(|(_, version)| version.rev);
             listed.token = Some(token.to_string());
         }

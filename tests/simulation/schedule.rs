@@ -239,7 +239,8 @@ pub fn heal(world: &mut World, mut chance: Chance) -> Vec<String> {
             let mut service = lock(&world.services[at]);
             service.faults = Faults::default();
             service.locked = false;
-            service.cure();
+            // Under a revision that is unique per change a row is what it was, for a day.
+            if service.character.conditional { service.mend() } else { service.cure() }
         }
         world.logged_in(at);
     }

@@ -138,6 +138,8 @@ pub struct Service {
     pub hold_next: Option<i64>,
     /// Creates on their way.
     pub held: Vec<Held>,
+    /// Records of which it tells nobody who asks what changed.
+    pub untold: BTreeSet<String>,
 }
 
 /// A request that nobody waits for any more.
@@ -174,6 +176,7 @@ impl Service {
             double_next: false,
             hold_next: None,
             held: Vec::new(),
+            untold: BTreeSet::new(),
         }
     }
 
@@ -248,10 +251,23 @@ impl Service {
         }
     }
 
-    /// Every row can be read again.
+    /// Every row can be read again, as it is.
     pub fn cure(&mut self) {
         for versions in self.rows.values_mut() {
             versions.iter_mut().for_each(|version| version.poison = false);
+        }
+    }
+
+    /// The same, because somebody puts each right: that is a change.
+    pub fn mend(&mut self) {
+        let poisoned = |(id, versions): (&String, &Vec<Version>)| {
+            let last = versions.last().filter(|last| last.poison)?;
+            Some((id.clone(), last.props.clone()))
+        };
+        let poisoned: Vec<_> = self.rows.iter().filter_map(poisoned).collect();
+        self.cure();
+        for (id, props) in poisoned {
+            self.store(&id, props);
         }
     }
 

@@ -7,6 +7,7 @@ use mingle_client::{
 };
 
 use crate::{
+    apart::apart,
     at::At,
     clock,
     exit::{Exit, Failure},
@@ -128,10 +129,13 @@ fn text(conflict: &call::Conflict, under: Option<Merge>, now: Timestamp) -> Stri
     let head =
         format!("{}  {}/{}{what}  {state}, {}", conflict.conflict, conflict.collection, conflict.id, when(&conflict.at, now));
     let gone = if conflict.property.is_some() { "(not there)" } else { "(gone)" };
-    let value = |value: &Option<Raw>| value.as_ref().map_or(gone, |value| value.get()).replace('\n', " ");
-    let mut text =
-        format!("{head}\n  truth   {}\n  theirs  {}  ({})\n", value(&conflict.truth), value(&conflict.theirs), conflict.replica);
-    text.push_str(&format!("  agreed  {}\n", value(&conflict.agreed)));
+    let values = [&conflict.truth, &conflict.theirs, &conflict.agreed];
+    let (values, left_out) = apart(values.map(|value| value.as_ref().map(|raw| raw.get())));
+    let [truth, theirs, agreed] = values.map(|value| value.unwrap_or_else(|| gone.to_owned()));
+    let mut text = format!("{head}\n  truth   {truth}\n  theirs  {theirs}  ({})\n  agreed  {agreed}\n", conflict.replica);
+    if left_out {
+        text.push_str("  (what they have alike is left out)\n");
+    }
     if let (Some(rule), Some(one)) = (under, &conflict.would) {
         text.push_str(&format!("  {rule:<6}  {}  (what it would have been)\n", would(one)));
     }
@@ -171,6 +175,16 @@ mod tests {
             text(&conflict, None, now),
             "c-3  issues/i-1.title  open, 60 min ago\n  truth   \"b\"\n  theirs  \"c\"  (github)\n  agreed  (not there)\n  \
              `mingle conflict resolve c-3 --keep truth|theirs|agreed` decides it\n"
+        );
+        let several = call::Conflict {
+            truth: raw(r#"{"k1":{"address":"a"},"k2":1}"#),
+            theirs: raw(r#"{"k1":{"address":"b"},"k2":1}"#),
+            ..conflict.clone()
+        };
+        let said = text(&several, None, now);
+        assert!(
+            said.contains(r#"theirs  {"k1":{"address":"b"}}  (github)"#) && said.contains("(what they have alike is left out)"),
+            "{said}"
         );
         let decided = call::Conflict { open: false, property: None, theirs: None, verdict: "truth".into(), ..conflict };
         let text = text(&decided, None, now);

@@ -1,6 +1,7 @@
 //! Owns: the door of the command: what was asked, the exit code, and what is said where it fails. Must never know: what a subcommand
 //! does.
 
+mod apart;
 mod app;
 mod at;
 mod backup;

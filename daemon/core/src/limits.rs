@@ -133,6 +133,14 @@ pub fn deletes_max(of: u64) -> u64 {
 /// then is asked for, and was deleted where it is not there.
 pub const WHOLE_LISTING_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A remote that tells what changed and what was deleted is listed whole again after so long all the same: it may have forgotten to tell, or
+/// have been restored from a backup in silence, and nothing else would ever show that. Dearer than to believe it, so it is seldom.
+pub const COMPARED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A row that cannot be read, under a revision that is unique per change, is asked for by itself after so long again: a new daemon may read
+/// it. Sooner where it changed, or where a person wants it; at every run a thousand of them would be a thousand requests.
+pub const UNREADABLE_ASKED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 // What a remote may cost us.
 
 /// Connecting (name, route, handshake) may take this long; then the remote counts as offline. Nothing was sent.

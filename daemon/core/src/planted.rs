@@ -162,6 +162,10 @@ pub const ALL: &[(&str, Finder)] = &[
     ("a validator counts before its page is applied", Killing),
     // run: what was answered in another history, at another place or under another filter is gone on with.
     ("answers outlive their history", Tables),
+    // run: what a service forgets to tell is never found.
+    ("who tells of deletes is believed for ever", Simulation),
+    // run: rows that cannot be read, and did not change, cost a request each at every run.
+    ("what cannot be read is asked for at every run", Tables),
     // run: what leads to a page that is not there any more leads each run there.
     ("an answer that leads nowhere is kept", Tables),
     // run: what a service wrongly says is unchanged is never asked in full again.

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    limits, planted,
     record::{Carried, Props, Value},
     time::Timestamp,
 };
@@ -359,6 +360,18 @@ impl Abilities {
         }
     }
 
+    /// How long after the last whole listing another one is due, whatever the remote told since; none: each is whole, or it is heard and not
+    /// asked, and what it does not tell is not gone.
+    #[must_use]
+    pub fn whole_again_after(&self) -> Option<Duration> {
+        match (self.cursor, self.tombstones) {
+            (Cursor::None, _) => None,
+            (_, false) => Some(limits::WHOLE_LISTING_AFTER),
+            (_, true) if self.tells || planted::is("who tells of deletes is believed for ever") => None,
+            (_, true) => Some(limits::COMPARED_AFTER),
+        }
+    }
+
     /// How much later than it happened a change may show in a listing: the overlap, or what it would be by default.
     #[must_use]
     pub fn lateness(&self) -> Duration {
@@ -407,5 +420,28 @@ impl ClientIds {
         (self.min..=self.max).contains(&id.len())
             && id.starts_with(plain)
             && id.chars().all(|one| plain(one) || self.besides.contains(one))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_listed_whole_now_and_then_who_is_asked_for_changes() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        #[track_caller]
+        fn check(cursor: Cursor, [tombstones, tells]: [bool; 2], after: Option<Duration>) {
+            let abilities = Abilities { cursor, tombstones, tells, ..Abilities::least() };
+            assert_eq!(abilities.whole_again_after(), after, "{cursor:?} {tombstones} {tells}");
+        }
+        let stamp = Cursor::Stamp { overlap: Duration::from_secs(5) };
+        for cursor in [Cursor::Token, stamp, Cursor::Page] {
+            check(cursor, [false, false], Some(DAY));
+            check(cursor, [true, false], Some(7 * DAY));
+            check(cursor, [true, true], None);
+        }
+        check(Cursor::None, [false, false], None);
+        check(Cursor::None, [true, false], None);
     }
 }

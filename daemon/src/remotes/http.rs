@@ -20,7 +20,7 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
-pub use self::reply::Reply;
+pub use self::reply::{Reply, moment};
 use super::{
     Problem,
     budget::{Budgets, By, Purse},

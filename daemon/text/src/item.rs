@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use calcard::{
-    icalendar::ICalendar,
+    icalendar::{ICalendar, ICalendarParameterName, ICalendarProperty, ICalendarValue},
     jscalendar::JSCalendar,
     jscontact::JSContact,
     vcard::{VCard, VCardVersion},
@@ -15,7 +15,11 @@ use calcard::{
 use mingle_core::record::{Likeness, Props, Value, same, with_lf};
 
 use crate::json;
-use crate::{Holds, lines::Component, shown};
+use crate::{
+    Holds,
+    lines::{BYTE_ORDER_MARK, Component},
+    shown,
+};
 
 /// What a record does not carry: what the library keeps for itself, the id, and the stamps of whoever wrote the text last.
 pub const NOT_CARRIED: [&str; 5] = ["id", "vCard", "iCalendar", "updated", "prodId"];
@@ -43,6 +47,7 @@ impl Whole {
 pub(crate) fn read(holds: Holds, text: &str) -> Result<Whole, String> {
     // Also bounds what the library is given: it follows each component into the next.
     let component = Component::read(text)?;
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     match holds {
         Holds::Cards if component.name == "VCARD" => {
             let told = guarded(|| {
@@ -54,7 +59,9 @@ pub(crate) fn read(holds: Holds, text: &str) -> Result<Whole, String> {
         }
         Holds::Events if component.name == "VCALENDAR" => {
             let told = guarded(|| {
-                let events = ICalendar::parse(text).ok()?.into_jscalendar::<String, String>();
+                let mut calendar = ICalendar::parse(text).ok()?;
+                whole_days(&mut calendar);
+                let events = calendar.into_jscalendar::<String, String>();
                 serde_json::to_string(&events.0).ok()
             })?;
             let mut around = object(&told.ok_or("it is no iCalendar text")?)?;
@@ -74,6 +81,28 @@ pub(crate) fn read(holds: Holds, text: &str) -> Result<Whole, String> {
 }
 
 const ENTRIES: &str = "entries";
+
+/// The library takes exceptions by a moment alone. One of an event of whole days is by its day, and that begins at midnight, in no zone; what is
+/// written of it is a day again.
+fn whole_days(calendar: &mut ICalendar) {
+    let exceptions = [ICalendarProperty::RecurrenceId, ICalendarProperty::Exdate, ICalendarProperty::Rdate];
+    let entries = calendar.components.iter_mut().flat_map(|component| &mut component.entries);
+    for entry in entries.filter(|entry| exceptions.contains(&entry.name)) {
+        let mut days = 0;
+        for value in &mut entry.values {
+            if let ICalendarValue::PartialDateTime(at) = value
+                && at.has_date()
+                && !at.has_time()
+            {
+                (at.hour, at.minute, at.second) = (Some(0), Some(0), Some(0));
+                days += 1;
+            }
+        }
+        if days > 0 {
+            entry.params.retain(|one| one.name != ICalendarParameterName::Value);
+        }
+    }
+}
 
 /// Which vCard a text is; every server takes the third, and what has a place in none but the fourth is told by that.
 pub(crate) fn version(component: &Component) -> VCardVersion {
@@ -243,6 +272,11 @@ mod tests {
             Holds::Events,
             "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VTODO\nUID:t\nSUMMARY:Buy\nX-ODD:1\nEND:VTODO\nEND:VCALENDAR\n",
             Ok(r#"{"@type":"Task","title":"Buy","uid":"t"}"#),
+        );
+        check(
+            Holds::Cards,
+            "\u{feff}BEGIN:VCARD\nVERSION:3.0\nUID:u\nFN:Jane\nEND:VCARD\n",
+            Ok(r#"{"@type":"Card","name":{"full":"Jane"},"uid":"u","version":"1.0"}"#),
         );
         check(Holds::Cards, "BEGIN:VCALENDAR\nEND:VCALENDAR\n", Err("no vCard"));
         check(Holds::Events, "BEGIN:VCARD\nEND:VCARD\n", Err("no iCalendar"));

@@ -43,6 +43,18 @@ impl Holds {
     }
 }
 
+/// The text that bytes are.
+///
+/// # Errors
+/// They are none.
+pub fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    String::from_utf8(lines::joined(error.as_bytes())).map_err(|_| "it is not UTF-8".into())
+}
+
 /// The contact, the event or the task that a text with one of them shows.
 ///
 /// # Errors

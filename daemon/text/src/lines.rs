@@ -43,6 +43,14 @@ impl Line {
         Self { raw: raw.to_owned(), text }
     }
 
+    /// The same where a text begins, without a mark of the order of its bytes.
+    fn without_mark(mut self) -> Self {
+        if let Some(text) = self.text.strip_prefix(BYTE_ORDER_MARK) {
+            self.text = text.to_owned();
+        }
+        self
+    }
+
     /// The name of its property, in capital letters, without its group.
     pub(crate) fn name(&self) -> String {
         let name = self.text.split([':', ';']).next().unwrap_or_default();
@@ -115,7 +123,7 @@ impl Component {
             if count > limits::DAV_LINES_MAX {
                 return Err(format!("it has more than {} lines", limits::DAV_LINES_MAX));
             }
-            let line = Line::of(raw);
+            let line = if count == 1 { Line::of(raw).without_mark() } else { Line::of(raw) };
             let named = |word: &str| line.name() == word && !line.text.contains(';');
             if line.text.trim().is_empty() && (open.is_empty() || whole.is_some()) {
                 continue;
@@ -220,6 +228,28 @@ impl Component {
     }
 }
 
+/// What some put before a text to say how its letters are written (RFC 3629, 6): it is kept, and says nothing.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The same without folds within a letter: some who write count bytes (RFC 5545, 3.1).
+pub(crate) fn joined(bytes: &[u8]) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::with_capacity(bytes.len()), bytes);
+    while let [first, ..] = rest {
+        rest = match rest {
+            [b'\r', b'\n', b' ' | b'\t', after @ ..] | [b'\n', b' ' | b'\t', after @ ..]
+                if after.first().is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000) =>
+            {
+                after
+            }
+            _ => {
+                out.push(*first);
+                &rest[1..]
+            }
+        };
+    }
+    out
+}
+
 /// The lines of a text, each with those that continue it.
 fn logical(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
@@ -253,6 +283,21 @@ mod tests {
         assert_eq!((&*lines[0].name(), lines[0].value(), &*lines[1].text), ("EMAIL", "me@ home", "NOTE:ab"));
         assert_eq!(lines[0].without(&["type"]).text, "item1.EMAIL;X=1:me@ home");
         assert_eq!(Line::made("A:b").without(&["X"]).text, "A:b");
+    }
+
+    #[test]
+    fn a_mark_before_the_text_stays_and_folds_within_a_letter_are_joined() {
+        let text = format!("{BYTE_ORDER_MARK}{CARD}");
+        assert_eq!(Component::read(&text).unwrap().text(), text);
+        #[track_caller]
+        fn check(bytes: &[u8], expect: &[u8]) {
+            assert_eq!(joined(bytes), expect);
+        }
+        check(b"J\xc3\r\n \xbcrgen\r\n b", "Jürgen\r\n b".as_bytes());
+        check(b"J\xc3\n\t\xbc\n b", "Jü\n b".as_bytes());
+        check(b"J\xe2\r\n \x82\r\n \xac", "J€".as_bytes());
+        check(b"J\xfcrgen\r\n b\r\n", b"J\xfcrgen\r\n b\r\n");
+        check(b"", b"");
     }
 
     #[test]

@@ -21,6 +21,7 @@ named!(
     h13_what_a_first_listing_steps_over_is_met_before_it_is_made,
     h13_an_app_may_have_taken_the_id_of_a_row,
     h14_a_row_that_a_listing_leaves_out_is_asked_for,
+    h14_what_a_service_forgets_to_tell_is_found_by_a_whole_listing,
     h14_an_empty_listing_deletes_nothing,
     h15_a_late_row_of_a_deleted_record_is_no_new_record,
     h15_nor_is_one_of_a_former_id,
@@ -251,6 +252,33 @@ fn h14_a_row_that_a_listing_leaves_out_is_asked_for() {
 }
 
 #[test]
+fn h14_what_a_service_forgets_to_tell_is_found_by_a_whole_listing() {
+    play(&able(), |script| {
+        let ids = ["k1", "k2", "k3"].map(|key| script.colleague_makes(key, "a=a1"));
+        script.syncs();
+        script.colleague_sets("k1", "a=a2");
+        script.colleague_deletes("k2");
+        lock(&script.world.services[0]).untold.extend(ids);
+        script.syncs();
+        script.truth_is("k1", "a=a1");
+        script.truth_is("k2", "a=a1");
+        // It tells of changes and of deletes, and is believed for a week.
+        script.passes(6 * 86_400_000);
+        script.syncs();
+        script.truth_is("k1", "a=a1");
+        script.passes(86_400_000);
+        script.sends(0, Script::syncs);
+        script.both_are("k1", "a=a2");
+        script.truth_is("k2", "gone");
+        script.counts_are(2, 2);
+        script.conflicts_are(&[]);
+        script.rejections_are(&[]);
+        lock(&script.world.services[0]).untold.clear();
+        script.heals();
+    });
+}
+
+#[test]
 fn h14_an_empty_listing_deletes_nothing() {
     play(&careless(), |script| {
         for key in ["k1", "k2", "k3"] {
@@ -334,6 +362,8 @@ fn h18_a_row_that_cannot_be_read_is_fetched_again() {
             script.counts_are(3, 4);
             script.rejections_are(&["down"]);
             lock(&script.world.services[0]).cure();
+            // Under a revision that is unique per change it is what it was: that is looked at once a day.
+            script.passes(86_400_000);
             script.syncs();
             script.both_are("k2", "a=a1");
             script.rejections_are(&[]);

@@ -4,7 +4,11 @@
 //! What is listed is told at once, by names alone, and then fetched a page at a time, in the order of ids: so a page has an address that
 //! stays good, also where the listing is asked for anew.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use mingle_core::{
     limits, planted,
@@ -26,7 +30,8 @@ use crate::remotes::{
 
 /// What a token of the server begins with in ours.
 const TOLD: &str = "sync ";
-/// And one that stands for the revisions of all members.
+/// And one that stands for the revisions of all members: a hash, and behind a space what the server says is another one whenever anything
+/// changed.
 const COUNTED: &str = "etags ";
 
 /// What is listed from somewhere.
@@ -74,15 +79,25 @@ impl Dav {
 
     /// What is listed from here.
     async fn listed(&self, place: &Place, from: &From) -> Result<Snapshot, RemoteError> {
-        let refused = |what: &str| RemoteError::new(Failure::CheckpointRefused, format!("{} {what}", http::place(&place.url)));
+        let refused = |what: &str| {
+            self.refused.store(true, Relaxed);
+            RemoteError::new(Failure::CheckpointRefused, format!("{} {what}", http::place(&place.url)))
+        };
+        // What it said when it was found is as good as asked for now, before anything was listed.
+        let just_found = !self.listed.swap(true, Relaxed);
         let since = match from {
             From::Start => None,
             From::Token(token) => match (token.strip_prefix(TOLD), token.strip_prefix(COUNTED)) {
-                (Some(token), _) => Some(token),
-                (None, Some(_)) => {
+                (Some(known), _) if just_found && place.token.as_deref() == Some(known) => return Ok(nothing(place, token)),
+                (Some(known), _) => Some(known),
+                (None, Some(known)) => {
+                    let (hash, mark) = known.split_once(' ').map_or((known, None), |(hash, mark)| (hash, Some(mark)));
+                    if just_found && mark.is_some() && place.mark.as_deref() == mark {
+                        return Ok(nothing(place, token));
+                    }
                     // All that can be told without the server's help is that nothing has changed.
                     let all = self.counted(place).await?;
-                    return if all.token == *token {
+                    return if all.token.strip_prefix(COUNTED).and_then(|now| now.split(' ').next()) == Some(hash) {
                         Ok(Snapshot { members: BTreeMap::new(), from: from.clone(), ..all })
                     } else {
                         Err(refused("does not tell what changed"))
@@ -94,12 +109,24 @@ impl Dav {
         };
         if since.is_some() || place.tells_changes {
             match self.changes(place, since).await? {
-                Changes::All(snapshot) => return Ok(Snapshot { from: from.clone(), ..snapshot }),
+                Changes::All(snapshot) if since.is_some() || self.takes(place, &snapshot).await? => {
+                    return Ok(Snapshot { from: from.clone(), ..snapshot });
+                }
                 Changes::Untold if since.is_some() => return Err(refused("no longer knows where we were")),
-                Changes::Untold => {}
+                Changes::All(_) | Changes::Untold => {}
             }
         }
         self.counted(place).await
+    }
+
+    /// Whether the server takes the position that it gives. Some refuse each of their own: they would be listed whole at every run. It is tried
+    /// where one was refused.
+    async fn takes(&self, place: &Place, given: &Snapshot) -> Result<bool, RemoteError> {
+        if !self.refused.load(Relaxed) {
+            return Ok(true);
+        }
+        let token = given.token.strip_prefix(TOLD);
+        Ok(matches!(self.changes(place, token).await?, Changes::All(_)))
     }
 
     /// Asks the server for what changed, until it says that this was all.
@@ -162,7 +189,9 @@ impl Dav {
             let what = format!("{} lists less than all it has", http::place(&place.url));
             return Err(RemoteError::new(Failure::Nonsense, what).hint("the collection is larger than the server lists at once"));
         }
-        Ok(Snapshot { from: From::Start, members, token: format!("{COUNTED}{hash}"), server_time })
+        // A mark from before it was listed: what changed meanwhile has another one.
+        let mark = place.mark.as_deref().map(|mark| format!(" {mark}")).unwrap_or_default();
+        Ok(Snapshot { from: From::Start, members, token: format!("{COUNTED}{hash}{mark}"), server_time })
     }
 
     /// What these members hold now.
@@ -218,6 +247,12 @@ impl Dav {
     }
 }
 
+/// A listing that shows nothing, and stays where it was.
+fn nothing(place: &Place, token: &str) -> Snapshot {
+    let from = From::Token(token.to_owned());
+    Snapshot { from, members: BTreeMap::new(), token: token.to_owned(), server_time: place.server_time }
+}
+
 /// What members hold, by id, and the room that it takes.
 type Held = (BTreeMap<String, Packed>, larder::Place);
 
@@ -240,7 +275,8 @@ fn read_members(place: &Place, reply: &Reply) -> Result<BTreeMap<String, Packed>
             (Some(status), None) => Some(Err(format!("the server does not show it (HTTP {status})"))),
             (None, None) => continue,
         };
-        let row = text.map(|text| Packed::of(&Fetched { revision: told.etag, text }.row(place.holds, &id)));
+        let row =
+            text.map(|text| Packed::of(&Fetched { revision: told.etag, modified: told.modified, text }.row(place.holds, &id)));
         held.insert(id.clone(), row.unwrap_or_else(|| gone(&id)));
     }
     Ok(held)
@@ -308,7 +344,15 @@ mod tests {
     fn what_is_told_is_noted_by_id_and_that_there_is_more_is_seen() {
         let url = Url::parse("http://localhost/me/book/").unwrap();
         let segments = segments(&url).unwrap();
-        let place = Place { url, segments, holds: mingle_text::Holds::Cards, tells_changes: true, server_time: None };
+        let place = Place {
+            url,
+            segments,
+            holds: mingle_text::Holds::Cards,
+            tells_changes: true,
+            token: None,
+            mark: None,
+            server_time: None,
+        };
         let one = |href: &str, status: Option<u16>| xml::Told { href: href.into(), status, ..xml::Told::default() };
         let mut members = BTreeMap::new();
         let first = vec![

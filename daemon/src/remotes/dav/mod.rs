@@ -10,12 +10,17 @@ mod place;
 mod send;
 mod xml;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use mingle_core::{
     limits,
     record::Carried,
     replica::{Abilities, Action, Answer, Asked, ClientIds, Cursor, Failure, From, Page, RemoteError, Row, RowState},
+    time::Timestamp,
 };
 use mingle_text::Holds;
 use reqwest::{
@@ -62,6 +67,10 @@ struct Dav {
     place: OnceCell<Arc<Place>>,
     /// What is listed, from its first page to its last.
     snapshot: tokio::sync::Mutex<Option<Snapshot>>,
+    /// Something was listed: what the collection said of itself when it was found may be over.
+    listed: AtomicBool,
+    /// The server did not take a position of its own: whether it takes the next is tried.
+    refused: AtomicBool,
     /// What pages take that are not applied yet, the oldest first.
     pages: Pages,
 }
@@ -98,6 +107,7 @@ fn abilities() -> Abilities {
         client_ids: Some(ClientIds { besides: "-_.@".into(), lower_case: false, min: 1, max: 120 }),
         carried: Carried::AllBut(own),
         fills_in: true,
+        modified_grain: Some(Duration::from_secs(1)),
         errands_max: 2,
         page_rows: limits::DAV_PAGE_ROWS,
         ..Abilities::least()
@@ -108,8 +118,8 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let Opening { settings, resource, mut means, .. } = opening;
     let url = found(&settings).map_err(unfit)?;
     let login = Login::begin(&mut means, &url, &settings.auth, None).await?;
-    let (place, snapshot, pages) = Default::default();
-    Ok(Box::new(Dav { abilities: abilities(), url, resource, login, means, place, snapshot, pages }))
+    let (place, snapshot, listed, refused, pages) = Default::default();
+    Ok(Box::new(Dav { abilities: abilities(), url, resource, login, means, place, snapshot, listed, refused, pages }))
 }
 
 impl Remote for Dav {
@@ -162,6 +172,8 @@ impl Remote for Dav {
 /// What a member holds, as it is there.
 struct Fetched {
     revision: Option<String>,
+    /// When the server took it: what stands in the text of whoever wrote it is by any clock, and many leave it as it was.
+    modified: Option<Timestamp>,
     /// Or why it is no text.
     text: Result<String, String>,
 }
@@ -170,7 +182,7 @@ impl Fetched {
     fn row(self, holds: Holds, remote_id: &str) -> Row {
         let read = self.text.and_then(|text| mingle_text::read(holds, &text));
         let state = read.map_or_else(RowState::Unreadable, RowState::Live);
-        Row { remote_id: remote_id.into(), revision: self.revision, modified: None, created: None, state }
+        Row { remote_id: remote_id.into(), revision: self.revision, modified: self.modified, created: None, state }
     }
 }
 
@@ -190,12 +202,17 @@ impl Dav {
             // Where the collection still answers, that concerns this member alone.
             let alone = matches!(status, 400 | 402 | 403 | 405..=407 | 409 | 413..=428 | 430..=499 | 500 | 501);
             if alone && self.asked_what_it_is(&place.url).await.is_ok_and(|found| found.1.holds.is_some()) {
-                return Ok(Some(Fetched { revision: None, text: Err(format!("the server does not show it (HTTP {status})")) }));
+                return Ok(Some(Fetched {
+                    revision: None,
+                    modified: None,
+                    text: Err(format!("the server does not show it (HTTP {status})")),
+                }));
             }
             return Err(trouble);
         }
-        let text = String::from_utf8(reply.body.clone()).map_err(|_| "it is not UTF-8".into());
-        Ok(Some(Fetched { revision: reply.header("etag").map(str::to_owned), text }))
+        let text = mingle_text::text_of(reply.body.clone());
+        let modified = reply.header("last-modified").and_then(http::moment);
+        Ok(Some(Fetched { revision: reply.header("etag").map(str::to_owned), modified, text }))
     }
 
     /// Whether an answer says that the member is not there; an error where the collection is not either, or is hidden from us.
@@ -244,6 +261,9 @@ pub fn tried(text: &str) -> Result<(), String> {
 /// The answers in an answer.
 fn answers(reply: &Reply) -> Result<Answers, RemoteError> {
     let place = http::place(&reply.url);
+    if let Some(page) = reply.web_page() {
+        return Err(page);
+    }
     if reply.status.as_u16() != 207 {
         return Err(RemoteError::new(Failure::Nonsense, format!("{place} answers with HTTP {}, not 207", reply.status.as_u16())));
     }

@@ -33,6 +33,10 @@ pub(super) struct Place {
     pub(super) holds: Holds,
     /// It says what changed since.
     pub(super) tells_changes: bool,
+    /// Where who asks for what changed would go on, when it was found.
+    pub(super) token: Option<String>,
+    /// What is another one whenever anything changed, when it was found.
+    pub(super) mark: Option<String>,
     /// The server's clock when it was found.
     pub(super) server_time: Option<Timestamp>,
 }
@@ -232,5 +236,13 @@ fn as_place(holds: Holds, told: &Told, reply: &Reply) -> Result<Place, RemoteErr
     }
     let segments = name::segments(&url)
         .ok_or_else(|| RemoteError::new(Failure::Nonsense, format!("{} is an address that is not UTF-8", http::place(&url))))?;
-    Ok(Place { url, segments, holds, tells_changes: told.tells_changes, server_time: reply.server_time() })
+    Ok(Place {
+        url,
+        segments,
+        holds,
+        tells_changes: told.tells_changes,
+        token: told.token.clone(),
+        mark: told.mark.clone(),
+        server_time: reply.server_time(),
+    })
 }

@@ -39,7 +39,7 @@ impl Dav {
                     // Nothing of it has a place there: what the server has stands.
                     Ok(text) if text == found.text => Answer::Taken(None),
                     Ok(text) => {
-                        let row = Fetched { revision: None, text: Ok(text.clone()) }.row(holds, remote_id);
+                        let row = Fetched { revision: None, modified: None, text: Ok(text.clone()) }.row(holds, remote_id);
                         match self.put(place, remote_id, ("if-match", &found.revision), text).await {
                             // As it reads in what was sent; what the server made of it is read back.
                             Answer::Taken(None) => Answer::Taken(Some(row)),

@@ -1,12 +1,16 @@
-//! Owns: the few texts in which DAV is asked and answers. Must never know: HTTP, what is asked for, or why.
+//! Owns: the few texts in which DAV is asked and answers. Must never know: how it is sent, what is asked for, or why.
 
-use mingle_core::limits;
+use mingle_core::{limits, time::Timestamp};
 use mingle_text::Holds;
 use roxmltree::{Document, Node, ParsingOptions};
+
+use crate::remotes::http;
 
 const DAV: &str = "DAV:";
 const CARDS: &str = "urn:ietf:params:xml:ns:carddav";
 const EVENTS: &str = "urn:ietf:params:xml:ns:caldav";
+/// Of what many servers say beside the standards.
+const BESIDE: &str = "http://calendarserver.org/ns/";
 
 /// What one resource is said to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub(super) struct Told {
     pub(super) status: Option<u16>,
     /// Its revision.
     pub(super) etag: Option<String>,
+    /// When it was last changed.
+    pub(super) modified: Option<Timestamp>,
     /// What it holds.
     pub(super) data: Option<String>,
     /// What its members are, if it is a collection of such.
@@ -25,6 +31,10 @@ pub(super) struct Told {
     pub(super) name: Option<String>,
     /// It says what changed since.
     pub(super) tells_changes: bool,
+    /// Where who asks for what changed would go on now.
+    pub(super) token: Option<String>,
+    /// What is another one whenever anything changed.
+    pub(super) mark: Option<String>,
     /// Who we are.
     pub(super) principal: Option<String>,
     /// Where our collections are.
@@ -52,8 +62,8 @@ pub(super) struct Unread {
 /// Asks who we are, where our collections are, and what this one is.
 pub(super) fn ask_what_it_is() -> String {
     format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:propfind xmlns:d=\"{DAV}\" xmlns:a=\"{CARDS}\" xmlns:c=\"{EVENTS}\"><d:prop>\
-         <d:resourcetype/><d:displayname/><d:supported-report-set/><d:current-user-principal/><a:addressbook-home-set/>\
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:propfind xmlns:d=\"{DAV}\" xmlns:a=\"{CARDS}\" xmlns:c=\"{EVENTS}\" xmlns:s=\"{BESIDE}\"><d:prop>\
+         <d:resourcetype/><d:displayname/><d:supported-report-set/><d:sync-token/><s:getctag/><d:current-user-principal/><a:addressbook-home-set/>\
          <c:calendar-home-set/></d:prop></d:propfind>"
     )
 }
@@ -81,7 +91,8 @@ pub(super) fn ask_members<'a>(holds: Holds, hrefs: impl Iterator<Item = &'a str>
         Holds::Events => (EVENTS, "calendar-multiget", "calendar-data"),
     };
     let mut text = format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><x:{report} xmlns:d=\"{DAV}\" xmlns:x=\"{space}\"><d:prop><d:getetag/><x:{data}/></d:prop>"
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><x:{report} xmlns:d=\"{DAV}\" xmlns:x=\"{space}\"><d:prop><d:getetag/><d:getlastmodified/>\
+         <x:{data}/></d:prop>"
     );
     for href in hrefs {
         text.push_str("<d:href>");
@@ -166,6 +177,7 @@ fn take(prop: Node, one: &mut Told) {
     let inner = |node: Node| node.children().filter(|one| is(*one, DAV, "href")).filter_map(word).collect::<Vec<_>>();
     match (name.namespace().unwrap_or_default(), name.name()) {
         (DAV, "getetag") => one.etag = word(prop),
+        (DAV, "getlastmodified") => one.modified = word(prop).as_deref().and_then(http::moment),
         (DAV, "displayname") => one.name = word(prop),
         (DAV, "resourcetype") => {
             one.holds = prop.children().find_map(|kind| {
@@ -177,6 +189,8 @@ fn take(prop: Node, one: &mut Told) {
             });
         }
         (DAV, "supported-report-set") => one.tells_changes = prop.descendants().any(|node| is(node, DAV, "sync-collection")),
+        (DAV, "sync-token") => one.token = word(prop),
+        (BESIDE, "getctag") => one.mark = word(prop),
         (DAV, "current-user-principal") => one.principal = inner(prop).pop(),
         (CARDS, "addressbook-home-set") | (EVENTS, "calendar-home-set") => one.homes.extend(inner(prop)),
         (CARDS, "address-data") | (EVENTS, "calendar-data") => one.data = Some(text_of(prop)),
@@ -229,19 +243,28 @@ mod tests {
     #[test]
     fn what_is_told_is_read_and_what_is_not_there_is_not() {
         let told = one(
-            "<href> /a/b.vcf </href><propstat><prop><getetag>\"7\"</getetag><CR:address-data>BEGIN:&amp;<![CDATA[<x>]]>\n\
+            "<href> /a/b.vcf </href><propstat><prop><getetag>\"7\"</getetag><getlastmodified>Thu, 01 Jan 2026 00:00:30 GMT\
+             </getlastmodified><CR:address-data>BEGIN:&amp;<![CDATA[<x>]]>\n\
              </CR:address-data></prop><status>HTTP/1.1 200 OK</status></propstat><propstat><prop><displayname>no</displayname></prop>\
              <status>HTTP/1.1 404 Not Found</status></propstat>",
         );
-        let expect =
-            Told { href: "/a/b.vcf".into(), etag: Some("\"7\"".into()), data: Some("BEGIN:&<x>\n".into()), ..Told::default() };
+        let expect = Told {
+            href: "/a/b.vcf".into(),
+            etag: Some("\"7\"".into()),
+            modified: Some(Timestamp::from_unix_ms(1_767_225_630_000)),
+            data: Some("BEGIN:&<x>\n".into()),
+            ..Told::default()
+        };
         assert_eq!(told, expect);
-        let told =
-            one("<href>/a/</href><propstat><prop><resourcetype><collection/><C:calendar/></resourcetype><displayname>Home\
+        let told = one(
+            "<href>/a/</href><propstat><prop><sync-token>t7</sync-token><s:getctag xmlns:s=\"http://calendarserver.org/ns/\">c7\
+             </s:getctag><resourcetype><collection/><C:calendar/></resourcetype><displayname>Home\
              </displayname><supported-report-set><supported-report><report><sync-collection/></report></supported-report>\
              </supported-report-set><current-user-principal><href>/me/</href></current-user-principal><CR:addressbook-home-set>\
-             <href>/x/</href><href>/y/</href></CR:addressbook-home-set></prop><status>HTTP/1.1 200 OK</status></propstat>");
+             <href>/x/</href><href>/y/</href></CR:addressbook-home-set></prop><status>HTTP/1.1 200 OK</status></propstat>",
+        );
         assert_eq!((told.holds, told.name.as_deref(), told.tells_changes), (Some(Holds::Events), Some("Home"), true));
+        assert_eq!((told.token.as_deref(), told.mark.as_deref()), (Some("t7"), Some("c7")));
         assert_eq!((told.principal.as_deref(), told.homes), (Some("/me/"), vec!["/x/".to_owned(), "/y/".to_owned()]));
         let told = one("<href>/a/c.vcf</href><status>HTTP/1.1 404 Not Found</status>");
         assert_eq!(told, Told { href: "/a/c.vcf".into(), status: Some(404), ..Told::default() });

@@ -43,6 +43,11 @@ impl Reply {
             return None;
         }
         let (kind, what) = match status {
+            StatusCode::UNAUTHORIZED if self.asks_for_digest_alone() => {
+                let what = format!("{place} asks for Digest authentication, which is not known here (HTTP 401)");
+                let error = RemoteError::new(Failure::NeedsLogin, what);
+                return Some(error.hint("set the server to Basic (over https), or give it a token: Digest shows the password to whoever listens and can guess"));
+            }
             StatusCode::UNAUTHORIZED => (Failure::NeedsLogin, format!("{place} refuses the credentials")),
             StatusCode::FORBIDDEN => (Failure::Denied, format!("{place} does not allow this")),
             StatusCode::NOT_FOUND | StatusCode::GONE => (Failure::Denied, format!("{place} is not there")),
@@ -64,6 +69,9 @@ impl Reply {
         let of = self.headers.get(header::CONTENT_TYPE).and_then(|of| of.to_str().ok()).unwrap_or_default();
         let of = of.split(';').next().unwrap_or_default().trim();
         if !types.iter().any(|one| one.eq_ignore_ascii_case(of)) {
+            if let Some(page) = self.web_page() {
+                return Err(page);
+            }
             let of = if of.is_empty() { "nothing it would name".to_owned() } else { words(of) };
             return Err(wrong(format!("answers with {of}, not {}", types.join(" or ")))
                 .hint("something between us and the service may answer in its place, such as a login page of the network"));
@@ -71,6 +79,28 @@ impl Reply {
         let text = std::str::from_utf8(&self.body).map_err(|_| wrong("answers with something that is not UTF-8".into()))?;
         // RFC 8259 lets a reader ignore a byte order mark, and some servers send one.
         Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+    }
+
+    /// What is wrong where it is a page for people, whatever its status says.
+    #[must_use]
+    pub fn web_page(&self) -> Option<RemoteError> {
+        let of = self.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        of.eq_ignore_ascii_case("text/html").then(|| {
+            let what = format!("{} answers with a web page (HTML): this is a login page or an error page, and no service", place(&self.url));
+            RemoteError::new(Failure::Nonsense, what)
+                .hint("something between us and the service may answer in its place, such as a login page of the network: open the address in a browser")
+        })
+    }
+
+    /// Whether it takes Digest alone from who logs in.
+    fn asks_for_digest_alone(&self) -> bool {
+        let named = |scheme: &str| {
+            let lines = self.headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|line| line.to_str().ok());
+            lines
+                .flat_map(|line| line.split(','))
+                .any(|part| part.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(scheme)))
+        };
+        named("digest") && !named("basic") && !named("bearer")
     }
 
     /// A header, as text.
@@ -89,7 +119,7 @@ impl Reply {
     /// The server's clock when it answered.
     #[must_use]
     pub fn server_time(&self) -> Option<Timestamp> {
-        self.header("date").and_then(|date| httpdate::parse_http_date(date).ok()).map(stamp)
+        self.header("date").and_then(moment)
     }
 
     /// When it may be asked again, if it said so: `Retry-After` in seconds, or a date by its own clock. Never before now, never
@@ -109,6 +139,12 @@ impl Reply {
     }
 }
 
+/// A moment as HTTP writes it.
+#[must_use]
+pub fn moment(text: &str) -> Option<Timestamp> {
+    httpdate::parse_http_date(text.trim()).ok().map(stamp)
+}
+
 fn stamp(time: SystemTime) -> Timestamp {
     let ms = match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
@@ -121,19 +157,36 @@ fn stamp(time: SystemTime) -> Timestamp {
 mod tests {
     use super::*;
 
+    fn reply(status: StatusCode, headers: &[(header::HeaderName, &str)]) -> Reply {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        Reply { status, headers, body: Vec::new(), url: Url::parse("http://localhost/").unwrap(), large: None }
+    }
+
+    #[test]
+    fn a_page_for_people_and_a_login_that_is_not_known_are_named() {
+        #[track_caller]
+        fn check(status: StatusCode, headers: &[(header::HeaderName, &str)], part: &str) {
+            let reply = reply(status, headers);
+            let error = reply.trouble(Timestamp::default()).or_else(|| reply.text(&["text/xml".into()]).err());
+            assert!(error.as_ref().is_some_and(|error| error.what.contains(part)), "{error:?}");
+        }
+        let asks = header::WWW_AUTHENTICATE;
+        check(StatusCode::OK, &[(header::CONTENT_TYPE, "Text/HTML; charset=utf-8")], "this is a login page");
+        check(StatusCode::OK, &[(header::CONTENT_TYPE, "text/plain")], "answers with text/plain, not text/xml");
+        check(StatusCode::UNAUTHORIZED, &[(asks.clone(), "Digest realm=\"a\", qop=\"auth\"")], "asks for Digest");
+        check(StatusCode::UNAUTHORIZED, &[(asks.clone(), "Digest realm=\"a\", Basic realm=\"b\"")], "refuses the credentials");
+        check(StatusCode::UNAUTHORIZED, &[(asks, "Basic realm=\"digest\"")], "refuses the credentials");
+        check(StatusCode::UNAUTHORIZED, &[], "refuses the credentials");
+    }
+
     #[test]
     fn patience_is_bounded() {
         const DATE: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
         let now = Timestamp::from_unix_ms(1_000_000);
         let check = |after: Option<&str>, date: Option<&str>, expect: Option<u64>| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in [(header::RETRY_AFTER, after), (header::DATE, date)] {
-                if let Some(value) = value {
-                    headers.insert(name, value.parse().unwrap());
-                }
-            }
-            let url = Url::parse("http://localhost/").unwrap();
-            let reply = Reply { status: StatusCode::SERVICE_UNAVAILABLE, headers, body: Vec::new(), url, large: None };
+            let headers = [(header::RETRY_AFTER, after), (header::DATE, date)];
+            let headers: Vec<_> = headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            let reply = reply(StatusCode::SERVICE_UNAVAILABLE, &headers);
             let seconds = reply.not_before(now).map(|then| then.since(now).as_secs());
             assert_eq!(seconds, expect, "{after:?} at {date:?}");
         };

@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use mingle_core::{
     limits, planted,
-    replica::{Abilities, Cursor, From as ListFrom},
+    replica::{Abilities, From as ListFrom},
     run::{
         Compared, Mode, Order, Resume, Terms, checkpoint,
         reset::{Held, How, Reset, Why},
     },
-    time::Timestamp,
 };
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Ground, SyncSpec, apply, elsewhere, link, plan, position, rebuild,
+    Ground, SyncSpec, again, apply, elsewhere, link, plan, position, rebuild,
     reset::{self, Under},
 };
 use crate::store::{
@@ -157,7 +156,7 @@ pub fn negotiate(
     };
     let moved = at.epoch.as_deref().is_some_and(|known| !same_epoch(known, epoch)) && !planted::is("epoch ignored");
     // What a service wrongly calls unchanged hides what changed: it is believed for as long as it is for what it does not tell of.
-    let whole_is_due = whole_is_due(tx, &spec.name, abilities)?;
+    let whole_is_due = again::whole_is_due(tx, &spec.name, abilities)?;
     anew |= whole_is_due || answers::are_old(tx, &spec.name)?;
     terms.asks_anew = (anew || moved) && !planted::is("answers outlive their history");
     if terms.asks_anew {
@@ -286,37 +285,9 @@ pub fn negotiate(
     if order.accept_deletes || abilities.tells {
         apply::accept_deletes(tx, &ground, order.accept_deletes)?;
     }
-    terms.ask = if abilities.tells { Vec::new() } else { asked_again(tx, &ground)? };
+    terms.ask = if abilities.tells { Vec::new() } else { again::asked(tx, &ground)? };
     terms.repeats = if spec.direction.sends() { plan::repeats(tx, &ground)? } else { Vec::new() };
     Ok((ground, terms))
-}
-
-/// Whether a remote that does not tell of deletes has to be listed whole again, to see what is missing.
-fn whole_is_due(tx: &Tx<'_>, sync: &str, abilities: &Abilities) -> Result<bool, StoreError> {
-    if abilities.tombstones || abilities.cursor == Cursor::None {
-        return Ok(false);
-    }
-    let last: Option<i64> = tx
-        .conn()
-        .prepare_cached(
-            "SELECT started FROM m_run WHERE sync = ?1 AND mode <> 'fast' AND status IN ('done', 'done_with_errors')
-             ORDER BY run DESC LIMIT 1",
-        )?
-        .query_row([sync], |row| row.get(0))
-        .optional()?;
-    let now = tx.now();
-    // One that lies ahead of us shows that the clock was set back: how long ago it was cannot be told.
-    Ok(last.map(Timestamp::from_unix_ms).is_none_or(|last| last > now || now.since(last) >= limits::WHOLE_LISTING_AFTER))
-}
-
-/// Rows that could not be applied are fetched by id in later runs, as are guarded deletes that someone wants asked for anew.
-fn asked_again(tx: &Tx<'_>, ground: &Ground) -> Result<Vec<String>, StoreError> {
-    let mut statement = tx.conn().prepare_cached(
-        "SELECT remote_id FROM m_rejection WHERE sync = ?1 AND replica = ?2 AND remote_id IS NOT NULL
-           AND ((side = 'down' AND verdict IS NOT 'drop') OR (side = 'delete' AND verdict = 'retry')) ORDER BY rejection LIMIT 1000",
-    )?;
-    let ids = statement.query_map(params![ground.spec.name, ground.replica], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(ids)
 }
 
 /// The number of a replica, which it gets when it is first spoken of.
@@ -353,10 +324,6 @@ pub fn recover(tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use mingle_core::limits::WHOLE_LISTING_AFTER;
-
     use mingle_core::filter::Filter;
 
     use super::{
@@ -385,7 +352,8 @@ mod tests {
                 format!(
                     "UPDATE m_sync SET complete = epoch, watermark = '{{\"token\":\"7\"}}';
                      INSERT INTO m_answer (sync, name, validator, head, body, at)
-                       VALUES ('s', zeroblob(32), 'v', '', x'', {0}), ('other', zeroblob(32), 'v', '', x'', {0})",
+                       VALUES ('s', zeroblob(32), 'v', '', x'', {0}), ('other', zeroblob(32), 'v', '', x'', {0});
+                     INSERT INTO m_run (id, sync, status, mode, trigger, started) VALUES ('r-0', 's', 'done', 'slow', 'every', {0})",
                     NOW.unix_ms()
                 )
                 .leak(),
@@ -431,37 +399,5 @@ mod tests {
         check("h|", "h|i", false);
         check("h|", "h||l", true);
         check("h", "h|i", false);
-    }
-
-    #[test]
-    fn a_remote_that_tells_of_no_deletes_is_listed_whole_now_and_then() {
-        let stamp = Cursor::Stamp { overlap: Duration::from_secs(5) };
-        #[track_caller]
-        fn check(cursor: Cursor, tombstones: bool, runs: &[(&'static str, &'static str, Timestamp)], due: bool) {
-            let store = memory();
-            for (mode, status, started) in runs {
-                let row = format!(
-                    "INSERT INTO m_run (id, sync, status, mode, trigger, started) VALUES ('r-{}', 's', '{status}', '{mode}', 'every', {})",
-                    started.unix_ms(),
-                    started.unix_ms()
-                );
-                sql(&store, row.leak()).unwrap();
-            }
-            let abilities = Abilities { cursor, tombstones, ..Abilities::least() };
-            let said = store.write_blocking(Class::Background, NOW, move |tx| whole_is_due(tx, "s", &abilities)).unwrap();
-            assert_eq!(said, due, "{cursor:?} {runs:?}");
-        }
-        let long_ago = NOW.minus(WHOLE_LISTING_AFTER);
-        let lately = long_ago.plus(Duration::from_secs(1));
-        check(stamp, false, &[], true);
-        check(stamp, false, &[("slow", "done", lately)], false);
-        check(stamp, false, &[("slow", "done", long_ago)], true);
-        check(stamp, false, &[("slow", "done", long_ago), ("fast", "done", lately)], true);
-        check(stamp, false, &[("slow", "done", long_ago), ("slow", "failed", lately)], true);
-        check(stamp, false, &[("slow", "done", long_ago), ("refresh", "done_with_errors", lately)], false);
-        check(stamp, false, &[("slow", "done", NOW.plus(Duration::from_secs(1)))], true);
-        check(stamp, true, &[("slow", "done", long_ago)], false);
-        check(Cursor::Token, false, &[("slow", "done", long_ago)], true);
-        check(Cursor::None, false, &[("slow", "done", long_ago)], false);
     }
 }

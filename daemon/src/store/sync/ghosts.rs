@@ -11,7 +11,7 @@ use mingle_core::{
 };
 use rusqlite::params;
 
-use super::{Ground, Rejected, link, plan::wanted, present, reject};
+use super::{Ground, Rejected, again, link, plan::wanted, present, reject};
 use crate::store::{error::StoreError, tx::Tx};
 
 /// The remote ids to ask for, at most `most`; the rest is guarded: rejections a person decides. Returns the ids and how many were
@@ -68,5 +68,7 @@ pub fn ghosts(tx: &mut Tx<'_>, ground: &Ground, pass: u64, most: u64) -> Result<
         super::apply::apply(tx, ground, rows, &batch, || false)?;
         return Ok((Vec::new(), guarded));
     }
-    Ok((found.into_iter().take(most).map(|(_, _, remote_id)| remote_id).collect(), guarded))
+    let mut remote_ids: Vec<String> = found.into_iter().take(most).map(|(_, _, remote_id)| remote_id).collect();
+    remote_ids.extend(again::not_shown(tx, ground)?);
+    Ok((remote_ids, guarded))
 }

@@ -28,6 +28,7 @@ use super::{
 use crate::json;
 
 mod abroad;
+mod again;
 mod apply;
 mod begin;
 mod compare;

@@ -211,6 +211,42 @@ fn an_exception_is_a_difference_here_and_a_whole_one_there() {
     assert!(item::alike(&read["recurrenceOverrides"], &json::parse_object(new).unwrap()["recurrenceOverrides"]), "{text}");
 }
 
+/// A birthday, as phones write it: one is left out, one is another day, one has another title.
+const BIRTHDAY: &str = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\nUID:b1\nDTSTAMP:20260101T000000Z\n\
+    DTSTART;VALUE=DATE:20260320\nDTEND;VALUE=DATE:20260321\nRRULE:FREQ=YEARLY\nEXDATE;VALUE=DATE:20270320\nSUMMARY:Jane\nX-ODD:1\nEND:VEVENT\n\
+    BEGIN:VEVENT\nUID:b1\nRECURRENCE-ID;VALUE=DATE:20280320\nDTSTAMP:20260101T000000Z\nDTSTART;VALUE=DATE:20280322\n\
+    DTEND;VALUE=DATE:20280323\nSUMMARY:Jane\nX-INNER:1\nEND:VEVENT\nBEGIN:VEVENT\nUID:b1\nRECURRENCE-ID;VALUE=DATE:20290320\n\
+    DTSTAMP:20260101T000000Z\nDTSTART;VALUE=DATE:20290320\nDTEND;VALUE=DATE:20290321\nSUMMARY:Jane is 30\nEND:VEVENT\nEND:VCALENDAR\n";
+
+#[test]
+fn exceptions_of_whole_days_are_by_their_day() {
+    let (holds, text) = of(BIRTHDAY);
+    let shown = item::read(holds, &text).unwrap_or_else(|why| panic!("{why}")).shown();
+    let Value::Map(all) = &shown["recurrenceOverrides"] else { panic!("{shown:?}") };
+    let expect = r#"{"2027-03-20T00:00:00":{"excluded":true},"2028-03-20T00:00:00":{"start":"2028-03-22T00:00:00"},"2029-03-20T00:00:00":{"title":"Jane is 30"}}"#;
+    assert_eq!(json::write(all), expect);
+    check(BIRTHDAY, r#"{"description":"cake"}"#, "+DESCRIPTION:cake +DESCRIPTION:cake +DESCRIPTION:cake");
+    check(BIRTHDAY, r#"{"title":"Jane D"}"#, "-SUMMARY:Jane -SUMMARY:Jane +SUMMARY:Jane D +SUMMARY:Jane D");
+    let with = |from: &str, to: &str| format!(r#"{{"recurrenceOverrides":{}}}"#, expect.replace(from, to));
+    // One that is there moves, another is left out, and a new one comes: each by its day.
+    check(
+        BIRTHDAY,
+        &with("2028-03-22", "2028-03-25"),
+        "-DTSTART;VALUE=DATE:20280322 -DTEND;VALUE=DATE:20280323 +DTSTART;VALUE=DATE:20280325 +DTEND;VALUE=DATE:20280326",
+    );
+    check(
+        BIRTHDAY,
+        &with("{\"2027", "{\"2030-03-20T00:00:00\":{\"excluded\":true},\"2027"),
+        "-EXDATE;VALUE=DATE:20270320 +EXDATE;VALUE=DATE:20270320,20300320",
+    );
+    check(
+        BIRTHDAY,
+        &with("{\"2027", "{\"2030-03-20T00:00:00\":{\"start\":\"2030-03-21T00:00:00\"},\"2027"),
+        "+BEGIN:VEVENT +DTSTART;VALUE=DATE:20300321 +UID:b1 +DURATION:P1D +SUMMARY:Jane +DTSTAMP:20260101T000000Z \
+         +RECURRENCE-ID;VALUE=DATE:20300320 +END:VEVENT",
+    );
+}
+
 fn lines_of(text: &str) -> Vec<String> {
     text.split("\r\n").map(str::to_owned).collect()
 }
