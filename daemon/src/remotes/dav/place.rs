@@ -12,7 +12,7 @@ use reqwest::Url;
 
 use super::{
     Dav, answers,
-    name::{self, segment_of},
+    name,
     xml::{self, Told},
 };
 use crate::remotes::{
@@ -44,7 +44,7 @@ impl Place {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty();
         }
-        add_segment(&mut url, &segment_of(id, self.holds.ending()));
+        add_segment(&mut url, &mingle_text::name::name_of(id, self.holds.ending()));
         url
     }
 }
