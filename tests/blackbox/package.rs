@@ -19,6 +19,7 @@ const FILES: [&str; 17] = [
     "usr/lib/systemd/user/mingled.service",
     "usr/lib/systemd/user/mingled.socket",
     "usr/lib/systemd/user/mingle-status.socket",
+    "usr/lib/systemd/user/mingle-vdir@.service",
     "usr/lib/systemd/system/mingled.service",
     "usr/lib/systemd/system/mingled.socket",
     "usr/lib/systemd/system/mingle-status.socket",

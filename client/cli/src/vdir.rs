@@ -65,7 +65,7 @@ impl From<What> for Missing {
 const QUIET: Duration = Duration::from_millis(200);
 /// Where there is no quiet, it is looked at after so many of these.
 const QUIET_TIMES: u32 = 10;
-/// How long the daemon may be away before a single meeting gives up.
+/// How long the daemon may be away, or busy, before a meeting gives up.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a daemon that is away is looked for: nothing tells of its coming.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -79,6 +79,8 @@ impl Vdir {
             Some(folder) => folder.clone(),
             None => default_folder(&self.collection, &|name| std::env::var_os(name).map(PathBuf::from))?,
         };
+        // One that goes away later is waited for; one that was never there is told at once, as everywhere.
+        drop(Client::open(at.options())?);
         let missing = self.missing.map(Missing::from);
         let app = at.options().app.clone().filter(|app| app != NOBODY);
         let mut vdir = Folder::open(&folder, &self.collection, app, missing).map_err(of_folder)?;
@@ -87,8 +89,7 @@ impl Vdir {
         hear_signals(&bell, &stop)?;
         let mut say = Say { collection: self.collection.clone(), told: BTreeMap::new(), guarded: 0 };
         if self.once {
-            let options = Options { reconnect_within: Some(PATIENCE), ..at.options().clone() };
-            return match vdir.meet(&options, missing, now_ms(), &stop) {
+            return match vdir.meet(&patient(at), missing, now_ms(), &stop) {
                 Ok(met) => {
                     say.met(at, &met)?;
                     Ok(say.came_out(&met))
@@ -102,9 +103,7 @@ impl Vdir {
                 let bell = Arc::clone(&bell);
                 move || bell.ring(|rung| rung.folder = true)
             })
-            .map_err(|error| {
-                Failure::said(Exit::Failed, error.to_string(), "`--once`, again and again, needs no watching")
-            })?;
+            .map_err(|error| Failure::said(Exit::Failed, error.to_string(), "`--once`, again and again, needs no watching"))?;
         hear_truth(&bell, Options { app: Some(vdir.app().to_owned()), ..at.options().clone() }, self.collection.clone());
         keep_in_step(at, &mut vdir, &bell, &stop, missing, &mut say)
     }
@@ -148,7 +147,7 @@ fn keep_in_step(
         if !due {
             continue;
         }
-        match vdir.meet(&Options { reconnect_within: None, ..at.options().clone() }, missing.take(), now_ms(), stop) {
+        match vdir.meet(&patient(at), missing.take(), now_ms(), stop) {
             Ok(met) => say.met(at, &met)?,
             Err(MeetError::Stopped) => return Ok(Exit::Done),
             // Whoever listens for it hears it too, and says when it is back.
@@ -157,6 +156,11 @@ fn keep_in_step(
             Err(error) => return Err(of_meeting(error)),
         }
     }
+}
+
+/// How a meeting connects.
+fn patient(at: &At) -> Options {
+    Options { reconnect_within: Some(PATIENCE), ..at.options().clone() }
 }
 
 /// What a person is told; each thing once.
@@ -319,7 +323,10 @@ mod tests {
             assert_eq!(did(&Met { counts, ..Met::default() }), expect);
         }
         check(Counts { written: 3, taken: 1, ..Counts::default() }, "3 files written, 1 edit taken");
-        check(Counts { removed: 1, new: 2, deleted: 1, ..Counts::default() }, "1 file removed, 2 new files taken, 1 delete taken");
+        check(
+            Counts { removed: 1, new: 2, deleted: 1, ..Counts::default() },
+            "1 file removed, 2 new files taken, 1 delete taken",
+        );
         check(Counts { conflicts: 1, ..Counts::default() }, "1 conflict (`mingle conflict list`)");
     }
 

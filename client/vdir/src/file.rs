@@ -6,14 +6,10 @@ use mingle_core::{
 };
 use mingle_text::{Holds, name};
 
+use crate::limits::NAME_BYTES_MAX;
+
 /// What some editors put before a text.
 const MARK: &str = "\u{feff}";
-
-/// A larger file is not read: no record is so large, and a folder may hold anything.
-pub const FILE_BYTES_MAX: u64 = 8 << 20;
-
-/// The longest name of a file that systems take, in bytes.
-const NAME_BYTES_MAX: usize = 255;
 
 /// What a file of this name holds; none: it is no file of ours.
 pub fn holds(file: &str) -> Option<Holds> {

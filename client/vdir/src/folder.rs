@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::FlockOperation;
 
-use crate::file::FILE_BYTES_MAX;
+use crate::limits::FILE_BYTES_MAX;
 
 /// The lock of the process that has the folder.
 const LOCK: &str = ".mingle.lock";

@@ -44,7 +44,11 @@ pub struct Keep<'a> {
     /// What a person said of files that are not there.
     pub missing: Option<Missing>,
     /// Ids that the truth has, where the folder does not know what it had.
-    pub truth: Vec<String>,
+    pub truth: BTreeSet<String>,
+    /// The store is the one that the folder was last in step with: where it wants all told, the folder is older than what it has of it.
+    pub same_store: bool,
+    /// The store of this meeting.
+    pub instance: Option<String>,
     /// What the daemon does not take, by file: its mark then, and why.
     pub refused: &'a BTreeMap<String, (String, String)>,
     pub stop: &'a AtomicBool,
@@ -76,7 +80,9 @@ impl<'a> Keep<'a> {
             memory,
             now,
             missing: None,
-            truth: Vec::new(),
+            truth: BTreeSet::new(),
+            same_store: false,
+            instance: None,
             refused,
             stop,
             counts: Counts::default(),
@@ -95,20 +101,17 @@ impl<'a> Keep<'a> {
         if !Memory::is_there(self.folder)? {
             return Err(FolderError::Gone(self.folder.path().into()));
         }
-        self.trouble.clear();
-        for (name, state) in &mut self.look.files {
-            if let State::Edited { now, .. } = state
-                && let Some((_, why)) = self.refused.get(name).filter(|(mark, _)| *mark == now.mark)
-            {
-                *state = State::Unreadable { why: why.clone() };
-            }
-            if let State::Unreadable { why } = state {
-                self.trouble.insert(name.clone(), why.clone());
-            }
-        }
+        self.look.leave_refused(self.refused);
+        self.trouble = self.look.unreadable();
         let much = self.missing.is_none() && self.look.is_much_missing(self.memory.files.len());
         self.guarded = if much { self.look.missing.len() } else { 0 };
         Ok(())
+    }
+
+    /// Whether what was not edited since is to be shown again, and not told: the folder was put back to an earlier state (a backup), and the
+    /// truth, and what is agreed, went on. As edits they would undo what came since.
+    fn is_put_back(&self) -> bool {
+        self.whole && self.same_store && self.memory.anchor.is_some()
     }
 
     fn said(&self, id: &str, props: &Props) -> Record {
@@ -234,6 +237,7 @@ impl Keeper for Keep<'_> {
         let mut all = Vec::new();
         for (name, state) in &self.look.files {
             match state {
+                State::InStep if self.is_put_back() => {}
                 State::InStep => {
                     let (Some(known), Some(holds), Some(Found::Bytes(bytes))) =
                         (self.memory.files.get(name), file::holds(name), self.folder.read(name)?)
@@ -265,6 +269,10 @@ impl Keeper for Keep<'_> {
                 State::Edited { now, props } if !self.whole => {
                     self.told.insert(name.clone(), Some(now.clone()));
                     all.push(Change::Put(self.said(&now.id, props)));
+                }
+                State::InStep if self.is_put_back() => {
+                    let known = self.memory.files.get(name).map(|known| &known.id);
+                    all.extend(known.map(|id| self.lost(id, true)));
                 }
                 // No word on its record's end.
                 State::Unreadable { .. } if self.whole => {
@@ -301,6 +309,8 @@ impl Keeper for Keep<'_> {
         for (name, told) in std::mem::take(&mut self.told) {
             match (&told, self.memory.files.contains_key(&name)) {
                 (Some(_), true) => self.counts.taken += 1,
+                // The folder forgot it, and the truth did not.
+                (Some(now), false) if self.truth.contains(&now.id) => {}
                 (Some(_), false) => self.counts.new += 1,
                 (None, _) if self.missing != Some(Missing::Restore) => self.counts.deleted += 1,
                 (None, _) => {}
@@ -328,6 +338,7 @@ impl Keeper for Keep<'_> {
 
     fn keep(&mut self, anchor: &str, _: &[Renamed]) -> Result<(), KeepError> {
         self.memory.anchor = Some(anchor.to_owned());
+        self.memory.instance.clone_from(&self.instance);
         Ok(self.memory.save(self.folder)?)
     }
 

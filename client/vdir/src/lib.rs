@@ -8,6 +8,7 @@
 mod file;
 mod folder;
 mod keep;
+mod limits;
 mod look;
 mod meet;
 mod memory;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mingle_core::{limits, record::Props};
+use mingle_core::{limits::deletes_max, record::Props};
 
 use crate::{
     file,
@@ -127,16 +127,36 @@ impl Look {
         known.map(|known| known.id)
     }
 
-    /// Whether something is otherwise than it was in step, or than the memory says.
+    /// Whether something was edited, or is missing.
     pub fn differs(&self) -> bool {
         !self.missing.is_empty() || self.files.values().any(|state| matches!(state, State::Edited { .. }))
+    }
+
+    /// What cannot be taken, and why.
+    pub fn unreadable(&self) -> BTreeMap<String, String> {
+        let all = self.files.iter().filter_map(|(name, state)| match state {
+            State::Unreadable { why } => Some((name.clone(), why.clone())),
+            _ => None,
+        });
+        all.collect()
+    }
+
+    /// Takes what the daemon refused (by file: its mark then, and why) for what it is, as long as it is the same.
+    pub fn leave_refused(&mut self, refused: &BTreeMap<String, (String, String)>) {
+        for (name, state) in &mut self.files {
+            if let State::Edited { now, .. } = state
+                && let Some((_, why)) = refused.get(name).filter(|(mark, _)| *mark == now.mark)
+            {
+                *state = State::Unreadable { why: why.clone() };
+            }
+        }
     }
 
     /// Whether so much is missing at once that a person is asked first: more than one may delete without a word, or all there was.
     pub fn is_much_missing(&self, known: usize) -> bool {
         let missing = self.missing.len();
         let all = missing == known && missing > 1;
-        all || missing as u64 > limits::deletes_max(known as u64)
+        all || missing as u64 > deletes_max(known as u64)
     }
 }
 
@@ -193,7 +213,8 @@ mod tests {
 
     #[test]
     fn what_was_done_to_the_files_is_seen() {
-        let write = |name: &'static str, text: String| move |dir: &std::path::Path| fs::write(dir.join(name), text).expect("written");
+        let write =
+            |name: &'static str, text: String| move |dir: &std::path::Path| fs::write(dir.join(name), text).expect("written");
         let rename = |from: &'static str, to: &'static str| {
             move |dir: &std::path::Path| fs::rename(dir.join(from), dir.join(to)).expect("renamed")
         };
@@ -214,7 +235,11 @@ mod tests {
             "b.vcf edited as a",
         );
         // A copy is none.
-        check(jane, write("b.vcf", card("u", "Joe")), "a.vcf in step as a; b.vcf: it has the UID of a.vcf; give one of them another");
+        check(
+            jane,
+            write("b.vcf", card("u", "Joe")),
+            "a.vcf in step as a; b.vcf: it has the UID of a.vcf; give one of them another",
+        );
         // Other names are not looked at; nor are folders taken for files.
         check(jane, write(".b.vcf", card("v", "Joe")), "a.vcf in step as a");
         check(jane, write("b.vcf.tmp", card("v", "Joe")), "a.vcf in step as a");

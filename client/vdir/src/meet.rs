@@ -1,7 +1,7 @@
 //! Owns: a folder that is open, and its meetings with the truth, one at a time. Must never know: what one file says; when a meeting is due.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
@@ -17,7 +17,8 @@ use mingle_core::time::Timestamp;
 use crate::{
     folder::{Folder, FolderError},
     keep::{Keep, KeepError},
-    look::Look,
+    limits::{AGAIN_MAX, REFUSED_MAX},
+    look::{Look, State},
     memory::Memory,
     watch::{Watch, WatchError},
 };
@@ -98,11 +99,6 @@ impl MeetError {
     }
 }
 
-/// So many files may be refused by the daemon, each for itself, in one meeting.
-const REFUSED_MAX: usize = 1_000;
-/// So often a meeting is held anew because files were edited while it went on; then it waits until it is told that they were.
-const AGAIN_MAX: usize = 5;
-
 /// A folder that is open.
 pub struct Vdir {
     folder: Folder,
@@ -112,6 +108,8 @@ pub struct Vdir {
     app: String,
     /// What the daemon did not take, by file: the mark of the text, and why.
     refused: BTreeMap<String, (String, String)>,
+    /// Files that could not be taken, and why, in the last meeting.
+    unreadable: BTreeMap<String, String>,
 }
 
 impl Vdir {
@@ -130,7 +128,7 @@ impl Vdir {
         };
         let known = memory.as_ref().map(|memory| memory.app.clone());
         let app = app.or(known).unwrap_or_else(|| name(&folder, collection));
-        Ok(Self { folder, collection: collection.to_owned(), memory, app, refused: BTreeMap::new() })
+        Ok(Self { folder, collection: collection.to_owned(), memory, app, refused: BTreeMap::new(), unreadable: BTreeMap::new() })
     }
 
     /// The name of the app that the folder is.
@@ -145,15 +143,15 @@ impl Vdir {
         self.folder.path()
     }
 
-    /// Whether a file is otherwise than it was last in step.
+    /// Whether a file is otherwise than in the last meeting.
     ///
     /// # Errors
     /// [`FolderError`].
     pub fn differs(&mut self) -> Result<bool, FolderError> {
-        match &mut self.memory {
-            Some(memory) => Ok(Look::at(&self.folder, memory)?.differs()),
-            None => Ok(true),
-        }
+        let Some(memory) = &mut self.memory else { return Ok(true) };
+        let mut look = Look::at(&self.folder, memory)?;
+        look.leave_refused(&self.refused);
+        Ok(look.differs() || look.unreadable() != self.unreadable)
     }
 
     /// Calls whenever something in the folder may have changed, as long as the watch is kept.
@@ -177,11 +175,13 @@ impl Vdir {
     ) -> Result<Met, MeetError> {
         let now = Timestamp::from_unix_ms(now_ms);
         let options = Options { app: Some(self.app.clone()), ..options.clone() };
-        let truth = self.remember(&options, missing)?;
+        let mut client = Client::open(&options)?;
+        let truth = self.remember(&mut client, missing)?;
+        let instance = client.hello().map(|hello| hello.instance.clone());
+        drop(client);
         let mut met = Met::default();
         for _ in 0..AGAIN_MAX {
-            let again = self.once(&options, missing, &truth, now, stop, &mut met)?;
-            if !again {
+            if !self.once(&options, (missing, &truth, instance.as_deref()), now, stop, &mut met)? {
                 break;
             }
         }
@@ -189,16 +189,15 @@ impl Vdir {
     }
 
     /// Begins a memory where there is none. Ids of the truth, where it is to be told which of their files are lost.
-    fn remember(&mut self, options: &Options, missing: Option<Missing>) -> Result<Vec<String>, MeetError> {
+    fn remember(&mut self, client: &mut Client, missing: Option<Missing>) -> Result<BTreeSet<String>, MeetError> {
         if self.memory.is_some() {
-            return Ok(Vec::new());
+            return Ok(BTreeSet::new());
         }
-        let mut client = Client::open(options)?;
-        let was_here = is_known(&mut client, &self.app, &self.collection)?;
+        let was_here = is_known(client, &self.app, &self.collection)?;
         if was_here && missing.is_none() {
             return Err(MeetError::Forgotten { folder: self.folder.path().into(), collection: self.collection.clone() });
         }
-        let truth = if was_here && missing == Some(Missing::Restore) { ids(&mut client, &self.collection)? } else { Vec::new() };
+        let truth = if was_here && missing == Some(Missing::Restore) { ids(client, &self.collection)? } else { BTreeSet::new() };
         let memory = Memory::new(&self.folder, &self.app, &self.collection);
         // Before the first session: from here on the folder has begun.
         memory.save(&self.folder)?;
@@ -210,8 +209,7 @@ impl Vdir {
     fn once(
         &mut self,
         options: &Options,
-        missing: Option<Missing>,
-        truth: &[String],
+        (missing, truth, instance): (Option<Missing>, &BTreeSet<String>, Option<&str>),
         now: Timestamp,
         stop: &AtomicBool,
         met: &mut Met,
@@ -220,8 +218,10 @@ impl Vdir {
         let mut driver = Driver::new(options.clone(), &[&self.collection]);
         driver.accept_deletes = missing == Some(Missing::Delete);
         loop {
+            let same_store = memory.instance.as_deref() == instance;
             let mut keep = Keep::new(&self.folder, memory, now, stop, &self.refused);
-            (keep.missing, keep.truth) = (missing, truth.to_vec());
+            (keep.missing, keep.truth, keep.same_store) = (missing, truth.clone(), same_store);
+            keep.instance = instance.map(str::to_owned);
             let ended = driver.run(&mut keep);
             let Keep { counts, trouble, guarded, again, .. } = keep;
             met.counts.add(counts);
@@ -230,7 +230,8 @@ impl Vdir {
                 Err(DriveError::Record { id, why, .. }) if self.refused.len() < REFUSED_MAX => {
                     // That one alone is left aside; all others have to be told again.
                     let name = told_as(&self.folder, memory, &id)?;
-                    let Some((name, mark)) = name.filter(|(name, mark)| self.refused.get(name).is_none_or(|(was, _)| was != mark))
+                    let Some((name, mark)) =
+                        name.filter(|(name, mark)| self.refused.get(name).is_none_or(|(was, _)| was != mark))
                     else {
                         return Err(why.into());
                     };
@@ -241,6 +242,7 @@ impl Vdir {
             };
             met.counts.conflicts += report.conflicts;
             met.guarded = (guarded, memory.files.len());
+            self.unreadable.clone_from(&trouble);
             met.trouble = trouble.into_iter().chain(memory.passed_over.clone()).collect();
             return Ok(again > 0);
         }
@@ -268,7 +270,7 @@ impl Counts {
 fn told_as(folder: &Folder, memory: &mut Memory, id: &str) -> Result<Option<(String, String)>, FolderError> {
     let look = Look::at(folder, memory)?;
     Ok(look.files.into_iter().find_map(|(name, state)| match state {
-        crate::look::State::Edited { now, .. } if now.id == id => Some((name, now.mark)),
+        State::Edited { now, .. } if now.id == id => Some((name, now.mark)),
         _ => None,
     }))
 }
@@ -300,8 +302,8 @@ fn is_known(client: &mut Client, app: &str, collection: &str) -> Result<bool, Ca
 }
 
 /// The ids of all records.
-fn ids(client: &mut Client, collection: &str) -> Result<Vec<String>, CallError> {
-    let (mut ids, mut cursor) = (Vec::new(), None);
+fn ids(client: &mut Client, collection: &str) -> Result<BTreeSet<String>, CallError> {
+    let (mut ids, mut cursor) = (BTreeSet::new(), None);
     loop {
         let page = client.call(List { collection: collection.to_owned(), cursor, ..List::default() })?;
         ids.extend(page.records.into_iter().map(|record| record.id));

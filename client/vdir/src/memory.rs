@@ -45,6 +45,9 @@ pub struct Memory {
     pub collection: String,
     /// Where the folder was.
     folder: PathBuf,
+    /// The store that it was last in step with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// Where the copy stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<String>,
@@ -163,5 +166,81 @@ impl Memory {
     /// The file of a record.
     pub fn file_of(&self, id: &str) -> Option<(&String, &Known)> {
         self.files.get_key_value(self.ids.get(id)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn known(id: &str, text: &str) -> Known {
+        Known { id: id.into(), mark: file::mark(text.as_bytes()), uid: None }
+    }
+
+    /// A folder with `a.vcf`, that was in step as `old`; then what a process says in its journal and does before it is killed. What it
+    /// remembers of that file afterwards: as it was, as it was to be, or nothing.
+    #[track_caller]
+    fn check(says: Option<Option<&str>>, does: Option<&str>, expect: Option<&str>) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        fs::write(dir.path().join("a.vcf"), "old").expect("written");
+        let mut memory = Memory::new(&folder, "app", "c");
+        memory.set("a.vcf", Some(known("a", "old")));
+        memory.save(&folder).expect("saved");
+        if let Some(says) = says {
+            Memory::will_be(&folder, "a.vcf", says.map(|text| known("a", text)).as_ref()).expect("said");
+        }
+        match does {
+            Some(text) => fs::write(dir.path().join("a.vcf"), text).expect("written"),
+            None => fs::remove_file(dir.path().join("a.vcf")).expect("removed"),
+        }
+        // Killed in the midst of the next line.
+        folder.add(JOURNAL, "{\"file\":\"a.v").expect("half a line");
+        let memory = Memory::load(&folder, "c").expect("read").expect("there");
+        assert_eq!(memory.files.get("a.vcf"), expect.map(|text| known("a", text)).as_ref(), "{says:?} {does:?}");
+        assert_eq!(memory.file_of("a").is_some(), expect.is_some());
+    }
+
+    #[test]
+    fn after_a_kill_what_we_wrote_is_ours_and_nothing_else_is() {
+        check(None, Some("old"), Some("old"));
+        // Said, and not done; said and done; said, and somebody did something else.
+        check(Some(Some("new")), Some("old"), Some("old"));
+        check(Some(Some("new")), Some("new"), Some("new"));
+        check(Some(Some("new")), Some("edited"), Some("old"));
+        check(Some(None), Some("old"), Some("old"));
+        check(Some(None), None, None);
+        check(Some(Some("new")), None, Some("old"));
+        // Nothing was said: it was somebody else.
+        check(None, None, Some("old"));
+        check(None, Some("edited"), Some("old"));
+    }
+
+    #[test]
+    fn one_that_cannot_be_meant_is_refused() {
+        #[track_caller]
+        fn check(text: &str, collection: &str, expect: &str) {
+            let dir = tempfile::tempdir().expect("a folder");
+            let folder = Folder::open(dir.path()).expect("opened");
+            fs::write(dir.path().join(MEMORY), text).expect("written");
+            let error = Memory::load(&folder, collection).expect_err("refused").to_string();
+            assert!(error.contains(expect), "{error}");
+        }
+        let good = r#"{"form":1,"app":"a","collection":"c","folder":"/nowhere","files":{}}"#;
+        check("", "c", "cannot be read");
+        check(&good[..40], "c", "cannot be read");
+        check(&good.replace("1", "2"), "c", "form 2");
+        check(good, "d", "holds c, and not d");
+    }
+
+    #[test]
+    fn one_process_has_a_folder() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let first = Folder::open(dir.path()).expect("opened");
+        assert!(matches!(Folder::open(dir.path()), Err(FolderError::Taken(_))));
+        drop(first);
+        Folder::open(dir.path()).expect("free again");
     }
 }

@@ -19,11 +19,12 @@ pub struct Watch {
 impl Watch {
     /// Calls at every change of a file that is one of the folder's, also where the system has lost count of them.
     pub(crate) fn new(folder: &Path, call: impl Fn() + Send + 'static) -> Result<Self, WatchError> {
+        let of = folder.to_owned();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let ours = match &event {
                 // That it was read is no change.
                 Ok(event) if matches!(event.kind, EventKind::Access(_)) => false,
-                Ok(event) => event.paths.is_empty() || event.paths.iter().any(|path| is_ours(path)),
+                Ok(event) => event.paths.is_empty() || event.paths.iter().any(|path| *path == of || is_ours(path)),
                 Err(_) => true,
             };
             if ours {
@@ -35,7 +36,7 @@ impl Watch {
     }
 }
 
-/// Hidden names are ours; the folder itself has its end told.
+/// What we write for ourselves has hidden names.
 fn is_ours(path: &Path) -> bool {
-    path.is_dir() || path.file_name().and_then(|name| name.to_str()).is_some_and(|name| file::holds(name).is_some())
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| file::holds(name).is_some())
 }

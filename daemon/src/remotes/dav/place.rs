@@ -11,8 +11,7 @@ use mingle_text::Holds;
 use reqwest::Url;
 
 use super::{
-    Dav, answers,
-    name,
+    Dav, answers, name,
     xml::{self, Told},
 };
 use crate::remotes::{
