@@ -13,7 +13,7 @@ use mingle_tests::{
 };
 
 /// Every file of the package that somebody counts on.
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "usr/bin/mingled",
     "usr/bin/mingle",
     "usr/lib/systemd/user/mingled.service",

@@ -11,3 +11,6 @@ pub const REFUSED_MAX: usize = 1_000;
 
 /// So often a meeting is held anew because files were edited while it went on; then it waits until it is told that they were.
 pub const AGAIN_MAX: usize = 5;
+
+/// Of so many records that were passed over it is asked before a meeting whether they still are there; the rest are named until then.
+pub const PASSED_OVER_ASKED_MAX: usize = 100;

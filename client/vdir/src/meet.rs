@@ -7,9 +7,9 @@ use std::{
 };
 
 use mingle_client::{
-    CallError, ConnectError, Options,
+    CallError, ConnectError, Name, Options,
     blocking::Client,
-    call::{AppList, List},
+    call::{AppList, Get, List},
     keeper::{DriveError, Driver},
 };
 use mingle_core::time::Timestamp;
@@ -17,7 +17,7 @@ use mingle_core::time::Timestamp;
 use crate::{
     folder::{Folder, FolderError},
     keep::{Keep, KeepError},
-    limits::{AGAIN_MAX, REFUSED_MAX},
+    limits::{AGAIN_MAX, PASSED_OVER_ASKED_MAX, REFUSED_MAX},
     look::{Look, State},
     memory::Memory,
     watch::{Watch, WatchError},
@@ -177,6 +177,7 @@ impl Vdir {
         let options = Options { app: Some(self.app.clone()), ..options.clone() };
         let mut client = Client::open(&options)?;
         let truth = self.remember(&mut client, missing)?;
+        self.forget_gone(&mut client)?;
         let instance = client.hello().map(|hello| hello.instance.clone());
         drop(client);
         let mut met = Met::default();
@@ -203,6 +204,19 @@ impl Vdir {
         memory.save(&self.folder)?;
         self.memory = Some(memory);
         Ok(truth)
+    }
+
+    /// What was passed over and is gone by now is no trouble any more: of what an app has not, it is not told that it went.
+    fn forget_gone(&mut self, client: &mut Client) -> Result<(), CallError> {
+        let Some(memory) = &mut self.memory else { return Ok(()) };
+        for id in memory.passed_over.keys().take(PASSED_OVER_ASKED_MAX).cloned().collect::<Vec<_>>() {
+            match client.call(Get { collection: self.collection.clone(), id: id.clone(), ..Get::default() }) {
+                Err(CallError::Refused(refusal)) if refusal.name() == Name::NotFound => drop(memory.passed_over.remove(&id)),
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// One meeting; whether another one is due at once.

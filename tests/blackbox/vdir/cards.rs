@@ -76,7 +76,7 @@ fn khard_and_others_edit_one_address_book() {
     let work = Book::new(&daemon, "work");
     assert_eq!(work.vdir.once(&daemon, 0, &[]), "contacts: 2 files written\n");
     home.khard.edit("grace", "Role", "Role : Programmer");
-    work.khard.edit("grace", "Organisation", "Organisation : US Navy");
+    work.khard.edit("grace", "Note", "Note : US Navy");
     let in_step = || {
         for book in [&home, &work, &home] {
             book.vdir.once(&daemon, 0, &[]);
@@ -84,7 +84,7 @@ fn khard_and_others_edit_one_address_book() {
     };
     in_step();
     for book in [&home, &work] {
-        holds(&book.file("grace"), &["ROLE:Programmer", "ORG:US Navy", "NICKNAME:Amazing Grace", "TITLE:Rear admiral"]);
+        holds(&book.file("grace"), &["ROLE:Programmer", "NOTE:US Navy", "NICKNAME:Amazing Grace", "TITLE:Rear admiral"]);
         assert!(book.khard.shows("grace").contains("US Navy"));
     }
     holds(&home.file("grace"), &UNKNOWN);

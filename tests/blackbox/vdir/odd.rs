@@ -61,10 +61,10 @@ fn what_cannot_be_read_is_named_left_alone_and_taken_once_mended() {
     assert_eq!(app.get("things", "jane").expect("there")["name"]["full"], "Jane Doe");
 
     // A record that is no such text is passed over, and the others are not.
-    app.put("things", "odd", &json!({ "text": "a" }));
+    app.put("things", "odd", &json!({ "name": "no object" }));
     app.put("things", "a/b", &full("Slash"));
     let said = vdir.once(&daemon, 5, &[]);
-    assert!(said.contains("odd: text has no place in a vCard") && said.contains("1 file written"), "{said}");
+    assert!(said.contains("odd: name has no place in a vCard") && said.contains("1 file written"), "{said}");
     holds(&vdir.texts()["a%2Fb.vcf"], &["FN:Slash"]);
     assert!(vdir.once(&daemon, 5, &[]).contains("odd: "), "it is told each time");
     app.delete("things", "odd");

@@ -28,7 +28,10 @@ fn blocks(page: &str) -> Vec<Block> {
         match (&mut open, line.strip_prefix("```")) {
             (Some(_), Some(_)) => blocks.extend(open.take()),
             (Some(block), None) => block.text += &format!("{line}\n"),
-            (None, Some(kind)) => open = Some(Block { kind: kind.into(), file: last.take(), text: String::new() }),
+            (None, Some(kind)) => {
+                let file = last.take().filter(|_| kind != "sh");
+                open = Some(Block { kind: kind.into(), file, text: String::new() });
+            }
             (None, None) => {
                 let named = line.split('`').skip(1).step_by(2).filter(|span| span.starts_with("~/"));
                 last = named.last().map(str::to_owned).or(last).filter(|_| !line.starts_with('#'));
@@ -133,7 +136,7 @@ fn each_step_of_the_page_does_what_it_says() {
                         }
                     }
                     ["systemctl", "--user", "disable", "--now", units @ ..] => {
-                        for _ in *units {
+                        for _ in units {
                             let mut child = me.running.pop().expect("a unit runs");
                             let pid = rustix::process::Pid::from_child(&child);
                             rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal to our own child");

@@ -35,7 +35,8 @@ impl Pim {
         let dir = tempfile::tempdir().expect("a folder for khal");
         let times = "timeformat = %H:%M\ndateformat = %Y-%m-%d\nlongdateformat = %Y-%m-%d\ndatetimeformat = %Y-%m-%d %H:%M\n\
                      longdatetimeformat = %Y-%m-%d %H:%M\nlocal_timezone = UTC\ndefault_timezone = UTC\n";
-        let khal = format!("[calendars]\n[[work]]\npath = {}\n[locale]\n{times}", folder.display());
+        let khal =
+            format!("[calendars]\n[[work]]\npath = {}\n[default]\ndefault_calendar = work\n[locale]\n{times}", folder.display());
         let todoman = format!("path = \"{}\"\ndate_format = \"%Y-%m-%d\"\ntime_format = \"%H:%M\"\n", folder.display());
         for (name, text) in [("khal/config", khal), ("todoman/config.py", todoman)] {
             let path = dir.path().join("c").join(name);
