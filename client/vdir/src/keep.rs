@@ -64,6 +64,8 @@ pub struct Keep<'a> {
     whole: bool,
     /// What was told of; none: that it is gone.
     told: BTreeMap<String, Option<Known>>,
+    /// Records that were asked to be shown again, and were not yet.
+    unshown: BTreeSet<String>,
 }
 
 impl<'a> Keep<'a> {
@@ -92,7 +94,18 @@ impl<'a> Keep<'a> {
             look: Look::default(),
             whole: false,
             told: BTreeMap::new(),
+            unshown: BTreeSet::new(),
         }
+    }
+
+    /// The end of a meeting that came through. A record that was to be shown again and was not is gone: an end that the copy has taken before is
+    /// not shown twice.
+    pub fn over(&mut self) -> Result<(), FolderError> {
+        let gone = std::mem::take(&mut self.unshown);
+        for id in &gone {
+            self.end(id)?;
+        }
+        if gone.is_empty() { Ok(()) } else { self.memory.save(self.folder) }
     }
 
     /// Looks at the folder, and at what is wrong in it.
@@ -271,8 +284,9 @@ impl Keeper for Keep<'_> {
                     all.push(Change::Put(self.said(&now.id, props)));
                 }
                 State::InStep if self.is_put_back() => {
-                    let known = self.memory.files.get(name).map(|known| &known.id);
-                    all.extend(known.map(|id| self.lost(id, true)));
+                    let Some(known) = self.memory.files.get(name) else { continue };
+                    all.push(self.lost(&known.id, true));
+                    self.unshown.insert(known.id.clone());
                 }
                 // No word on its record's end.
                 State::Unreadable { .. } if self.whole => {
@@ -325,6 +339,7 @@ impl Keeper for Keep<'_> {
             return Err(KeepError::Stopped);
         }
         self.folder.is_there()?;
+        self.unshown.remove(&record.id);
         Ok(match &record.data {
             Some(data) => self.take(&record.id, data)?,
             None => self.end(&record.id)?,

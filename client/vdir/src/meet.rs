@@ -237,6 +237,9 @@ impl Vdir {
             (keep.missing, keep.truth, keep.same_store) = (missing, truth.clone(), same_store);
             keep.instance = instance.map(str::to_owned);
             let ended = driver.run(&mut keep);
+            if ended.is_ok() {
+                keep.over()?;
+            }
             let Keep { counts, trouble, guarded, again, .. } = keep;
             met.counts.add(counts);
             let report = match ended {

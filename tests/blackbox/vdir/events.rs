@@ -122,14 +122,16 @@ fn tasks_and_deletes_go_both_ways() {
     let named =
         |what: &str| there.iter().find(|(_, text)| text.contains(what)).unwrap_or_else(|| panic!("no {what}: {there:#?}"));
     let (milk, dentist) = (named("SUMMARY:Milk"), named("SUMMARY:Dentist"));
-    assert!(calendar.vdir.texts().contains_key(milk.0), "a file gives its name to the member");
+    // Radicale lists the name as an address has it.
+    let milk = milk.0.replace("%40", "@");
+    assert!(calendar.vdir.texts().contains_key(&milk), "a file gives its name to the member: {milk}");
     holds(dentist.1, &["DTSTART:20301201T100000Z"]);
     assert_eq!(calendar.vdir.texts().len(), 5);
     assert!(calendar.pim.todo(&["list"]).contains("Buy tea"));
 
     // What is removed there goes here, and what is removed here goes there.
     calendar.server.delete(&calendar.path, "tea.ics");
-    calendar.vdir.remove(milk.0);
+    calendar.vdir.remove(&milk);
     calendar.sync();
     assert_eq!(calendar.vdir.once(&calendar.daemon, 0, &[]), "events: 1 file removed, 1 delete taken\n");
     calendar.sync();
