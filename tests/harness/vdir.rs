@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Stdio},
 };
@@ -131,6 +132,9 @@ impl Drop for Vdir {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "mingle vdir said:\n{}", self.said());
         }
     }
 }

@@ -20,8 +20,8 @@ const BREAD: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VTODO\r
 struct Calendar {
     server: Dav,
     path: String,
-    daemon: Daemon,
     vdir: Vdir,
+    daemon: Daemon,
     pim: Pim,
 }
 
@@ -43,7 +43,7 @@ impl Calendar {
         let daemon = home.start();
         let vdir = Vdir::new(&daemon, "cal", "events");
         let pim = Pim::over(vdir.dir());
-        let calendar = Self { server, path, daemon, vdir, pim };
+        let calendar = Self { server, path, vdir, daemon, pim };
         calendar.sync();
         calendar
     }
@@ -155,6 +155,13 @@ fn kills_in_between_lose_nothing_and_double_nothing() {
             0 => {
                 calendar.vdir.end(Signal::KILL);
                 calendar.vdir.start(&calendar.daemon);
+                // Where it finds no daemon when it starts, it says so and ends.
+                wait::until("it to be connected", || {
+                    let all = app.must("app.list", json!({}))["apps"].take();
+                    let is_it = |one: &serde_json::Value| one["app"].as_str().is_some_and(|name| name.starts_with("vdir-"));
+                    let there = all.as_array()?.iter().any(|one| is_it(one) && one["connections"].as_u64() > Some(0));
+                    there.then_some(())
+                });
             }
             1 => {
                 calendar.daemon.kill();
