@@ -91,7 +91,7 @@ pub fn id_of(holds: Holds, file: &str) -> String {
 fn escaped(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for (at, one) in name.char_indices() {
-        let digits = || name[at + 1..].as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+        let digits = || name.as_bytes().get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
         if one == '/' || one.is_control() || (at == 0 && one == '.') || (one == '%' && digits()) {
             let mut bytes = [0; 4];
             one.encode_utf8(&mut bytes).bytes().for_each(|byte| out.push_str(&format!("%{byte:02X}")));
