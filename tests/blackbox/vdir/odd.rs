@@ -93,6 +93,26 @@ fn names_ends_of_lines_and_folds_are_the_files_own() {
     assert_eq!(app.all("things").len(), 1);
 }
 
+/// A folder of another tool: what the truth has too is known by its UID, whatever the file is called.
+#[test]
+fn a_folder_that_has_the_files_already_doubles_nothing() {
+    let daemon = Home::new(Some("[collection.things]\nnested = true\nidentity = [\"uid\"]\n")).start();
+    let mut app = daemon.app("writer");
+    let jane = json!({ "@type": "Card", "version": "1.0", "uid": "jane", "name": { "full": "Jane" } });
+    app.put("things", "jane", &jane);
+    let vdir = Vdir::new(&daemon, "f", "things");
+    let text = card("jane", "Jane").replace("END:", "X-ODD:1\r\nEND:");
+    vdir.write("other.vcf", &text);
+    vdir.write("joe.vcf", &card("joe", "Joe"));
+    vdir.once(&daemon, 0, &[]);
+    assert_eq!(app.all("things").into_keys().collect::<Vec<_>>(), ["jane", "joe"]);
+    assert_eq!((vdir.texts().len(), &vdir.texts()["other.vcf"]), (2, &text));
+    app.patch("things", "jane", &json!({ "nicknames": { "k1": { "name": "JJ" } } }));
+    vdir.once(&daemon, 0, &[]);
+    assert_eq!((vdir.texts().len(), vdir.texts()["other.vcf"].replace("NICKNAME:JJ\r\n", "")), (2, text));
+    assert_eq!(vdir.once(&daemon, 0, &[]), "");
+}
+
 #[test]
 fn nothing_is_deleted_in_silence() {
     let daemon = Home::new(Some(CONFIG)).start();
