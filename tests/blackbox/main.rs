@@ -61,5 +61,5 @@ mod stop;
 mod times;
 mod told;
 mod unchanged;
-mod vcf;
+mod vdir;
 mod workers;

@@ -13,12 +13,13 @@ use mingle_tests::{
 };
 
 /// Every file of the package that somebody counts on.
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "usr/bin/mingled",
     "usr/bin/mingle",
     "usr/lib/systemd/user/mingled.service",
     "usr/lib/systemd/user/mingled.socket",
     "usr/lib/systemd/user/mingle-status.socket",
+    "usr/lib/systemd/user/mingle-vdir@.service",
     "usr/lib/systemd/system/mingled.service",
     "usr/lib/systemd/system/mingled.socket",
     "usr/lib/systemd/system/mingle-status.socket",

@@ -23,6 +23,6 @@ pub mod systemd;
 pub mod tally;
 pub mod trackers;
 pub mod trap;
-pub mod vcf_folder;
+pub mod vdir;
 pub mod wait;
 pub mod wire;

@@ -6,6 +6,7 @@ mod install;
 mod json_server;
 mod khard;
 mod kinto;
+mod pim;
 mod pocketbase;
 mod roundup;
 
@@ -22,6 +23,7 @@ pub use dav::Dav;
 pub use json_server::JsonServer;
 pub use khard::Khard;
 pub use kinto::Kinto;
+pub use pim::{Pim, programs as pim_programs};
 pub use pocketbase::PocketBase;
 pub use roundup::Roundup;
 

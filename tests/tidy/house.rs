@@ -31,7 +31,8 @@ pub struct Package {
 pub const PACKAGES: &[Package] = &[
     Package { directory: "proto", name: "mingle_proto", may_know: &[] },
     Package { directory: "client", name: "mingle_client", may_know: &["mingle_proto"] },
-    Package { directory: "client/cli", name: "mingle_cli", may_know: &["mingle_proto", "mingle_client"] },
+    Package { directory: "client/cli", name: "mingle_cli", may_know: &["mingle_proto", "mingle_client", "mingle_vdir"] },
+    Package { directory: "client/vdir", name: "mingle_vdir", may_know: &["mingle_client", "mingle_core", "mingle_text"] },
     Package { directory: "daemon/core", name: "mingle_core", may_know: &[] },
     Package { directory: "daemon/text", name: "mingle_text", may_know: &["mingle_core"] },
     Package { directory: "daemon", name: "mingled", may_know: &["mingle_proto", "mingle_core", "mingle_text"] },

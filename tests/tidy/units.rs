@@ -129,6 +129,21 @@ fn systemd_accepts_the_units_and_their_exposure_is_bounded() {
     }
 }
 
+/// A folder of files is served by the command that people run, with the socket of the daemon and no other.
+#[test]
+fn systemd_accepts_the_unit_of_folders() {
+    let room = tempfile::tempdir().expect("a directory for the test");
+    let unit = text("systemd/user/mingle-vdir@.service");
+    assert_eq!(values(&unit, "ExecStart"), ["/usr/bin/mingle vdir %i"]);
+    assert_eq!(values(&unit, "RestrictAddressFamilies"), ["AF_UNIX"]);
+    let path = room.path().join("mingle-vdir@contacts.service").display().to_string();
+    fs::write(&path, unit.replace("/usr/bin/mingle", "/bin/true")).expect("written");
+    let output = tool("systemd-analyze", "systemd", &["--user", "verify", "--man=no", &path], room.path());
+    let said = String::from_utf8_lossy(&output.stderr);
+    let about_us: Vec<&str> = said.lines().filter(|line| line.contains("mingle")).collect();
+    assert!(output.status.success() && about_us.is_empty(), "{said}");
+}
+
 #[test]
 fn the_plist_can_be_read() {
     let room = tempfile::tempdir().expect("a directory for the test");

@@ -55,6 +55,7 @@ mod sync;
 mod table;
 mod tags;
 mod undo;
+mod vdir;
 mod wait;
 mod watch;
 mod why;
@@ -136,6 +137,7 @@ enum Command {
     Backup(backup::Backup),
     Restore(backup::Restore),
     Fsck(backup::Fsck),
+    Vdir(vdir::Vdir),
     Rebuild(rebuild::Rebuild),
     Reset(reset::Reset),
     #[command(subcommand)]
@@ -203,6 +205,7 @@ fn run(command: Command, at: &mut At) -> Result<Exit, Failure> {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Fsck(fsck) => fsck.run(at),
+        Command::Vdir(vdir) => vdir.run(at),
         Command::Rebuild(rebuild) => rebuild.run(at),
         Command::Reset(reset) => reset.run(at),
         Command::Service(service) => service.run(at),
@@ -356,6 +359,11 @@ mod tests {
         check("mingle --help", Err(0));
         check("mingle --version", Err(0));
         check("mingle", Err(2));
+        check("mingle vdir a", Ok(()));
+        check("mingle vdir a b --once --missing restore", Ok(()));
+        check("mingle vdir a --missing delete", Ok(()));
+        check("mingle vdir a --missing keep", Err(2));
+        check("mingle vdir", Err(2));
         check("mingle hover", Err(2));
         check("mingle sync a --wait --no-wait", Err(2));
         check("mingle sync a --mode bulk", Err(2));

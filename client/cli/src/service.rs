@@ -79,7 +79,8 @@ impl Install {
         not_beside_another(at)?;
         warn_of_environment(at, &report);
         let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let place = Place::of(&mingled, &report["places"], &environment)
+        let mingle = std::env::current_exe()?;
+        let place = Place::of((&mingled, &mingle), &report["places"], &environment)
             .map_err(|what| Failure::said(Exit::Failed, what, "use paths without line ends and quotes"))?;
         // A place that is not there cannot be opened for writing in the sandbox.
         for directory in [&place.data, &place.state] {
@@ -208,6 +209,10 @@ impl Uninstall {
         if managed.is_ok() && systemctl::shown("mingled.service").get("LoadState").is_some_and(|state| state == "loaded") {
             systemctl::must(&[&["disable", "--now"][..], &units::UNITS].concat())?;
         }
+        if managed.is_ok() && folder.join(units::FOLDERS[0]).exists() {
+            systemctl::must(&["stop", units::FOLDERS[1]])?;
+            systemctl::must(&["disable", units::FOLDERS[0]])?;
+        }
         let mut removed = false;
         for name in units::NAMES {
             let path = folder.join(name);
@@ -217,7 +222,9 @@ impl Uninstall {
             }
         }
         // Only where nothing of somebody else is in it.
-        let _ = fs::remove_dir(folder.join("mingled.service.d"));
+        for of in ["mingled.service", units::FOLDERS[0]] {
+            let _ = fs::remove_dir(folder.join(format!("{of}.d")));
+        }
         if managed.is_ok() {
             systemctl::must(&["daemon-reload"])?;
         } else if !removed {

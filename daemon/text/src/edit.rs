@@ -99,6 +99,26 @@ pub fn edited(holds: Holds, text: &str, patch: &BTreeMap<String, Option<Value>>)
     Err(format!("the change of {} cannot be written without losing something of what stands there", names.join(", ")))
 }
 
+/// What every text says of itself; a record that does not say it means nothing by that.
+const SAID_ANYWAY: [&str; 3] = ["@type", "uid", "version"];
+
+/// A text that shows this record: only the lines in which it shows another one are replaced.
+///
+/// # Errors
+/// As [`edited`].
+pub fn turned(holds: Holds, text: &str, record: &Props) -> Result<String, String> {
+    let now = item::read(holds, text)?.shown();
+    let named: BTreeSet<&String> = now.keys().chain(record.keys()).collect();
+    let wanted = |name: &str| record.get(name).filter(|value| **value != Value::Null);
+    let other = named.into_iter().filter(|name| match (now.get(*name), wanted(name)) {
+        (Some(now), Some(wanted)) => !item::alike(now, &item::in_lines(wanted)),
+        (Some(_), None) => !SAID_ANYWAY.contains(&name.as_str()),
+        (None, wanted) => wanted.is_some(),
+    });
+    let patch: BTreeMap<String, Option<Value>> = other.map(|name| (name.clone(), wanted(name).cloned())).collect();
+    edited(holds, text, &patch)
+}
+
 /// Whether a text holds this.
 fn reads_as(holds: Holds, text: &str, expect: &Whole) -> bool {
     planted::is("an edited text is not read again")

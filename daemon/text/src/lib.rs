@@ -9,9 +9,10 @@ mod edit;
 mod item;
 pub mod json;
 mod lines;
+pub mod name;
 mod shown;
 
-pub use edit::{edited, made};
+pub use edit::{edited, made, turned};
 pub use item::NOT_CARRIED;
 
 /// What the items of a collection are.

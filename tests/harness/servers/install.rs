@@ -14,8 +14,8 @@ use fs2::FileExt;
 const PYTHON: &str = include_str!("../../data/servers/python.txt");
 /// The same for Kinto's own client, which the bench alone uses.
 const KINTO_CLIENT: &str = include_str!("../../data/servers/kinto-http.txt");
-/// The same for khard, an address book of files.
-const KHARD: &str = include_str!("../../data/servers/khard.txt");
+/// The same for khal, khard and todoman, which keep calendars, contacts and tasks in folders of files.
+const PIM: &str = include_str!("../../data/servers/pim.txt");
 /// What is installed with npm.
 const NPM: &str = include_str!("../../data/servers/package.json");
 /// Every package that it brings along, with its version and the sum of its bytes. It names no registry: the machine's own is asked.
@@ -39,13 +39,13 @@ pub(super) fn kinto_client() -> PathBuf {
     installed("kinto-http", KINTO_CLIENT, |dir| packages(dir, KINTO_CLIENT)).join("bin")
 }
 
-/// The same of the environment that has khard.
+/// The same of the environment that has khal, khard and todoman.
 ///
 /// # Panics
 /// When it cannot be installed: with what the installer said.
-pub(super) fn khard() -> &'static Path {
+pub(super) fn pim() -> &'static Path {
     static DONE: OnceLock<PathBuf> = OnceLock::new();
-    DONE.get_or_init(|| installed("khard", KHARD, |dir| packages(dir, KHARD)).join("bin"))
+    DONE.get_or_init(|| installed("pim", PIM, |dir| packages(dir, PIM)).join("bin"))
 }
 
 /// A Python environment with these packages.

@@ -37,7 +37,7 @@ impl Khard {
     /// When it ends badly.
     #[track_caller]
     pub fn says(&self, words: &[&str], told: &str) -> String {
-        let mut command = Command::new(install::khard().join("khard"));
+        let mut command = Command::new(install::pim().join("khard"));
         command.arg("-c").arg(self.dir.path().join("khard.conf")).args(words).current_dir(&self.folder);
         command.env_clear().env("HOME", self.dir.path()).env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -7,16 +7,22 @@ use serde_json::Value;
 const SERVICE: &str = include_str!("../../../../systemd/user/mingled.service");
 const SOCKET: &str = include_str!("../../../../systemd/user/mingled.socket");
 const STATUS: &str = include_str!("../../../../systemd/user/mingle-status.socket");
+const VDIR: &str = include_str!("../../../../systemd/user/mingle-vdir@.service");
 const HARDENING: &str = include_str!("../../../../systemd/user/mingled.service.d/hardening.conf");
 
 /// Every file that an install may write, by its name in the folder of units.
-pub const NAMES: [&str; 5] = [
+pub const NAMES: [&str; 7] = [
     "mingled.service",
     "mingled.socket",
     "mingle-status.socket",
     "mingled.service.d/environment.conf",
     "mingled.service.d/hardening.conf",
+    "mingle-vdir@.service",
+    "mingle-vdir@.service.d/environment.conf",
 ];
+
+/// The template for folders of files, and all that were made of it.
+pub const FOLDERS: [&str; 2] = ["mingle-vdir@.service", "mingle-vdir@*.service"];
 
 /// What is enabled and disabled together, each socket before what it starts.
 pub const UNITS: [&str; 3] = ["mingled.socket", "mingle-status.socket", "mingled.service"];
@@ -48,6 +54,7 @@ pub struct File {
 /// Where everything of this user lies.
 pub struct Place {
     mingled: String,
+    mingle: String,
     socket: String,
     status_socket: String,
     environment: Vec<(&'static str, String)>,
@@ -60,11 +67,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// By what `mingled places` says, and this environment.
+    /// By the programs (`mingled`, `mingle`), what `mingled places` says, and this environment.
     ///
     /// # Errors
     /// What cannot be written into a unit file, in words.
-    pub fn of(mingled: &Path, places: &Value, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub fn of(programs: (&Path, &Path), places: &Value, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let (mingled, mingle) = programs;
         let path = |name: &str| fit(places[name].as_str().unwrap_or_default());
         let mut kept = Vec::new();
         for name in KEPT {
@@ -79,6 +87,7 @@ impl Place {
         let in_tmp = needed.into_iter().any(|path| TMP.iter().any(|tmp| path.starts_with(tmp)));
         Ok(Self {
             mingled: fit(&mingled.to_string_lossy())?,
+            mingle: fit(&mingle.to_string_lossy())?,
             socket,
             status_socket,
             environment: kept,
@@ -100,11 +109,15 @@ impl Place {
             files.push(File { name: NAMES[0], text: service });
             files.push(File { name: NAMES[1], text: listen(SOCKET, "%t/mingle/mingle.sock", &self.socket) });
             files.push(File { name: NAMES[2], text: listen(STATUS, "%t/mingle/status.sock", &self.status_socket) });
+            let vdir = VDIR.replace("ExecStart=/usr/bin/mingle ", &format!("ExecStart={} ", quoted(&self.mingle)));
+            files.push(File { name: NAMES[5], text: vdir });
         }
         if !self.environment.is_empty() {
             let lines =
                 self.environment.iter().map(|(name, value)| format!("Environment={}\n", quoted(&format!("{name}={value}"))));
-            files.push(File { name: NAMES[3], text: format!("[Service]\n{}", lines.collect::<String>()) });
+            let text = format!("[Service]\n{}", lines.collect::<String>());
+            files.push(File { name: NAMES[3], text: text.clone() });
+            files.push(File { name: NAMES[6], text });
         }
         if sandbox {
             let socket = Path::new(&self.socket).parent().unwrap_or(Path::new("/"));
@@ -161,7 +174,7 @@ mod tests {
         let (socket, status) = ("/run/user/7/mingle/mingle.sock", "/run/user/7/mingle/status.sock");
         let places = json!({"socket": socket, "status_socket": status, "data": "/h/a b/mingle", "state": "/h/s%/mingle"});
         let find = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Place::of(Path::new(mingled), &places, &find)
+        Place::of((Path::new(mingled), Path::new("/h/my bin/mingle")), &places, &find)
     }
 
     #[test]
@@ -203,7 +216,7 @@ mod tests {
         };
         assert_eq!(names(true, true), ["mingled.service.d/hardening.conf"]);
         assert_eq!(names(true, false), [""; 0]);
-        assert_eq!(names(false, false), ["mingled.service", "mingled.socket", "mingle-status.socket"]);
+        assert_eq!(names(false, false), ["mingled.service", "mingled.socket", "mingle-status.socket", "mingle-vdir@.service"]);
     }
 
     #[test]

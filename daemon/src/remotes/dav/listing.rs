@@ -18,7 +18,7 @@ use mingle_core::{
 
 use super::{
     Dav, Fetched, answers,
-    name::{id_of, member, segments},
+    name::{member, segments},
     place::Place,
     xml::{self, Answers},
 };
@@ -325,7 +325,7 @@ fn id_in(place: &Place, href: &str) -> Option<String> {
     if segments(&url).is_some_and(|segments| segments == place.segments) {
         return None;
     }
-    member(&place.segments, &url).map(|segment| id_of(&segment, place.holds.ending()))
+    member(&place.segments, &url).map(|segment| mingle_text::name::id_of(&segment, place.holds.ending()))
 }
 
 /// Asked for fewer rows a listing of names would be as long.

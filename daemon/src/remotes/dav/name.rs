@@ -1,23 +1,7 @@
-//! Owns: how a member of a collection is called here and there: its id is the last segment of its address, without the ending that all
-//! have. Must never know: what a member holds.
+//! Owns: which address is that of a member of a collection, and what its last segment is: its name. Must never know: what a member holds;
+//! which id a name gives.
 
 use reqwest::Url;
-
-/// What an id begins with where the segment has not the ending, or begins so itself: no two segments have one id.
-const AS_IT_IS: char = '=';
-
-/// The id of the member with this segment, decoded.
-pub(super) fn id_of(segment: &str, ending: &str) -> String {
-    match segment.strip_suffix(ending) {
-        Some(id) if !id.is_empty() && !id.starts_with(AS_IT_IS) => id.to_owned(),
-        _ => format!("{AS_IT_IS}{segment}"),
-    }
-}
-
-/// The segment, decoded, of the member with this id.
-pub(super) fn segment_of(id: &str, ending: &str) -> String {
-    id.strip_prefix(AS_IT_IS).map_or_else(|| format!("{id}{ending}"), str::to_owned)
-}
 
 /// The segments of an address, decoded, without empty ones; none: one of them is no text.
 pub(super) fn segments(url: &Url) -> Option<Vec<String>> {
@@ -46,22 +30,6 @@ fn decoded(part: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_two_segments_have_one_id() {
-        #[track_caller]
-        fn check(segment: &str, id: &str) {
-            assert_eq!(id_of(segment, ".vcf"), id);
-            assert_eq!(segment_of(id, ".vcf"), segment);
-        }
-        check("a.vcf", "a");
-        check("a", "=a");
-        check("a.vcf.vcf", "a.vcf");
-        check("=a.vcf", "==a.vcf");
-        check("=a", "==a");
-        check(".vcf", "=.vcf");
-        check("", "=");
-    }
 
     #[test]
     fn a_member_lies_right_below_its_collection_however_it_is_written() {

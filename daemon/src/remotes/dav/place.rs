@@ -11,8 +11,7 @@ use mingle_text::Holds;
 use reqwest::Url;
 
 use super::{
-    Dav, answers,
-    name::{self, segment_of},
+    Dav, answers, name,
     xml::{self, Told},
 };
 use crate::remotes::{
@@ -48,7 +47,7 @@ impl Place {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty();
         }
-        add_segment(&mut url, &segment_of(id, self.holds.ending()));
+        add_segment(&mut url, &mingle_text::name::name_of(id, self.holds.ending()));
         url
     }
 }

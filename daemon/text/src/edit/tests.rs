@@ -317,3 +317,28 @@ fn planted_bugs_are_found() {
     assert!(anew.contains("-PHOTO") && anew.contains("-TEL"), "{anew}");
     assert!(unread.is_ok() && lost.is_ok(), "{unread:?} {lost:?}");
 }
+
+#[test]
+fn a_text_is_turned_into_a_record_by_the_lines_in_which_it_shows_another() {
+    #[track_caller]
+    fn check(text: &str, change: &str) {
+        let (holds, text) = of(text);
+        let mut record = crate::read(holds, &text).expect("it shows one");
+        for (name, value) in patch(change) {
+            record.insert(name, value.unwrap_or(Value::Null));
+        }
+        assert_eq!(turned(holds, &text, &record), edited(holds, &text, &patch(change)), "{change}");
+    }
+    check(CARD, "{}");
+    check(CARD, r#"{"nicknames":{"k1":{"name":"JJ"}}}"#);
+    check(CARD, r#"{"notes":null}"#);
+    check(EVENT, r#"{"title":"Standup!","description":"a\r\nb"}"#);
+    check(TASK, r#"{"progress":"completed","percentComplete":100}"#);
+    // What the record never says of itself is no change.
+    let (holds, text) = of(TASK);
+    let mut record = crate::read(holds, &text).expect("it shows one");
+    record.remove("uid");
+    record.remove("@type");
+    record.insert("updated".into(), Value::Text("2027-01-01T00:00:00Z".into()));
+    assert_eq!(turned(holds, &text, &record), Ok(text));
+}

@@ -1,0 +1,196 @@
+//! Owns: what one file says, how a record becomes its text, and how the file is called. Must never know: where it lies, what was there before.
+
+use mingle_core::{
+    record::{Props, Value},
+    time::Timestamp,
+};
+use mingle_text::{Holds, name};
+
+use crate::limits::NAME_BYTES_MAX;
+
+/// What some editors put before a text.
+const MARK: &str = "\u{feff}";
+
+/// What a file of this name holds; none: it is no file of ours.
+pub fn holds(file: &str) -> Option<Holds> {
+    let hidden = file.starts_with('.');
+    [Holds::Cards, Holds::Events].into_iter().find(|holds| !hidden && file.ends_with(holds.ending()))
+}
+
+/// The mark of a text: another text has another one.
+pub fn mark(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().as_str()[..32].to_owned()
+}
+
+/// What a file shows.
+pub fn read(holds: Holds, bytes: &[u8]) -> Result<Props, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())?;
+    mingle_text::read(holds, text.strip_prefix(MARK).unwrap_or(text))
+}
+
+/// Which record it is wherever it lies, as its text says.
+pub fn uid(props: &Props) -> Option<String> {
+    match props.get("uid") {
+        Some(Value::Text(uid)) => Some(uid.clone()),
+        _ => None,
+    }
+}
+
+/// The text of a file with this record in the place of the one that it shows; all lines that show the same stay byte for byte.
+pub fn turned(holds: Holds, bytes: &[u8], record: &Props) -> Result<Vec<u8>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())?;
+    let (mark, inner) = text.strip_prefix(MARK).map_or(("", text), |inner| (MARK, inner));
+    let turned = mingle_text::turned(holds, inner, record)?;
+    // A file of another kind of lines gets no others.
+    let turned = if inner.contains("\r\n") { turned } else { turned.replace("\r\n", "\n") };
+    Ok(format!("{mark}{turned}").into_bytes())
+}
+
+/// The text of a new file.
+pub fn made(holds: Holds, record: &Props, id: &str, now: Timestamp) -> Result<Vec<u8>, String> {
+    mingle_text::made(holds, record, id, now).map(String::into_bytes)
+}
+
+/// What a record is: as it says itself, else as its neighbours are, else by what it has.
+pub fn kind(record: &Props, neighbours: Option<Holds>) -> Result<Holds, String> {
+    match record.get("@type") {
+        Some(Value::Text(kind)) if kind == "Card" => Ok(Holds::Cards),
+        Some(Value::Text(kind)) if kind == "Event" || kind == "Task" => Ok(Holds::Events),
+        Some(other) => Err(format!("its @type is {}, and no Card, Event or Task", mingle_text::json::write_value(other))),
+        None => {
+            let has = |names: &[&str]| names.iter().any(|name| record.contains_key(*name));
+            let looks = || match (has(&["name", "emails", "phones"]), has(&["title", "start", "due"])) {
+                (true, false) => Some(Holds::Cards),
+                (false, true) => Some(Holds::Events),
+                _ => None,
+            };
+            neighbours.or_else(looks).ok_or_else(|| "it has no @type".to_owned())
+        }
+    }
+}
+
+/// The name of the file of a new record; what a name cannot have stands as `%` and two digits.
+pub fn name_of(holds: Holds, id: &str) -> Result<String, String> {
+    let name = escaped(&name::name_of(id, holds.ending()));
+    if name.len() > NAME_BYTES_MAX {
+        return Err(format!("its id is too long for the name of a file, which has up to {NAME_BYTES_MAX} bytes"));
+    }
+    if self::holds(&name) != Some(holds) {
+        return Err(format!("its id is no name of a {} file", holds.ending()));
+    }
+    Ok(name)
+}
+
+/// The id of a file that somebody made.
+pub fn id_of(holds: Holds, file: &str) -> String {
+    let plain = unescaped(file);
+    // A name that we would write otherwise stands for itself.
+    name::id_of(if escaped(&plain) == file { &plain } else { file }, holds.ending())
+}
+
+fn escaped(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for (at, one) in name.char_indices() {
+        let digits = || name.as_bytes().get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+        if one == '/' || one.is_control() || (at == 0 && one == '.') || (one == '%' && digits()) {
+            let mut bytes = [0; 4];
+            one.encode_utf8(&mut bytes).bytes().for_each(|byte| out.push_str(&format!("%{byte:02X}")));
+        } else {
+            out.push(one);
+        }
+    }
+    out
+}
+
+fn unescaped(name: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(name.len()), name.as_bytes());
+    while let Some((byte, after)) = rest.split_first() {
+        let two = after.get(..2).filter(|two| *byte == b'%' && two.iter().all(u8::is_ascii_hexdigit));
+        let value = two.and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        bytes.push(value.unwrap_or(*byte));
+        rest = if value.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use mingle_text::json;
+
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_name_and_gives_it_back() {
+        #[track_caller]
+        fn check(id: &str, expect: Result<&str, &str>) {
+            match (name_of(Holds::Events, id), expect) {
+                (Ok(name), Ok(expect)) => {
+                    assert_eq!(name, expect);
+                    assert_eq!(id_of(Holds::Events, &name), id);
+                }
+                (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
+                (got, expect) => panic!("{id}: {got:?}, not {expect:?}"),
+            }
+        }
+        check("a", Ok("a.ics"));
+        check("a b é@home", Ok("a b é@home.ics"));
+        check("a/b", Ok("a%2Fb.ics"));
+        check("../../etc/passwd", Ok("%2E.%2F..%2Fetc%2Fpasswd.ics"));
+        check(".hidden", Ok("%2Ehidden.ics"));
+        check("50%", Ok("50%.ics"));
+        check("50%25", Ok("50%2525.ics"));
+        check("a\u{1}b", Ok("a%01b.ics"));
+        check("==a.ics", Ok("=a.ics"));
+        check("=a.vcf", Err("no name"));
+        check("=", Err("no name"));
+        check(&"x".repeat(252), Err("too long"));
+    }
+
+    #[test]
+    fn what_a_record_is_is_said_or_seen() {
+        #[track_caller]
+        fn check(record: &str, neighbours: Option<Holds>, expect: Option<Holds>) {
+            let record = json::parse_object(record).expect("an object");
+            assert_eq!(kind(&record, neighbours).ok(), expect, "{record:?}");
+        }
+        use Holds::{Cards, Events};
+        check(r#"{"@type":"Card"}"#, Some(Events), Some(Cards));
+        check(r#"{"@type":"Event"}"#, None, Some(Events));
+        check(r#"{"@type":"Task"}"#, Some(Cards), Some(Events));
+        check(r#"{"@type":"Group"}"#, Some(Cards), None);
+        check(r#"{"@type":1}"#, None, None);
+        check(r#"{"title":"a"}"#, None, Some(Events));
+        check(r#"{"title":"a"}"#, Some(Cards), Some(Cards));
+        check(r#"{"name":{}}"#, None, Some(Cards));
+        check(r#"{"name":{},"start":1}"#, None, None);
+        check("{}", None, None);
+    }
+
+    const CARD: &str = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u\r\nFN:Jane\r\nX-ODD;A=b:c\r\nNOTE:one\r\n  two\r\nEND:VCARD\r\n";
+
+    #[test]
+    fn an_edit_keeps_the_rest_of_the_file_and_its_kind_of_lines() {
+        for (mark, end) in [("", "\r\n"), ("", "\n"), (MARK, "\n"), (MARK, "\r\n")] {
+            let text = format!("{mark}{}", CARD.replace("\r\n", end));
+            let mut record = read(Holds::Cards, text.as_bytes()).expect("a card");
+            assert_eq!(uid(&record).as_deref(), Some("u"));
+            assert_eq!(turned(Holds::Cards, text.as_bytes(), &record), Ok(text.clone().into_bytes()));
+            record.insert("name".into(), Value::Map([("full".to_owned(), Value::Text("Joe".into()))].into()));
+            let turned = turned(Holds::Cards, text.as_bytes(), &record).expect("an edit");
+            assert_eq!(String::from_utf8(turned), Ok(text.replace("Jane", "Joe")), "{mark:?} {end:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        #[track_caller]
+        fn check(bytes: &[u8], expect: &str) {
+            let why = read(Holds::Cards, bytes).expect_err("no card");
+            assert!(why.contains(expect), "{why}");
+        }
+        check(b"BEGIN:VCARD\r\nFN:\xff\r\nEND:VCARD\r\n", "no UTF-8");
+        check(&CARD.as_bytes()[..60], "in the midst");
+        check(b"", "in the midst");
+        check(CARD.repeat(2).as_bytes(), "several");
+    }
+}

@@ -1,0 +1,199 @@
+//! Owns: the folder itself: that it is the one that was opened, that one process has it, and each file in it whole or not at all.
+//! Must never know: what a file holds.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::FlockOperation;
+
+use crate::limits::FILE_BYTES_MAX;
+
+/// The lock of the process that has the folder.
+const LOCK: &str = ".mingle.lock";
+/// What is being written. No reader of such folders looks at a hidden name without an ending.
+const NEW: &str = ".mingle.new";
+
+/// What keeps a folder from being read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another process has it.
+    #[error("another `mingle vdir` has {}", .0.display())]
+    Taken(PathBuf),
+    /// It is not there any more, or another one is in its place.
+    #[error("{} is gone, or another folder is in its place", .0.display())]
+    Gone(PathBuf),
+    /// The system.
+    #[error("{}: {why}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it says.
+        why: io::Error,
+    },
+    /// What it remembers cannot be read.
+    #[error("what {} says cannot be read: {why}", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is the copy of another collection.
+    #[error("{} holds {holds}, and not {wanted}", path.display())]
+    Other {
+        /// The folder.
+        path: PathBuf,
+        /// What it is the copy of.
+        holds: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// It was copied with what it remembers: two would speak for one.
+    #[error("{} is a copy of {}, which is in step by itself", path.display(), of.display())]
+    Copied {
+        /// The folder.
+        path: PathBuf,
+        /// The one that it was made of.
+        of: PathBuf,
+    },
+}
+
+impl FolderError {
+    /// What a person may do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Taken(_) => "one is enough: end the other one, or leave it to it",
+            Self::Gone(_) => "is its disk mounted? Nothing was deleted; start again when it is there",
+            Self::Io { .. } => "check who owns it, and whether the disk is full",
+            Self::Broken { .. } => {
+                "`--missing restore` makes it anew, and writes again what is not there; `--missing delete` takes that for deleted"
+            }
+            Self::Other { .. } => "each collection has a folder of its own",
+            Self::Copied { .. } => "remove `.mingle.json` from the copy; its files are then taken for new",
+        }
+    }
+}
+
+/// What a name stands for.
+pub enum Found {
+    /// Its bytes.
+    Bytes(Vec<u8>),
+    /// Why it is not read.
+    Odd(String),
+}
+
+/// A folder that this process has.
+pub struct Folder {
+    path: PathBuf,
+    /// Device and number: what is mounted over it is another one.
+    is: (u64, u64),
+    _lock: File,
+}
+
+impl Folder {
+    /// Opens it, and makes it where it is not there.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        let not = |why| FolderError::Io { path: path.into(), why };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(not)?;
+        let path = path.canonicalize().map_err(not)?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK));
+        let lock = lock.map_err(|why| FolderError::Io { path: path.join(LOCK), why })?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(FolderError::Taken(path)),
+            Err(why) => return Err(FolderError::Io { path: path.join(LOCK), why: why.into() }),
+        }
+        let is = number(&path).map_err(|why| FolderError::Io { path: path.clone(), why })?;
+        Ok(Self { path, is, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it still is the one that was opened: a disk may have gone, and an empty folder be in its place.
+    pub fn is_there(&self) -> Result<(), FolderError> {
+        match number(&self.path) {
+            Ok(is) if is == self.is => Ok(()),
+            _ => Err(FolderError::Gone(self.path.clone())),
+        }
+    }
+
+    /// All names in it that are text, in order.
+    pub fn names(&self) -> Result<Vec<String>, FolderError> {
+        self.is_there()?;
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(|why| self.not("", why))? {
+            let entry = entry.map_err(|why| self.not("", why))?;
+            names.extend(entry.file_name().into_string().ok());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// What lies there; none: nothing.
+    pub fn read(&self, name: &str) -> Result<Option<Found>, FolderError> {
+        let path = self.path.join(name);
+        let odd = |why: String| Ok(Some(Found::Odd(why)));
+        match fs::metadata(&path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return odd(why.to_string()),
+            Ok(meta) if !meta.is_file() => return odd("it is no file".into()),
+            Ok(meta) if meta.len() > FILE_BYTES_MAX => return odd(format!("it has more than {FILE_BYTES_MAX} bytes")),
+            Ok(_) => {}
+        }
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(Found::Bytes(bytes))),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Not to be read is not the same as not to be there.
+            Err(why) => odd(why.to_string()),
+        }
+    }
+
+    /// Puts a file in place, whole, with what it says on the disk.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
+        let new = self.path.join(NEW);
+        let write = || {
+            let mode = fs::metadata(self.path.join(name)).map_or(0o600, |meta| meta.mode() & 0o777);
+            let _ = fs::remove_file(&new);
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&new, self.path.join(name))
+        };
+        write().map_err(|why| self.not(name, why))
+    }
+
+    /// Takes a file away.
+    pub fn remove(&self, name: &str) -> Result<(), FolderError> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => Err(self.not(name, why)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a line to a file, as one piece.
+    pub fn add(&self, name: &str, line: &str) -> Result<(), FolderError> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(self.path.join(name));
+        file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(|why| self.not(name, why))
+    }
+
+    /// Names that came and went are on the disk when this returns.
+    pub fn sync(&self) -> Result<(), FolderError> {
+        File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(|why| self.not("", why))
+    }
+
+    fn not(&self, name: &str, why: io::Error) -> FolderError {
+        FolderError::Io { path: self.path.join(name), why }
+    }
+}
+
+fn number(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
+}

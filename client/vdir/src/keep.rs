@@ -1,0 +1,372 @@
+//! Owns: the folder as the copy of an app: what it tells a session, and what it does with what it is shown. Must never know: when a session
+//! is, what a person is told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+};
+
+use mingle_client::{
+    Raw,
+    call::PulledRecord,
+    keeper::{Change, Each, Keeper, Record, Renamed, Report, Step, Stored},
+};
+use mingle_core::{
+    record::{Props, Value},
+    time::Timestamp,
+};
+use mingle_text::{Holds, json};
+
+use crate::{
+    file,
+    folder::{Folder, FolderError, Found},
+    look::{Look, State},
+    meet::{Counts, Missing},
+    memory::{Known, Memory},
+};
+
+/// Why a session is given up.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// It was told to end.
+    #[error("it was told to end")]
+    Stopped,
+}
+
+/// One meeting of a folder.
+pub struct Keep<'a> {
+    pub folder: &'a Folder,
+    pub memory: &'a mut Memory,
+    pub now: Timestamp,
+    /// What a person said of files that are not there.
+    pub missing: Option<Missing>,
+    /// Ids that the truth has, where the folder does not know what it had.
+    pub truth: BTreeSet<String>,
+    /// The store is the one that the folder was last in step with: where it wants all told, the folder is older than what it has of it.
+    pub same_store: bool,
+    /// The store of this meeting.
+    pub instance: Option<String>,
+    /// What the daemon does not take, by file: its mark then, and why.
+    pub refused: &'a BTreeMap<String, (String, String)>,
+    pub stop: &'a AtomicBool,
+    pub counts: Counts,
+    /// What is wrong with single files, by name, as it is now.
+    pub trouble: BTreeMap<String, String>,
+    /// So much is missing that a person is asked.
+    pub guarded: usize,
+    /// Files that were edited after they had been looked at: one more meeting takes them.
+    pub again: u64,
+    look: Look,
+    /// Everything was told, and not only what is otherwise.
+    whole: bool,
+    /// What was told of; none: that it is gone.
+    told: BTreeMap<String, Option<Known>>,
+    /// Records that were asked to be shown again, and were not yet.
+    unshown: BTreeSet<String>,
+}
+
+impl<'a> Keep<'a> {
+    /// A meeting that has not begun.
+    pub fn new(
+        folder: &'a Folder,
+        memory: &'a mut Memory,
+        now: Timestamp,
+        stop: &'a AtomicBool,
+        refused: &'a BTreeMap<String, (String, String)>,
+    ) -> Self {
+        Self {
+            folder,
+            memory,
+            now,
+            missing: None,
+            truth: BTreeSet::new(),
+            same_store: false,
+            instance: None,
+            refused,
+            stop,
+            counts: Counts::default(),
+            trouble: BTreeMap::new(),
+            guarded: 0,
+            again: 0,
+            look: Look::default(),
+            whole: false,
+            told: BTreeMap::new(),
+            unshown: BTreeSet::new(),
+        }
+    }
+
+    /// The end of a meeting that came through. A record that was to be shown again and was not is gone: an end that the copy has taken before is
+    /// not shown twice.
+    pub fn over(&mut self) -> Result<(), FolderError> {
+        let gone = std::mem::take(&mut self.unshown);
+        for id in &gone {
+            self.end(id)?;
+        }
+        if gone.is_empty() { Ok(()) } else { self.memory.save(self.folder) }
+    }
+
+    /// Looks at the folder, and at what is wrong in it.
+    fn look(&mut self) -> Result<(), FolderError> {
+        self.look = Look::at(self.folder, self.memory)?;
+        if !Memory::is_there(self.folder)? {
+            return Err(FolderError::Gone(self.folder.path().into()));
+        }
+        self.look.leave_refused(self.refused);
+        self.trouble = self.look.unreadable();
+        let much = self.missing.is_none() && self.look.is_much_missing(self.memory.files.len());
+        self.guarded = if much { self.look.missing.len() } else { 0 };
+        Ok(())
+    }
+
+    /// Whether what was not edited since is to be shown again, and not told: the folder was put back to an earlier state (a backup), and the
+    /// truth, and what is agreed, went on. As edits they would undo what came since.
+    fn is_put_back(&self) -> bool {
+        self.whole && self.same_store && self.memory.anchor.is_some()
+    }
+
+    fn said(&self, id: &str, props: &Props) -> Record {
+        Record { collection: self.memory.collection.clone(), id: id.to_owned(), data: raw(props) }
+    }
+
+    fn lost(&self, id: &str, again: bool) -> Change {
+        Change::Lost { collection: self.memory.collection.clone(), id: id.to_owned(), again }
+    }
+
+    /// What the files of the folder are, where they are one thing.
+    fn neighbours(&self) -> Option<Holds> {
+        let mut all = self.memory.files.keys().filter_map(|name| file::holds(name));
+        let first = all.next()?;
+        all.all(|other| other == first).then_some(first)
+    }
+
+    /// Later: it is not as it was last in step. Where that came after the look, one more meeting takes it.
+    fn later(&mut self, name: &str, mark: Option<&String>) -> Stored {
+        if self.look.marks.get(name) != mark {
+            self.again += 1;
+        }
+        Stored::Later
+    }
+
+    fn pass_over(&mut self, id: &str, why: String) -> Stored {
+        self.memory.passed_over.insert(id.to_owned(), why);
+        Stored::Refused
+    }
+
+    fn take(&mut self, id: &str, data: &Raw) -> Result<Stored, FolderError> {
+        let record = match json::parse_object(data.get()) {
+            Ok(record) => record,
+            Err(why) => return Ok(self.pass_over(id, why.to_string())),
+        };
+        let known = self.memory.file_of(id).map(|(name, known)| (name.clone(), known.clone()));
+        let holds = match file::kind(&record, known.as_ref().map_or_else(|| self.neighbours(), |(name, _)| file::holds(name))) {
+            Ok(holds) => holds,
+            Err(why) => return Ok(self.pass_over(id, why)),
+        };
+        let (name, was) = match known {
+            Some((name, known)) if file::holds(&name) == Some(holds) => (name, Some(known.mark)),
+            Some((name, _)) => return Ok(self.pass_over(id, format!("it was another thing before, and {name} cannot become it"))),
+            None => match file::name_of(holds, id) {
+                Ok(name) => (name, None),
+                Err(why) => return Ok(self.pass_over(id, why)),
+            },
+        };
+        let there = self.folder.read(&name)?;
+        let mark = match &there {
+            Some(Found::Bytes(bytes)) => Some(file::mark(bytes)),
+            Some(Found::Odd(_)) => return Ok(Stored::Later),
+            None => None,
+        };
+        if mark != was {
+            return Ok(self.later(&name, mark.as_ref()));
+        }
+        let text = match &there {
+            Some(Found::Bytes(bytes)) => file::turned(holds, bytes, &record),
+            _ => file::made(holds, &record, id, self.now),
+        };
+        let shown = text.and_then(|text| Ok((file::read(holds, &text)?, text)));
+        let (shown, text) = match shown {
+            Ok(shown) => shown,
+            Err(why) => return Ok(self.pass_over(id, why)),
+        };
+        let now = Known { id: id.to_owned(), mark: file::mark(&text), uid: file::uid(&shown) };
+        if Some(&now.mark) != mark.as_ref() {
+            Memory::will_be(self.folder, &name, Some(&now))?;
+            self.folder.write(&name, &text)?;
+            self.counts.written += 1;
+        }
+        self.memory.set(&name, Some(now));
+        self.memory.passed_over.remove(id);
+        let data = (shown != without_nulls(&record)).then(|| raw(&shown));
+        Ok(Stored::As { data, id: None })
+    }
+
+    fn end(&mut self, id: &str) -> Result<Stored, FolderError> {
+        self.memory.passed_over.remove(id);
+        let Some((name, known)) = self.memory.file_of(id) else { return Ok(Stored::AsShown) };
+        let (name, was) = (name.clone(), known.mark.clone());
+        let mark = match self.folder.read(&name)? {
+            Some(Found::Bytes(bytes)) => Some(file::mark(&bytes)),
+            Some(Found::Odd(_)) => return Ok(Stored::Later),
+            None => None,
+        };
+        match mark {
+            Some(mark) if mark == was => {
+                Memory::will_be(self.folder, &name, None)?;
+                self.folder.remove(&name)?;
+                self.counts.removed += 1;
+            }
+            // Gone here too: nothing is left to be said.
+            None => {}
+            Some(mark) => return Ok(self.later(&name, Some(&mark))),
+        }
+        self.memory.set(&name, None);
+        Ok(Stored::AsShown)
+    }
+}
+
+fn raw(props: &Props) -> Raw {
+    serde_json::value::RawValue::from_string(json::write(props)).unwrap_or_default()
+}
+
+fn without_nulls(record: &Props) -> Props {
+    record.iter().filter(|(_, value)| **value != Value::Null).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+impl Keeper for Keep<'_> {
+    type Error = KeepError;
+
+    fn anchor(&mut self) -> Result<Option<String>, KeepError> {
+        self.whole = false;
+        self.told.clear();
+        Ok(self.memory.anchor.clone())
+    }
+
+    fn records<'a>(&'a mut self, _: &str) -> Result<Each<'a, Record, KeepError>, KeepError> {
+        self.look()?;
+        self.whole = true;
+        let mut all = Vec::new();
+        for (name, state) in &self.look.files {
+            match state {
+                State::InStep if self.is_put_back() => {}
+                State::InStep => {
+                    let (Some(known), Some(holds), Some(Found::Bytes(bytes))) =
+                        (self.memory.files.get(name), file::holds(name), self.folder.read(name)?)
+                    else {
+                        continue;
+                    };
+                    // It was in step, so it can be read; unless it is another one by now, which the next meeting tells.
+                    if let Ok(props) = file::read(holds, &bytes) {
+                        all.push(self.said(&known.id, &props));
+                    }
+                }
+                State::Edited { now, props } => {
+                    self.told.insert(name.clone(), Some(now.clone()));
+                    all.push(self.said(&now.id, props));
+                }
+                State::Unreadable { .. } => {}
+            }
+        }
+        Ok(Box::new(all.into_iter().map(Ok)))
+    }
+
+    fn changes<'a>(&'a mut self) -> Result<Each<'a, Change, KeepError>, KeepError> {
+        if !self.whole {
+            self.look()?;
+        }
+        let mut all = Vec::new();
+        for (name, state) in &self.look.files {
+            match state {
+                State::Edited { now, props } if !self.whole => {
+                    self.told.insert(name.clone(), Some(now.clone()));
+                    all.push(Change::Put(self.said(&now.id, props)));
+                }
+                State::InStep if self.is_put_back() => {
+                    let Some(known) = self.memory.files.get(name) else { continue };
+                    all.push(self.lost(&known.id, true));
+                    self.unshown.insert(known.id.clone());
+                }
+                // No word on its record's end.
+                State::Unreadable { .. } if self.whole => {
+                    let known = self.memory.files.get(name).map(|known| &known.id);
+                    all.extend(known.map(|id| self.lost(id, false)));
+                }
+                _ => {}
+            }
+        }
+        for name in &self.look.missing {
+            let Some(known) = self.memory.files.get(name) else { continue };
+            match self.missing {
+                _ if self.guarded > 0 => all.extend(self.whole.then(|| self.lost(&known.id, false))),
+                Some(Missing::Restore) => {
+                    self.told.insert(name.clone(), None);
+                    all.push(self.lost(&known.id, true));
+                }
+                _ => {
+                    self.told.insert(name.clone(), None);
+                    all.push(Change::Delete { collection: self.memory.collection.clone(), id: known.id.clone() });
+                }
+            }
+        }
+        if self.missing == Some(Missing::Restore) {
+            let there: BTreeSet<&String> = self.memory.files.values().map(|known| &known.id).collect();
+            let told: BTreeSet<&String> = self.told.values().flatten().map(|now| &now.id).collect();
+            let lost = self.truth.iter().filter(|id| !there.contains(id) && !told.contains(id));
+            all.extend(lost.map(|id| self.lost(id, true)));
+        }
+        Ok(Box::new(all.into_iter().map(Ok)))
+    }
+
+    fn pushed(&mut self) -> Result<(), KeepError> {
+        for (name, told) in std::mem::take(&mut self.told) {
+            match (&told, self.memory.files.contains_key(&name)) {
+                (Some(_), true) => self.counts.taken += 1,
+                // The folder forgot it, and the truth did not.
+                (Some(now), false) if self.truth.contains(&now.id) => {}
+                (Some(_), false) => self.counts.new += 1,
+                (None, _) if self.missing != Some(Missing::Restore) => self.counts.deleted += 1,
+                (None, _) => {}
+            }
+            self.memory.set(&name, told);
+        }
+        Ok(self.memory.save(self.folder)?)
+    }
+
+    fn apply(&mut self, record: &PulledRecord) -> Result<Stored, KeepError> {
+        if self.stop.load(SeqCst) {
+            return Err(KeepError::Stopped);
+        }
+        self.folder.is_there()?;
+        self.unshown.remove(&record.id);
+        Ok(match &record.data {
+            Some(data) => self.take(&record.id, data)?,
+            None => self.end(&record.id)?,
+        })
+    }
+
+    fn save(&mut self) -> Result<(), KeepError> {
+        self.folder.sync()?;
+        Ok(self.memory.save(self.folder)?)
+    }
+
+    fn keep(&mut self, anchor: &str, _: &[Renamed]) -> Result<(), KeepError> {
+        self.memory.anchor = Some(anchor.to_owned());
+        self.memory.instance.clone_from(&self.instance);
+        Ok(self.memory.save(self.folder)?)
+    }
+
+    fn empty(&mut self, _: &str) -> Result<(), KeepError> {
+        for name in self.memory.files.keys().cloned().collect::<Vec<_>>() {
+            Memory::will_be(self.folder, &name, None)?;
+            self.folder.remove(&name)?;
+            self.memory.set(&name, None);
+        }
+        Ok(self.memory.save(self.folder)?)
+    }
+
+    fn reached(&mut self, _: Step, _: &Report) -> Result<(), KeepError> {
+        if self.stop.load(SeqCst) { Err(KeepError::Stopped) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,246 @@
+//! Owns: what a folder remembers of itself, in the folder, so that a kill at any moment leaves nothing that is taken for an edit, and no
+//! edit that is not. Must never know: what a record is, how a session goes.
+//!
+//! The memory is one file, put in place whole. What is written between two of these stands in a journal before it is done: after a kill a
+//! file that is as the journal says is ours, and any other is not.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    file,
+    folder::{Folder, FolderError, Found},
+};
+
+const MEMORY: &str = ".mingle.json";
+const JOURNAL: &str = ".mingle.journal";
+/// A memory that could not be read is kept under this name.
+const BROKEN: &str = ".mingle.broken";
+/// The form of the memory; another one is not read.
+const FORM: u32 = 1;
+
+/// A file that was in step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The id of its record.
+    pub id: String,
+    /// The mark of its text, as it was last in step.
+    pub mark: String,
+    /// What its text says that it is, wherever it lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+}
+
+/// What a folder remembers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Memory {
+    form: u32,
+    /// The name of the app that the folder is.
+    pub app: String,
+    /// The collection that it is a copy of.
+    pub collection: String,
+    /// Where the folder was.
+    folder: PathBuf,
+    /// The store that it was last in step with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Where the copy stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
+    /// What was in step, by the name of the file.
+    pub files: BTreeMap<String, Known>,
+    /// The same by id.
+    #[serde(skip)]
+    ids: BTreeMap<String, String>,
+    /// Records that have no file, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub passed_over: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    file: String,
+    known: Option<Known>,
+}
+
+impl Memory {
+    /// Of a folder that begins.
+    pub fn new(folder: &Folder, app: &str, collection: &str) -> Self {
+        let (app, collection) = (app.to_owned(), collection.to_owned());
+        Self { form: FORM, app, collection, folder: folder.path().into(), ..Self::default() }
+    }
+
+    /// What the folder remembers; none: nothing.
+    pub fn load(folder: &Folder, collection: &str) -> Result<Option<Self>, FolderError> {
+        let Some(mut memory) = Self::read(folder.path(), folder.read(MEMORY)?)? else { return Ok(None) };
+        let path = || folder.path().to_owned();
+        if memory.collection != collection {
+            return Err(FolderError::Other { path: path(), holds: memory.collection, wanted: collection.into() });
+        }
+        if memory.folder != folder.path() {
+            let there = std::fs::read(memory.folder.join(MEMORY)).ok().map(Found::Bytes);
+            if Self::read(&memory.folder, there).is_ok_and(|other| other.is_some_and(|other| other.app == memory.app)) {
+                return Err(FolderError::Copied { path: path(), of: memory.folder });
+            }
+            memory.folder = path();
+        }
+        if let Some(Found::Bytes(lines)) = folder.read(JOURNAL)? {
+            // Half a line was never acted on.
+            for line in String::from_utf8_lossy(&lines).lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+                let now = match folder.read(&line.file)? {
+                    Some(Found::Bytes(bytes)) => Some(file::mark(&bytes)),
+                    Some(Found::Odd(_)) => continue,
+                    None => None,
+                };
+                if now.as_ref() == line.known.as_ref().map(|known| &known.mark) {
+                    memory.set(&line.file, line.known);
+                }
+            }
+        }
+        Ok(Some(memory))
+    }
+
+    fn read(folder: &Path, found: Option<Found>) -> Result<Option<Self>, FolderError> {
+        let broken = |why: String| FolderError::Broken { path: folder.join(MEMORY), why };
+        let mut memory: Self = match found {
+            None => return Ok(None),
+            Some(Found::Odd(why)) => return Err(broken(why)),
+            Some(Found::Bytes(bytes)) => serde_json::from_slice(&bytes).map_err(|why| broken(why.to_string()))?,
+        };
+        if memory.form != FORM {
+            return Err(broken(format!("it has form {}, of another release", memory.form)));
+        }
+        memory.ids = memory.files.iter().map(|(file, known)| (known.id.clone(), file.clone())).collect();
+        Ok(Some(memory))
+    }
+
+    /// Lays aside one that cannot be read.
+    pub fn lay_aside(folder: &Folder) -> Result<(), FolderError> {
+        if let Some(Found::Bytes(bytes)) = folder.read(MEMORY)? {
+            folder.write(BROKEN, &bytes)?;
+        }
+        folder.remove(MEMORY)?;
+        folder.remove(JOURNAL)
+    }
+
+    /// Whether the folder still has one.
+    pub fn is_there(folder: &Folder) -> Result<bool, FolderError> {
+        Ok(folder.read(MEMORY)?.is_some())
+    }
+
+    /// Puts it on the disk.
+    pub fn save(&self, folder: &Folder) -> Result<(), FolderError> {
+        // Before the journal goes: what it says is in here.
+        let text = serde_json::to_vec(self)
+            .map_err(|why| FolderError::Io { path: folder.path().join(MEMORY), why: std::io::Error::other(why) })?;
+        folder.write(MEMORY, &text)?;
+        folder.sync()?;
+        folder.remove(JOURNAL)
+    }
+
+    /// Says before it is done what becomes of a file; none: it goes.
+    pub fn will_be(folder: &Folder, file: &str, known: Option<&Known>) -> Result<(), FolderError> {
+        let line = Line { file: file.to_owned(), known: known.cloned() };
+        let text = serde_json::to_string(&line)
+            .map_err(|why| FolderError::Io { path: folder.path().join(JOURNAL), why: std::io::Error::other(why) })?;
+        folder.add(JOURNAL, &format!("{text}\n"))
+    }
+
+    /// A file is in step so; none: it is no more.
+    pub fn set(&mut self, file: &str, known: Option<Known>) {
+        if let Some(was) = self.files.remove(file)
+            && self.ids.get(&was.id).is_some_and(|of| of == file)
+        {
+            self.ids.remove(&was.id);
+        }
+        if let Some(known) = known {
+            self.ids.insert(known.id.clone(), file.to_owned());
+            self.files.insert(file.to_owned(), known);
+        }
+    }
+
+    /// The file of a record.
+    pub fn file_of(&self, id: &str) -> Option<(&String, &Known)> {
+        self.files.get_key_value(self.ids.get(id)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn known(id: &str, text: &str) -> Known {
+        Known { id: id.into(), mark: file::mark(text.as_bytes()), uid: None }
+    }
+
+    /// A folder with `a.vcf`, that was in step as `old`; then what a process says in its journal and does before it is killed. What it
+    /// remembers of that file afterwards: as it was, as it was to be, or nothing.
+    #[track_caller]
+    fn check(says: Option<Option<&str>>, does: Option<&str>, expect: Option<&str>) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        fs::write(dir.path().join("a.vcf"), "old").expect("written");
+        let mut memory = Memory::new(&folder, "app", "c");
+        memory.set("a.vcf", Some(known("a", "old")));
+        memory.save(&folder).expect("saved");
+        if let Some(says) = says {
+            Memory::will_be(&folder, "a.vcf", says.map(|text| known("a", text)).as_ref()).expect("said");
+        }
+        match does {
+            Some(text) => fs::write(dir.path().join("a.vcf"), text).expect("written"),
+            None => fs::remove_file(dir.path().join("a.vcf")).expect("removed"),
+        }
+        // Killed in the midst of the next line.
+        folder.add(JOURNAL, "{\"file\":\"a.v").expect("half a line");
+        let memory = Memory::load(&folder, "c").expect("read").expect("there");
+        assert_eq!(memory.files.get("a.vcf"), expect.map(|text| known("a", text)).as_ref(), "{says:?} {does:?}");
+        assert_eq!(memory.file_of("a").is_some(), expect.is_some());
+    }
+
+    #[test]
+    fn after_a_kill_what_we_wrote_is_ours_and_nothing_else_is() {
+        check(None, Some("old"), Some("old"));
+        // Said, and not done; said and done; said, and somebody did something else.
+        check(Some(Some("new")), Some("old"), Some("old"));
+        check(Some(Some("new")), Some("new"), Some("new"));
+        check(Some(Some("new")), Some("edited"), Some("old"));
+        check(Some(None), Some("old"), Some("old"));
+        check(Some(None), None, None);
+        check(Some(Some("new")), None, Some("old"));
+        // Nothing was said: it was somebody else.
+        check(None, None, Some("old"));
+        check(None, Some("edited"), Some("old"));
+    }
+
+    #[test]
+    fn one_that_cannot_be_meant_is_refused() {
+        #[track_caller]
+        fn check(text: &str, collection: &str, expect: &str) {
+            let dir = tempfile::tempdir().expect("a folder");
+            let folder = Folder::open(dir.path()).expect("opened");
+            fs::write(dir.path().join(MEMORY), text).expect("written");
+            let error = Memory::load(&folder, collection).expect_err("refused").to_string();
+            assert!(error.contains(expect), "{error}");
+        }
+        let good = r#"{"form":1,"app":"a","collection":"c","folder":"/nowhere","files":{}}"#;
+        check("", "c", "cannot be read");
+        check(&good[..40], "c", "cannot be read");
+        check(&good.replace("1", "2"), "c", "form 2");
+        check(good, "d", "holds c, and not d");
+    }
+
+    #[test]
+    fn one_process_has_a_folder() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let first = Folder::open(dir.path()).expect("opened");
+        assert!(matches!(Folder::open(dir.path()), Err(FolderError::Taken(_))));
+        drop(first);
+        Folder::open(dir.path()).expect("free again");
+    }
+}
