@@ -60,4 +60,5 @@ mod times;
 mod told;
 mod unchanged;
 mod vcf;
+mod witness;
 mod workers;

@@ -8,6 +8,7 @@ mod khard;
 mod kinto;
 mod pocketbase;
 mod roundup;
+mod vdirsyncer;
 
 use std::{
     fs::File,
@@ -24,6 +25,7 @@ pub use khard::Khard;
 pub use kinto::Kinto;
 pub use pocketbase::PocketBase;
 pub use roundup::Roundup;
+pub use vdirsyncer::Vdirsyncer;
 
 use crate::wire;
 
