@@ -49,7 +49,7 @@ fn books(program: &Path, asked: &Asked, table: &mut Table) -> anyhow::Result<()>
     let server = Dav::radicale();
     let mut quiet = Vec::new();
     for cards in SIZES {
-        let book = contacts::book(&server, cards);
+        let book = contacts::book(&server, cards)?;
         let daemon = contacts::beside(program, &server.url, &book)?;
         let mut client = daemon.client("bench")?;
         contacts::expect(&daemon, &mut client, (cards, 0))?;
