@@ -34,6 +34,7 @@ mod logged;
 mod machine;
 mod mirrors;
 mod moments;
+mod odd_items;
 mod package;
 mod past;
 mod pending;

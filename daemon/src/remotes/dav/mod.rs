@@ -11,7 +11,10 @@ mod place;
 mod send;
 mod xml;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use mingle_core::{
     limits,
@@ -68,6 +71,10 @@ struct Dav {
     snapshot: tokio::sync::Mutex<Option<Snapshot>>,
     /// What pages take that are not applied yet, the oldest first.
     pages: Pages,
+    /// Whoever sends a change has a share of it, or all of it.
+    turn: tokio::sync::RwLock<()>,
+    /// The server takes one change at a time.
+    in_turn: AtomicBool,
 }
 
 fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
@@ -113,8 +120,8 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let Opening { settings, resource, mut means, .. } = opening;
     let url = found(&settings).map_err(unfit)?;
     let login = Login::begin(&mut means, &url, &settings.auth, None).await?;
-    let (place, snapshot, pages) = Default::default();
-    Ok(Box::new(Dav { abilities: abilities(), url, resource, login, means, place, known_as, snapshot, pages }))
+    let (place, snapshot, pages, turn, in_turn) = Default::default();
+    Ok(Box::new(Dav { abilities: abilities(), url, resource, login, means, place, known_as, snapshot, pages, turn, in_turn }))
 }
 
 impl Remote for Dav {
