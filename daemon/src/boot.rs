@@ -412,7 +412,7 @@ pub fn root(config: &Config, means: &Means, remote: &str) -> Option<Opening> {
 #[must_use]
 pub fn means(http: remotes::http::Client, config_dir: &Path, socket: Option<&Path>) -> Means {
     let workers = Arc::new(Workers::new(clock::now(), socket.map(Path::to_path_buf)));
-    Means { http, now: Arc::new(clock::now), config_dir: config_dir.to_path_buf(), workers }
+    Means { http, now: Arc::new(clock::now), config_dir: config_dir.to_path_buf(), workers, places: Arc::default() }
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use mingle_client::{
     blocking::Client,
     call::{History, Settled, SyncRun, Wait},
 };
+use mingle_tests::servers::Dav;
 use serde_json::json;
 
 use crate::{
-    Asked,
+    Asked, contacts,
     flood::Flood,
     place::Daemon,
     process,
@@ -42,6 +43,27 @@ pub fn beside(program: &Path, flood: &Flood) -> anyhow::Result<Daemon> {
     Daemon::start_with(program, &flood.configuration(), None, Flood::write_profile)
 }
 
+/// S7, of an address book at a real server: what the server takes grows with it, so that our own processor time is measured.
+fn books(program: &Path, asked: &Asked, table: &mut Table) -> anyhow::Result<()> {
+    const SIZES: [usize; 3] = [1_000, 5_000, 12_000];
+    let server = Dav::radicale();
+    let mut quiet = Vec::new();
+    for cards in SIZES {
+        let book = contacts::book(&server, cards)?;
+        let daemon = contacts::beside(program, &server.url, &book)?;
+        let mut client = daemon.client("bench")?;
+        contacts::expect(&daemon, &mut client, (cards, 0))?;
+        let took = (0..asked.rounds).map(|_| contacts::idle(&daemon, &mut client)).collect::<anyhow::Result<Vec<_>>>()?;
+        let of = |part: fn(&contacts::Took) -> f64| took.iter().map(|took| part(took) * 1_000.0).collect::<Vec<f64>>();
+        let (own, wall) = (of(|took| took.own), of(|took| took.wall));
+        table.row(json!({ "figure": "S7", "contacts": cards, "own_ms": median(&own), "wall_ms": median(&wall) }));
+        quiet.push(own);
+    }
+    let what = "the same of 12,000 contacts at Radicale, over 1,000: own processor time (the wall is the server's)";
+    table.figure("S7", what, " ms", &quiet[0], &quiet[SIZES.len() - 1], Goal::AtMost(1.25));
+    Ok(())
+}
+
 /// S7 and S8.
 pub fn sizes(program: &Path, asked: &Asked, table: &mut Table) -> anyhow::Result<()> {
     let (mut quiet, mut peaks) = (Vec::new(), Vec::new());
@@ -60,6 +82,7 @@ pub fn sizes(program: &Path, asked: &Asked, table: &mut Table) -> anyhow::Result
     let (Some((_, few)), Some((_, many))) = (quiet.first(), quiet.last()) else { bail!("nothing was measured") };
     // Flat, within what two medians of the same thing differ by.
     table.figure("S7", "a sync of nothing, 1,000,000 records, over 1,000", " ms", few, many, Goal::AtMost(1.25));
+    books(program, asked, table)?;
     let of = |wanted: usize| peaks.iter().find(|(records, _)| *records == wanted).map(|(_, peak)| *peak).context("a size");
     let (small, twenty, large) = (of(5_000)?, of(20_000)?, of(100_000)?);
     table.plain(

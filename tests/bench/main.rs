@@ -3,7 +3,7 @@
 //! `cargo run --release -p mingle-tests --bin bench -- [FIGURE..] [--rounds N] [--seconds S] [--gigabytes N]`
 //!
 //! FIGURE: one of those in [`MEASURES`]; none: all. `--gigabytes N` fills D4's large store up to that size. Needs `redis-server`, `curl`,
-//! `taskset` and `git` besides; Kinto, its client and the gRPC anchor are fetched on first use.
+//! `taskset` and `git` besides; Kinto, its client, servers of contacts, vdirsyncer and the gRPC anchor are fetched on first use.
 //!
 //! Each figure stands beside its anchor, measured in the same run, in turns; ratios of medians are told, met or not. The rows of
 //! every round go to `target/bench/results.jsonl` as soon as a measure is done. Never part of a test: a figure of a busy machine proves
@@ -12,6 +12,7 @@
 mod apps;
 mod beside;
 mod calls;
+mod contacts;
 mod crowd;
 mod disk;
 mod down;
@@ -28,6 +29,7 @@ mod meanwhile;
 mod place;
 mod process;
 mod redis;
+mod rows;
 mod schedules;
 mod sleeper;
 mod stops;
@@ -54,6 +56,7 @@ const MEASURES: &[(&[&str], Measure)] = &[
     (&["E1", "E2"], events::measure),
     (&["E3"], sleeper::measure),
     (&["S1"], down::measure),
+    (&["S3", "S4", "S5"], contacts::measure),
     (&["S7", "S8"], growth::sizes),
     (&["S2", "D3", "D4"], large::measure),
     (&["D1"], idle::asleep),

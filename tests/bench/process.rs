@@ -26,6 +26,27 @@ pub fn share_bytes(pid: u32) -> anyhow::Result<u64> {
     kib(pid, "smaps_rollup", "Pss:")
 }
 
+/// Of the times in `/proc`, a second has so many, on every architecture.
+const TICKS: f64 = 100.0;
+
+/// Fields of a `stat` in `/proc`, counted from the one after the name, which may hold anything.
+fn ticks(pid: &str, fields: [usize; 2]) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let rest: Vec<&str> = text.rsplit_once(')').context("no name in stat")?.1.split_whitespace().collect();
+    let of = |field: usize| -> anyhow::Result<f64> { Ok(rest.get(field).context("a short stat")?.parse::<f64>()?) };
+    Ok((of(fields[0])? + of(fields[1])?) / TICKS)
+}
+
+/// Seconds that a process had a processor since it began: threads that are gone count too.
+pub fn ran(pid: u32) -> anyhow::Result<f64> {
+    ticks(&pid.to_string(), [11, 12])
+}
+
+/// The same of all that we started and waited for.
+pub fn ran_below() -> anyhow::Result<f64> {
+    ticks("self", [13, 14])
+}
+
 /// What it did since it began.
 #[derive(Clone)]
 pub struct Done {

@@ -1,12 +1,12 @@
 //! Owns: contacts and appointments through a whole daemon and a real server, and back. Must never know: how either is written there.
 
-use mingle_tests::{daemon::Home, servers::Dav};
+use mingle_tests::{daemon::Home, proxy::Proxy, servers::Dav};
 use serde_json::json;
 
 const QUIET: &str = "direction = \"both\"\non_start = false\non_change = false\n";
 
 /// Settings of kind `dav` with a sync each of an address book and of a calendar.
-fn config(url: &str, book: &str, calendar: &str) -> String {
+pub fn config(url: &str, book: &str, calendar: &str) -> String {
     format!(
         "[remote.home]\nkind = \"dav\"\nurl = \"{url}\"\n\
          auth = {{ type = \"basic\", username = \"{}\", password = {{ file = \"dav.secret\" }} }}\n\n\
@@ -80,4 +80,36 @@ fn contacts_and_events_go_both_ways_and_odd_lines_stay() {
     let why = listed["rejections"][0]["what"].to_string();
     assert!(why.contains("name has no place in a vCard"), "{listed}");
     assert!(server.texts(&book).is_empty() && app.get("contacts", "odd").is_some());
+}
+
+#[test]
+fn a_run_of_nothing_is_one_question_and_a_collection_that_moved_is_found_again() {
+    let server = Dav::radicale();
+    let (book, calendar) = (server.address_book("Friends"), server.calendar("Work"));
+    let weekly = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:e1\r\nDTSTAMP:20260101T000000Z\r\n\
+        DTSTART:20260320T120000Z\r\nSUMMARY:Lunch\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    server.put(&calendar, "e1.ics", weekly);
+    let proxy = Proxy::before(&server.url);
+    // By its name: it has to be looked for.
+    let home = Home::new(Some(&config(&proxy.url, &book, "Work")));
+    home.write("dav.secret", Dav::ACCOUNT.1);
+    let daemon = home.start();
+    let mut app = daemon.app("people");
+    app.sync("events", "done");
+    let found = proxy.passed();
+    assert!(found.iter().any(|one| one.method == "PROPFIND"), "{found:?}");
+    for _ in 0..3 {
+        let row = app.sync("events", "done");
+        let asked = proxy.passed();
+        assert!(asked.len() == 1 && asked[0].method == "REPORT" && row["down"] == 0, "{asked:?} {row}");
+    }
+
+    // Another one has its name now, elsewhere: the run that misses it says so, the next one looks for it.
+    assert!((200..300).contains(&server.ask("DELETE", &calendar, &[], None).status));
+    let moved = server.calendar("Work");
+    server.put(&moved, "e1.ics", &weekly.replace("Lunch", "Dinner"));
+    app.sync("events", "failed");
+    app.sync("events", "done");
+    assert_eq!(app.get("events", "e1").expect("it is here")["title"], "Dinner");
+    assert_eq!(server.texts(&moved).len(), 1);
 }

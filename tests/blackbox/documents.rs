@@ -268,6 +268,52 @@ fn settings_are_one_record_and_entries_of_a_feed_stay() {
 }
 
 #[test]
+fn a_published_calendar_is_a_record_for_each_uid_and_what_leaves_it_goes() {
+    let calendar = |inside: &str| {
+        let zone = "BEGIN:VTIMEZONE\nTZID:Ours\nBEGIN:STANDARD\nDTSTART:19701025T030000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0100\n\
+            END:STANDARD\nEND:VTIMEZONE\n";
+        let text = format!("BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nX-WR-CALNAME:Town\n{zone}{inside}END:VCALENDAR\n");
+        Shows::text("text/calendar; charset=utf-8", &text.replace('\n', "\r\n"))
+    };
+    let event = |uid: &str, lines: &str| {
+        format!("BEGIN:VEVENT\nUID:{uid}\nDTSTAMP:20260101T000000Z\nDTSTART;TZID=Ours:20260105T090000\n{lines}END:VEVENT\n")
+    };
+    let moved = "RECURRENCE-ID;TZID=Ours:20260112T090000\nSUMMARY:Moved\n";
+    let market = event("market", "SUMMARY:Market\nRRULE:FREQ=WEEKLY\n") + &event("market", moved);
+    let task = "BEGIN:VTODO\nUID:hall\nSUMMARY:Clean the hall\nEND:VTODO\n";
+    let mut world = world("", calendar(&format!("{market}{}{task}", event("fair", "SUMMARY:Fa\n ir\n"))));
+    world.app.sync("doc", "done");
+    let all = world.all();
+    let of = |id: &str, at: &str| all[id].pointer(at).cloned().unwrap_or_default();
+    assert_eq!(all.as_object().map(serde_json::Map::len), Some(3), "{all}");
+    assert_eq!(
+        (of("fair", "/title"), of("hall", "/@type"), of("market", "/title")),
+        (json!("Fair"), json!("Task"), json!("Market"))
+    );
+    assert_eq!(of("market", "/recurrenceOverrides/2026-01-12T09:00:00/title"), "Moved", "{all}");
+    // It has no validator: the same text is no news, and neither is another order.
+    let run = world.app.sync("doc", "done");
+    assert_eq!(run["result"], "no_new_data", "{run}");
+    world.show(calendar(&format!("{task}{}{market}", event("fair", "SUMMARY:Fair\n"))));
+    let run = world.app.sync("doc", "done");
+    assert_eq!((&run["result"], world.all()), (&json!("no_new_data"), all.clone()), "{run}");
+    // One event changes, one leaves; a journal is none.
+    let journal = "BEGIN:VJOURNAL\nUID:j\nSUMMARY:x\nEND:VJOURNAL\n";
+    world.show(calendar(&format!("{}{task}{journal}", event("fair", "SUMMARY:Great fair\n"))));
+    world.app.sync("doc", "done");
+    let now = world.all();
+    assert_eq!((now.as_object().map(serde_json::Map::len), &now["fair"]["title"]), (Some(2), &json!("Great fair")), "{now}");
+    assert_eq!(now["hall"], all["hall"]);
+    // One that was cut short is no calendar, and neither is a page for people.
+    let whole = calendar(&event("fair", "SUMMARY:x\n"));
+    world.show(Shows { body: whole.body[..whole.body.len() - 16].to_owned(), ..whole });
+    world.fails("cut short");
+    world.show(Shows::text("text/calendar", "<html>please log in</html>"));
+    world.fails("web page");
+    world.good();
+}
+
+#[test]
 fn a_document_takes_nothing_and_says_so() {
     let home = Home::new(Some(&config("https://example.org", "", "direction = \"both\"")));
     let said = home.says(78, &["config", "check"]);

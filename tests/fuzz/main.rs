@@ -31,4 +31,4 @@ macro_rules! targets {
     };
 }
 
-targets!(frames, messages, configuration, profile, page, dav, checkpoint, cursor, mingle, store);
+targets!(frames, messages, configuration, profile, page, dav, document, checkpoint, cursor, mingle, store);

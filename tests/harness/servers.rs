@@ -9,6 +9,7 @@ mod kinto;
 mod pim;
 mod pocketbase;
 mod roundup;
+mod vdirsyncer;
 
 use std::{
     fs::File,
@@ -26,6 +27,7 @@ pub use kinto::Kinto;
 pub use pim::{Pim, programs as pim_programs};
 pub use pocketbase::PocketBase;
 pub use roundup::Roundup;
+pub use vdirsyncer::Vdirsyncer;
 
 use crate::wire;
 

@@ -262,6 +262,9 @@ pub const WORDS_CHARS_MAX: usize = 300;
 /// What the texts of the single events of a calendar may come to together, with the time zones that each of them needs; with more it is too
 /// large: a document that is made to harm has as many of both.
 pub const CALENDAR_TEXTS_BYTES_MAX: usize = 64 << 20;
+/// Time zones of a calendar that is a document, at most: each is looked for in the text of each event, and the world has some six hundred. With
+/// more it is no good.
+pub const CALENDAR_ZONES_MAX: usize = 1_000;
 
 /// Nodes of a feed that are read, at most, and attributes: some 20 MiB while they are read. One with more is too large.
 pub const FEED_NODES_MAX: u32 = 200_000;
@@ -270,6 +273,11 @@ pub const FEED_NODES_MAX: u32 = 200_000;
 pub const DAV_NODES_MAX: u32 = 300_000;
 /// Members that one request to a DAV server asks for by name: what they hold comes in one answer.
 pub const DAV_PAGE_ROWS: usize = 100;
+/// So long a run takes a collection of a DAV server for being where another found it; once in that time it is asked what it is. A collection
+/// that is not there any more is looked for anew after the run that fails over it.
+pub const DAV_PLACE_KNOWN: Duration = Duration::from_secs(24 * 60 * 60);
+/// Collections whose place is kept in memory, at most; past it all are found anew.
+pub const DAV_PLACES_KNOWN_MAX: usize = 1_000;
 /// Answers to one question for what changed, each of which says that there is more; then the server goes in circles.
 pub const DAV_ROUNDS_MAX: usize = 256;
 /// Places where an account may have collections that are looked at, at most.

@@ -101,6 +101,8 @@ pub struct Means {
     pub config_dir: PathBuf,
     /// The apps that offer to do work.
     pub workers: Arc<app::workers::Workers>,
+    /// Where address books and calendars were found.
+    pub places: Arc<dav::Places>,
 }
 
 /// One resource of one remote, about to be opened.

@@ -45,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "profile", feed: profile, words: TOML, slow: 10 },
     Target { name: "page", feed: page, words: JSON, slow: 1 },
     Target { name: "dav", feed: dav, words: DAV, slow: 5 },
+    Target { name: "document", feed: document, words: DOCUMENT, slow: 5 },
     Target { name: "checkpoint", feed: checkpoint, words: JSON, slow: 1 },
     Target { name: "cursor", feed: cursor, words: &[".", "_", "~", "w-", "i", "t", "r", "n", "b", "-"], slow: 1 },
     Target { name: "mingle", feed: meeting, words: JSON, slow: 1 },
@@ -69,6 +70,24 @@ const DAV: &[&str] = &[
     "<response xmlns=\"DAV:\">",
     "</response>",
     "&#x0;",
+];
+
+const DOCUMENT: &[&str] = &[
+    "[{\"id\":\"a\"}]",
+    "{\"id\":1}\n",
+    "id,a\n",
+    "id;a\r\n",
+    "\"\"",
+    "<item><guid>a</guid></item>",
+    "<entry xmlns=\"http://www.w3.org/2005/Atom\"><id>a</id></entry>",
+    "<![CDATA[",
+    "&#x0;",
+    "{\"id\":\"a\",\"title\":\"b\"},",
+    "BEGIN:VEVENT\r\nUID:a\r\nEND:VEVENT\r\n",
+    "BEGIN:VTIMEZONE\r\nTZID:a\r\nEND:VTIMEZONE\r\n",
+    "BEGIN:VCALENDAR\r\n",
+    "END:VCALENDAR\r\n",
+    "\r\n ",
 ];
 
 const TOML: &[&str] = &[
@@ -219,6 +238,12 @@ fn profiles() -> &'static [rest::Tried] {
 fn dav(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     remotes::dav::tried(text).unwrap_or_else(|why| panic!("{why}\n{text}"));
+}
+
+/// What a published document may say: each of its rows has an id of its own.
+fn document(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    remotes::document::tried(text).unwrap_or_else(|why| panic!("{why}\n{text}"));
 }
 
 /// What was saved of a checkpoint: a text that does not read is no position.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     process::Command,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -19,6 +20,8 @@ pub struct Dav {
     pub url: String,
     /// Where the account has address books, and where calendars: a slash at both ends.
     homes: [&'static str; 2],
+    /// Where its collections lie, and whether each is a repository of git.
+    kept: (PathBuf, bool),
     _server: Server,
     _dir: tempfile::TempDir,
 }
@@ -63,7 +66,8 @@ impl Dav {
             command.arg("-C").arg(settings);
             command
         });
-        Self { url: server.url.clone(), homes: ["/me/", "/me/"], _server: server, _dir: dir }
+        let kept = (dir.path().join("collections/collection-root"), false);
+        Self { url: server.url.clone(), homes: ["/me/", "/me/"], kept, _server: server, _dir: dir }
     }
 
     /// A Xandikos for the caller alone; it lets everybody in.
@@ -80,7 +84,8 @@ impl Dav {
             command.args(["-p", &port.to_string()]);
             command
         });
-        Self { url: server.url.clone(), homes: ["/user/contacts/", "/user/calendars/"], _server: server, _dir: dir }
+        let kept = (dir.path().into(), true);
+        Self { url: server.url.clone(), homes: ["/user/contacts/", "/user/calendars/"], kept, _server: server, _dir: dir }
     }
 
     /// One Radicale for all tests that run at the same time; each makes a collection of its own.
@@ -142,6 +147,27 @@ impl Dav {
         let of = if member.ends_with(".vcf") { "text/vcard" } else { "text/calendar" };
         let answer = self.ask("PUT", &format!("{path}{member}"), &[("content-type", of)], Some(text));
         assert!((200..300).contains(&answer.status), "{path}{member}: {} {}", answer.status, answer.body);
+    }
+
+    /// Lays texts where the server keeps the members of a collection, by their names: some thousand at once, which it is not asked to take.
+    ///
+    /// # Panics
+    /// When they cannot be laid there.
+    pub fn fill(&self, path: &str, texts: impl Iterator<Item = (String, String)>) {
+        let folder = self.kept.0.join(path.trim_start_matches('/'));
+        for (name, text) in texts {
+            std::fs::write(folder.join(name), text).expect("a text beside the others");
+        }
+        let git = |words: &[&str]| {
+            let mut command = Command::new("git");
+            command.args(["-c", "user.name=me", "-c", "user.email=me@example.com"]).args(words).current_dir(&folder);
+            let ended = command.status().expect("git");
+            assert!(ended.success(), "git {words:?} ended with {ended}");
+        };
+        if self.kept.1 {
+            git(&["add", "--all"]);
+            git(&["commit", "--quiet", "--message", "filled"]);
+        }
     }
 
     /// Deletes a member.

@@ -16,6 +16,8 @@ const PYTHON: &str = include_str!("../../data/servers/python.txt");
 const KINTO_CLIENT: &str = include_str!("../../data/servers/kinto-http.txt");
 /// The same for khal, khard and todoman, which keep calendars, contacts and tasks in folders of files.
 const PIM: &str = include_str!("../../data/servers/pim.txt");
+/// The same for vdirsyncer, which keeps folders in step with servers of contacts and events.
+const VDIRSYNCER: &str = include_str!("../../data/servers/vdirsyncer.txt");
 /// What is installed with npm.
 const NPM: &str = include_str!("../../data/servers/package.json");
 /// Every package that it brings along, with its version and the sum of its bytes. It names no registry: the machine's own is asked.
@@ -46,6 +48,15 @@ pub(super) fn kinto_client() -> PathBuf {
 pub(super) fn pim() -> &'static Path {
     static DONE: OnceLock<PathBuf> = OnceLock::new();
     DONE.get_or_init(|| installed("pim", PIM, |dir| packages(dir, PIM)).join("bin"))
+}
+
+/// The same of the environment that has vdirsyncer.
+///
+/// # Panics
+/// When it cannot be installed: with what the installer said.
+pub(super) fn vdirsyncer() -> &'static Path {
+    static DONE: OnceLock<PathBuf> = OnceLock::new();
+    DONE.get_or_init(|| installed("vdirsyncer", VDIRSYNCER, |dir| packages(dir, VDIRSYNCER)).join("bin"))
 }
 
 /// A Python environment with these packages.

@@ -17,6 +17,7 @@ fn app(workers: &Arc<workers::Workers>) -> App {
         now: Arc::new(Timestamp::default),
         config_dir: std::path::PathBuf::new(),
         workers: Arc::clone(workers),
+        places: Arc::default(),
     };
     let settings = RemoteSettings { kind: "app".into(), app: Some("clerk".into()), ..RemoteSettings::default() };
     let place = Place { remote: "desk".into(), sync: "job".into(), deadline: None };

@@ -91,6 +91,14 @@ impl Dav {
                 (Some(known), _) if just_found && place.token.as_deref() == Some(known) => return Ok(nothing(place, token)),
                 (Some(known), _) => Some(known),
                 (None, Some(known)) => {
+                    // Nothing but its mark can tell that nothing changed.
+                    let again;
+                    let place = if place.found_before {
+                        again = self.asked_again(place).await?;
+                        &again
+                    } else {
+                        place
+                    };
                     let (hash, mark) = known.split_once(' ').map_or((known, None), |(hash, mark)| (hash, Some(mark)));
                     if just_found && mark.is_some() && place.mark.as_deref() == mark {
                         return Ok(nothing(place, token));
@@ -352,6 +360,7 @@ mod tests {
             token: None,
             mark: None,
             server_time: None,
+            found_before: false,
         };
         let one = |href: &str, status: Option<u16>| xml::Told { href: href.into(), status, ..xml::Told::default() };
         let mut members = BTreeMap::new();

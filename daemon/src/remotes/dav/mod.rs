@@ -4,6 +4,7 @@
 //! A record is a JSContact card, or a JSCalendar event or task. The text that the server has is not kept: before a change it is fetched, and
 //! where its revision is still the agreed one, the change is made in it line by line ([`edit`]), so what no record shows stays as it is.
 
+mod known;
 mod listing;
 mod name;
 mod place;
@@ -38,6 +39,7 @@ use super::{
     settings::{Auth, RemoteSettings},
     unfit,
 };
+pub use known::Places;
 use listing::Snapshot;
 use place::Place;
 use xml::Answers;
@@ -65,6 +67,8 @@ struct Dav {
     means: Means,
     /// The collection, once it was found.
     place: OnceCell<Arc<Place>>,
+    /// What the settings say of it, for runs; a person who looks wants it asked.
+    known_as: Option<String>,
     /// What is listed, from its first page to its last.
     snapshot: tokio::sync::Mutex<Option<Snapshot>>,
     /// Something was listed: what the collection said of itself when it was found may be over.
@@ -73,6 +77,10 @@ struct Dav {
     refused: AtomicBool,
     /// What pages take that are not applied yet, the oldest first.
     pages: Pages,
+    /// Whoever sends a change has a share of it, or all of it.
+    turn: tokio::sync::RwLock<()>,
+    /// The server takes one change at a time.
+    in_turn: AtomicBool,
 }
 
 fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
@@ -115,11 +123,14 @@ fn abilities() -> Abilities {
 }
 
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
+    let known_as = (!opening.place.sync.is_empty()).then(|| opening.history()).transpose().map_err(unfit)?.map(|of| of.0);
     let Opening { settings, resource, mut means, .. } = opening;
     let url = found(&settings).map_err(unfit)?;
     let login = Login::begin(&mut means, &url, &settings.auth, None).await?;
-    let (place, snapshot, listed, refused, pages) = Default::default();
-    Ok(Box::new(Dav { abilities: abilities(), url, resource, login, means, place, snapshot, listed, refused, pages }))
+    let (place, snapshot, listed, refused) = Default::default();
+    let (pages, turn, in_turn) = Default::default();
+    let abilities = abilities();
+    Ok(Box::new(Dav { abilities, url, resource, login, means, place, known_as, snapshot, listed, refused, pages, turn, in_turn }))
 }
 
 impl Remote for Dav {
@@ -129,7 +140,17 @@ impl Remote for Dav {
 
     fn greet(&self) -> Pending<'_, Result<Greeting, RemoteError>> {
         Box::pin(async move {
+            // Where it was a while ago it is asked for what changed at once.
+            if let Some(of) = &self.known_as
+                && let Some(known) = self.means.places.known(of, (self.means.now)())
+            {
+                let place = self.place.get_or_init(async || known).await;
+                return Ok(Greeting { instance: place.segments.join("/"), server_time: None });
+            }
             let place = self.place().await?;
+            if let Some(of) = &self.known_as {
+                self.means.places.found(of, place, (self.means.now)());
+            }
             // The same name may be another collection's one day. One that is made anew under its old address is told by its tokens.
             Ok(Greeting { instance: place.segments.join("/"), server_time: place.server_time })
         })
@@ -137,7 +158,11 @@ impl Remote for Dav {
 
     fn list<'a>(&'a self, from: &'a From, page: Option<&'a str>, rows: usize) -> Pending<'a, Result<Page, RemoteError>> {
         Box::pin(async move {
-            let (page, place) = self.page(from, page, rows).await?;
+            let listed = self.page(from, page, rows).await;
+            if let (Err(_), Some(of)) = (&listed, &self.known_as) {
+                self.means.places.forget(of);
+            }
+            let (page, place) = listed?;
             self.pages.listed(place);
             Ok(page)
         })

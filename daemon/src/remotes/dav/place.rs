@@ -38,9 +38,18 @@ pub(super) struct Place {
     pub(super) mark: Option<String>,
     /// The server's clock when it was found.
     pub(super) server_time: Option<Timestamp>,
+    /// Another run found it: what it said of itself then is over, and left out.
+    pub(super) found_before: bool,
 }
 
 impl Place {
+    /// The same, as far as it is good for later runs.
+    pub(super) fn for_later(&self) -> Self {
+        let (url, segments) = (self.url.clone(), self.segments.clone());
+        let (holds, tells_changes) = (self.holds, self.tells_changes);
+        Self { url, segments, holds, tells_changes, token: None, mark: None, server_time: None, found_before: true }
+    }
+
     /// The address of a member.
     pub(super) fn member(&self, id: &str) -> Url {
         let mut url = self.url.clone();
@@ -56,6 +65,12 @@ impl Dav {
     /// The collection, found once.
     pub(super) async fn place(&self) -> Result<&Arc<Place>, RemoteError> {
         self.place.get_or_try_init(async || self.find().await.map(Arc::new)).await
+    }
+
+    /// The same collection, with what it says of itself now.
+    pub(super) async fn asked_again(&self, place: &Place) -> Result<Place, RemoteError> {
+        let (reply, told) = self.asked_what_it_is(&place.url).await?;
+        as_place(place.holds, &told, &reply)
     }
 
     async fn find(&self) -> Result<Place, RemoteError> {
@@ -243,5 +258,6 @@ fn as_place(holds: Holds, told: &Told, reply: &Reply) -> Result<Place, RemoteErr
         token: told.token.clone(),
         mark: told.mark.clone(),
         server_time: reply.server_time(),
+        found_before: false,
     })
 }

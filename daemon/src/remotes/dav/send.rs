@@ -1,10 +1,12 @@
 //! Owns: sending a change: what is put where, under which condition, and what the answer means. Must never know: when to try again.
 
+use std::sync::atomic::Ordering;
+
 use mingle_core::{
     record::Props,
     replica::{Action, Answer, Failure, Precondition, Row, RowState},
 };
-use reqwest::{Method, header::HeaderValue};
+use reqwest::{Method, StatusCode, header::HeaderValue};
 
 use super::{Dav, Fetched, place::Place, xml};
 use crate::remotes::{
@@ -81,13 +83,29 @@ impl Dav {
         let of = HeaderValue::from_static(place.holds.media_type());
         let request = self.request(Method::PUT, place.member(id), &[(condition.0, value), ("content-type", of)], Some(text));
         let creates = condition.0 == "if-none-match";
-        self.answer(place, self.tell(request).await, creates).await
+        self.answer(place, self.told_in_turn(request).await, creates).await
     }
 
     async fn delete(&self, place: &Place, id: &str, revision: &str) -> Answer {
         let Some(value) = condition_of(revision) else { return Answer::Refused(NO_REVISION.into()) };
         let request = self.request(Method::DELETE, place.member(id), &[("if-match", value)], None);
-        self.answer(place, self.tell(request).await, false).await
+        self.answer(place, self.told_in_turn(request).await, false).await
+    }
+
+    /// Sends a change beside others. Some servers take one at a time, and say of another that it is locked (HTTP 423): once one has said so,
+    /// each waits until it is alone. What is locked even then, somebody else has locked.
+    async fn told_in_turn(&self, request: http::Request) -> Result<Reply, Lost> {
+        if !self.in_turn.load(Ordering::Relaxed) {
+            let beside = self.turn.read().await;
+            let reply = self.tell(request.clone()).await?;
+            drop(beside);
+            if reply.status != StatusCode::LOCKED {
+                return Ok(reply);
+            }
+            self.in_turn.store(true, Ordering::Relaxed);
+        }
+        let _alone = self.turn.write().await;
+        self.tell(request).await
     }
 
     /// What is there, where it is what the change takes for granted; or the answer, where it is not.

@@ -20,6 +20,10 @@ struct Part<'a> {
 pub(super) fn read(text: &str) -> Result<Vec<Packed>, Wrong> {
     let (head, parts) = parts(text)?;
     let zones: Vec<&Part<'_>> = parts.iter().filter(|part| part.kind == "VTIMEZONE").collect();
+    // Each is looked for in each entry.
+    if zones.len() > limits::CALENDAR_ZONES_MAX {
+        return Err(Wrong::new(format!("has more than {} time zones", limits::CALENDAR_ZONES_MAX)));
+    }
     let mut entries: Vec<&Part<'_>> = parts.iter().filter(|part| matches!(part.kind.as_str(), "VEVENT" | "VTODO")).collect();
     // Those of one UID together, in the order in which they stand.
     entries.sort_by(|a, b| a.name.cmp(&b.name));

@@ -27,7 +27,7 @@ use super::{
     http::{self, Reply},
     larder::{Pages, Place},
     login::{self, Login},
-    settings::{Absent, RemoteSettings},
+    settings::{Absent, Format, RemoteSettings},
     unfit,
 };
 use shape::Shape;
@@ -83,7 +83,7 @@ enum Came {
 
 fn look(settings: &RemoteSettings, _: &Path) -> Result<Seen, Problem> {
     let (shape, _) = found(settings)?;
-    let format = settings.format.map_or("by its type", super::settings::Format::word);
+    let format = settings.format.map_or("by its type", Format::word);
     let ways = vec![("format", format.to_owned()), ("absent", shape.absent.word().to_owned())];
     Ok(Seen { abilities: abilities(&shape), mapping: format!("{MAPPING} {}", shape.words()), listing: String::new(), ways })
 }
@@ -255,6 +255,27 @@ impl Document {
     fn nonsense(&self, what: &str) -> RemoteError {
         RemoteError::new(Failure::Nonsense, format!("{} {what}", http::place(&self.url)))
     }
+}
+
+/// Reads a text as a document of each format; for whoever tries texts.
+///
+/// # Errors
+/// What is wrong with the rows: nothing ever is.
+pub fn tried(text: &str) -> Result<(), String> {
+    const LIST: &str = "";
+    const ONE: &str = "document = \"one\"";
+    let formats = [Format::Json, Format::Ndjson, Format::Csv, Format::Rss, Format::JsonFeed, Format::ICalendar];
+    for (keys, format) in formats.map(|format| (LIST, format)).into_iter().chain([(ONE, Format::Json)]) {
+        let settings = toml::from_str(&format!("kind = \"http\"\n{keys}")).map_err(|why| why.to_string())?;
+        let shape = Shape::of(&settings).map_err(|problem| problem.what)?;
+        let Ok(rows) = read::rows(&shape, format, text) else { continue };
+        let mut ids: Vec<&str> = rows.iter().map(Packed::remote_id).collect();
+        ids.sort_unstable();
+        if ids.windows(2).any(|two| two[0] == two[1]) || !ids.iter().all(|id| shape::is_id(id)) {
+            return Err(format!("{}: {ids:?} are not the ids of records", format.word()));
+        }
+    }
+    Ok(())
 }
 
 /// What to do about a document that does not fit.

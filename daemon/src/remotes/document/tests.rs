@@ -224,6 +224,8 @@ fn a_calendar_is_one_record_for_each_uid() {
     assert_eq!(rows.map(|rows| rows.len()), Ok(1), "what repeats and its exception");
     check("", "text/calendar", &two[..two.len() - 15], Err("cut short"));
     check("", "text/calendar", two.replace("END:VEVENT", "END:VTODO"), Err("in their order"));
+    let zone = "BEGIN:VTIMEZONE\nTZID:z\nEND:VTIMEZONE\n";
+    check("", "text/calendar", calendar(&zone.repeat(1_001)), Err("more than 1000 time zones"));
     check("", "text/calendar", calendar("BEGIN:VEVENT\nSUMMARY:x\nEND:VEVENT\n"), Err("no UID in entry 1"));
     check("", "text/calendar", "BEGIN:VCARD\r\nEND:VCARD\r\n", Err("no calendar"));
     check("", "text/calendar", "", Err("cut short"));
