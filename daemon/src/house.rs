@@ -82,6 +82,7 @@ struct Rooms {
     wanted: Arc<wanted::Wanted>,
     /// Held by whoever makes a plan: there is one copy of the store at a time.
     planning: Arc<tokio::sync::Mutex<()>>,
+    logins: logins::Logins,
 }
 
 impl House {
@@ -112,6 +113,7 @@ impl House {
             gatherings: gather::Gatherings::default(),
             wanted: Arc::default(),
             planning: Arc::default(),
+            logins: logins::Logins::default(),
         }))
     }
 

@@ -150,7 +150,7 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     });
     let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?.knowing(marks.ok());
     spending::remember(&store, &http.budgets).context("failed to read what is known of budgets")?;
-    let means = boot::means(http, &started.paths.config, Some(&started.paths.socket));
+    let means = boot::means(http, &started.paths.config, started.paths.logins(), Some(&started.paths.socket));
     let syncs = boot::syncs(&config, &means);
     let (_, seed) = clock::new_id().as_u64_pair();
     let engine = boot::engine(&store, &syncs, clock::host(), seed, now).context("failed to read what the store remembers")?;

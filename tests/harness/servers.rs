@@ -6,6 +6,7 @@ mod install;
 mod json_server;
 mod khard;
 mod kinto;
+pub mod oidc;
 mod pocketbase;
 mod roundup;
 
@@ -22,6 +23,7 @@ pub use dav::Dav;
 pub use json_server::JsonServer;
 pub use khard::Khard;
 pub use kinto::Kinto;
+pub use oidc::Oidc;
 pub use pocketbase::PocketBase;
 pub use roundup::Roundup;
 

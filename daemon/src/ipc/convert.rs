@@ -32,7 +32,7 @@ pub(super) use self::{
     fresh::{freshness, max_age, wants},
     news::{event, topic},
     operate::{
-        conflict, explained, halted, how, if_exists, keep, logged_in, logged_out, mode, pinged, rebuilding, redefined, rejection,
+        conflict, explained, authorized, halted, how, if_exists, keep, logged_in, logged_out, login_begun, mode, pinged, rebuilding, redefined, rejection,
         reloaded, remote, remote_checked, resolution, resolved, run, run_waited, shutting_down, status, sync_definition,
         sync_state, waited,
     },

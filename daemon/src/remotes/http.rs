@@ -26,6 +26,7 @@ use super::{
     budget::{Budgets, By, Purse},
     held::{HELD_BACK, Held},
     larder::{Larder, Large},
+    oauth::bearer::Bearer,
 };
 
 /// How long we wait for a remote; what tests shorten.
@@ -72,6 +73,8 @@ pub struct Client {
     purse: Option<Purse>,
     /// What would change something is written down here, and not sent.
     held: Option<Arc<Held>>,
+    /// What shows who we are, where that runs out.
+    bearer: Option<Bearer>,
 }
 
 /// Made when it is first used: reading the system's certificates takes longer than all the rest of a start.
@@ -117,6 +120,7 @@ impl Client {
             by: By::default(),
             purse: None,
             held: None,
+            bearer: None,
         })
     }
 
@@ -136,6 +140,29 @@ impl Client {
     #[must_use]
     pub fn spending(&self, purse: Purse) -> Self {
         Self { purse: Some(purse), ..self.clone() }
+    }
+
+    /// The same, for a remote that takes this login: each request shows it.
+    #[must_use]
+    pub fn showing(&self, bearer: Bearer) -> Self {
+        Self { bearer: Some(bearer), ..self.clone() }
+    }
+
+    /// The same without anything of a run's: it asks for itself.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self { by: By::default(), purse: None, held: None, bearer: None, ..self.clone() }
+    }
+
+    /// Whether there is another login now than the one that this answer refuses by other means than its status.
+    ///
+    /// # Errors
+    /// No other is to be had now, or a person has to log in.
+    pub async fn is_renewed(&self, reply: &Reply) -> Result<bool, RemoteError> {
+        match &self.bearer {
+            Some(bearer) => bearer.is_renewed(reply).await,
+            None => Ok(false),
+        }
     }
 
     /// What else is asked with this budget waits until then: the service said so, and in no header.
@@ -173,6 +200,14 @@ impl Client {
         if self.held.as_ref().is_some_and(|held| held.takes(&request)) {
             return Err(Lost { error: RemoteError::new(Failure::Stopped, HELD_BACK), sent: false });
         }
+        match &self.bearer {
+            Some(bearer) => bearer.exchange(self, request).await,
+            None => self.pay(request).await,
+        }
+    }
+
+    /// As [`Client::exchange`], with what the request shows by itself.
+    pub(super) async fn pay(&self, request: Request) -> Result<Reply, Lost> {
         let Some(purse) = &self.purse else { return self.exchange_now(request).await };
         let permit = purse.permit(&request.url).await?;
         let reply = self.exchange_now(request).await?;
@@ -238,9 +273,9 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes_max = if status.is_success() { self.patience.bytes } else { limits::REFUSAL_BYTES_MAX };
         match self.read(response, bytes_max, &url).await {
-            Ok((body, large)) => Ok(Reply { status, headers, body, url, large: large.map(Arc::new) }),
+            Ok((body, large)) => Ok(Reply { status, headers, body, url, large: large.map(Arc::new), shown: None }),
             // The status alone says what to do.
-            Err(_) if !status.is_success() => Ok(Reply { status, headers, body: Vec::new(), url, large: None }),
+            Err(_) if !status.is_success() => Ok(Reply { status, headers, body: Vec::new(), url, large: None, shown: None }),
             Err(lost) => Err(lost),
         }
     }

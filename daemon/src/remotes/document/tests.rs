@@ -27,7 +27,7 @@ fn reply(headers: &[(&'static str, &str)], body: &[u8]) -> Reply {
     let headers =
         headers.iter().map(|(name, value)| (reqwest::header::HeaderName::from_static(name), value.parse().unwrap())).collect();
     let url = "https://h/a".parse().unwrap();
-    Reply { status: StatusCode::OK, headers, body: body.to_vec(), url, large: None }
+    Reply { status: StatusCode::OK, headers, body: body.to_vec(), url, large: None, shown: None }
 }
 
 /// `keys` are settings; a length is announced.

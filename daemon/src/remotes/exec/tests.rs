@@ -13,6 +13,7 @@ fn exec(room: &Path, script: &str, output: Output) -> Exec {
         now: Arc::new(Timestamp::default),
         config_dir: room.to_owned(),
         workers: Arc::default(),
+        logins: Arc::default(),
     };
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
     let settings = RemoteSettings { kind: "exec".into(), command, output: Some(output), ..RemoteSettings::default() };

@@ -16,7 +16,7 @@ use reqwest::{
 };
 
 use super::{place, words};
-use crate::remotes::larder::Large;
+use crate::remotes::{larder::Large, secret::Fetched};
 
 /// A whole answer, whatever its status.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Reply {
     pub url: Url,
     /// Its place, where the body is large.
     pub large: Option<Arc<Large>>,
+    /// What showed who we are, where that runs out.
+    pub shown: Option<Fetched>,
 }
 
 impl Reply {
@@ -133,7 +135,7 @@ mod tests {
                 }
             }
             let url = Url::parse("http://localhost/").unwrap();
-            let reply = Reply { status: StatusCode::SERVICE_UNAVAILABLE, headers, body: Vec::new(), url, large: None };
+            let reply = Reply { status: StatusCode::SERVICE_UNAVAILABLE, headers, body: Vec::new(), url, large: None, shown: None };
             let seconds = reply.not_before(now).map(|then| then.since(now).as_secs());
             assert_eq!(seconds, expect, "{after:?} at {date:?}");
         };

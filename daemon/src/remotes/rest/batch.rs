@@ -183,7 +183,7 @@ impl Rest {
                 headers.insert(CONTENT_TYPE, of.clone());
                 let body = batch.answer.body.take(&mut item).filter(|body| *body != Value::Null);
                 let body = body.map(|body| json::write_value(&body).into_bytes()).unwrap_or_default();
-                Some(Reply { status, headers, body, url: reply.url.clone(), large: None })
+                Some(Reply { status, headers, body, url: reply.url.clone(), large: None, shown: reply.shown.clone() })
             })
             .collect()
     }

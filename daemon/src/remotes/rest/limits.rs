@@ -98,7 +98,7 @@ mod tests {
             headers,
             body: Vec::new(),
             url: "http://localhost/".parse().unwrap(),
-            large: None,
+            large: None, shown: None,
         }
     }
 

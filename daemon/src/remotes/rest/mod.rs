@@ -99,7 +99,7 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
         Problem::new("a remote of kind \"rest\" needs a profile").hint("`mingle profile list` shows them: profile = \"NAME\"")
     })?;
     let url = http::address(&settings.url, settings.insecure)?;
-    login::fits(&settings.auth)?;
+    login::fits(settings)?;
     Ok((catalog::find(name, config_dir)?, url))
 }
 
@@ -110,9 +110,9 @@ fn look(settings: &RemoteSettings, config_dir: &Path) -> Result<Seen, Problem> {
 }
 
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
-    let Opening { settings, resource, mut means, .. } = opening;
+    let Opening { settings, resource, mut means, place } = opening;
     let (profile, url) = found(&settings, &means.config_dir).map_err(unfit)?;
-    let login = Login::begin(&mut means, &url, &settings.auth, limits::own(&profile.limits)).await?;
+    let login = Login::begin(&mut means, &url, &settings, &place, limits::own(&profile.limits)).await?;
     let resource = resource.trim_matches('/').to_owned();
     let headers = constant(&profile, &url)?;
     let account = OnceLock::new();
