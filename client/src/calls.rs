@@ -5,11 +5,11 @@ use mingle_proto::{
     call::{
         AppList, AppRegister, AppReset, Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Forget, Get, Hello,
         History, List, Patch, PendingList, PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve,
-        Reload, RemoteAuthorize, RemoteAuthorized, RemoteBudget, RemoteCheck, RemoteList, RemoteLogin, RemoteLogout, Restart, RpcDiscover, SessionAccept,
-        SessionBegin, SessionCancel, SessionCommit, SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull,
-        SessionPush, SessionRefuse, Shutdown, Status, Stop, Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncNext,
-        SyncPause, SyncPing, SyncRemove, SyncReset, SyncResume, SyncRun, Transact, Undo, Wait, Why, WorkerBatch, WorkerDone,
-        WorkerOffer,
+        Reload, RemoteAuthorize, RemoteAuthorized, RemoteBudget, RemoteCheck, RemoteList, RemoteLogin, RemoteLogout, Restart,
+        RpcDiscover, SessionAccept, SessionBegin, SessionCancel, SessionCommit, SessionFinish, SessionJoin, SessionLost,
+        SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown, Status, Stop, Subscribe, SyncCancel, SyncDefine,
+        SyncGet, SyncList, SyncNext, SyncPause, SyncPing, SyncRemove, SyncReset, SyncResume, SyncRun, Transact, Undo, Wait, Why,
+        WorkerBatch, WorkerDone, WorkerOffer,
     },
 };
 

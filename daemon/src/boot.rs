@@ -112,7 +112,8 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
         let policy =
             config.collections.get(&definition.collection).map(|collection| collection.policy.clone()).unwrap_or_default();
         let account = Some(means.logins.account(&settings.auth));
-        let place = Place { remote: definition.remote.clone(), sync: name.clone(), deadline: definition.timing.deadline, account };
+        let place =
+            Place { remote: definition.remote.clone(), sync: name.clone(), deadline: definition.timing.deadline, account };
         let opening = Opening { settings: settings.clone(), resource: definition.resource.clone(), place, means: means.clone() };
         let (history, listing) = opening.history().unwrap_or_default();
         let identity = identity(definition, settings, &means.logins);
@@ -239,7 +240,8 @@ fn kin(config: &Config, of: &SyncDefinition, logins: &Logins) -> BTreeMap<String
     for other in config.syncs.values().filter(|other| other.remote == of.remote && other.collection != of.collection) {
         if related(&other.collection) {
             let sends = other.direction.is_up();
-            let one = kin.entry(other.collection.clone()).or_insert_with(|| Kin { identity: identity(other, settings, logins), sends });
+            let one =
+                kin.entry(other.collection.clone()).or_insert_with(|| Kin { identity: identity(other, settings, logins), sends });
             one.sends |= sends;
         }
     }
@@ -413,7 +415,13 @@ pub fn root(config: &Config, means: &Means, remote: &str) -> Option<Opening> {
 #[must_use]
 pub fn means(http: remotes::http::Client, config_dir: &Path, logins: PathBuf, socket: Option<&Path>) -> Means {
     let workers = Arc::new(Workers::new(clock::now(), socket.map(Path::to_path_buf)));
-    Means { http, now: Arc::new(clock::now), config_dir: config_dir.to_path_buf(), workers, logins: Arc::new(Logins::new(logins)) }
+    Means {
+        http,
+        now: Arc::new(clock::now),
+        config_dir: config_dir.to_path_buf(),
+        workers,
+        logins: Arc::new(Logins::new(logins)),
+    }
 }
 
 #[cfg(test)]
@@ -436,7 +444,8 @@ mod tests {
             );
             std::fs::write(&path, text).unwrap();
             let config = config::load(&Where::File(path), &BuiltIn { config_dir: room.path().to_owned() }).unwrap();
-            let means = means(http::Client::new(http::Patience::default()).unwrap(), room.path(), room.path().join("logins"), None);
+            let means =
+                means(http::Client::new(http::Patience::default()).unwrap(), room.path(), room.path().join("logins"), None);
             let syncs = syncs(&config, &means);
             plan(&Name::from("job"), &syncs["job"], 0).stall
         };

@@ -63,7 +63,6 @@ mod works;
 #[derive(Clone)]
 pub struct House(Arc<Rooms>);
 
-/// What the house has.
 struct Rooms {
     store: Store,
     inbox: mpsc::Sender<Letter>,

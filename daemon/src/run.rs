@@ -277,6 +277,8 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     server.stop_accepting();
     status.iter().for_each(Server::stop_accepting);
     office.leave(&insisted).await;
+    // A renewal that is cut off may cost the login: the service has given another token, and nobody has it.
+    let _ = insisted.run_until_cancelled(tokio::time::timeout(limits::RENEWAL_END_MAX, office.means.logins.rest())).await;
     spending::write(&office.store, &office.means.http.budgets).await;
     let close_status = async {
         if let Some(status) = status {

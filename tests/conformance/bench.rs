@@ -76,7 +76,13 @@ pub fn settings(profile: &str, url: &str) -> RemoteSettings {
 /// What remotes are opened with here: hasty, so that silence is over soon.
 pub fn means(config_dir: PathBuf) -> Means {
     let patience = Patience { connect: Duration::from_secs(5), silence: Duration::from_secs(20), ..Patience::default() };
-    Means { http: Client::new(patience).expect("HTTP"), now: Arc::new(now), config_dir, workers: Arc::default(), logins: Arc::default() }
+    Means {
+        http: Client::new(patience).expect("HTTP"),
+        now: Arc::new(now),
+        config_dir,
+        workers: Arc::default(),
+        logins: Arc::default(),
+    }
 }
 
 /// Our clock.

@@ -424,6 +424,8 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 pub const GRANT_BYTES_MAX: usize = 256 * 1024;
 /// A token that is said to live longer is taken to live so long: what a service says is not to overflow a date.
 pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// When mingled ends, a renewal that is under way has so long to come to its end. Then it is cut off, and a person may have to log in.
+pub const RENEWAL_END_MAX: Duration = Duration::from_secs(3);
 /// A token is renewed so long before it runs out, at most: clocks differ, and a request takes its time.
 pub const TOKEN_MARGIN_MAX: Duration = Duration::from_secs(60);
 /// Of a token that lives shortly, this part of its life is the margin.

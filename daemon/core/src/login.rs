@@ -123,4 +123,18 @@ mod tests {
         check(Some(0), &[Waits], &[1, 1]);
         check(Some(1_000_000), &[TooOften], &[60, 60]);
     }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        for (bug, table) in [
+            ("a fresh token that is refused is renewed", a_fresh_token_that_is_refused_wants_a_person as fn()),
+            ("a plea for patience is passed over", who_asks_for_patience_is_asked_less_often),
+        ] {
+            planted::set_here(Some(bug));
+            let found = std::panic::catch_unwind(table).is_err();
+            planted::set_here(None);
+            assert!(found, "no table sees {bug:?}");
+        }
+    }
 }

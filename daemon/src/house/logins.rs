@@ -6,7 +6,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use mingle_core::ask::{LoggedIn, LoginBegun, LoginPlace, Refusal};
+use mingle_core::{
+    ask::{LoggedIn, LoginBegun, LoginPlace, Refusal},
+    engine::Event,
+    schedule::Name,
+};
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -81,7 +85,8 @@ impl House {
         let (settings, house) = (self.settings_of(&remote), self.clone());
         Box::pin(async move {
             let (settings, means) = (settings?, house.0.means.clone());
-            let rest: Option<oauth::attempt::Rest> = at_another.then(|| Arc::new(|time| -> Pending<'static, ()> { Box::pin(alarm::pause(time)) }) as _);
+            let rest: Option<oauth::attempt::Rest> =
+                at_another.then(|| Arc::new(|time| -> Pending<'static, ()> { Box::pin(alarm::pause(time)) }) as _);
             let begun = oauth::attempt::begin(&means, &remote, &settings, rest).await;
             let (shown, attempt) = begun.map_err(|problem| refused(&remote, problem))?;
             let (over, goes_on) = (CancellationToken::new(), CancellationToken::new());
@@ -125,14 +130,31 @@ impl House {
             let Outcome { told, _goes_on } = outcome;
             let ended = told.await.unwrap_or_else(|_| Err(Problem::new("the login was cut off").hint("begin anew")));
             house.0.logins.waiting().retain(|_, waiting| waiting.login != login);
-            let oauth::attempt::LoggedIn { place, account, is_other, lacks } = ended.map_err(|problem| refused(&remote, problem))?;
+            let oauth::attempt::LoggedIn { place, account, is_other, lacks } =
+                ended.map_err(|problem| refused(&remote, problem))?;
             tracing::info!(%remote, place, account, is_other, "somebody has logged in");
             if is_other {
                 // What syncs are bound to the account is read anew, so that nothing of one is mixed with another's.
                 house.answered(|sender| Letter::Reload(Some(sender))).await?;
             }
+            for remote in house.with_the_login_of(&remote) {
+                // Going down: nobody waits for it.
+                let _ = house.0.inbox.send(Letter::Event(Event::LoginChanged(remote))).await;
+            }
             Ok(LoggedIn { remote, place, account, lacks })
         })
+    }
+
+    /// The remotes that have one login with this one, and it.
+    fn with_the_login_of(&self, remote: &str) -> Vec<Name> {
+        let config = self.config();
+        let tokens = |settings: &RemoteSettings| match &settings.auth {
+            Auth::OAuth2(oauth) => Some(oauth.tokens.clone()),
+            _ => None,
+        };
+        let of = config.remotes.get(remote).and_then(tokens);
+        let same = config.remotes.iter().filter(|(_, settings)| of.is_some() && tokens(settings) == of);
+        same.map(|(name, _)| Name::from(name.as_str())).collect()
     }
 
     fn settings_of(&self, remote: &str) -> Result<RemoteSettings, Refusal> {

@@ -9,11 +9,11 @@ use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 use mingle_core::{
     ask::{
         About, Accepted, AppRow, Begin, Begun, BudgetRow, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found,
-        Freshness, Grants, Halted, Join, Joined, Keep, LoggedIn, LoginBegun, LoginPlace, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan,
-        Pulled, Push, Query, Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked,
-        RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Scope, Since, Speaker,
-        Status, SyncRow, SyncState, SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Wants, Which, WhichPending, Why, Write,
-        Writer, Written,
+        Freshness, Grants, Halted, Join, Joined, Keep, LoggedIn, LoginBegun, LoginPlace, LostOne, Mingled, NextRun, Page,
+        PendingRow, Pinged, Plan, Pulled, Push, Query, Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow,
+        Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow,
+        RunWaited, Scope, Since, Speaker, Status, SyncRow, SyncState, SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Wants,
+        Which, WhichPending, Why, Write, Writer, Written,
     },
     engine::Until,
     policy::Merge,

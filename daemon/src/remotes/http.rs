@@ -2,6 +2,7 @@
 //! Must never know: profiles, records, or what an answer is for.
 
 mod reply;
+mod shown;
 
 use std::{
     net::IpAddr,
@@ -140,29 +141,6 @@ impl Client {
     #[must_use]
     pub fn spending(&self, purse: Purse) -> Self {
         Self { purse: Some(purse), ..self.clone() }
-    }
-
-    /// The same, for a remote that takes this login: each request shows it.
-    #[must_use]
-    pub fn showing(&self, bearer: Bearer) -> Self {
-        Self { bearer: Some(bearer), ..self.clone() }
-    }
-
-    /// The same without anything of a run's: it asks for itself.
-    #[must_use]
-    pub fn plain(&self) -> Self {
-        Self { by: By::default(), purse: None, held: None, bearer: None, ..self.clone() }
-    }
-
-    /// Whether there is another login now than the one that this answer refuses by other means than its status.
-    ///
-    /// # Errors
-    /// No other is to be had now, or a person has to log in.
-    pub async fn is_renewed(&self, reply: &Reply) -> Result<bool, RemoteError> {
-        match &self.bearer {
-            Some(bearer) => bearer.is_renewed(reply).await,
-            None => Ok(false),
-        }
     }
 
     /// What else is asked with this budget waits until then: the service said so, and in no header.

@@ -25,8 +25,8 @@ pub(super) struct Login {
     pub(super) query: Option<(String, secret::Fetched)>,
     /// What a header holds, where one does.
     secret: Option<secret::Fetched>,
-    /// What [`super::http::Client`] shows in each request, where that runs out; and whose it is.
-    runs_out: Option<(Bearer, String)>,
+    /// What [`super::http::Client`] shows in each request, where that runs out.
+    runs_out: Option<Bearer>,
 }
 
 /// Whether it can stand in a request.
@@ -61,7 +61,7 @@ impl Login {
             Auth::OAuth2(oauth) => {
                 let bearer = oauth::begin(means, oauth, settings.insecure, &place.remote, place.account.as_deref()).await?;
                 means.http = means.http.showing(bearer.clone());
-                Self { runs_out: Some((bearer, means.logins.account(auth))), ..Self::default() }
+                Self { runs_out: Some(bearer), ..Self::default() }
             }
             auth => Self::of(auth, &means.config_dir).await?,
         };
@@ -105,10 +105,14 @@ impl Login {
         self.headers.is_empty() && self.query.is_none() && self.runs_out.is_none()
     }
 
-    /// Whether a text tells the secret, plainly or escaped as in an address.
-    pub(super) fn is_told_in(&self, text: &[u8]) -> bool {
-        let tokens: Vec<secret::Fetched> = self.runs_out.iter().flat_map(|(bearer, _)| bearer.tokens()).collect();
-        let secrets = self.secret.iter().chain(self.query.iter().map(|(_, secret)| secret)).chain(&tokens);
+    /// Whether it may be another one in the midst of a run.
+    pub(super) fn runs_out(&self) -> bool {
+        self.runs_out.is_some()
+    }
+
+    /// Whether a text tells the secret, plainly or escaped as in an address; or what was shown in its place.
+    pub(super) fn is_told_in(&self, text: &[u8], shown: Option<&secret::Fetched>) -> bool {
+        let secrets = self.secret.iter().chain(self.query.iter().map(|(_, secret)| secret)).chain(shown);
         let unescaped = unescaped(text);
         let shows = |text: &[u8], secret: &[u8]| text.windows(secret.len()).any(|part| part == secret);
         secrets
@@ -121,7 +125,7 @@ impl Login {
         let headers = self.headers.values().map(HeaderValue::as_bytes);
         let query = self.query.iter().map(|(_, secret)| secret.reveal().as_bytes());
         // Of what runs out it is whose it is: tokens change, and the account is the same.
-        let account = self.runs_out.iter().map(|(_, account)| account.as_bytes());
+        let account = self.runs_out.iter().map(|bearer| bearer.account().as_bytes());
         headers.chain(query).chain(account).collect::<Vec<_>>().concat()
     }
 }
@@ -152,13 +156,14 @@ mod tests {
     async fn a_secret_is_found_however_it_is_written() {
         let auth = Auth::Bearer { token: Secret::Plain("a b/c+d%".into()) };
         let login = Login::of(&auth, Path::new("/")).await.unwrap();
-        let check = |text: &str, told: bool| assert_eq!(login.is_told_in(text.as_bytes()), told, "{text}");
+        let check = |text: &str, told: bool| assert_eq!(login.is_told_in(text.as_bytes(), None), told, "{text}");
         check("", false);
         check("x a b/c+d% y", true);
         check("?key=a+b%2Fc%2bd%25&page=2", true);
         check("?key=a%20b%2fc%2Bd%25", true);
         check("?key=a+b%2Fc%2bd", false);
         check("%", false);
-        assert!(!Login::default().is_told_in(b"anything"));
+        let shown = secret::Fetched::of("a+b".into());
+        assert!(Login::default().is_told_in(b"x=a%2bb", Some(&shown)) && !Login::default().is_told_in(b"anything", Some(&shown)));
     }
 }

@@ -68,7 +68,16 @@ impl Oidc {
     /// When there is no answer.
     #[must_use]
     pub fn is_active(&self, token: &str) -> bool {
-        let answer = self.post("/token/introspection", &format!("token={token}"), &[JUDGE]);
+        Self::takes(&self.url, token)
+    }
+
+    /// Whether the one at this address calls a token good.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[must_use]
+    pub fn takes(url: &str, token: &str) -> bool {
+        let answer = post(url, "/token/introspection", &format!("token={token}"), &[JUDGE]);
         serde_json::from_str::<Value>(&answer.body).expect("an introspection")["active"] == true
     }
 
@@ -77,15 +86,15 @@ impl Oidc {
     /// # Panics
     /// When it is refused.
     pub fn revoke(&self, token: &str) {
-        let answer = self.post("/token/revocation", &format!("token={token}&client_id=mingle"), &[]);
+        let answer = post(&self.url, "/token/revocation", &format!("token={token}&client_id=mingle"), &[]);
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
+}
 
-    fn post(&self, path: &str, form: &str, headers: &[(&str, &str)]) -> Answer {
-        let of = ("content-type", "application/x-www-form-urlencoded");
-        let headers: Vec<_> = headers.iter().copied().chain([of]).collect();
-        wire::ask("POST", &format!("{}{path}", self.url), &headers, Some(form)).expect("an answer")
-    }
+fn post(url: &str, path: &str, form: &str, headers: &[(&str, &str)]) -> Answer {
+    let of = ("content-type", "application/x-www-form-urlencoded");
+    let headers: Vec<_> = headers.iter().copied().chain([of]).collect();
+    wire::ask("POST", &format!("{url}{path}"), &headers, Some(form)).expect("an answer")
 }
 
 /// What a person does when they are asked.

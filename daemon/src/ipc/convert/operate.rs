@@ -3,9 +3,9 @@
 
 use mingle_core::{
     ask::{
-        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, IfExists, Keep, LoggedIn, LoginBegun, LoginPlace, Outcome,
-        Pinged, Progress, Rebuilding, Redefined, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRow, RunState,
-        RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Written,
+        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, IfExists, Keep, LoggedIn, LoginBegun,
+        LoginPlace, Outcome, Pinged, Progress, Rebuilding, Redefined, RejectionRow, Reloaded, RemoteChecked, RemoteRow,
+        Resolution, RunRow, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Written,
     },
     run::{
         Mode,

@@ -2,7 +2,10 @@
 
 use mingle_proto::{
     Error,
-    call::{RemoteAuthorize, RemoteAuthorized, RemoteBudget, RemoteBudgetAnswer, RemoteCheck, RemoteList, RemoteListAnswer, RemoteLogin, RemoteLogout},
+    call::{
+        RemoteAuthorize, RemoteAuthorized, RemoteBudget, RemoteBudgetAnswer, RemoteCheck, RemoteList, RemoteListAnswer,
+        RemoteLogin, RemoteLogout,
+    },
 };
 
 use super::{Asked, later};

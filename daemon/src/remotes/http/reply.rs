@@ -135,7 +135,8 @@ mod tests {
                 }
             }
             let url = Url::parse("http://localhost/").unwrap();
-            let reply = Reply { status: StatusCode::SERVICE_UNAVAILABLE, headers, body: Vec::new(), url, large: None, shown: None };
+            let reply =
+                Reply { status: StatusCode::SERVICE_UNAVAILABLE, headers, body: Vec::new(), url, large: None, shown: None };
             let seconds = reply.not_before(now).map(|then| then.since(now).as_secs());
             assert_eq!(seconds, expect, "{after:?} at {date:?}");
         };

@@ -182,7 +182,14 @@ mod tests {
         check(&with(",\"expires_in\":3600"), Ok(Some(3600)));
         check(&with(",\"expires_in\":\"3600\""), Ok(Some(3600)));
         check(&with(",\"expires_in\":3600.9"), Ok(Some(3600)));
-        for none in ["", ",\"expires_in\":null", ",\"expires_in\":0", ",\"expires_in\":-5", ",\"expires_in\":\"soon\"", ",\"expires_in\":[]"] {
+        for none in [
+            "",
+            ",\"expires_in\":null",
+            ",\"expires_in\":0",
+            ",\"expires_in\":-5",
+            ",\"expires_in\":\"soon\"",
+            ",\"expires_in\":[]",
+        ] {
             check(&with(none), Ok(None));
         }
         let most = limits::TOKEN_LIFE_MAX.as_secs();

@@ -95,7 +95,9 @@ impl Asker {
         let base = endpoint("issuer", issuer, self.insecure).map_err(nonsense)?;
         let path = base.path().trim_end_matches('/').to_owned();
         let mut last = None;
-        for below in [format!("{path}/.well-known/openid-configuration"), format!("/.well-known/oauth-authorization-server{path}")] {
+        for below in
+            [format!("{path}/.well-known/openid-configuration"), format!("/.well-known/oauth-authorization-server{path}")]
+        {
             let mut url = base.clone();
             url.set_path(&below);
             let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
@@ -109,7 +111,9 @@ impl Asker {
             }
         }
         let what = last.map(|trouble| trouble.what).unwrap_or_default();
-        Err(nonsense(Problem::new(format!("the issuer tells no addresses: {what}")).hint("write authorize_url and token_url in auth")))
+        Err(nonsense(
+            Problem::new(format!("the issuer tells no addresses: {what}")).hint("write authorize_url and token_url in auth"),
+        ))
     }
 
     /// Tokens for these words.
@@ -134,7 +138,8 @@ impl Asker {
             Some(secret) if places.takes_header => {
                 // Both are escaped before they are joined (RFC 6749, 2.3.1).
                 let text = format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", escaped(id), escaped(secret.reveal()))));
-                let mut value = HeaderValue::from_str(&text).map_err(|_| nonsense(Problem::new("the client_secret fits into no header")))?;
+                let mut value =
+                    HeaderValue::from_str(&text).map_err(|_| nonsense(Problem::new("the client_secret fits into no header")))?;
                 value.set_sensitive(true);
                 headers.insert(AUTHORIZATION, value);
             }

@@ -52,9 +52,16 @@ pub(super) type Asked = Pending<'static, Result<Grant, Problem>>;
 ///
 /// # Errors
 /// The remote has no such login, or the service cannot be asked.
-pub async fn begin(means: &Means, name: &str, remote: &RemoteSettings, at_another: Option<Rest>) -> Result<(Shown, Attempt), Problem> {
+pub async fn begin(
+    means: &Means,
+    name: &str,
+    remote: &RemoteSettings,
+    at_another: Option<Rest>,
+) -> Result<(Shown, Attempt), Problem> {
     let Auth::OAuth2(settings) = &remote.auth else {
-        return Err(Problem::new("it has no login with a browser").hint(format!("`mingle remote login {name}` asks for its secret")));
+        return Err(
+            Problem::new("it has no login with a browser").hint(format!("`mingle remote login {name}` asks for its secret"))
+        );
     };
     let (holder, asker) = (means.logins.holder(settings), super::asker(means, settings, remote.insecure));
     let places = asker.places().await.map_err(told)?;
@@ -71,7 +78,12 @@ pub async fn begin(means: &Means, name: &str, remote: &RemoteSettings, at_anothe
         let lacks = asker.settings.scopes.iter().filter(|scope| given.as_ref().is_some_and(|given| !given.contains(scope)));
         let lacks = lacks.cloned().collect();
         let (account, is_other) = holder.accept(grant, &asker).await?;
-        Ok(LoggedIn { place: holder.place.words(), account: Some(account).filter(|account| !account.is_empty()), is_other, lacks })
+        Ok(LoggedIn {
+            place: holder.place.words(),
+            account: Some(account).filter(|account| !account.is_empty()),
+            is_other,
+            lacks,
+        })
     };
     Ok((Shown { within, ..shown }, Box::pin(work)))
 }
@@ -101,10 +113,14 @@ pub(super) fn refused(no: No) -> Problem {
         No::Said(code, said) => {
             let said = if said.is_empty() { String::new() } else { format!(": {said}") };
             match code.as_str() {
-                "access_denied" => Problem::new(format!("the login was refused at the service{said}")).hint("whoever was asked said no"),
+                "access_denied" => {
+                    Problem::new(format!("the login was refused at the service{said}")).hint("whoever was asked said no")
+                }
                 "expired_token" => Problem::new("nobody agreed in time").hint("begin anew"),
-                "invalid_client" | "unauthorized_client" => Problem::new(format!("the service does not take this program ({code}{said})"))
-                    .hint("look at client_id and client_secret in auth; is the program registered for this way of logging in?"),
+                "invalid_client" | "unauthorized_client" => Problem::new(format!(
+                    "the service does not take this program ({code}{said})"
+                ))
+                .hint("look at client_id and client_secret in auth; is the program registered for this way of logging in?"),
                 "invalid_scope" => Problem::new(format!("the service does not give what is asked for ({code}{said})"))
                     .hint("look at scopes in auth"),
                 _ => Problem::new(format!("the service does not log in ({code}{said})")),

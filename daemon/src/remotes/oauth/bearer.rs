@@ -40,6 +40,11 @@ impl Bearer {
         Self(Arc::new(Inside { holder, asker, remote, who }))
     }
 
+    /// Whose it is; empty: that is not known.
+    pub(in crate::remotes) fn account(&self) -> &str {
+        self.0.who.account()
+    }
+
     /// Sends a request with the token; where the service does not take that one, once more with another.
     pub(in crate::remotes) async fn exchange(&self, client: &Client, request: Request) -> Result<Reply, Lost> {
         let Inside { holder, asker, remote, who } = &*self.0;
@@ -66,11 +71,6 @@ impl Bearer {
         let Inside { holder, asker, remote, who } = &*self.0;
         let Some(token) = &reply.shown else { return Ok(false) };
         holder.other_than(token.reveal(), asker, remote, who).await.map(|other| other.is_some())
-    }
-
-    /// The tokens that it may show.
-    pub(in crate::remotes) fn tokens(&self) -> Vec<Fetched> {
-        self.0.holder.tokens().into_iter().map(Fetched::of).collect()
     }
 }
 

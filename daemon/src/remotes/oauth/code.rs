@@ -15,7 +15,9 @@ use crate::remotes::Problem;
 
 pub(super) async fn begin(asker: &Asker, places: &Places) -> Result<(Shown, Asked), Problem> {
     let Some(authorize) = places.authorize.clone() else {
-        return Err(Problem::new("the service has no address where a browser agrees").hint("`mingle remote login REMOTE --device`"));
+        return Err(
+            Problem::new("the service has no address where a browser agrees").hint("`mingle remote login REMOTE --device`")
+        );
     };
     let listening = TcpListener::bind("127.0.0.1:0").await.and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
     let (port, socket) = listening.map_err(|error| Problem::new(format!("no browser can come back to this machine: {error}")))?;
@@ -25,7 +27,8 @@ pub(super) async fn begin(asker: &Asker, places: &Places) -> Result<(Shown, Aske
     let (asker, places) = (asker.clone(), places.clone());
     let work = async move {
         let Brought { code, page } = listener::wait(socket, expects).await?;
-        let words = [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", &*back), ("code_verifier", &*verifier)];
+        let words =
+            [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", &*back), ("code_verifier", &*verifier)];
         let given = asker.grant(&places, &words).await.map_err(refused);
         page.say(given.is_ok()).await;
         given

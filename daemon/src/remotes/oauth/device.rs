@@ -40,7 +40,9 @@ struct Refusal {
 
 pub(super) async fn begin(asker: &Asker, places: &Places, rest: Rest) -> Result<(Shown, Asked), Problem> {
     let Some(url) = &places.device else {
-        return Err(Problem::new("the service has no login at another machine").hint("`mingle remote login REMOTE` without --device"));
+        return Err(
+            Problem::new("the service has no login at another machine").hint("`mingle remote login REMOTE` without --device")
+        );
     };
     let scopes = asker.settings.scopes.join(" ");
     let asked: Vec<(&str, &str)> = if scopes.is_empty() { Vec::new() } else { vec![("scope", &scopes)] };

@@ -55,6 +55,10 @@ pub(super) struct Who {
 }
 
 impl Who {
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
+
     fn is(&self, kept: &Kept) -> bool {
         if planted::is("a run goes on for whoever has logged in") {
             return true;
@@ -92,13 +96,12 @@ impl Holder {
 
     /// A token that is good as far as anybody knows.
     pub(super) async fn token(&self, asker: &Asker, remote: &str, who: &Who) -> Result<String, RemoteError> {
-        let mut state = self.settled().await?;
+        let state = self.settled().await?;
         let pair = state.pair(remote, who)?;
         if !pair.is_due((asker.now)()) || pair.refresh.is_none() {
             return Ok(pair.access.clone());
         }
-        state.is_unproven = false;
-        self.renewed(state, asker, remote).await
+        self.renewed(state, asker, remote, false).await
     }
 
     /// Another one than this, which a service refused; none: none is to be had, and the refusal stands.
@@ -109,14 +112,11 @@ impl Holder {
         remote: &str,
         who: &Who,
     ) -> Result<Option<String>, RemoteError> {
-        let mut state = self.settled().await?;
+        let state = self.settled().await?;
         let pair = state.pair(remote, who)?;
         match remedy(Refused { is_ours: pair.access == refused, is_unproven: state.is_unproven }) {
             Remedy::Again => Ok(Some(pair.access.clone())),
-            Remedy::Renew if pair.refresh.is_some() => {
-                state.is_unproven = true;
-                self.renewed(state, asker, remote).await.map(Some)
-            }
+            Remedy::Renew if pair.refresh.is_some() => self.renewed(state, asker, remote, true).await.map(Some),
             Remedy::Renew | Remedy::Person => Ok(None),
         }
     }
@@ -124,7 +124,8 @@ impl Holder {
     /// A service took this one.
     pub(super) async fn proven(&self, token: &str) {
         let mut state = self.state.lock().await;
-        if state.is_unproven && state.kept.as_ref().and_then(|kept| kept.tokens.as_ref()).is_some_and(|pair| pair.access == token) {
+        if state.is_unproven && state.kept.as_ref().and_then(|kept| kept.tokens.as_ref()).is_some_and(|pair| pair.access == token)
+        {
             state.is_unproven = false;
         }
     }
@@ -141,8 +142,15 @@ impl Holder {
         Ok(state)
     }
 
-    async fn renewed(&self, state: OwnedMutexGuard<State>, asker: &Asker, remote: &str) -> Result<String, RemoteError> {
-        let work = renew(state, asker.clone(), self.place.clone(), remote.to_owned());
+    /// Another token. `refused`: a service refused the one before it, so this one has to prove itself.
+    async fn renewed(
+        &self,
+        state: OwnedMutexGuard<State>,
+        asker: &Asker,
+        remote: &str,
+        refused: bool,
+    ) -> Result<String, RemoteError> {
+        let work = renew(state, asker.clone(), self.place.clone(), remote.to_owned(), refused);
         // By itself: see above.
         tokio::spawn(work).await.unwrap_or_else(|_| Err(RemoteError::new(Failure::Broken, "the renewal of a login was cut off")))
     }
@@ -178,13 +186,6 @@ impl Holder {
     pub(super) async fn rests(&self) {
         drop(self.state.lock().await);
     }
-
-    /// Whether a text has one of its tokens in it. What is being renewed now is not known here, and is asked of nobody else.
-    pub(super) fn tokens(&self) -> Vec<String> {
-        let Ok(state) = self.state.try_lock() else { return Vec::new() };
-        let pair = state.kept.as_ref().and_then(|kept| kept.tokens.as_ref());
-        pair.into_iter().flat_map(|pair| [Some(pair.access.clone()), pair.refresh.clone()]).flatten().collect()
-    }
 }
 
 impl State {
@@ -199,7 +200,13 @@ impl State {
 }
 
 /// Asks for another token, and keeps it.
-async fn renew(mut state: OwnedMutexGuard<State>, asker: Asker, place: Place, remote: String) -> Result<String, RemoteError> {
+async fn renew(
+    mut state: OwnedMutexGuard<State>,
+    asker: Asker,
+    place: Place,
+    remote: String,
+    is_unproven: bool,
+) -> Result<String, RemoteError> {
     let Some((kept, pair)) = state.kept.clone().and_then(|kept| Some((kept.clone(), kept.tokens?))) else {
         return Err(needs(&remote, format!("nobody has logged in to {remote} yet")));
     };
@@ -234,7 +241,7 @@ async fn renew(mut state: OwnedMutexGuard<State>, asker: Asker, place: Place, re
     let kept = Kept { tokens: Some(pair), ..kept };
     let written = place.write(&kept).await;
     tracing::debug!(%remote, kept = written.is_ok(), "the login was renewed");
-    (state.kept, state.is_unsaved) = (Some(kept), written.is_err());
+    (state.kept, state.is_unsaved, state.is_unproven) = (Some(kept), written.is_err(), is_unproven);
     written.map_err(broken).map(|()| access)
 }
 
@@ -256,7 +263,10 @@ fn refused(remote: &str, place: &str, code: &str, said: &str) -> RemoteError {
             RemoteError::new(Failure::NeedsLogin, what)
                 .hint(format!("look at client_id and client_secret in [remote.{remote}], then `mingle remote login {remote}`"))
         }
-        _ => needs(remote, format!("{place} does not renew the login of {remote}: it has run out, or was ended there ({code}{said})")),
+        _ => needs(
+            remote,
+            format!("{place} does not renew the login of {remote}: it has run out, or was ended there ({code}{said})"),
+        ),
     }
 }
 
@@ -269,4 +279,47 @@ pub(super) fn needs(remote: &str, what: String) -> RemoteError {
 pub(super) fn another(remote: &str) -> RemoteError {
     let what = format!("somebody else, or nobody knows who, has logged in to {remote}: nothing of one is sent to the other");
     RemoteError::new(Failure::Broken, what).hint("the next run speaks for who is logged in; `mingle reload` where none does")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_speaks_for_whom_it_began_for() {
+        let kept = |login: &str, account: &str| Kept { login: login.into(), account: account.into(), ..Kept::default() };
+        let check = |was: (&str, &str), now: (&str, &str), same: bool| {
+            let who = Who { login: was.0.into(), account: was.1.into() };
+            assert_eq!(who.is(&kept(now.0, now.1)), same, "{was:?} {now:?}");
+        };
+        check(("l1", "ada"), ("l1", "ada"), true);
+        check(("l1", "ada"), ("l2", "ada"), true);
+        check(("l1", "ada"), ("l2", "bob"), false);
+        check(("l1", ""), ("l1", ""), true);
+        check(("l1", ""), ("l2", ""), false);
+        check(("l1", "ada"), ("l2", ""), false);
+        check(("l1", ""), ("l2", "bob"), false);
+    }
+
+    #[test]
+    fn what_is_said_of_a_renewal_is_a_no_or_trouble() {
+        let check = |code: &str, kind: Failure, part: &str| {
+            let error = refused("far", "https://id.org/token", code, "");
+            let told = format!("{} {}", error.what, error.hint.unwrap_or_default());
+            assert!(error.kind == kind && told.contains(part), "{code}: {told}");
+        };
+        check("invalid_grant", Failure::NeedsLogin, "`mingle remote login far`");
+        check("access_denied", Failure::NeedsLogin, "`mingle remote login far`");
+        check("invalid_client", Failure::NeedsLogin, "client_id and client_secret in [remote.far]");
+        check("temporarily_unavailable", Failure::Server, "in trouble");
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        planted::set_here(Some("a run goes on for whoever has logged in"));
+        let found = std::panic::catch_unwind(a_run_speaks_for_whom_it_began_for).is_err();
+        planted::set_here(None);
+        assert!(found);
+    }
 }

@@ -3,7 +3,11 @@
 //! A file of the state has whose login it is; the tokens lie in it too, or in the keyring. In the keyring they lie with the account, which
 //! counts: a kill between the two writes must not give one account the tokens of another.
 
-use std::{fs, io, os::unix::fs::DirBuilderExt as _, path::{Path, PathBuf}};
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
 
 use mingle_core::{
     limits,
@@ -98,7 +102,8 @@ impl Place {
             Err(lack) if lack.is_absent() => return Ok(Some(in_file)),
             Err(lack) => return Err(lack.told(item)),
         };
-        let kept: Kept = serde_json::from_slice(&text).map_err(|_| no(format!("what the keyring has as {item} is no login of mingle")))?;
+        let kept: Kept =
+            serde_json::from_slice(&text).map_err(|_| no(format!("what the keyring has as {item} is no login of mingle")))?;
         if kept.account != in_file.account {
             self.write_file(&Kept { tokens: None, ..kept.clone() }).map_err(broken)?;
         }
@@ -129,7 +134,8 @@ impl Place {
 
     fn write_file(&self, kept: &Kept) -> Result<(), Problem> {
         let not = |error: io::Error| {
-            Problem::new(format!("{} is not written: {error}", self.file.display())).hint("mingled needs to be able to write there")
+            Problem::new(format!("{} is not written: {error}", self.file.display()))
+                .hint("mingled needs to be able to write there")
         };
         let text = serde_json::to_string(kept).map_err(|error| Problem::new(error.to_string()))?;
         if text.len() as u64 >= limits::SECRET_BYTES_MAX {

@@ -189,12 +189,27 @@ mod tests {
         let code = || Heard::Code("c".into());
         assert_eq!(heard("/?code=c&state=s", false), code());
         assert_eq!(heard("/?code=c&state=s&iss=https://id.org", true), code());
-        assert_eq!(heard("/?state=s&error=access_denied&error_description=no+way", false), Heard::No("access_denied".into(), "no way".into()));
+        assert_eq!(
+            heard("/?state=s&error=access_denied&error_description=no+way", false),
+            Heard::No("access_denied".into(), "no way".into())
+        );
         assert_eq!(heard("/?code=c&state=s&iss=https%3A%2F%2Fevil.org", false), Heard::Other("https://evil.org".into()));
         assert_eq!(heard("/?code=c&state=s", true), Heard::Other(String::new()));
         for stray in [
-            "/", "/favicon.ico", "/?code=c", "/?code=c&state=t", "/?code=c&state=", "/?error=access_denied", "/?state=s", "/?code=&state=s",
-            "/?code=c&code=d&state=s", "/?code=c&state=s&state=s", "/x?code=c&state=s", "//evil.org/?code=c&state=s", "*", "",
+            "/",
+            "/favicon.ico",
+            "/?code=c",
+            "/?code=c&state=t",
+            "/?code=c&state=",
+            "/?error=access_denied",
+            "/?state=s",
+            "/?code=&state=s",
+            "/?code=c&code=d&state=s",
+            "/?code=c&state=s&state=s",
+            "/x?code=c&state=s",
+            "//evil.org/?code=c&state=s",
+            "*",
+            "",
         ] {
             assert_eq!(heard(stray, false), Heard::Stray, "{stray}");
         }
@@ -207,5 +222,14 @@ mod tests {
         ] {
             assert_eq!(read(head, &expects(false)), Heard::Stray, "{head}");
         }
+    }
+
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        planted::set_here(Some("an answer without the state is heard"));
+        let found = std::panic::catch_unwind(only_the_answer_to_this_login_is_heard).is_err();
+        planted::set_here(None);
+        assert!(found);
     }
 }

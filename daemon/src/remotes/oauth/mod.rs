@@ -63,6 +63,13 @@ impl Logins {
         }
     }
 
+    /// What tells one login from another, over all renewals of its tokens; none: nobody is logged in, or it is not to be had now.
+    pub async fn print(&self, auth: &Auth) -> Option<blake3::Hash> {
+        let Auth::OAuth2(settings) = auth else { return None };
+        let kept = Place::of(settings, &self.folder).read().await.ok()??;
+        kept.tokens.is_some().then(|| blake3::hash(kept.login.as_bytes()))
+    }
+
     /// Once no renewal is under way.
     pub async fn rest(&self) {
         let holders: Vec<_> = self.holders().values().cloned().collect();
@@ -95,7 +102,7 @@ pub(super) async fn begin(
 ) -> Result<Bearer, RemoteError> {
     let (holder, asker) = (means.logins.holder(settings), asker(means, settings, insecure));
     let who = holder.begin(&asker, remote, means.http.by.class == Class::Interactive).await?;
-    if account.is_some_and(|account| account != means.logins.account(&Auth::OAuth2(Box::new(settings.clone())))) {
+    if account.is_some_and(|account| account != who.account()) {
         return Err(holder::another(remote));
     }
     Ok(Bearer::new(holder, asker, remote.to_owned(), who))

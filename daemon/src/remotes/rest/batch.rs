@@ -66,7 +66,7 @@ impl Rest {
         while !parts.is_empty() {
             let (some, items) = self.fitting(&mut parts);
             let replies = match (&self.profile.batch, some.len()) {
-                (Some(batch), 2..) if !self.batches.refused.load(Relaxed) => self.enveloped(batch, items).await,
+                (Some(batch), 2..) if !self.batches.refused.load(Relaxed) => self.enveloped_with_a_login(batch, items).await,
                 _ => Envelope::Refused,
             };
             match replies {
@@ -123,6 +123,22 @@ impl Rest {
             batch.item.body.put(&mut item, body.clone());
         }
         item
+    }
+
+    /// The same once more, where each change was refused for a login that there is another of now.
+    async fn enveloped_with_a_login(&self, batch: &Batch, items: Vec<Value>) -> Envelope {
+        let again = self.login.runs_out().then(|| items.clone());
+        let first = self.enveloped(batch, items).await;
+        let (Some(again), Envelope::Opened(replies)) = (again, &first) else { return first };
+        let refused = |reply: &Reply| self.trouble(reply).is_some_and(|trouble| trouble.kind == Failure::NeedsLogin);
+        if replies.iter().all(refused) && replies.first().is_some() {
+            match self.means.http.is_renewed(&replies[0]).await {
+                Ok(true) => return self.enveloped(batch, again).await,
+                Ok(false) => {}
+                Err(error) => return Envelope::Same(Answer::Unsent(error)),
+            }
+        }
+        first
     }
 
     async fn enveloped(&self, batch: &Batch, items: Vec<Value>) -> Envelope {

@@ -85,7 +85,10 @@ impl OAuth2 {
     pub fn check(&self, insecure: bool) -> Result<(), Problem> {
         let wrong = |what: &str, hint: &str| Err(Problem::new(format!("auth of type \"oauth2\" {what}")).hint(hint));
         if self.client_id.trim().is_empty() {
-            return wrong("has an empty client_id", "client_id = \"..\": the service gave it when this program was registered there");
+            return wrong(
+                "has an empty client_id",
+                "client_id = \"..\": the service gave it when this program was registered there",
+            );
         }
         let written = [
             ("issuer", &self.issuer),
@@ -112,7 +115,10 @@ impl OAuth2 {
             }
         }
         if let Some(scope) = self.scopes.iter().find(|scope| scope.is_empty() || scope.contains(char::is_whitespace)) {
-            return wrong(&format!("has the scope {scope:?}"), "each scope is a word of its own: scopes = [\"openid\", \"read\"]");
+            return wrong(
+                &format!("has the scope {scope:?}"),
+                "each scope is a word of its own: scopes = [\"openid\", \"read\"]",
+            );
         }
         match &self.tokens {
             Tokens::File(name) if !name.is_empty() && !is_plain(name) => wrong(
@@ -155,9 +161,10 @@ mod tests {
         let told = match toml::from_str::<RemoteSettings>(&text) {
             Err(error) => Some(error.message().to_owned()),
             Ok(settings) => match &settings.auth {
-                Auth::OAuth2(auth) => {
-                    auth.check(settings.insecure).err().map(|Problem { what, hint }| format!("{what}: {}", hint.unwrap_or_default()))
-                }
+                Auth::OAuth2(auth) => auth
+                    .check(settings.insecure)
+                    .err()
+                    .map(|Problem { what, hint }| format!("{what}: {}", hint.unwrap_or_default())),
                 other => panic!("{other:?}"),
             },
         };
@@ -187,7 +194,10 @@ mod tests {
         check("client_id = \"c\", issuer = \"https://x.org\", tokens = { file = \"../x\" }", Some("no plain name"));
         check("client_id = \"c\", issuer = \"https://x.org\", tokens = { keyring = \"x\" }", Some("named SERVICE/ACCOUNT"));
         check("client_id = \"c\", issuer = \"https://x.org\", tokens = { env = \"x\" }", Some("unknown variant `env`"));
-        check("client_id = \"c\", issuer = \"https://x.org\", client_secret = \"sesame\"", Some("does not stand in the configuration"));
+        check(
+            "client_id = \"c\", issuer = \"https://x.org\", client_secret = \"sesame\"",
+            Some("does not stand in the configuration"),
+        );
         check("client_id = \"c\", isuer = \"https://x.org\"", Some("unknown field `isuer`"));
     }
 }
