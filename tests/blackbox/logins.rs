@@ -233,7 +233,7 @@ fn a_token_that_is_refused_half_way_is_renewed_and_the_run_goes_on_at_its_page()
 
 #[test]
 fn a_token_that_runs_out_while_a_run_goes_is_renewed_ahead_and_again_and_again() {
-    let mut bench = bench(2, "");
+    let mut bench = bench(4, "");
     for n in 0..30 {
         bench.app.put("notes", &format!("n{n:02}"), &json!({ "n": n }));
     }
@@ -249,9 +249,9 @@ fn a_token_that_runs_out_while_a_run_goes_is_renewed_ahead_and_again_and_again()
 
 #[test]
 fn a_renewed_login_outlives_a_kill_and_one_that_was_lost_with_it_wants_a_person() {
-    let mut bench = bench(2, "");
+    let mut bench = bench(4, "");
     log_in(&bench.daemon, "far", "alice");
-    for round in 0..5 {
+    for round in 0..3 {
         bench.app.put("notes", "one", &json!({ "v": round }));
         let before = bench.oidc.asked("refresh_token 200");
         until("a renewal", || {
@@ -432,7 +432,7 @@ fn a_logout_ends_the_login_at_the_service_and_says_what_is_left() {
 
 #[test]
 fn a_server_of_logins_that_is_away_is_waited_for_and_nobody_has_to_log_in() {
-    let oidc = Oidc::start(2);
+    let oidc = Oidc::start(4);
     let options = Options { page_rows: 2, ..Options::default() };
     let (server, daemon) = judged(&oidc, MINGLE, &["far"]);
     let mut app = daemon.app("tester");

@@ -426,6 +426,9 @@ pub const GRANT_BYTES_MAX: usize = 256 * 1024;
 pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// When mingled ends, a renewal that is under way has so long to come to its end. Then it is cut off, and a person may have to log in.
 pub const RENEWAL_END_MAX: Duration = Duration::from_secs(3);
+/// A request goes with so many tokens at most: the first may be renewed by others, and the second run out before it is looked at.
+/// Then the refusal stands.
+pub const TOKENS_TRIED_MAX: usize = 3;
 /// A token is renewed so long before it runs out, at most: clocks differ, and a request takes its time.
 pub const TOKEN_MARGIN_MAX: Duration = Duration::from_secs(60);
 /// Of a token that lives shortly, this part of its life is the margin.

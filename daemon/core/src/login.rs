@@ -26,6 +26,8 @@ pub struct Refused {
     pub is_ours: bool,
     /// It was asked for because one before it was refused, and no service has taken it.
     pub is_unproven: bool,
+    /// Its time is over: that it is refused says nothing else.
+    pub is_over: bool,
 }
 
 /// What is done about it.
@@ -44,7 +46,9 @@ pub enum Remedy {
 pub fn remedy(refused: Refused) -> Remedy {
     match refused {
         Refused { is_ours: false, .. } => Remedy::Again,
-        Refused { is_unproven: true, .. } if !planted::is("a fresh token that is refused is renewed") => Remedy::Person,
+        Refused { is_unproven: true, is_over: false, .. } if !planted::is("a fresh token that is refused is renewed") => {
+            Remedy::Person
+        }
         Refused { .. } => Remedy::Renew,
     }
 }
@@ -97,13 +101,14 @@ mod tests {
 
     #[test]
     fn a_fresh_token_that_is_refused_wants_a_person() {
-        let check = |is_ours, is_unproven, remedy: Remedy| {
-            assert_eq!(super::remedy(Refused { is_ours, is_unproven }), remedy, "{is_ours} {is_unproven}");
+        let check = |is_ours, is_unproven, is_over, remedy: Remedy| {
+            assert_eq!(super::remedy(Refused { is_ours, is_unproven, is_over }), remedy, "{is_ours} {is_unproven} {is_over}");
         };
-        check(true, false, Remedy::Renew);
-        check(true, true, Remedy::Person);
-        check(false, false, Remedy::Again);
-        check(false, true, Remedy::Again);
+        check(true, false, false, Remedy::Renew);
+        check(true, true, false, Remedy::Person);
+        check(true, true, true, Remedy::Renew);
+        check(false, false, false, Remedy::Again);
+        check(false, true, true, Remedy::Again);
     }
 
     #[test]

@@ -7,7 +7,10 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderValue},
 };
 
-use mingle_core::replica::{Failure, RemoteError};
+use mingle_core::{
+    limits,
+    replica::{Failure, RemoteError},
+};
 
 use super::{
     ask::Asker,
@@ -45,25 +48,27 @@ impl Bearer {
         self.0.who.account()
     }
 
-    /// Sends a request with the token; where the service does not take that one, once more with another.
+    /// Sends a request with the token; where the service does not take that one, again with another.
     pub(in crate::remotes) async fn exchange(&self, client: &Client, request: Request) -> Result<Reply, Lost> {
         let Inside { holder, asker, remote, who } = &*self.0;
-        let token = holder.token(asker, remote, who).await.map_err(unsent)?;
-        let mut reply = client.pay(shown(request.clone(), &token)?).await?;
-        if reply.status == StatusCode::UNAUTHORIZED {
-            // What is refused for its login has changed nothing: it may go again, whatever it is.
-            let other = holder.other_than(&token, asker, remote, who).await.map_err(unsent)?;
-            let Some(token) = other else { return Ok(reply) };
-            reply = client.pay(shown(request, &token)?).await?;
+        let mut token = holder.token(asker, remote, who).await.map_err(unsent)?;
+        let mut tried = 1;
+        loop {
+            let mut reply = client.pay(shown(request.clone(), &token)?).await?;
             if reply.status != StatusCode::UNAUTHORIZED {
                 holder.proven(&token).await;
+                reply.shown = Some(Fetched::of(token));
+                return Ok(reply);
             }
-            reply.shown = Some(Fetched::of(token));
-            return Ok(reply);
+            // What is refused for its login has changed nothing: it may go again, whatever it is.
+            let other = if tried < limits::TOKENS_TRIED_MAX {
+                holder.other_than(&token, asker, remote, who).await.map_err(unsent)?
+            } else {
+                None
+            };
+            let Some(other) = other else { return Ok(reply) };
+            (token, tried) = (other, tried + 1);
         }
-        holder.proven(&token).await;
-        reply.shown = Some(Fetched::of(token));
-        Ok(reply)
     }
 
     /// An answer says by other means than its status that the login is refused: whether there is another now.

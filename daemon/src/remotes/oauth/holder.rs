@@ -114,7 +114,8 @@ impl Holder {
     ) -> Result<Option<String>, RemoteError> {
         let state = self.settled().await?;
         let pair = state.pair(remote, who)?;
-        match remedy(Refused { is_ours: pair.access == refused, is_unproven: state.is_unproven }) {
+        let is_over = pair.is_due((asker.now)());
+        match remedy(Refused { is_ours: pair.access == refused, is_unproven: state.is_unproven, is_over }) {
             Remedy::Again => Ok(Some(pair.access.clone())),
             Remedy::Renew if pair.refresh.is_some() => self.renewed(state, asker, remote, true).await.map(Some),
             Remedy::Renew | Remedy::Person => Ok(None),
