@@ -53,6 +53,12 @@ const provider = new Provider(issuer, {
   rotateRefreshToken: true,
   cookies: { keys: ["a key of tests"] },
 });
+const count = (status) => (ctx) => {
+  const name = `${ctx.oidc.params?.grant_type?.split(":").pop()} ${status}`;
+  asked[name] = (asked[name] ?? 0) + 1;
+};
+provider.on("grant.success", count(200));
+provider.on("grant.error", count(400));
 provider.on("server_error", (_, error) => console.error(error));
 
 const answer = provider.callback();
@@ -67,17 +73,6 @@ createServer((request, response) => {
   if (down) {
     request.socket.destroy();
     return;
-  }
-  if (url.pathname === "/token" && request.method === "POST") {
-    const parts = [];
-    request.on("data", (part) => parts.push(part));
-    const end = response.end;
-    response.end = function (...rest) {
-      const words = new URLSearchParams(Buffer.concat(parts).toString());
-      const name = `${words.get("grant_type")?.split(":").pop()} ${response.statusCode}`;
-      asked[name] = (asked[name] ?? 0) + 1;
-      return end.apply(this, rest);
-    };
   }
   answer(request, response);
 }).listen(Number(port), "127.0.0.1");
