@@ -92,10 +92,11 @@ impl Login {
     /// Waits for its end, which must have this code; what it said.
     #[track_caller]
     fn ends(mut self, code: i32) -> String {
+        let status = until("the end of a login", || self.child.try_wait().expect("its end"));
         let mut said = String::new();
         self.out.read_to_string(&mut said).expect("its output");
         self.child.stderr.take().expect("its complaints").read_to_string(&mut said).expect("its complaints");
-        assert_eq!(self.child.wait().expect("its end").code(), Some(code), "{said}");
+        assert_eq!(status.code(), Some(code), "{said}");
         said
     }
 }

@@ -174,7 +174,7 @@ impl Browser {
         if wish == Wish::Deny {
             return self.ask(url, Some(&format!("{fields}abort=yes"))).body;
         }
-        let next = self.ask(url, Some(&format!("{fields}confirm=yes")));
+        let next = self.ask(url, Some(&fields));
         let Some(to) = header(&next, "location") else { return next.body };
         let origin = url.split('/').take(3).collect::<Vec<_>>().join("/");
         let to = if to.starts_with('/') { format!("{origin}{to}") } else { to };
