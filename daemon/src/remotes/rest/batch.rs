@@ -131,8 +131,10 @@ impl Rest {
         let first = self.enveloped(batch, items).await;
         let (Some(again), Envelope::Opened(replies)) = (again, &first) else { return first };
         let refused = |reply: &Reply| self.trouble(reply).is_some_and(|trouble| trouble.kind == Failure::NeedsLogin);
-        if replies.iter().all(refused) && replies.first().is_some() {
-            match self.means.http.is_renewed(&replies[0]).await {
+        if let Some(one) = replies.first()
+            && replies.iter().all(refused)
+        {
+            match self.means.http.is_renewed(one).await {
                 Ok(true) => return self.enveloped(batch, again).await,
                 Ok(false) => {}
                 Err(error) => return Envelope::Same(Answer::Unsent(error)),
