@@ -799,6 +799,14 @@ class Client:
         """Keeps the secret of a remote where the configuration has it."""
         return self._call("remote.login", remote=remote, secret=secret)
 
+    def remote_authorize(self, remote, device=None):
+        """Begins a login that a person ends with a browser."""
+        return self._call("remote.authorize", remote=remote, device=device)
+
+    def remote_authorized(self, login):
+        """What came of such a login, once it has ended."""
+        return self._call("remote.authorized", login=login)
+
     def remote_logout(self, remote):
         """Takes the secret of a remote out of there."""
         return self._call("remote.logout", remote=remote)

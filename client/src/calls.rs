@@ -5,11 +5,11 @@ use mingle_proto::{
     call::{
         AppList, AppRegister, AppReset, Cancel, Changes, ConflictList, ConflictResolve, Delete, Explain, Forget, Get, Hello,
         History, List, Patch, PendingList, PendingRollback, PendingUpload, Plan, Put, Rebuild, RejectionList, RejectionResolve,
-        Reload, RemoteBudget, RemoteCheck, RemoteList, RemoteLogin, RemoteLogout, Restart, RpcDiscover, SessionAccept,
-        SessionBegin, SessionCancel, SessionCommit, SessionFinish, SessionJoin, SessionLost, SessionMingle, SessionPull,
-        SessionPush, SessionRefuse, Shutdown, Status, Stop, Subscribe, SyncCancel, SyncDefine, SyncGet, SyncList, SyncNext,
-        SyncPause, SyncPing, SyncRemove, SyncReset, SyncResume, SyncRun, Transact, Undo, Wait, Why, WorkerBatch, WorkerDone,
-        WorkerOffer,
+        Reload, RemoteAuthorize, RemoteAuthorized, RemoteBudget, RemoteCheck, RemoteList, RemoteLogin, RemoteLogout, Restart,
+        RpcDiscover, SessionAccept, SessionBegin, SessionCancel, SessionCommit, SessionFinish, SessionJoin, SessionLost,
+        SessionMingle, SessionPull, SessionPush, SessionRefuse, Shutdown, Status, Stop, Subscribe, SyncCancel, SyncDefine,
+        SyncGet, SyncList, SyncNext, SyncPause, SyncPing, SyncRemove, SyncReset, SyncResume, SyncRun, Transact, Undo, Wait, Why,
+        WorkerBatch, WorkerDone, WorkerOffer,
     },
 };
 
@@ -71,7 +71,7 @@ plain! {
 }
 once! {
     Hello Subscribe Cancel Shutdown SessionBegin SessionJoin SessionPush SessionLost SessionMingle SessionPull SessionAccept SessionRefuse
-    SessionCommit SessionFinish SessionCancel WorkerOffer WorkerBatch WorkerDone
+    SessionCommit SessionFinish SessionCancel RemoteAuthorize RemoteAuthorized WorkerOffer WorkerBatch WorkerDone
 }
 write! { Put Patch Delete Transact ConflictResolve RejectionResolve PendingRollback Forget Undo }
 
@@ -137,6 +137,8 @@ macro_rules! functions {
             remote_check RemoteCheck, "Asks a remote whether it answers and takes the credentials.";
             remote_budget RemoteBudget, "What each account may ask of its service, and who used it.";
             remote_login RemoteLogin, "Keeps the secret of a remote where the configuration has it.";
+            remote_authorize RemoteAuthorize, "Begins a login that a person ends with a browser.";
+            remote_authorized RemoteAuthorized, "What came of such a login, once it has ended.";
             remote_logout RemoteLogout, "Takes the secret of a remote out of there.";
         }
     };

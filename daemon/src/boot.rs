@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -30,6 +30,7 @@ use crate::{
         self, Means, Opening, Pending, Place, Remote,
         app::workers::Workers,
         budget::By,
+        oauth::Logins,
         settings::{Output, RemoteSettings},
     },
     store::{
@@ -111,10 +112,12 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
         let Some(settings) = config.remotes.get(&definition.remote) else { continue };
         let policy =
             config.collections.get(&definition.collection).map(|collection| collection.policy.clone()).unwrap_or_default();
-        let place = Place { remote: definition.remote.clone(), sync: name.clone(), deadline: definition.timing.deadline };
+        let account = Some(means.logins.account(&settings.auth));
+        let place =
+            Place { remote: definition.remote.clone(), sync: name.clone(), deadline: definition.timing.deadline, account };
         let opening = Opening { settings: settings.clone(), resource: definition.resource.clone(), place, means: means.clone() };
         let (history, listing) = opening.history().unwrap_or_default();
-        let identity = identity(definition, settings);
+        let identity = identity(definition, settings, &means.logins);
         let spec = SyncSpec {
             name: name.clone(),
             collection: definition.collection.clone(),
@@ -128,8 +131,8 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
             filter: definition.filter.clone(),
             reset: definition.reset,
             creates: several.creates(definition),
-            others: others(config, &several, definition),
-            kin: kin(config, definition),
+            others: others(config, &several, definition, &means.logins),
+            kin: kin(config, definition, &means.logins),
         };
         let opener: Arc<dyn Opener> = Arc::new(Configured::new(opening));
         let depth = depths.get(definition.collection.as_str()).copied().unwrap_or_default();
@@ -197,8 +200,8 @@ pub fn with_defined(
 }
 
 /// What makes a replica this one.
-fn identity(definition: &SyncDefinition, settings: &RemoteSettings) -> String {
-    let account = settings.auth.account();
+fn identity(definition: &SyncDefinition, settings: &RemoteSettings, logins: &Logins) -> String {
+    let account = &*logins.account(&settings.auth);
     let (url, resource) = (settings.url.trim_end_matches('/'), definition.resource.trim_matches('/'));
     [definition.remote.as_str(), url, account, resource, definition.collection.as_str()].join("\u{1f}")
 }
@@ -211,8 +214,8 @@ fn with_references(settings: String, policy: &Policy) -> String {
 }
 
 /// The other replicas of its collection, as far as they are mirrors or the home of what a mirror makes.
-fn others(config: &Config, several: &Several<'_>, of: &SyncDefinition) -> Others {
-    let identity = |sync: &SyncDefinition| config.remotes.get(&sync.remote).map(|settings| identity(sync, settings));
+fn others(config: &Config, several: &Several<'_>, of: &SyncDefinition, logins: &Logins) -> Others {
+    let identity = |sync: &SyncDefinition| config.remotes.get(&sync.remote).map(|settings| identity(sync, settings, logins));
     let mirror = several.replica_says(of, |sync| sync.mirror);
     let there = several.of(&of.collection).iter().map(|(_, sync)| *sync);
     let elsewhere: Vec<&SyncDefinition> = there.filter(|sync| !sync.has_replica_of(of)).collect();
@@ -226,7 +229,7 @@ fn others(config: &Config, several: &Several<'_>, of: &SyncDefinition) -> Others
 }
 
 /// The other collections of a remote that references go to or come from. (Collections without any have no kin.)
-fn kin(config: &Config, of: &SyncDefinition) -> BTreeMap<String, Kin> {
+fn kin(config: &Config, of: &SyncDefinition, logins: &Logins) -> BTreeMap<String, Kin> {
     let mut kin = BTreeMap::<String, Kin>::new();
     let refers = |name: &str| config.collections.get(name).is_some_and(|one| !one.policy.references.is_empty());
     let referred = |name: &str| {
@@ -238,7 +241,8 @@ fn kin(config: &Config, of: &SyncDefinition) -> BTreeMap<String, Kin> {
     for other in config.syncs.values().filter(|other| other.remote == of.remote && other.collection != of.collection) {
         if related(&other.collection) {
             let sends = other.direction.is_up();
-            let one = kin.entry(other.collection.clone()).or_insert_with(|| Kin { identity: identity(other, settings), sends });
+            let one =
+                kin.entry(other.collection.clone()).or_insert_with(|| Kin { identity: identity(other, settings, logins), sends });
             one.sends |= sends;
         }
     }
@@ -410,9 +414,16 @@ pub fn root(config: &Config, means: &Means, remote: &str) -> Option<Opening> {
 
 /// Where the configuration lies.
 #[must_use]
-pub fn means(http: remotes::http::Client, config_dir: &Path, socket: Option<&Path>) -> Means {
+pub fn means(http: remotes::http::Client, config_dir: &Path, logins: PathBuf, socket: Option<&Path>) -> Means {
     let workers = Arc::new(Workers::new(clock::now(), socket.map(Path::to_path_buf)));
-    Means { http, now: Arc::new(clock::now), config_dir: config_dir.to_path_buf(), workers, places: Arc::default() }
+    Means {
+        http,
+        now: Arc::new(clock::now),
+        config_dir: config_dir.to_path_buf(),
+        workers,
+        places: Arc::default(),
+        logins: Arc::new(Logins::new(logins)),
+    }
 }
 
 #[cfg(test)]
@@ -435,7 +446,8 @@ mod tests {
             );
             std::fs::write(&path, text).unwrap();
             let config = config::load(&Where::File(path), &BuiltIn { config_dir: room.path().to_owned() }).unwrap();
-            let means = means(http::Client::new(http::Patience::default()).unwrap(), room.path(), None);
+            let means =
+                means(http::Client::new(http::Patience::default()).unwrap(), room.path(), room.path().join("logins"), None);
             let syncs = syncs(&config, &means);
             plan(&Name::from("job"), &syncs["job"], 0).stall
         };

@@ -82,6 +82,7 @@ struct Rooms {
     wanted: Arc<wanted::Wanted>,
     /// Held by whoever makes a plan: there is one copy of the store at a time.
     planning: Arc<tokio::sync::Mutex<()>>,
+    logins: logins::Logins,
 }
 
 impl House {
@@ -112,6 +113,7 @@ impl House {
             gatherings: gather::Gatherings::default(),
             wanted: Arc::default(),
             planning: Arc::default(),
+            logins: logins::Logins::default(),
         }))
     }
 
@@ -183,25 +185,6 @@ impl House {
 
     fn state(&self, ask: Ask) -> Later<SyncState> {
         self.asked(ask, |answer| if let Answer::State(state) = answer { Ok(state) } else { Err(answer) })
-    }
-
-    /// The replicas that `up` and `both` syncs of a collection serve.
-    fn up_replicas(&self, reader: &store::Reader<'_>, collection: &str) -> Vec<UpReplica> {
-        let setup = self.setup();
-        let several = setup.config.several();
-        let syncs = several.of(collection).iter().filter(|(_, sync)| sync.direction.is_up());
-        syncs
-            .map(|(name, sync)| UpReplica {
-                replica: marks::replica(reader, name).ok().flatten(),
-                remote: sync.remote.clone(),
-                carried: setup.carried.get(&sync.remote).cloned().unwrap_or_default(),
-                creates: several.creates(sync),
-            })
-            .collect()
-    }
-
-    fn waited(&self, token: &str) -> Result<Waited, Refusal> {
-        self.read(|reader| store::waited(reader, token, &|collection| self.up_replicas(reader, collection)))
     }
 
     /// The configuration in force is another one: apps may be granted other things.

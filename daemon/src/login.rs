@@ -12,7 +12,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     alarm,
-    remotes::{Means, secret, settings::RemoteSettings},
+    remotes::{
+        Means, secret,
+        settings::{Auth, RemoteSettings},
+    },
     run::Letter,
 };
 
@@ -41,6 +44,9 @@ pub async fn watch(
 
 /// What tells one secret from another without keeping it; none: it is not to be had now.
 async fn print(settings: &RemoteSettings, means: &Means) -> Option<blake3::Hash> {
+    if let Auth::OAuth2(_) = &settings.auth {
+        return means.logins.print(&settings.auth).await;
+    }
     let from = settings.auth.secret()?;
     let fetched = secret::fetch(from, &means.config_dir).await.ok()?;
     Some(blake3::hash(fetched.reveal().as_bytes()))

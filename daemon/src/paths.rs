@@ -94,6 +94,12 @@ impl Paths {
         self.state.join("mingled.lock")
     }
 
+    /// Where logins lie that run out.
+    #[must_use]
+    pub fn logins(&self) -> PathBuf {
+        self.state.join("logins")
+    }
+
     /// The key under which a question to a service is known again. It lies apart from the store: what is marked with it there tells nothing.
     #[must_use]
     pub fn marks_file(&self) -> PathBuf {

@@ -150,7 +150,7 @@ fn open(started: &Started) -> anyhow::Result<Opened> {
     });
     let http = http::Client::new(http::Patience::default()).context("failed to make the HTTP client")?.knowing(marks.ok());
     spending::remember(&store, &http.budgets).context("failed to read what is known of budgets")?;
-    let means = boot::means(http, &started.paths.config, Some(&started.paths.socket));
+    let means = boot::means(http, &started.paths.config, started.paths.logins(), Some(&started.paths.socket));
     let syncs = boot::syncs(&config, &means);
     let (_, seed) = clock::new_id().as_u64_pair();
     let engine = boot::engine(&store, &syncs, clock::host(), seed, now).context("failed to read what the store remembers")?;
@@ -277,6 +277,8 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     server.stop_accepting();
     status.iter().for_each(Server::stop_accepting);
     office.leave(&insisted).await;
+    // A renewal that is cut off may cost the login: the service has given another token, and nobody has it.
+    let _ = insisted.run_until_cancelled(tokio::time::timeout(limits::RENEWAL_END_MAX, office.means.logins.rest())).await;
     spending::write(&office.store, &office.means.http.budgets).await;
     let close_status = async {
         if let Some(status) = status {

@@ -207,6 +207,8 @@ methods! {
     RemoteCheck, "remote.check", Operate, RemoteCheckAnswer, "asks a remote whether it answers and takes the credentials";
     RemoteBudget, "remote.budget", Operate, RemoteBudgetAnswer, "what each account may ask of its service, and who used it";
     RemoteLogin, "remote.login", Operate, RemoteLoginAnswer, "keeps the secret of a remote where the configuration has it";
+    RemoteAuthorize, "remote.authorize", Operate, RemoteAuthorizeAnswer, "begins a login that a person ends with a browser";
+    RemoteAuthorized, "remote.authorized", Operate, RemoteAuthorizedAnswer, "what came of such a login, once it has ended";
     RemoteLogout, "remote.logout", Operate, RemoteLogoutAnswer, "takes the secret of a remote out of there";
     WorkerOffer, "worker.offer", Operate, WorkerOffered, "an app does the work of remotes: it is called from now on";
     WorkerBatch, "worker.batch", Operate, WorkerBatchTaken, "some of what a work brings, with its checkpoint";

@@ -94,7 +94,8 @@ impl At {
         }
         let Rounds { first, idle, told, sent } = rounds;
         let what = |rest: &str| format!("{name}: {rest}");
-        let (wall, own): (fn(&Took) -> f64, fn(&Took) -> f64) = (|took| took.wall, |took| took.own);
+        let wall: fn(&Took) -> f64 = |took| took.wall;
+        let own: fn(&Took) -> f64 = |took| took.own;
         let of = |all: &[Took], part: fn(&Took) -> f64| all.iter().map(part).collect::<Vec<f64>>();
         let mut figure = |figure, text: &str, anchor: &[Took], three: &Three, part, goal| {
             table.figure(figure, &what(text), " s", &of(anchor, part), &of(&three.ours, part), Goal::AtMost(goal));

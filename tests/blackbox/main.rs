@@ -33,6 +33,7 @@ mod kept;
 mod keyrings;
 mod leases;
 mod logged;
+mod logins;
 mod machine;
 mod mirrors;
 mod moments;

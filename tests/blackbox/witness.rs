@@ -53,7 +53,7 @@ impl Both<'_> {
 }
 
 /// It writes files with the line ends of the system.
-fn plain(text: String) -> String {
+fn plain(text: &str) -> String {
     text.replace("\r\n", "\n")
 }
 
@@ -127,10 +127,10 @@ fn both_work_at_one_collection_in_turns_and_neither_answers_the_other() {
             let (name, text) = both.file(of);
             let kept: String = text.split_inclusive('\n').filter(|line| !line.starts_with(added)).collect();
             let line = format!("{of}\n{added}:round {round}");
-            both.they.write(&name, &plain(kept).replacen(of, &line, 1));
+            both.they.write(&name, &plain(&kept).replacen(of, &line, 1));
             let made = |number: i32| format!("made-{number}.{}", name.rsplit('.').next().unwrap_or_default());
             let other = of.trim_start_matches("UID:");
-            both.they.write(&made(round), &plain(text).replace(other, &format!("made-{round}")));
+            both.they.write(&made(round), &plain(&text).replace(other, &format!("made-{round}")));
             if round > 0 {
                 both.they.remove(&made(round - 1));
             }

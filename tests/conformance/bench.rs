@@ -84,6 +84,7 @@ pub fn means(config_dir: PathBuf) -> Means {
         config_dir,
         workers: Arc::default(),
         places: Arc::default(),
+        logins: Arc::default(),
     }
 }
 

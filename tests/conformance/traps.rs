@@ -37,8 +37,8 @@ async fn open(url: &str, dir: &std::path::Path, patience: Patience) -> Box<dyn R
 async fn open_with(url: &str, dir: &std::path::Path, http: Client) -> Box<dyn Remote> {
     let mut settings = settings(trap::PROFILE, url);
     settings.auth = Auth::Bearer { token: Secret::Plain(SECRET.into()) };
-    let means =
-        Means { http, now: Arc::new(now), config_dir: dir.to_path_buf(), workers: Arc::default(), places: Arc::default() };
+    let (workers, places, logins) = (Arc::default(), Arc::default(), Arc::default());
+    let means = Means { http, now: Arc::new(now), config_dir: dir.to_path_buf(), workers, places, logins };
     remotes::open(Opening { settings, resource: "things".into(), place: Default::default(), means })
         .await
         .expect("settings that fit")

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 pub use profile::write_profile;
 
+use crate::servers::Oidc;
 use crate::wire::{self, Line, Request, Served, response};
 
 /// What the service is like. What it does not show, its profile does not promise.
@@ -57,6 +58,8 @@ pub struct Options {
     pub normalise: fn(&mut Map<String, Value>),
     /// Only this token is let in.
     pub bearer: Option<String>,
+    /// Only who shows a token that the authorization server at this address calls good is let in.
+    pub judge: Option<String>,
 }
 
 impl Default for Options {
@@ -80,6 +83,7 @@ impl Default for Options {
             page_rows_max: 1000,
             normalise: |_| {},
             bearer: None,
+            judge: None,
         }
     }
 }
@@ -311,7 +315,12 @@ fn play(shared: &Mutex<State>, request: &Request, line: &mut Line) -> bool {
         Some(Fault::Lag(time)) => line.wait(time),
         _ => {}
     }
-    let bytes = lock().answer(request);
+    let judge = lock().options.judge.clone();
+    let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let bytes = match judge.is_none_or(|judge| Oidc::takes(&judge, token)) {
+        true => lock().answer(request),
+        false => told(401, &json!({ "words": "who are you?" })),
+    };
     match fault {
         Some(Fault::HangAfter) => {
             line.hang();

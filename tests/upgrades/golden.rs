@@ -98,7 +98,7 @@ fn histories(home: &Home, url: &str) -> BTreeMap<String, String> {
     let env: Environment = home.environment().into_iter().collect();
     let config = config::load(&Where::Directory(home.config_dir()), &BuiltIn::of(&env)).expect("a configuration");
     let http = http::Client::new(http::Patience::default()).expect("a client");
-    let syncs = boot::syncs(&config, &boot::means(http, &home.config_dir(), None));
+    let syncs = boot::syncs(&config, &boot::means(http, &home.config_dir(), home.config_dir().join("logins"), None));
     syncs.iter().map(|(name, known)| (name.to_string(), known.spec.history.clone())).collect()
 }
 

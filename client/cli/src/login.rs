@@ -1,4 +1,4 @@
-//! Owns: `mingle remote login` and `mingle remote logout`: how a secret is asked for. Must never know: where it is kept.
+//! Owns: `mingle remote login` and `mingle remote logout`: which way, and how a secret is asked for. Must never know: where it is kept.
 
 use std::{
     fs::File,
@@ -12,6 +12,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 
 use crate::{
     at::At,
+    authorize::authorize,
     exit::{Exit, Failure},
     remote::checked,
     words::plain,
@@ -20,9 +21,10 @@ use crate::{
 /// What is longer is no secret.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-/// Give the password, token or key of a remote: it is put where the configuration has it (the keyring, a file), and tried.
+/// Log in to a remote: give its password, token or key, or agree in a browser, as its `auth` says; then it is tried.
 ///
-/// On a terminal it is asked for and not shown; else it is read from standard input.
+/// A secret is put where the configuration has it (the keyring, a file). On a terminal it is asked for and not shown; else it is read from
+/// standard input. Where `auth` is of type oauth2, an address is shown: open it, and log in there.
 #[derive(Debug, clap::Args)]
 pub struct Login {
     /// The remote.
@@ -31,9 +33,15 @@ pub struct Login {
     /// Read it from this file instead.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+    /// The browser is at another machine: show a code to write there (oauth2).
+    #[arg(long, conflicts_with_all = ["secret_file", "browser"])]
+    device: bool,
+    /// Open the address in a browser here, with xdg-open (oauth2).
+    #[arg(long, conflicts_with = "secret_file")]
+    browser: bool,
 }
 
-/// Take the secret of a remote out of there; records stay, and syncs need a login.
+/// Log out of a remote: its secret is taken out, or its login ended at the service. Records stay, and syncs need a login.
 #[derive(Debug, clap::Args)]
 pub struct Logout {
     /// The remote.
@@ -43,7 +51,11 @@ pub struct Logout {
 
 impl Login {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let Self { remote, secret_file } = self;
+        let Self { remote, secret_file, device, browser } = self;
+        if device || browser || (secret_file.is_none() && wants_a_browser(at, &remote)?) {
+            authorize(at, remote.clone(), device, browser)?;
+            return tried(at, remote);
+        }
         let secret = match &secret_file {
             Some(file) => of_file(file)?,
             None if io::stdin().is_terminal() => asked(&remote)?,
@@ -54,16 +66,28 @@ impl Login {
             plain(&format!("the secret of {} is in {}", answer.remote, answer.place))
         })?;
         at.flush()?;
-        let answer = at.show(call::RemoteCheck { remote }, checked)?;
-        Ok(if answer.ok { Exit::Done } else { Exit::Failed })
+        tried(at, remote)
     }
+}
+
+/// Whether the remote takes the login; where it does, what waited for one goes on at once.
+fn tried(at: &mut At, remote: String) -> Result<Exit, Failure> {
+    let answer = at.show(call::RemoteCheck { remote }, checked)?;
+    Ok(if answer.ok { Exit::Done } else { Exit::Failed })
+}
+
+/// What is no remote is told by whoever is asked next.
+fn wants_a_browser(at: &mut At, remote: &str) -> Result<bool, Failure> {
+    let remotes = at.call(call::RemoteList {})?.remotes;
+    Ok(remotes.iter().any(|one| one.remote == remote && one.login.as_deref() == Some("oauth2")))
 }
 
 impl Logout {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
         at.show(call::RemoteLogout { remote: self.remote }, |answer| {
             let was = if answer.removed { "was taken out of" } else { "was not in" };
-            plain(&format!("the secret of {} {was} {}", answer.remote, answer.place))
+            let left = answer.left.as_ref().map(|left| format!("\n{left}")).unwrap_or_default();
+            plain(&format!("the secret of {} {was} {}{left}", answer.remote, answer.place))
         })?;
         Ok(Exit::Done)
     }

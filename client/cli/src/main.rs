@@ -4,6 +4,7 @@
 mod apart;
 mod app;
 mod at;
+mod authorize;
 mod backup;
 mod budget;
 mod cancel;
@@ -281,6 +282,10 @@ mod tests {
         check("mingle remote show x", Ok(()));
         check("mingle remote login x", Ok(()));
         check("mingle remote login x --secret-file f", Ok(()));
+        check("mingle remote login x --device", Ok(()));
+        check("mingle remote login x --browser", Ok(()));
+        check("mingle remote login x --browser --device", Err(2));
+        check("mingle remote login x --device --secret-file f", Err(2));
         check("mingle remote login x secret", Err(2));
         check("mingle remote login", Err(2));
         check("mingle remote logout x", Ok(()));

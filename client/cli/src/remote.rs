@@ -164,6 +164,7 @@ mod tests {
             kind: "rest".into(),
             profile: None,
             url: "https://x".into(),
+            login: None,
             abilities: abilities.into_iter().map(|(name, how)| (name.to_owned(), how)).collect(),
         };
         let text = list(std::slice::from_ref(&remote));

@@ -38,9 +38,9 @@ pub use refusal::Refusal;
 pub use session::{Begin, Begun, Closed, Invites, Join, Joined, LostOne, Mingled, Pulled, PulledOne, Push, Speaker, Take, Took};
 
 pub use operate::{
-    Ability, Accepted, Attention, Behind, Configured, DaemonState, Explained, Halted, Holding, LoginPlace, NextRun, Page, Pinged,
-    Progress, Rebuilding, Reloaded, RemoteChecked, RemoteRow, RunRequest, RunState, RunWaited, Status, SyncRow, SyncState,
-    SyncStatus, SyncsWaited,
+    Ability, Accepted, Attention, Behind, Configured, DaemonState, Explained, Halted, Holding, LoggedIn, LoginBegun, LoginPlace,
+    NextRun, Page, Pinged, Progress, Rebuilding, Reloaded, RemoteChecked, RemoteRow, RunRequest, RunState, RunWaited, Status,
+    SyncRow, SyncState, SyncStatus, SyncsWaited,
 };
 
 /// A record's data as JSON text (an object), as stored.

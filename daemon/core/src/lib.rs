@@ -7,6 +7,7 @@ pub mod desktop;
 pub mod engine;
 pub mod filter;
 pub mod limits;
+pub mod login;
 pub mod meeting;
 pub mod mingle;
 pub mod path;

@@ -423,3 +423,35 @@ pub const STALL: Duration = Duration::from_secs(180);
 
 /// How often a secret that was refused is looked at again (design: every 10 minutes).
 pub const LOGIN_LOOK_MS: u64 = 600_000;
+
+// Logins that run out (OAuth 2).
+
+/// A login by a person may take so long, at the browser or at another machine; then it is over, and is begun anew.
+pub const LOGIN_TIME_MAX: Duration = Duration::from_secs(900);
+/// Connections to the listener of a login at once: browsers open some ahead. More wait until one ends.
+pub const LOGIN_CONNECTIONS_MAX: usize = 16;
+/// A connection to the listener of a login says what it wants within this time, or is closed.
+pub const LOGIN_CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
+/// The head of a request to the listener of a login, at most: an address with a code and little more. A longer one is closed.
+pub const LOGIN_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// A token that a server gives is this long at most: it stands in a header of each request. A longer one is refused.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// An answer with tokens is this long at most. A longer one is refused.
+pub const GRANT_BYTES_MAX: usize = 256 * 1024;
+/// A token that is said to live longer is taken to live so long: what a service says is not to overflow a date.
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// When mingled ends, a renewal that is under way has so long to come to its end. Then it is cut off, and a person may have to log in.
+pub const RENEWAL_END_MAX: Duration = Duration::from_secs(3);
+/// A request goes with so many tokens at most: the first may be renewed by others, and the second run out before it is looked at.
+/// Then the refusal stands.
+pub const TOKENS_TRIED_MAX: usize = 3;
+/// A token is renewed so long before it runs out, at most: clocks differ, and a request takes its time.
+pub const TOKEN_MARGIN_MAX: Duration = Duration::from_secs(60);
+/// Of a token that lives shortly, this part of its life is the margin.
+pub const TOKEN_MARGIN_PART: u32 = 4;
+/// How often a service is asked whether a person has agreed at another machine, where it does not say how often (RFC 8628, 3.2).
+pub const POLL_PAUSE: Duration = Duration::from_secs(5);
+/// So much longer it is after it asked for patience, or did not answer (RFC 8628, 3.5).
+pub const POLL_PAUSE_MORE: Duration = Duration::from_secs(5);
+/// The longest pause between two such questions: who has agreed waits for it.
+pub const POLL_PAUSE_MAX: Duration = Duration::from_secs(60);

@@ -170,6 +170,14 @@ pub const ALL: &[(&str, Finder)] = &[
     ("an answer that leads nowhere is kept", Tables),
     // run: what a service wrongly says is unchanged is never asked in full again.
     ("an answer is believed for ever", Tables),
+    // login: a service that takes no fresh token is asked for another one with each request.
+    ("a fresh token that is refused is renewed", Tables),
+    // login: who asks for patience is asked as often as before.
+    ("a plea for patience is passed over", Tables),
+    // oauth: whoever connects to the listener of a login may bring a code.
+    ("an answer without the state is heard", Tables),
+    // oauth: a run that began for one person goes on with the token of another.
+    ("a run goes on for whoever has logged in", Tables),
     // rest: that a page is the same again is taken to mean that nothing follows it now either.
     ("a full page that was the last is the last for ever", Tables),
     // store: who writes is answered before the commit.

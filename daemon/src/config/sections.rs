@@ -20,7 +20,7 @@ use super::{
     section::{Inner, Places, Section},
     source, words,
 };
-use crate::remotes::settings::Secret;
+use crate::remotes::settings::{Auth, Secret};
 
 /// As long as the answer to a write is kept for who repeats it: until then it has to be found what the write did.
 const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
@@ -121,7 +121,11 @@ impl Draft {
             let (config, name) = (&mut self.config, name.to_owned());
             match section {
                 "remote" => {
-                    if let Some(settings) = read.read_as::<RemoteSettings>(value) {
+                    if let Some(mut settings) = read.read_as::<RemoteSettings>(value) {
+                        if let Auth::OAuth2(auth) = &mut settings.auth {
+                            auth.settle(&name);
+                            secret(&mut read, source, auth.client_secret.as_ref());
+                        }
                         secret(&mut read, source, settings.auth.secret());
                         let placed = !settings.url.is_empty() || !settings.command.is_empty() || settings.app.is_some();
                         if !placed {

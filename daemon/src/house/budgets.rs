@@ -1,6 +1,6 @@
 //! Owns: whose budget is whose: accounts with the remotes of the configuration that share them. Must never know: the wire, what is decided from it.
 
-use mingle_core::ask::{BudgetRow, LoginPlace, Refusal};
+use mingle_core::ask::{BudgetRow, LoggedIn, LoginBegun, LoginPlace, Refusal};
 
 use super::House;
 use crate::{
@@ -16,7 +16,8 @@ impl Accounts for House {
         let mut rows: Vec<(Vec<String>, BudgetRow)> = Vec::new();
         for (name, settings) in &self.config().remotes {
             // A program has no address, and nobody's budget.
-            let (Some(key), Some((host, account))) = (budget::key(settings), budget::label(settings)) else { continue };
+            let (Some(key), Some(host)) = (budget::key(settings), budget::host(settings)) else { continue };
+            let account = self.0.means.logins.account(&settings.auth);
             if let Some((_, row)) = rows.iter_mut().find(|(keys, _)| keys.contains(&key)) {
                 row.remotes.push(name.clone());
                 continue;
@@ -37,6 +38,14 @@ impl Accounts for House {
 
     fn login(&self, remote: String, secret: String) -> Later<LoginPlace> {
         self.logged_in(remote, secret)
+    }
+
+    fn login_begin(&self, remote: String, at_another: bool) -> Later<LoginBegun> {
+        self.login_begun(remote, at_another)
+    }
+
+    fn login_end(&self, login: String) -> Later<LoggedIn> {
+        self.login_ended(login)
     }
 
     fn logout(&self, remote: String) -> Later<LoginPlace> {

@@ -13,7 +13,10 @@ use mingle_core::{
 use crate::{
     config::{Config, Repeat, SyncDefinition},
     ipc::door::Later,
-    remotes::{self, settings::RemoteSettings},
+    remotes::{
+        self,
+        settings::{Auth, RemoteSettings},
+    },
     store::{StoreError, Trouble, history::Counts},
 };
 
@@ -167,6 +170,11 @@ pub(super) fn remote(name: &str, settings: &RemoteSettings, config_dir: &Path) -
             .next()
             .cloned()
             .unwrap_or_default(),
+        login: match &settings.auth {
+            Auth::None => None,
+            Auth::OAuth2(_) => Some("oauth2"),
+            _ => Some("secret"),
+        },
         abilities,
     }
 }

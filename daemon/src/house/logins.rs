@@ -1,12 +1,50 @@
-//! Owns: whose secret is meant by a login and a logout, and what is said where it cannot be. Must never know: where a secret is kept, the wire.
+//! Owns: whose secret is meant by a login and a logout, logins that wait for a person, and what is said where there can be none.
+//! Must never know: where a secret is kept, the wire.
 
-use mingle_core::ask::{LoginPlace, Refusal};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mingle_core::{
+    ask::{LoggedIn, LoginBegun, LoginPlace, Refusal},
+    engine::Event,
+    schedule::Name,
+};
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{House, described};
 use crate::{
+    alarm,
     ipc::door::Later,
-    remotes::{Problem, secret::put, settings::Secret},
+    remotes::{
+        Pending, Problem, oauth,
+        secret::put,
+        settings::{Auth, RemoteSettings, Secret},
+    },
+    run::Letter,
 };
+
+/// Logins that wait for a person: of each remote one, the last that was begun.
+#[derive(Default)]
+pub(super) struct Logins(Mutex<BTreeMap<String, Waiting>>);
+
+/// A login that waits for a person.
+struct Waiting {
+    /// Its name.
+    login: String,
+    /// Where what comes of it is told; none: somebody waits for it already.
+    outcome: Option<Outcome>,
+    /// Another login takes its place.
+    over: CancellationToken,
+}
+
+/// What comes of a login, for the one who waits. Dropped, the login ends and leaves nothing.
+struct Outcome {
+    told: oneshot::Receiver<Result<oauth::attempt::LoggedIn, Problem>>,
+    _goes_on: DropGuard,
+}
 
 impl House {
     /// Keeps the secret of a remote where the configuration has it.
@@ -18,30 +56,128 @@ impl House {
             let place = put::place(&from, &dir).map_err(no)?;
             put::keep(&from, &secret, &dir).await.map_err(no)?;
             tracing::info!(%remote, place, "a secret was put in its place");
-            Ok(LoginPlace { remote, place, done: true })
+            Ok(LoginPlace { remote, place, done: true, left: None })
         })
     }
 
-    /// Takes the secret of a remote out of there.
+    /// Takes the secret of a remote out of there; a login with OAuth 2 ends at the service too.
     pub(super) fn logged_out(&self, remote: String) -> Later<LoginPlace> {
-        let (from, dir) = (self.secret_of(&remote), self.0.means.config_dir.clone());
+        let (settings, from) = (self.settings_of(&remote), self.secret_of(&remote));
+        let means = self.0.means.clone();
         Box::pin(async move {
+            let (settings, no) = (settings?, |problem| refused(&remote, problem));
+            if let Auth::OAuth2(_) = &settings.auth {
+                let out = oauth::log_out(&means, &settings).await.map_err(no)?;
+                tracing::info!(%remote, place = out.place, done = out.done, left = out.left, "a login was ended");
+                let left = out.left();
+                return Ok(LoginPlace { remote, place: out.place, done: out.done, left });
+            }
             let from = from?;
-            let no = |problem| refused(&remote, problem);
-            let place = put::place(&from, &dir).map_err(no)?;
-            let done = put::take_out(&from, &dir).await.map_err(no)?;
+            let place = put::place(&from, &means.config_dir).map_err(no)?;
+            let done = put::take_out(&from, &means.config_dir).await.map_err(no)?;
             tracing::info!(%remote, place, done, "a secret was taken out");
-            Ok(LoginPlace { remote, place, done })
+            Ok(LoginPlace { remote, place, done, left: None })
         })
+    }
+
+    /// Begins a login with OAuth 2. One of the same remote that still waits ends.
+    pub(super) fn login_begun(&self, remote: String, at_another: bool) -> Later<LoginBegun> {
+        let (settings, house) = (self.settings_of(&remote), self.clone());
+        Box::pin(async move {
+            let (settings, means) = (settings?, house.0.means.clone());
+            let rest: Option<oauth::attempt::Rest> =
+                at_another.then(|| Arc::new(|time| -> Pending<'static, ()> { Box::pin(alarm::pause(time)) }) as _);
+            let begun = oauth::attempt::begin(&means, &remote, &settings, rest).await;
+            let (shown, attempt) = begun.map_err(|problem| refused(&remote, problem))?;
+            let (over, goes_on) = (CancellationToken::new(), CancellationToken::new());
+            let (tell, told) = oneshot::channel();
+            let (is_over, is_left) = (over.clone(), goes_on.clone());
+            tokio::spawn(async move {
+                let ended = tokio::select! {
+                    biased;
+                    () = is_left.cancelled() => return,
+                    () = is_over.cancelled() => {
+                        Err(Problem::new("another login was begun after this one").hint("go on with that one, or begin anew"))
+                    }
+                    ended = attempt => ended,
+                };
+                // Who has gone meanwhile needs no word: it holds all the same.
+                let _ = tell.send(ended);
+            });
+            let login = uuid::Uuid::new_v4().to_string();
+            let outcome = Some(Outcome { told, _goes_on: goes_on.drop_guard() });
+            let waiting = Waiting { login: login.clone(), outcome, over };
+            let before = house.0.logins.waiting().insert(remote.clone(), waiting);
+            before.inspect(|before| before.over.cancel());
+            Ok(LoginBegun { remote, login, url: shown.url, code: shown.code, within: shown.within })
+        })
+    }
+
+    /// What came of a login, once it has ended.
+    pub(super) fn login_ended(&self, login: String) -> Later<LoggedIn> {
+        let house = self.clone();
+        Box::pin(async move {
+            let taken = {
+                let mut waiting = house.0.logins.waiting();
+                let mut found = waiting.iter_mut().find(|(_, waiting)| waiting.login == login);
+                found.as_mut().and_then(|(remote, waiting)| Some((remote.clone(), waiting.outcome.take()?)))
+            };
+            let gone = || {
+                let hint = "`mingle remote login REMOTE` begins one";
+                Refusal::NotFound("no login of that name waits for a person".into(), Some(hint.into()))
+            };
+            let (remote, outcome) = taken.ok_or_else(gone)?;
+            let Outcome { told, _goes_on } = outcome;
+            let ended = told.await.unwrap_or_else(|_| Err(Problem::new("the login was cut off").hint("begin anew")));
+            house.0.logins.waiting().retain(|_, waiting| waiting.login != login);
+            let oauth::attempt::LoggedIn { place, account, is_other, lacks } =
+                ended.map_err(|problem| refused(&remote, problem))?;
+            tracing::info!(%remote, place, account, is_other, "somebody has logged in");
+            if is_other {
+                // What syncs are bound to the account is read anew, so that nothing of one is mixed with another's.
+                house.answered(|sender| Letter::Reload(Some(sender))).await?;
+            }
+            for remote in house.with_the_login_of(&remote) {
+                // Going down: nobody waits for it.
+                let _ = house.0.inbox.send(Letter::Event(Event::LoginChanged(remote))).await;
+            }
+            Ok(LoggedIn { remote, place, account, lacks })
+        })
+    }
+
+    /// The remotes that have one login with this one, and it.
+    fn with_the_login_of(&self, remote: &str) -> Vec<Name> {
+        let config = self.config();
+        let tokens = |settings: &RemoteSettings| match &settings.auth {
+            Auth::OAuth2(oauth) => Some(oauth.tokens.clone()),
+            _ => None,
+        };
+        let of = config.remotes.get(remote).and_then(tokens);
+        let same = config.remotes.iter().filter(|(_, settings)| of.is_some() && tokens(settings) == of);
+        same.map(|(name, _)| Name::from(name.as_str())).collect()
+    }
+
+    fn settings_of(&self, remote: &str) -> Result<RemoteSettings, Refusal> {
+        let config = self.config();
+        config.remotes.get(remote).cloned().ok_or_else(|| described::no_remote(remote, &config))
     }
 
     fn secret_of(&self, remote: &str) -> Result<Secret, Refusal> {
-        let config = self.config();
-        let settings = config.remotes.get(remote).ok_or_else(|| described::no_remote(remote, &config))?;
+        let settings = self.settings_of(remote)?;
+        if let Auth::OAuth2(_) = settings.auth {
+            let hint = format!("`mingle remote login {remote}` without a secret: a person logs in with a browser");
+            return Err(Refusal::WrongState(format!("{remote} has no secret to be kept"), Some(hint)));
+        }
         settings.auth.secret().cloned().ok_or_else(|| {
             let hint = format!("`auth` in [remote.{remote}] says how it logs in");
             Refusal::WrongState(format!("{remote} has no login in the configuration"), Some(hint))
         })
+    }
+}
+
+impl Logins {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

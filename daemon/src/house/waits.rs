@@ -24,6 +24,25 @@ const BEHIND_TOLD: usize = 100;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 impl House {
+    /// The replicas that `up` and `both` syncs of a collection serve.
+    fn up_replicas(&self, reader: &store::Reader<'_>, collection: &str) -> Vec<UpReplica> {
+        let setup = self.setup();
+        let several = setup.config.several();
+        let syncs = several.of(collection).iter().filter(|(_, sync)| sync.direction.is_up());
+        syncs
+            .map(|(name, sync)| UpReplica {
+                replica: marks::replica(reader, name).ok().flatten(),
+                remote: sync.remote.clone(),
+                carried: setup.carried.get(&sync.remote).cloned().unwrap_or_default(),
+                creates: several.creates(sync),
+            })
+            .collect()
+    }
+
+    pub(super) fn waited(&self, token: &str) -> Result<Waited, Refusal> {
+        self.read(|reader| store::waited(reader, token, &|collection| self.up_replicas(reader, collection)))
+    }
+
     /// Until a write is settled at the remotes concerned, or the time is up.
     pub(super) fn until_settled(&self, token: String, timeout: Duration) -> Later<Waited> {
         let first = self.waited(&token);

@@ -32,9 +32,9 @@ pub(super) use self::{
     fresh::{freshness, max_age, wants},
     news::{event, topic},
     operate::{
-        conflict, explained, halted, how, if_exists, keep, logged_in, logged_out, mode, pinged, rebuilding, redefined, rejection,
-        reloaded, remote, remote_checked, resolution, resolved, run, run_waited, shutting_down, status, sync_definition,
-        sync_state, waited,
+        authorized, conflict, explained, halted, how, if_exists, keep, logged_in, logged_out, login_begun, mode, pinged,
+        rebuilding, redefined, rejection, reloaded, remote, remote_checked, resolution, resolved, run, run_waited, shutting_down,
+        status, sync_definition, sync_state, waited,
     },
     past::{merge, parsed, replayed, undo, undo_preview, undone, why},
     pending::{left, pending, which_pending},

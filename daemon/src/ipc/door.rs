@@ -9,11 +9,11 @@ use std::{collections::BTreeSet, future::Future, pin::Pin, time::Duration};
 use mingle_core::{
     ask::{
         About, Accepted, AppRow, Begin, Begun, BudgetRow, Changes, Closed, ConflictRow, CopyRow, Explained, Forget, Found,
-        Freshness, Grants, Halted, Join, Joined, Keep, LoginPlace, LostOne, Mingled, NextRun, Page, PendingRow, Pinged, Plan,
-        Pulled, Push, Query, Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow, Reloaded, RemoteChecked,
-        RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow, RunWaited, Scope, Since, Speaker,
-        Status, SyncRow, SyncState, SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Wants, Which, WhichPending, Why, Write,
-        Writer, Written,
+        Freshness, Grants, Halted, Join, Joined, Keep, LoggedIn, LoginBegun, LoginPlace, LostOne, Mingled, NextRun, Page,
+        PendingRow, Pinged, Plan, Pulled, Push, Query, Rebuilding, Redefine, Redefined, Refusal, Register, RejectionRow,
+        Reloaded, RemoteChecked, RemoteRow, Replayed, Reset, Resolution, RollBack, RolledBack, Rows, RunRequest, RunRow,
+        RunWaited, Scope, Since, Speaker, Status, SyncRow, SyncState, SyncsWaited, Take, Undo, UndoPage, Undone, Waited, Wants,
+        Which, WhichPending, Why, Write, Writer, Written,
     },
     engine::Until,
     policy::Merge,
@@ -57,6 +57,10 @@ pub trait Accounts {
     fn budgets(&self) -> Result<Vec<BudgetRow>, Refusal>;
     /// Keeps the secret of a remote where the configuration has it.
     fn login(&self, remote: String, secret: String) -> Later<LoginPlace>;
+    /// Begins a login that a person ends with a browser: on this machine, or at another one.
+    fn login_begin(&self, remote: String, at_another: bool) -> Later<LoginBegun>;
+    /// What came of such a login, once it has ended. Dropped, the login ends.
+    fn login_end(&self, login: String) -> Later<LoggedIn>;
     /// Takes the secret of a remote out of there.
     fn logout(&self, remote: String) -> Later<LoginPlace>;
 }

@@ -98,6 +98,8 @@ const HANDLERS: &[(&str, Serve)] = &[
     ("remote.check", remote::check),
     ("remote.budget", remote::budget),
     ("remote.login", remote::login),
+    ("remote.authorize", remote::authorize),
+    ("remote.authorized", remote::authorized),
     ("remote.logout", remote::logout),
     ("worker.offer", worker::offer),
     ("worker.batch", worker::batch),

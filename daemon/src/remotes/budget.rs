@@ -125,8 +125,12 @@ fn key_of(url: &Url, auth: &Auth) -> String {
         Auth::Bearer { .. } => ("bearer", ""),
         Auth::Header { name, .. } => ("header", name.as_str()),
         Auth::Query { name, .. } => ("query", name.as_str()),
+        Auth::OAuth2(auth) => ("oauth2", auth.client_id.as_str()),
     };
     let mut parts = vec![url.origin().ascii_serialization(), form.to_owned(), name.to_owned()];
+    if let Auth::OAuth2(auth) = auth {
+        parts.push(auth.tokens.to_string());
+    }
     let mut before = "";
     // Who has a name is known by it, whatever the password is.
     match auth.secret().filter(|_| name.is_empty() || !matches!(auth, Auth::Basic { .. })) {
@@ -405,11 +409,10 @@ impl Drop for Permit {
     }
 }
 
-/// What of a host's name and an account a person knows it by; none: no such address, and no account.
+/// The host's name, as a person knows it; none: no such address.
 #[must_use]
-pub fn label(settings: &RemoteSettings) -> Option<(String, String)> {
-    let host = Url::parse(&settings.url).ok()?.origin().ascii_serialization();
-    Some((host, settings.auth.account().to_owned()))
+pub fn host(settings: &RemoteSettings) -> Option<String> {
+    Some(Url::parse(&settings.url).ok()?.origin().ascii_serialization())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! Must never know: profiles, records, or what an answer is for.
 
 mod reply;
+mod shown;
 
 use std::{
     net::IpAddr,
@@ -26,6 +27,7 @@ use super::{
     budget::{Budgets, By, Purse},
     held::{HELD_BACK, Held},
     larder::{Larder, Large},
+    oauth::bearer::Bearer,
 };
 
 /// How long we wait for a remote; what tests shorten.
@@ -72,6 +74,8 @@ pub struct Client {
     purse: Option<Purse>,
     /// What would change something is written down here, and not sent.
     held: Option<Arc<Held>>,
+    /// What shows who we are, where that runs out.
+    bearer: Option<Bearer>,
 }
 
 /// Made when it is first used: reading the system's certificates takes longer than all the rest of a start.
@@ -117,6 +121,7 @@ impl Client {
             by: By::default(),
             purse: None,
             held: None,
+            bearer: None,
         })
     }
 
@@ -173,6 +178,14 @@ impl Client {
         if self.held.as_ref().is_some_and(|held| held.takes(&request)) {
             return Err(Lost { error: RemoteError::new(Failure::Stopped, HELD_BACK), sent: false });
         }
+        match &self.bearer {
+            Some(bearer) => bearer.exchange(self, request).await,
+            None => self.pay(request).await,
+        }
+    }
+
+    /// As [`Client::exchange`], with what the request shows by itself.
+    pub(super) async fn pay(&self, request: Request) -> Result<Reply, Lost> {
         let Some(purse) = &self.purse else { return self.exchange_now(request).await };
         let permit = purse.permit(&request.url).await?;
         let reply = self.exchange_now(request).await?;
@@ -238,9 +251,9 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes_max = if status.is_success() { self.patience.bytes } else { limits::REFUSAL_BYTES_MAX };
         match self.read(response, bytes_max, &url).await {
-            Ok((body, large)) => Ok(Reply { status, headers, body, url, large: large.map(Arc::new) }),
+            Ok((body, large)) => Ok(Reply { status, headers, body, url, large: large.map(Arc::new), shown: None }),
             // The status alone says what to do.
-            Err(_) if !status.is_success() => Ok(Reply { status, headers, body: Vec::new(), url, large: None }),
+            Err(_) if !status.is_success() => Ok(Reply { status, headers, body: Vec::new(), url, large: None, shown: None }),
             Err(lost) => Err(lost),
         }
     }

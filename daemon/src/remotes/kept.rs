@@ -131,7 +131,10 @@ impl Kept {
             Some(ours) if reply.status == StatusCode::NOT_MODIFIED => {
                 let headers = renewed(ours.headers, &reply.headers);
                 let came = if ours.came == Came::Before { Came::Holds } else { ours.came };
-                (Reply { status: StatusCode::OK, headers, body: ours.body, url: reply.url, large: None }, came)
+                (
+                    Reply { status: StatusCode::OK, headers, body: ours.body, url: reply.url, large: None, shown: reply.shown },
+                    came,
+                )
             }
             ours => {
                 held.changed |= ours.is_some();
@@ -222,6 +225,7 @@ mod tests {
             body: body.into(),
             url,
             large: None,
+            shown: None,
         }
     }
 

@@ -75,6 +75,12 @@ pub enum Lack {
 }
 
 impl Lack {
+    /// Whether it is there, and has no such item.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Missing)
+    }
+
     /// In words, with the remedy.
     #[must_use]
     pub fn told(self, item: &Item) -> RemoteError {

@@ -9,10 +9,11 @@ use reqwest::{
 };
 
 use super::{
-    Means, Problem,
+    Means, Place, Problem,
     budget::{Purse, headers::Own},
+    oauth::{self, bearer::Bearer},
     secret,
-    settings::Auth,
+    settings::{Auth, RemoteSettings},
 };
 
 /// What shows who we are: headers, or a parameter of every address.
@@ -24,14 +25,17 @@ pub(super) struct Login {
     pub(super) query: Option<(String, secret::Fetched)>,
     /// What a header holds, where one does.
     secret: Option<secret::Fetched>,
+    /// What [`super::http::Client`] shows in each request, where that runs out.
+    runs_out: Option<Bearer>,
 }
 
 /// Whether it can stand in a request.
 ///
 /// # Errors
-/// The name of its header is none.
-pub(super) fn fits(auth: &Auth) -> Result<(), Problem> {
-    match auth {
+/// The name of its header is none, or it does not say where a person logs in.
+pub(super) fn fits(settings: &RemoteSettings) -> Result<(), Problem> {
+    match &settings.auth {
+        Auth::OAuth2(auth) => auth.check(settings.insecure),
         Auth::Header { name, .. } if HeaderName::from_bytes(name.as_bytes()).is_err() => {
             Err(Problem::new(format!("{name:?} in auth is no name of a header")))
         }
@@ -45,8 +49,22 @@ impl Login {
     ///
     /// # Errors
     /// As [`Login::of`].
-    pub(super) async fn begin(means: &mut Means, url: &Url, auth: &Auth, own: Option<Own>) -> Result<Self, RemoteError> {
-        let login = Self::of(auth, &means.config_dir).await?;
+    pub(super) async fn begin(
+        means: &mut Means,
+        url: &Url,
+        settings: &RemoteSettings,
+        place: &Place,
+        own: Option<Own>,
+    ) -> Result<Self, RemoteError> {
+        let auth = &settings.auth;
+        let login = match auth {
+            Auth::OAuth2(oauth) => {
+                let bearer = oauth::begin(means, oauth, settings.insecure, &place.remote, place.account.as_deref()).await?;
+                means.http = means.http.showing(bearer.clone());
+                Self { runs_out: Some(bearer), ..Self::default() }
+            }
+            auth => Self::of(auth, &means.config_dir).await?,
+        };
         let account = means.http.budgets.account(url, auth, &login.proof(), (means.now)());
         let purse = Purse::new(account, means.http.by.clone(), Arc::clone(&means.now), own);
         means.http = means.http.spending(purse);
@@ -71,7 +89,7 @@ impl Login {
                 ("authorization", format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{}", secret.reveal()))))
             }
             Auth::Header { name, .. } => (name.as_str(), secret.reveal().to_owned()),
-            Auth::Bearer { .. } | Auth::None => ("authorization", format!("Bearer {}", secret.reveal())),
+            Auth::Bearer { .. } | Auth::None | Auth::OAuth2(_) => ("authorization", format!("Bearer {}", secret.reveal())),
         };
         let no = || RemoteError::new(Failure::NeedsLogin, "the secret does not fit into a header");
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| no())?;
@@ -84,12 +102,17 @@ impl Login {
 
     /// Whether we show nothing.
     pub(super) fn is_none(&self) -> bool {
-        self.headers.is_empty() && self.query.is_none()
+        self.headers.is_empty() && self.query.is_none() && self.runs_out.is_none()
     }
 
-    /// Whether a text tells the secret, plainly or escaped as in an address.
-    pub(super) fn is_told_in(&self, text: &[u8]) -> bool {
-        let secrets = self.secret.iter().chain(self.query.iter().map(|(_, secret)| secret));
+    /// Whether it may be another one in the midst of a run.
+    pub(super) fn runs_out(&self) -> bool {
+        self.runs_out.is_some()
+    }
+
+    /// Whether a text tells the secret, plainly or escaped as in an address; or what was shown in its place.
+    pub(super) fn is_told_in(&self, text: &[u8], shown: Option<&secret::Fetched>) -> bool {
+        let secrets = self.secret.iter().chain(self.query.iter().map(|(_, secret)| secret)).chain(shown);
         let unescaped = unescaped(text);
         let shows = |text: &[u8], secret: &[u8]| text.windows(secret.len()).any(|part| part == secret);
         secrets
@@ -100,7 +123,10 @@ impl Login {
     /// What shows who we are, to tell one account from another.
     pub(super) fn proof(&self) -> Vec<u8> {
         let headers = self.headers.values().map(HeaderValue::as_bytes);
-        headers.chain(self.query.iter().map(|(_, secret)| secret.reveal().as_bytes())).collect::<Vec<_>>().concat()
+        let query = self.query.iter().map(|(_, secret)| secret.reveal().as_bytes());
+        // Of what runs out it is whose it is: tokens change, and the account is the same.
+        let account = self.runs_out.iter().map(|bearer| bearer.account().as_bytes());
+        headers.chain(query).chain(account).collect::<Vec<_>>().concat()
     }
 }
 
@@ -130,13 +156,14 @@ mod tests {
     async fn a_secret_is_found_however_it_is_written() {
         let auth = Auth::Bearer { token: Secret::Plain("a b/c+d%".into()) };
         let login = Login::of(&auth, Path::new("/")).await.unwrap();
-        let check = |text: &str, told: bool| assert_eq!(login.is_told_in(text.as_bytes()), told, "{text}");
+        let check = |text: &str, told: bool| assert_eq!(login.is_told_in(text.as_bytes(), None), told, "{text}");
         check("", false);
         check("x a b/c+d% y", true);
         check("?key=a+b%2Fc%2bd%25&page=2", true);
         check("?key=a%20b%2fc%2Bd%25", true);
         check("?key=a+b%2Fc%2bd", false);
         check("%", false);
-        assert!(!Login::default().is_told_in(b"anything"));
+        let shown = secret::Fetched::of("a+b".into());
+        assert!(Login::default().is_told_in(b"x=a%2bb", Some(&shown)) && !Login::default().is_told_in(b"anything", Some(&shown)));
     }
 }

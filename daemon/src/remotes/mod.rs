@@ -18,6 +18,7 @@ mod login;
 pub mod marks_key;
 pub mod meter;
 pub(crate) mod mistakes;
+pub mod oauth;
 pub mod rest;
 pub mod secret;
 pub mod settings;
@@ -103,6 +104,8 @@ pub struct Means {
     pub workers: Arc<app::workers::Workers>,
     /// Where address books and calendars were found.
     pub places: Arc<dav::Places>,
+    /// Logins that run out.
+    pub logins: Arc<oauth::Logins>,
 }
 
 /// One resource of one remote, about to be opened.
@@ -127,6 +130,8 @@ pub struct Place {
     pub sync: String,
     /// The longest run.
     pub deadline: Option<std::time::Duration>,
+    /// Whom it speaks for; none: whoever is logged in.
+    pub account: Option<String>,
 }
 
 impl Opening {
@@ -143,7 +148,7 @@ impl Opening {
             profile.as_deref().unwrap_or_default(),
             &seen.mapping,
             url.trim_end_matches('/'),
-            auth.account(),
+            &self.means.logins.account(auth),
             self.resource.trim_matches('/'),
         ];
         let mut hasher = blake3::Hasher::new();

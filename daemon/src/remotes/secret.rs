@@ -22,6 +22,12 @@ use crate::{environment::Environment, paths};
 pub struct Fetched(String);
 
 impl Fetched {
+    /// What was given us in another way.
+    #[must_use]
+    pub(super) fn of(text: String) -> Self {
+        Self(text)
+    }
+
     /// The secret itself: for a request header and nothing else.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -72,7 +78,7 @@ fn file_of(name: &str, config_dir: &Path) -> PathBuf {
     config_dir.join(name)
 }
 
-fn session_bus() -> Option<String> {
+pub(super) fn session_bus() -> Option<String> {
     paths::session_bus(&Environment::read())
 }
 
@@ -118,7 +124,7 @@ fn others_may_change(program: &Path) -> Result<(), RemoteError> {
     Ok(())
 }
 
-fn file(path: &Path, private: bool) -> Result<String, RemoteError> {
+pub(super) fn file(path: &Path, private: bool) -> Result<String, RemoteError> {
     let metadata = std::fs::metadata(path).map_err(|error| {
         let told = no(format!("the secret's file {}: {error}", path.display()));
         match error.kind() {

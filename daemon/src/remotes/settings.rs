@@ -9,6 +9,9 @@ use serde::{
 };
 
 use super::keyring::Item;
+pub use oauth::{OAuth2, Tokens, endpoint};
+
+mod oauth;
 
 /// One `[remote.NAME]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -195,23 +198,27 @@ pub enum Auth {
         /// What stands in it.
         secret: Secret,
     },
+    /// A token that a service gives for a login by a person, and that runs out.
+    #[serde(rename = "oauth2")]
+    OAuth2(Box<OAuth2>),
 }
 
 impl Auth {
-    /// Whom these credentials stand for, without the secret: part of what tells one history of a remote from another.
+    /// Whom these credentials stand for, as far as the settings say so: part of what tells one history of a remote from another.
+    /// Of a login that runs out the login itself says it ([`super::oauth::Logins::account`]).
     #[must_use]
     pub fn account(&self) -> &str {
         match self {
             Self::Basic { username, .. } => username,
-            Self::None | Self::Bearer { .. } | Self::Header { .. } | Self::Query { .. } => "",
+            Self::None | Self::Bearer { .. } | Self::Header { .. } | Self::Query { .. } | Self::OAuth2(_) => "",
         }
     }
 
-    /// Where the secret comes from, if there is one.
+    /// Where the secret comes from, if there is one that stands in requests as it is.
     #[must_use]
     pub fn secret(&self) -> Option<&Secret> {
         match self {
-            Self::None => None,
+            Self::None | Self::OAuth2(_) => None,
             Self::Basic { password: secret, .. } | Self::Bearer { token: secret } => Some(secret),
             Self::Header { secret, .. } | Self::Query { secret, .. } => Some(secret),
         }

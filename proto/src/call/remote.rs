@@ -33,6 +33,9 @@ pub struct RemoteStatus {
     pub profile: Option<String>,
     /// Where it is, without credentials.
     pub url: String,
+    /// How it logs in: `secret` (`remote.login`) or `oauth2` (`remote.authorize`). Left out: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
     /// What it can do: `conditional_writes`, `tombstones`, ...; a truth value or a word each.
     #[serde(default)]
     pub abilities: BTreeMap<String, serde_json::Value>,
@@ -92,6 +95,60 @@ pub struct RemoteLoginAnswer {
     pub place: String,
 }
 
+/// `remote.authorize`: begins a login that a person ends with a browser.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RemoteAuthorize {
+    /// Which.
+    pub remote: String,
+    /// The browser is at another machine.
+    #[serde(default)]
+    pub device: bool,
+}
+
+/// What `remote.authorize` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RemoteAuthorizeAnswer {
+    /// Which.
+    pub remote: String,
+    /// Names this login.
+    pub login: String,
+    /// The address where a person agrees.
+    pub url: String,
+    /// What they write there, where the browser is at another machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// How long they may take.
+    pub within_ms: u64,
+}
+
+/// `remote.authorized`: what came of a login, once it has ended.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RemoteAuthorized {
+    /// Which, as `remote.authorize` named it.
+    pub login: String,
+}
+
+/// What `remote.authorized` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RemoteAuthorizedAnswer {
+    /// The remote.
+    pub remote: String,
+    /// Where the login is kept, for people.
+    pub place: String,
+    /// Whose it is. Left out: the service does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// What was asked for and is not given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
+}
+
 /// `remote.logout`: takes the secret of a remote out of where the configuration has it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -111,6 +168,9 @@ pub struct RemoteLogoutAnswer {
     pub place: String,
     /// There was one.
     pub removed: bool,
+    /// What could not be done, for people: such as to end the login at the service. Left out: nothing is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
 }
 
 /// `remote.budget`: what each account may ask of its service, and who used it.

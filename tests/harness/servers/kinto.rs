@@ -40,11 +40,30 @@ impl Kinto {
     /// When it cannot be installed or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with("multiauth.policies = basicauth")
+    }
+
+    /// Starts one that lets in also who has a token of this issuer, and asks it for each request anew.
+    ///
+    /// # Panics
+    /// When it cannot be installed or does not start.
+    #[must_use]
+    pub fn start_behind(issuer: &str) -> Self {
+        Self::start_with(&format!(
+            "multiauth.policies = oidc basicauth\n\
+             multiauth.policy.oidc.use = kinto.plugins.openid.OpenIDConnectPolicy\n\
+             multiauth.policy.oidc.issuer = {issuer}\n\
+             multiauth.policy.oidc.client_id = mingle\n\
+             multiauth.policy.oidc.verification_ttl_seconds = 0"
+        ))
+    }
+
+    fn start_with(policies: &str) -> Self {
         let bin = install::python();
         let dir = tempfile::tempdir().expect("a folder for a Kinto");
         let settings = dir.path().join("kinto.ini");
         let server = Server::start("kinto", "/v1/", |port| {
-            std::fs::write(&settings, configuration(port)).expect("the settings of a Kinto");
+            std::fs::write(&settings, configuration(port, policies)).expect("the settings of a Kinto");
             let mut command = Command::new(bin.join("kinto"));
             command.arg("start").arg("--ini").arg(&settings).args(["--port", &port.to_string()]);
             command
@@ -99,6 +118,18 @@ impl Kinto {
     /// When it is refused.
     pub fn make(&self, resource: &str) {
         self.must("PUT", resource, Some("{}"));
+    }
+
+    /// Makes a collection that everybody may write who is let in, and gives the resource it is.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[must_use]
+    pub fn open_collection(&self) -> String {
+        let resource = self.collection();
+        let everybody = json!({ "permissions": { "write": ["system.Authenticated"] } }).to_string();
+        self.must("PATCH", &resource, Some(&everybody));
+        resource
     }
 
     /// Puts a whole record; gives it as it is then.
@@ -178,14 +209,14 @@ impl Kinto {
 
 /// One thread: this storage looks at `If-Match` and writes under two holds of its lock, and with eight threads and listings beside
 /// them it accepted two writes over one revision 132 times in 1,500.
-fn configuration(port: u16) -> String {
+fn configuration(port: u16, policies: &str) -> String {
     format!(
         "[app:main]
 use = egg:kinto
 kinto.storage_backend = kinto.core.storage.memory
 kinto.cache_backend = kinto.core.cache.memory
 kinto.permission_backend = kinto.core.permission.memory
-multiauth.policies = basicauth
+{policies}
 kinto.userid_hmac_secret = tests
 kinto.bucket_create_principals = system.Authenticated
 kinto.includes = kinto.plugins.default_bucket kinto.plugins.flush

@@ -20,9 +20,37 @@ fn keeper(heard: &Heard) -> Vec<Say> {
             place["removed"] = json!(heard.params["remote"] == "github");
             Say::Answer(place)
         }
+        "remote.list" => {
+            let one = |name: &str, login: &str| json!({"remote": name, "kind": "rest", "url": "https://x", "login": login});
+            Say::Answer(json!({"remotes": [one("github", "secret"), one("work", "oauth2")]}))
+        }
+        "remote.authorize" => {
+            let mut begun =
+                json!({"remote": "work", "login": "l-1", "url": "https://id.example.org/a?b=c", "within_ms": 900_000});
+            if heard.params["device"] == true {
+                begun["code"] = json!("WDJB-MJHT");
+            }
+            Say::Answer(begun)
+        }
+        "remote.authorized" if heard.params["login"] == "l-1" => {
+            Say::Answer(json!({"remote": "work", "place": "the file work.json", "lacks": ["offline_access"]}))
+        }
         _ => return script(heard),
     };
     vec![answer]
+}
+
+#[test]
+fn a_login_with_a_browser_shows_where_and_what_came_of_it() {
+    let fake = Fake::start(keeper);
+    let shown = ["open this address in a browser on this machine", "(within 15 min)", "  https://id.example.org/a?b=c"];
+    let done =
+        ["the login of work is in the file work.json", "does not say whose it is", "not given, though asked for: offline_access"];
+    // Whoever answers the check knows no such remote.
+    check(&fake, "remote login work", 1, &[&shown[..], &done[..], &["work: failed"]].concat());
+    let code = ["open this address at any machine, and write the code WDJB-MJHT there (within 15 min)"];
+    check(&fake, "remote login work --device", 1, &[&code[..], &done[..]].concat());
+    check(&fake, "remote login work --device --browser", 2, &[]);
 }
 
 #[test]

@@ -341,6 +341,8 @@ pub struct RemoteRow {
     pub profile: Option<String>,
     /// Where it is, without secrets.
     pub url: String,
+    /// How it logs in, in a word: `secret` or `oauth2`; none: not at all.
+    pub login: Option<&'static str>,
     /// What it can do: a stable word each, and how.
     pub abilities: Vec<(String, Ability)>,
 }
@@ -374,6 +376,36 @@ pub struct LoginPlace {
     pub place: String,
     /// A logout took a secret out; one that was kept there counts as well.
     pub done: bool,
+    /// What a logout could not do; none: nothing is left.
+    pub left: Option<String>,
+}
+
+/// A login that waits for a person.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginBegun {
+    /// The remote's name.
+    pub remote: String,
+    /// Names this login.
+    pub login: String,
+    /// The address where a person agrees.
+    pub url: String,
+    /// What they write there, where they do so at another machine.
+    pub code: Option<String>,
+    /// How long they may take.
+    pub within: Duration,
+}
+
+/// A person has logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// The remote's name.
+    pub remote: String,
+    /// Where the login is kept, in words.
+    pub place: String,
+    /// Whose it is; none: the service does not say.
+    pub account: Option<String>,
+    /// What was asked for and is not given.
+    pub lacks: Vec<String>,
 }
 
 /// A sync that is not yet what is waited for.

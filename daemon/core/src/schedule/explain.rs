@@ -86,7 +86,11 @@ impl Hold {
             Self::Paused => Some("`mingle resume SYNC`"),
             Self::Stopped(StopReason::Shutdown) => None,
             Self::Stopped(_) => Some("`mingle restart` accepts runs again"),
-            Self::NeedsLogin { .. } => Some("put another secret in its place; `mingle sync SYNC` tries it at once"),
+            Self::NeedsLogin { remote } => {
+                return Some(format!(
+                    "`mingle remote login {remote}`; `mingle sync {sync}` tries at once what was put right otherwise"
+                ));
+            }
             Self::History(held) => return Some(held.hint(sync)),
             Self::NextRunAt { .. } => Some("`mingle next SYNC --clear` takes it back; `mingle sync SYNC` does not wait for it"),
             Self::Interval { .. }

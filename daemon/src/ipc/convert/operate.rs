@@ -3,9 +3,9 @@
 
 use mingle_core::{
     ask::{
-        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, IfExists, Keep, LoginPlace, Outcome,
-        Pinged, Progress, Rebuilding, Redefined, RejectionRow, Reloaded, RemoteChecked, RemoteRow, Resolution, RunRow, RunState,
-        RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Written,
+        Ability, Accepted, Attention, ConflictRow, DaemonState, Explained, Halted, Holding, IfExists, Keep, LoggedIn, LoginBegun,
+        LoginPlace, Outcome, Pinged, Progress, Rebuilding, Redefined, RejectionRow, Reloaded, RemoteChecked, RemoteRow,
+        Resolution, RunRow, RunState, RunWaited, Status, SyncRow, SyncState, SyncStatus, Trouble, WaitState, Waited, Written,
     },
     run::{
         Mode,
@@ -363,8 +363,9 @@ pub(in crate::ipc) fn remote(row: RemoteRow) -> call::RemoteStatus {
         Ability::Can(can) => (name, Value::Bool(can)),
         Ability::How(word) => (name, Value::String(word)),
     };
-    let RemoteRow { remote, kind, profile, url, abilities } = row;
-    call::RemoteStatus { remote, kind, profile, url, abilities: abilities.into_iter().map(ability).collect() }
+    let RemoteRow { remote, kind, profile, url, login, abilities } = row;
+    let (login, abilities) = (login.map(str::to_owned), abilities.into_iter().map(ability).collect());
+    call::RemoteStatus { remote, kind, profile, url, login, abilities }
 }
 
 /// `remote.check`.
@@ -386,9 +387,19 @@ pub(in crate::ipc) fn logged_in(LoginPlace { remote, place, .. }: LoginPlace) ->
     call::RemoteLoginAnswer { remote, place }
 }
 
+/// `remote.authorize`.
+pub(in crate::ipc) fn login_begun(LoginBegun { remote, login, url, code, within }: LoginBegun) -> call::RemoteAuthorizeAnswer {
+    call::RemoteAuthorizeAnswer { remote, login, url, code, within_ms: ms(within) }
+}
+
+/// `remote.authorized`.
+pub(in crate::ipc) fn authorized(LoggedIn { remote, place, account, lacks }: LoggedIn) -> call::RemoteAuthorizedAnswer {
+    call::RemoteAuthorizedAnswer { remote, place, account, lacks }
+}
+
 /// `remote.logout`.
-pub(in crate::ipc) fn logged_out(LoginPlace { remote, place, done }: LoginPlace) -> call::RemoteLogoutAnswer {
-    call::RemoteLogoutAnswer { remote, place, removed: done }
+pub(in crate::ipc) fn logged_out(LoginPlace { remote, place, done, left }: LoginPlace) -> call::RemoteLogoutAnswer {
+    call::RemoteLogoutAnswer { remote, place, removed: done, left }
 }
 
 /// What `shutdown` answers.

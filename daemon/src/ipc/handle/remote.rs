@@ -2,7 +2,10 @@
 
 use mingle_proto::{
     Error,
-    call::{RemoteBudget, RemoteBudgetAnswer, RemoteCheck, RemoteList, RemoteListAnswer, RemoteLogin, RemoteLogout},
+    call::{
+        RemoteAuthorize, RemoteAuthorized, RemoteBudget, RemoteBudgetAnswer, RemoteCheck, RemoteList, RemoteListAnswer,
+        RemoteLogin, RemoteLogout,
+    },
 };
 
 use super::{Asked, later};
@@ -32,6 +35,17 @@ pub(super) fn login(asked: &mut Asked<'_>) -> Result<Served, Error> {
     let RemoteLogin { remote, secret } = asked.params()?;
     // What is begun is ended: whoever cancels would not know which secret is there.
     later(asked.operate()?.login(remote, secret), convert::logged_in, false)
+}
+
+pub(super) fn authorize(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let RemoteAuthorize { remote, device } = asked.params()?;
+    later(asked.operate()?.login_begin(remote, device), convert::login_begun, true)
+}
+
+pub(super) fn authorized(asked: &mut Asked<'_>) -> Result<Served, Error> {
+    let RemoteAuthorized { login } = asked.params()?;
+    // Whoever does not wait any more does not want it.
+    later(asked.operate()?.login_end(login), convert::authorized, true)
 }
 
 pub(super) fn logout(asked: &mut Asked<'_>) -> Result<Served, Error> {

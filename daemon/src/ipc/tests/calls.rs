@@ -67,6 +67,8 @@ const SAMPLES: &[(&str, &str)] = &[
     ("remote.check", r#"{"remote":"github"}"#),
     ("remote.budget", "{}"),
     ("remote.login", r#"{"remote":"github","secret":"s"}"#),
+    ("remote.authorize", r#"{"remote":"github","device":true}"#),
+    ("remote.authorized", r#"{"login":"l-1"}"#),
     ("remote.logout", r#"{"remote":"github"}"#),
     ("worker.offer", r#"{"remotes":["sheet"]}"#),
     ("worker.batch", r#"{"work":"k-1","batch":1,"rows":[{"id":"1","data":{"n":1.50}}],"checkpoint":{"n":1.0}}"#),

@@ -348,7 +348,14 @@ impl Door for Model {
     }
     fn remotes(&self) -> Result<Vec<RemoteRow>, Refusal> {
         let abilities = vec![("patch".to_owned(), Ability::Can(true)), ("cursor".to_owned(), Ability::How("etag".into()))];
-        Ok(vec![RemoteRow { remote: "github".into(), kind: "rest".into(), profile: None, url: "https://x".into(), abilities }])
+        Ok(vec![RemoteRow {
+            remote: "github".into(),
+            kind: "rest".into(),
+            profile: None,
+            url: "https://x".into(),
+            login: Some("secret"),
+            abilities,
+        }])
     }
     fn write(&self, writer: Writer, writes: Vec<Write>) -> Later<Written> {
         let mut done = Vec::new();

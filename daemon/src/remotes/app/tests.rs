@@ -18,9 +18,10 @@ fn app(workers: &Arc<workers::Workers>) -> App {
         config_dir: std::path::PathBuf::new(),
         workers: Arc::clone(workers),
         places: Arc::default(),
+        logins: Arc::default(),
     };
     let settings = RemoteSettings { kind: "app".into(), app: Some("clerk".into()), ..RemoteSettings::default() };
-    let place = Place { remote: "desk".into(), sync: "job".into(), deadline: None };
+    let place = Place { remote: "desk".into(), sync: "job".into(), ..Place::default() };
     let opening = Opening { settings, resource: "box".into(), place, means };
     let (under_way, unanswered) = (tokio::sync::Mutex::default(), Mutex::default());
     App { opening, app: "clerk".into(), abilities: abilities(), under_way, unanswered }

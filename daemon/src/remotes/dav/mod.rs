@@ -100,7 +100,7 @@ fn found(settings: &RemoteSettings) -> Result<Url, Problem> {
             let what = "a key in the address is no way to show a CardDAV or CalDAV server who we are";
             Err(Problem::new(what).hint("auth = { type = \"basic\", username = \"..\", password = { .. } }"))
         }
-        auth => login::fits(auth).and_then(|()| http::address(&settings.url, settings.insecure)),
+        _ => login::fits(settings).and_then(|()| http::address(&settings.url, settings.insecure)),
     }
 }
 
@@ -124,9 +124,9 @@ fn abilities() -> Abilities {
 
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let known_as = (!opening.place.sync.is_empty()).then(|| opening.history()).transpose().map_err(unfit)?.map(|of| of.0);
-    let Opening { settings, resource, mut means, .. } = opening;
+    let Opening { settings, resource, mut means, place } = opening;
     let url = found(&settings).map_err(unfit)?;
-    let login = Login::begin(&mut means, &url, &settings.auth, None).await?;
+    let login = Login::begin(&mut means, &url, &settings, &place, None).await?;
     let (place, snapshot, listed, refused) = Default::default();
     let (pages, turn, in_turn) = Default::default();
     let abilities = abilities();

@@ -93,7 +93,7 @@ fn found(settings: &RemoteSettings) -> Result<(Shape, Url), Problem> {
         let what = "a remote of kind \"http\" needs a url";
         return Err(Problem::new(what).hint("url = \"https://HOST/PATH\"; the rest of the path may be the sync's `resource`"));
     }
-    login::fits(&settings.auth)?;
+    login::fits(settings)?;
     Ok((Shape::of(settings)?, http::address(&settings.url, settings.insecure)?))
 }
 
@@ -107,7 +107,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let Opening { settings, resource, mut means, place } = opening;
     let (shape, base) = found(&settings).map_err(unfit)?;
     let url = shape::address(&base, &resource).map_err(unfit)?;
-    let login = Login::begin(&mut means, &url, &settings.auth, None).await?;
+    let login = Login::begin(&mut means, &url, &settings, &place, None).await?;
     let mut url = url;
     if let Some((name, secret)) = &login.query {
         url.query_pairs_mut().append_pair(name, secret.reveal());

@@ -27,7 +27,7 @@ fn reply(headers: &[(&'static str, &str)], body: &[u8]) -> Reply {
     let headers =
         headers.iter().map(|(name, value)| (reqwest::header::HeaderName::from_static(name), value.parse().unwrap())).collect();
     let url = "https://h/a".parse().unwrap();
-    Reply { status: StatusCode::OK, headers, body: body.to_vec(), url, large: None }
+    Reply { status: StatusCode::OK, headers, body: body.to_vec(), url, large: None, shown: None }
 }
 
 /// `keys` are settings; a length is announced.
@@ -218,7 +218,7 @@ fn a_calendar_is_one_record_for_each_uid() {
     check("", "text/calendar", calendar(&event("a\n b", "SUMMARY:x\n")), Ok(&expect("ab", "x")));
     let rows = read::rows(
         &shape(""),
-        super::super::settings::Format::ICalendar,
+        Format::ICalendar,
         &calendar(&(event("a", "RRULE:FREQ=DAILY\n") + &event("a", "RECURRENCE-ID:20260102T100000Z\n"))),
     );
     assert_eq!(rows.map(|rows| rows.len()), Ok(1), "what repeats and its exception");

@@ -14,6 +14,7 @@ fn exec(room: &Path, script: &str, output: Output) -> Exec {
         config_dir: room.to_owned(),
         workers: Arc::default(),
         places: Arc::default(),
+        logins: Arc::default(),
     };
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
     let settings = RemoteSettings { kind: "exec".into(), command, output: Some(output), ..RemoteSettings::default() };

@@ -16,7 +16,7 @@ use reqwest::{
 };
 
 use super::{place, words};
-use crate::remotes::larder::Large;
+use crate::remotes::{larder::Large, secret::Fetched};
 
 /// A whole answer, whatever its status.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Reply {
     pub url: Url,
     /// Its place, where the body is large.
     pub large: Option<Arc<Large>>,
+    /// What showed who we are, where that runs out.
+    pub shown: Option<Fetched>,
 }
 
 impl Reply {
@@ -159,7 +161,7 @@ mod tests {
 
     fn reply(status: StatusCode, headers: &[(header::HeaderName, &str)]) -> Reply {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        Reply { status, headers, body: Vec::new(), url: Url::parse("http://localhost/").unwrap(), large: None }
+        Reply { status, headers, body: Vec::new(), url: Url::parse("http://localhost/").unwrap(), large: None, shown: None }
     }
 
     #[test]

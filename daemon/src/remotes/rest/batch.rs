@@ -66,7 +66,7 @@ impl Rest {
         while !parts.is_empty() {
             let (some, items) = self.fitting(&mut parts);
             let replies = match (&self.profile.batch, some.len()) {
-                (Some(batch), 2..) if !self.batches.refused.load(Relaxed) => self.enveloped(batch, items).await,
+                (Some(batch), 2..) if !self.batches.refused.load(Relaxed) => self.enveloped_with_a_login(batch, items).await,
                 _ => Envelope::Refused,
             };
             match replies {
@@ -123,6 +123,24 @@ impl Rest {
             batch.item.body.put(&mut item, body.clone());
         }
         item
+    }
+
+    /// The same once more, where each change was refused for a login that there is another of now.
+    async fn enveloped_with_a_login(&self, batch: &Batch, items: Vec<Value>) -> Envelope {
+        let again = self.login.runs_out().then(|| items.clone());
+        let first = self.enveloped(batch, items).await;
+        let (Some(again), Envelope::Opened(replies)) = (again, &first) else { return first };
+        let refused = |reply: &Reply| self.trouble(reply).is_some_and(|trouble| trouble.kind == Failure::NeedsLogin);
+        if let Some(one) = replies.first()
+            && replies.iter().all(refused)
+        {
+            match self.means.http.is_renewed(one).await {
+                Ok(true) => return self.enveloped(batch, again).await,
+                Ok(false) => {}
+                Err(error) => return Envelope::Same(Answer::Unsent(error)),
+            }
+        }
+        first
     }
 
     async fn enveloped(&self, batch: &Batch, items: Vec<Value>) -> Envelope {
@@ -183,7 +201,7 @@ impl Rest {
                 headers.insert(CONTENT_TYPE, of.clone());
                 let body = batch.answer.body.take(&mut item).filter(|body| *body != Value::Null);
                 let body = body.map(|body| json::write_value(&body).into_bytes()).unwrap_or_default();
-                Some(Reply { status, headers, body, url: reply.url.clone(), large: None })
+                Some(Reply { status, headers, body, url: reply.url.clone(), large: None, shown: reply.shown.clone() })
             })
             .collect()
     }

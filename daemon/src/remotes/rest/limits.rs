@@ -76,7 +76,7 @@ impl Rest {
 
     /// Whether an answer would take the login along to where it is kept.
     fn tells_the_login(&self, reply: &Reply) -> bool {
-        let told = |text: &[u8]| self.login.is_told_in(text);
+        let told = |text: &[u8]| self.login.is_told_in(text, reply.shown.as_ref());
         let headed = |name: &HeaderName| reply.headers.get_all(name).iter().any(|value| told(value.as_bytes()));
         // What is too large is not kept in any case.
         reply.body.len() <= limits::KEPT_BYTES_MAX
@@ -99,6 +99,7 @@ mod tests {
             body: Vec::new(),
             url: "http://localhost/".parse().unwrap(),
             large: None,
+            shown: None,
         }
     }
 

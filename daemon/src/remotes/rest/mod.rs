@@ -99,7 +99,7 @@ fn found(settings: &RemoteSettings, config_dir: &Path) -> Result<(Arc<Profile>, 
         Problem::new("a remote of kind \"rest\" needs a profile").hint("`mingle profile list` shows them: profile = \"NAME\"")
     })?;
     let url = http::address(&settings.url, settings.insecure)?;
-    login::fits(&settings.auth)?;
+    login::fits(settings)?;
     Ok((catalog::find(name, config_dir)?, url))
 }
 
@@ -110,9 +110,9 @@ fn look(settings: &RemoteSettings, config_dir: &Path) -> Result<Seen, Problem> {
 }
 
 async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
-    let Opening { settings, resource, mut means, .. } = opening;
+    let Opening { settings, resource, mut means, place } = opening;
     let (profile, url) = found(&settings, &means.config_dir).map_err(unfit)?;
-    let login = Login::begin(&mut means, &url, &settings.auth, limits::own(&profile.limits)).await?;
+    let login = Login::begin(&mut means, &url, &settings, &place, limits::own(&profile.limits)).await?;
     let resource = resource.trim_matches('/').to_owned();
     let headers = constant(&profile, &url)?;
     let account = OnceLock::new();
@@ -151,7 +151,12 @@ impl Remote for Rest {
         Box::pin(async move {
             let mut greeting = Greeting::default();
             if let Some(identify) = &self.profile.identify {
-                let (reply, body) = self.identified(identify).await?;
+                let (mut reply, mut body) = self.identified(identify).await?;
+                // To some services a token that has run out is nobody's.
+                let is_nobody = identify.account.is_some() && named(&body, identify.account.as_ref()).is_empty();
+                if is_nobody && self.means.http.is_renewed(&reply).await? {
+                    (reply, body) = self.identified(identify).await?;
+                }
                 greeting.server_time = reply.server_time();
                 greeting.instance = named(&body, identify.instance.as_ref());
                 self.batches.heed(self.profile.batch.as_ref(), &body);
@@ -314,7 +319,19 @@ impl Rest {
     }
 
     async fn exchange(&self, request: http::Request) -> Result<Reply, Lost> {
-        self.means.http.exchange(request).await
+        let again = self.login.runs_out().then(|| request.clone());
+        let reply = self.means.http.exchange(request).await?;
+        let refused = |reply: &Reply| self.trouble(reply).is_some_and(|trouble| trouble.kind == Failure::NeedsLogin);
+        match again {
+            // Some refuse a login with another status than 401.
+            Some(again) if refused(&reply) && self.is_renewed(&reply).await? => self.means.http.exchange(again).await,
+            _ => Ok(reply),
+        }
+    }
+
+    /// Whether there is another login than the one that an answer refuses by other means than its status.
+    async fn is_renewed(&self, reply: &Reply) -> Result<bool, Lost> {
+        self.means.http.is_renewed(reply).await.map_err(|error| Lost { error, sent: false })
     }
 
     fn request(&self, method: Method, mut url: Url, mut headers: HeaderMap, body: Option<String>) -> http::Request {

@@ -381,7 +381,7 @@ mod tests {
             headers.append("link", line.parse().unwrap());
         }
         let url = "http://localhost/".parse().unwrap();
-        let reply = Reply { status: reqwest::StatusCode::OK, headers, body: Vec::new(), url, large: None };
+        let reply = Reply { status: reqwest::StatusCode::OK, headers, body: Vec::new(), url, large: None, shown: None };
         assert_eq!(reply.list("link").and_then(|links| link(&links, "next")).as_deref(), Some("b"));
         assert_eq!(reply.list("other"), None);
     }

@@ -72,7 +72,7 @@ pub async fn take_out(of: &Secret, config_dir: &Path) -> Result<bool, Problem> {
 }
 
 /// Whole or not at all, and readable by its owner alone from the first byte on. A link stays one.
-fn write(path: &Path, secret: &str) -> io::Result<()> {
+pub(in crate::remotes) fn write(path: &Path, secret: &str) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let fresh = fresh_name(&path);
     // One that was left by a process that was killed may have any mode.
@@ -84,7 +84,9 @@ fn write(path: &Path, secret: &str) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         writeln!(file, "{secret}")?;
         file.sync_all()?;
-        fs::rename(&fresh, &path)
+        fs::rename(&fresh, &path)?;
+        // Whoever is told that it is there finds it after a power cut.
+        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
     })();
     if written.is_err() {
         // What was to be kept lies about nowhere.

@@ -1,9 +1,9 @@
 //! Owns: the accounts at services of the daemon that the tests of the socket speak with. Must never know: a service.
 
-use std::future::ready;
+use std::{future::ready, time::Duration};
 
 use mingle_core::{
-    ask::{BudgetRow, LoginPlace, Refusal},
+    ask::{BudgetRow, LoggedIn, LoginBegun, LoginPlace, Refusal},
     budget::{Allowance, Known, Used},
     time::Timestamp,
 };
@@ -24,9 +24,17 @@ impl Accounts for Model {
         Ok(vec![BudgetRow { host: "https://x".into(), remotes: vec!["github".into()], known, ..BudgetRow::default() }])
     }
     fn login(&self, remote: String, _: String) -> Later<LoginPlace> {
-        Box::pin(ready(Ok(LoginPlace { remote, place: "the keyring, as a/b".into(), done: true })))
+        Box::pin(ready(Ok(LoginPlace { remote, place: "the keyring, as a/b".into(), done: true, left: None })))
+    }
+    fn login_begin(&self, remote: String, at_another: bool) -> Later<LoginBegun> {
+        let (login, url, within) = ("l-1".into(), "https://x/device".into(), Duration::from_secs(900));
+        Box::pin(ready(Ok(LoginBegun { remote, login, url, code: at_another.then(|| "WDJB-MJHT".into()), within })))
+    }
+    fn login_end(&self, _: String) -> Later<LoggedIn> {
+        let (remote, place) = ("github".into(), "the file github.json".into());
+        Box::pin(ready(Ok(LoggedIn { remote, place, account: Some("me at https://x".into()), lacks: Vec::new() })))
     }
     fn logout(&self, remote: String) -> Later<LoginPlace> {
-        Box::pin(ready(Ok(LoginPlace { remote, place: "the keyring, as a/b".into(), done: true })))
+        Box::pin(ready(Ok(LoginPlace { remote, place: "the keyring, as a/b".into(), done: true, left: None })))
     }
 }

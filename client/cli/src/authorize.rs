@@ -1,0 +1,60 @@
+//! Owns: a login that a person ends with a browser: what is shown, and what is opened. Must never know: how the service is asked.
+
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use mingle_client::call::{RemoteAuthorize, RemoteAuthorizeAnswer, RemoteAuthorized, RemoteAuthorizedAnswer};
+
+use crate::{
+    at::At,
+    exit::Failure,
+    words::{plain, span},
+};
+
+/// Shows where a person agrees, and waits until they have. An end by Ctrl-C ends the login: the daemon sees that nobody waits.
+pub fn authorize(at: &mut At, remote: String, device: bool, browser: bool) -> Result<(), Failure> {
+    let begun = at.show(RemoteAuthorize { remote, device }, shown)?;
+    at.flush()?;
+    if browser {
+        open(at, &begun.url);
+    }
+    at.show(RemoteAuthorized { login: begun.login }, done)?;
+    at.flush()
+}
+
+/// What a person is told to do.
+fn shown(begun: &RemoteAuthorizeAnswer) -> String {
+    let within = span(Duration::from_millis(begun.within_ms));
+    plain(&match &begun.code {
+        Some(code) => {
+            format!("open this address at any machine, and write the code {code} there (within {within}):\n\n  {}\n", begun.url)
+        }
+        None => format!("open this address in a browser on this machine, and log in (within {within}):\n\n  {}\n", begun.url),
+    })
+}
+
+fn done(answer: &RemoteAuthorizedAnswer) -> String {
+    let RemoteAuthorizedAnswer { remote, place, account, lacks } = answer;
+    let mut text = match account {
+        Some(account) => format!("{account} has logged in to {remote}; the login is in {place}"),
+        None => format!(
+            "the login of {remote} is in {place}; the service does not say whose it is, so another person's would not be noticed"
+        ),
+    };
+    if !lacks.is_empty() {
+        text.push_str(&format!("\nnot given, though asked for: {}", lacks.join(", ")));
+    }
+    plain(&text)
+}
+
+/// Where there is no browser the address was printed all the same.
+fn open(at: &At, url: &str) {
+    let opened = Command::new("xdg-open").arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match opened {
+        Ok(status) if status.success() => {}
+        Ok(status) => at.note(&format!("no browser was opened: xdg-open ended with {status}")),
+        Err(error) => at.note(&format!("no browser was opened: xdg-open: {error}")),
+    }
+}

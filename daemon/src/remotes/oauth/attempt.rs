@@ -1,0 +1,144 @@
+//! Owns: one login by a person, from the address that is shown to them to the tokens. Must never know: who asked for it, how it is shown.
+
+use std::{sync::Arc, time::Duration};
+
+use mingle_core::{limits, replica::RemoteError};
+
+use super::{
+    LoggedOut, Means, Problem,
+    answer::{Grant, No},
+    ask::{Asker, Places},
+    code, device,
+};
+use crate::remotes::{
+    Pending,
+    settings::{Auth, RemoteSettings},
+};
+
+/// What a person is shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Where they agree.
+    pub url: String,
+    /// What they write there, where they agree at another machine.
+    pub code: Option<String>,
+    /// How long they may take.
+    pub within: Duration,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// Where the tokens are, in words.
+    pub place: String,
+    /// Whose login it is; none: the service does not say.
+    pub account: Option<String>,
+    /// It was another's before, or nobody's: what is bound to the account is to be looked at again.
+    pub is_other: bool,
+    /// What was asked for and is not given.
+    pub lacks: Vec<String>,
+}
+
+/// A login that goes on: it ends with this. Dropped, it leaves nothing.
+pub type Attempt = Pending<'static, Result<LoggedIn, Problem>>;
+
+/// Lets so much time pass.
+pub type Rest = Arc<dyn Fn(Duration) -> Pending<'static, ()> + Send + Sync>;
+
+/// What waits for a person's word.
+pub(super) type Asked = Pending<'static, Result<Grant, Problem>>;
+
+/// Begins a login: with a browser on this machine; or, with what lets time pass between questions, with a code that is written at another.
+///
+/// # Errors
+/// The remote has no such login, or the service cannot be asked.
+pub async fn begin(
+    means: &Means,
+    name: &str,
+    remote: &RemoteSettings,
+    at_another: Option<Rest>,
+) -> Result<(Shown, Attempt), Problem> {
+    let Auth::OAuth2(settings) = &remote.auth else {
+        return Err(
+            Problem::new("it has no login with a browser").hint(format!("`mingle remote login {name}` asks for its secret"))
+        );
+    };
+    let (holder, asker) = (means.logins.holder(settings), super::asker(means, settings, remote.insecure));
+    let places = asker.places().await.map_err(told)?;
+    let (shown, asked) = match at_another {
+        Some(rest) => device::begin(&asker, &places, rest).await?,
+        None => code::begin(&asker, &places).await?,
+    };
+    let within = shown.within.min(limits::LOGIN_TIME_MAX);
+    let work = async move {
+        let late = || Problem::new("nobody agreed in time").hint("begin anew");
+        let grant = tokio::time::timeout(within, asked).await.map_err(|_| late())??;
+        checked(&grant, &asker, &places)?;
+        let given = grant.scopes.clone();
+        let lacks = asker.settings.scopes.iter().filter(|scope| given.as_ref().is_some_and(|given| !given.contains(scope)));
+        let lacks = lacks.cloned().collect();
+        let (account, is_other) = holder.accept(grant, &asker).await?;
+        Ok(LoggedIn {
+            place: holder.place.words(),
+            account: Some(account).filter(|account| !account.is_empty()),
+            is_other,
+            lacks,
+        })
+    };
+    Ok((Shown { within, ..shown }, Box::pin(work)))
+}
+
+/// Whether who has logged in was told by the right one, for us.
+fn checked(grant: &Grant, asker: &Asker, places: &Places) -> Result<(), Problem> {
+    let Some(identity) = &grant.identity else { return Ok(()) };
+    if !identity.is_for(&asker.settings.client_id) {
+        return Err(Problem::new("the service says who logged in to another program").hint("is client_id in auth the right one?"));
+    }
+    match &places.issuer {
+        Some(issuer) if issuer.trim_end_matches('/') != identity.iss.trim_end_matches('/') => {
+            Err(Problem::new("another service than the issuer says who logged in"))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn told(error: RemoteError) -> Problem {
+    Problem { what: error.what, hint: error.hint }
+}
+
+/// Why a login comes to nothing.
+pub(super) fn refused(no: No) -> Problem {
+    match no {
+        No::Trouble(error) => told(error),
+        No::Said(code, said) => {
+            let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+            match code.as_str() {
+                "access_denied" => {
+                    Problem::new(format!("the login was refused at the service{said}")).hint("whoever was asked said no")
+                }
+                "expired_token" => Problem::new("nobody agreed in time").hint("begin anew"),
+                "invalid_client" | "unauthorized_client" => Problem::new(format!(
+                    "the service does not take this program ({code}{said})"
+                ))
+                .hint("look at client_id and client_secret in auth; is the program registered for this way of logging in?"),
+                "invalid_scope" => Problem::new(format!("the service does not give what is asked for ({code}{said})"))
+                    .hint("look at scopes in auth"),
+                _ => Problem::new(format!("the service does not log in ({code}{said})")),
+            }
+        }
+    }
+}
+
+/// Chance, as a text that fits everywhere (RFC 7636, 4.1).
+pub(super) fn chance() -> String {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+    BASE64_URL_SAFE_NO_PAD.encode(crate::remotes::http::chance())
+}
+
+impl LoggedOut {
+    /// In words, what is left to do; none: nothing.
+    #[must_use]
+    pub fn left(&self) -> Option<String> {
+        self.left.as_ref().map(|why| format!("the login may still stand at the service: {why}; end it there"))
+    }
+}
