@@ -36,7 +36,7 @@ use crate::{
     },
     remotes::Means,
     run::Letter,
-    store::{self, Class, Store, StoreError, Tx, UpReplica, gazette, history, marks},
+    store::{self, Class, Store, StoreError, Tx, gazette, history},
 };
 
 mod apps;

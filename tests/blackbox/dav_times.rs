@@ -118,7 +118,7 @@ fn each_side_edits_something_else_of_a_meeting_and_both_stay() {
     assert_eq!(here["title"], "Weekly");
     assert!(here["locations"].to_string().contains("Room 6"), "{here}");
     bench.rests("m1.ics");
-    assert_eq!(bench.conflicts(), [json!(0); 0]);
+    assert_eq!(bench.conflicts(), Vec::<Value>::new());
 
     // An instance is moved here while the whole is renamed there.
     let mut overrides = here["recurrenceOverrides"].clone();
@@ -144,7 +144,7 @@ fn each_side_edits_something_else_of_a_meeting_and_both_stay() {
     assert_eq!(here["title"], "Our week");
     assert_eq!(here["recurrenceOverrides"]["2026-04-10T09:00:00"]["start"], "2026-04-10T15:00:00", "{here}");
     bench.rests("m1.ics");
-    assert_eq!(bench.conflicts(), [json!(0); 0]);
+    assert_eq!(bench.conflicts(), Vec::<Value>::new());
 }
 
 #[test]

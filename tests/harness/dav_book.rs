@@ -245,7 +245,7 @@ impl Book {
         });
         let list: String = list.collect();
         let is_cut = all.len() > cut;
-        let next = if is_cut { all.iter().take(cut).next_back().map_or(at, |(_, one)| one.changed) } else { self.changes };
+        let next = if is_cut { cut.checked_sub(1).map_or(at, |last| all[last].1.changed) } else { self.changes };
         let more =
             "<m:response><m:href>/me/books/one/</m:href><m:status>HTTP/1.1 507 Insufficient Storage</m:status></m:response>";
         let more = if is_cut { more } else { "" };

@@ -15,7 +15,11 @@ use crate::{
     ipc::door::Later,
     remotes::{self, budget::By},
     run::Letter,
-    store::history::{self, Counts},
+    store::{
+        self, UpReplica,
+        history::{self, Counts},
+        marks,
+    },
 };
 
 /// Of syncs that are waited for, so many that are not there yet are told, as PROTOCOL.md says; the others are counted.
