@@ -38,8 +38,9 @@ impl Both<'_> {
         assert_eq!(told, (&json!("no_new_data"), &json!(0), &json!(0), json!(0)), "{row}");
         assert_eq!(self.they.sync(), [""; 0], "{}", self.sync);
         assert_eq!(self.server.texts(&self.path), there, "{}: somebody wrote", self.sync);
-        let texts =
-            |of: std::collections::BTreeMap<String, String>| -> BTreeSet<String> { of.values().map(|text| plain(text)).collect() };
+        let texts = |of: std::collections::BTreeMap<String, String>| -> BTreeSet<String> {
+            of.values().map(|text| plain(text)).collect()
+        };
         assert_eq!(texts(self.they.texts()), texts(there.clone()), "{}", self.sync);
         assert_eq!(app.all(self.sync).len(), there.len(), "{}", self.sync);
     }
