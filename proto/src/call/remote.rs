@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+use super::is_false;
 use crate::Time;
 
 /// `remote.list`: the remotes of the configuration.
@@ -103,7 +104,7 @@ pub struct RemoteAuthorize {
     /// Which.
     pub remote: String,
     /// The browser is at another machine.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub device: bool,
 }
 

@@ -71,6 +71,9 @@ fn a_change_of_a_card_writes_its_own_lines_and_no_others() {
     check(CARD, r#"{"notes":null}"#, "-NOTE:a long note that somebody folded right he - re and nowhere else");
     check(CARD, r#"{"phones":null}"#, "-TEL;TYPE=CELL,VOICE:+1 555 0100");
     check(CARD, r#"{"nicknames":{"k1":{"name":"JD"}}}"#, "+NICKNAME:JD");
+    let at_work = CARD.replace("NOTE:", "ORG:Works\nNOTE:");
+    check(&at_work, r#"{"titles":{"k1":{"kind":"role","name":"Chief"}}}"#, "+ROLE:Chief");
+    check(&at_work, r#"{"titles":{"k1":{"kind":"title","name":"Dr"}}}"#, "+TITLE:Dr");
     check(CARD, r#"{"uid":"u1","vCard":{},"id":7}"#, "");
     check(
         CARD,
