@@ -92,13 +92,7 @@ impl Dav {
                 (Some(known), _) => Some(known),
                 (None, Some(known)) => {
                     // Nothing but its mark can tell that nothing changed.
-                    let again;
-                    let place = if place.found_before {
-                        again = self.asked_again(place).await?;
-                        &again
-                    } else {
-                        place
-                    };
+                    let place = self.as_now(place).await?;
                     let (hash, mark) = known.split_once(' ').map_or((known, None), |(hash, mark)| (hash, Some(mark)));
                     if just_found && mark.is_some() && place.mark.as_deref() == mark {
                         return Ok(nothing(place, token));
@@ -124,7 +118,7 @@ impl Dav {
                 Changes::All(_) | Changes::Untold => {}
             }
         }
-        self.counted(place).await
+        self.counted(self.as_now(place).await?).await
     }
 
     /// Whether the server takes the position that it gives. Some refuse each of their own: they would be listed whole at every run. It is tried

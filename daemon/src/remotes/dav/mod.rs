@@ -67,6 +67,8 @@ struct Dav {
     means: Means,
     /// The collection, once it was found.
     place: OnceCell<Arc<Place>>,
+    /// The same as it is in this run, where another run found it and that was asked for.
+    as_now: OnceCell<Place>,
     /// What the settings say of it, for runs; a person who looks wants it asked.
     known_as: Option<String>,
     /// What is listed, from its first page to its last.
@@ -127,10 +129,25 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let Opening { settings, resource, mut means, place } = opening;
     let url = found(&settings).map_err(unfit)?;
     let login = Login::begin(&mut means, &url, &settings, &place, None).await?;
-    let (place, snapshot, listed, refused) = Default::default();
+    let (place, as_now, snapshot, listed, refused) = Default::default();
     let (pages, turn, in_turn) = Default::default();
     let abilities = abilities();
-    Ok(Box::new(Dav { abilities, url, resource, login, means, place, known_as, snapshot, listed, refused, pages, turn, in_turn }))
+    Ok(Box::new(Dav {
+        abilities,
+        url,
+        resource,
+        login,
+        means,
+        place,
+        as_now,
+        known_as,
+        snapshot,
+        listed,
+        refused,
+        pages,
+        turn,
+        in_turn,
+    }))
 }
 
 impl Remote for Dav {

@@ -67,10 +67,16 @@ impl Dav {
         self.place.get_or_try_init(async || self.find().await.map(Arc::new)).await
     }
 
-    /// The same collection, with what it says of itself now.
-    pub(super) async fn asked_again(&self, place: &Place) -> Result<Place, RemoteError> {
-        let (reply, told) = self.asked_what_it_is(&place.url).await?;
-        as_place(place.holds, &told, &reply)
+    /// The same collection with what it says of itself in this run: asked for once, where another run found it.
+    pub(super) async fn as_now<'a>(&'a self, place: &'a Place) -> Result<&'a Place, RemoteError> {
+        if !place.found_before {
+            return Ok(place);
+        }
+        let ask = async || {
+            let (reply, told) = self.asked_what_it_is(&place.url).await?;
+            as_place(place.holds, &told, &reply)
+        };
+        self.as_now.get_or_try_init(ask).await
     }
 
     async fn find(&self) -> Result<Place, RemoteError> {
