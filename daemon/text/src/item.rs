@@ -7,7 +7,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use calcard::{
-    icalendar::{ICalendar, ICalendarParameterName, ICalendarProperty, ICalendarValue},
+    icalendar::{
+        ICalendar, ICalendarComponent, ICalendarComponentType, ICalendarParameterName, ICalendarProperty, ICalendarValue,
+    },
     jscalendar::JSCalendar,
     jscontact::JSContact,
     vcard::{VCard, VCardVersion},
@@ -83,16 +85,23 @@ pub(crate) fn read(holds: Holds, text: &str) -> Result<Whole, String> {
 const ENTRIES: &str = "entries";
 
 /// The library takes exceptions by a moment alone. One of an event of whole days is by its day, and that begins at midnight, in no zone; what is
-/// written of it is a day again.
+/// written of it is a day again. A day says nothing of an event that has an hour.
 fn whole_days(calendar: &mut ICalendar) {
+    let mut events = calendar.components.iter().filter(|one| is_event(one) && !has(one, &ICalendarProperty::RecurrenceId));
+    let is_by_day = |event: &ICalendarComponent| {
+        let begins = [ICalendarProperty::Dtstart, ICalendarProperty::Due].into_iter().find(|name| has(event, name));
+        begins.is_none_or(|name| event.entries.iter().filter(|one| one.name == name).flat_map(|one| &one.values).all(is_day))
+    };
+    if !events.all(is_by_day) {
+        return;
+    }
     let exceptions = [ICalendarProperty::RecurrenceId, ICalendarProperty::Exdate, ICalendarProperty::Rdate];
     let entries = calendar.components.iter_mut().flat_map(|component| &mut component.entries);
     for entry in entries.filter(|entry| exceptions.contains(&entry.name)) {
         let mut days = 0;
         for value in &mut entry.values {
-            if let ICalendarValue::PartialDateTime(at) = value
-                && at.has_date()
-                && !at.has_time()
+            if is_day(value)
+                && let ICalendarValue::PartialDateTime(at) = value
             {
                 (at.hour, at.minute, at.second) = (Some(0), Some(0), Some(0));
                 days += 1;
@@ -102,6 +111,18 @@ fn whole_days(calendar: &mut ICalendar) {
             entry.params.retain(|one| one.name != ICalendarParameterName::Value);
         }
     }
+}
+
+fn is_event(component: &ICalendarComponent) -> bool {
+    matches!(component.component_type, ICalendarComponentType::VEvent | ICalendarComponentType::VTodo)
+}
+
+fn has(component: &ICalendarComponent, name: &ICalendarProperty) -> bool {
+    component.entries.iter().any(|entry| entry.name == *name)
+}
+
+fn is_day(value: &ICalendarValue) -> bool {
+    matches!(value, ICalendarValue::PartialDateTime(at) if at.has_date() && !at.has_time())
 }
 
 /// Which vCard a text is; every server takes the third, and what has a place in none but the fourth is told by that.

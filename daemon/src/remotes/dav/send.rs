@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use mingle_core::{
     record::Props,
-    replica::{Action, Answer, Failure, Precondition, Row, RowState},
+    replica::{Action, Answer, Failure, Precondition, RemoteError, Row, RowState},
 };
 use reqwest::{Method, StatusCode, header::HeaderValue};
 
@@ -93,7 +93,7 @@ impl Dav {
     }
 
     /// Sends a change beside others. Some servers take one at a time, and say of another that it is locked (HTTP 423): once one has said so,
-    /// each waits until it is alone. What is locked even then, somebody else has locked.
+    /// each waits until it is alone. What is locked even then, somebody else has locked: the next run tries again.
     async fn told_in_turn(&self, request: http::Request) -> Result<Reply, Lost> {
         if !self.in_turn.load(Ordering::Relaxed) {
             let beside = self.turn.read().await;
@@ -142,6 +142,12 @@ impl Dav {
                 // It may be gone, and it may be hidden from us like all others: nothing was done.
                 Err(error) => return Answer::Unsent(error),
             }
+        }
+        if reply.status == StatusCode::LOCKED {
+            let what = format!("{} is locked by somebody else (HTTP 423)", http::place(&reply.url));
+            return Answer::Unsent(
+                RemoteError::new(Failure::Server, what).hint("it is tried again by itself, once the lock is gone"),
+            );
         }
         match reply.trouble((self.means.now)()) {
             // No room is an answer; a gateway says 503 as well when the server behind it took the request and then went away.

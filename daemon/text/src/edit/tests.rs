@@ -250,6 +250,17 @@ fn exceptions_of_whole_days_are_by_their_day() {
     );
 }
 
+#[test]
+fn a_day_says_nothing_of_an_event_that_has_an_hour() {
+    let by_day = EVENT.replace("EXDATE;TZID=Europe/Berlin:20260327T090000", "EXDATE;VALUE=DATE:20260327");
+    let (holds, text) = of(&by_day);
+    let shown = item::read(holds, &text).unwrap_or_else(|why| panic!("{why}")).shown();
+    let Value::Map(mut all) = shown["recurrenceOverrides"].clone() else { panic!("{shown:?}") };
+    all.insert("2026-04-10T09:00:00".into(), Value::Map([("excluded".into(), Value::Bool(true))].into()));
+    let change = format!(r#"{{"recurrenceOverrides":{}}}"#, json::write(&all));
+    check(&by_day, &change, "+EXDATE;TZID=Europe/Berlin:20260410T090000");
+}
+
 fn lines_of(text: &str) -> Vec<String> {
     text.split("\r\n").map(str::to_owned).collect()
 }
