@@ -157,6 +157,22 @@ fn a_host_that_is_no_such_server_is_named_so() {
 }
 
 #[test]
+fn what_somebody_else_has_locked_is_sent_once_the_lock_is_gone() {
+    let mut bench = some(&["a", "b"], Book::default());
+    bench.app.sync("people", "done");
+    bench.server.book().breaks = Some(Breaks::Locked);
+    bench.app.patch("people", "a", &json!({ "nicknames": { "k1": { "name": "nick" } } }));
+    bench.app.delete("people", "b");
+    let error = bench.app.sync("people", "failed")["error"].to_string();
+    assert!(error.contains("is locked by somebody else (HTTP 423)"), "{error}");
+    assert_eq!(bench.app.status("people")["pending"], json!(2));
+    bench.server.book().breaks = None;
+    bench.app.sync("people", "done");
+    assert!(bench.server.book().text("a.vcf").is_some_and(|text| text.contains("NICKNAME:nick")));
+    assert_eq!(bench.server.book().text("b.vcf"), None);
+}
+
+#[test]
 fn a_collection_that_vanishes_takes_nothing_with_it() {
     for status in [403, 404, 410] {
         let mut bench = some(&["a", "b"], Book::default());

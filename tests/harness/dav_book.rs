@@ -26,6 +26,8 @@ pub enum Breaks {
     Flaps,
     /// The collection is answered with this status.
     Vanished(u16),
+    /// Somebody else has locked every member.
+    Locked,
     /// Every answer is a page to log in.
     LoginPage,
     /// It takes no password that is plain.
@@ -151,6 +153,9 @@ impl Book {
         if let Some(of) = path.strip_prefix(PLACE.trim_end_matches('/')).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             match self.breaks {
                 Some(Breaks::Vanished(status)) => return wire::response(status, &[], ""),
+                Some(Breaks::Locked) if matches!(request.method.as_str(), "PUT" | "DELETE") => {
+                    return wire::response(423, &[], "");
+                }
                 Some(Breaks::Flaps) if changes || request.header("depth") == Some("1") && request.method == "PROPFIND" => {
                     self.changes += 1;
                 }
