@@ -1,5 +1,6 @@
 //! Owns: `mingle vdir` from outside: a folder of files between khal, khard, todoman and a real server. Must never know: how it remembers.
 
+mod back;
 mod cards;
 mod events;
 mod odd;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use mingle_client::{
-    Raw,
+    CallError, ConnectError, Raw,
     call::PulledRecord,
     keeper::{Change, Each, Keeper, Record, Renamed, Report, Step, Stored},
 };
@@ -31,6 +31,12 @@ pub enum KeepError {
     /// The folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// No daemon to be asked what the truth has.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// It did not say what the truth has.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// It was told to end.
     #[error("it was told to end")]
     Stopped,
@@ -43,8 +49,8 @@ pub struct Keep<'a> {
     pub now: Timestamp,
     /// What a person said of files that are not there.
     pub missing: Option<Missing>,
-    /// Ids that the truth has, where the folder does not know what it had.
-    pub truth: BTreeSet<String>,
+    /// Asks which ids the truth has; none: whatever the folder does not tell of was never in it, or was deleted by a person's word.
+    pub ids: Option<&'a dyn Fn() -> Result<BTreeSet<String>, KeepError>>,
     /// The store is the one that the folder was last in step with: where it wants all told, the folder is older than what it has of it.
     pub same_store: bool,
     /// The store of this meeting.
@@ -62,6 +68,8 @@ pub struct Keep<'a> {
     look: Look,
     /// Everything was told, and not only what is otherwise.
     whole: bool,
+    /// Ids that the truth has, where everything is told.
+    truth: BTreeSet<String>,
     /// What was told of; none: that it is gone.
     told: BTreeMap<String, Option<Known>>,
     /// Records that were asked to be shown again, and were not yet.
@@ -82,7 +90,7 @@ impl<'a> Keep<'a> {
             memory,
             now,
             missing: None,
-            truth: BTreeSet::new(),
+            ids: None,
             same_store: false,
             instance: None,
             refused,
@@ -93,6 +101,7 @@ impl<'a> Keep<'a> {
             again: 0,
             look: Look::default(),
             whole: false,
+            truth: BTreeSet::new(),
             told: BTreeMap::new(),
             unshown: BTreeSet::new(),
         }
@@ -240,6 +249,7 @@ impl Keeper for Keep<'_> {
 
     fn anchor(&mut self) -> Result<Option<String>, KeepError> {
         self.whole = false;
+        self.truth.clear();
         self.told.clear();
         Ok(self.memory.anchor.clone())
     }
@@ -247,6 +257,7 @@ impl Keeper for Keep<'_> {
     fn records<'a>(&'a mut self, _: &str) -> Result<Each<'a, Record, KeepError>, KeepError> {
         self.look()?;
         self.whole = true;
+        self.truth = self.ids.map_or_else(|| Ok(BTreeSet::new()), |ids| ids())?;
         let mut all = Vec::new();
         for (name, state) in &self.look.files {
             match state {
@@ -310,7 +321,8 @@ impl Keeper for Keep<'_> {
                 }
             }
         }
-        if self.missing == Some(Missing::Restore) {
+        if self.whole {
+            // A memory that is older than the copy (a backup, a kill) does not know that it had them: silence would be their end.
             let there: BTreeSet<&String> = self.memory.files.values().map(|known| &known.id).collect();
             let told: BTreeSet<&String> = self.told.values().flatten().map(|now| &now.id).collect();
             let lost = self.truth.iter().filter(|id| !there.contains(id) && !told.contains(id));
