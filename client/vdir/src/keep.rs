@@ -55,6 +55,8 @@ pub struct Keep<'a> {
     pub same_store: bool,
     /// The store of this meeting.
     pub instance: Option<String>,
+    /// The truth takes no writes, and why: files that were edited are named, and stay.
+    pub takes_none: Option<&'a str>,
     /// What the daemon does not take, by file: its mark then, and why.
     pub refused: &'a BTreeMap<String, (String, String)>,
     pub stop: &'a AtomicBool,
@@ -91,6 +93,7 @@ impl<'a> Keep<'a> {
             now,
             missing: None,
             ids: None,
+            takes_none: None,
             same_store: false,
             instance: None,
             refused,
@@ -126,7 +129,11 @@ impl<'a> Keep<'a> {
         self.look.leave_refused(self.refused);
         self.trouble = self.look.unreadable();
         let much = self.missing.is_none() && self.look.is_much_missing(self.memory.files.len());
-        self.guarded = if much { self.look.missing.len() } else { 0 };
+        self.guarded = if much && self.takes_none.is_none() { self.look.missing.len() } else { 0 };
+        if let Some(why) = self.takes_none {
+            let edited = self.look.files.iter().filter(|(_, state)| matches!(state, State::Edited { .. }));
+            self.trouble.extend(edited.map(|(name, _)| (name.clone(), format!("it was edited here, and {why}"))));
+        }
         Ok(())
     }
 
@@ -134,6 +141,11 @@ impl<'a> Keep<'a> {
     /// truth, and what is agreed, went on. As edits they would undo what came since.
     fn is_put_back(&self) -> bool {
         self.whole && self.same_store && self.memory.anchor.is_some()
+    }
+
+    /// Whether files that are not there are shown again: a person said so, or nobody may delete their records.
+    fn is_to_come_back(&self) -> bool {
+        self.missing == Some(Missing::Restore) || self.takes_none.is_some()
     }
 
     fn said(&self, id: &str, props: &Props) -> Record {
@@ -155,8 +167,28 @@ impl<'a> Keep<'a> {
     fn later(&mut self, name: &str, mark: Option<&String>) -> Stored {
         if self.look.marks.get(name) != mark {
             self.again += 1;
+        } else if mark.is_some() {
+            let why = "the truth has something else for it, and it is not as it was last in step";
+            self.trouble.entry(name.to_owned()).or_insert_with(|| why.into());
         }
         Stored::Later
+    }
+
+    /// Later: somebody wrote the file between the look at it and its turn.
+    fn edited_meanwhile(&mut self) -> Stored {
+        self.again += 1;
+        Stored::Later
+    }
+
+    /// The name of a new file: the one of its id, unless a file that is another record has that.
+    fn free_name(&self, holds: Holds, id: &str) -> Result<String, String> {
+        let name = file::name_of(holds, id)?;
+        let (mut free, mut number) = (name.clone(), 1);
+        while self.memory.files.contains_key(&free) {
+            number += 1;
+            free = file::name_beside(holds, &name, number)?;
+        }
+        Ok(free)
     }
 
     fn pass_over(&mut self, id: &str, why: String) -> Stored {
@@ -177,7 +209,7 @@ impl<'a> Keep<'a> {
         let (name, was) = match known {
             Some((name, known)) if file::holds(&name) == Some(holds) => (name, Some(known.mark)),
             Some((name, _)) => return Ok(self.pass_over(id, format!("it was another thing before, and {name} cannot become it"))),
-            None => match file::name_of(holds, id) {
+            None => match self.free_name(holds, id) {
                 Ok(name) => (name, None),
                 Err(why) => return Ok(self.pass_over(id, why)),
             },
@@ -203,7 +235,13 @@ impl<'a> Keep<'a> {
         let now = Known { id: id.to_owned(), mark: file::mark(&text), uid: file::uid(&shown) };
         if Some(&now.mark) != mark.as_ref() {
             Memory::will_be(self.folder, &name, Some(&now))?;
-            self.folder.write(&name, &text)?;
+            let was = match &there {
+                Some(Found::Bytes(bytes)) => Some(&bytes[..]),
+                _ => None,
+            };
+            if !self.folder.write_over(&name, was, &text)? {
+                return Ok(self.edited_meanwhile());
+            }
             self.counts.written += 1;
         }
         self.memory.set(&name, Some(now));
@@ -216,20 +254,21 @@ impl<'a> Keep<'a> {
         self.memory.passed_over.remove(id);
         let Some((name, known)) = self.memory.file_of(id) else { return Ok(Stored::AsShown) };
         let (name, was) = (name.clone(), known.mark.clone());
-        let mark = match self.folder.read(&name)? {
-            Some(Found::Bytes(bytes)) => Some(file::mark(&bytes)),
+        match self.folder.read(&name)? {
             Some(Found::Odd(_)) => return Ok(Stored::Later),
-            None => None,
-        };
-        match mark {
-            Some(mark) if mark == was => {
-                Memory::will_be(self.folder, &name, None)?;
-                self.folder.remove(&name)?;
-                self.counts.removed += 1;
-            }
             // Gone here too: nothing is left to be said.
             None => {}
-            Some(mark) => return Ok(self.later(&name, Some(&mark))),
+            Some(Found::Bytes(bytes)) => {
+                let mark = file::mark(&bytes);
+                if mark != was {
+                    return Ok(self.later(&name, Some(&mark)));
+                }
+                Memory::will_be(self.folder, &name, None)?;
+                if !self.folder.remove_was(&name, &bytes)? {
+                    return Ok(self.edited_meanwhile());
+                }
+                self.counts.removed += 1;
+            }
         }
         self.memory.set(&name, None);
         Ok(Stored::AsShown)
@@ -290,6 +329,7 @@ impl Keeper for Keep<'_> {
         let mut all = Vec::new();
         for (name, state) in &self.look.files {
             match state {
+                State::Edited { .. } if self.takes_none.is_some() => {}
                 State::Edited { now, props } if !self.whole => {
                     self.told.insert(name.clone(), Some(now.clone()));
                     all.push(Change::Put(self.said(&now.id, props)));
@@ -311,7 +351,7 @@ impl Keeper for Keep<'_> {
             let Some(known) = self.memory.files.get(name) else { continue };
             match self.missing {
                 _ if self.guarded > 0 => all.extend(self.whole.then(|| self.lost(&known.id, false))),
-                Some(Missing::Restore) => {
+                _ if self.is_to_come_back() => {
                     self.told.insert(name.clone(), None);
                     all.push(self.lost(&known.id, true));
                 }
@@ -338,7 +378,7 @@ impl Keeper for Keep<'_> {
                 // The folder forgot it, and the truth did not.
                 (Some(now), false) if self.truth.contains(&now.id) => {}
                 (Some(_), false) => self.counts.new += 1,
-                (None, _) if self.missing != Some(Missing::Restore) => self.counts.deleted += 1,
+                (None, _) if !self.is_to_come_back() => self.counts.deleted += 1,
                 (None, _) => {}
             }
             self.memory.set(&name, told);
@@ -370,11 +410,26 @@ impl Keeper for Keep<'_> {
     }
 
     fn empty(&mut self, _: &str) -> Result<(), KeepError> {
-        for name in self.memory.files.keys().cloned().collect::<Vec<_>>() {
-            Memory::will_be(self.folder, &name, None)?;
-            self.folder.remove(&name)?;
+        self.folder.is_there()?;
+        self.look()?;
+        for (name, known) in self.memory.files.clone() {
+            match self.folder.read(&name)? {
+                None => {}
+                Some(Found::Bytes(bytes)) if file::mark(&bytes) == known.mark => {
+                    Memory::will_be(self.folder, &name, None)?;
+                    if !self.folder.remove_was(&name, &bytes)? {
+                        continue;
+                    }
+                }
+                // An edit that nobody has taken is all that there is of it.
+                Some(_) => {
+                    self.trouble.entry(name).or_insert_with(|| "it was edited here, and its collection is taken anew".into());
+                    continue;
+                }
+            }
             self.memory.set(&name, None);
         }
+        self.guarded = 0;
         Ok(self.memory.save(self.folder)?)
     }
 

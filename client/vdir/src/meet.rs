@@ -258,10 +258,12 @@ impl Vdir {
         let mut driver = Driver::new(options.clone(), &[&self.collection]);
         driver.accept_deletes = missing == Some(Missing::Delete);
         let ids = || ids(options, &self.collection);
+        let mut takes_none = None;
         loop {
             let same_store = memory.instance.as_deref() == instance;
             let mut keep = Keep::new(&self.folder, memory, now, stop, &self.refused);
             (keep.missing, keep.same_store) = (missing, same_store);
+            keep.takes_none = takes_none.as_deref();
             keep.ids = was_here.then_some(&ids);
             keep.instance = instance.map(str::to_owned);
             let ended = driver.run(&mut keep);
@@ -281,6 +283,11 @@ impl Vdir {
                         return Err(why.into());
                     };
                     self.refused.insert(name, (mark, why.to_string()));
+                    continue;
+                }
+                // It goes on coming down, at least.
+                Err(DriveError::Call(CallError::Refused(why))) if why.name() == Name::ReadOnly && takes_none.is_none() => {
+                    takes_none = Some(why.to_string());
                     continue;
                 }
                 Err(error) => return Err(of_drive(error)),

@@ -46,7 +46,7 @@ fn what_cannot_be_read_is_named_left_alone_and_taken_once_mended() {
         }
     }
     fs::write(vdir.dir().join("odd.vcf"), b"BEGIN:VCARD\r\nFN:\xff\r\nEND:VCARD\r\n").expect("written");
-    assert!(vdir.once(&daemon, 5, &[]).contains("odd.vcf: it is no UTF-8"));
+    assert!(vdir.once(&daemon, 5, &[]).contains("odd.vcf: it is not UTF-8"));
     vdir.remove("odd.vcf");
     assert_eq!(app.all("things").len(), 2, "nothing of it came, and nobody went");
 
