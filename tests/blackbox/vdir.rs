@@ -2,6 +2,7 @@
 
 mod back;
 mod cards;
+mod down;
 mod events;
 mod odd;
 mod page;

@@ -264,3 +264,46 @@ impl Folder {
 fn number(path: &Path) -> io::Result<(u64, u64)> {
     fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that was read as `was`, and then lies there as `is`, is to become `to`: how it lies there then.
+    #[track_caller]
+    fn check(was: Option<&str>, is: Option<&str>, to: Option<&str>, expect: Option<&str>) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let path = dir.path().join("a.vcf");
+        is.map(|is| fs::write(&path, is).expect("written"));
+        let done = match (to, was) {
+            (Some(to), was) => folder.write_over("a.vcf", was.map(str::as_bytes), to.as_bytes()),
+            (None, was) => folder.remove_was("a.vcf", was.unwrap_or_default().as_bytes()),
+        };
+        assert_eq!(done.expect("tried"), expect == to, "{was:?} {is:?} {to:?}");
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), expect, "{was:?} {is:?} {to:?}");
+        assert!(!dir.path().join(GONE).exists());
+    }
+
+    #[test]
+    fn an_edit_is_never_written_over() {
+        check(Some("old"), Some("old"), Some("new"), Some("new"));
+        check(Some("old"), Some("edited"), Some("new"), Some("edited"));
+        check(Some("old"), None, Some("new"), None);
+        check(None, None, Some("new"), Some("new"));
+        check(None, Some("made"), Some("new"), Some("made"));
+        check(Some("old"), Some("old"), None, None);
+        check(Some("old"), Some("edited"), None, Some("edited"));
+        check(Some("old"), None, None, None);
+    }
+
+    #[test]
+    fn a_link_is_named_and_not_followed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        fs::write(dir.path().join("real"), "text").expect("written");
+        std::os::unix::fs::symlink("real", dir.path().join("a.vcf")).expect("a link");
+        let found = folder.read("a.vcf").expect("read");
+        assert!(matches!(found, Some(Found::Odd(why)) if why.contains("it is a link")));
+    }
+}

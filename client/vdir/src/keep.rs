@@ -76,6 +76,8 @@ pub struct Keep<'a> {
     told: BTreeMap<String, Option<Known>>,
     /// Records that were asked to be shown again, and were not yet.
     unshown: BTreeSet<String>,
+    /// Records whose files were edited and stay so, though all is taken anew.
+    aside: BTreeSet<String>,
 }
 
 impl<'a> Keep<'a> {
@@ -107,6 +109,7 @@ impl<'a> Keep<'a> {
             truth: BTreeSet::new(),
             told: BTreeMap::new(),
             unshown: BTreeSet::new(),
+            aside: BTreeSet::new(),
         }
     }
 
@@ -220,6 +223,9 @@ impl<'a> Keep<'a> {
             Some(Found::Odd(_)) => return Ok(Stored::Later),
             None => None,
         };
+        if self.aside.contains(id) {
+            return Ok(Stored::Refused);
+        }
         if mark != was {
             return Ok(self.later(&name, mark.as_ref()));
         }
@@ -288,6 +294,7 @@ impl Keeper for Keep<'_> {
 
     fn anchor(&mut self) -> Result<Option<String>, KeepError> {
         self.whole = false;
+        self.aside.clear();
         self.truth.clear();
         self.told.clear();
         Ok(self.memory.anchor.clone())
@@ -412,21 +419,19 @@ impl Keeper for Keep<'_> {
     fn empty(&mut self, _: &str) -> Result<(), KeepError> {
         self.folder.is_there()?;
         self.look()?;
-        for (name, known) in self.memory.files.clone() {
-            match self.folder.read(&name)? {
-                None => {}
-                Some(Found::Bytes(bytes)) if file::mark(&bytes) == known.mark => {
-                    Memory::will_be(self.folder, &name, None)?;
-                    if !self.folder.remove_was(&name, &bytes)? {
-                        continue;
-                    }
-                }
+        for (name, state) in &self.look.files {
+            let Some(known) = self.memory.files.get(name) else { continue };
+            if *state == State::InStep {
+                // It stays until it is shown otherwise, so that no reader finds the folder empty; what is not shown is gone.
+                self.unshown.insert(known.id.clone());
+            } else {
                 // An edit that nobody has taken is all that there is of it.
-                Some(_) => {
-                    self.trouble.entry(name).or_insert_with(|| "it was edited here, and its collection is taken anew".into());
-                    continue;
-                }
+                self.aside.insert(known.id.clone());
+                let why = "it was edited here, and the collection is taken anew without that";
+                self.trouble.entry(name.clone()).or_insert_with(|| why.into());
             }
+        }
+        for name in std::mem::take(&mut self.look.missing) {
             self.memory.set(&name, None);
         }
         self.guarded = 0;
