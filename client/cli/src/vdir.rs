@@ -92,7 +92,7 @@ impl Vdir {
         hear_signals(&bell, &stop)?;
         let mut say = Say { collection: self.collection.clone(), told: BTreeMap::new(), guarded: 0 };
         if self.once {
-            return match vdir.meet(&patient(at), missing, now_ms(), &stop) {
+            return match vdir.meet(&patient(at), missing, now_ms(), (&stop, &clock::pause)) {
                 Ok(met) => {
                     say.met(at, &met)?;
                     Ok(say.came_out(&met))
@@ -154,7 +154,7 @@ fn keep_in_step(
         if !due {
             continue;
         }
-        match vdir.meet(&patient(at), missing, now_ms(), stop) {
+        match vdir.meet(&patient(at), missing, now_ms(), (stop, &clock::pause)) {
             Ok(met) => {
                 (missing, owed) = (None, None);
                 if told.take().is_some() {

@@ -275,7 +275,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::open(dir.path()).expect("opened");
         let path = dir.path().join("a.vcf");
-        is.map(|is| fs::write(&path, is).expect("written"));
+        if let Some(is) = is {
+            fs::write(&path, is).expect("written");
+        }
         let done = match (to, was) {
             (Some(to), was) => folder.write_over("a.vcf", was.map(str::as_bytes), to.as_bytes()),
             (None, was) => folder.remove_was("a.vcf", was.unwrap_or_default().as_bytes()),

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicBool, Ordering::SeqCst},
+    time::Duration,
 };
 
 use mingle_client::{
@@ -20,6 +21,7 @@ use mingle_text::{Holds, json};
 use crate::{
     file,
     folder::{Folder, FolderError, Found},
+    limits::LOOK_AGAIN_AFTER,
     look::{Look, State},
     meet::{Counts, Missing},
     memory::{Known, Memory},
@@ -47,6 +49,8 @@ pub struct Keep<'a> {
     pub folder: &'a Folder,
     pub memory: &'a mut Memory,
     pub now: Timestamp,
+    /// Waits for so long.
+    pub pause: &'a dyn Fn(Duration),
     /// What a person said of files that are not there.
     pub missing: Option<Missing>,
     /// Asks which ids the truth has; none: whatever the folder does not tell of was never in it, or was deleted by a person's word.
@@ -86,13 +90,14 @@ impl<'a> Keep<'a> {
         folder: &'a Folder,
         memory: &'a mut Memory,
         now: Timestamp,
-        stop: &'a AtomicBool,
+        (stop, pause): (&'a AtomicBool, &'a dyn Fn(Duration)),
         refused: &'a BTreeMap<String, (String, String)>,
     ) -> Self {
         Self {
             folder,
             memory,
             now,
+            pause,
             missing: None,
             ids: None,
             takes_none: None,
@@ -126,6 +131,10 @@ impl<'a> Keep<'a> {
     /// Looks at the folder, and at what is wrong in it.
     fn look(&mut self) -> Result<(), FolderError> {
         self.look = Look::at(self.folder, self.memory)?;
+        if !self.look.missing.is_empty() {
+            (self.pause)(LOOK_AGAIN_AFTER);
+            self.look = Look::at(self.folder, self.memory)?;
+        }
         if !Memory::is_there(self.folder)? {
             return Err(FolderError::Gone(self.folder.path().into()));
         }
@@ -440,5 +449,38 @@ impl Keeper for Keep<'_> {
 
     fn reached(&mut self, _: Step, _: &Report) -> Result<(), KeepError> {
         if self.stop.load(SeqCst) { Err(KeepError::Stopped) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A file that was in step is gone, and comes back while it is waited for, or does not: how many deletes are told.
+    #[track_caller]
+    fn check(comes_back: bool, expect: usize) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let text = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:a\r\nFN:Jane\r\nEND:VCARD\r\n";
+        let mut memory = Memory::new(&folder, "app", "c");
+        memory.set("a.vcf", Some(Known { id: "a".into(), mark: file::mark(text.as_bytes()), uid: None }));
+        memory.save(&folder).expect("saved");
+        let pause = |_| {
+            if comes_back {
+                fs::write(dir.path().join("a.vcf"), text).expect("written");
+            }
+        };
+        let (stop, refused) = (AtomicBool::new(false), BTreeMap::new());
+        let mut keep = Keep::new(&folder, &mut memory, Timestamp::from_unix_ms(0), (&stop, &pause), &refused);
+        let told = keep.changes().expect("told").filter(|change| matches!(change, Ok(Change::Delete { .. }))).count();
+        assert_eq!(told, expect);
+    }
+
+    #[test]
+    fn a_file_is_looked_for_twice_before_it_counts_as_deleted() {
+        check(true, 0);
+        check(false, 1);
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
+    time::Duration,
 };
 
 use mingle_client::{
@@ -174,7 +175,7 @@ impl Vdir {
         Watch::new(self.folder.path(), call)
     }
 
-    /// Brings folder and truth in step. `now_ms` is the time, since 1970.
+    /// Brings folder and truth in step. `now_ms` is the time, since 1970; `pause` waits for so long.
     ///
     /// # Errors
     /// [`MeetError`].
@@ -183,7 +184,7 @@ impl Vdir {
         options: &Options,
         missing: Option<Missing>,
         now_ms: i64,
-        stop: &AtomicBool,
+        (stop, pause): (&AtomicBool, &dyn Fn(Duration)),
     ) -> Result<Met, MeetError> {
         let now = Timestamp::from_unix_ms(now_ms);
         let mut options = Options { app: Some(self.app.clone()), ..options.clone() };
@@ -198,7 +199,7 @@ impl Vdir {
         drop(client);
         let mut met = Met::default();
         for _ in 0..AGAIN_MAX {
-            if !self.once(&options, (missing, was_here, instance.as_deref()), now, stop, &mut met)? {
+            if !self.once(&options, (missing, was_here, instance.as_deref()), now, (stop, pause), &mut met)? {
                 break;
             }
         }
@@ -251,7 +252,7 @@ impl Vdir {
         options: &Options,
         (missing, was_here, instance): (Option<Missing>, bool, Option<&str>),
         now: Timestamp,
-        stop: &AtomicBool,
+        (stop, pause): (&AtomicBool, &dyn Fn(Duration)),
         met: &mut Met,
     ) -> Result<bool, MeetError> {
         let Some(memory) = &mut self.memory else { return Ok(false) };
@@ -261,7 +262,7 @@ impl Vdir {
         let mut takes_none = None;
         loop {
             let same_store = memory.instance.as_deref() == instance;
-            let mut keep = Keep::new(&self.folder, memory, now, stop, &self.refused);
+            let mut keep = Keep::new(&self.folder, memory, now, (stop, pause), &self.refused);
             (keep.missing, keep.same_store) = (missing, same_store);
             keep.takes_none = takes_none.as_deref();
             keep.ids = was_here.then_some(&ids);
