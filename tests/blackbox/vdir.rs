@@ -1,6 +1,8 @@
 //! Owns: `mingle vdir` from outside: a folder of files between khal, khard, todoman and a real server. Must never know: how it remembers.
 
+mod back;
 mod cards;
+mod down;
 mod events;
 mod odd;
 mod page;

@@ -14,7 +14,7 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Sleeps for so long: between two looks for a daemon that went away.
+/// Sleeps for so long: between two looks for a daemon that went away, or for a file.
 pub fn pause(span: Duration) {
     thread::sleep(span);
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use mingle_client::{CallError, ConnectError, Options, Update, blocking::Client, call::Subscribe};
+use mingle_client::{CallError, ConnectError, Name, Options, Update, blocking::Client, call::Subscribe};
 use mingle_vdir::{FolderError, MeetError, Met, Missing, Vdir as Folder};
 use serde_json::json;
 use signal_hook::{
@@ -70,6 +70,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a daemon that is away is looked for: nothing tells of its coming.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// After a meeting that failed the next one is tried after so long, then after twice as long each time, up to the last.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
 /// The name that `mingle` has where nobody gave it another.
 const NOBODY: &str = "mingle";
 
@@ -89,7 +92,7 @@ impl Vdir {
         hear_signals(&bell, &stop)?;
         let mut say = Say { collection: self.collection.clone(), told: BTreeMap::new(), guarded: 0 };
         if self.once {
-            return match vdir.meet(&patient(at), missing, now_ms(), &stop) {
+            return match vdir.meet(&patient(at), missing, now_ms(), (&stop, &clock::pause)) {
                 Ok(met) => {
                     say.met(at, &met)?;
                     Ok(say.came_out(&met))
@@ -119,8 +122,11 @@ fn keep_in_step(
     say: &mut Say,
 ) -> Result<Exit, Failure> {
     let (mut there, mut waits) = (false, false);
+    // A meeting is owed, and tried again after so long; and why the last one failed, where that was told.
+    let (mut owed, mut told) = (None, None);
     loop {
-        let mut rung = bell.wait();
+        let mut rung = bell.wait(owed.filter(|_| there));
+        let over = rung.is_nothing();
         if rung.folder {
             rung = bell.quiet(rung, QUIET, QUIET_TIMES);
         }
@@ -143,19 +149,54 @@ fn keep_in_step(
         if std::mem::take(&mut waits) {
             at.note(&format!("{}: mingled is there", say.collection));
         }
-        let due = rung.truth || rung.there.is_some() || (rung.folder && vdir.differs().map_err(of_folder)?);
+        let due =
+            rung.truth || rung.there.is_some() || (rung.folder && vdir.differs().unwrap_or(true)) || (over && owed.is_some());
         if !due {
             continue;
         }
-        match vdir.meet(&patient(at), missing.take(), now_ms(), stop) {
-            Ok(met) => say.met(at, &met)?,
+        match vdir.meet(&patient(at), missing, now_ms(), (stop, &clock::pause)) {
+            Ok(met) => {
+                (missing, owed) = (None, None);
+                if told.take().is_some() {
+                    at.note(&format!("{}: it goes on", say.collection));
+                }
+                say.met(at, &met)?;
+            }
             Err(MeetError::Stopped) => return Ok(Exit::Done),
-            // Whoever listens for it hears it too, and says when it is back.
-            Err(MeetError::Call(CallError::Lost { .. })) => {}
-            Err(MeetError::Connect(error)) if error.is_absence() => {}
+            Err(error) if passes(&error) => {
+                owed = Some(owed.map_or(AGAIN.0, |pause: Duration| AGAIN.1.min(pause * 2)));
+                let why = error.to_string();
+                // Of a daemon that is away whoever listens for it hears too, and says when it is back.
+                if !is_away(&error) && told.as_ref() != Some(&why) {
+                    at.note(&format!("{}: {why}; it is tried again", say.collection));
+                    told = Some(why);
+                }
+            }
             Err(error) => return Err(of_meeting(error)),
         }
     }
+}
+
+/// Whether the next meeting may do better, without a person.
+fn passes(error: &MeetError) -> bool {
+    match error {
+        MeetError::Connect(error) => error.is_absence(),
+        MeetError::Call(error) => call_passes(error),
+        MeetError::Folder(FolderError::Io { .. }) => true,
+        MeetError::Folder(_) | MeetError::Forgotten { .. } | MeetError::Stopped => false,
+    }
+}
+
+fn call_passes(error: &CallError) -> bool {
+    match error {
+        CallError::Lost { .. } | CallError::Late { .. } => true,
+        CallError::Refused(refusal) => refusal.name() != Name::Denied,
+        CallError::Garbled(_) => false,
+    }
+}
+
+fn is_away(error: &MeetError) -> bool {
+    matches!(error, MeetError::Connect(_) | MeetError::Call(CallError::Lost { .. }))
 }
 
 /// How a meeting connects.
@@ -276,6 +317,9 @@ fn hear_truth(bell: &Arc<Bell>, options: Options, collection: String) {
             match follow(&bell, &options, &collection) {
                 Ok(()) => bell.ring(|rung| (rung.there, rung.away) = (Some(false), Some("mingled went away".into()))),
                 Err(Failure::Connect(error)) if error.is_absence() => {
+                    bell.ring(|rung| (rung.there, rung.away) = (Some(false), Some(error.to_string())));
+                }
+                Err(Failure::Call(error)) if call_passes(&error) => {
                     bell.ring(|rung| (rung.there, rung.away) = (Some(false), Some(error.to_string())));
                 }
                 Err(failure) => {

@@ -8,9 +8,6 @@ use mingle_text::{Holds, name};
 
 use crate::limits::NAME_BYTES_MAX;
 
-/// What some editors put before a text.
-const MARK: &str = "\u{feff}";
-
 /// What a file of this name holds; none: it is no file of ours.
 pub fn holds(file: &str) -> Option<Holds> {
     let hidden = file.starts_with('.');
@@ -24,8 +21,7 @@ pub fn mark(bytes: &[u8]) -> String {
 
 /// What a file shows.
 pub fn read(holds: Holds, bytes: &[u8]) -> Result<Props, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())?;
-    mingle_text::read(holds, text.strip_prefix(MARK).unwrap_or(text))
+    mingle_text::read(holds, &mingle_text::text_of(bytes.to_vec())?)
 }
 
 /// Which record it is wherever it lies, as its text says.
@@ -38,12 +34,11 @@ pub fn uid(props: &Props) -> Option<String> {
 
 /// The text of a file with this record in the place of the one that it shows; all lines that show the same stay byte for byte.
 pub fn turned(holds: Holds, bytes: &[u8], record: &Props) -> Result<Vec<u8>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())?;
-    let (mark, inner) = text.strip_prefix(MARK).map_or(("", text), |inner| (MARK, inner));
-    let turned = mingle_text::turned(holds, inner, record)?;
+    let text = mingle_text::text_of(bytes.to_vec())?;
+    let turned = mingle_text::turned(holds, &text, record)?;
     // A file of another kind of lines gets no others.
-    let turned = if inner.contains("\r\n") { turned } else { turned.replace("\r\n", "\n") };
-    Ok(format!("{mark}{turned}").into_bytes())
+    let turned = if text.contains("\r\n") { turned } else { turned.replace("\r\n", "\n") };
+    Ok(turned.into_bytes())
 }
 
 /// The text of a new file.
@@ -79,6 +74,17 @@ pub fn name_of(holds: Holds, id: &str) -> Result<String, String> {
         return Err(format!("its id is no name of a {} file", holds.ending()));
     }
     Ok(name)
+}
+
+/// The same name with a number, where another file has it.
+pub fn name_beside(holds: Holds, name: &str, number: usize) -> Result<String, String> {
+    let end = format!("-{number}{}", holds.ending());
+    let name = format!("{}{end}", name.strip_suffix(holds.ending()).unwrap_or(name));
+    if name.len() > NAME_BYTES_MAX {
+        Err("its id is too long for the name of a file beside another one".into())
+    } else {
+        Ok(name)
+    }
 }
 
 /// The id of a file that somebody made.
@@ -170,6 +176,7 @@ mod tests {
 
     #[test]
     fn an_edit_keeps_the_rest_of_the_file_and_its_kind_of_lines() {
+        const MARK: &str = "\u{feff}";
         for (mark, end) in [("", "\r\n"), ("", "\n"), (MARK, "\n"), (MARK, "\r\n")] {
             let text = format!("{mark}{}", CARD.replace("\r\n", end));
             let mut record = read(Holds::Cards, text.as_bytes()).expect("a card");
@@ -182,13 +189,23 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_that_a_fold_cuts_in_two_is_whole() {
+        let text = CARD.replace("Jane", "Ren\u{e9}").into_bytes();
+        let at = text.iter().position(|byte| *byte == 0xc3).expect("the letter") + 1;
+        let cut = [&text[..at], b"\r\n ", &text[at..]].concat();
+        assert_eq!(read(Holds::Cards, &cut), read(Holds::Cards, &text));
+        let record = read(Holds::Cards, &cut).expect("a card");
+        assert_eq!(turned(Holds::Cards, &cut, &record).and_then(|text| read(Holds::Cards, &text)), Ok(record));
+    }
+
+    #[test]
     fn what_cannot_be_read_says_why() {
         #[track_caller]
         fn check(bytes: &[u8], expect: &str) {
             let why = read(Holds::Cards, bytes).expect_err("no card");
             assert!(why.contains(expect), "{why}");
         }
-        check(b"BEGIN:VCARD\r\nFN:\xff\r\nEND:VCARD\r\n", "no UTF-8");
+        check(b"BEGIN:VCARD\r\nFN:\xff\r\nEND:VCARD\r\n", "not UTF-8");
         check(&CARD.as_bytes()[..60], "in the midst");
         check(b"", "in the midst");
         check(CARD.repeat(2).as_bytes(), "several");

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
 
 use crate::limits::FILE_BYTES_MAX;
 
@@ -16,6 +16,8 @@ use crate::limits::FILE_BYTES_MAX;
 const LOCK: &str = ".mingle.lock";
 /// What is being written. No reader of such folders looks at a hidden name without an ending.
 const NEW: &str = ".mingle.new";
+/// What is being taken away, until it was looked at.
+const GONE: &str = ".mingle.gone";
 
 /// What keeps a folder from being read or written.
 #[derive(Debug, thiserror::Error)]
@@ -139,13 +141,25 @@ impl Folder {
 
     /// What lies there; none: nothing.
     pub fn read(&self, name: &str) -> Result<Option<Found>, FolderError> {
+        if fs::symlink_metadata(self.path.join(name)).is_ok_and(|meta| meta.is_symlink()) {
+            return Ok(Some(Found::Odd("it is a link; put the file itself here".into())));
+        }
+        self.read_up_to(name, FILE_BYTES_MAX)
+    }
+
+    /// What lies there of our own, however large.
+    pub fn own(&self, name: &str) -> Result<Option<Found>, FolderError> {
+        self.read_up_to(name, u64::MAX)
+    }
+
+    fn read_up_to(&self, name: &str, bytes_max: u64) -> Result<Option<Found>, FolderError> {
         let path = self.path.join(name);
         let odd = |why: String| Ok(Some(Found::Odd(why)));
         match fs::metadata(&path) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(why) => return odd(why.to_string()),
             Ok(meta) if !meta.is_file() => return odd("it is no file".into()),
-            Ok(meta) if meta.len() > FILE_BYTES_MAX => return odd(format!("it has more than {FILE_BYTES_MAX} bytes")),
+            Ok(meta) if meta.len() > bytes_max => return odd(format!("it has more than {bytes_max} bytes")),
             Ok(_) => {}
         }
         match fs::read(&path) {
@@ -158,6 +172,38 @@ impl Folder {
 
     /// Puts a file in place, whole, with what it says on the disk.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
+        self.put(name, bytes, |new, to| fs::rename(new, to).map(|()| true)).map(drop)
+    }
+
+    /// The same where nobody has written it since it was read as `was` (none: it was not there); whether that was so.
+    pub fn write_over(&self, name: &str, was: Option<&[u8]>, bytes: &[u8]) -> Result<bool, FolderError> {
+        self.put(name, bytes, |new, to| {
+            let flags = if was.is_some() { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+            match renameat_with(CWD, new, CWD, to, flags) {
+                // Somebody removed it, or made one, in the meantime.
+                Err(rustix::io::Errno::NOENT | rustix::io::Errno::EXIST) => return Ok(false),
+                // A file system that has no such rename: there a last look has to do.
+                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+                    let is = fs::read(to).ok();
+                    return if is.as_deref() == was { fs::rename(new, to).map(|()| true) } else { Ok(false) };
+                }
+                Err(why) => return Err(why.into()),
+                Ok(()) => {}
+            }
+            let Some(was) = was else { return Ok(true) };
+            if fs::read(new)? != was {
+                // An edit: it goes back; and so does one that came meanwhile.
+                renameat_with(CWD, new, CWD, to, RenameFlags::EXCHANGE)?;
+                if fs::read(new)? != bytes {
+                    renameat_with(CWD, new, CWD, to, RenameFlags::EXCHANGE)?;
+                }
+                return Ok(false);
+            }
+            fs::remove_file(new).map(|()| true)
+        })
+    }
+
+    fn put(&self, name: &str, bytes: &[u8], place: impl FnOnce(&Path, &Path) -> io::Result<bool>) -> Result<bool, FolderError> {
         let new = self.path.join(NEW);
         let write = || {
             let mode = fs::metadata(self.path.join(name)).map_or(0o600, |meta| meta.mode() & 0o777);
@@ -165,7 +211,7 @@ impl Folder {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
             file.write_all(bytes)?;
             file.sync_all()?;
-            fs::rename(&new, self.path.join(name))
+            place(&new, &self.path.join(name))
         };
         write().map_err(|why| self.not(name, why))
     }
@@ -175,6 +221,27 @@ impl Folder {
         match fs::remove_file(self.path.join(name)) {
             Err(why) if why.kind() != io::ErrorKind::NotFound => Err(self.not(name, why)),
             _ => Ok(()),
+        }
+    }
+
+    /// The same where nobody has written it since it was read as `was`; whether that was so.
+    pub fn remove_was(&self, name: &str, was: &[u8]) -> Result<bool, FolderError> {
+        let (path, gone) = (self.path.join(name), self.path.join(GONE));
+        let take = || {
+            fs::rename(&path, &gone)?;
+            if fs::read(&gone)? == was {
+                return fs::remove_file(&gone).map(|()| true);
+            }
+            // An edit: it goes back, unless there is a newer one already.
+            match fs::hard_link(&gone, &path) {
+                Err(why) if why.kind() != io::ErrorKind::AlreadyExists => fs::rename(&gone, &path)?,
+                _ => fs::remove_file(&gone)?,
+            }
+            Ok(false)
+        };
+        match take() {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(true),
+            done => done.map_err(|why| self.not(name, why)),
         }
     }
 
@@ -196,4 +263,49 @@ impl Folder {
 
 fn number(path: &Path) -> io::Result<(u64, u64)> {
     fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that was read as `was`, and then lies there as `is`, is to become `to`: how it lies there then.
+    #[track_caller]
+    fn check(was: Option<&str>, is: Option<&str>, to: Option<&str>, expect: Option<&str>) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let path = dir.path().join("a.vcf");
+        if let Some(is) = is {
+            fs::write(&path, is).expect("written");
+        }
+        let done = match (to, was) {
+            (Some(to), was) => folder.write_over("a.vcf", was.map(str::as_bytes), to.as_bytes()),
+            (None, was) => folder.remove_was("a.vcf", was.unwrap_or_default().as_bytes()),
+        };
+        assert_eq!(done.expect("tried"), expect == to, "{was:?} {is:?} {to:?}");
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), expect, "{was:?} {is:?} {to:?}");
+        assert!(!dir.path().join(GONE).exists());
+    }
+
+    #[test]
+    fn an_edit_is_never_written_over() {
+        check(Some("old"), Some("old"), Some("new"), Some("new"));
+        check(Some("old"), Some("edited"), Some("new"), Some("edited"));
+        check(Some("old"), None, Some("new"), None);
+        check(None, None, Some("new"), Some("new"));
+        check(None, Some("made"), Some("new"), Some("made"));
+        check(Some("old"), Some("old"), None, None);
+        check(Some("old"), Some("edited"), None, Some("edited"));
+        check(Some("old"), None, None, None);
+    }
+
+    #[test]
+    fn a_link_is_named_and_not_followed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        fs::write(dir.path().join("real"), "text").expect("written");
+        std::os::unix::fs::symlink("real", dir.path().join("a.vcf")).expect("a link");
+        let found = folder.read("a.vcf").expect("read");
+        assert!(matches!(found, Some(Found::Odd(why)) if why.contains("it is a link")));
+    }
 }

@@ -4,10 +4,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicBool, Ordering::SeqCst},
+    time::Duration,
 };
 
 use mingle_client::{
-    Raw,
+    CallError, ConnectError, Raw,
     call::PulledRecord,
     keeper::{Change, Each, Keeper, Record, Renamed, Report, Step, Stored},
 };
@@ -20,6 +21,7 @@ use mingle_text::{Holds, json};
 use crate::{
     file,
     folder::{Folder, FolderError, Found},
+    limits::LOOK_AGAIN_AFTER,
     look::{Look, State},
     meet::{Counts, Missing},
     memory::{Known, Memory},
@@ -31,6 +33,12 @@ pub enum KeepError {
     /// The folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// No daemon to be asked what the truth has.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// It did not say what the truth has.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// It was told to end.
     #[error("it was told to end")]
     Stopped,
@@ -41,14 +49,18 @@ pub struct Keep<'a> {
     pub folder: &'a Folder,
     pub memory: &'a mut Memory,
     pub now: Timestamp,
+    /// Waits for so long.
+    pub pause: &'a dyn Fn(Duration),
     /// What a person said of files that are not there.
     pub missing: Option<Missing>,
-    /// Ids that the truth has, where the folder does not know what it had.
-    pub truth: BTreeSet<String>,
+    /// Asks which ids the truth has; none: whatever the folder does not tell of was never in it, or was deleted by a person's word.
+    pub ids: Option<&'a dyn Fn() -> Result<BTreeSet<String>, KeepError>>,
     /// The store is the one that the folder was last in step with: where it wants all told, the folder is older than what it has of it.
     pub same_store: bool,
     /// The store of this meeting.
     pub instance: Option<String>,
+    /// The truth takes no writes, and why: files that were edited are named, and stay.
+    pub takes_none: Option<&'a str>,
     /// What the daemon does not take, by file: its mark then, and why.
     pub refused: &'a BTreeMap<String, (String, String)>,
     pub stop: &'a AtomicBool,
@@ -62,10 +74,14 @@ pub struct Keep<'a> {
     look: Look,
     /// Everything was told, and not only what is otherwise.
     whole: bool,
+    /// Ids that the truth has, where everything is told.
+    truth: BTreeSet<String>,
     /// What was told of; none: that it is gone.
     told: BTreeMap<String, Option<Known>>,
     /// Records that were asked to be shown again, and were not yet.
     unshown: BTreeSet<String>,
+    /// Records whose files were edited and stay so, though all is taken anew.
+    aside: BTreeSet<String>,
 }
 
 impl<'a> Keep<'a> {
@@ -74,15 +90,17 @@ impl<'a> Keep<'a> {
         folder: &'a Folder,
         memory: &'a mut Memory,
         now: Timestamp,
-        stop: &'a AtomicBool,
+        (stop, pause): (&'a AtomicBool, &'a dyn Fn(Duration)),
         refused: &'a BTreeMap<String, (String, String)>,
     ) -> Self {
         Self {
             folder,
             memory,
             now,
+            pause,
             missing: None,
-            truth: BTreeSet::new(),
+            ids: None,
+            takes_none: None,
             same_store: false,
             instance: None,
             refused,
@@ -93,8 +111,10 @@ impl<'a> Keep<'a> {
             again: 0,
             look: Look::default(),
             whole: false,
+            truth: BTreeSet::new(),
             told: BTreeMap::new(),
             unshown: BTreeSet::new(),
+            aside: BTreeSet::new(),
         }
     }
 
@@ -111,13 +131,21 @@ impl<'a> Keep<'a> {
     /// Looks at the folder, and at what is wrong in it.
     fn look(&mut self) -> Result<(), FolderError> {
         self.look = Look::at(self.folder, self.memory)?;
+        if !self.look.missing.is_empty() {
+            (self.pause)(LOOK_AGAIN_AFTER);
+            self.look = Look::at(self.folder, self.memory)?;
+        }
         if !Memory::is_there(self.folder)? {
             return Err(FolderError::Gone(self.folder.path().into()));
         }
         self.look.leave_refused(self.refused);
         self.trouble = self.look.unreadable();
         let much = self.missing.is_none() && self.look.is_much_missing(self.memory.files.len());
-        self.guarded = if much { self.look.missing.len() } else { 0 };
+        self.guarded = if much && self.takes_none.is_none() { self.look.missing.len() } else { 0 };
+        if let Some(why) = self.takes_none {
+            let edited = self.look.files.iter().filter(|(_, state)| matches!(state, State::Edited { .. }));
+            self.trouble.extend(edited.map(|(name, _)| (name.clone(), format!("it was edited here, and {why}"))));
+        }
         Ok(())
     }
 
@@ -125,6 +153,11 @@ impl<'a> Keep<'a> {
     /// truth, and what is agreed, went on. As edits they would undo what came since.
     fn is_put_back(&self) -> bool {
         self.whole && self.same_store && self.memory.anchor.is_some()
+    }
+
+    /// Whether files that are not there are shown again: a person said so, or nobody may delete their records.
+    fn is_to_come_back(&self) -> bool {
+        self.missing == Some(Missing::Restore) || self.takes_none.is_some()
     }
 
     fn said(&self, id: &str, props: &Props) -> Record {
@@ -146,8 +179,28 @@ impl<'a> Keep<'a> {
     fn later(&mut self, name: &str, mark: Option<&String>) -> Stored {
         if self.look.marks.get(name) != mark {
             self.again += 1;
+        } else if mark.is_some() {
+            let why = "the truth has something else for it, and it is not as it was last in step";
+            self.trouble.entry(name.to_owned()).or_insert_with(|| why.into());
         }
         Stored::Later
+    }
+
+    /// Later: somebody wrote the file between the look at it and its turn.
+    fn edited_meanwhile(&mut self) -> Stored {
+        self.again += 1;
+        Stored::Later
+    }
+
+    /// The name of a new file: the one of its id, unless a file that is another record has that.
+    fn free_name(&self, holds: Holds, id: &str) -> Result<String, String> {
+        let name = file::name_of(holds, id)?;
+        let (mut free, mut number) = (name.clone(), 1);
+        while self.memory.files.contains_key(&free) {
+            number += 1;
+            free = file::name_beside(holds, &name, number)?;
+        }
+        Ok(free)
     }
 
     fn pass_over(&mut self, id: &str, why: String) -> Stored {
@@ -168,7 +221,7 @@ impl<'a> Keep<'a> {
         let (name, was) = match known {
             Some((name, known)) if file::holds(&name) == Some(holds) => (name, Some(known.mark)),
             Some((name, _)) => return Ok(self.pass_over(id, format!("it was another thing before, and {name} cannot become it"))),
-            None => match file::name_of(holds, id) {
+            None => match self.free_name(holds, id) {
                 Ok(name) => (name, None),
                 Err(why) => return Ok(self.pass_over(id, why)),
             },
@@ -179,6 +232,9 @@ impl<'a> Keep<'a> {
             Some(Found::Odd(_)) => return Ok(Stored::Later),
             None => None,
         };
+        if self.aside.contains(id) {
+            return Ok(Stored::Refused);
+        }
         if mark != was {
             return Ok(self.later(&name, mark.as_ref()));
         }
@@ -194,7 +250,13 @@ impl<'a> Keep<'a> {
         let now = Known { id: id.to_owned(), mark: file::mark(&text), uid: file::uid(&shown) };
         if Some(&now.mark) != mark.as_ref() {
             Memory::will_be(self.folder, &name, Some(&now))?;
-            self.folder.write(&name, &text)?;
+            let was = match &there {
+                Some(Found::Bytes(bytes)) => Some(&bytes[..]),
+                _ => None,
+            };
+            if !self.folder.write_over(&name, was, &text)? {
+                return Ok(self.edited_meanwhile());
+            }
             self.counts.written += 1;
         }
         self.memory.set(&name, Some(now));
@@ -207,20 +269,21 @@ impl<'a> Keep<'a> {
         self.memory.passed_over.remove(id);
         let Some((name, known)) = self.memory.file_of(id) else { return Ok(Stored::AsShown) };
         let (name, was) = (name.clone(), known.mark.clone());
-        let mark = match self.folder.read(&name)? {
-            Some(Found::Bytes(bytes)) => Some(file::mark(&bytes)),
+        match self.folder.read(&name)? {
             Some(Found::Odd(_)) => return Ok(Stored::Later),
-            None => None,
-        };
-        match mark {
-            Some(mark) if mark == was => {
-                Memory::will_be(self.folder, &name, None)?;
-                self.folder.remove(&name)?;
-                self.counts.removed += 1;
-            }
             // Gone here too: nothing is left to be said.
             None => {}
-            Some(mark) => return Ok(self.later(&name, Some(&mark))),
+            Some(Found::Bytes(bytes)) => {
+                let mark = file::mark(&bytes);
+                if mark != was {
+                    return Ok(self.later(&name, Some(&mark)));
+                }
+                Memory::will_be(self.folder, &name, None)?;
+                if !self.folder.remove_was(&name, &bytes)? {
+                    return Ok(self.edited_meanwhile());
+                }
+                self.counts.removed += 1;
+            }
         }
         self.memory.set(&name, None);
         Ok(Stored::AsShown)
@@ -240,6 +303,8 @@ impl Keeper for Keep<'_> {
 
     fn anchor(&mut self) -> Result<Option<String>, KeepError> {
         self.whole = false;
+        self.aside.clear();
+        self.truth.clear();
         self.told.clear();
         Ok(self.memory.anchor.clone())
     }
@@ -247,6 +312,7 @@ impl Keeper for Keep<'_> {
     fn records<'a>(&'a mut self, _: &str) -> Result<Each<'a, Record, KeepError>, KeepError> {
         self.look()?;
         self.whole = true;
+        self.truth = self.ids.map_or_else(|| Ok(BTreeSet::new()), |ids| ids())?;
         let mut all = Vec::new();
         for (name, state) in &self.look.files {
             match state {
@@ -279,6 +345,7 @@ impl Keeper for Keep<'_> {
         let mut all = Vec::new();
         for (name, state) in &self.look.files {
             match state {
+                State::Edited { .. } if self.takes_none.is_some() => {}
                 State::Edited { now, props } if !self.whole => {
                     self.told.insert(name.clone(), Some(now.clone()));
                     all.push(Change::Put(self.said(&now.id, props)));
@@ -300,7 +367,7 @@ impl Keeper for Keep<'_> {
             let Some(known) = self.memory.files.get(name) else { continue };
             match self.missing {
                 _ if self.guarded > 0 => all.extend(self.whole.then(|| self.lost(&known.id, false))),
-                Some(Missing::Restore) => {
+                _ if self.is_to_come_back() => {
                     self.told.insert(name.clone(), None);
                     all.push(self.lost(&known.id, true));
                 }
@@ -310,7 +377,8 @@ impl Keeper for Keep<'_> {
                 }
             }
         }
-        if self.missing == Some(Missing::Restore) {
+        if self.whole {
+            // A memory that is older than the copy (a backup, a kill) does not know that it had them: silence would be their end.
             let there: BTreeSet<&String> = self.memory.files.values().map(|known| &known.id).collect();
             let told: BTreeSet<&String> = self.told.values().flatten().map(|now| &now.id).collect();
             let lost = self.truth.iter().filter(|id| !there.contains(id) && !told.contains(id));
@@ -326,7 +394,7 @@ impl Keeper for Keep<'_> {
                 // The folder forgot it, and the truth did not.
                 (Some(now), false) if self.truth.contains(&now.id) => {}
                 (Some(_), false) => self.counts.new += 1,
-                (None, _) if self.missing != Some(Missing::Restore) => self.counts.deleted += 1,
+                (None, _) if !self.is_to_come_back() => self.counts.deleted += 1,
                 (None, _) => {}
             }
             self.memory.set(&name, told);
@@ -358,15 +426,61 @@ impl Keeper for Keep<'_> {
     }
 
     fn empty(&mut self, _: &str) -> Result<(), KeepError> {
-        for name in self.memory.files.keys().cloned().collect::<Vec<_>>() {
-            Memory::will_be(self.folder, &name, None)?;
-            self.folder.remove(&name)?;
+        self.folder.is_there()?;
+        self.look()?;
+        for (name, state) in &self.look.files {
+            let Some(known) = self.memory.files.get(name) else { continue };
+            if *state == State::InStep {
+                // It stays until it is shown otherwise, so that no reader finds the folder empty; what is not shown is gone.
+                self.unshown.insert(known.id.clone());
+            } else {
+                // An edit that nobody has taken is all that there is of it.
+                self.aside.insert(known.id.clone());
+                let why = "it was edited here, and the collection is taken anew without that";
+                self.trouble.entry(name.clone()).or_insert_with(|| why.into());
+            }
+        }
+        for name in std::mem::take(&mut self.look.missing) {
             self.memory.set(&name, None);
         }
+        self.guarded = 0;
         Ok(self.memory.save(self.folder)?)
     }
 
     fn reached(&mut self, _: Step, _: &Report) -> Result<(), KeepError> {
         if self.stop.load(SeqCst) { Err(KeepError::Stopped) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A file that was in step is gone, and comes back while it is waited for, or does not: how many deletes are told.
+    #[track_caller]
+    fn check(comes_back: bool, expect: usize) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let text = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:a\r\nFN:Jane\r\nEND:VCARD\r\n";
+        let mut memory = Memory::new(&folder, "app", "c");
+        memory.set("a.vcf", Some(Known { id: "a".into(), mark: file::mark(text.as_bytes()), uid: None }));
+        memory.save(&folder).expect("saved");
+        let pause = |_| {
+            if comes_back {
+                fs::write(dir.path().join("a.vcf"), text).expect("written");
+            }
+        };
+        let (stop, refused) = (AtomicBool::new(false), BTreeMap::new());
+        let mut keep = Keep::new(&folder, &mut memory, Timestamp::from_unix_ms(0), (&stop, &pause), &refused);
+        let told = keep.changes().expect("told").filter(|change| matches!(change, Ok(Change::Delete { .. }))).count();
+        assert_eq!(told, expect);
+    }
+
+    #[test]
+    fn a_file_is_looked_for_twice_before_it_counts_as_deleted() {
+        check(true, 0);
+        check(false, 1);
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
+    time::Duration,
 };
 
 use mingle_client::{
@@ -15,6 +16,7 @@ use mingle_client::{
 use mingle_core::time::Timestamp;
 
 use crate::{
+    file,
     folder::{Folder, FolderError},
     keep::{Keep, KeepError},
     limits::{AGAIN_MAX, PASSED_OVER_ASKED_MAX, REFUSED_MAX},
@@ -103,6 +105,8 @@ impl MeetError {
 pub struct Vdir {
     folder: Folder,
     collection: String,
+    /// The name of the app was given by a person.
+    named: bool,
     /// None: it has no memory yet, or one that cannot be read.
     memory: Option<Memory>,
     app: String,
@@ -126,9 +130,18 @@ impl Vdir {
             }
             memory => memory?,
         };
+        let named = app.is_some();
         let known = memory.as_ref().map(|memory| memory.app.clone());
         let app = app.or(known).unwrap_or_else(|| name(&folder, collection));
-        Ok(Self { folder, collection: collection.to_owned(), memory, app, refused: BTreeMap::new(), unreadable: BTreeMap::new() })
+        Ok(Self {
+            folder,
+            collection: collection.to_owned(),
+            named,
+            memory,
+            app,
+            refused: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+        })
     }
 
     /// The name of the app that the folder is.
@@ -162,7 +175,7 @@ impl Vdir {
         Watch::new(self.folder.path(), call)
     }
 
-    /// Brings folder and truth in step. `now_ms` is the time, since 1970.
+    /// Brings folder and truth in step. `now_ms` is the time, since 1970; `pause` waits for so long.
     ///
     /// # Errors
     /// [`MeetError`].
@@ -171,39 +184,53 @@ impl Vdir {
         options: &Options,
         missing: Option<Missing>,
         now_ms: i64,
-        stop: &AtomicBool,
+        (stop, pause): (&AtomicBool, &dyn Fn(Duration)),
     ) -> Result<Met, MeetError> {
         let now = Timestamp::from_unix_ms(now_ms);
-        let options = Options { app: Some(self.app.clone()), ..options.clone() };
+        let mut options = Options { app: Some(self.app.clone()), ..options.clone() };
         let mut client = Client::open(&options)?;
-        let truth = self.remember(&mut client, missing)?;
+        let was_here = self.remember(&mut client, missing)?;
+        if options.app.as_ref() != Some(&self.app) {
+            options.app = Some(self.app.clone());
+            client = Client::open(&options)?;
+        }
         self.forget_gone(&mut client)?;
         let instance = client.hello().map(|hello| hello.instance.clone());
         drop(client);
         let mut met = Met::default();
         for _ in 0..AGAIN_MAX {
-            if !self.once(&options, (missing, &truth, instance.as_deref()), now, stop, &mut met)? {
+            if !self.once(&options, (missing, was_here, instance.as_deref()), now, (stop, pause), &mut met)? {
                 break;
             }
         }
         Ok(met)
     }
 
-    /// Begins a memory where there is none. Ids of the truth, where it is to be told which of their files are lost.
-    fn remember(&mut self, client: &mut Client, missing: Option<Missing>) -> Result<BTreeSet<String>, MeetError> {
-        if self.memory.is_some() {
-            return Ok(BTreeSet::new());
+    /// Begins a memory where there is none. Whether the copy may have had what the memory does not know of, and no person said what that means.
+    fn remember(&mut self, client: &mut Client, missing: Option<Missing>) -> Result<bool, MeetError> {
+        if let Some(memory) = &self.memory {
+            return Ok(memory.anchor.is_some() || !copies(client, &self.app, &self.collection)?.is_empty());
         }
-        let was_here = is_known(client, &self.app, &self.collection)?;
-        if was_here && missing.is_none() {
-            return Err(MeetError::Forgotten { folder: self.folder.path().into(), collection: self.collection.clone() });
+        let before = copies(client, &self.app, &self.collection)?;
+        let was_here = before.last_key_value().map(|(number, app)| (*number, app.clone()));
+        match (was_here, missing) {
+            (Some(_), None) => {
+                return Err(MeetError::Forgotten { folder: self.folder.path().into(), collection: self.collection.clone() });
+            }
+            // Where nothing is left there is nothing to be known again, and the one before may have been moved away, and live.
+            (Some((number, _)), Some(Missing::Restore))
+                if !self.named && self.folder.names()?.iter().all(|name| file::holds(name).is_none()) =>
+            {
+                self.app = format!("{}-{}", self.app, number + 1);
+            }
+            (Some((_, app)), _) if !self.named => self.app = app,
+            _ => {}
         }
-        let truth = if was_here && missing == Some(Missing::Restore) { ids(client, &self.collection)? } else { BTreeSet::new() };
         let memory = Memory::new(&self.folder, &self.app, &self.collection);
         // Before the first session: from here on the folder has begun.
         memory.save(&self.folder)?;
         self.memory = Some(memory);
-        Ok(truth)
+        Ok(!before.is_empty() && missing == Some(Missing::Restore))
     }
 
     /// What was passed over and is gone by now is no trouble any more: of what an app has not, it is not told that it went.
@@ -223,18 +250,22 @@ impl Vdir {
     fn once(
         &mut self,
         options: &Options,
-        (missing, truth, instance): (Option<Missing>, &BTreeSet<String>, Option<&str>),
+        (missing, was_here, instance): (Option<Missing>, bool, Option<&str>),
         now: Timestamp,
-        stop: &AtomicBool,
+        (stop, pause): (&AtomicBool, &dyn Fn(Duration)),
         met: &mut Met,
     ) -> Result<bool, MeetError> {
         let Some(memory) = &mut self.memory else { return Ok(false) };
         let mut driver = Driver::new(options.clone(), &[&self.collection]);
         driver.accept_deletes = missing == Some(Missing::Delete);
+        let ids = || ids(options, &self.collection);
+        let mut takes_none = None;
         loop {
             let same_store = memory.instance.as_deref() == instance;
-            let mut keep = Keep::new(&self.folder, memory, now, stop, &self.refused);
-            (keep.missing, keep.truth, keep.same_store) = (missing, truth.clone(), same_store);
+            let mut keep = Keep::new(&self.folder, memory, now, (stop, pause), &self.refused);
+            (keep.missing, keep.same_store) = (missing, same_store);
+            keep.takes_none = takes_none.as_deref();
+            keep.ids = was_here.then_some(&ids);
             keep.instance = instance.map(str::to_owned);
             let ended = driver.run(&mut keep);
             if ended.is_ok() {
@@ -253,6 +284,11 @@ impl Vdir {
                         return Err(why.into());
                     };
                     self.refused.insert(name, (mark, why.to_string()));
+                    continue;
+                }
+                // It goes on coming down, at least.
+                Err(DriveError::Call(CallError::Refused(why))) if why.name() == Name::ReadOnly && takes_none.is_none() => {
+                    takes_none = Some(why.to_string());
                     continue;
                 }
                 Err(error) => return Err(of_drive(error)),
@@ -298,28 +334,38 @@ fn of_drive(error: DriveError<KeepError>) -> MeetError {
         DriveError::Call(error) | DriveError::Guarded(error) | DriveError::Elsewhere(error) => error.into(),
         DriveError::Record { why, .. } => why.into(),
         DriveError::Keeper(KeepError::Folder(error)) => error.into(),
+        DriveError::Keeper(KeepError::Connect(error)) => error.into(),
+        DriveError::Keeper(KeepError::Call(error)) => error.into(),
         DriveError::Keeper(KeepError::Stopped) => MeetError::Stopped,
     }
 }
 
-/// Whether an app of this name has had a copy of the collection.
-fn is_known(client: &mut Client, app: &str, collection: &str) -> Result<bool, CallError> {
-    let mut cursor = None;
+/// The apps of this name that have had a copy of the collection, in order: the first of a place, and with a number those that were begun anew.
+fn copies(client: &mut Client, app: &str, collection: &str) -> Result<BTreeMap<u64, String>, CallError> {
+    let (mut all, mut cursor) = (BTreeMap::new(), None);
     loop {
         let page = client.call(AppList { limit: None, cursor })?;
-        let of = |copies: &[mingle_client::call::AppCopy]| copies.iter().any(|copy| copy.collection == collection);
-        if page.apps.iter().any(|known| known.app == app && of(&known.copies)) {
-            return Ok(true);
+        for known in page.apps.into_iter().filter(|known| known.copies.iter().any(|copy| copy.collection == collection)) {
+            all.extend(number_of(&known.app, app).map(|number| (number, known.app)));
         }
         cursor = page.cursor;
         if cursor.is_none() {
-            return Ok(false);
+            return Ok(all);
         }
     }
 }
 
+/// Which of those that begun at a place an app is; none: of another place.
+fn number_of(app: &str, first: &str) -> Option<u64> {
+    match app.strip_prefix(first)? {
+        "" => Some(1),
+        rest => rest.strip_prefix('-')?.parse().ok(),
+    }
+}
+
 /// The ids of all records.
-fn ids(client: &mut Client, collection: &str) -> Result<BTreeSet<String>, CallError> {
+fn ids(options: &Options, collection: &str) -> Result<BTreeSet<String>, KeepError> {
+    let mut client = Client::open(options)?;
     let (mut ids, mut cursor) = (BTreeSet::new(), None);
     loop {
         let page = client.call(List { collection: collection.to_owned(), cursor, ..List::default() })?;

@@ -76,7 +76,7 @@ impl Memory {
 
     /// What the folder remembers; none: nothing.
     pub fn load(folder: &Folder, collection: &str) -> Result<Option<Self>, FolderError> {
-        let Some(mut memory) = Self::read(folder.path(), folder.read(MEMORY)?)? else { return Ok(None) };
+        let Some(mut memory) = Self::read(folder.path(), folder.own(MEMORY)?)? else { return Ok(None) };
         let path = || folder.path().to_owned();
         if memory.collection != collection {
             return Err(FolderError::Other { path: path(), holds: memory.collection, wanted: collection.into() });
@@ -88,7 +88,11 @@ impl Memory {
             }
             memory.folder = path();
         }
-        if let Some(Found::Bytes(lines)) = folder.read(JOURNAL)? {
+        let journal = folder.own(JOURNAL)?;
+        if let Some(Found::Odd(why)) = journal {
+            return Err(FolderError::Broken { path: folder.path().join(JOURNAL), why });
+        }
+        if let Some(Found::Bytes(lines)) = journal {
             // Half a line was never acted on.
             for line in String::from_utf8_lossy(&lines).lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
                 let now = match folder.read(&line.file)? {
@@ -120,7 +124,7 @@ impl Memory {
 
     /// Lays aside one that cannot be read.
     pub fn lay_aside(folder: &Folder) -> Result<(), FolderError> {
-        if let Some(Found::Bytes(bytes)) = folder.read(MEMORY)? {
+        if let Some(Found::Bytes(bytes)) = folder.own(MEMORY)? {
             folder.write(BROKEN, &bytes)?;
         }
         folder.remove(MEMORY)?;
@@ -129,7 +133,7 @@ impl Memory {
 
     /// Whether the folder still has one.
     pub fn is_there(folder: &Folder) -> Result<bool, FolderError> {
-        Ok(folder.read(MEMORY)?.is_some())
+        Ok(folder.own(MEMORY)?.is_some())
     }
 
     /// Puts it on the disk.
@@ -242,5 +246,20 @@ mod tests {
         assert!(matches!(Folder::open(dir.path()), Err(FolderError::Taken(_))));
         drop(first);
         Folder::open(dir.path()).expect("free again");
+    }
+
+    #[test]
+    fn one_that_is_larger_than_a_file_may_be_is_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let mut memory = Memory::new(&folder, "app", "c");
+        memory.passed_over.insert("a".into(), "x".repeat(usize::try_from(crate::limits::FILE_BYTES_MAX).expect("a size")));
+        memory.save(&folder).expect("saved");
+        fs::write(dir.path().join("a.vcf"), "new").expect("written");
+        let long = known(&"y".repeat(usize::try_from(crate::limits::FILE_BYTES_MAX).expect("a size")), "other");
+        Memory::will_be(&folder, "b.vcf", Some(&long)).expect("said");
+        Memory::will_be(&folder, "a.vcf", Some(&known("a", "new"))).expect("said");
+        let memory = Memory::load(&folder, "c").expect("read").expect("there");
+        assert_eq!(memory.files.get("a.vcf"), Some(&known("a", "new")));
     }
 }

@@ -46,7 +46,7 @@ fn what_cannot_be_read_is_named_left_alone_and_taken_once_mended() {
         }
     }
     fs::write(vdir.dir().join("odd.vcf"), b"BEGIN:VCARD\r\nFN:\xff\r\nEND:VCARD\r\n").expect("written");
-    assert!(vdir.once(&daemon, 5, &[]).contains("odd.vcf: it is no UTF-8"));
+    assert!(vdir.once(&daemon, 5, &[]).contains("odd.vcf: it is not UTF-8"));
     vdir.remove("odd.vcf");
     assert_eq!(app.all("things").len(), 2, "nothing of it came, and nobody went");
 
@@ -111,6 +111,46 @@ fn a_folder_that_has_the_files_already_doubles_nothing() {
     vdir.once(&daemon, 0, &[]);
     assert_eq!((vdir.texts().len(), vdir.texts()["other.vcf"].replace("NICKNAME:JJ\r\n", "")), (2, text));
     assert_eq!(vdir.once(&daemon, 0, &[]), "");
+}
+
+/// A file that somebody renamed, then a record of that name: it has another one.
+#[test]
+fn a_name_that_another_record_has_is_no_end() {
+    let daemon = Home::new(Some(CONFIG)).start();
+    let mut app = daemon.app("writer");
+    let vdir = Vdir::new(&daemon, "f", "things");
+    app.put("things", "c1", &full("One"));
+    vdir.once(&daemon, 0, &[]);
+    fs::rename(vdir.dir().join("c1.vcf"), vdir.dir().join("c9.vcf")).expect("renamed");
+    app.put("things", "c9", &full("Nine"));
+    assert_eq!(vdir.once(&daemon, 0, &[]), "things: 1 file written\n");
+    holds(&vdir.texts()["c9.vcf"], &["FN:One"]);
+    holds(&vdir.texts()["c9-2.vcf"], &["FN:Nine"]);
+    app.patch("things", "c9", &json!({ "name": { "full": "Nine again" } }));
+    vdir.once(&daemon, 0, &[]);
+    holds(&vdir.texts()["c9-2.vcf"], &["FN:Nine again"]);
+    assert_eq!((vdir.texts().len(), app.all("things").len()), (2, 2));
+}
+
+/// Another process of the same app has a session for longer than a meeting has patience: the next one is tried later.
+#[test]
+fn a_meeting_that_is_refused_is_tried_again() {
+    let daemon = Home::new(Some(CONFIG)).start();
+    daemon.app("writer").put("things", "c0", &full("Card"));
+    let mut vdir = Vdir::new(&daemon, "f", "things");
+    vdir.start(&daemon);
+    vdir.until_said("1 file written");
+    let memory: Value =
+        wait::until("its memory", || serde_json::from_str(&fs::read_to_string(vdir.dir().join(".mingle.json")).ok()?).ok());
+    let mut other = daemon.app(memory["app"].as_str().expect("a name"));
+    let session = wait::until("a session", || other.ask("session.begin", &json!({ "collections": ["things"] })).ok()?.ok());
+    vdir.write("c1.vcf", &card("c1", "Made meanwhile"));
+    vdir.until_said("; it is tried again");
+    other.must("session.cancel", json!({ "session": session["session"] }));
+    vdir.until_said("it goes on");
+    vdir.until_said("1 new file taken");
+    assert_eq!(vdir.end(Signal::TERM), Some(0));
+    assert_eq!(daemon.app("looks").all("things").len(), 2);
 }
 
 #[test]

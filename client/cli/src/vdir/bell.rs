@@ -25,7 +25,8 @@ pub struct Rung {
 }
 
 impl Rung {
-    fn is_nothing(&self) -> bool {
+    /// Whether nothing was heard.
+    pub fn is_nothing(&self) -> bool {
         matches!(self, Self { folder: false, truth: false, there: None, failed: None, end: false, .. })
     }
 }
@@ -44,10 +45,16 @@ impl Bell {
         self.heard.notify_all();
     }
 
-    /// Waits until something was said.
-    pub fn wait(&self) -> Rung {
+    /// Waits until something was said, or for so long.
+    pub fn wait(&self, at_most: Option<Duration>) -> Rung {
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut rung = self.heard.wait_while(rung, |rung| rung.is_nothing()).unwrap_or_else(PoisonError::into_inner);
+        let mut rung = match at_most {
+            None => self.heard.wait_while(rung, |rung| rung.is_nothing()).unwrap_or_else(PoisonError::into_inner),
+            Some(span) => {
+                let waited = self.heard.wait_timeout_while(rung, span, |rung| rung.is_nothing());
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
         std::mem::take(&mut rung)
     }
 
