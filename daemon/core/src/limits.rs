@@ -428,6 +428,8 @@ pub const LOGIN_LOOK_MS: u64 = 600_000;
 
 /// A login by a person may take so long, at the browser or at another machine; then it is over, and is begun anew.
 pub const LOGIN_TIME_MAX: Duration = Duration::from_secs(900);
+/// A login that nobody has asked the end of within this time after it was begun is over: who began it is gone, or was killed.
+pub const LOGIN_UNASKED_MAX: Duration = Duration::from_secs(10);
 /// Connections to the listener of a login at once: browsers open some ahead. More wait until one ends.
 pub const LOGIN_CONNECTIONS_MAX: usize = 16;
 /// A connection to the listener of a login says what it wants within this time, or is closed.

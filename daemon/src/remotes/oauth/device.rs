@@ -63,7 +63,10 @@ pub(super) async fn begin(asker: &Asker, places: &Places, rest: Rest) -> Result<
     let pause = first_pause(answer.interval.and_then(seconds));
     let shown = Shown { url: words(&answer.verification_uri), code: Some(words(&answer.user_code)), within };
     let (asker, places) = (asker.clone(), places.clone());
-    Ok((shown, Box::pin(async move { poll(&asker, &places, &answer.device_code, (pause, rest)).await })))
+    Ok((
+        shown,
+        Box::pin(async move { poll(&asker, &places, &answer.device_code, (pause, rest)).await.map(|grant| (grant, None)) }),
+    ))
 }
 
 /// Asks whether the person has agreed, until there is an answer. Whoever waits has the time.

@@ -156,18 +156,16 @@ impl Holder {
         tokio::spawn(work).await.unwrap_or_else(|_| Err(RemoteError::new(Failure::Broken, "the renewal of a login was cut off")))
     }
 
-    /// Somebody has logged in. Whose login it is now, and whether it was another's before.
-    pub(super) async fn accept(&self, grant: Grant, asker: &Asker) -> Result<(String, bool), Problem> {
+    /// Somebody has logged in. Whose login it is now.
+    pub(super) async fn accept(&self, grant: Grant, asker: &Asker) -> Result<String, Problem> {
         let mut state = self.state.lock().await;
-        let before = self.place.account();
         let account = grant.identity.as_ref().map(super::answer::Identity::account).unwrap_or_default();
         let login = uuid::Uuid::new_v4().to_string();
         let tokens = Some(pair(&grant, None, (asker.now)()));
         let kept = Kept { login, account: account.clone(), client_id: asker.settings.client_id.clone(), tokens };
         self.place.write(&kept).await?;
-        let is_other = account != before;
         *state = State { kept: Some(kept), ..State::default() };
-        Ok((account, is_other))
+        Ok(account)
     }
 
     /// The login ends: what is to be ended at the service as well; none: there was none.
@@ -279,7 +277,7 @@ pub(super) fn needs(remote: &str, what: String) -> RemoteError {
 /// The run speaks for somebody who is not logged in any more.
 pub(super) fn another(remote: &str) -> RemoteError {
     let what = format!("somebody else, or nobody knows who, has logged in to {remote}: nothing of one is sent to the other");
-    RemoteError::new(Failure::Broken, what).hint("the next run speaks for who is logged in; `mingle reload` where none does")
+    RemoteError::new(Failure::Broken, what).hint("the next run speaks for who is logged in")
 }
 
 #[cfg(test)]
