@@ -281,7 +281,10 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     status.iter().for_each(Server::stop_accepting);
     office.leave(&insisted).await;
     // A renewal that is cut off may cost the login: the service has given another token, and nobody has it.
-    let _ = insisted.run_until_cancelled(tokio::time::timeout(limits::RENEWAL_END_MAX, office.means.logins.rest())).await;
+    let rested = tokio::time::timeout(limits::RENEWAL_END_MAX, office.means.logins.rest());
+    if !matches!(insisted.run_until_cancelled(rested).await, Some(Ok(()))) {
+        tracing::warn!("the renewal of a login is cut off: its remotes may need a login now");
+    }
     spending::write(&office.store, &office.means.http.budgets).await;
     let close_status = async {
         if let Some(status) = status {

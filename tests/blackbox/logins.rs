@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use crate::bench::assert_same;
 
 mod held;
+mod trouble;
 
 /// A Kinto that lets in who has a token of a server of its own, and a daemon that syncs `notes` with it.
 struct Bench {

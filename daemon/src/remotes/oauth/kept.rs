@@ -44,6 +44,9 @@ pub(super) struct Pair {
     /// When it is to be renewed, in ms; none: nobody said when it runs out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) renew_at_ms: Option<i64>,
+    /// When it is over, in ms; none: nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) over_at_ms: Option<i64>,
     /// What another is given for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) refresh: Option<String>,
@@ -52,6 +55,10 @@ pub(super) struct Pair {
 impl Pair {
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         self.renew_at_ms.is_some_and(|at| now >= Timestamp::from_unix_ms(at))
+    }
+
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.over_at_ms.or(self.renew_at_ms).is_some_and(|at| now >= Timestamp::from_unix_ms(at))
     }
 }
 
@@ -170,7 +177,7 @@ mod tests {
         let settings: OAuth2 = toml::from_str("client_id = \"c\"\ntokens = { file = \"far\" }").unwrap();
         let place = Place::of(&settings, &folder);
         assert!(place.read().await.unwrap().is_none() && place.account().is_empty());
-        let tokens = Some(Pair { access: "a".into(), renew_at_ms: Some(7), refresh: None });
+        let tokens = Some(Pair { access: "a".into(), renew_at_ms: Some(7), over_at_ms: None, refresh: None });
         let kept = Kept { login: "l".into(), account: "me".into(), client_id: "c".into(), tokens };
         place.write(&kept).await.unwrap();
         assert!(place.read().await.unwrap() == Some(kept.clone()) && place.account() == "me");
