@@ -36,7 +36,7 @@ fn shown(begun: &RemoteAuthorizeAnswer) -> String {
 }
 
 fn done(answer: &RemoteAuthorizedAnswer) -> String {
-    let RemoteAuthorizedAnswer { remote, place, account, lacks } = answer;
+    let RemoteAuthorizedAnswer { remote, place, account, lacks, renews, over_at } = answer;
     let mut text = match account {
         Some(account) => format!("{account} has logged in to {remote}; the login is in {place}"),
         None => format!(
@@ -45,6 +45,12 @@ fn done(answer: &RemoteAuthorizedAnswer) -> String {
     };
     if !lacks.is_empty() {
         text.push_str(&format!("\nnot given, though asked for: {}", lacks.join(", ")));
+    }
+    if *renews == Some(false) {
+        let over = over_at.as_ref().map_or_else(String::new, |over| format!(", at {over}"));
+        text.push_str(&format!(
+            "\nthe service gave nothing to renew it with: it runs out{over}, and you are asked again; for the scope \"offline_access\" many services give it"
+        ));
     }
     plain(&text)
 }

@@ -148,8 +148,9 @@ impl House {
             let Outcome { told, _goes_on } = outcome;
             let ended = told.await.unwrap_or_else(|_| Err(Problem::new("the login was cut off").hint("begin anew")));
             house.0.logins.waiting().retain(|_, waiting| waiting.login != login);
-            let oauth::attempt::LoggedIn { place, account, lacks } = ended.map_err(|problem| refused(&remote, problem))?;
-            Ok(LoggedIn { remote, place, account, lacks })
+            let oauth::attempt::LoggedIn { place, account, lacks, renews, over } =
+                ended.map_err(|problem| refused(&remote, problem))?;
+            Ok(LoggedIn { remote, place, account, lacks, renews, over })
         })
     }
 

@@ -83,3 +83,19 @@ fn a_renewal_that_is_slow_outlives_the_end_of_the_daemon() {
     app.sync("far", "done");
     assert_eq!((oidc.asked("refresh_token 200"), oidc.asked("refresh_token 400")), (1, 0));
 }
+
+#[test]
+fn a_login_without_a_renewal_says_so_at_once_and_when_it_is_over() {
+    let oidc = Oidc::start(3600);
+    let (_server, daemon) = judged(&oidc, "client_id = \"mingle\", scopes = [\"openid\"]", &["far"]);
+    let said = log_in(&daemon, "far", "alice");
+    assert!(said.contains("gave nothing to renew it with: it runs out, at ") && said.contains("offline_access"), "{said}");
+    let mut app = daemon.app("tester");
+    app.sync("far", "done");
+    oidc.revoke(kept(&daemon, "far")["tokens"]["access"].as_str().expect("a token"));
+    let row = app.sync("far", "failed");
+    assert!(
+        row["error"]["name"] == "needs_login" && row["error"]["what"].as_str().is_some_and(|what| what.contains("renew")),
+        "{row}"
+    );
+}

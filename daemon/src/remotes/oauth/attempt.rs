@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mingle_core::{limits, replica::RemoteError};
+use mingle_core::{limits, replica::RemoteError, time::Timestamp};
 
 use super::{
     LoggedOut, Means, Problem,
@@ -37,6 +37,10 @@ pub struct LoggedIn {
     pub account: Option<String>,
     /// What was asked for and is not given.
     pub lacks: Vec<String>,
+    /// The service gave what renews it.
+    pub renews: bool,
+    /// When it is over, where it is not renewed and the service says that.
+    pub over: Option<Timestamp>,
 }
 
 /// A login that goes on: it ends with this, and a browser that waits to be told so. Dropped, it leaves nothing.
@@ -92,8 +96,10 @@ async fn kept(grant: Grant, holder: &Holder, asker: &Asker, places: &Places) -> 
     let given = grant.scopes.clone();
     let lacks = asker.settings.scopes.iter().filter(|scope| given.as_ref().is_some_and(|given| !given.contains(scope)));
     let lacks = lacks.cloned().collect();
-    let account = holder.accept(grant, asker).await?;
-    Ok(LoggedIn { place: holder.place.words(), account: Some(account).filter(|account| !account.is_empty()), lacks })
+    let renews = grant.refresh.is_some();
+    let over = grant.lives.filter(|_| !renews).map(|lives| (asker.now)().plus(lives));
+    let account = Some(holder.accept(grant, asker).await?).filter(|account| !account.is_empty());
+    Ok(LoggedIn { place: holder.place.words(), account, lacks, renews, over })
 }
 
 /// Whether who has logged in was told by the right one, for us.

@@ -53,6 +53,11 @@ impl Bearer {
         self.0.who.account()
     }
 
+    /// What tells whoever it is from anybody else: the account, or this login where the service names nobody.
+    pub(in crate::remotes) fn who(&self) -> &str {
+        self.0.who.name()
+    }
+
     /// Sends a request with the token; where the service does not take that one, again with another.
     pub(in crate::remotes) async fn exchange(&self, client: &Client, request: Request) -> Result<Reply, Lost> {
         let Inside { holder, asker, remote, who, is_judged } = &*self.0;

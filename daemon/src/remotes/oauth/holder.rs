@@ -93,6 +93,10 @@ impl Who {
         &self.account
     }
 
+    pub(super) fn name(&self) -> &str {
+        if self.account.is_empty() { &self.login } else { &self.account }
+    }
+
     fn is(&self, kept: &Kept) -> bool {
         if planted::is("a run goes on for whoever has logged in") {
             return true;
@@ -127,6 +131,9 @@ impl Holder {
         let kept = kept.ok_or_else(|| needs(remote, format!("nobody has logged in to {remote} yet")))?;
         if kept.client_id != asker.settings.client_id {
             return Err(needs(remote, format!("the login of {remote} was given to another client_id")));
+        }
+        if !kept.is_of(&asker.settings) {
+            return Err(needs(remote, format!("the login of {remote} was given by another service: it is shown to nobody else")));
         }
         Ok(Who { login: kept.login.clone(), account: kept.account.clone() })
     }
@@ -165,7 +172,8 @@ impl Holder {
             Remedy::Again => Ok(Some(pair.access.clone())),
             Remedy::Renew if pair.refresh.is_some() && stands.is_some() => stands.map_or(Ok(None), Err),
             Remedy::Renew if pair.refresh.is_some() => self.renewed(state, asker, remote, true).await.map(Some),
-            Remedy::Renew | Remedy::Person => Ok(None),
+            Remedy::Renew => Err(without_renewal(remote)),
+            Remedy::Person => Ok(None),
         }
     }
 
@@ -210,24 +218,26 @@ impl Holder {
         let account = grant.identity.as_ref().map(super::answer::Identity::account).unwrap_or_default();
         let login = uuid::Uuid::new_v4().to_string();
         let tokens = Some(pair(&grant, None, (asker.now)()));
-        let kept = Kept { login, account: account.clone(), client_id: asker.settings.client_id.clone(), tokens };
+        let (client_id, from) = (asker.settings.client_id.clone(), Kept::giver(&asker.settings));
+        let kept = Kept { login, account: account.clone(), client_id, from, tokens };
         self.place.write(&kept).await?;
         *state = State { kept: Some(kept), ..State::default() };
         *self.beside.unproven() = None;
         Ok(account)
     }
 
-    /// The login ends: what is to be ended at the service as well; none: there was none.
-    pub(super) async fn forget(&self) -> Result<Option<Pair>, Problem> {
+    /// The login ends: what is to be ended at the service as well, and whether that is the one which gave it; none: there was none.
+    pub(super) async fn forget(&self, asker: &Asker) -> Result<Option<(Pair, bool)>, Problem> {
         let mut state = self.state.lock().await;
         let told = |error: RemoteError| Problem { what: error.what, hint: error.hint };
         let kept = if state.is_unsaved { state.kept.take() } else { self.place.read().await.map_err(told)? };
-        let Some(Kept { tokens: Some(pair), login, account, client_id }) = kept else { return Ok(None) };
+        let Some(mut kept) = kept else { return Ok(None) };
+        let Some(pair) = kept.tokens.take() else { return Ok(None) };
         // Whose it was stays known: the next may be another's.
-        let kept = Kept { login, account, client_id, tokens: None };
+        let is_of = kept.is_of(&asker.settings);
         self.place.write(&kept).await?;
         *state = State { kept: Some(kept), ..State::default() };
-        Ok(Some(pair))
+        Ok(Some((pair, is_of)))
     }
 
     /// Once no renewal is under way.
@@ -374,6 +384,13 @@ pub(super) fn needs(remote: &str, what: String) -> RemoteError {
     RemoteError::new(Failure::NeedsLogin, what).hint(format!("`mingle remote login {remote}`"))
 }
 
+/// What the service gave is over, and there is no more.
+fn without_renewal(remote: &str) -> RemoteError {
+    let what = format!("the login of {remote} has run out, or was ended, and the service gave nothing to renew it with");
+    RemoteError::new(Failure::NeedsLogin, what)
+        .hint(format!("`mingle remote login {remote}`; for the scope \"offline_access\" many services give what renews it"))
+}
+
 /// The run speaks for somebody who is not logged in any more.
 pub(super) fn another(remote: &str) -> RemoteError {
     let what = format!("somebody else, or nobody knows who, has logged in to {remote}: nothing of one is sent to the other");
@@ -383,6 +400,7 @@ pub(super) fn another(remote: &str) -> RemoteError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remotes::settings::OAuth2;
 
     #[test]
     fn a_run_speaks_for_whom_it_began_for() {
@@ -414,14 +432,14 @@ mod tests {
         });
         let dir = tempfile::tempdir().unwrap();
         let settings = format!("client_id = \"c\"\ntoken_url = \"{url}\"\ntokens = {{ file = \"far\" }}");
-        let settings: crate::remotes::settings::OAuth2 = toml::from_str(&settings).unwrap();
+        let settings: OAuth2 = toml::from_str(&settings).unwrap();
         let holder = Holder::new(Place::of(&settings, dir.path()));
         let tokens =
             Some(Pair { access: "a".into(), renew_at_ms: Some(100), over_at_ms: Some(9_000), refresh: Some("r".into()) });
-        holder.place.write(&Kept { login: "l".into(), client_id: "c".into(), tokens, ..Kept::default() }).await.unwrap();
+        let from = Kept::giver(&settings);
+        holder.place.write(&Kept { login: "l".into(), client_id: "c".into(), from, tokens, ..Kept::default() }).await.unwrap();
         let clock = Arc::new(AtomicU64::new(0));
-        let (now, hand) =
-            (Arc::clone(&clock), crate::remotes::http::Client::new(crate::remotes::http::Patience::default()).unwrap());
+        let (now, hand) = (Arc::clone(&clock), http::Client::new(http::Patience::default()).unwrap());
         let asker = Asker {
             http: hand,
             now: Arc::new(move || Timestamp::from_unix_ms(now.load(Relaxed).cast_signed())),
@@ -429,6 +447,10 @@ mod tests {
             settings: Arc::new(settings),
             insecure: false,
         };
+        let elsewhere = OAuth2 { token_url: Some("https://evil.org/token".into()), ..OAuth2::clone(&asker.settings) };
+        let elsewhere = Asker { settings: Arc::new(elsewhere), ..asker.clone() };
+        let told = holder.begin(&elsewhere, "far", false).await.err().unwrap();
+        assert!(told.kind == Failure::NeedsLogin && told.what.contains("another service"), "{told:?}");
         let who = holder.begin(&asker, "far", false).await.unwrap();
         let mut check = async |at_ms: u64, good: bool, has_asked: bool| {
             let before = asked.load(Relaxed);

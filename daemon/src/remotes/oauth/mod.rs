@@ -135,8 +135,12 @@ pub async fn log_out(means: &Means, remote: &RemoteSettings) -> Result<LoggedOut
     let Auth::OAuth2(settings) = &remote.auth else { return Err(Problem::new("it has no login that runs out")) };
     let (holder, asker) = (means.logins.holder(settings), asker(means, settings, remote.insecure));
     let place = holder.place.words();
-    let Some(pair) = holder.forget().await? else { return Ok(LoggedOut { place, done: false, left: None }) };
+    let Some((pair, is_of)) = holder.forget(&asker).await? else { return Ok(LoggedOut { place, done: false, left: None }) };
     let mut left = None;
+    if !is_of {
+        let left = Some("another service gave it than the one in the configuration".into());
+        return Ok(LoggedOut { place, done: true, left });
+    }
     // With what others are given for goes, at most services, what it was given for.
     for (token, of) in [(pair.refresh.as_ref(), "refresh_token"), (Some(&pair.access), "access_token")] {
         if let Some(token) = token
