@@ -452,7 +452,7 @@ mod tests {
         let told = holder.begin(&elsewhere, "far", false).await.err().unwrap();
         assert!(told.kind == Failure::NeedsLogin && told.what.contains("another service"), "{told:?}");
         let who = holder.begin(&asker, "far", false).await.unwrap();
-        let mut check = async |at_ms: u64, good: bool, has_asked: bool| {
+        let check = async |at_ms: u64, good: bool, has_asked: bool| {
             let before = asked.load(Relaxed);
             clock.store(at_ms, Relaxed);
             let token = holder.token(&asker, "far", &who).await;
