@@ -51,16 +51,27 @@ pub struct Prepared {
     pub left_out: Vec<(String, String)>,
 }
 
+/// What is read again.
+pub enum Again {
+    /// The files, and what apps defined.
+    Files,
+    /// The same, with this change.
+    Change(Redefine),
+    /// Nothing of it, only whose the logins of remotes are: what a person has half written stays out of force.
+    Accounts,
+}
+
 /// Syncs that apps define, at most: each of them is read again with every change. More: `invalid`.
 const DEFINED_MAX: usize = 256;
 /// Problems that one line of an answer has room for; `mingle config check` has them all.
 const PROBLEMS_TOLD: usize = 5;
 
-/// Reads the files and what apps defined, with this change, and works out what is another now; defines the collections. Blocks.
+/// Reads what is to be read again, and works out what is another now; defines the collections. Blocks.
 ///
 /// # Errors
 /// [`Refusal::Invalid`] with the problems of the files; else what the store says.
-pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Result<Prepared, Refusal> {
+pub fn prepare(before: &Before, again: &Again, now: Timestamp) -> Result<Prepared, Refusal> {
+    let change = if let Again::Change(change) = again { Some(change) } else { None };
     let known = BuiltIn { config_dir: before.means.config_dir.clone() };
     let failed = |error: StoreError| {
         tracing::error!(%error, "the configuration could not be put in force");
@@ -68,8 +79,12 @@ pub fn prepare(before: &Before, change: Option<&Redefine>, now: Timestamp) -> Re
     };
     let mut rows = before.store.read(|reader| defined::all(reader)).map_err(failed)?;
     let mut redefined = change.map(|change| redefine(&mut rows, change, &before.config)).transpose()?;
-    let place_of = Where::Directory(before.means.config_dir.clone());
-    let (config, left_out) = load_with(&place_of, &boot::definitions(&rows), &known).map_err(|problems| invalid(&problems))?;
+    let (config, left_out) = if let Again::Accounts = again {
+        (Config::clone(&before.config), BTreeMap::new())
+    } else {
+        let place_of = Where::Directory(before.means.config_dir.clone());
+        load_with(&place_of, &boot::definitions(&rows), &known).map_err(|problems| invalid(&problems))?
+    };
     if let Some(change) = change {
         // It is refused where it cannot be, and where another could not be any more.
         let another =

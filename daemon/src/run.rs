@@ -67,6 +67,8 @@ pub enum Letter {
     Ask(AskId, Ask, oneshot::Sender<Result<Answer, Refusal>>),
     /// The configuration shall be read again; who asked hears what came of it.
     Reload(Option<ReloadAsked>),
+    /// Whose logins those of remotes are shall be looked at again; who asked hears what came of it.
+    Accounts(Option<ReloadAsked>),
     /// An app changes the syncs that apps define.
     Redefine(Redefine, RedefineAsked),
     /// It was read.
@@ -226,6 +228,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     let following = tokio::spawn(listening::to_followers(house.followed(), inbox.clone()));
     let ringing = tokio::spawn(listening::to_bells(bells, inbox.clone()));
     let offering = tokio::spawn(listening::to_offers(office.means.workers.offers(), inbox.clone()));
+    let logging_in = tokio::spawn(listening::to_logins(Arc::clone(&office.means.logins), inbox.clone()));
     let socket = match &started.inherited.apps {
         Some(fd) => Socket::inherited(fd.try_clone().context("failed to take the socket over")?, Access::Owner)
             .context("failed to take the socket over")?,
@@ -278,7 +281,10 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     status.iter().for_each(Server::stop_accepting);
     office.leave(&insisted).await;
     // A renewal that is cut off may cost the login: the service has given another token, and nobody has it.
-    let _ = insisted.run_until_cancelled(tokio::time::timeout(limits::RENEWAL_END_MAX, office.means.logins.rest())).await;
+    let rested = tokio::time::timeout(limits::RENEWAL_END_MAX, office.means.logins.rest());
+    if !matches!(insisted.run_until_cancelled(rested).await, Some(Ok(()))) {
+        tracing::warn!("the renewal of a login is cut off: its remotes may need a login now");
+    }
     spending::write(&office.store, &office.means.http.budgets).await;
     let close_status = async {
         if let Some(status) = status {
@@ -287,7 +293,7 @@ async fn serve(started: &Started, opened: Opened, mut signals: mpsc::Receiver<Si
     };
     let close_workers = insisted.run_until_cancelled(office.means.workers.close());
     tokio::join!(server.close(&insisted), close_status, close_workers);
-    for task in [counting, listening, following, offering, ringing, signalled, keeping, looking, weather] {
+    for task in [counting, listening, following, offering, logging_in, ringing, signalled, keeping, looking, weather] {
         #[expect(clippy::disallowed_methods, reason = "these only listen: they hold no work")]
         task.abort();
     }
@@ -348,6 +354,7 @@ impl Office {
                 }
                 Letter::Dump => self.dump(letters.len()),
                 Letter::Reload(asked) => self.reload(asked),
+                Letter::Accounts(asked) => self.accounts(asked),
                 Letter::Redefine(change, asked) => self.redefine(change, asked),
                 Letter::Reloaded(prepared) => self.reloaded(*prepared),
                 Letter::Offers => self.offers_changed(),

@@ -25,6 +25,9 @@ use serde_json::{Value, json};
 
 use crate::bench::assert_same;
 
+mod held;
+mod trouble;
+
 /// A Kinto that lets in who has a token of a server of its own, and a daemon that syncs `notes` with it.
 struct Bench {
     oidc: Oidc,
@@ -68,7 +71,12 @@ struct Login {
 
 impl Login {
     fn begin(daemon: &Daemon, words: &[&str]) -> Self {
+        Self::begin_with(daemon, words, &[])
+    }
+
+    fn begin_with(daemon: &Daemon, words: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = daemon.command(&[&["remote", "login"][..], words].concat());
+        command.envs(environment.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mingle");
         let mut out = BufReader::new(child.stdout.take().expect("its output"));
         let (mut code, mut line) = (None, String::new());

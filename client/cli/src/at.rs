@@ -174,8 +174,7 @@ impl At {
     /// Says something beside the output.
     #[expect(clippy::unused_self, reason = "what is said may one day depend on how quiet a person wants it")]
     pub fn note(&self, note: &str) {
-        // Where standard error is closed there is nobody to tell.
-        let _ = writeln!(io::stderr(), "mingle: {}", crate::words::plain(note));
+        complain(note);
     }
 
     /// The end of the output.
@@ -209,6 +208,12 @@ fn is_older(build: &str, than: &str) -> bool {
 
 fn read<C: Ask>(raw: &Raw) -> Result<C::Answer, Failure> {
     serde_json::from_str(raw.get()).map_err(|why| CallError::Garbled(format!("{}: {why}", C::METHOD)).into())
+}
+
+/// The same where nothing else is at hand.
+pub fn complain(note: &str) {
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "mingle: {}", crate::words::plain(note));
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
 use mingle_client::call::{RemoteAuthorize, RemoteAuthorizeAnswer, RemoteAuthorized, RemoteAuthorizedAnswer};
 
 use crate::{
-    at::At,
+    at::{At, complain},
     exit::Failure,
     words::{plain, span},
 };
@@ -18,7 +18,7 @@ pub fn authorize(at: &mut At, remote: String, device: bool, browser: bool) -> Re
     let begun = at.show(RemoteAuthorize { remote, device }, shown)?;
     at.flush()?;
     if browser {
-        open(at, &begun.url);
+        open(&begun.url);
     }
     at.show(RemoteAuthorized { login: begun.login }, done)?;
     at.flush()
@@ -36,7 +36,7 @@ fn shown(begun: &RemoteAuthorizeAnswer) -> String {
 }
 
 fn done(answer: &RemoteAuthorizedAnswer) -> String {
-    let RemoteAuthorizedAnswer { remote, place, account, lacks } = answer;
+    let RemoteAuthorizedAnswer { remote, place, account, lacks, renews, over_at } = answer;
     let mut text = match account {
         Some(account) => format!("{account} has logged in to {remote}; the login is in {place}"),
         None => format!(
@@ -46,15 +46,25 @@ fn done(answer: &RemoteAuthorizedAnswer) -> String {
     if !lacks.is_empty() {
         text.push_str(&format!("\nnot given, though asked for: {}", lacks.join(", ")));
     }
+    if *renews == Some(false) {
+        let over = over_at.as_ref().map_or_else(String::new, |over| format!(", at {over}"));
+        text.push_str(&format!(
+            "\nthe service gave nothing to renew it with: it runs out{over}, and you are asked again; for the scope \"offline_access\" many services give it"
+        ));
+    }
     plain(&text)
 }
 
 /// Where there is no browser the address was printed all the same.
-fn open(at: &At, url: &str) {
-    let opened = Command::new("xdg-open").arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+fn open(url: &str) {
+    let opened = Command::new("xdg-open").arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     match opened {
-        Ok(status) if status.success() => {}
-        Ok(status) => at.note(&format!("no browser was opened: xdg-open ended with {status}")),
-        Err(error) => at.note(&format!("no browser was opened: xdg-open: {error}")),
+        // It may be the browser itself, which ends when the person closes it: the login does not wait for that.
+        Ok(mut opened) => drop(std::thread::spawn(move || match opened.wait() {
+            Ok(status) if status.success() => {}
+            Ok(status) => complain(&format!("no browser was opened: xdg-open ended with {status}")),
+            Err(error) => complain(&format!("no browser was opened: xdg-open: {error}")),
+        })),
+        Err(error) => complain(&format!("no browser was opened: xdg-open: {error}")),
     }
 }

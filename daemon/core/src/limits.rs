@@ -428,6 +428,8 @@ pub const LOGIN_LOOK_MS: u64 = 600_000;
 
 /// A login by a person may take so long, at the browser or at another machine; then it is over, and is begun anew.
 pub const LOGIN_TIME_MAX: Duration = Duration::from_secs(900);
+/// A login that nobody has asked the end of within this time after it was begun is over: who began it is gone, or was killed.
+pub const LOGIN_UNASKED_MAX: Duration = Duration::from_secs(10);
 /// Connections to the listener of a login at once: browsers open some ahead. More wait until one ends.
 pub const LOGIN_CONNECTIONS_MAX: usize = 16;
 /// A connection to the listener of a login says what it wants within this time, or is closed.
@@ -440,8 +442,11 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 pub const GRANT_BYTES_MAX: usize = 256 * 1024;
 /// A token that is said to live longer is taken to live so long: what a service says is not to overflow a date.
 pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// When mingled ends, a renewal that is under way has so long to come to its end. Then it is cut off, and a person may have to log in.
-pub const RENEWAL_END_MAX: Duration = Duration::from_secs(3);
+/// When mingled ends, a renewal that is under way has so long to come to its end: as long as an answer may take, and far less than a unit has. Then
+/// it is cut off, and a person may have to log in.
+pub const RENEWAL_END_MAX: Duration = Duration::from_secs(30);
+/// After a renewal that came to nothing the next is asked for so much later, unless a person asks; till then everybody is told the same.
+pub const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 /// A request goes with so many tokens at most: the first may be renewed by others, and the second run out before it is looked at.
 /// Then the refusal stands.
 pub const TOKENS_TRIED_MAX: usize = 3;

@@ -9,6 +9,7 @@ use std::{
 use mingle_core::{
     ask::{LoggedIn, LoginBegun, LoginPlace, Refusal},
     engine::Event,
+    limits,
     schedule::Name,
 };
 use tokio::sync::oneshot;
@@ -91,7 +92,8 @@ impl House {
             let (shown, attempt) = begun.map_err(|problem| refused(&remote, problem))?;
             let (over, goes_on) = (CancellationToken::new(), CancellationToken::new());
             let (tell, told) = oneshot::channel();
-            let (is_over, is_left) = (over.clone(), goes_on.clone());
+            let (is_over, is_left, at) = (over.clone(), goes_on.clone(), house.clone());
+            let of = remote.clone();
             tokio::spawn(async move {
                 let ended = tokio::select! {
                     biased;
@@ -101,6 +103,17 @@ impl House {
                     }
                     ended = attempt => ended,
                 };
+                let ended = match ended {
+                    Ok((logged_in, page)) => {
+                        at.holds(&of, &logged_in).await;
+                        if let Some(page) = page {
+                            // Beside the rest: it may read slowly.
+                            tokio::spawn(page.say(true));
+                        }
+                        Ok(logged_in)
+                    }
+                    Err(problem) => Err(problem),
+                };
                 // Who has gone meanwhile needs no word: it holds all the same.
                 let _ = tell.send(ended);
             });
@@ -109,6 +122,11 @@ impl House {
             let waiting = Waiting { login: login.clone(), outcome, over };
             let before = house.0.logins.waiting().insert(remote.clone(), waiting);
             before.inspect(|before| before.over.cancel());
+            let (at, unasked) = (house.clone(), login.clone());
+            tokio::spawn(async move {
+                alarm::pause(limits::LOGIN_UNASKED_MAX).await;
+                at.0.logins.waiting().retain(|_, waiting| waiting.login != unasked || waiting.outcome.is_none());
+            });
             Ok(LoginBegun { remote, login, url: shown.url, code: shown.code, within: shown.within })
         })
     }
@@ -130,19 +148,24 @@ impl House {
             let Outcome { told, _goes_on } = outcome;
             let ended = told.await.unwrap_or_else(|_| Err(Problem::new("the login was cut off").hint("begin anew")));
             house.0.logins.waiting().retain(|_, waiting| waiting.login != login);
-            let oauth::attempt::LoggedIn { place, account, is_other, lacks } =
+            let oauth::attempt::LoggedIn { place, account, lacks, renews, over } =
                 ended.map_err(|problem| refused(&remote, problem))?;
-            tracing::info!(%remote, place, account, is_other, "somebody has logged in");
-            if is_other {
-                // What syncs are bound to the account is read anew, so that nothing of one is mixed with another's.
-                house.answered(|sender| Letter::Reload(Some(sender))).await?;
-            }
-            for remote in house.with_the_login_of(&remote) {
-                // Going down: nobody waits for it.
-                let _ = house.0.inbox.send(Letter::Event(Event::LoginChanged(remote))).await;
-            }
-            Ok(LoggedIn { remote, place, account, lacks })
+            Ok(LoggedIn { remote, place, account, lacks, renews, over })
         })
+    }
+
+    /// A login is kept: it holds for runs before anybody is told, and whether or not anybody waits.
+    async fn holds(&self, remote: &str, oauth::attempt::LoggedIn { place, account, .. }: &oauth::attempt::LoggedIn) {
+        tracing::info!(%remote, place, account, "somebody has logged in");
+        // What syncs are bound to the account, so that nothing of one is mixed with another's.
+        if let Err(refusal) = self.answered(|sender| Letter::Accounts(Some(sender))).await {
+            // The login is good all the same: the next run finds that it is another's, and has them looked at again.
+            tracing::warn!(%remote, ?refusal, "whose login it is was not looked at again");
+        }
+        for remote in self.with_the_login_of(remote) {
+            // Going down: nobody waits for it.
+            let _ = self.0.inbox.send(Letter::Event(Event::LoginChanged(remote))).await;
+        }
     }
 
     /// The remotes that have one login with this one, and it.

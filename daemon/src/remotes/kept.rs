@@ -58,15 +58,17 @@ impl fmt::Debug for Kept {
 /// What was asked, and as whom: an answer is for whoever asked.
 pub type Name = [u8; 32];
 
-/// The name of a question, under a key: without that it tells nobody which login was shown.
+/// The name of a question, under a key: without that it tells nobody which login was shown. `who`: whose login is shown that is not in the
+/// headers yet.
 #[must_use]
-pub fn name(key: &[u8; 32], request: &Request) -> Name {
+pub fn name(key: &[u8; 32], request: &Request, who: &str) -> Name {
     let mut hasher = blake3::Hasher::new_keyed(key);
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
     part(request.url.as_str().as_bytes());
+    part(who.as_bytes());
     for (name, value) in &request.headers {
         part(name.as_str().as_bytes());
         part(value.as_bytes());
@@ -210,7 +212,7 @@ mod tests {
     fn name(url: &str, login: &str) -> Name {
         let headers = [(header::AUTHORIZATION, HeaderValue::from_str(login).unwrap())].into_iter().collect();
         let request = Request { method: reqwest::Method::GET, url: url.parse().unwrap(), headers, body: None, changes: false };
-        super::name(&KEY, &request)
+        super::name(&KEY, &request, "")
     }
 
     fn reply(status: u16, etag: &str, date: &str, body: &str) -> Reply {
@@ -265,8 +267,10 @@ mod tests {
             body: None,
             changes: false,
         };
-        assert_eq!(super::name(&KEY, &request(url)), super::name(&KEY, &request(url)));
-        assert_ne!(super::name(&KEY, &request(url)), super::name(&[8; 32], &request(url)));
+        assert_eq!(super::name(&KEY, &request(url), ""), super::name(&KEY, &request(url), ""));
+        assert_ne!(super::name(&KEY, &request(url), ""), super::name(&[8; 32], &request(url), ""));
+        // Whose a login is counts though it is not in the headers yet.
+        assert_ne!(super::name(&KEY, &request(url), "ada"), super::name(&KEY, &request(url), "bob"));
     }
 
     #[test]

@@ -105,6 +105,11 @@ impl Login {
         self.headers.is_empty() && self.query.is_none() && self.runs_out.is_none()
     }
 
+    /// Of a login that runs out: whose it is, in every request of it; empty: it is shown in headers.
+    pub(super) fn who(&self) -> &str {
+        self.runs_out.as_ref().map_or("", Bearer::who)
+    }
+
     /// Whether it may be another one in the midst of a run.
     pub(super) fn runs_out(&self) -> bool {
         self.runs_out.is_some()

@@ -1,11 +1,14 @@
 //! Owns: what becomes a letter to the loop: commits that syncs want to hear of, the bells of the alarm. Must never know: what the loop does.
 
+use std::sync::Arc;
+
 use mingle_core::engine::{Event, Followed};
 use tokio::sync::{mpsc, watch};
 
 use super::Letter;
 use crate::{
     alarm::Bell,
+    remotes::oauth::Logins,
     store::{Commits, Origin},
 };
 
@@ -41,6 +44,16 @@ pub(super) async fn to_followers(mut followed: watch::Receiver<Followed>, inbox:
 pub(super) async fn to_offers(mut offers: watch::Receiver<u64>, inbox: mpsc::Sender<Letter>) {
     while offers.changed().await.is_ok() {
         if inbox.send(Letter::Offers).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// That a run met another's login than it was made for.
+pub(super) async fn to_logins(logins: Arc<Logins>, inbox: mpsc::Sender<Letter>) {
+    loop {
+        logins.met_another().await;
+        if inbox.send(Letter::Accounts(None)).await.is_err() {
             return;
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     clock,
     config::Config,
     house::Setup,
-    reload::{self, Before, Prepared},
+    reload::{self, Again, Before, Prepared},
 };
 
 /// Reloads that are asked for: one is under way, and all that come meanwhile are one more. What apps define is one reload each, in turn.
@@ -21,12 +21,14 @@ pub(super) struct Reloads {
     under_way: Option<UnderWay>,
     next: Option<Vec<ReloadAsked>>,
     changes: VecDeque<(Redefine, RedefineAsked)>,
+    accounts: Option<Vec<ReloadAsked>>,
 }
 
 /// Who waits for the one that is under way.
 enum UnderWay {
     Reload(Vec<ReloadAsked>),
     Redefine(RedefineAsked),
+    Accounts(Vec<ReloadAsked>),
 }
 
 /// Past this many that wait for a reload, or to define something, the next is told `busy`.
@@ -37,9 +39,23 @@ impl Office {
     pub(super) fn reload(&mut self, asked: Option<ReloadAsked>) {
         if self.reloads.under_way.is_none() {
             self.reloads.under_way = Some(UnderWay::Reload(asked.into_iter().collect()));
-            return self.read_again(None);
+            return self.read_again(Again::Files);
         }
-        let waiting = self.reloads.next.get_or_insert_default();
+        Self::wait(&mut self.reloads.next, asked);
+    }
+
+    /// Whose the logins of remotes are is looked at again.
+    pub(super) fn accounts(&mut self, asked: Option<ReloadAsked>) {
+        if self.reloads.under_way.is_none() {
+            self.reloads.under_way = Some(UnderWay::Accounts(asked.into_iter().collect()));
+            return self.read_again(Again::Accounts);
+        }
+        Self::wait(&mut self.reloads.accounts, asked);
+    }
+
+    /// For the next one, with all who wait for it.
+    fn wait(next: &mut Option<Vec<ReloadAsked>>, asked: Option<ReloadAsked>) {
+        let waiting = next.get_or_insert_default();
         match asked {
             Some(asked) if waiting.len() >= ASKED_MAX => {
                 let _ = asked.send(Err(Refusal::Busy(Duration::from_secs(1))));
@@ -53,7 +69,7 @@ impl Office {
     pub(super) fn redefine(&mut self, change: Redefine, asked: RedefineAsked) {
         if self.reloads.under_way.is_none() {
             self.reloads.under_way = Some(UnderWay::Redefine(asked));
-            self.read_again(Some(change));
+            self.read_again(Again::Change(change));
         } else if self.reloads.changes.len() >= ASKED_MAX {
             // Whoever asked may be gone.
             let _ = asked.send(Err(Refusal::Busy(Duration::from_secs(1))));
@@ -62,8 +78,8 @@ impl Office {
         }
     }
 
-    /// Reads the files beside the loop: a slow disk must not hold up a run.
-    fn read_again(&mut self, change: Option<Redefine>) {
+    /// Reads beside the loop: a slow disk must not hold up a run.
+    fn read_again(&mut self, again: Again) {
         let before = Before {
             config: Arc::clone(&self.config),
             syncs: self.syncs.clone(),
@@ -73,7 +89,7 @@ impl Office {
         };
         let inbox = self.inbox.clone();
         self.tasks.spawn(async move {
-            let reading = tokio::task::spawn_blocking(move || reload::prepare(&before, change.as_ref(), clock::now()));
+            let reading = tokio::task::spawn_blocking(move || reload::prepare(&before, &again, clock::now()));
             let prepared = match reading.await {
                 Ok(prepared) => prepared,
                 Err(error) => Err(Refusal::Internal(format!("reading the configuration again: {error}"))),
@@ -86,8 +102,11 @@ impl Office {
     pub(super) fn reloaded(&mut self, prepared: Result<Prepared, Refusal>) {
         let redefines = matches!(self.reloads.under_way, Some(UnderWay::Redefine(_)));
         let redefined = prepared.as_ref().ok().and_then(|prepared| prepared.redefined);
-        let answer = prepared.map(|prepared| self.put_in_force(prepared));
+        let accounts = matches!(self.reloads.under_way, Some(UnderWay::Accounts(_)));
+        let answer = prepared.map(|prepared| self.put_in_force(prepared, accounts));
         match &answer {
+            // Nothing of the files was read.
+            Ok(_) if accounts => {}
             Ok(reloaded) => {
                 self.house.notices().is_over("config", "config.toml");
                 tracing::info!(applied = ?reloaded.applied, after_restart = ?reloaded.after_restart, "the configuration was read again");
@@ -106,7 +125,7 @@ impl Office {
         }
         // Whoever asked may be gone.
         match self.reloads.under_way.take() {
-            Some(UnderWay::Reload(waiting)) => waiting.into_iter().for_each(|asked| {
+            Some(UnderWay::Reload(waiting) | UnderWay::Accounts(waiting)) => waiting.into_iter().for_each(|asked| {
                 let _ = asked.send(answer.clone());
             }),
             Some(UnderWay::Redefine(asked)) => {
@@ -115,11 +134,14 @@ impl Office {
             }
             None => {}
         }
-        if let Some((change, asked)) = self.reloads.changes.pop_front() {
+        if let Some(next) = self.reloads.accounts.take() {
+            self.reloads.under_way = Some(UnderWay::Accounts(next));
+            self.read_again(Again::Accounts);
+        } else if let Some((change, asked)) = self.reloads.changes.pop_front() {
             self.redefine(change, asked);
         } else if let Some(next) = self.reloads.next.take() {
             self.reloads.under_way = Some(UnderWay::Reload(next));
-            self.read_again(None);
+            self.read_again(Again::Files);
         }
     }
 
@@ -145,7 +167,8 @@ impl Office {
         }
     }
 
-    fn put_in_force(&mut self, prepared: Prepared) -> Reloaded {
+    /// `accounts`: nothing but whose logins they are was read.
+    fn put_in_force(&mut self, prepared: Prepared, accounts: bool) -> Reloaded {
         let Prepared { config, syncs, defined, remotes, reloaded, left_out, .. } = prepared;
         // What is read once stays as it was read: the next reload is held against what is in force.
         let config = Config { store: self.config.store.clone(), status: self.config.status.clone(), ..config };
@@ -169,6 +192,9 @@ impl Office {
             self.zones_changed();
         }
         self.board.send_replace(Arc::new(self.engine.copy()));
+        if accounts {
+            return reloaded;
+        }
         let notices = self.house.notices();
         self.tell_left_out(&left_out);
         self.tell_orphaned(&reloaded.orphaned);

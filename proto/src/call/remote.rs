@@ -148,6 +148,12 @@ pub struct RemoteAuthorizedAnswer {
     /// What was asked for and is not given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
+    /// Whether it is renewed by itself. Left out: an older daemon does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<bool>,
+    /// When it is over, where it is not renewed. Left out: it is, or the service does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_at: Option<Time>,
 }
 
 /// `remote.logout`: takes the secret of a remote out of where the configuration has it.

@@ -12,6 +12,7 @@ const { default: Provider } = await import(pathToFileURL(find.resolve("oidc-prov
 
 let ttl = Number(first);
 let down = false;
+let trouble;
 const asked = {};
 const issuer = `http://127.0.0.1:${port}`;
 const provider = new Provider(issuer, {
@@ -62,11 +63,29 @@ provider.on("grant.error", count(400));
 provider.on("server_error", (_, error) => console.error(error));
 
 const answer = provider.callback();
+
+// The address for tokens is late by `trouble.lag` ms; with `status` it then says no, and with `echo` it repeats what it was sent.
+function late(request, response) {
+  const { lag = 0, status, headers = {}, echo } = trouble;
+  asked["late"] = (asked["late"] ?? 0) + 1;
+  if (!status) return void setTimeout(() => answer(request, response), lag);
+  let form = "";
+  request.on("data", (piece) => (form += piece));
+  request.on("end", () =>
+    setTimeout(() => {
+      response.writeHead(status, { "content-type": "application/json", ...headers });
+      const said = [form, ...new URLSearchParams(form).values(), request.headers.authorization].join(" ");
+      response.end(JSON.stringify(echo ? { error: "invalid_grant", error_description: said } : {}));
+    }, lag),
+  );
+}
+
 createServer((request, response) => {
   const url = new URL(request.url, issuer);
   if (url.pathname === "/control") {
     if (url.searchParams.has("ttl")) ttl = Number(url.searchParams.get("ttl"));
     if (url.searchParams.has("down")) down = url.searchParams.get("down") === "true";
+    if (url.searchParams.has("trouble")) trouble = JSON.parse(url.searchParams.get("trouble"));
     response.setHeader("content-type", "application/json");
     return response.end(JSON.stringify(asked));
   }
@@ -74,5 +93,6 @@ createServer((request, response) => {
     request.socket.destroy();
     return;
   }
+  if (trouble && url.pathname === "/token") return late(request, response);
   answer(request, response);
 }).listen(Number(port), "127.0.0.1");

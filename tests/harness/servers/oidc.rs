@@ -57,6 +57,12 @@ impl Oidc {
         self.control(&format!("?down={down}"));
     }
 
+    /// The address for tokens is late, or says no (`lag` in ms, `status`, `headers`, `echo`); null: as ever. Each question counts as `late`.
+    pub fn trouble(&self, how: &Value) {
+        let how: String = url_escaped(&how.to_string());
+        self.control(&format!("?trouble={how}"));
+    }
+
     fn control(&self, query: &str) -> Value {
         let answer = wire::ask("GET", &format!("{}/control{query}", self.url), &[], None).expect("an answer");
         serde_json::from_str(&answer.body).expect("counts")
@@ -89,6 +95,12 @@ impl Oidc {
         let answer = post(&self.url, "/token/revocation", &format!("token={token}&client_id=mingle"), &[]);
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
+}
+
+fn url_escaped(text: &str) -> String {
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn post(url: &str, path: &str, form: &str, headers: &[(&str, &str)]) -> Answer {

@@ -406,6 +406,10 @@ pub struct LoggedIn {
     pub account: Option<String>,
     /// What was asked for and is not given.
     pub lacks: Vec<String>,
+    /// It is renewed by itself.
+    pub renews: bool,
+    /// When it is over, where it is not and the service says when.
+    pub over: Option<Timestamp>,
 }
 
 /// A sync that is not yet what is waited for.

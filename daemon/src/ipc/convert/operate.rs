@@ -393,8 +393,10 @@ pub(in crate::ipc) fn login_begun(LoginBegun { remote, login, url, code, within 
 }
 
 /// `remote.authorized`.
-pub(in crate::ipc) fn authorized(LoggedIn { remote, place, account, lacks }: LoggedIn) -> call::RemoteAuthorizedAnswer {
-    call::RemoteAuthorizedAnswer { remote, place, account, lacks }
+pub(in crate::ipc) fn authorized(
+    LoggedIn { remote, place, account, lacks, renews, over }: LoggedIn,
+) -> call::RemoteAuthorizedAnswer {
+    call::RemoteAuthorizedAnswer { remote, place, account, lacks, renews: Some(renews), over_at: over.map(time) }
 }
 
 /// `remote.logout`.

@@ -129,6 +129,8 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let Opening { settings, resource, mut means, place } = opening;
     let url = found(&settings).map_err(unfit)?;
     let login = Login::begin(&mut means, &url, &settings, &place, None).await?;
+    // Whose places they are.
+    let known_as = known_as.map(|of| format!("{of} {}", login.who()));
     let (place, as_now, snapshot, listed, refused) = Default::default();
     let (pages, turn, in_turn) = Default::default();
     let abilities = abilities();

@@ -11,6 +11,7 @@ use mingle_core::{
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::ask::escaped;
 use crate::remotes::http::{Reply, place, words};
 
 /// What was given.
@@ -77,8 +78,8 @@ struct Answer {
     error_description: Option<Value>,
 }
 
-/// Reads an answer. What it holds is in no error: it may be a token.
-pub(super) fn read(reply: &Reply, now: Timestamp) -> Result<Grant, No> {
+/// Reads an answer. What it holds is in no error: it may be a token. Nor is what was sent, though the service repeats it.
+pub(super) fn read(reply: &Reply, now: Timestamp, sent: &[String]) -> Result<Grant, No> {
     let wrong = |what: &str| No::Trouble(RemoteError::new(Failure::Nonsense, format!("{} {what}", place(&reply.url))));
     if reply.status.is_server_error() || reply.status.as_u16() == 429 {
         return Err(reply.trouble(now).map_or_else(|| wrong("is in trouble"), No::Trouble));
@@ -99,7 +100,7 @@ pub(super) fn read(reply: &Reply, now: Timestamp) -> Result<Grant, No> {
     // Some say no with 200.
     if let Some(Value::String(code)) = &answer.error {
         let said = answer.error_description.as_ref().and_then(Value::as_str).unwrap_or_default();
-        return Err(No::Said(words(code), words(said)));
+        return Err(No::Said(without(code, sent), without(said, sent)));
     }
     if !reply.status.is_success() {
         return Err(wrong(&format!("answers with HTTP {} and gives no reason", reply.status.as_u16())));
@@ -123,6 +124,18 @@ pub(super) fn read(reply: &Reply, now: Timestamp) -> Result<Grant, No> {
         _ => None,
     };
     Ok(Grant { access, refresh, lives: answer.expires_in.as_ref().and_then(lives), scopes, identity })
+}
+
+/// The service's words, without what was sent to it, however it is written.
+pub(super) fn without(said: &str, sent: &[String]) -> String {
+    let mut said = said.to_owned();
+    for one in sent.iter().filter(|one| !one.is_empty()) {
+        let form = escaped(one);
+        for written in [one, &form, &form.replace("%20", "+"), &form.to_ascii_lowercase()] {
+            said = said.replace(written.as_str(), "…");
+        }
+    }
+    words(&said)
 }
 
 fn token(given: &Value) -> Option<String> {
@@ -165,7 +178,7 @@ mod tests {
     /// What is made of an answer with 200 and this body: the life of the token in seconds, or a part of what is said.
     #[track_caller]
     fn check(body: &str, expect: Result<Option<u64>, &str>) {
-        match (read(&reply(200, "application/json", body), Timestamp::from_unix_ms(0)), expect) {
+        match (read(&reply(200, "application/json", body), Timestamp::from_unix_ms(0), &[]), expect) {
             (Ok(grant), Ok(lives)) => assert_eq!(grant.lives.map(|lives| lives.as_secs()), lives, "{body}"),
             (Err(No::Trouble(error)), Err(part)) => {
                 let told = format!("{} {:?}", error.what, error.hint);
@@ -217,7 +230,7 @@ mod tests {
     fn a_no_is_told_from_trouble() {
         #[track_caller]
         fn check(status: u16, body: &str, expect: Result<&str, Failure>) {
-            match (read(&reply(status, "application/json", body), Timestamp::from_unix_ms(0)).err().unwrap(), expect) {
+            match (read(&reply(status, "application/json", body), Timestamp::from_unix_ms(0), &[]).err().unwrap(), expect) {
                 (No::Said(code, _), Ok(expect)) => assert_eq!(code, expect),
                 (No::Trouble(error), Err(kind)) => assert_eq!(error.kind, kind, "{status} {body}"),
                 (got, expect) => panic!("{status} {body}: {got:?}, not {expect:?}"),
@@ -232,6 +245,18 @@ mod tests {
         check(429, "", Err(Failure::Throttled(None)));
         check(400, "{}", Err(Failure::Nonsense));
         check(404, "<html>", Err(Failure::Nonsense));
+    }
+
+    #[test]
+    fn what_was_sent_is_not_repeated() {
+        let sent = ["tok/en+1".to_owned(), "a secret".to_owned(), String::new()];
+        assert_eq!(
+            without("Invalid tok/en+1 (tok%2Fen%2B1, tok%2fen%2b1), \na+secret or a%20secret", &sent),
+            "Invalid … (…, …),  … or …"
+        );
+        // Before it is cut: the beginning of a token is a token's as well.
+        let long = "t".repeat(limits::WORDS_CHARS_MAX);
+        assert!(!without(&format!("no: {long}"), std::slice::from_ref(&long)).contains("tt"));
     }
 
     #[test]

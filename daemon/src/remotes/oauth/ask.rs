@@ -118,12 +118,33 @@ impl Asker {
 
     /// Tokens for these words.
     pub(super) async fn grant(&self, places: &Places, words: &[(&str, &str)]) -> Result<Grant, No> {
-        let reply = self.post(places, &places.token, words).await.map_err(No::Trouble)?;
-        answer::read(&reply, (self.now)())
+        let (reply, sent) = self.post(places, &places.token, words).await.map_err(No::Trouble)?;
+        answer::read(&reply, (self.now)(), &sent)
     }
 
-    /// Sends a form, with what shows which program this is.
-    pub(super) async fn post(&self, places: &Places, url: &Url, words: &[(&str, &str)]) -> Result<Reply, RemoteError> {
+    /// Which program asks, and what it shows: other settings may be answered otherwise.
+    pub(super) async fn program(&self) -> Result<blake3::Hash, RemoteError> {
+        let mut hasher = blake3::Hasher::new();
+        let OAuth2 { client_id, issuer, token_url, client_secret, .. } = &*self.settings;
+        for part in [Some(client_id), issuer.as_ref(), token_url.as_ref()].into_iter().flatten() {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        if let Some(from) = client_secret {
+            hasher.update(secret::fetch(from, &self.config_dir).await?.reveal().as_bytes());
+        }
+        Ok(hasher.finalize())
+    }
+
+    /// Sends a form, with what shows which program this is. The answer, and what of it no word of the service may repeat.
+    pub(super) async fn post(
+        &self,
+        places: &Places,
+        url: &Url,
+        words: &[(&str, &str)],
+    ) -> Result<(Reply, Vec<String>), RemoteError> {
+        let of_grants =
+            words.iter().filter(|(name, _)| !matches!(*name, "grant_type" | "redirect_uri" | "scope" | "token_type_hint"));
+        let mut sent: Vec<String> = of_grants.map(|(_, value)| (*value).to_owned()).collect();
         let id = self.settings.client_id.as_str();
         let mut headers = HeaderMap::from_iter([
             (ACCEPT, HeaderValue::from_static("application/json")),
@@ -134,10 +155,13 @@ impl Asker {
             Some(from) => Some(secret::fetch(from, &self.config_dir).await?),
             None => None,
         };
+        sent.extend(secret.iter().map(|secret| secret.reveal().to_owned()));
         match &secret {
             Some(secret) if places.takes_header => {
                 // Both are escaped before they are joined (RFC 6749, 2.3.1).
-                let text = format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", escaped(id), escaped(secret.reveal()))));
+                let joined = BASE64_STANDARD.encode(format!("{}:{}", escaped(id), escaped(secret.reveal())));
+                let text = format!("Basic {joined}");
+                sent.push(joined);
                 let mut value =
                     HeaderValue::from_str(&text).map_err(|_| nonsense(Problem::new("the client_secret fits into no header")))?;
                 value.set_sensitive(true);
@@ -147,7 +171,8 @@ impl Asker {
             None => words.push(("client_id", id)),
         }
         let request = Request { method: Method::POST, url: url.clone(), headers, body: Some(form(&words)), changes: true };
-        self.http.pay(request).await.map_err(|lost| lost.error)
+        let reply = self.http.pay(request).await.map_err(|lost| lost.error)?;
+        Ok((reply, sent))
     }
 
     /// Has the service end a login (RFC 7009).
@@ -160,7 +185,7 @@ impl Asker {
         let Some(url) = places.revoke.clone() else {
             return Err(Problem::new("the service has no address where a login is ended"));
         };
-        let reply = self.post(&places, &url, &[("token", token), ("token_type_hint", of)]).await.map_err(told)?;
+        let (reply, _) = self.post(&places, &url, &[("token", token), ("token_type_hint", of)]).await.map_err(told)?;
         // What is unknown there is ended as well, and the answer is 200 (RFC 7009, 2.2).
         reply.trouble((self.now)()).map_or(Ok(()), |trouble| Err(told(trouble)))
     }
@@ -190,7 +215,7 @@ fn form(words: &[(&str, &str)]) -> String {
 }
 
 /// A text as a form has it.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

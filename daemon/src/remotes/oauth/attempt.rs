@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mingle_core::{limits, replica::RemoteError};
+use mingle_core::{limits, replica::RemoteError, time::Timestamp};
 
 use super::{
     LoggedOut, Means, Problem,
     answer::{Grant, No},
     ask::{Asker, Places},
     code, device,
+    holder::Holder,
+    listener::Page,
 };
 use crate::remotes::{
     Pending,
@@ -33,20 +35,22 @@ pub struct LoggedIn {
     pub place: String,
     /// Whose login it is; none: the service does not say.
     pub account: Option<String>,
-    /// It was another's before, or nobody's: what is bound to the account is to be looked at again.
-    pub is_other: bool,
     /// What was asked for and is not given.
     pub lacks: Vec<String>,
+    /// The service gave what renews it.
+    pub renews: bool,
+    /// When it is over, where it is not renewed and the service says that.
+    pub over: Option<Timestamp>,
 }
 
-/// A login that goes on: it ends with this. Dropped, it leaves nothing.
-pub type Attempt = Pending<'static, Result<LoggedIn, Problem>>;
+/// A login that goes on: it ends with this, and a browser that waits to be told so. Dropped, it leaves nothing.
+pub type Attempt = Pending<'static, Result<(LoggedIn, Option<Page>), Problem>>;
 
 /// Lets so much time pass.
 pub type Rest = Arc<dyn Fn(Duration) -> Pending<'static, ()> + Send + Sync>;
 
 /// What waits for a person's word.
-pub(super) type Asked = Pending<'static, Result<Grant, Problem>>;
+pub(super) type Asked = Pending<'static, Result<(Grant, Option<Page>), Problem>>;
 
 /// Begins a login: with a browser on this machine; or, with what lets time pass between questions, with a code that is written at another.
 ///
@@ -72,20 +76,30 @@ pub async fn begin(
     let within = shown.within.min(limits::LOGIN_TIME_MAX);
     let work = async move {
         let late = || Problem::new("nobody agreed in time").hint("begin anew");
-        let grant = tokio::time::timeout(within, asked).await.map_err(|_| late())??;
-        checked(&grant, &asker, &places)?;
-        let given = grant.scopes.clone();
-        let lacks = asker.settings.scopes.iter().filter(|scope| given.as_ref().is_some_and(|given| !given.contains(scope)));
-        let lacks = lacks.cloned().collect();
-        let (account, is_other) = holder.accept(grant, &asker).await?;
-        Ok(LoggedIn {
-            place: holder.place.words(),
-            account: Some(account).filter(|account| !account.is_empty()),
-            is_other,
-            lacks,
-        })
+        let (grant, page) = tokio::time::timeout(within, asked).await.map_err(|_| late())??;
+        match kept(grant, &holder, &asker, &places).await {
+            Ok(logged_in) => Ok((logged_in, page)),
+            Err(problem) => {
+                if let Some(page) = page {
+                    page.say(false).await;
+                }
+                Err(problem)
+            }
+        }
     };
     Ok((Shown { within, ..shown }, Box::pin(work)))
+}
+
+/// Keeps what was given, if it is what was asked for.
+async fn kept(grant: Grant, holder: &Holder, asker: &Asker, places: &Places) -> Result<LoggedIn, Problem> {
+    checked(&grant, asker, places)?;
+    let given = grant.scopes.clone();
+    let lacks = asker.settings.scopes.iter().filter(|scope| given.as_ref().is_some_and(|given| !given.contains(scope)));
+    let lacks = lacks.cloned().collect();
+    let renews = grant.refresh.is_some();
+    let over = grant.lives.filter(|_| !renews).map(|lives| (asker.now)().plus(lives));
+    let account = Some(holder.accept(grant, asker).await?).filter(|account| !account.is_empty());
+    Ok(LoggedIn { place: holder.place.words(), account, lacks, renews, over })
 }
 
 /// Whether who has logged in was told by the right one, for us.

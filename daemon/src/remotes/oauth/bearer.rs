@@ -1,6 +1,9 @@
 //! Owns: what shows who we are in the requests of one run, where that runs out. Must never know: what is asked, where tokens are kept.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use reqwest::{
     StatusCode,
@@ -30,6 +33,8 @@ struct Inside {
     asker: Asker,
     remote: String,
     who: Who,
+    /// Here a success by its status may be a refusal: no such answer proves a token.
+    is_judged: AtomicBool,
 }
 
 impl std::fmt::Debug for Bearer {
@@ -40,7 +45,7 @@ impl std::fmt::Debug for Bearer {
 
 impl Bearer {
     pub(super) fn new(holder: Arc<Holder>, asker: Asker, remote: String, who: Who) -> Self {
-        Self(Arc::new(Inside { holder, asker, remote, who }))
+        Self(Arc::new(Inside { holder, asker, remote, who, is_judged: AtomicBool::new(false) }))
     }
 
     /// Whose it is; empty: that is not known.
@@ -48,15 +53,23 @@ impl Bearer {
         self.0.who.account()
     }
 
+    /// What tells whoever it is from anybody else: the account, or this login where the service names nobody.
+    pub(in crate::remotes) fn who(&self) -> &str {
+        self.0.who.name()
+    }
+
     /// Sends a request with the token; where the service does not take that one, again with another.
     pub(in crate::remotes) async fn exchange(&self, client: &Client, request: Request) -> Result<Reply, Lost> {
-        let Inside { holder, asker, remote, who } = &*self.0;
+        let Inside { holder, asker, remote, who, is_judged } = &*self.0;
         let mut token = holder.token(asker, remote, who).await.map_err(unsent)?;
         let mut tried = 1;
         loop {
             let mut reply = client.pay(shown(request.clone(), &token)?).await?;
             if reply.status != StatusCode::UNAUTHORIZED {
-                holder.proven(&token).await;
+                // What is refused by other means than that status is no proof.
+                if reply.status.is_success() && !is_judged.load(Relaxed) {
+                    holder.proven(&token);
+                }
                 reply.shown = Some(Fetched::of(token));
                 return Ok(reply);
             }
@@ -73,8 +86,9 @@ impl Bearer {
 
     /// An answer says by other means than its status that the login is refused: whether there is another now.
     pub(in crate::remotes) async fn is_renewed(&self, reply: &Reply) -> Result<bool, RemoteError> {
-        let Inside { holder, asker, remote, who } = &*self.0;
+        let Inside { holder, asker, remote, who, is_judged } = &*self.0;
         let Some(token) = &reply.shown else { return Ok(false) };
+        is_judged.fetch_or(reply.status.is_success(), Relaxed);
         holder.other_than(token.reveal(), asker, remote, who).await.map(|other| other.is_some())
     }
 }

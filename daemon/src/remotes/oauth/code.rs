@@ -29,9 +29,13 @@ pub(super) async fn begin(asker: &Asker, places: &Places) -> Result<(Shown, Aske
         let Brought { code, page } = listener::wait(socket, expects).await?;
         let words =
             [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", &*back), ("code_verifier", &*verifier)];
-        let given = asker.grant(&places, &words).await.map_err(refused);
-        page.say(given.is_ok()).await;
-        given
+        match asker.grant(&places, &words).await {
+            Ok(grant) => Ok((grant, Some(page))),
+            Err(no) => {
+                page.say(false).await;
+                Err(refused(no))
+            }
+        }
     };
     Ok((Shown { url: url.into(), code: None, within: limits::LOGIN_TIME_MAX }, Box::pin(work)))
 }

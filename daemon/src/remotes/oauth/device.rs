@@ -10,7 +10,7 @@ use mingle_core::{
 use serde::Deserialize;
 
 use super::{
-    answer::{Grant, No},
+    answer::{Grant, No, without},
     ask::{Asker, Places},
     attempt::{Asked, Rest, Shown, refused, told},
 };
@@ -46,9 +46,9 @@ pub(super) async fn begin(asker: &Asker, places: &Places, rest: Rest) -> Result<
     };
     let scopes = asker.settings.scopes.join(" ");
     let asked: Vec<(&str, &str)> = if scopes.is_empty() { Vec::new() } else { vec![("scope", &scopes)] };
-    let reply = asker.post(places, url, &asked).await.map_err(told)?;
+    let (reply, sent) = asker.post(places, url, &asked).await.map_err(told)?;
     if let Ok(Refusal { error, error_description }) = serde_json::from_slice(&reply.body) {
-        return Err(refused(No::Said(words(&error), words(&error_description))));
+        return Err(refused(No::Said(without(&error, &sent), without(&error_description, &sent))));
     }
     if let Some(trouble) = reply.trouble((asker.now)()) {
         return Err(told(trouble));
@@ -63,7 +63,10 @@ pub(super) async fn begin(asker: &Asker, places: &Places, rest: Rest) -> Result<
     let pause = first_pause(answer.interval.and_then(seconds));
     let shown = Shown { url: words(&answer.verification_uri), code: Some(words(&answer.user_code)), within };
     let (asker, places) = (asker.clone(), places.clone());
-    Ok((shown, Box::pin(async move { poll(&asker, &places, &answer.device_code, (pause, rest)).await })))
+    Ok((
+        shown,
+        Box::pin(async move { poll(&asker, &places, &answer.device_code, (pause, rest)).await.map(|grant| (grant, None)) }),
+    ))
 }
 
 /// Asks whether the person has agreed, until there is an answer. Whoever waits has the time.

@@ -31,6 +31,9 @@ pub(super) struct Kept {
     pub(super) account: String,
     /// The program it was given to.
     pub(super) client_id: String,
+    /// The service that gave it; empty: that was not written down yet.
+    #[serde(default)]
+    pub(super) from: String,
     /// None: it has ended, or they are in the keyring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tokens: Option<Pair>,
@@ -44,14 +47,34 @@ pub(super) struct Pair {
     /// When it is to be renewed, in ms; none: nobody said when it runs out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) renew_at_ms: Option<i64>,
+    /// When it is over, in ms; none: nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) over_at_ms: Option<i64>,
     /// What another is given for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) refresh: Option<String>,
 }
 
+impl Kept {
+    /// What names the service that logs in, in these settings.
+    pub(super) fn giver(settings: &OAuth2) -> String {
+        let named = settings.issuer.iter().chain(&settings.token_url);
+        named.map(|one| one.trim_end_matches('/')).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether it may be shown to the service of these settings.
+    pub(super) fn is_of(&self, settings: &OAuth2) -> bool {
+        self.from.is_empty() || self.from == Self::giver(settings)
+    }
+}
+
 impl Pair {
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         self.renew_at_ms.is_some_and(|at| now >= Timestamp::from_unix_ms(at))
+    }
+
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.over_at_ms.or(self.renew_at_ms).is_some_and(|at| now >= Timestamp::from_unix_ms(at))
     }
 }
 
@@ -170,8 +193,8 @@ mod tests {
         let settings: OAuth2 = toml::from_str("client_id = \"c\"\ntokens = { file = \"far\" }").unwrap();
         let place = Place::of(&settings, &folder);
         assert!(place.read().await.unwrap().is_none() && place.account().is_empty());
-        let tokens = Some(Pair { access: "a".into(), renew_at_ms: Some(7), refresh: None });
-        let kept = Kept { login: "l".into(), account: "me".into(), client_id: "c".into(), tokens };
+        let tokens = Some(Pair { access: "a".into(), renew_at_ms: Some(7), over_at_ms: None, refresh: None });
+        let kept = Kept { login: "l".into(), account: "me".into(), client_id: "c".into(), from: String::new(), tokens };
         place.write(&kept).await.unwrap();
         assert!(place.read().await.unwrap() == Some(kept.clone()) && place.account() == "me");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -34,11 +34,13 @@ pub(super) struct Brought {
     pub(super) page: Page,
 }
 
-/// A browser that waits for its page.
-pub(super) struct Page(TcpStream);
+/// A browser that waits for its page. Dropped, it gets none.
+#[derive(Debug)]
+pub struct Page(TcpStream);
 
 impl Page {
-    pub(super) async fn say(self, is_done: bool) {
+    /// Tells it how the login ended.
+    pub async fn say(self, is_done: bool) {
         let (title, text) = if is_done {
             ("Logged in", "mingle has what it needs. You can close this page.")
         } else {

@@ -21,6 +21,7 @@ use std::{
 };
 
 use mingle_core::{budget::Class, replica::RemoteError};
+use tokio::sync::Notify;
 
 use self::{ask::Asker, bearer::Bearer, holder::Holder, kept::Place};
 use super::{
@@ -34,6 +35,8 @@ pub struct Logins {
     /// Where they lie; empty: nowhere, and there are none.
     folder: PathBuf,
     holders: Mutex<BTreeMap<PathBuf, Arc<Holder>>>,
+    /// A run met another's login than it was made for.
+    another: Notify,
 }
 
 /// What came of a logout.
@@ -51,7 +54,7 @@ impl Logins {
     /// Those that lie in this folder.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, holders: Mutex::default() }
+        Self { folder, ..Self::default() }
     }
 
     /// Whom these credentials stand for; empty: that is not known.
@@ -68,6 +71,11 @@ impl Logins {
         let Auth::OAuth2(settings) = auth else { return None };
         let kept = Place::of(settings, &self.folder).read().await.ok()??;
         kept.tokens.is_some().then(|| blake3::hash(kept.login.as_bytes()))
+    }
+
+    /// Once a run has met another's login than it was made for: whose it is was not to be read then, or is another's now.
+    pub async fn met_another(&self) {
+        self.another.notified().await;
     }
 
     /// Once no renewal is under way.
@@ -103,6 +111,7 @@ pub(super) async fn begin(
     let (holder, asker) = (means.logins.holder(settings), asker(means, settings, insecure));
     let who = holder.begin(&asker, remote, means.http.by.class == Class::Interactive).await?;
     if account.is_some_and(|account| account != who.account()) {
+        means.logins.another.notify_one();
         return Err(holder::another(remote));
     }
     Ok(Bearer::new(holder, asker, remote.to_owned(), who))
@@ -126,8 +135,12 @@ pub async fn log_out(means: &Means, remote: &RemoteSettings) -> Result<LoggedOut
     let Auth::OAuth2(settings) = &remote.auth else { return Err(Problem::new("it has no login that runs out")) };
     let (holder, asker) = (means.logins.holder(settings), asker(means, settings, remote.insecure));
     let place = holder.place.words();
-    let Some(pair) = holder.forget().await? else { return Ok(LoggedOut { place, done: false, left: None }) };
+    let Some((pair, is_of)) = holder.forget(&asker).await? else { return Ok(LoggedOut { place, done: false, left: None }) };
     let mut left = None;
+    if !is_of {
+        let left = Some("another service gave it than the one in the configuration".into());
+        return Ok(LoggedOut { place, done: true, left });
+    }
     // With what others are given for goes, at most services, what it was given for.
     for (token, of) in [(pair.refresh.as_ref(), "refresh_token"), (Some(&pair.access), "access_token")] {
         if let Some(token) = token

@@ -44,8 +44,8 @@ impl Batches {
 
 /// What became of one request with several changes.
 enum Envelope {
-    /// An answer to each.
-    Opened(Vec<Reply>),
+    /// An answer to each; or what holds for it where none came.
+    Opened(Vec<Result<Reply, Answer>>),
     /// Refused as such, and nothing of it was done.
     Refused,
     /// This holds for each of them.
@@ -72,7 +72,10 @@ impl Rest {
             match replies {
                 Envelope::Opened(replies) => {
                     for ((at, part), reply) in some.iter().zip(&replies) {
-                        answers[*at] = Some(self.answer(part.one, &actions[*at], part.id, reply).await);
+                        answers[*at] = Some(match reply {
+                            Ok(reply) => self.answer(part.one, &actions[*at], part.id, reply).await,
+                            Err(answer) => answer.clone(),
+                        });
                     }
                 }
                 Envelope::Refused => {
@@ -125,21 +128,33 @@ impl Rest {
         item
     }
 
-    /// The same once more, where each change was refused for a login that there is another of now.
+    /// The same, and once more what of it was refused for a login that there is another of now: one may run out while the service works.
     async fn enveloped_with_a_login(&self, batch: &Batch, items: Vec<Value>) -> Envelope {
         let again = self.login.runs_out().then(|| items.clone());
-        let first = self.enveloped(batch, items).await;
-        let (Some(again), Envelope::Opened(replies)) = (again, &first) else { return first };
+        let mut first = self.enveloped(batch, items).await;
+        let (Some(again), Envelope::Opened(replies)) = (again, &mut first) else { return first };
         let refused = |reply: &Reply| self.trouble(reply).is_some_and(|trouble| trouble.kind == Failure::NeedsLogin);
-        if let Some(one) = replies.first()
-            && replies.iter().all(refused)
-        {
-            match self.means.http.is_renewed(one).await {
-                Ok(true) => return self.enveloped(batch, again).await,
-                Ok(false) => {}
-                Err(error) => return Envelope::Same(Answer::Unsent(error)),
+        let refused = |reply: &Result<Reply, Answer>| reply.as_ref().is_ok_and(&refused);
+        let places: Vec<usize> = (0..replies.len()).filter(|at| refused(&replies[*at])).collect();
+        let Some(Ok(one)) = places.first().map(|at| &replies[*at]) else { return first };
+        match self.means.http.is_renewed(one).await {
+            Ok(true) => {}
+            Ok(false) => return first,
+            Err(error) => {
+                places.into_iter().for_each(|at| replies[at] = Err(Answer::Unsent(error.clone())));
+                return first;
             }
         }
+        let items = again.into_iter().enumerate().filter(|(at, _)| places.contains(at)).map(|(_, item)| item).collect();
+        let second: Vec<Result<Reply, Answer>> = match self.enveloped(batch, items).await {
+            Envelope::Opened(second) => second,
+            Envelope::Same(answer) => vec![Err(answer); places.len()],
+            // One by one then, when they are due again.
+            Envelope::Refused => {
+                vec![Err(Answer::Unsent(RemoteError::new(Failure::Server, "the service takes no batch of these"))); places.len()]
+            }
+        };
+        places.into_iter().zip(second).for_each(|(at, reply)| replies[at] = reply);
         first
     }
 
@@ -159,7 +174,7 @@ impl Rest {
         if reply.status.is_success() && self.means(&reply).is_none() {
             return match list {
                 Ok(Some(Value::List(list))) if list.len() == count => match self.opened(batch, &reply, list) {
-                    Some(replies) => Envelope::Opened(replies),
+                    Some(replies) => Envelope::Opened(replies.into_iter().map(Ok).collect()),
                     None => Envelope::Same(Answer::Unknown(nonsense(&reply, "answers a batch with what is no answer"))),
                 },
                 Ok(_) => {

@@ -61,7 +61,7 @@ impl Rest {
             return Ok((self.ask(url).await?, None));
         };
         let mut request = self.request(Method::GET, url, HeaderMap::new(), None);
-        let name = kept::name(&marks, &request);
+        let name = kept::name(&marks, &request, self.login.who());
         let kept = &self.means.http.by.kept;
         if let Some(validator) = kept.validator(&name) {
             request.headers.insert(header::IF_NONE_MATCH, validator);

@@ -32,7 +32,8 @@ impl Accounts for Model {
     }
     fn login_end(&self, _: String) -> Later<LoggedIn> {
         let (remote, place) = ("github".into(), "the file github.json".into());
-        Box::pin(ready(Ok(LoggedIn { remote, place, account: Some("me at https://x".into()), lacks: Vec::new() })))
+        let account = Some("me at https://x".into());
+        Box::pin(ready(Ok(LoggedIn { remote, place, account, lacks: Vec::new(), renews: true, over: None })))
     }
     fn logout(&self, remote: String) -> Later<LoginPlace> {
         Box::pin(ready(Ok(LoginPlace { remote, place: "the keyring, as a/b".into(), done: true, left: None })))
