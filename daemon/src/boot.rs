@@ -108,16 +108,19 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
     let mut known = BTreeMap::new();
     let depths = depths(config);
     let several = config.several();
+    // Looked at once: a login that changes meanwhile must not be one person's here and another's there.
+    let accounts: Accounts<'_> =
+        config.remotes.iter().map(|(name, settings)| (name.as_str(), means.logins.account(&settings.auth))).collect();
     for (name, definition) in &config.syncs {
         let Some(settings) = config.remotes.get(&definition.remote) else { continue };
         let policy =
             config.collections.get(&definition.collection).map(|collection| collection.policy.clone()).unwrap_or_default();
-        let account = Some(means.logins.account(&settings.auth));
+        let account = accounts.get(definition.remote.as_str()).cloned();
         let place =
             Place { remote: definition.remote.clone(), sync: name.clone(), deadline: definition.timing.deadline, account };
         let opening = Opening { settings: settings.clone(), resource: definition.resource.clone(), place, means: means.clone() };
         let (history, listing) = opening.history().unwrap_or_default();
-        let identity = identity(definition, settings, &means.logins);
+        let identity = identity(definition, settings, &accounts);
         let spec = SyncSpec {
             name: name.clone(),
             collection: definition.collection.clone(),
@@ -131,8 +134,8 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
             filter: definition.filter.clone(),
             reset: definition.reset,
             creates: several.creates(definition),
-            others: others(config, &several, definition, &means.logins),
-            kin: kin(config, definition, &means.logins),
+            others: others(config, &several, definition, &accounts),
+            kin: kin(config, definition, &accounts),
         };
         let opener: Arc<dyn Opener> = Arc::new(Configured::new(opening));
         let depth = depths.get(definition.collection.as_str()).copied().unwrap_or_default();
@@ -199,9 +202,12 @@ pub fn with_defined(
     })
 }
 
+/// Whom each remote speaks for.
+type Accounts<'a> = BTreeMap<&'a str, String>;
+
 /// What makes a replica this one.
-fn identity(definition: &SyncDefinition, settings: &RemoteSettings, logins: &Logins) -> String {
-    let account = &*logins.account(&settings.auth);
+fn identity(definition: &SyncDefinition, settings: &RemoteSettings, accounts: &Accounts<'_>) -> String {
+    let account = accounts.get(definition.remote.as_str()).map_or("", String::as_str);
     let (url, resource) = (settings.url.trim_end_matches('/'), definition.resource.trim_matches('/'));
     [definition.remote.as_str(), url, account, resource, definition.collection.as_str()].join("\u{1f}")
 }
@@ -214,8 +220,8 @@ fn with_references(settings: String, policy: &Policy) -> String {
 }
 
 /// The other replicas of its collection, as far as they are mirrors or the home of what a mirror makes.
-fn others(config: &Config, several: &Several<'_>, of: &SyncDefinition, logins: &Logins) -> Others {
-    let identity = |sync: &SyncDefinition| config.remotes.get(&sync.remote).map(|settings| identity(sync, settings, logins));
+fn others(config: &Config, several: &Several<'_>, of: &SyncDefinition, accounts: &Accounts<'_>) -> Others {
+    let identity = |sync: &SyncDefinition| config.remotes.get(&sync.remote).map(|settings| identity(sync, settings, accounts));
     let mirror = several.replica_says(of, |sync| sync.mirror);
     let there = several.of(&of.collection).iter().map(|(_, sync)| *sync);
     let elsewhere: Vec<&SyncDefinition> = there.filter(|sync| !sync.has_replica_of(of)).collect();
@@ -229,7 +235,7 @@ fn others(config: &Config, several: &Several<'_>, of: &SyncDefinition, logins: &
 }
 
 /// The other collections of a remote that references go to or come from. (Collections without any have no kin.)
-fn kin(config: &Config, of: &SyncDefinition, logins: &Logins) -> BTreeMap<String, Kin> {
+fn kin(config: &Config, of: &SyncDefinition, accounts: &Accounts<'_>) -> BTreeMap<String, Kin> {
     let mut kin = BTreeMap::<String, Kin>::new();
     let refers = |name: &str| config.collections.get(name).is_some_and(|one| !one.policy.references.is_empty());
     let referred = |name: &str| {
@@ -241,8 +247,9 @@ fn kin(config: &Config, of: &SyncDefinition, logins: &Logins) -> BTreeMap<String
     for other in config.syncs.values().filter(|other| other.remote == of.remote && other.collection != of.collection) {
         if related(&other.collection) {
             let sends = other.direction.is_up();
-            let one =
-                kin.entry(other.collection.clone()).or_insert_with(|| Kin { identity: identity(other, settings, logins), sends });
+            let one = kin
+                .entry(other.collection.clone())
+                .or_insert_with(|| Kin { identity: identity(other, settings, accounts), sends });
             one.sends |= sends;
         }
     }

@@ -196,7 +196,7 @@ impl Book {
                     |name: &str| request.body.contains(&format!("/{name}<")) && !self.denied.iter().any(|one| one == name);
                 let mut told = Vec::new();
                 for (name, one, text) in self.live().filter(|(name, ..)| asked(name)) {
-                    let escaped = replaced(&replaced(text, b"&", b"&amp;"), b"<", b"&lt;");
+                    let escaped = wire::replaced(&wire::replaced(text, b"&", b"&amp;"), b"<", b"&lt;");
                     let props =
                         [format!("{}<{data}>", self.etag_of(one)).as_bytes(), &escaped, format!("</{data}>").as_bytes()].concat();
                     told.extend(of_bytes(&format!("{PLACE}{name}"), &props));
@@ -317,16 +317,4 @@ fn several_bytes(inner: &[u8]) -> Vec<u8> {
     let body = [begin.as_bytes(), inner, b"</m:multistatus>"].concat();
     let head = format!("HTTP/1.1 207 X\r\ncontent-length: {}\r\ncontent-type: text/xml\r\n\r\n", body.len());
     [head.into_bytes(), body].concat()
-}
-
-fn replaced(bytes: &[u8], what: &[u8], with: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some(at) = rest.windows(what.len()).position(|window| window == what) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(with);
-        rest = &rest[at + what.len()..];
-    }
-    out.extend_from_slice(rest);
-    out
 }

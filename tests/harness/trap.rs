@@ -145,7 +145,7 @@ impl TrapServer {
 
 fn act(step: &Play, line: &mut Line, url: &str) -> bool {
     match step {
-        Play::Send(bytes) => line.send(&replaced(bytes, b"URL", url.as_bytes())),
+        Play::Send(bytes) => line.send(&wire::replaced(bytes, b"URL", url.as_bytes())),
         Play::Hang => {
             line.hang();
             false
@@ -161,18 +161,6 @@ fn act(step: &Play, line: &mut Line, url: &str) -> bool {
             (0..bytes / piece.len()).all(|_| line.send(b"10000\r\n") && line.send(&piece) && line.send(b"\r\n"))
         }
     }
-}
-
-fn replaced(bytes: &[u8], what: &[u8], with: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some(at) = rest.windows(what.len()).position(|window| window == what) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(with);
-        rest = &rest[at + what.len()..];
-    }
-    out.extend_from_slice(rest);
-    out
 }
 
 /// Every trap.

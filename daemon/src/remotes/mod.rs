@@ -143,12 +143,13 @@ impl Opening {
     pub fn history(&self) -> Result<(String, String), Problem> {
         let seen = look(&self.settings, &self.means.config_dir)?;
         let RemoteSettings { kind, profile, url, auth, .. } = &self.settings;
+        let account = self.place.account.clone().unwrap_or_else(|| self.means.logins.account(auth));
         let parts = [
             kind.as_str(),
             profile.as_deref().unwrap_or_default(),
             &seen.mapping,
             url.trim_end_matches('/'),
-            &self.means.logins.account(auth),
+            &account,
             self.resource.trim_matches('/'),
         ];
         let mut hasher = blake3::Hasher::new();

@@ -287,12 +287,9 @@ impl State {
     }
 
     fn pair(&self, remote: &str, who: &Who) -> Result<&Pair, RemoteError> {
-        let kept = self.kept.as_ref().filter(|kept| kept.tokens.is_some());
-        let kept = kept.ok_or_else(|| needs(remote, format!("somebody has logged out of {remote}")))?;
-        if !who.is(kept) {
-            return Err(another(remote));
-        }
-        kept.tokens.as_ref().ok_or_else(|| needs(remote, format!("nobody has logged in to {remote} yet")))
+        let kept = self.kept.as_ref().and_then(|kept| Some((kept, kept.tokens.as_ref()?)));
+        let (kept, pair) = kept.ok_or_else(|| needs(remote, format!("somebody has logged out of {remote}")))?;
+        if who.is(kept) { Ok(pair) } else { Err(another(remote)) }
     }
 }
 

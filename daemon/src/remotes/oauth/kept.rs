@@ -31,8 +31,7 @@ pub(super) struct Kept {
     pub(super) account: String,
     /// The program it was given to.
     pub(super) client_id: String,
-    /// The service that gave it; empty: that was not written down yet.
-    #[serde(default)]
+    /// The service that gave it.
     pub(super) from: String,
     /// None: it has ended, or they are in the keyring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,7 +63,7 @@ impl Kept {
 
     /// Whether it may be shown to the service of these settings.
     pub(super) fn is_of(&self, settings: &OAuth2) -> bool {
-        self.from.is_empty() || self.from == Self::giver(settings)
+        self.from == Self::giver(settings)
     }
 }
 
@@ -74,7 +73,7 @@ impl Pair {
     }
 
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.over_at_ms.or(self.renew_at_ms).is_some_and(|at| now >= Timestamp::from_unix_ms(at))
+        self.over_at_ms.is_some_and(|at| now >= Timestamp::from_unix_ms(at))
     }
 }
 
