@@ -3,7 +3,12 @@
 
 use std::fs;
 
-use mingle_tests::{daemon::Home, vdir::Vdir, wait};
+use mingle_tests::{
+    app::App,
+    daemon::{Daemon, Home},
+    vdir::Vdir,
+    wait,
+};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -153,15 +158,21 @@ fn a_meeting_that_is_refused_is_tried_again() {
     assert_eq!(daemon.app("looks").all("things").len(), 2);
 }
 
-#[test]
-fn nothing_is_deleted_in_silence() {
-    let daemon = Home::new(Some(CONFIG)).start();
+/// A folder that is in step with three cards.
+fn with_three(daemon: &Daemon) -> (App, Vdir) {
     let mut app = daemon.app("writer");
-    let mut vdir = Vdir::new(&daemon, "f", "things");
+    let mut vdir = Vdir::new(daemon, "f", "things");
     for n in 0..3 {
         app.put("things", &format!("c{n}"), &full(&format!("Card {n}")));
     }
-    vdir.once(&daemon, 0, &[]);
+    vdir.once(daemon, 0, &[]);
+    (app, vdir)
+}
+
+#[test]
+fn nothing_is_deleted_in_silence() {
+    let daemon = Home::new(Some(CONFIG)).start();
+    let (mut app, mut vdir) = with_three(&daemon);
     // One is one that somebody deleted.
     vdir.remove("c0.vcf");
     assert_eq!(vdir.once(&daemon, 0, &[]), "things: 1 delete taken\n");
@@ -187,12 +198,7 @@ fn nothing_is_deleted_in_silence() {
 #[test]
 fn a_memory_that_is_gone_or_older_undoes_nothing() {
     let daemon = Home::new(Some(CONFIG)).start();
-    let mut app = daemon.app("writer");
-    let mut vdir = Vdir::new(&daemon, "f", "things");
-    for n in 0..3 {
-        app.put("things", &format!("c{n}"), &full(&format!("Card {n}")));
-    }
-    vdir.once(&daemon, 0, &[]);
+    let (mut app, mut vdir) = with_three(&daemon);
     let whole = |name: &str| fs::read(vdir.dir().join(name)).expect("a file");
     let then: Vec<(&str, Vec<u8>)> = [".mingle.json", "c0.vcf", "c1.vcf", "c2.vcf"].map(|name| (name, whole(name))).into();
 
