@@ -161,7 +161,7 @@ fn a_meeting_that_is_refused_is_tried_again() {
 /// A folder that is in step with three cards.
 fn with_three(daemon: &Daemon) -> (App, Vdir) {
     let mut app = daemon.app("writer");
-    let mut vdir = Vdir::new(daemon, "f", "things");
+    let vdir = Vdir::new(daemon, "f", "things");
     for n in 0..3 {
         app.put("things", &format!("c{n}"), &full(&format!("Card {n}")));
     }
