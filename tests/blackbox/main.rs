@@ -13,6 +13,7 @@ mod copies;
 mod crowd;
 mod dav;
 mod dav_odd;
+mod dav_shown;
 mod dav_times;
 mod defines;
 mod desktop;
