@@ -229,6 +229,24 @@ fn files_that_go_one_by_one_count_together() {
     assert_eq!(app.all("things").len(), 3);
 }
 
+/// A kill left an edit between two names, and the file was edited again since: both are there, and it is told until a person has looked.
+#[test]
+fn of_two_edits_and_one_place_both_stay() {
+    let daemon = Home::new(Some(CONFIG)).start();
+    let (mut app, vdir) = with_three(&daemon);
+    vdir.write(".mingle.journal", "{\"file\":\"c0.vcf\",\"known\":null}\n");
+    vdir.write(".mingle.out", &card("c0", "First edit"));
+    vdir.write("c0.vcf", &card("c0", "Second edit"));
+    for said in [vdir.once(&daemon, 5, &[]), vdir.once(&daemon, 5, &[])] {
+        assert!(said.contains("c0.vcf.kept: an edit that was made while another one came"), "{said}");
+    }
+    assert_eq!(app.get("things", "c0").expect("there")["name"]["full"], "Second edit");
+    assert_eq!(fs::read_to_string(vdir.dir().join("c0.vcf.kept")).expect("kept"), card("c0", "First edit"));
+    vdir.remove("c0.vcf.kept");
+    assert_eq!(vdir.once(&daemon, 0, &[]), "");
+    assert_eq!((app.all("things").len(), vdir.texts().len()), (3, 3));
+}
+
 /// What a folder is called and which colour it has lies in it too, and is no item.
 #[test]
 fn its_name_and_its_colour_are_no_items_and_stay() {
