@@ -4,6 +4,7 @@ mod back;
 mod cards;
 mod down;
 mod events;
+mod large;
 mod odd;
 mod page;
 

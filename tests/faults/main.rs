@@ -8,6 +8,7 @@ mod cage;
 mod chaos;
 mod clocks;
 mod disk;
+mod folders;
 mod memory;
 mod net;
 mod process;

@@ -463,9 +463,7 @@ impl Daemon {
     }
 
     fn bytes_of(&self, what: &str) -> u64 {
-        let status = fs::read_to_string(Path::new("/proc").join(self.pid().to_string()).join("status")).expect("its status");
-        let kib = status.lines().find_map(|line| line.strip_prefix(what)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        kib.expect("how much it holds") * 1024
+        servers::status_bytes(self.pid(), what)
     }
 }
 

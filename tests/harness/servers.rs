@@ -152,6 +152,13 @@ pub fn spawn(command: Command) -> Result<Child, String> {
     outcome.recv().map_err(|_| "the thread that starts servers is gone")?.map_err(|error| format!("it does not start: {error}"))
 }
 
+/// What proc(5)'s `status` of a process has under this name, in bytes.
+pub(crate) fn status_bytes(pid: u32, what: &str) -> u64 {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).expect("its status");
+    let kib = status.lines().find_map(|line| line.strip_prefix(what)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.expect("how much it holds") * 1024
+}
+
 /// The same command, under one that has the system kill it when we are gone.
 pub(crate) fn tied(command: &Command) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");

@@ -86,6 +86,16 @@ impl Vdir {
         assert!(found.is_ok(), "it never said {what:?}, but:\n{}", self.said());
     }
 
+    /// Bytes that it has held in memory at most since it started.
+    ///
+    /// # Panics
+    /// When it does not run, or the system does not tell.
+    #[must_use]
+    pub fn resident_bytes_most(&self) -> u64 {
+        let pid = self.child.as_ref().expect("mingle vdir runs").id();
+        servers::status_bytes(pid, "VmHWM:")
+    }
+
     /// Ends it by a signal; its code where it ended by itself.
     ///
     /// # Panics

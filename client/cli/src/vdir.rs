@@ -11,7 +11,7 @@ use std::{
 };
 
 use mingle_client::{CallError, ConnectError, Name, Options, Update, blocking::Client, call::Subscribe};
-use mingle_vdir::{FolderError, MeetError, Met, Missing, Vdir as Folder};
+use mingle_vdir::{FolderError, Guarded, MeetError, Met, Missing, Vdir as Folder};
 use serde_json::json;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -183,7 +183,7 @@ fn passes(error: &MeetError) -> bool {
         MeetError::Connect(error) => error.is_absence(),
         MeetError::Call(error) => call_passes(error),
         MeetError::Folder(FolderError::Io { .. }) => true,
-        MeetError::Folder(_) | MeetError::Forgotten { .. } | MeetError::Stopped => false,
+        MeetError::Folder(_) | MeetError::Forgotten { .. } | MeetError::Guarded { .. } | MeetError::Stopped => false,
     }
 }
 
@@ -217,10 +217,10 @@ impl Say {
         let counts = &met.counts;
         if at.json {
             let trouble: BTreeMap<_, _> = met.trouble.iter().cloned().collect();
-            if !counts.is_nothing() || trouble != self.told || met.guarded.0 != self.guarded {
+            if !counts.is_nothing() || trouble != self.told || met.guarded.missing != self.guarded {
                 let line = json!({
                     "collection": self.collection, "written": counts.written, "removed": counts.removed, "taken": counts.taken,
-                    "new": counts.new, "deleted": counts.deleted, "conflicts": counts.conflicts, "guarded": met.guarded.0,
+                    "new": counts.new, "deleted": counts.deleted, "conflicts": counts.conflicts, "guarded": met.guarded.missing,
                     "trouble": trouble,
                 });
                 at.line(&line.to_string())?;
@@ -232,22 +232,23 @@ impl Say {
             at.note(&format!("{}: {name}: {why}; it is left as it is", self.collection));
         }
         self.told = met.trouble.iter().cloned().collect();
-        if met.guarded.0 > 0 && met.guarded.0 != self.guarded {
-            let (gone, of) = met.guarded;
+        if met.guarded.missing > 0 && met.guarded.missing != self.guarded {
+            let Guarded { missing, of, before } = met.guarded;
+            let after = if before > 0 { format!(", after {before} that were deleted in the last hour") } else { String::new() };
             at.note(&format!(
-                "{}: {gone} of {} are not there, and nothing is deleted for it; end this one, then `mingle vdir {} --once` with \
+                "{}: {missing} of {} are not there{after}, and nothing is deleted for it; end this one, then `mingle vdir {} --once` with \
                  `--missing delete` deletes their records, with `--missing restore` writes the files again",
                 self.collection,
                 count(of, "file"),
                 self.collection
             ));
         }
-        self.guarded = met.guarded.0;
+        self.guarded = met.guarded.missing;
         at.flush()
     }
 
     fn came_out(&self, met: &Met) -> Exit {
-        if met.trouble.is_empty() && met.guarded.0 == 0 && met.counts.conflicts == 0 { Exit::Done } else { Exit::Person }
+        if met.trouble.is_empty() && met.guarded.missing == 0 && met.counts.conflicts == 0 { Exit::Done } else { Exit::Person }
     }
 }
 
@@ -277,7 +278,7 @@ fn of_meeting(error: MeetError) -> Failure {
     match error {
         MeetError::Connect(error) => error.into(),
         MeetError::Call(error) => error.into(),
-        error @ (MeetError::Forgotten { .. } | MeetError::Folder(FolderError::Broken { .. })) => {
+        error @ (MeetError::Forgotten { .. } | MeetError::Guarded { .. } | MeetError::Folder(FolderError::Broken { .. })) => {
             Failure::said(Exit::Person, error.to_string(), hint)
         }
         error @ (MeetError::Folder(_) | MeetError::Stopped) => Failure::said(Exit::Failed, error.to_string(), hint),

@@ -87,6 +87,24 @@ pub fn name_beside(holds: Holds, name: &str, number: usize) -> Result<String, St
     }
 }
 
+/// The ending of an edit that another one took the place of.
+const KEPT: &str = ".kept";
+
+/// The name beside a file for an edit of it that has no place.
+pub fn kept_name(name: &str, number: usize) -> String {
+    let end = if number > 1 { format!(".{number}{KEPT}") } else { KEPT.to_owned() };
+    let mut bytes = name.len().min(NAME_BYTES_MAX - end.len());
+    while !name.is_char_boundary(bytes) {
+        bytes -= 1;
+    }
+    format!("{}{end}", &name[..bytes])
+}
+
+/// Whether it is such a name.
+pub fn is_kept(name: &str) -> bool {
+    !name.starts_with('.') && name.ends_with(KEPT)
+}
+
 /// The id of a file that somebody made.
 pub fn id_of(holds: Holds, file: &str) -> String {
     let plain = unescaped(file);
@@ -150,6 +168,16 @@ mod tests {
         check("=a.vcf", Err("no name"));
         check("=", Err("no name"));
         check(&"x".repeat(252), Err("too long"));
+    }
+
+    #[test]
+    fn an_edit_that_is_kept_has_a_name_that_no_reader_takes() {
+        let long = format!("{}.vcf", "\u{e9}".repeat(125));
+        for (name, number) in [("a.vcf", 1), ("a.vcf", 2), (long.as_str(), 1), (long.as_str(), 1_000)] {
+            let kept = kept_name(name, number);
+            assert!(is_kept(&kept) && holds(&kept).is_none() && kept.len() <= NAME_BYTES_MAX, "{kept}");
+        }
+        assert!(!is_kept("a.vcf") && !is_kept(".kept"));
     }
 
     #[test]

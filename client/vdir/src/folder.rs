@@ -8,16 +8,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
+use mingle_core::planted;
+use rustix::{
+    fs::{CWD, FlockOperation, RenameFlags, renameat_with},
+    io::Errno,
+};
 
-use crate::limits::FILE_BYTES_MAX;
+use crate::{file, limits::FILE_BYTES_MAX};
 
 /// The lock of the process that has the folder.
 const LOCK: &str = ".mingle.lock";
-/// What is being written. No reader of such folders looks at a hidden name without an ending.
+/// What is being written, and is nobody else's. No reader of such folders looks at a hidden name without an ending.
 const NEW: &str = ".mingle.new";
-/// What is being taken away, until it was looked at.
-const GONE: &str = ".mingle.gone";
+/// What takes the place of a file; then what lay there, until it was looked at: it may be an edit, so nothing is ever written over it.
+const OUT: &str = ".mingle.out";
 
 /// What keeps a folder from being read or written.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +111,7 @@ impl Folder {
         let lock = lock.map_err(|why| FolderError::Io { path: path.join(LOCK), why })?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(FolderError::Taken(path)),
+            Err(Errno::WOULDBLOCK) => return Err(FolderError::Taken(path)),
             Err(why) => return Err(FolderError::Io { path: path.join(LOCK), why: why.into() }),
         }
         let is = number(&path).map_err(|why| FolderError::Io { path: path.clone(), why })?;
@@ -175,31 +179,28 @@ impl Folder {
         self.put(name, bytes, |new, to| fs::rename(new, to).map(|()| true)).map(drop)
     }
 
-    /// The same where nobody has written it since it was read as `was` (none: it was not there); whether that was so.
+    /// The same where nobody has written it since it was read as `was` (none: it was not there); whether that was so. Where the system can
+    /// exchange two files, an edit at the last moment is seen after that, and goes back.
     pub fn write_over(&self, name: &str, was: Option<&[u8]>, bytes: &[u8]) -> Result<bool, FolderError> {
         self.put(name, bytes, |new, to| {
-            let flags = if was.is_some() { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
-            match renameat_with(CWD, new, CWD, to, flags) {
-                // Somebody removed it, or made one, in the meantime.
-                Err(rustix::io::Errno::NOENT | rustix::io::Errno::EXIST) => return Ok(false),
-                // A file system that has no such rename: there a last look has to do.
-                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
-                    let is = fs::read(to).ok();
-                    return if is.as_deref() == was { fs::rename(new, to).map(|()| true) } else { Ok(false) };
-                }
-                Err(why) => return Err(why.into()),
-                Ok(()) => {}
+            let Some(was) = was else { return place(new, to) };
+            let out = self.path.join(OUT);
+            if !place(new, &out)? {
+                return Err(io::ErrorKind::AlreadyExists.into());
             }
-            let Some(was) = was else { return Ok(true) };
-            if fs::read(new)? != was {
-                // An edit: it goes back; and so does one that came meanwhile.
-                renameat_with(CWD, new, CWD, to, RenameFlags::EXCHANGE)?;
-                if fs::read(new)? != bytes {
-                    renameat_with(CWD, new, CWD, to, RenameFlags::EXCHANGE)?;
-                }
-                return Ok(false);
+            match exchange(&out, to) {
+                Ok(true) => {}
+                // There a last look has to do.
+                Ok(false) if fs::read(to).ok().as_deref() == Some(was) => return fs::rename(&out, to).map(|()| true),
+                Ok(false) => return fs::remove_file(&out).map(|()| false),
+                // Somebody removed it in the meantime.
+                Err(why) if why.kind() == io::ErrorKind::NotFound => return fs::remove_file(&out).map(|()| false),
+                Err(why) => return Err(why),
             }
-            fs::remove_file(new).map(|()| true)
+            if planted::is("an edit is written over") || fs::read(&out).is_ok_and(|is| is == was) {
+                return fs::remove_file(&out).map(|()| true);
+            }
+            self.give_back(name, &|is| is == bytes).map(|()| false)
         })
     }
 
@@ -226,23 +227,56 @@ impl Folder {
 
     /// The same where nobody has written it since it was read as `was`; whether that was so.
     pub fn remove_was(&self, name: &str, was: &[u8]) -> Result<bool, FolderError> {
-        let (path, gone) = (self.path.join(name), self.path.join(GONE));
-        let take = || {
-            fs::rename(&path, &gone)?;
-            if fs::read(&gone)? == was {
-                return fs::remove_file(&gone).map(|()| true);
-            }
-            // An edit: it goes back, unless there is a newer one already.
-            match fs::hard_link(&gone, &path) {
-                Err(why) if why.kind() != io::ErrorKind::AlreadyExists => fs::rename(&gone, &path)?,
-                _ => fs::remove_file(&gone)?,
-            }
-            Ok(false)
-        };
-        match take() {
+        let (path, out) = (self.path.join(name), self.path.join(OUT));
+        let take = || match place(&path, &out) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(true),
-            done => done.map_err(|why| self.not(name, why)),
+            Err(why) => Err(why),
+            Ok(false) => Err(io::ErrorKind::AlreadyExists.into()),
+            Ok(true) if fs::read(&out).is_ok_and(|is| is == was) => fs::remove_file(&out).map(|()| true),
+            Ok(true) => self.give_back(name, &|_| false).map(|()| false),
+        };
+        take().map_err(|why| self.not(name, why))
+    }
+
+    /// Whether a kill, or an error of the system, left something that may be an edit.
+    pub fn is_unsettled(&self) -> bool {
+        fs::symlink_metadata(self.path.join(OUT)).is_ok()
+    }
+
+    /// Brings that to its end: what is ours goes, an edit goes back to its place. `of`: the file that was being written; none: that is
+    /// not known.
+    pub fn settle(&self, of: Option<&str>, ours: &dyn Fn(&[u8]) -> bool) -> Result<(), FolderError> {
+        let settle = || match (fs::read(self.path.join(OUT)), of) {
+            (Err(why), _) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+            (Ok(is), _) if ours(&is) || planted::is("what a kill left is no edit") => fs::remove_file(self.path.join(OUT)),
+            (_, Some(name)) => self.give_back(name, ours),
+            (_, None) => self.keep_aside("edit"),
+        };
+        settle().map_err(|why| self.not(OUT, why))
+    }
+
+    /// Puts an edit that was taken out back in its place. Where another one lies there by now, that is the newer one: it stays, and this
+    /// one is kept beside it.
+    fn give_back(&self, name: &str, ours: &dyn Fn(&[u8]) -> bool) -> io::Result<()> {
+        let (out, to) = (self.path.join(OUT), self.path.join(name));
+        if place(&out, &to)? {
+            return Ok(());
         }
+        if exchange(&out, &to)? {
+            if fs::read(&out).is_ok_and(|is| ours(&is)) {
+                return fs::remove_file(&out);
+            }
+            exchange(&out, &to)?;
+        }
+        self.keep_aside(name)
+    }
+
+    fn keep_aside(&self, name: &str) -> io::Result<()> {
+        let mut number = 1;
+        while !place(&self.path.join(OUT), &self.path.join(file::kept_name(name, number)))? {
+            number += 1;
+        }
+        Ok(())
     }
 
     /// Adds a line to a file, as one piece.
@@ -259,6 +293,31 @@ impl Folder {
     fn not(&self, name: &str, why: io::Error) -> FolderError {
         FolderError::Io { path: self.path.join(name), why }
     }
+}
+
+/// Gives a file a name that nothing has; whether that was so.
+fn place(from: &Path, to: &Path) -> io::Result<bool> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(why) if is_unknown(why) && fs::symlink_metadata(to).is_ok() => Ok(false),
+        Err(why) if is_unknown(why) => fs::rename(from, to).map(|()| true),
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// Lets two files change their names; false: that is not known here.
+fn exchange(one: &Path, other: &Path) -> io::Result<bool> {
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(why) if is_unknown(why) => Ok(false),
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// What a file system says that has only the plain rename.
+fn is_unknown(why: Errno) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP].contains(&why)
 }
 
 fn number(path: &Path) -> io::Result<(u64, u64)> {
@@ -284,7 +343,7 @@ mod tests {
         };
         assert_eq!(done.expect("tried"), expect == to, "{was:?} {is:?} {to:?}");
         assert_eq!(fs::read_to_string(&path).ok().as_deref(), expect, "{was:?} {is:?} {to:?}");
-        assert!(!dir.path().join(GONE).exists());
+        assert!(!folder.is_unsettled());
     }
 
     #[test]
@@ -297,6 +356,75 @@ mod tests {
         check(Some("old"), Some("old"), None, None);
         check(Some("old"), Some("edited"), None, Some("edited"));
         check(Some("old"), None, None, None);
+    }
+
+    /// A process that was to make `new` of `old` was killed: what lies in the place of the file, and what it had taken out. What lies there
+    /// then, and what is kept beside it.
+    #[track_caller]
+    fn check_left(is: Option<&str>, out: &str, of: Option<&str>, expect: (Option<&str>, Option<&str>)) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let path = dir.path().join("a.vcf");
+        if let Some(is) = is {
+            fs::write(&path, is).expect("written");
+        }
+        fs::write(dir.path().join(OUT), out).expect("written");
+        assert!(folder.is_unsettled());
+        assert!(
+            folder.write_over("a.vcf", is.map(str::as_bytes), b"next").is_err() || is.is_none(),
+            "nothing is written over it"
+        );
+        if is.is_none() {
+            fs::remove_file(&path).expect("removed");
+        }
+        folder.settle(of, &|is| is == b"old" || is == b"new").expect("settled");
+        let text = |name: &str| fs::read_to_string(dir.path().join(name)).ok();
+        let kept = text(&file::kept_name(of.unwrap_or("edit"), 1));
+        assert_eq!((text("a.vcf").as_deref(), kept.as_deref()), expect, "{is:?} {out:?}");
+        assert!(!folder.is_unsettled());
+    }
+
+    #[test]
+    fn what_a_kill_left_is_settled_and_an_edit_is_not_lost() {
+        let of = Some("a.vcf");
+        // Before the exchange, and after it.
+        check_left(Some("old"), "new", of, (Some("old"), None));
+        check_left(Some("new"), "old", of, (Some("new"), None));
+        check_left(Some("new"), "edited", of, (Some("edited"), None));
+        // It was put back already, or is edited once more by now.
+        check_left(Some("edited"), "new", of, (Some("edited"), None));
+        check_left(Some("later"), "edited", of, (Some("later"), Some("edited")));
+        // It was to go.
+        check_left(None, "old", of, (None, None));
+        check_left(None, "edited", of, (Some("edited"), None));
+        // A power cut took the word of whose it is.
+        check_left(Some("new"), "edited", None, (Some("new"), Some("edited")));
+        check_left(Some("new"), "old", None, (Some("new"), None));
+    }
+
+    #[test]
+    fn of_two_edits_at_the_last_moment_both_are_there() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        for (number, kept) in ["a.vcf.kept", "a.vcf.2.kept"].into_iter().enumerate() {
+            fs::write(dir.path().join("a.vcf"), "second").expect("written");
+            fs::write(dir.path().join(OUT), format!("first {number}")).expect("written");
+            folder.give_back("a.vcf", &|_| false).expect("given back");
+            assert_eq!(fs::read_to_string(dir.path().join("a.vcf")).expect("there"), "second");
+            assert_eq!(fs::read_to_string(dir.path().join(kept)).expect("kept"), format!("first {number}"));
+        }
+    }
+
+    /// The tables above find each bug that is planted here.
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        planted::set_here(Some("an edit is written over"));
+        let over = std::panic::catch_unwind(an_edit_is_never_written_over).is_ok();
+        planted::set_here(Some("what a kill left is no edit"));
+        let left = std::panic::catch_unwind(what_a_kill_left_is_settled_and_an_edit_is_not_lost).is_ok();
+        planted::set_here(None);
+        assert!(!over && !left, "{over} {left}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use mingle_client::{
     keeper::{Change, Each, Keeper, Record, Renamed, Report, Step, Stored},
 };
 use mingle_core::{
+    planted,
     record::{Props, Value},
     time::Timestamp,
 };
@@ -69,6 +70,8 @@ pub struct Keep<'a> {
     pub trouble: BTreeMap<String, String>,
     /// So much is missing that a person is asked.
     pub guarded: usize,
+    /// So many files went before, in the last while.
+    pub before: usize,
     /// Files that were edited after they had been looked at: one more meeting takes them.
     pub again: u64,
     look: Look,
@@ -78,6 +81,8 @@ pub struct Keep<'a> {
     truth: BTreeSet<String>,
     /// What was told of; none: that it is gone.
     told: BTreeMap<String, Option<Known>>,
+    /// Ids of files that changed between the look at them and their turn.
+    unsaid: BTreeSet<String>,
     /// Records that were asked to be shown again, and were not yet.
     unshown: BTreeSet<String>,
     /// Records whose files were edited and stay so, though all is taken anew.
@@ -108,11 +113,13 @@ impl<'a> Keep<'a> {
             counts: Counts::default(),
             trouble: BTreeMap::new(),
             guarded: 0,
+            before: 0,
             again: 0,
             look: Look::default(),
             whole: false,
             truth: BTreeSet::new(),
             told: BTreeMap::new(),
+            unsaid: BTreeSet::new(),
             unshown: BTreeSet::new(),
             aside: BTreeSet::new(),
         }
@@ -140,10 +147,13 @@ impl<'a> Keep<'a> {
         }
         self.look.leave_refused(self.refused);
         self.trouble = self.look.unreadable();
-        let much = self.missing.is_none() && self.look.is_much_missing(self.memory.files.len());
-        self.guarded = if much && self.takes_none.is_none() { self.look.missing.len() } else { 0 };
+        self.before = self.memory.deletes(self.now);
+        // Who was asked is asked until there is an answer: neither time nor a few files that are back are one.
+        let much = self.memory.asks || self.look.is_much_missing(self.memory.files.len(), self.before);
+        let asks = much && self.missing.is_none() && self.takes_none.is_none();
+        self.guarded = if asks { self.look.missing.len() } else { 0 };
         if let Some(why) = self.takes_none {
-            let edited = self.look.files.iter().filter(|(_, state)| matches!(state, State::Edited { .. }));
+            let edited = self.look.files.iter().filter(|(_, state)| matches!(state, State::Edited(_)));
             self.trouble.extend(edited.map(|(name, _)| (name.clone(), format!("it was edited here, and {why}"))));
         }
         Ok(())
@@ -158,6 +168,33 @@ impl<'a> Keep<'a> {
     /// Whether files that are not there are shown again: a person said so, or nobody may delete their records.
     fn is_to_come_back(&self) -> bool {
         self.missing == Some(Missing::Restore) || self.takes_none.is_some()
+    }
+
+    /// A file as a record, as it was looked at, read when its turn comes: there may be any number of them. None: it is another one by now, and
+    /// the next meeting tells it.
+    fn tell(&mut self, name: &str) -> Result<Option<Record>, KeepError> {
+        let (now, is_edit) = match self.look.files.get(name) {
+            Some(State::Edited(now)) => (now.clone(), true),
+            Some(State::InStep) => match self.memory.files.get(name) {
+                Some(known) => (known.clone(), false),
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let props = match (self.folder.read(name)?, file::holds(name)) {
+            (Some(Found::Bytes(bytes)), Some(holds)) if file::mark(&bytes) == now.mark => file::read(holds, &bytes).ok(),
+            _ => None,
+        };
+        let Some(props) = props else {
+            self.again += 1;
+            self.unsaid.insert(now.id);
+            return Ok(None);
+        };
+        let record = self.said(&now.id, &props);
+        if is_edit {
+            self.told.insert(name.to_owned(), Some(now));
+        }
+        Ok(Some(record))
     }
 
     fn said(&self, id: &str, props: &Props) -> Record {
@@ -306,6 +343,7 @@ impl Keeper for Keep<'_> {
         self.aside.clear();
         self.truth.clear();
         self.told.clear();
+        self.unsaid.clear();
         Ok(self.memory.anchor.clone())
     }
 
@@ -313,43 +351,25 @@ impl Keeper for Keep<'_> {
         self.look()?;
         self.whole = true;
         self.truth = self.ids.map_or_else(|| Ok(BTreeSet::new()), |ids| ids())?;
-        let mut all = Vec::new();
-        for (name, state) in &self.look.files {
-            match state {
-                State::InStep if self.is_put_back() => {}
-                State::InStep => {
-                    let (Some(known), Some(holds), Some(Found::Bytes(bytes))) =
-                        (self.memory.files.get(name), file::holds(name), self.folder.read(name)?)
-                    else {
-                        continue;
-                    };
-                    // It was in step, so it can be read; unless it is another one by now, which the next meeting tells.
-                    if let Ok(props) = file::read(holds, &bytes) {
-                        all.push(self.said(&known.id, &props));
-                    }
-                }
-                State::Edited { now, props } => {
-                    self.told.insert(name.clone(), Some(now.clone()));
-                    all.push(self.said(&now.id, props));
-                }
-                State::Unreadable { .. } => {}
-            }
-        }
-        Ok(Box::new(all.into_iter().map(Ok)))
+        let back = self.is_put_back();
+        let is_told = move |(name, state): (&String, &State)| match state {
+            State::InStep => (!back).then(|| name.clone()),
+            State::Edited(_) => Some(name.clone()),
+            State::Unreadable { .. } => None,
+        };
+        let names: Vec<String> = self.look.files.iter().filter_map(is_told).collect();
+        Ok(Box::new(names.into_iter().filter_map(move |name| self.tell(&name).transpose())))
     }
 
     fn changes<'a>(&'a mut self) -> Result<Each<'a, Change, KeepError>, KeepError> {
         if !self.whole {
             self.look()?;
         }
-        let mut all = Vec::new();
+        let (mut edited, mut all) = (Vec::new(), Vec::new());
         for (name, state) in &self.look.files {
             match state {
-                State::Edited { .. } if self.takes_none.is_some() => {}
-                State::Edited { now, props } if !self.whole => {
-                    self.told.insert(name.clone(), Some(now.clone()));
-                    all.push(Change::Put(self.said(&now.id, props)));
-                }
+                State::Edited(_) if self.takes_none.is_some() => {}
+                State::Edited(_) if !self.whole => edited.push(name.clone()),
                 State::InStep if self.is_put_back() => {
                     let Some(known) = self.memory.files.get(name) else { continue };
                     all.push(self.lost(&known.id, true));
@@ -380,11 +400,14 @@ impl Keeper for Keep<'_> {
         if self.whole {
             // A memory that is older than the copy (a backup, a kill) does not know that it had them: silence would be their end.
             let there: BTreeSet<&String> = self.memory.files.values().map(|known| &known.id).collect();
-            let told: BTreeSet<&String> = self.told.values().flatten().map(|now| &now.id).collect();
+            let told: BTreeSet<&String> = self.told.values().flatten().map(|now| &now.id).chain(&self.unsaid).collect();
             let lost = self.truth.iter().filter(|id| !there.contains(id) && !told.contains(id));
             all.extend(lost.map(|id| self.lost(id, true)));
+            let unsaid = self.unsaid.iter().filter(|_| !planted::is("silence about what changed meanwhile"));
+            all.extend(unsaid.map(|id| self.lost(id, false)));
         }
-        Ok(Box::new(all.into_iter().map(Ok)))
+        let edited = edited.into_iter().filter_map(move |name| self.tell(&name).transpose());
+        Ok(Box::new(edited.map(|one| one.map(Change::Put)).chain(all.into_iter().map(Ok))))
     }
 
     fn pushed(&mut self) -> Result<(), KeepError> {
@@ -394,11 +417,18 @@ impl Keeper for Keep<'_> {
                 // The folder forgot it, and the truth did not.
                 (Some(now), false) if self.truth.contains(&now.id) => {}
                 (Some(_), false) => self.counts.new += 1,
-                (None, _) if !self.is_to_come_back() => self.counts.deleted += 1,
+                (None, _) if !self.is_to_come_back() => {
+                    self.counts.deleted += 1;
+                    self.memory.count_delete(self.now);
+                }
                 (None, _) => {}
             }
             self.memory.set(&name, told);
         }
+        if self.missing.is_some() {
+            self.memory.forget_deletes();
+        }
+        self.memory.asks = self.guarded > 0;
         Ok(self.memory.save(self.folder)?)
     }
 
@@ -443,7 +473,7 @@ impl Keeper for Keep<'_> {
         for name in std::mem::take(&mut self.look.missing) {
             self.memory.set(&name, None);
         }
-        self.guarded = 0;
+        (self.guarded, self.memory.asks) = (0, false);
         Ok(self.memory.save(self.folder)?)
     }
 
@@ -453,34 +483,4 @@ impl Keeper for Keep<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    /// A file that was in step is gone, and comes back while it is waited for, or does not: how many deletes are told.
-    #[track_caller]
-    fn check(comes_back: bool, expect: usize) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let folder = Folder::open(dir.path()).expect("opened");
-        let text = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:a\r\nFN:Jane\r\nEND:VCARD\r\n";
-        let mut memory = Memory::new(&folder, "app", "c");
-        memory.set("a.vcf", Some(Known { id: "a".into(), mark: file::mark(text.as_bytes()), uid: None }));
-        memory.save(&folder).expect("saved");
-        let pause = |_| {
-            if comes_back {
-                fs::write(dir.path().join("a.vcf"), text).expect("written");
-            }
-        };
-        let (stop, refused) = (AtomicBool::new(false), BTreeMap::new());
-        let mut keep = Keep::new(&folder, &mut memory, Timestamp::from_unix_ms(0), (&stop, &pause), &refused);
-        let told = keep.changes().expect("told").filter(|change| matches!(change, Ok(Change::Delete { .. }))).count();
-        assert_eq!(told, expect);
-    }
-
-    #[test]
-    fn a_file_is_looked_for_twice_before_it_counts_as_deleted() {
-        check(true, 0);
-        check(false, 1);
-    }
-}
+mod tests;

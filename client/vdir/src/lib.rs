@@ -15,5 +15,5 @@ mod memory;
 mod watch;
 
 pub use folder::FolderError;
-pub use meet::{Counts, MeetError, Met, Missing, Vdir};
+pub use meet::{Counts, Guarded, MeetError, Met, Missing, Vdir};
 pub use watch::{Watch, WatchError};

@@ -19,3 +19,7 @@ pub const AGAIN_MAX: usize = 5;
 
 /// Of so many records that were passed over it is asked before a meeting whether they still are there; the rest are named until then.
 pub const PASSED_OVER_ASKED_MAX: usize = 100;
+
+/// Files that go one after the other count together for so long: a tool that removes them in a loop is as likely to be wrong as one that
+/// removes them at once.
+pub const DELETES_WINDOW: Duration = Duration::from_secs(60 * 60);

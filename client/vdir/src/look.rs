@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mingle_core::{limits::deletes_max, record::Props};
+use mingle_core::{limits::deletes_max, planted};
 
 use crate::{
     file,
@@ -16,19 +16,17 @@ use crate::{
 pub enum State {
     /// As it was last in step.
     InStep,
-    /// Somebody wrote it.
-    Edited {
-        /// As it is in step from here on.
-        now: Known,
-        /// What it shows.
-        props: Props,
-    },
+    /// Somebody wrote it: as it is in step from here on.
+    Edited(Known),
     /// It cannot be taken.
     Unreadable {
         /// Why.
         why: String,
     },
 }
+
+/// A file that the memory does not know: its mark, and its UID, or why it cannot be read. No texts: there may be any number of them.
+type New = (String, String, Result<Option<String>, String>);
 
 /// What was seen.
 #[derive(Clone, Debug, Default)]
@@ -44,10 +42,16 @@ pub struct Look {
 impl Look {
     /// Looks. A file that was renamed keeps its id in the memory.
     pub fn at(folder: &Folder, memory: &mut Memory) -> Result<Self, FolderError> {
-        let names: Vec<String> = folder.names()?.into_iter().filter(|name| file::holds(name).is_some()).collect();
         let mut look = Self::default();
         let mut new = Vec::new();
-        for name in names {
+        for name in folder.names()? {
+            let Some(holds) = file::holds(&name) else {
+                if file::is_kept(&name) {
+                    let why = "an edit that was made while another one came; take from it what you miss, and remove it";
+                    look.files.insert(name, State::Unreadable { why: why.into() });
+                }
+                continue;
+            };
             let (known, found) = (memory.files.get(&name), folder.read(&name)?);
             let state = match found {
                 None => continue,
@@ -55,11 +59,16 @@ impl Look {
                 Some(Found::Bytes(bytes)) => {
                     let mark = file::mark(&bytes);
                     look.marks.insert(name.clone(), mark.clone());
+                    let uid = || file::read(holds, &bytes).map(|props| file::uid(&props));
                     match known {
                         Some(known) if known.mark == mark => State::InStep,
-                        Some(known) => edited(&name, &bytes, &known.id, mark),
+                        Some(known) => match uid() {
+                            Ok(uid) => State::Edited(Known { id: known.id.clone(), mark, uid }),
+                            Err(why) => State::Unreadable { why },
+                        },
                         None => {
-                            new.push((name, bytes, mark));
+                            let uid = uid();
+                            new.push((name, mark, uid));
                             continue;
                         }
                     }
@@ -72,21 +81,20 @@ impl Look {
         Ok(look)
     }
 
-    fn take_new(&mut self, memory: &mut Memory, new: Vec<(String, Vec<u8>, String)>) {
+    fn take_new(&mut self, memory: &mut Memory, new: Vec<New>) {
         let uid_of = |state: &State, known: Option<&Known>| match state {
-            State::Edited { now, .. } => now.uid.clone(),
+            State::Edited(now) => now.uid.clone(),
             _ => known.and_then(|known| known.uid.clone()),
         };
         let there = self.files.iter();
         let mut uids: BTreeMap<String, String> =
             there.filter_map(|(name, state)| Some((uid_of(state, memory.files.get(name))?, name.clone()))).collect();
         let mut ids: BTreeSet<String> = self.files.keys().filter_map(|name| Some(memory.files.get(name)?.id.clone())).collect();
-        for (name, bytes, mark) in new {
+        for (name, mark, uid) in new {
             let Some(holds) = file::holds(&name) else { continue };
-            let state = match file::read(holds, &bytes) {
+            let state = match uid {
                 Err(why) => State::Unreadable { why },
-                Ok(props) => {
-                    let uid = file::uid(&props);
+                Ok(uid) => {
                     let twin = uid.as_ref().and_then(|uid| uids.get(uid));
                     if let Some(twin) = twin {
                         State::Unreadable { why: format!("it has the UID of {twin}; give one of them another") }
@@ -98,7 +106,7 @@ impl Look {
                         } else if memory.files.get(&name).is_some_and(|known| known.mark == mark) {
                             State::InStep
                         } else {
-                            State::Edited { now: Known { id, mark, uid }, props }
+                            State::Edited(Known { id, mark, uid })
                         }
                     }
                 }
@@ -106,7 +114,7 @@ impl Look {
             if let Some(uid) = uid_of(&state, memory.files.get(&name)) {
                 uids.insert(uid, name.clone());
             }
-            if let State::Edited { now, .. } = &state {
+            if let State::Edited(now) = &state {
                 ids.insert(now.id.clone());
             }
             self.files.insert(name, state);
@@ -119,7 +127,7 @@ impl Look {
             let same = |known: &Known| known.mark == mark || (uid.is_some() && known.uid.as_deref() == uid);
             file::holds(one) == file::holds(name) && memory.files.get(one).is_some_and(same)
         };
-        let at = self.missing.iter().position(is_it)?;
+        let at = self.missing.iter().position(is_it).filter(|_| !planted::is("renamed is deleted and new"))?;
         let was = self.missing.remove(at);
         let known = memory.files.get(&was).cloned();
         memory.set(&was, None);
@@ -129,7 +137,7 @@ impl Look {
 
     /// Whether something was edited, or is missing.
     pub fn differs(&self) -> bool {
-        !self.missing.is_empty() || self.files.values().any(|state| matches!(state, State::Edited { .. }))
+        !self.missing.is_empty() || self.files.values().any(|state| matches!(state, State::Edited(_)))
     }
 
     /// What cannot be taken, and why.
@@ -144,7 +152,7 @@ impl Look {
     /// Takes what the daemon refused (by file: its mark then, and why) for what it is, as long as it is the same.
     pub fn leave_refused(&mut self, refused: &BTreeMap<String, (String, String)>) {
         for (name, state) in &mut self.files {
-            if let State::Edited { now, .. } = state
+            if let State::Edited(now) = state
                 && let Some((_, why)) = refused.get(name).filter(|(mark, _)| *mark == now.mark)
             {
                 *state = State::Unreadable { why: why.clone() };
@@ -152,19 +160,13 @@ impl Look {
         }
     }
 
-    /// Whether so much is missing at once that a person is asked first: more than one may delete without a word, or all there was.
-    pub fn is_much_missing(&self, known: usize) -> bool {
+    /// Whether so much is missing, of so many that are known and after so many that went before, that a person is asked first: more than may
+    /// be deleted without a word, or all there was.
+    pub fn is_much_missing(&self, known: usize, before: usize) -> bool {
         let missing = self.missing.len();
         let all = missing == known && missing > 1;
-        all || missing as u64 > deletes_max(known as u64)
-    }
-}
-
-fn edited(name: &str, bytes: &[u8], id: &str, mark: String) -> State {
-    let Some(holds) = file::holds(name) else { return State::Unreadable { why: "its name has another ending".into() } };
-    match file::read(holds, bytes) {
-        Ok(props) => State::Edited { now: Known { id: id.to_owned(), mark, uid: file::uid(&props) }, props },
-        Err(why) => State::Unreadable { why },
+        let many = missing > 0 && (missing + before) as u64 > deletes_max((known + before) as u64);
+        (all || many) && !planted::is("missing files are deletes")
     }
 }
 
@@ -203,7 +205,7 @@ mod tests {
             .iter()
             .map(|(name, state)| match state {
                 State::InStep => format!("{name} in step as {}", memory.files[name].id),
-                State::Edited { now, .. } => format!("{name} edited as {}", now.id),
+                State::Edited(now) => format!("{name} edited as {}", now.id),
                 State::Unreadable { why } => format!("{name}: {why}"),
             })
             .collect();
@@ -240,6 +242,12 @@ mod tests {
             write("b.vcf", card("u", "Joe")),
             "a.vcf in step as a; b.vcf: it has the UID of a.vcf; give one of them another",
         );
+        // What is kept of two edits is told until it is gone.
+        check(
+            jane,
+            write("a.vcf.kept", card("u", "Joe")),
+            "a.vcf in step as a; a.vcf.kept: an edit that was made while another one came; take from it what you miss, and remove it",
+        );
         // Other names are not looked at; nor are folders taken for files.
         check(jane, write(".b.vcf", card("v", "Joe")), "a.vcf in step as a");
         check(jane, write("b.vcf.tmp", card("v", "Joe")), "a.vcf in step as a");
@@ -258,17 +266,35 @@ mod tests {
     #[test]
     fn much_is_all_or_more_than_one_may_delete_without_a_word() {
         #[track_caller]
-        fn check(missing: usize, known: usize, expect: bool) {
+        fn check(missing: usize, (known, before): (usize, usize), expect: bool) {
             let look = Look { missing: vec![String::new(); missing], ..Look::default() };
-            assert_eq!(look.is_much_missing(known), expect, "{missing} of {known}");
+            assert_eq!(look.is_much_missing(known, before), expect, "{missing} of {known} after {before}");
         }
-        check(0, 0, false);
-        check(1, 1, false);
-        check(2, 2, true);
-        check(2, 3, false);
-        check(10, 11, false);
-        check(11, 12, true);
-        check(11, 55, false);
-        check(12, 55, true);
+        check(0, (0, 0), false);
+        check(1, (1, 0), false);
+        check(2, (2, 0), true);
+        check(2, (3, 0), false);
+        check(10, (11, 0), false);
+        check(11, (12, 0), true);
+        check(11, (55, 0), false);
+        check(12, (55, 0), true);
+        // One by one they are as many.
+        check(1, (3, 9), false);
+        check(1, (45, 10), false);
+        check(1, (44, 11), true);
+        check(1, (40, 10), true);
+        check(0, (40, 20), false);
+    }
+
+    /// The tables above find each bug that is planted here.
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        planted::set_here(Some("missing files are deletes"));
+        let much = std::panic::catch_unwind(much_is_all_or_more_than_one_may_delete_without_a_word).is_ok();
+        planted::set_here(Some("renamed is deleted and new"));
+        let renamed = std::panic::catch_unwind(what_was_done_to_the_files_is_seen).is_ok();
+        planted::set_here(None);
+        assert!(!much && !renamed, "{much} {renamed}");
     }
 }

@@ -58,8 +58,19 @@ pub struct Met {
     pub counts: Counts,
     /// Files that cannot be taken and records that cannot be written, by name, and why: all that there are now.
     pub trouble: Vec<(String, String)>,
-    /// So many files are missing, of so many, that a person is asked; 0: not so.
-    pub guarded: (usize, usize),
+    /// Whether so much is missing that a person is asked.
+    pub guarded: Guarded,
+}
+
+/// Files that are not there, and are not taken for deleted before a person says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guarded {
+    /// So many; 0: nobody is asked.
+    pub missing: usize,
+    /// Of so many.
+    pub of: usize,
+    /// After so many that went one by one, in the last while, and were taken for deleted.
+    pub before: usize,
 }
 
 /// Why there was no meeting, or only half of one. What was done stays, and the next one goes on from there.
@@ -82,6 +93,16 @@ pub enum MeetError {
         /// The collection.
         collection: String,
     },
+    /// The daemon would delete what the folder does not tell of, and asks first.
+    #[error("{collection} has records that {} had before and does not tell of: {why}", folder.display())]
+    Guarded {
+        /// The folder.
+        folder: PathBuf,
+        /// The collection.
+        collection: String,
+        /// What the daemon says.
+        why: CallError,
+    },
     /// It was told to end.
     #[error("it was told to end")]
     Stopped,
@@ -95,6 +116,9 @@ impl MeetError {
             Self::Folder(error) => error.hint(),
             Self::Forgotten { .. } => {
                 "is its disk mounted? If the files are lost, `--missing restore` writes them again; if they were deleted, `--missing delete` says so"
+            }
+            Self::Guarded { .. } => {
+                "`--missing delete` deletes them; if they are to stay, move the folder away, and `--missing restore` writes it anew in its place"
             }
             Self::Connect(_) | Self::Call(_) | Self::Stopped => "",
         }
@@ -187,6 +211,9 @@ impl Vdir {
         (stop, pause): (&AtomicBool, &dyn Fn(Duration)),
     ) -> Result<Met, MeetError> {
         let now = Timestamp::from_unix_ms(now_ms);
+        if self.folder.is_unsettled() {
+            self.memory = Memory::load(&self.folder, &self.collection)?;
+        }
         let mut options = Options { app: Some(self.app.clone()), ..options.clone() };
         let mut client = Client::open(&options)?;
         let was_here = self.remember(&mut client, missing)?;
@@ -271,7 +298,7 @@ impl Vdir {
             if ended.is_ok() {
                 keep.over()?;
             }
-            let Keep { counts, trouble, guarded, again, .. } = keep;
+            let Keep { counts, trouble, guarded, before, again, .. } = keep;
             met.counts.add(counts);
             let report = match ended {
                 Ok(report) => report,
@@ -291,10 +318,14 @@ impl Vdir {
                     takes_none = Some(why.to_string());
                     continue;
                 }
+                Err(DriveError::Guarded(why)) => {
+                    let (folder, collection) = (self.folder.path().into(), self.collection.clone());
+                    return Err(MeetError::Guarded { folder, collection, why });
+                }
                 Err(error) => return Err(of_drive(error)),
             };
             met.counts.conflicts += report.conflicts;
-            met.guarded = (guarded, memory.files.len());
+            met.guarded = Guarded { missing: guarded, of: memory.files.len(), before };
             self.unreadable.clone_from(&trouble);
             met.trouble = trouble.into_iter().chain(memory.passed_over.clone()).collect();
             return Ok(again > 0);
@@ -323,7 +354,7 @@ impl Counts {
 fn told_as(folder: &Folder, memory: &mut Memory, id: &str) -> Result<Option<(String, String)>, FolderError> {
     let look = Look::at(folder, memory)?;
     Ok(look.files.into_iter().find_map(|(name, state)| match state {
-        State::Edited { now, .. } if now.id == id => Some((name, now.mark)),
+        State::Edited(now) if now.id == id => Some((name, now.mark)),
         _ => None,
     }))
 }

@@ -5,15 +5,17 @@
 //! file that is as the journal says is ours, and any other is not.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
+use mingle_core::{planted, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     file,
     folder::{Folder, FolderError, Found},
+    limits::DELETES_WINDOW,
 };
 
 const MEMORY: &str = ".mingle.json";
@@ -59,6 +61,12 @@ pub struct Memory {
     /// Records that have no file, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub passed_over: BTreeMap<String, String>,
+    /// When files were taken for deleted without a word of a person, since 1970: those of [`DELETES_WINDOW`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    deleted_ms: Vec<i64>,
+    /// A person is asked what it means that files are not there; it stays so until there is an answer, or they are back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,7 +84,9 @@ impl Memory {
 
     /// What the folder remembers; none: nothing.
     pub fn load(folder: &Folder, collection: &str) -> Result<Option<Self>, FolderError> {
-        let Some(mut memory) = Self::read(folder.path(), folder.own(MEMORY)?)? else { return Ok(None) };
+        let memory = Self::read(folder.path(), folder.own(MEMORY)?)?;
+        let lines = Self::settle(folder, memory.as_ref())?;
+        let Some(mut memory) = memory else { return Ok(None) };
         let path = || folder.path().to_owned();
         if memory.collection != collection {
             return Err(FolderError::Other { path: path(), holds: memory.collection, wanted: collection.into() });
@@ -88,24 +98,36 @@ impl Memory {
             }
             memory.folder = path();
         }
-        let journal = folder.own(JOURNAL)?;
-        if let Some(Found::Odd(why)) = journal {
-            return Err(FolderError::Broken { path: folder.path().join(JOURNAL), why });
-        }
-        if let Some(Found::Bytes(lines)) = journal {
-            // Half a line was never acted on.
-            for line in String::from_utf8_lossy(&lines).lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
-                let now = match folder.read(&line.file)? {
-                    Some(Found::Bytes(bytes)) => Some(file::mark(&bytes)),
-                    Some(Found::Odd(_)) => continue,
-                    None => None,
-                };
-                if now.as_ref() == line.known.as_ref().map(|known| &known.mark) {
-                    memory.set(&line.file, line.known);
-                }
+        for line in lines {
+            let now = match folder.read(&line.file)? {
+                Some(Found::Bytes(bytes)) => Some(file::mark(&bytes)),
+                Some(Found::Odd(_)) => continue,
+                None => None,
+            };
+            if now.as_ref() == line.known.as_ref().map(|known| &known.mark) {
+                memory.set(&line.file, line.known);
             }
         }
         Ok(Some(memory))
+    }
+
+    /// What the journal says, once whatever a kill left in the midst of its last line is settled.
+    fn settle(folder: &Folder, memory: Option<&Self>) -> Result<Vec<Line>, FolderError> {
+        let lines: Vec<Line> = match folder.own(JOURNAL)? {
+            Some(Found::Odd(why)) => return Err(FolderError::Broken { path: folder.path().join(JOURNAL), why }),
+            // Half a line was never acted on.
+            Some(Found::Bytes(bytes)) => {
+                String::from_utf8_lossy(&bytes).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+            }
+            None => Vec::new(),
+        };
+        if folder.is_unsettled() {
+            let known = memory.into_iter().flat_map(|memory| memory.files.values());
+            let marks: BTreeSet<&String> =
+                known.chain(lines.iter().filter_map(|line| line.known.as_ref())).map(|known| &known.mark).collect();
+            folder.settle(lines.last().map(|line| line.file.as_str()), &|bytes| marks.contains(&file::mark(bytes)))?;
+        }
+        Ok(lines)
     }
 
     fn read(folder: &Path, found: Option<Found>) -> Result<Option<Self>, FolderError> {
@@ -127,6 +149,7 @@ impl Memory {
         if let Some(Found::Bytes(bytes)) = folder.own(MEMORY)? {
             folder.write(BROKEN, &bytes)?;
         }
+        Self::settle(folder, None)?;
         folder.remove(MEMORY)?;
         folder.remove(JOURNAL)
     }
@@ -165,6 +188,24 @@ impl Memory {
             self.ids.insert(known.id.clone(), file.to_owned());
             self.files.insert(file.to_owned(), known);
         }
+    }
+
+    /// A file was taken for deleted, and nobody had said so.
+    pub fn count_delete(&mut self, now: Timestamp) {
+        self.deleted_ms.push(now.unix_ms());
+    }
+
+    /// A person said what the deletes mean: they count no more.
+    pub fn forget_deletes(&mut self) {
+        self.deleted_ms.clear();
+    }
+
+    /// How many there were in the last while.
+    pub fn deletes(&mut self, now: Timestamp) -> usize {
+        // One of a time to come was counted before the clock was set back.
+        self.deleted_ms.iter_mut().for_each(|at| *at = (*at).min(now.unix_ms()));
+        self.deleted_ms.retain(|at| now.since(Timestamp::from_unix_ms(*at)) < DELETES_WINDOW);
+        if planted::is("deletes are counted at one look") { 0 } else { self.deleted_ms.len() }
     }
 
     /// The file of a record.
@@ -220,6 +261,35 @@ mod tests {
         // Nothing was said: it was somebody else.
         check(None, None, Some("old"));
         check(None, Some("edited"), Some("old"));
+    }
+
+    #[test]
+    fn deletes_are_counted_for_a_while_and_over_restarts() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let at = |minutes: i64| Timestamp::from_unix_ms(minutes * 60_000);
+        let mut memory = Memory::new(&folder, "app", "c");
+        [10, 30, 200].into_iter().for_each(|minutes| memory.count_delete(at(minutes)));
+        memory.save(&folder).expect("saved");
+        let mut memory = Memory::load(&folder, "c").expect("read").expect("there");
+        // The clock was set back meanwhile: what was counted then was counted now.
+        assert_eq!(memory.deletes(at(60)), 3);
+        assert_eq!(memory.deletes(at(89)), 2);
+        assert_eq!(memory.deletes(at(119)), 1);
+        assert_eq!(memory.deletes(at(120)), 0);
+        memory.count_delete(at(121));
+        memory.forget_deletes();
+        assert_eq!(memory.deletes(at(121)), 0);
+    }
+
+    /// The table above finds the bug that is planted here.
+    #[cfg(feature = "planted")]
+    #[test]
+    fn planted_bugs_are_found() {
+        planted::set_here(Some("deletes are counted at one look"));
+        let found = std::panic::catch_unwind(deletes_are_counted_for_a_while_and_over_restarts).is_err();
+        planted::set_here(None);
+        assert!(found);
     }
 
     #[test]

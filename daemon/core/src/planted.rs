@@ -332,6 +332,18 @@ pub const ALL: &[(&str, Finder)] = &[
     ("requests under way cost nothing", Tables),
     // budget: background work goes on where the rest is kept for people.
     ("background takes the reserve", Tables),
+    // vdir: files that are gone are deletes, however many they are.
+    ("missing files are deletes", Tables),
+    // vdir: files that go one after the other are counted at one look alone.
+    ("deletes are counted at one look", Tables),
+    // vdir: what comes is written over an edit that was made after the look at its file.
+    ("an edit is written over", Tables),
+    // vdir: an edit that a kill left beside its file is thrown away.
+    ("what a kill left is no edit", Tables),
+    // vdir: a file that was renamed is the end of one record, and another one.
+    ("renamed is deleted and new", Tables),
+    // vdir: a file that changed between the look at it and its turn is not spoken of where silence is a delete.
+    ("silence about what changed meanwhile", Tables),
 ];
 
 /// The names of those that this finder has to find.

@@ -8,6 +8,7 @@ use mingle_tests::{
     daemon::{Daemon, Home},
     vdir::Vdir,
 };
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const CONFIG: &str = "[collection.things]\nnested = true\nidentity = [\"uid\"]\n";
@@ -99,4 +100,46 @@ fn a_folder_that_was_moved_and_one_in_its_old_place_are_two() {
         all_are_there(&daemon, one, 4 + n);
         all_are_there(&daemon, other, 4 + n);
     }
+}
+
+/// The daemon knows them under ids of the folder's own, which a memory from before cannot name: it asks, in words that help here.
+#[test]
+fn what_only_the_daemon_misses_is_asked_for_and_either_answer_is_heard() {
+    let daemon = Home::new(Some(CONFIG)).start();
+    let mut app = daemon.app("writer");
+    let vdir = Vdir::new(&daemon, "f", "things");
+    put(&mut app, 0..1);
+    vdir.once(&daemon, 0, &[]);
+    let then = fs::read_to_string(vdir.dir().join(MEMORY)).expect("a memory");
+    put(&mut app, 1..13);
+    for n in 1..13 {
+        vdir.write(&format!("own{n}.vcf"), &format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u{n}\r\nFN:Card {n}\r\nEND:VCARD\r\n"));
+    }
+    vdir.once(&daemon, 0, &[]);
+    all_are_there(&daemon, &vdir, 13);
+    (1..13).for_each(|n| vdir.remove(&format!("own{n}.vcf")));
+    vdir.write(MEMORY, &then);
+    let mut service = Vdir::new(&daemon, "g", "things");
+    fs::remove_dir(service.dir()).expect("removed");
+    for _ in 0..2 {
+        let said = vdir.once(&daemon, 5, &[]);
+        for words in
+            ["does not tell of: 12 of 13 records were not pushed", "`--missing delete` deletes them", "move the folder away"]
+        {
+            assert!(said.contains(words), "{said}");
+        }
+    }
+    assert_eq!(app.all("things").len(), 13);
+    // They are to stay: a folder that is written anew.
+    fs::rename(vdir.dir(), service.dir()).expect("moved");
+    fs::create_dir(vdir.dir()).expect("made anew");
+    assert_eq!(vdir.once(&daemon, 0, &["--missing", "restore"]), "things: 13 files written\n");
+    all_are_there(&daemon, &vdir, 13);
+    // They are not: also a service ends with these words, and nobody has to end it first.
+    service.start(&daemon);
+    service.until_said("`--missing delete` deletes them");
+    assert_eq!(service.end(Signal::TERM), Some(5));
+    service.once(&daemon, 0, &["--missing", "delete"]);
+    assert_eq!(app.all("things").len(), 1);
+    assert_eq!(vdir.once(&daemon, 0, &[]), "things: 12 files removed\n");
 }

@@ -195,6 +195,77 @@ fn nothing_is_deleted_in_silence() {
     assert!(app.all("things").is_empty());
 }
 
+/// A tool that removes them one after the other comes to the same end as one that removes them at once, also over restarts.
+#[test]
+fn files_that_go_one_by_one_count_together() {
+    let daemon = Home::new(Some(CONFIG)).start();
+    let mut app = daemon.app("writer");
+    let vdir = Vdir::new(&daemon, "f", "things");
+    (0..14).for_each(|n| drop(app.put("things", &format!("c{n}"), &full(&format!("Card {n}")))));
+    vdir.once(&daemon, 0, &[]);
+    for n in 0..10 {
+        vdir.remove(&format!("c{n}.vcf"));
+        assert_eq!(vdir.once(&daemon, 0, &[]), "things: 1 delete taken\n");
+    }
+    vdir.remove("c10.vcf");
+    for _ in 0..2 {
+        let said = vdir.once(&daemon, 5, &[]);
+        assert!(
+            said.contains("1 of 4 files are not there, after 10 that were deleted in the last hour, and nothing is deleted"),
+            "{said}"
+        );
+    }
+    assert_eq!(app.all("things").len(), 4);
+    // An hour later it is asked still.
+    let memory = fs::read_to_string(vdir.dir().join(".mingle.json")).expect("a memory");
+    let mut memory: Value = serde_json::from_str(&memory).expect("an object");
+    memory["deleted_ms"] = json!([1]);
+    vdir.write(".mingle.json", &memory.to_string());
+    assert!(vdir.once(&daemon, 5, &[]).contains("1 of 4 files are not there, and nothing is deleted"));
+    // An answer is one for all that went.
+    assert_eq!(vdir.once(&daemon, 0, &["--missing", "restore"]), "things: 1 file written\n");
+    vdir.remove("c10.vcf");
+    assert_eq!(vdir.once(&daemon, 0, &[]), "things: 1 delete taken\n");
+    assert_eq!(app.all("things").len(), 3);
+}
+
+/// A kill left an edit between two names, and the file was edited again since: both are there, and it is told until a person has looked.
+#[test]
+fn of_two_edits_and_one_place_both_stay() {
+    let daemon = Home::new(Some(CONFIG)).start();
+    let (mut app, vdir) = with_three(&daemon);
+    vdir.write(".mingle.journal", "{\"file\":\"c0.vcf\",\"known\":null}\n");
+    vdir.write(".mingle.out", &card("c0", "First edit"));
+    vdir.write("c0.vcf", &card("c0", "Second edit"));
+    for said in [vdir.once(&daemon, 5, &[]), vdir.once(&daemon, 5, &[])] {
+        assert!(said.contains("c0.vcf.kept: an edit that was made while another one came"), "{said}");
+    }
+    assert_eq!(app.get("things", "c0").expect("there")["name"]["full"], "Second edit");
+    assert_eq!(fs::read_to_string(vdir.dir().join("c0.vcf.kept")).expect("kept"), card("c0", "First edit"));
+    vdir.remove("c0.vcf.kept");
+    assert_eq!(vdir.once(&daemon, 0, &[]), "");
+    assert_eq!((app.all("things").len(), vdir.texts().len()), (3, 3));
+}
+
+/// What a folder is called and which colour it has lies in it too, and is no item.
+#[test]
+fn its_name_and_its_colour_are_no_items_and_stay() {
+    let daemon = Home::new(Some(CONFIG)).start();
+    let (mut app, vdir) = with_three(&daemon);
+    let of_folder = [("displayname", "Things"), ("color", "#ff0000")];
+    of_folder.iter().for_each(|(name, text)| vdir.write(name, text));
+    assert_eq!(vdir.once(&daemon, 0, &[]), "");
+    app.patch("things", "c0", &json!({ "name": { "full": "Joe" } }));
+    app.delete("things", "c1");
+    assert_eq!(vdir.once(&daemon, 0, &[]), "things: 1 file written, 1 file removed\n");
+    vdir.remove(".mingle.json");
+    vdir.once(&daemon, 0, &["--missing", "restore"]);
+    for (name, text) in of_folder {
+        assert_eq!(fs::read_to_string(vdir.dir().join(name)).expect("there"), text);
+    }
+    assert_eq!(app.all("things").len(), 2);
+}
+
 #[test]
 fn a_memory_that_is_gone_or_older_undoes_nothing() {
     let daemon = Home::new(Some(CONFIG)).start();
