@@ -26,6 +26,8 @@ pub enum Breaks {
     Flaps,
     /// The collection is answered with this status.
     Vanished(u16),
+    /// Who asks for several members gets this status for all, where one of them is not there or not shown.
+    OverOne(u16),
     /// Somebody else has locked every member.
     Locked,
     /// Every answer is a page to log in.
@@ -194,6 +196,13 @@ impl Book {
                 let data = if self.events { "c:calendar-data" } else { "a:address-data" };
                 let asked =
                     |name: &str| request.body.contains(&format!("/{name}<")) && !self.denied.iter().any(|one| one == name);
+                let hrefs = request.body.split("<d:href>").skip(1).filter_map(|rest| rest.split('<').next()?.rsplit('/').next());
+                match self.breaks {
+                    Some(Breaks::OverOne(status)) if hrefs.into_iter().any(|name| self.text(name).is_none() || !asked(name)) => {
+                        return wire::response(status, &[], "");
+                    }
+                    _ => {}
+                }
                 let mut told = Vec::new();
                 for (name, one, text) in self.live().filter(|(name, ..)| asked(name)) {
                     let escaped = wire::replaced(&wire::replaced(text, b"&", b"&amp;"), b"<", b"&lt;");

@@ -128,12 +128,18 @@ pub(super) fn read(text: &str) -> Result<Answers, Unread> {
     Ok(answers)
 }
 
-/// What a refusal names as its reason.
+/// What a refusal names as its reason: what the standards call it, and the server's own words.
 pub(super) fn reason(text: &str) -> Option<String> {
     let document = parsed(text).ok()?;
     let root = document.root_element();
-    let first = root.children().find(Node::is_element).filter(|_| is(root, DAV, "error"))?;
-    Some(first.tag_name().name().to_owned())
+    let mut named = root.children().filter(|node| node.is_element() && is(root, DAV, "error"));
+    let standard = |node: &Node| matches!(node.tag_name().namespace(), Some(DAV | CARDS | EVENTS));
+    let name = named.clone().find(standard).map(|node| node.tag_name().name().to_owned());
+    let said = named.clone().find(|node| node.tag_name().name() == "message").and_then(word);
+    match (name, said) {
+        (Some(name), Some(said)) => Some(format!("{name}: {said}")),
+        (name, said) => name.or(said).or_else(|| named.next().map(|node| node.tag_name().name().to_owned())),
+    }
 }
 
 fn parsed(text: &str) -> Result<Document<'_>, Unread> {
@@ -307,7 +313,20 @@ mod tests {
 
     #[test]
     fn a_refusal_may_name_its_reason() {
-        assert_eq!(reason("<error xmlns=\"DAV:\"><valid-sync-token/></error>").as_deref(), Some("valid-sync-token"));
-        assert_eq!(reason("<html><body/></html>"), None);
+        #[track_caller]
+        fn check(text: &str, expect: Option<&str>) {
+            assert_eq!(reason(text).as_deref(), expect, "{text}");
+        }
+        let error =
+            |inner: &str| format!("<d:error xmlns:d=\"DAV:\" xmlns:c=\"{EVENTS}\" xmlns:s=\"http://ns\">{inner}</d:error>");
+        check(&error("<d:valid-sync-token/>"), Some("valid-sync-token"));
+        check(&error("<s:kind>Wrong</s:kind><s:message> no such\n</s:message>"), Some("no such"));
+        check(
+            &error("<s:kind>Wrong</s:kind><s:message>a task</s:message><c:supported-calendar-component/>"),
+            Some("supported-calendar-component: a task"),
+        );
+        check(&error("<s:kind>Wrong</s:kind><s:message/>"), Some("kind"));
+        check(&error(""), None);
+        check("<html><message>no</message></html>", None);
     }
 }
