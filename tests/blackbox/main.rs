@@ -14,6 +14,7 @@ mod crowd;
 mod dav;
 mod dav_listed;
 mod dav_odd;
+mod dav_shown;
 mod dav_times;
 mod defines;
 mod desktop;

@@ -30,6 +30,10 @@ pub enum Breaks {
     OverOne(u16),
     /// Somebody else has locked every member.
     Locked,
+    /// It takes no question for what members hold together with what changed.
+    RefusesTexts,
+    /// It says of what members hold that it is nothing, to who asks for more than one.
+    BlankTexts,
     /// Every answer is a page to log in.
     LoginPage,
     /// It takes no password that is plain.
@@ -54,6 +58,10 @@ pub struct Book {
     /// It tells what changed, so many at a time; none: it does not.
     pub cut: Option<usize>,
     marks: bool,
+    /// It shows what members hold to who asks what changed.
+    shows: bool,
+    /// It shows so many members to who asks for all at once.
+    shows_at_once: usize,
     /// What it does wrong.
     pub breaks: Option<Breaks>,
     /// Members that it does not show to who asks for several, nor by itself.
@@ -94,6 +102,18 @@ impl Book {
     #[must_use]
     pub fn new(cut: Option<usize>, breaks: Option<Breaks>) -> Self {
         Self { cut, breaks, ..Self::default() }
+    }
+
+    /// The same, which shows what members hold to who asks what changed.
+    #[must_use]
+    pub fn that_shows(self) -> Self {
+        Self { shows: true, ..self }
+    }
+
+    /// The same, which shows so many members to who asks for all at once.
+    #[must_use]
+    pub fn showing_at_once(self, members: usize) -> Self {
+        Self { shows_at_once: members, ..self }
     }
 
     /// The same, which says by one mark whether anything changed.
@@ -137,6 +157,24 @@ impl Book {
         Some(String::from_utf8_lossy(text).into_owned())
     }
 
+    /// It tells what changed.
+    #[must_use]
+    pub fn tells_changes(&self) -> bool {
+        self.cut.is_some()
+    }
+
+    /// How many members it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.live().count()
+    }
+
+    /// It has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn live(&self) -> impl Iterator<Item = (&String, &Member, &Vec<u8>)> {
         self.members.iter().filter_map(|(name, one)| Some((name, one, one.text.as_ref()?)))
     }
@@ -151,7 +189,9 @@ impl Book {
     pub fn answer(&mut self, request: &Request) -> Vec<u8> {
         let path = format!("/{}", request.path.join("/"));
         let changes = request.body.contains("<d:sync-collection");
-        self.asked.push(format!("{} {path}{}", request.method, if changes { " changes" } else { "" }));
+        let all = request.body.contains("-query ");
+        let what = if changes { " changes" } else { ["", " all"][usize::from(all)] };
+        self.asked.push(format!("{} {path}{what}", request.method));
         if let Some(of) = path.strip_prefix(PLACE.trim_end_matches('/')).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
             match self.breaks {
                 Some(Breaks::Vanished(status)) => return wire::response(status, &[], ""),
@@ -193,27 +233,30 @@ impl Book {
             }
             ("REPORT", "/me/books/one", _) if changes => self.since(request),
             ("REPORT", "/me/books/one", _) => {
-                let data = if self.events { "c:calendar-data" } else { "a:address-data" };
-                let asked =
-                    |name: &str| request.body.contains(&format!("/{name}<")) && !self.denied.iter().any(|one| one == name);
-                let hrefs = request.body.split("<d:href>").skip(1).filter_map(|rest| rest.split('<').next()?.rsplit('/').next());
-                match self.breaks {
-                    Some(Breaks::OverOne(status)) if hrefs.into_iter().any(|name| self.text(name).is_none() || !asked(name)) => {
-                        return wire::response(status, &[], "");
-                    }
-                    _ => {}
+                let asked = |name: &str| request.body.contains(&format!("/{name}<"));
+                let mut hrefs =
+                    request.body.split("<d:href>").skip(1).filter_map(|rest| rest.split('<').next()?.rsplit('/').next());
+                let hidden = |name: &str| self.text(name).is_none() || self.denied.iter().any(|one| one == name);
+                if let Some(Breaks::OverOne(status)) = self.breaks
+                    && hrefs.any(hidden)
+                {
+                    return wire::response(status, &[], "");
                 }
-                let mut told = Vec::new();
-                for (name, one, text) in self.live().filter(|(name, ..)| asked(name)) {
-                    let escaped = wire::replaced(&wire::replaced(text, b"&", b"&amp;"), b"<", b"&lt;");
-                    let props =
-                        [format!("{}<{data}>", self.etag_of(one)).as_bytes(), &escaped, format!("</{data}>").as_bytes()].concat();
-                    told.extend(of_bytes(&format!("{PLACE}{name}"), &props));
-                }
-                several_bytes(&told)
+                let some = self.live().filter(|(name, ..)| (all || asked(name)) && !self.denied.iter().any(|one| one == *name));
+                let most = if all { self.shows_at_once } else { usize::MAX };
+                several_bytes(&some.take(most).flat_map(|(name, one, text)| self.shown(name, one, text)).collect::<Vec<u8>>())
             }
             _ => wire::response(404, &[], ""),
         }
+    }
+
+    /// A member with what it holds.
+    fn shown(&self, name: &str, one: &Member, text: &[u8]) -> Vec<u8> {
+        let data = if self.events { "c:calendar-data" } else { "a:address-data" };
+        let text = if self.breaks == Some(Breaks::BlankTexts) { b" " } else { text };
+        let escaped = wire::replaced(&wire::replaced(text, b"&", b"&amp;"), b"<", b"&lt;");
+        let props = [format!("{}<{data}>", self.etag_of(one)).as_bytes(), &escaped, format!("</{data}>").as_bytes()].concat();
+        of_bytes(&format!("{PLACE}{name}"), &props)
     }
 
     fn etag_of(&self, one: &Member) -> String {
@@ -226,12 +269,9 @@ impl Book {
             "<m:supported-report-set><m:supported-report><m:report><m:sync-collection/></m:report></m:supported-report>\
              </m:supported-report-set>"
         });
-        // One that breaks over its tokens tells no good one here either.
-        let token = self.cut.filter(|_| self.breaks.is_none()).map(|_| format!("<m:sync-token>t{}</m:sync-token>", self.changes));
-        let token = token.unwrap_or_default();
         let mark = if self.marks { format!("<s:getctag>c{}</s:getctag>", self.changes) } else { String::new() };
         let kind = if self.events { "<c:calendar/>" } else { "<a:addressbook/>" };
-        several(&of(PLACE, &format!("<m:resourcetype><m:collection/>{kind}</m:resourcetype>{tells}{token}{mark}")))
+        several(&of(PLACE, &format!("<m:resourcetype><m:collection/>{kind}</m:resourcetype>{tells}{mark}")))
     }
 
     /// What changed since the token that is asked with.
@@ -247,25 +287,29 @@ impl Book {
             (Some(Breaks::Forgets), Some(token)) => {
                 return several(&format!("<m:sync-token>t{}</m:sync-token>", token.max(self.changes)));
             }
+            (Some(Breaks::RefusesTexts), _) if request.body.contains("-data/>") => return wire::response(400, &[], ""),
             _ => {}
         }
+        let shows = self.shows && request.body.contains("-data/>");
         let at = token.unwrap_or_default();
         let mut all: Vec<_> =
             self.members.iter().filter(|(_, one)| one.changed > at && (token.is_some() || one.text.is_some())).collect();
         all.sort_by_key(|(_, one)| one.changed);
-        let list = all.iter().take(cut).map(|(name, one)| match one.text {
-            Some(_) => of(&format!("{PLACE}{name}"), &self.etag_of(one)),
-            None => format!("<m:response><m:href>{PLACE}{name}</m:href><m:status>HTTP/1.1 404 Not Found</m:status></m:response>"),
+        let list = all.iter().take(cut).flat_map(|(name, one)| match &one.text {
+            Some(text) if shows => self.shown(name, one, text),
+            Some(_) => of(&format!("{PLACE}{name}"), &self.etag_of(one)).into_bytes(),
+            None => format!("<m:response><m:href>{PLACE}{name}</m:href><m:status>HTTP/1.1 404 Not Found</m:status></m:response>")
+                .into_bytes(),
         });
-        let list: String = list.collect();
+        let list: Vec<u8> = list.collect();
         let is_cut = all.len() > cut;
         let next = if is_cut { cut.checked_sub(1).map_or(at, |last| all[last].1.changed) } else { self.changes };
         let more =
             "<m:response><m:href>/me/books/one/</m:href><m:status>HTTP/1.1 507 Insufficient Storage</m:status></m:response>";
         let more = if is_cut { more } else { "" };
         match self.breaks {
-            Some(Breaks::NoToken) => several(&format!("{list}{more}")),
-            _ => several(&format!("{list}{more}<m:sync-token>t{next}</m:sync-token>")),
+            Some(Breaks::NoToken) => several_bytes(&[&list, more.as_bytes()].concat()),
+            _ => several_bytes(&[&list, more.as_bytes(), format!("<m:sync-token>t{next}</m:sync-token>").as_bytes()].concat()),
         }
     }
 

@@ -273,6 +273,9 @@ pub const FEED_NODES_MAX: u32 = 200_000;
 pub const DAV_NODES_MAX: u32 = 300_000;
 /// Members that one request to a DAV server asks for by name: what they hold comes in one answer.
 pub const DAV_PAGE_ROWS: usize = 100;
+/// Once an answer that tells what changed in a collection of a DAV server was so long with what members hold, the next of the same listing tells of
+/// names alone: what is shown is held until its page is applied.
+pub const DAV_SHOWN_BYTES_MAX: usize = 4 << 20;
 /// So long a run takes a collection of a DAV server for being where another found it; once in that time it is asked what it is. A collection
 /// that is not there any more is looked for anew after the run that fails over it.
 pub const DAV_PLACE_KNOWN: Duration = Duration::from_secs(24 * 60 * 60);

@@ -34,6 +34,7 @@ pub struct Larder {
     large: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     values: Arc<Semaphore>,
+    whole: Arc<Semaphore>,
 }
 
 impl Default for Larder {
@@ -42,6 +43,7 @@ impl Default for Larder {
             large: Arc::new(Semaphore::new(1)),
             waiting: Arc::default(),
             values: Arc::new(Semaphore::new(PAGES_VALUES_BYTES_MAX / UNIT)),
+            whole: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -95,6 +97,12 @@ impl Place {
     }
 }
 
+/// The place of the one listing that is held with all that it shows.
+#[derive(Debug)]
+pub struct Whole {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// The places of pages that are not applied yet, in their order.
 #[derive(Debug, Default)]
 pub struct Pages(Mutex<VecDeque<Place>>);
@@ -118,6 +126,13 @@ impl Larder {
         let permit = Arc::clone(&self.large).acquire_owned().await.ok()?;
         drop(waits);
         Some(Large { since: Instant::now(), waiting: Arc::clone(&self.waiting), _permit: permit })
+    }
+
+    /// The place of a listing that is held with all that it shows, where nobody has it. Nobody waits for it: whoever does not get it asks for
+    /// some rows at a time.
+    #[must_use]
+    pub fn whole(&self) -> Option<Whole> {
+        Arc::clone(&self.whole).try_acquire_owned().ok().map(|permit| Whole { _permit: permit })
     }
 
     /// Waits for a place for whatever values a text of this length can become.
@@ -150,6 +165,15 @@ mod tests {
         assert!(!first.is_due_after(Duration::ZERO), "who went away does not wait");
         drop(first);
         assert!(larder.large().now_or_never().is_some());
+    }
+
+    #[test]
+    fn one_whole_listing_at_a_time_and_nobody_waits_for_it() {
+        let larder = Larder::default();
+        let first = larder.whole();
+        assert!(first.is_some() && larder.whole().is_none());
+        drop(first);
+        assert!(larder.whole().is_some());
     }
 
     #[tokio::test]

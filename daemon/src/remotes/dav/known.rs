@@ -29,12 +29,12 @@ impl Places {
     }
 
     /// It was found here.
-    pub(super) fn found(&self, of: &str, place: &Place, now: Timestamp) {
+    pub(super) fn found(&self, of: &str, place: &Arc<Place>, now: Timestamp) {
         let mut all = self.held();
         if all.len() >= limits::DAV_PLACES_KNOWN_MAX {
             all.clear();
         }
-        all.insert(of.to_owned(), Known { place: Arc::new(place.for_later()), found_at: now });
+        all.insert(of.to_owned(), Known { place: Arc::clone(place), found_at: now });
     }
 
     /// Something went wrong there: it is looked for anew.
@@ -59,20 +59,17 @@ mod tests {
     #[test]
     fn a_place_is_known_for_a_while_and_until_something_goes_wrong() {
         let (places, now) = (Places::default(), Timestamp::from_unix_ms(1_000_000_000));
-        let place = Place {
+        let (lists_names, shows_some) = Default::default();
+        let place = Arc::new(Place {
             url: Url::parse("http://localhost/me/").unwrap(),
             segments: vec!["me".into()],
             holds: Holds::Cards,
             tells_changes: true,
-            token: Some("t".into()),
-            mark: Some("m".into()),
-            server_time: Some(now),
-            found_before: false,
-        };
+            lists_names,
+            shows_some,
+        });
         places.found("a", &place, now);
-        let known = places.known("a", now).unwrap();
-        let said = (&known.token, &known.mark, known.server_time, known.found_before);
-        assert!(said == (&None, &None, None, true) && places.known("b", now).is_none());
+        assert!(places.known("a", now).is_some_and(|known| Arc::ptr_eq(&known, &place)) && places.known("b", now).is_none());
         let second = Duration::from_secs(1);
         for (at, known) in [
             (now.plus(limits::DAV_PLACE_KNOWN - second), true),

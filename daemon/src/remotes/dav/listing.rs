@@ -1,8 +1,8 @@
-//! Owns: what a collection lists: what changed since, or all of it; and the members, some at a time. Must never know: what becomes of
-//! the rows.
+//! Owns: what a collection lists: what changed since, or all of it, and its pages. Must never know: what a member holds; what becomes of the
+//! rows.
 //!
-//! What is listed is told at once, by names alone, and then fetched a page at a time, in the order of ids: so a page has an address that
-//! stays good, also where the listing is asked for anew.
+//! What is listed is told at once: the names, and what they hold where one answer shows it. It is given a page at a time, in the order of ids: so
+//! a page has an address that stays good, also where the listing is asked for anew.
 
 use std::{
     collections::BTreeMap,
@@ -12,12 +12,13 @@ use std::{
 
 use mingle_core::{
     limits, planted,
-    replica::{Failure, From, Packed, Page, RemoteError, Row},
+    replica::{Failure, From, Page, RemoteError},
     time::Timestamp,
 };
 
 use super::{
     Dav, Fetched, answers,
+    members::{Listed, shown},
     name::{member, segments},
     place::Place,
     xml::{self, Answers},
@@ -37,17 +38,31 @@ const COUNTED: &str = "etags ";
 /// What is listed from somewhere.
 pub(super) struct Snapshot {
     from: From,
-    /// By id: the address of a member as the server writes it; none: it is gone.
-    members: BTreeMap<String, Option<String>>,
+    /// By id.
+    pub(super) members: BTreeMap<String, Member>,
     token: String,
     server_time: Option<Timestamp>,
+    /// The place of what members are shown to hold.
+    room: Option<larder::Whole>,
+}
+
+/// One that is listed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its address, as the server writes it; none: it is gone.
+    pub(super) href: Option<String>,
+    /// What it holds, where that was shown too.
+    pub(super) shown: Option<Fetched>,
 }
 
 /// What came of asking for what changed.
 enum Changes {
     All(Snapshot),
     /// The server does not tell, or not to us.
-    Untold,
+    Untold {
+        /// It said that it is the place to go on from.
+        is_over: bool,
+    },
 }
 
 impl Dav {
@@ -60,11 +75,17 @@ impl Dav {
             Some(snapshot) => snapshot,
             None => self.listed(place, from).await?,
         };
+        let mut snapshot = snapshot;
         let after = page.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut left = snapshot.members.range::<str, _>((after, Bound::Unbounded));
-        let some: Vec<Listed<'_>> = left.by_ref().take(rows.clamp(1, limits::DAV_PAGE_ROWS)).collect();
-        let next = left.next().and_then(|_| some.last().map(|(id, _)| (*id).clone()));
-        let (rows, taken) = self.rows(place, &some).await?;
+        let mut left = snapshot.members.range_mut::<str, _>((after, Bound::Unbounded));
+        let take =
+            |(id, member): (&String, &mut Member)| (id.clone(), Member { href: member.href.clone(), shown: member.shown.take() });
+        let some: Vec<Listed> = left.by_ref().take(rows.clamp(1, limits::DAV_PAGE_ROWS)).map(take).collect();
+        let next = left.next().and_then(|_| some.last().map(|(id, _)| id.clone()));
+        if next.is_none() {
+            snapshot.room = None;
+        }
+        let (rows, taken) = self.rows(place, some).await?;
         let page = Page {
             rows,
             next,
@@ -78,24 +99,24 @@ impl Dav {
     }
 
     /// What is listed from here.
-    async fn listed(&self, place: &Place, from: &From) -> Result<Snapshot, RemoteError> {
+    async fn listed(&self, place: &Arc<Place>, from: &From) -> Result<Snapshot, RemoteError> {
         let refused = |what: &str| {
             self.refused.store(true, Relaxed);
             RemoteError::new(Failure::CheckpointRefused, format!("{} {what}", http::place(&place.url)))
         };
-        // What it said when it was found is as good as asked for now, before anything was listed.
-        let just_found = !self.listed.swap(true, Relaxed);
+        // The mark is as good as asked for now, before anything was listed.
+        let is_first = !self.listed.swap(true, Relaxed);
         let since = match from {
             From::Start => None,
             From::Token(token) => match (token.strip_prefix(TOLD), token.strip_prefix(COUNTED)) {
-                (Some(known), _) if just_found && place.token.as_deref() == Some(known) => return Ok(nothing(place, token)),
                 (Some(known), _) => Some(known),
                 (None, Some(known)) => {
                     // Nothing but its mark can tell that nothing changed.
-                    let place = self.as_now(place).await?;
-                    let (hash, mark) = known.split_once(' ').map_or((known, None), |(hash, mark)| (hash, Some(mark)));
-                    if just_found && mark.is_some() && place.mark.as_deref() == mark {
-                        return Ok(nothing(place, token));
+                    let (mark, server_time) = self.mark(place).await?;
+                    let (hash, known) = known.split_once(' ').map_or((known, None), |(hash, mark)| (hash, Some(mark)));
+                    if is_first && known.is_some() && mark.as_deref() == known {
+                        let (from, token, server_time) = (from.clone(), token.clone(), *server_time);
+                        return Ok(Snapshot { from, members: BTreeMap::new(), token, server_time, room: None });
                     }
                     // All that can be told without the server's help is that nothing has changed.
                     let all = self.counted(place).await?;
@@ -111,32 +132,61 @@ impl Dav {
         };
         if since.is_some() || place.tells_changes {
             match self.changes(place, since).await? {
-                Changes::All(snapshot) if since.is_some() || self.takes(place, &snapshot).await? => {
-                    return Ok(Snapshot { from: from.clone(), ..snapshot });
-                }
-                Changes::Untold if since.is_some() => return Err(refused("no longer knows where we were")),
-                Changes::All(_) | Changes::Untold => {}
+                Changes::All(snapshot) if since.is_some() => return Ok(Snapshot { from: from.clone(), ..snapshot }),
+                Changes::All(snapshot) if self.takes(place, &snapshot).await? => return Ok(self.shown(place, snapshot).await),
+                Changes::Untold { .. } if since.is_some() => return Err(refused("no longer knows where we were")),
+                Changes::All(_) | Changes::Untold { .. } => {}
             }
         }
-        self.counted(self.as_now(place).await?).await
+        let all = self.counted(place).await?;
+        Ok(self.shown(place, all).await)
     }
 
     /// Whether the server takes the position that it gives. Some refuse each of their own: they would be listed whole at every run. It is tried
     /// where one was refused.
-    async fn takes(&self, place: &Place, given: &Snapshot) -> Result<bool, RemoteError> {
+    async fn takes(&self, place: &Arc<Place>, given: &Snapshot) -> Result<bool, RemoteError> {
         if !self.refused.load(Relaxed) {
             return Ok(true);
         }
         let token = given.token.strip_prefix(TOLD);
-        Ok(matches!(self.changes(place, token).await?, Changes::All(_)))
+        Ok(matches!(self.told(place, token, false).await?, Changes::All(_)))
+    }
+
+    /// Asks the server for what changed, and for what that holds, where there is room for it: many show both in one answer.
+    async fn changes(&self, place: &Arc<Place>, since: Option<&str>) -> Result<Changes, RemoteError> {
+        let room = if place.lists_names.load(Relaxed) { None } else { self.means.http.larder.whole() };
+        if room.is_none() {
+            return self.told(place, since, false).await;
+        }
+        match self.told(place, since, true).await {
+            Ok(Changes::All(mut snapshot)) => {
+                let shows = |member: &Member| member.href.is_none() || member.shown.is_some();
+                if !snapshot.members.is_empty() && !snapshot.members.values().any(shows) {
+                    place.lists_names.store(true, Relaxed);
+                }
+                snapshot.room = room;
+                return Ok(Changes::All(snapshot));
+            }
+            Ok(untold @ Changes::Untold { is_over: true }) => return Ok(untold),
+            Err(error) if is_about_us(&error) => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+        // It may be that which it does not take, or cannot say: what is no XML, or is too much.
+        drop(room);
+        let told = self.told(place, since, false).await?;
+        if matches!(told, Changes::All(_)) {
+            place.lists_names.store(true, Relaxed);
+        }
+        Ok(told)
     }
 
     /// Asks the server for what changed, until it says that this was all.
-    async fn changes(&self, place: &Place, since: Option<&str>) -> Result<Changes, RemoteError> {
+    async fn told(&self, place: &Arc<Place>, since: Option<&str>, shows: bool) -> Result<Changes, RemoteError> {
         let mut members = BTreeMap::new();
-        let (mut at, mut server_time) = (since.map(str::to_owned), None);
+        let (mut at, mut server_time, mut shown) = (since.map(str::to_owned), None, 0);
         for _ in 0..limits::DAV_ROUNDS_MAX {
-            let body = xml::ask_changes(at.as_deref());
+            let shows = (shows && shown < limits::DAV_SHOWN_BYTES_MAX).then_some(place.holds);
+            let body = xml::ask_changes(at.as_deref(), shows);
             let mut reply = self.ask(self.question("REPORT", place.url.clone(), "0", body.clone())?).await?;
             // Some break over a token that they do not know; others break now and then.
             if reply.status.as_u16() == 500 && at.is_some() {
@@ -146,20 +196,26 @@ impl Dav {
             // Servers refuse a token, or the question, in many ways; only what says something else is something else.
             let status = reply.status.as_u16();
             if matches!(status, 400 | 402..=428 | 430..=501 | 505) {
-                return Ok(Changes::Untold);
+                let refusal = std::str::from_utf8(&reply.body).ok().and_then(xml::refusal);
+                let is_over = refusal.is_some_and(|refusal| refusal.name.as_deref() == Some("valid-sync-token"));
+                return Ok(Changes::Untold { is_over });
             }
             if let Some(trouble) = reply.trouble((self.means.now)()) {
                 return Err(trouble);
             }
-            let taken = self.means.http.larder.place(reply.body.len()).await;
-            let told = answers(&reply).map_err(whole)?;
-            drop((taken, reply.body));
+            shown += reply.body.len();
+            let read = |place: &Place, told: Answers| {
+                let (token, mut some) = (told.token.clone(), BTreeMap::new());
+                let more = gather(place, told, &mut some)?;
+                Ok((token, some, more))
+            };
+            let (token, some, more) = self.heard(place, reply, read).await?;
+            members.extend(some);
             // Who tells no place to go on from tells no changes.
-            let Some(token) = told.token.clone() else { return Ok(Changes::Untold) };
-            let more = gather(place, told, &mut members)?;
+            let Some(token) = token else { return Ok(Changes::Untold { is_over: false }) };
             if !more {
                 let token = format!("{TOLD}{token}");
-                return Ok(Changes::All(Snapshot { from: From::Start, members, token, server_time }));
+                return Ok(Changes::All(Snapshot { from: From::Start, members, token, server_time, room: None }));
             }
             if at.as_ref() == Some(&token) {
                 break;
@@ -171,128 +227,81 @@ impl Dav {
     }
 
     /// All members, where the server does not tell what changed: a token of ours stands for their revisions.
-    async fn counted(&self, place: &Place) -> Result<Snapshot, RemoteError> {
+    async fn counted(&self, place: &Arc<Place>) -> Result<Snapshot, RemoteError> {
+        // A mark from before it was listed: what changed meanwhile has another one.
+        let mark = self.mark(place).await?.0.as_deref().map(|mark| format!(" {mark}")).unwrap_or_default();
         let reply = self.ask(self.question("PROPFIND", place.url.clone(), "1", xml::ask_revisions())?).await?;
         if let Some(trouble) = reply.trouble((self.means.now)()) {
             return Err(trouble);
         }
         let server_time = reply.server_time();
-        let taken = self.means.http.larder.place(reply.body.len()).await;
-        let told = answers(&reply).map_err(whole)?;
-        drop((taken, reply.body));
-        let mut revisions: Vec<String> = Vec::new();
-        for one in told.told.iter().filter(|one| id_in(place, &one.href).is_some()) {
-            revisions.push(format!("{} {}", one.href, one.etag.as_deref().unwrap_or_default()));
-        }
-        revisions.sort_unstable();
-        let hash = blake3::hash(revisions.join("\n").as_bytes()).to_hex();
-        let mut members = BTreeMap::new();
-        if gather(place, told, &mut members)? {
+        let read = |place: &Place, told: Answers| {
+            let there = told.told.iter().filter(|one| id_in(place, &one.href).is_some());
+            let of = |one: &xml::Told| format!("{} {}", one.href, one.etag.as_deref().unwrap_or_default());
+            let mut revisions: Vec<String> = there.map(of).collect();
+            revisions.sort_unstable();
+            let hash = blake3::hash(revisions.join("\n").as_bytes()).to_hex();
+            let mut members = BTreeMap::new();
+            let more = gather(place, told, &mut members)?;
+            Ok((hash, members, more))
+        };
+        let (hash, members, more) = self.heard(place, reply, read).await?;
+        if more {
             let what = format!("{} lists less than all it has", http::place(&place.url));
             return Err(RemoteError::new(Failure::Nonsense, what).hint("the collection is larger than the server lists at once"));
         }
-        // A mark from before it was listed: what changed meanwhile has another one.
-        let mark = place.mark.as_deref().map(|mark| format!(" {mark}")).unwrap_or_default();
-        Ok(Snapshot { from: From::Start, members, token: format!("{COUNTED}{hash}{mark}"), server_time })
+        Ok(Snapshot { from: From::Start, members, token: format!("{COUNTED}{hash}{mark}"), server_time, room: None })
     }
 
-    /// What these members hold now.
-    async fn rows(&self, place: &Arc<Place>, some: &[Listed<'_>]) -> Result<(Vec<Packed>, larder::Place), RemoteError> {
-        let there: Vec<Listed<'_>> = some.iter().filter(|(_, href)| href.is_some()).copied().collect();
-        let (mut held, mut taken) = (BTreeMap::new(), larder::Place::default());
-        // Where one member spoils the answer (a control character is no XML), it is found by halves, and then asked for by itself.
-        let mut parts = vec![&there[..]];
-        while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
-            match self.members(place, part).await? {
-                Some((told, room)) => {
-                    held.extend(told);
-                    taken = if part.len() == there.len() { room } else { taken };
-                }
-                None if part.len() > 1 => {
-                    let (one, other) = part.split_at(part.len() / 2);
-                    parts.extend([other, one]);
-                }
-                None => {}
-            }
-        }
-        let mut rows = Vec::with_capacity(some.len());
-        for (id, href) in some {
-            let row = match (href, held.remove(*id)) {
-                (None, _) => gone(id),
-                (Some(_), Some(row)) => row,
-                // It was not told of: it is asked for by itself.
-                (Some(_), None) => match self.fetched(place, id).await? {
-                    Some(found) => Packed::of(&found.row(place.holds, id)),
-                    None => gone(id),
-                },
-            };
-            rows.push(row);
-        }
-        taken.shrink(rows.iter().map(Packed::bytes).sum());
-        Ok((rows, taken))
-    }
-
-    /// What these members are said to hold, in one answer; none: it is an answer of several that cannot be read, or is refused over some.
-    async fn members(&self, place: &Arc<Place>, some: &[Listed<'_>]) -> Result<Option<Held>, RemoteError> {
-        let body = xml::ask_members(place.holds, some.iter().filter_map(|(_, href)| href.as_deref()));
-        let reply = self.ask(self.question("REPORT", place.url.clone(), "1", body)?).await?;
-        if let Some(trouble) = reply.trouble((self.means.now)()) {
-            // Some refuse all over one that went meanwhile, or that they cannot read.
-            return if self.is_of_members(place, &reply).await { Ok(None) } else { Err(trouble) };
-        }
+    /// Reads what is listed; a long answer beside the run.
+    async fn heard<T: Send + 'static>(
+        &self,
+        place: &Arc<Place>,
+        reply: Reply,
+        read: impl FnOnce(&Place, Answers) -> Result<T, RemoteError> + Send + 'static,
+    ) -> Result<T, RemoteError> {
         let taken = self.means.http.larder.place(reply.body.len()).await;
-        let several = reply.status.as_u16() == 207;
-        match read_aside(Arc::clone(place), reply).await {
-            Ok(held) => Ok(Some((held, taken))),
-            Err(error) if several && error.kind == Failure::Nonsense => Ok(None),
-            Err(error) => Err(error),
+        let place = Arc::clone(place);
+        let heard = reading(reply.body.len(), move || read(&place, answers(&reply)?)).await.map_err(whole);
+        drop(taken);
+        heard
+    }
+
+    /// The same with what members hold, as far as one question brings it, where they do not fit on one page and nothing is shown yet. What it does
+    /// not show (many show no more than so many) is asked for by name, a page at a time, as are all where it comes to nothing.
+    async fn shown(&self, place: &Arc<Place>, mut all: Snapshot) -> Snapshot {
+        let is_long = all.members.len() > limits::DAV_PAGE_ROWS;
+        if !is_long || all.members.values().any(|member| member.shown.is_some()) || place.shows_some.load(Relaxed) {
+            return all;
         }
+        // What came without anything shown needs no place.
+        let Some(room) = all.room.take().or_else(|| self.means.http.larder.whole()) else { return all };
+        match self.all_members(place).await {
+            Ok(shown) => {
+                for (id, fetched) in shown {
+                    if let Some(member) = all.members.get_mut(&id).filter(|member| member.href.is_some()) {
+                        member.shown = Some(fetched);
+                    }
+                }
+                all.room = Some(room);
+            }
+            // Whatever is wrong: who asks for members by their names meets it again, or it is over.
+            Err(_) => place.shows_some.store(true, Relaxed),
+        }
+        all
     }
 }
 
-/// A listing that shows nothing, and stays where it was.
-fn nothing(place: &Place, token: &str) -> Snapshot {
-    let from = From::Token(token.to_owned());
-    Snapshot { from, members: BTreeMap::new(), token: token.to_owned(), server_time: place.server_time }
-}
-
-/// What members hold, by id, and the room that it takes.
-type Held = (BTreeMap<String, Packed>, larder::Place);
-
-/// An id, and the address of what it names; none: it is gone.
-type Listed<'a> = (&'a String, &'a Option<String>);
-
-/// Reads what members hold; a long answer beside the run.
-async fn read_aside(place: Arc<Place>, reply: Reply) -> Result<BTreeMap<String, Packed>, RemoteError> {
-    reading(reply.body.len(), move || read_members(&place, &reply)).await
-}
-
-fn read_members(place: &Place, reply: &Reply) -> Result<BTreeMap<String, Packed>, RemoteError> {
-    let mut held = BTreeMap::new();
-    for told in answers(reply)?.told {
-        let Some(id) = id_in(place, &told.href) else { continue };
-        let text = match (told.status, told.data) {
-            (Some(404 | 410), _) => None,
-            // The lines of a text end with CR and LF; XML leaves LF of it.
-            (_, Some(text)) => Some(Ok(text.replace("\r\n", "\n").replace('\n', "\r\n"))),
-            (Some(status), None) => Some(Err(format!("the server does not show it (HTTP {status})"))),
-            (None, None) => continue,
-        };
-        let row =
-            text.map(|text| Packed::of(&Fetched { revision: told.etag, modified: told.modified, text }.row(place.holds, &id)));
-        held.insert(id.clone(), row.unwrap_or_else(|| gone(&id)));
-    }
-    Ok(held)
-}
-
-fn gone(id: &str) -> Packed {
-    Packed::of(&Row::gone(id.into()))
+/// Whether an error says nothing of what was asked.
+fn is_about_us(error: &RemoteError) -> bool {
+    use Failure::{Budget, Denied, NeedsLogin, Offline, Stopped, Throttled};
+    matches!(error.kind, Offline | Throttled(_) | Budget(_) | NeedsLogin | Denied | Stopped)
 }
 
 /// Notes members, the last word of each; whether there is more than was told (RFC 6578, 3.6).
 ///
 /// One that is told of elsewhere would be taken for none, and those that we know for gone: then nothing of the answer is used.
-fn gather(place: &Place, told: Answers, members: &mut BTreeMap<String, Option<String>>) -> Result<bool, RemoteError> {
+fn gather(place: &Place, told: Answers, members: &mut BTreeMap<String, Member>) -> Result<bool, RemoteError> {
     let mut more = false;
     for one in told.told {
         if !is_within(place, &one.href) {
@@ -305,7 +314,8 @@ fn gather(place: &Place, told: Answers, members: &mut BTreeMap<String, Option<St
             more = !planted::is("a cut listing is taken for whole");
         } else if let Some(id) = id_in(place, &one.href) {
             let gone = matches!(one.status, Some(404 | 410));
-            members.insert(id, (!gone).then_some(one.href));
+            let shown = (!gone).then(|| shown(&one)).flatten();
+            members.insert(id, Member { href: (!gone).then_some(one.href), shown });
         }
     }
     Ok(more)
@@ -323,7 +333,7 @@ fn is_within(place: &Place, href: &str) -> bool {
 }
 
 /// The id of the member with this address; none: it is the collection itself, or no member.
-fn id_in(place: &Place, href: &str) -> Option<String> {
+pub(super) fn id_in(place: &Place, href: &str) -> Option<String> {
     let url = place.url.join(href).ok()?;
     if segments(&url).is_some_and(|segments| segments == place.segments) {
         return None;
@@ -347,16 +357,9 @@ mod tests {
     fn what_is_told_is_noted_by_id_and_that_there_is_more_is_seen() {
         let url = Url::parse("http://localhost/me/book/").unwrap();
         let segments = segments(&url).unwrap();
-        let place = Place {
-            url,
-            segments,
-            holds: mingle_text::Holds::Cards,
-            tells_changes: true,
-            token: None,
-            mark: None,
-            server_time: None,
-            found_before: false,
-        };
+        let (lists_names, shows_some) = Default::default();
+        let holds = mingle_text::Holds::Cards;
+        let place = Place { url, segments, holds, tells_changes: true, lists_names, shows_some };
         let one = |href: &str, status: Option<u16>| xml::Told { href: href.into(), status, ..xml::Told::default() };
         let mut members = BTreeMap::new();
         let first = vec![
@@ -369,7 +372,7 @@ mod tests {
         assert_eq!(gather(&place, Answers { told: first, token: None }, &mut members), Ok(false));
         let cut = vec![one("/me/book/a.vcf", Some(404)), one("/me/book/", Some(507)), one("/me/book/e.vcf", Some(200))];
         assert_eq!(gather(&place, Answers { told: cut, token: None }, &mut members), Ok(true), "there is more");
-        let noted: Vec<_> = members.iter().map(|(id, href)| (id.as_str(), href.as_deref())).collect();
+        let noted: Vec<_> = members.iter().map(|(id, member)| (id.as_str(), member.href.as_deref())).collect();
         let expect =
             [("a", None), ("b b", Some("http://elsewhere/me/book/b%20b.vcf")), ("d", None), ("e", Some("/me/book/e.vcf"))];
         assert_eq!(noted, expect);

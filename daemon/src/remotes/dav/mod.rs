@@ -6,16 +6,13 @@
 
 mod known;
 mod listing;
+mod members;
 mod name;
 mod place;
 mod send;
 mod xml;
 
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 
 use mingle_core::{
     limits,
@@ -41,7 +38,7 @@ use super::{
 };
 pub use known::Places;
 use listing::Snapshot;
-use place::Place;
+use place::{Found, Mark, Place};
 use xml::Answers;
 
 /// The kind, for the list.
@@ -66,14 +63,14 @@ struct Dav {
     login: Login,
     means: Means,
     /// The collection, once it was found.
-    place: OnceCell<Arc<Place>>,
-    /// The same as it is in this run, where another run found it and that was asked for.
-    as_now: OnceCell<Place>,
+    place: OnceCell<Found>,
+    /// Its mark in this run, where it was asked for.
+    mark: OnceCell<Mark>,
     /// What the settings say of it, for runs; a person who looks wants it asked.
     known_as: Option<String>,
     /// What is listed, from its first page to its last.
     snapshot: tokio::sync::Mutex<Option<Snapshot>>,
-    /// Something was listed: what the collection said of itself when it was found may be over.
+    /// Something was listed: the mark that was asked for before it may be over.
     listed: AtomicBool,
     /// The server did not take a position of its own: whether it takes the next is tried.
     refused: AtomicBool,
@@ -131,7 +128,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let login = Login::begin(&mut means, &url, &settings, &place, None).await?;
     // Whose places they are.
     let known_as = known_as.map(|of| format!("{of} {}", login.who()));
-    let (place, as_now, snapshot, listed, refused) = Default::default();
+    let (place, mark, snapshot, listed, refused) = Default::default();
     let (pages, turn, in_turn) = Default::default();
     let abilities = abilities();
     Ok(Box::new(Dav {
@@ -141,7 +138,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
         login,
         means,
         place,
-        as_now,
+        mark,
         known_as,
         snapshot,
         listed,
@@ -163,22 +160,22 @@ impl Remote for Dav {
             if let Some(of) = &self.known_as
                 && let Some(known) = self.means.places.known(of, (self.means.now)())
             {
-                let place = self.place.get_or_init(async || known).await;
+                let (place, _) = self.place.get_or_init(async || (known, None)).await;
                 return Ok(Greeting { instance: place.segments.join("/"), server_time: None });
             }
-            let place = self.place().await?;
+            let (place, server_time) = self.found().await?;
             if let Some(of) = &self.known_as {
                 self.means.places.found(of, place, (self.means.now)());
             }
             // The same name may be another collection's one day. One that is made anew under its old address is told by its tokens.
-            Ok(Greeting { instance: place.segments.join("/"), server_time: place.server_time })
+            Ok(Greeting { instance: place.segments.join("/"), server_time: *server_time })
         })
     }
 
     fn list<'a>(&'a self, from: &'a From, page: Option<&'a str>, rows: usize) -> Pending<'a, Result<Page, RemoteError>> {
         Box::pin(async move {
             let listed = self.page(from, page, rows).await;
-            // A position that is refused is no trouble with the collection: it is listed whole where it is.
+            // That it does not take where we were says nothing of where it is.
             if let (Err(error), Some(of)) = (&listed, &self.known_as)
                 && error.kind != Failure::CheckpointRefused
             {
@@ -217,6 +214,7 @@ impl Remote for Dav {
 }
 
 /// What a member holds, as it is there.
+#[derive(Debug, PartialEq, Eq)]
 struct Fetched {
     revision: Option<String>,
     /// When the server took it: what stands in the text of whoever wrote it is by any clock, and many leave it as it was.

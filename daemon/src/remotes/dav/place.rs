@@ -1,6 +1,6 @@
 //! Owns: finding the collection that a sync names: at its address, or among those of the account. Must never know: what it holds.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use mingle_core::{
     limits,
@@ -32,24 +32,19 @@ pub(super) struct Place {
     pub(super) holds: Holds,
     /// It says what changed since.
     pub(super) tells_changes: bool,
-    /// Where who asks for what changed would go on, when it was found.
-    pub(super) token: Option<String>,
-    /// What is another one whenever anything changed, when it was found.
-    pub(super) mark: Option<String>,
-    /// The server's clock when it was found.
-    pub(super) server_time: Option<Timestamp>,
-    /// Another run found it: what it said of itself then is over, and left out.
-    pub(super) found_before: bool,
+    /// Asked for what changed, it tells of names alone.
+    pub(super) lists_names: AtomicBool,
+    /// It does not show all members to one question.
+    pub(super) shows_some: AtomicBool,
 }
 
-impl Place {
-    /// The same, as far as it is good for later runs.
-    pub(super) fn for_later(&self) -> Self {
-        let (url, segments) = (self.url.clone(), self.segments.clone());
-        let (holds, tells_changes) = (self.holds, self.tells_changes);
-        Self { url, segments, holds, tells_changes, token: None, mark: None, server_time: None, found_before: true }
-    }
+/// Where it is, and what the server's clock was when it was found in this run.
+pub(super) type Found = (Arc<Place>, Option<Timestamp>);
 
+/// What is another one whenever anything in the collection changed, and what the server's clock was when it said so.
+pub(super) type Mark = (Option<String>, Option<Timestamp>);
+
+impl Place {
     /// The address of a member.
     pub(super) fn member(&self, id: &str) -> Url {
         let mut url = self.url.clone();
@@ -64,22 +59,24 @@ impl Place {
 impl Dav {
     /// The collection, found once.
     pub(super) async fn place(&self) -> Result<&Arc<Place>, RemoteError> {
-        self.place.get_or_try_init(async || self.find().await.map(Arc::new)).await
+        self.found().await.map(|found| &found.0)
     }
 
-    /// The same collection with what it says of itself in this run: asked for once, where another run found it.
-    pub(super) async fn as_now<'a>(&'a self, place: &'a Place) -> Result<&'a Place, RemoteError> {
-        if !place.found_before {
-            return Ok(place);
-        }
+    /// The same, and the server's clock.
+    pub(super) async fn found(&self) -> Result<&Found, RemoteError> {
+        self.place.get_or_try_init(async || self.find().await).await
+    }
+
+    /// Its mark, asked for once in a run.
+    pub(super) async fn mark(&self, place: &Place) -> Result<&Mark, RemoteError> {
         let ask = async || {
-            let (reply, told) = self.asked_what_it_is(&place.url).await?;
-            as_place(place.holds, &told, &reply)
+            let (reply, told) = self.asked_at(&place.url, xml::ask_mark()).await?;
+            Ok((told.mark, reply.server_time()))
         };
-        self.as_now.get_or_try_init(ask).await
+        self.mark.get_or_try_init(ask).await
     }
 
-    async fn find(&self) -> Result<Place, RemoteError> {
+    async fn find(&self) -> Result<Found, RemoteError> {
         let below = self.below()?;
         let (reply, told) = match self.asked_what_it_is(&below).await {
             Ok(found) => found,
@@ -88,7 +85,7 @@ impl Dav {
             Err(error) => return Err(error),
         };
         match told.holds {
-            Some(holds) => as_place(holds, &told, &reply),
+            Some(holds) => as_found(holds, &told, &reply),
             None => {
                 let what = format!("{} is no address book and no calendar", http::place(&below));
                 self.find_by_name(RemoteError::new(Failure::Denied, what)).await
@@ -124,7 +121,11 @@ impl Dav {
 
     /// What the resource at an address says that it is.
     pub(super) async fn asked_what_it_is(&self, url: &Url) -> Result<(Reply, Told), RemoteError> {
-        let reply = self.ask(self.question("PROPFIND", url.clone(), "0", xml::ask_what_it_is())?).await?;
+        self.asked_at(url, xml::ask_what_it_is()).await
+    }
+
+    async fn asked_at(&self, url: &Url, what: String) -> Result<(Reply, Told), RemoteError> {
+        let reply = self.ask(self.question("PROPFIND", url.clone(), "0", what)?).await?;
         if let Some(trouble) = reply.trouble((self.means.now)()) {
             // Who does not know the question speaks no DAV here, and may elsewhere.
             let kind = if matches!(reply.status.as_u16(), 405 | 501) { Failure::Nonsense } else { trouble.kind };
@@ -137,7 +138,7 @@ impl Dav {
     }
 
     /// The collection of the account that has this name; where there is none: what there is.
-    async fn find_by_name(&self, error: RemoteError) -> Result<Place, RemoteError> {
+    async fn find_by_name(&self, error: RemoteError) -> Result<Found, RemoteError> {
         let found = self.collections().await?;
         let is = |one: &&(Url, Told)| {
             let last = name::segments(&one.0).and_then(|mut segments| segments.pop());
@@ -148,7 +149,7 @@ impl Dav {
             && let Some(holds) = told.holds
         {
             let reply = self.asked_what_it_is(url).await?.0;
-            return as_place(holds, told, &reply);
+            return as_found(holds, told, &reply);
         }
         let shown = |(url, told): &(Url, Told)| {
             let name = told.name.as_deref().map(|name| format!(" ({})", http::words(name))).unwrap_or_default();
@@ -249,21 +250,14 @@ impl Dav {
 }
 
 /// The collection that an answer tells of. Where it came from in the end counts: members have their addresses there.
-fn as_place(holds: Holds, told: &Told, reply: &Reply) -> Result<Place, RemoteError> {
+fn as_found(holds: Holds, told: &Told, reply: &Reply) -> Result<Found, RemoteError> {
     let mut url = reply.url.clone();
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
     }
     let segments = name::segments(&url)
         .ok_or_else(|| RemoteError::new(Failure::Nonsense, format!("{} is an address that is not UTF-8", http::place(&url))))?;
-    Ok(Place {
-        url,
-        segments,
-        holds,
-        tells_changes: told.tells_changes,
-        token: told.token.clone(),
-        mark: told.mark.clone(),
-        server_time: reply.server_time(),
-        found_before: false,
-    })
+    let (lists_names, shows_some) = Default::default();
+    let place = Place { url, segments, holds, tells_changes: told.tells_changes, lists_names, shows_some };
+    Ok((Arc::new(place), reply.server_time()))
 }

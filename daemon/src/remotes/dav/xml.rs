@@ -12,6 +12,8 @@ const EVENTS: &str = "urn:ietf:params:xml:ns:caldav";
 /// Of what many servers say beside the standards.
 const BESIDE: &str = "http://calendarserver.org/ns/";
 
+const HEAD: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
+
 /// What one resource is said to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
@@ -31,8 +33,6 @@ pub(super) struct Told {
     pub(super) name: Option<String>,
     /// It says what changed since.
     pub(super) tells_changes: bool,
-    /// Where who asks for what changed would go on now.
-    pub(super) token: Option<String>,
     /// What is another one whenever anything changed.
     pub(super) mark: Option<String>,
     /// Who we are.
@@ -60,47 +60,86 @@ pub(super) struct Unread {
 }
 
 /// Asks who we are, where our collections are, and what this one is.
+///
+/// Not where who asks for what changed would go on: a server may look through all members for it, as it does for what changed.
 pub(super) fn ask_what_it_is() -> String {
-    format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:propfind xmlns:d=\"{DAV}\" xmlns:a=\"{CARDS}\" xmlns:c=\"{EVENTS}\" xmlns:s=\"{BESIDE}\"><d:prop>\
-         <d:resourcetype/><d:displayname/><d:supported-report-set/><d:sync-token/><s:getctag/><d:current-user-principal/><a:addressbook-home-set/>\
-         <c:calendar-home-set/></d:prop></d:propfind>"
+    propfind(
+        "<d:resourcetype/><d:displayname/><d:supported-report-set/><d:current-user-principal/><a:addressbook-home-set/><c:calendar-home-set/>",
     )
+}
+
+/// Asks for what is another one whenever anything changed.
+pub(super) fn ask_mark() -> String {
+    propfind("<s:getctag/>")
 }
 
 /// Asks for the revisions of all members.
 pub(super) fn ask_revisions() -> String {
+    propfind("<d:getetag/><d:resourcetype/>")
+}
+
+fn propfind(props: &str) -> String {
     format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:propfind xmlns:d=\"{DAV}\"><d:prop><d:getetag/><d:resourcetype/></d:prop></d:propfind>"
+        "{HEAD}<d:propfind xmlns:d=\"{DAV}\" xmlns:a=\"{CARDS}\" xmlns:c=\"{EVENTS}\" xmlns:s=\"{BESIDE}\"><d:prop>{props}</d:prop></d:propfind>"
     )
 }
 
-/// Asks for what changed since; without a token: for all members.
-pub(super) fn ask_changes(since: Option<&str>) -> String {
+/// Asks for what changed since; without a token: for all members. Where it is said what members hold: for that too.
+pub(super) fn ask_changes(since: Option<&str>, shows: Option<Holds>) -> String {
     let since = escaped(since.unwrap_or_default());
+    let (space, props) =
+        shows.map_or_else(|| (CARDS, "<d:getetag/>".to_owned()), |holds| (Words::of(holds).space, all_of(holds)));
     format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:sync-collection xmlns:d=\"{DAV}\"><d:sync-token>{since}</d:sync-token>\
-         <d:sync-level>1</d:sync-level><d:prop><d:getetag/></d:prop></d:sync-collection>"
+        "{HEAD}<d:sync-collection xmlns:d=\"{DAV}\" xmlns:x=\"{space}\"><d:sync-token>{since}</d:sync-token><d:sync-level>1</d:sync-level>\
+         <d:prop>{props}</d:prop></d:sync-collection>"
     )
 }
 
 /// Asks for what members hold.
 pub(super) fn ask_members<'a>(holds: Holds, hrefs: impl Iterator<Item = &'a str>) -> String {
-    let (space, report, data) = match holds {
-        Holds::Cards => (CARDS, "addressbook-multiget", "address-data"),
-        Holds::Events => (EVENTS, "calendar-multiget", "calendar-data"),
-    };
-    let mut text = format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><x:{report} xmlns:d=\"{DAV}\" xmlns:x=\"{space}\"><d:prop><d:getetag/><d:getlastmodified/>\
-         <x:{data}/></d:prop>"
-    );
+    let mut asked = String::new();
     for href in hrefs {
-        text.push_str("<d:href>");
-        text.push_str(&escaped(href));
-        text.push_str("</d:href>");
+        asked.push_str("<d:href>");
+        asked.push_str(&escaped(href));
+        asked.push_str("</d:href>");
     }
-    text.push_str(&format!("</x:{report}>"));
-    text
+    ask_for_texts(holds, "multiget", &asked)
+}
+
+/// Asks for what all members hold.
+pub(super) fn ask_all(holds: Holds) -> String {
+    ask_for_texts(holds, "query", &format!("<x:filter>{}</x:filter>", Words::of(holds).all))
+}
+
+fn ask_for_texts(holds: Holds, report: &str, which: &str) -> String {
+    let Words { space, of, .. } = Words::of(holds);
+    let props = all_of(holds);
+    format!("{HEAD}<x:{of}-{report} xmlns:d=\"{DAV}\" xmlns:x=\"{space}\"><d:prop>{props}</d:prop>{which}</x:{of}-{report}>")
+}
+
+/// What is wanted of a member.
+fn all_of(holds: Holds) -> String {
+    format!("<d:getetag/><d:getlastmodified/><x:{}/>", Words::of(holds).data)
+}
+
+/// What is called how, where members are such.
+struct Words {
+    space: &'static str,
+    of: &'static str,
+    data: &'static str,
+    /// The filter that lets everything through.
+    all: &'static str,
+}
+
+impl Words {
+    fn of(holds: Holds) -> Self {
+        match holds {
+            Holds::Cards => Self { space: CARDS, of: "addressbook", data: "address-data", all: "" },
+            Holds::Events => {
+                Self { space: EVENTS, of: "calendar", data: "calendar-data", all: "<x:comp-filter name=\"VCALENDAR\"/>" }
+            }
+        }
+    }
 }
 
 fn escaped(text: &str) -> String {
@@ -128,18 +167,34 @@ pub(super) fn read(text: &str) -> Result<Answers, Unread> {
     Ok(answers)
 }
 
-/// What a refusal names as its reason: what the standards call it, and the server's own words.
-pub(super) fn reason(text: &str) -> Option<String> {
+/// Why something was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// What the standards call it; or else whatever is named.
+    pub(super) name: Option<String>,
+    /// The server's own words.
+    pub(super) said: Option<String>,
+}
+
+impl Refusal {
+    /// As one text.
+    pub(super) fn words(self) -> Option<String> {
+        match (self.name, self.said) {
+            (Some(name), Some(said)) => Some(format!("{name}: {said}")),
+            (name, said) => name.or(said),
+        }
+    }
+}
+
+/// What a refusal says of its reason.
+pub(super) fn refusal(text: &str) -> Option<Refusal> {
     let document = parsed(text).ok()?;
     let root = document.root_element();
-    let mut named = root.children().filter(|node| node.is_element() && is(root, DAV, "error"));
-    let standard = |node: &Node| matches!(node.tag_name().namespace(), Some(DAV | CARDS | EVENTS));
-    let name = named.clone().find(standard).map(|node| node.tag_name().name().to_owned());
-    let said = named.clone().find(|node| node.tag_name().name() == "message").and_then(word);
-    match (name, said) {
-        (Some(name), Some(said)) => Some(format!("{name}: {said}")),
-        (name, said) => name.or(said).or_else(|| named.next().map(|node| node.tag_name().name().to_owned())),
-    }
+    let named: Vec<Node> = root.children().filter(|node| node.is_element() && is(root, DAV, "error")).collect();
+    let said = named.iter().find(|node| node.tag_name().name() == "message").and_then(|node| word(*node));
+    let standard = named.iter().find(|node| matches!(node.tag_name().namespace(), Some(DAV | CARDS | EVENTS)));
+    let name = standard.or(named.first().filter(|_| said.is_none())).map(|node| node.tag_name().name().to_owned());
+    Some(Refusal { name, said })
 }
 
 fn parsed(text: &str) -> Result<Document<'_>, Unread> {
@@ -195,7 +250,6 @@ fn take(prop: Node, one: &mut Told) {
             });
         }
         (DAV, "supported-report-set") => one.tells_changes = prop.descendants().any(|node| is(node, DAV, "sync-collection")),
-        (DAV, "sync-token") => one.token = word(prop),
         (BESIDE, "getctag") => one.mark = word(prop),
         (DAV, "current-user-principal") => one.principal = inner(prop).pop(),
         (CARDS, "addressbook-home-set") | (EVENTS, "calendar-home-set") => one.homes.extend(inner(prop)),
@@ -262,15 +316,13 @@ mod tests {
             ..Told::default()
         };
         assert_eq!(told, expect);
-        let told = one(
-            "<href>/a/</href><propstat><prop><sync-token>t7</sync-token><s:getctag xmlns:s=\"http://calendarserver.org/ns/\">c7\
+        let told = one("<href>/a/</href><propstat><prop><s:getctag xmlns:s=\"http://calendarserver.org/ns/\">c7\
              </s:getctag><resourcetype><collection/><C:calendar/></resourcetype><displayname>Home\
              </displayname><supported-report-set><supported-report><report><sync-collection/></report></supported-report>\
              </supported-report-set><current-user-principal><href>/me/</href></current-user-principal><CR:addressbook-home-set>\
-             <href>/x/</href><href>/y/</href></CR:addressbook-home-set></prop><status>HTTP/1.1 200 OK</status></propstat>",
-        );
+             <href>/x/</href><href>/y/</href></CR:addressbook-home-set></prop><status>HTTP/1.1 200 OK</status></propstat>");
         assert_eq!((told.holds, told.name.as_deref(), told.tells_changes), (Some(Holds::Events), Some("Home"), true));
-        assert_eq!((told.token.as_deref(), told.mark.as_deref()), (Some("t7"), Some("c7")));
+        assert_eq!(told.mark.as_deref(), Some("c7"));
         assert_eq!((told.principal.as_deref(), told.homes), (Some("/me/"), vec!["/x/".to_owned(), "/y/".to_owned()]));
         let told = one("<href>/a/c.vcf</href><status>HTTP/1.1 404 Not Found</status>");
         assert_eq!(told, Told { href: "/a/c.vcf".into(), status: Some(404), ..Told::default() });
@@ -284,7 +336,7 @@ mod tests {
         let answers = read(&text).unwrap();
         assert_eq!(answers.token.as_deref(), Some("t&1"));
         assert!(answers.told.len() == 2 && answers.told.iter().all(|told| told.status == Some(404)));
-        assert_eq!(ask_changes(Some("t&1")).matches("<d:sync-token>t&amp;1</d:sync-token>").count(), 1);
+        assert_eq!(ask_changes(Some("t&1"), None).matches("<d:sync-token>t&amp;1</d:sync-token>").count(), 1);
     }
 
     #[test]
@@ -315,7 +367,7 @@ mod tests {
     fn a_refusal_may_name_its_reason() {
         #[track_caller]
         fn check(text: &str, expect: Option<&str>) {
-            assert_eq!(reason(text).as_deref(), expect, "{text}");
+            assert_eq!(refusal(text).and_then(Refusal::words).as_deref(), expect, "{text}");
         }
         let error =
             |inner: &str| format!("<d:error xmlns:d=\"DAV:\" xmlns:c=\"{EVENTS}\" xmlns:s=\"http://ns\">{inner}</d:error>");
@@ -328,5 +380,7 @@ mod tests {
         check(&error("<s:kind>Wrong</s:kind><s:message/>"), Some("kind"));
         check(&error(""), None);
         check("<html><message>no</message></html>", None);
+        let over = refusal(&error("<s:kind>Wrong</s:kind><s:message>too old</s:message><d:valid-sync-token/>"));
+        assert_eq!(over.and_then(|refusal| refusal.name).as_deref(), Some("valid-sync-token"));
     }
 }
