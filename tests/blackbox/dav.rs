@@ -18,7 +18,15 @@ pub fn config(url: &str, book: &str, calendar: &str) -> String {
 
 #[test]
 fn contacts_and_events_go_both_ways_and_odd_lines_stay() {
-    let server = Dav::radicale();
+    go_both_ways(&Dav::radicale());
+}
+
+#[test]
+fn contacts_and_events_go_both_ways_where_no_changes_are_told() {
+    go_both_ways(&Dav::sabre());
+}
+
+fn go_both_ways(server: &Dav) {
     let (book, calendar) = (server.address_book("Friends"), server.calendar("Work"));
     let jane =
         "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:jane\r\nFN:Jane\r\nEMAIL;TYPE=HOME:j@example.com\r\nX-ODD;A=b:c\r\nEND:VCARD\r\n";

@@ -12,6 +12,7 @@ mod conditions;
 mod copies;
 mod crowd;
 mod dav;
+mod dav_listed;
 mod dav_odd;
 mod dav_shown;
 mod dav_times;

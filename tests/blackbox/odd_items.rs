@@ -16,8 +16,8 @@ struct Odd {
     /// What is odd about it: also the name of the member, where it has no other one.
     what: &'static str,
     text: String,
-    /// What becomes of it: at a server that writes items anew, and at one that keeps them as they are.
-    becomes: [Becomes; 2],
+    /// What becomes of it: at a server that writes items anew, at one that keeps them as they are, and at one that does and takes less.
+    becomes: [Becomes; 3],
 }
 
 /// What becomes of an item.
@@ -124,4 +124,14 @@ fn odd_events_go_through_radicale_unharmed() {
 #[test]
 fn odd_events_go_through_xandikos_unharmed() {
     check(&Dav::shared_xandikos(), 1, "events", &events::all());
+}
+
+#[test]
+fn odd_cards_go_through_sabre_unharmed() {
+    check(&Dav::shared_sabre(), 2, "contacts", &cards::all());
+}
+
+#[test]
+fn odd_events_go_through_sabre_unharmed() {
+    check(&Dav::shared_sabre(), 2, "events", &events::all());
 }

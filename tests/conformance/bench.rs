@@ -34,6 +34,8 @@ pub struct Bench {
     pub asks_for_credentials: bool,
     /// Whether it can tell that another server is none of its kind.
     pub tells_kinds_apart: bool,
+    /// It tells what changed since a token, if its kind has tokens.
+    pub tells_changes: bool,
     /// Its rows show when they were changed, where their kind has room for that.
     pub shows_when: bool,
     /// What a law's record is here: a service may have names and types of its own.

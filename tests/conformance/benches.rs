@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, Other, as_it_is, login, settings};
 
-pub use crate::dav_bench::{radicale, xandikos};
+pub use crate::dav_bench::{radicale, sabre, xandikos};
 
 /// Kinto.
 pub fn kinto() -> Bench {
@@ -43,6 +43,7 @@ pub fn kinto() -> Bench {
         stranger: Auth::None,
         asks_for_credentials: true,
         tells_kinds_apart: true,
+        tells_changes: true,
         shows_when: true,
         fit: as_it_is,
         shows: &[],
@@ -76,6 +77,7 @@ pub fn json_server() -> Bench {
         stranger: Auth::None,
         asks_for_credentials: false,
         tells_kinds_apart: false,
+        tells_changes: true,
         shows_when: true,
         fit: as_it_is,
         shows: &[],
@@ -122,6 +124,7 @@ pub fn pocketbase() -> Bench {
         stranger: Auth::None,
         asks_for_credentials: true,
         tells_kinds_apart: true,
+        tells_changes: true,
         shows_when: true,
         fit,
         shows: &[],
@@ -178,6 +181,7 @@ pub fn roundup() -> Bench {
         stranger: Auth::None,
         asks_for_credentials: true,
         tells_kinds_apart: false,
+        tells_changes: true,
         shows_when: true,
         fit,
         shows: &["status", "nosy", "keyword", "superseder"],
@@ -271,6 +275,7 @@ fn tracked(server: impl Tracker + 'static, settings: RemoteSettings, text: &'sta
         resource: "issues".into(),
         asks_for_credentials: true,
         tells_kinds_apart: false,
+        tells_changes: true,
         shows_when: true,
         fit: bench.0,
         shows: bench.1,
@@ -325,6 +330,7 @@ fn scripted(mut options: Options) -> Bench {
         stranger: Auth::None,
         asks_for_credentials: true,
         tells_kinds_apart: true,
+        tells_changes: true,
         shows_when: true,
         fit: as_it_is,
         shows: &[],

@@ -24,6 +24,11 @@ pub fn xandikos() -> Bench {
     Bench { shows_when: false, ..bench(Dav::shared_xandikos(), false) }
 }
 
+/// An address book of sabre/dav, which keeps texts as they are, and tells no changes.
+pub fn sabre() -> Bench {
+    Bench { tells_changes: false, ..bench(Dav::shared_sabre(), true) }
+}
+
 fn bench(server: Arc<Dav>, asks_for_credentials: bool) -> Bench {
     struct Me(Arc<Dav>, String);
     impl Other for Me {
@@ -46,6 +51,7 @@ fn bench(server: Arc<Dav>, asks_for_credentials: bool) -> Bench {
         stranger: Auth::None,
         asks_for_credentials,
         tells_kinds_apart: true,
+        tells_changes: true,
         shows_when: true,
         fit,
         shows: &["@type", "version", "uid", "updated"],

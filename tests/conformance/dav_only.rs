@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use mingle_core::replica::{Action, Answer, Failure, From, Precondition, RowState};
+use mingle_core::replica::{Action, Answer, Failure, From, Packed, Precondition, RowState};
 use mingle_tests::{
     dav_book::{Book, Breaks},
     servers::Dav,
@@ -125,6 +125,31 @@ fn a_collection_is_found_by_its_name_and_one_that_is_not_there_is_told_with_thos
 }
 
 #[test]
+fn a_collection_of_an_account_is_found_from_whatever_a_person_knows_of_it() {
+    let server = Dav::sabre();
+    let (book, calendar) = (server.address_book("Friends"), server.calendar("Work"));
+    run(async {
+        let last = |path: &str| path.trim_matches('/').rsplit('/').next().expect("a name").to_owned();
+        for at in
+            ["", "/", "/remote.php/dav", "/remote.php/dav/", "/remote.php/dav/principals/me/", "/remote.php/dav/calendars/me"]
+        {
+            let url = format!("{}{at}", server.url);
+            for (resource, path) in [("Friends", &book), ("Work", &calendar), (&last(&book), &book), (&calendar, &calendar)] {
+                let found = open(&url, resource).await.greet().await.unwrap_or_else(|error| panic!("{at} {resource}: {error}"));
+                assert_eq!(found.instance, path.trim_matches('/'), "{at} {resource}");
+            }
+        }
+        let below = open(&format!("{}/remote.php/dav", server.url), &format!("calendars/me/{}", last(&calendar))).await;
+        assert_eq!(below.greet().await.expect("it is there").instance, calendar.trim_matches('/'));
+        let hint = open(&server.url, "Foes").await.greet().await.expect_err("not there").hint.expect("what there is");
+        assert!(hint.contains(&book) && hint.contains("(Work)"), "{hint}");
+        // Which takes no password but by Digest says so, wherever it is met.
+        let error = open(&format!("{}/digest/", server.url), "Friends").await.greet().await.expect_err("Digest");
+        assert!(error.kind == Failure::NeedsLogin && error.what.contains("asks for Digest"), "{error}");
+    });
+}
+
+#[test]
 fn a_server_that_tells_no_changes_is_listed_whole_when_something_changed_and_not_else() {
     let server = Book::default().serve();
     for name in ["a", "b", "c"] {
@@ -194,6 +219,58 @@ fn a_member_that_spoils_the_answer_or_is_not_shown_concerns_itself_alone() {
         }
         let asked = server.book().asked.len();
         assert!(asked < 20, "the bad ones were found by halves, with {asked} questions");
+    });
+}
+
+#[test]
+fn a_question_that_is_refused_over_one_member_is_asked_by_halves() {
+    for status in [403, 404, 415, 500] {
+        let server = Book::new(None, Some(Breaks::OverOne(status))).serve();
+        for nth in 0..32 {
+            server.book().put(&format!("m{nth:02}"), "rust");
+        }
+        server.book().denied.push("m05.vcf".into());
+        run(async {
+            let remote = open(&server.url, "/me/books/one/").await;
+            let first = remote.list(&From::Start, None, 16).await.unwrap_or_else(|error| panic!("{status}: {error}"));
+            // One goes before it is asked for.
+            server.book().delete("m20.vcf");
+            let next = first.next.clone().expect("a second page");
+            let second = remote.list(&From::Start, Some(&next), 16).await.unwrap_or_else(|error| panic!("{status}: {error}"));
+            let rows: Vec<_> = first.rows.iter().chain(&second.rows).map(Packed::open).collect();
+            assert_eq!(rows.len(), 32);
+            for row in rows {
+                match (row.remote_id.as_str(), &row.state) {
+                    ("m05", RowState::Unreadable(why)) => assert!(why.contains("HTTP 403"), "{why}"),
+                    ("m20", state) => assert_eq!(state, &RowState::Gone),
+                    (id, state) => assert!(matches!(state, RowState::Live(_)) && id != "m05", "{id}: {state:?}"),
+                }
+            }
+            let asked = server.asked().len();
+            assert!(asked < 40, "two are found by halves, with {asked} questions");
+            // Where all is refused, the collection is not there: nothing of it is taken for gone, and it is not asked for one by one.
+            server.book().breaks = Some(Breaks::Vanished(status));
+            let error = remote.list(&From::Start, Some(&next), 16).await.expect_err("it is not there");
+            assert!(error.what.contains("/me/books/one/") && server.asked().len() < 4, "{error}");
+        });
+    }
+}
+
+#[test]
+fn a_member_that_goes_while_it_is_listed_is_gone_and_no_other() {
+    let server = Dav::shared_sabre();
+    let book = server.address_book("Friends");
+    for name in ["a", "b", "c", "d"] {
+        server.put(&book, &format!("{name}.vcf"), &format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:{name}\r\nFN:A\r\nEND:VCARD\r\n"));
+    }
+    run(async {
+        let remote = open(&server.url, &book).await;
+        let first = remote.list(&From::Start, None, 2).await.expect("the first page");
+        server.delete(&book, "c.vcf");
+        let second = remote.list(&From::Start, first.next.as_deref(), 2).await.expect("the second page");
+        let rows: Vec<_> = first.rows.iter().chain(&second.rows).map(Packed::open).collect();
+        let gone = rows.iter().filter(|row| row.state == RowState::Gone).map(|row| row.remote_id.as_str());
+        assert_eq!((rows.len(), gone.collect::<Vec<_>>()), (4, vec!["c"]));
     });
 }
 

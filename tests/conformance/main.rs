@@ -103,5 +103,6 @@ every_law_on!(
     gitlab_issues,
     roundup,
     radicale,
-    xandikos
+    xandikos,
+    sabre
 );

@@ -26,6 +26,8 @@ pub enum Breaks {
     Flaps,
     /// The collection is answered with this status.
     Vanished(u16),
+    /// Who asks for several members gets this status for all, where one of them is not there or not shown.
+    OverOne(u16),
     /// Somebody else has locked every member.
     Locked,
     /// It takes no question for what members hold together with what changed.
@@ -232,6 +234,14 @@ impl Book {
             ("REPORT", "/me/books/one", _) if changes => self.since(request),
             ("REPORT", "/me/books/one", _) => {
                 let asked = |name: &str| request.body.contains(&format!("/{name}<"));
+                let mut hrefs =
+                    request.body.split("<d:href>").skip(1).filter_map(|rest| rest.split('<').next()?.rsplit('/').next());
+                let hidden = |name: &str| self.text(name).is_none() || self.denied.iter().any(|one| one == name);
+                if let Some(Breaks::OverOne(status)) = self.breaks
+                    && hrefs.any(hidden)
+                {
+                    return wire::response(status, &[], "");
+                }
                 let some = self.live().filter(|(name, ..)| (all || asked(name)) && !self.denied.iter().any(|one| one == *name));
                 let most = if all { self.shows_at_once } else { usize::MAX };
                 several_bytes(&some.take(most).flat_map(|(name, one, text)| self.shown(name, one, text)).collect::<Vec<u8>>())

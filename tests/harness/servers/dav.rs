@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -20,10 +20,19 @@ pub struct Dav {
     pub url: String,
     /// Where the account has address books, and where calendars: a slash at both ends.
     homes: [&'static str; 2],
-    /// Where its collections lie, and whether each is a repository of git.
-    kept: (PathBuf, bool),
+    kept: Kept,
     _server: Server,
     _dir: tempfile::TempDir,
+}
+
+/// Where a server keeps its collections.
+enum Kept {
+    /// Each is a folder here.
+    Folders(PathBuf),
+    /// And a repository of git.
+    Gits(PathBuf),
+    /// It alone can tell.
+    Within,
 }
 
 /// `me:pw`.
@@ -66,7 +75,7 @@ impl Dav {
             command.arg("-C").arg(settings);
             command
         });
-        let kept = (dir.path().join("collections/collection-root"), false);
+        let kept = Kept::Folders(dir.path().join("collections/collection-root"));
         Self { url: server.url.clone(), homes: ["/me/", "/me/"], kept, _server: server, _dir: dir }
     }
 
@@ -84,8 +93,30 @@ impl Dav {
             command.args(["-p", &port.to_string()]);
             command
         });
-        let kept = (dir.path().into(), true);
+        let kept = Kept::Gits(dir.path().into());
         Self { url: server.url.clone(), homes: ["/user/contacts/", "/user/calendars/"], kept, _server: server, _dir: dir }
+    }
+
+    /// A sabre/dav for the caller alone: Debian's, over a store of its own. It answers one request after the other.
+    ///
+    /// # Panics
+    /// When it is not on this machine, with what brings it, or does not start.
+    #[must_use]
+    pub fn sabre() -> Self {
+        let look = "require 'Sabre/autoload.php'; new PDO('sqlite::memory:'); echo Sabre\\DAV\\Version::VERSION;";
+        let looked = Command::new("php").args(["-r", look]).output();
+        let version = looked.map(|looked| String::from_utf8_lossy(&looked.stdout).into_owned()).unwrap_or_default();
+        let brings = "`apt-get install php-sabre-dav php-sqlite3`";
+        assert!(version.starts_with("1.8."), "sabre/dav 1.8 is not on this machine ({version:?}): {brings}");
+        let dir = tempfile::tempdir().expect("a folder for a sabre/dav");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/servers/sabre/server.php");
+        let server = Server::start("sabre", "/remote.php/dav/", |port| {
+            let mut command = Command::new("php");
+            command.arg("-S").arg(format!("127.0.0.1:{port}")).arg(&script).current_dir(dir.path());
+            command
+        });
+        let homes = ["/remote.php/dav/addressbooks/me/", "/remote.php/dav/calendars/me/"];
+        Self { url: server.url.clone(), homes, kept: Kept::Within, _server: server, _dir: dir }
     }
 
     /// One Radicale for all tests that run at the same time; each makes a collection of its own.
@@ -106,6 +137,16 @@ impl Dav {
     pub fn shared_xandikos() -> Arc<Self> {
         static RUNNING: Shared = Mutex::new(Weak::new());
         shared(&RUNNING, Self::xandikos)
+    }
+
+    /// The same of a sabre/dav.
+    ///
+    /// # Panics
+    /// As [`Self::sabre`].
+    #[must_use]
+    pub fn shared_sabre() -> Arc<Self> {
+        static RUNNING: Shared = Mutex::new(Weak::new());
+        shared(&RUNNING, Self::sabre)
     }
 
     /// Makes an address book that nobody else has, and gives its path.
@@ -149,12 +190,16 @@ impl Dav {
         assert!((200..300).contains(&answer.status), "{path}{member}: {} {}", answer.status, answer.body);
     }
 
-    /// Lays texts where the server keeps the members of a collection, by their names: some thousand at once, which it is not asked to take.
+    /// Lays texts where the server keeps the members of a collection, by their names: some thousand at once, which it is not asked to take
+    /// unless it alone can keep them.
     ///
     /// # Panics
     /// When they cannot be laid there.
     pub fn fill(&self, path: &str, texts: impl Iterator<Item = (String, String)>) {
-        let folder = self.kept.0.join(path.trim_start_matches('/'));
+        let (Kept::Folders(root) | Kept::Gits(root)) = &self.kept else {
+            return texts.for_each(|(name, text)| self.put(path, &name, &text));
+        };
+        let folder = root.join(path.trim_start_matches('/'));
         for (name, text) in texts {
             std::fs::write(folder.join(name), text).expect("a text beside the others");
         }
@@ -164,7 +209,7 @@ impl Dav {
             let ended = command.status().expect("git");
             assert!(ended.success(), "git {words:?} ended with {ended}");
         };
-        if self.kept.1 {
+        if matches!(self.kept, Kept::Gits(_)) {
             git(&["add", "--all"]);
             git(&["commit", "--quiet", "--message", "filled"]);
         }

@@ -196,8 +196,9 @@ impl Dav {
             // Servers refuse a token, or the question, in many ways; only what says something else is something else.
             let status = reply.status.as_u16();
             if matches!(status, 400 | 402..=428 | 430..=501 | 505) {
-                let reason = std::str::from_utf8(&reply.body).ok().and_then(xml::reason);
-                return Ok(Changes::Untold { is_over: reason.as_deref() == Some("valid-sync-token") });
+                let refusal = std::str::from_utf8(&reply.body).ok().and_then(xml::refusal);
+                let is_over = refusal.is_some_and(|refusal| refusal.name.as_deref() == Some("valid-sync-token"));
+                return Ok(Changes::Untold { is_over });
             }
             if let Some(trouble) = reply.trouble((self.means.now)()) {
                 return Err(trouble);

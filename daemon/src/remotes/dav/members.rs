@@ -65,12 +65,14 @@ impl Dav {
         Ok((rows, taken))
     }
 
-    /// What these members are said to hold, in one answer, and the room that it takes; none: it is an answer of several that cannot be read.
+    /// What these members are said to hold, in one answer, and the room that it takes; none: it is an answer of several that cannot be read, or
+    /// is refused over some of them.
     async fn members(&self, place: &Arc<Place>, some: &[(String, String)]) -> Result<Option<(Held, larder::Place)>, RemoteError> {
         let body = xml::ask_members(place.holds, some.iter().map(|(_, href)| href.as_str()));
         let reply = self.ask(self.question("REPORT", place.url.clone(), "1", body)?).await?;
         if let Some(trouble) = reply.trouble((self.means.now)()) {
-            return Err(trouble);
+            // Some refuse all over one that went meanwhile, or that they cannot read.
+            return if self.is_of_members(place, &reply).await { Ok(None) } else { Err(trouble) };
         }
         let taken = self.means.http.larder.place(reply.body.len()).await;
         let several = reply.status.as_u16() == 207;

@@ -244,9 +244,7 @@ impl Dav {
         }
         let status = reply.status.as_u16();
         if let Some(trouble) = reply.trouble((self.means.now)()) {
-            // Where the collection still answers, that concerns this member alone.
-            let alone = matches!(status, 400 | 402 | 403 | 405..=407 | 409 | 413..=428 | 430..=499 | 500 | 501);
-            if alone && self.asked_what_it_is(&place.url).await.is_ok_and(|found| found.1.holds.is_some()) {
+            if self.is_of_members(place, &reply).await {
                 return Ok(Some(Fetched {
                     revision: None,
                     modified: None,
@@ -268,6 +266,12 @@ impl Dav {
         self.asked_what_it_is(&place.url).await?.1.holds.map(|_| true).ok_or_else(|| {
             RemoteError::new(Failure::Denied, format!("{} is no address book and no calendar any more", http::place(&place.url)))
         })
+    }
+
+    /// Whether a refusal is over the members that were asked for, and no other: the collection still answers.
+    async fn is_of_members(&self, place: &Place, reply: &Reply) -> bool {
+        let may_be = matches!(reply.status.as_u16(), 400 | 402..=407 | 409..=428 | 430..=501);
+        may_be && self.asked_what_it_is(&place.url).await.is_ok_and(|found| found.1.holds.is_some())
     }
 
     async fn ask(&self, request: http::Request) -> Result<Reply, RemoteError> {

@@ -180,6 +180,10 @@ fn condition_of(revision: &str) -> Option<HeaderValue> {
 
 /// The server's words for why it refuses.
 fn words(reply: &Reply) -> String {
-    let said = std::str::from_utf8(&reply.body).ok().and_then(xml::reason).map(|reason| format!(": {}", http::words(&reason)));
+    let said = std::str::from_utf8(&reply.body)
+        .ok()
+        .and_then(xml::refusal)
+        .and_then(xml::Refusal::words)
+        .map(|reason| format!(": {}", http::words(&reason)));
     format!("{} refuses it (HTTP {}){}", http::place(&reply.url), reply.status.as_u16(), said.unwrap_or_default())
 }

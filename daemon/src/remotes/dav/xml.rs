@@ -167,12 +167,34 @@ pub(super) fn read(text: &str) -> Result<Answers, Unread> {
     Ok(answers)
 }
 
-/// What a refusal names as its reason.
-pub(super) fn reason(text: &str) -> Option<String> {
+/// Why something was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// What the standards call it; or else whatever is named.
+    pub(super) name: Option<String>,
+    /// The server's own words.
+    pub(super) said: Option<String>,
+}
+
+impl Refusal {
+    /// As one text.
+    pub(super) fn words(self) -> Option<String> {
+        match (self.name, self.said) {
+            (Some(name), Some(said)) => Some(format!("{name}: {said}")),
+            (name, said) => name.or(said),
+        }
+    }
+}
+
+/// What a refusal says of its reason.
+pub(super) fn refusal(text: &str) -> Option<Refusal> {
     let document = parsed(text).ok()?;
     let root = document.root_element();
-    let first = root.children().find(Node::is_element).filter(|_| is(root, DAV, "error"))?;
-    Some(first.tag_name().name().to_owned())
+    let named: Vec<Node> = root.children().filter(|node| node.is_element() && is(root, DAV, "error")).collect();
+    let said = named.iter().find(|node| node.tag_name().name() == "message").and_then(|node| word(*node));
+    let standard = named.iter().find(|node| matches!(node.tag_name().namespace(), Some(DAV | CARDS | EVENTS)));
+    let name = standard.or(named.first().filter(|_| said.is_none())).map(|node| node.tag_name().name().to_owned());
+    Some(Refusal { name, said })
 }
 
 fn parsed(text: &str) -> Result<Document<'_>, Unread> {
@@ -343,7 +365,22 @@ mod tests {
 
     #[test]
     fn a_refusal_may_name_its_reason() {
-        assert_eq!(reason("<error xmlns=\"DAV:\"><valid-sync-token/></error>").as_deref(), Some("valid-sync-token"));
-        assert_eq!(reason("<html><body/></html>"), None);
+        #[track_caller]
+        fn check(text: &str, expect: Option<&str>) {
+            assert_eq!(refusal(text).and_then(Refusal::words).as_deref(), expect, "{text}");
+        }
+        let error =
+            |inner: &str| format!("<d:error xmlns:d=\"DAV:\" xmlns:c=\"{EVENTS}\" xmlns:s=\"http://ns\">{inner}</d:error>");
+        check(&error("<d:valid-sync-token/>"), Some("valid-sync-token"));
+        check(&error("<s:kind>Wrong</s:kind><s:message> no such\n</s:message>"), Some("no such"));
+        check(
+            &error("<s:kind>Wrong</s:kind><s:message>a task</s:message><c:supported-calendar-component/>"),
+            Some("supported-calendar-component: a task"),
+        );
+        check(&error("<s:kind>Wrong</s:kind><s:message/>"), Some("kind"));
+        check(&error(""), None);
+        check("<html><message>no</message></html>", None);
+        let over = refusal(&error("<s:kind>Wrong</s:kind><s:message>too old</s:message><d:valid-sync-token/>"));
+        assert_eq!(over.and_then(|refusal| refusal.name).as_deref(), Some("valid-sync-token"));
     }
 }
