@@ -10,9 +10,11 @@ pub mod attempt;
 pub mod bearer;
 mod code;
 mod device;
+mod held;
 mod holder;
 mod kept;
 mod listener;
+mod renewal;
 
 use std::{
     collections::BTreeMap,
@@ -112,7 +114,7 @@ pub(super) async fn begin(
     let who = holder.begin(&asker, remote, means.http.by.class == Class::Interactive).await?;
     if account.is_some_and(|account| account != who.account()) {
         means.logins.another.notify_one();
-        return Err(holder::another(remote));
+        return Err(held::another(remote));
     }
     Ok(Bearer::new(holder, asker, remote.to_owned(), who))
 }
