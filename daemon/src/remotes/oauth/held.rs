@@ -8,6 +8,8 @@ use mingle_core::{
     time::Timestamp,
 };
 
+use tokio::sync::watch;
+
 use super::kept::{Kept, Pair};
 
 #[derive(Default)]
@@ -53,8 +55,19 @@ impl std::fmt::Debug for State {
 pub(super) struct Beside {
     /// Renewals that came to nothing: who finds more than when it came has waited for one.
     pub(super) failed: AtomicU64,
+    /// Persons who wait to log in or out: a renewal is given up for them.
+    pub(super) persons: watch::Sender<usize>,
     /// Of a token that came in place of one that a service refused, while none has taken it.
     unproven: ShortLock<Option<blake3::Hash>>,
+}
+
+/// Somebody who waits to log in or out.
+pub(super) struct Person<'a>(&'a watch::Sender<usize>);
+
+impl Drop for Person<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|persons| *persons -= 1);
+    }
 }
 
 /// Whom a run speaks for: it ends where somebody else has logged in meanwhile.
@@ -91,6 +104,18 @@ impl State {
 }
 
 impl Beside {
+    /// A person waits, until this is dropped.
+    pub(super) fn person(&self) -> Person<'_> {
+        self.persons.send_modify(|persons| *persons += 1);
+        Person(&self.persons)
+    }
+
+    /// Once a person waits.
+    pub(super) async fn is_wanted(&self) {
+        // The other end is here.
+        let _ = self.persons.subscribe().wait_for(|persons| *persons > 0).await;
+    }
+
     pub(super) fn unproven(&self) -> MutexGuard<'_, Option<blake3::Hash>> {
         self.unproven.lock().unwrap_or_else(PoisonError::into_inner)
     }

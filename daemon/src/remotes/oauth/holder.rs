@@ -2,13 +2,21 @@
 //!
 //! Remotes with one login share this, and so there is one renewal at a time: whoever comes meanwhile waits, and finds what it brought.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use mingle_core::{
+    limits,
     login::{Refused, Remedy, remedy},
     replica::{Failure, RemoteError},
 };
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::timeout,
+};
 
 use super::{
     answer::{Grant, Identity},
@@ -27,16 +35,26 @@ pub(super) struct Holder {
     beside: Arc<Beside>,
 }
 
+/// What was forgotten of a login.
+pub(super) struct Forgotten {
+    pub(super) pair: Pair,
+    /// The service that gave it is the one in the settings.
+    pub(super) is_of: bool,
+    /// A renewal was given up: what it brought is known to nobody.
+    pub(super) is_cut: bool,
+}
+
 impl Holder {
     pub(super) fn new(place: Place) -> Self {
         Self { place, state: Arc::default(), beside: Arc::default() }
     }
 
-    /// What lies there now, for a run that begins. `anew`: a person asks, so what was said to be over is asked once more.
+    /// What lies there now, for a run that begins and shows it to this origin. `anew`: a person asks, so what was said to be over is asked
+    /// once more.
     ///
     /// # Errors
-    /// There is no login, or it was given to another program.
-    pub(super) async fn begin(&self, asker: &Asker, remote: &str, anew: bool) -> Result<Who, RemoteError> {
+    /// There is no login, or it was given to another program, by another service, or for another address.
+    pub(super) async fn begin(&self, asker: &Asker, remote: &str, origin: &str, anew: bool) -> Result<Who, RemoteError> {
         let failed = self.beside.failed.load(Relaxed);
         let mut state = self.state.lock().await;
         // What could not be written is newer than what lies there.
@@ -48,7 +66,7 @@ impl Holder {
             state.ended = None;
             state.trouble.take_if(|trouble| !trouble.is_told);
         }
-        let kept = state.kept.as_ref().filter(|kept| kept.tokens.is_some());
+        let kept = state.kept.as_mut().filter(|kept| kept.tokens.is_some());
         let kept = kept.ok_or_else(|| needs(remote, format!("nobody has logged in to {remote} yet")))?;
         if kept.client_id != asker.settings.client_id {
             return Err(needs(remote, format!("the login of {remote} was given to another client_id")));
@@ -56,7 +74,21 @@ impl Holder {
         if !kept.is_of(&asker.settings) {
             return Err(needs(remote, format!("the login of {remote} was given by another service: it is shown to nobody else")));
         }
-        Ok(Who { login: kept.login.clone(), account: kept.account.clone() })
+        let who = Who { login: kept.login.clone(), account: kept.account.clone() };
+        match kept.origins.get(remote) {
+            Some(known) if known == origin => {}
+            Some(known) => {
+                let what = format!("the login of {remote} was shown to {known}, and its url is at {origin} now");
+                return Err(needs(remote, format!("{what}: it is shown there after another login")));
+            }
+            // Remotes that share a login come to it one by one.
+            None => {
+                kept.origins.insert(remote.to_owned(), origin.to_owned());
+                self.place.write(kept).await.map_err(broken)?;
+                state.is_unsaved = false;
+            }
+        }
+        Ok(who)
     }
 
     /// A token that is good as far as anybody knows.
@@ -133,23 +165,24 @@ impl Holder {
         tokio::spawn(work).await.unwrap_or_else(|_| Err(RemoteError::new(Failure::Broken, "the renewal of a login was cut off")))
     }
 
-    /// Somebody has logged in. Whose login it is now.
-    pub(super) async fn accept(&self, grant: Grant, asker: &Asker) -> Result<String, Problem> {
-        let mut state = self.state.lock().await;
+    /// Somebody has logged in to a remote at this origin. Whose login it is now.
+    pub(super) async fn accept(&self, grant: Grant, asker: &Asker, origins: BTreeMap<String, String>) -> Result<String, Problem> {
+        // Nobody needs what a renewal of the login before would bring.
+        let (mut state, _) = self.for_person(Duration::ZERO).await;
         let account = grant.identity.as_ref().map(Identity::account).unwrap_or_default();
         let login = uuid::Uuid::new_v4().to_string();
         let tokens = Some(pair(&grant, None, (asker.now)()));
         let (client_id, from) = (asker.settings.client_id.clone(), Kept::giver(&asker.settings));
-        let kept = Kept { login, account: account.clone(), client_id, from, tokens };
+        let kept = Kept { login, account: account.clone(), client_id, from, origins, tokens };
         self.place.write(&kept).await?;
         *state = State { kept: Some(kept), ..State::default() };
         *self.beside.unproven() = None;
         Ok(account)
     }
 
-    /// The login ends: what is to be ended at the service as well, and whether that is the one which gave it; none: there was none.
-    pub(super) async fn forget(&self, asker: &Asker) -> Result<Option<(Pair, bool)>, Problem> {
-        let mut state = self.state.lock().await;
+    /// The login ends: what is to be ended at the service as well; none: there was none.
+    pub(super) async fn forget(&self, asker: &Asker) -> Result<Option<Forgotten>, Problem> {
+        let (mut state, is_cut) = self.for_person(limits::RENEWAL_WAIT_MAX).await;
         let told = |error: RemoteError| Problem { what: error.what, hint: error.hint };
         let kept = if state.is_unsaved { state.kept.take() } else { self.place.read().await.map_err(told)? };
         let Some(mut kept) = kept else { return Ok(None) };
@@ -158,7 +191,17 @@ impl Holder {
         let is_of = kept.is_of(&asker.settings);
         self.place.write(&kept).await?;
         *state = State { kept: Some(kept), ..State::default() };
-        Ok(Some((pair, is_of)))
+        Ok(Some(Forgotten { pair, is_of, is_cut }))
+    }
+
+    /// The state, for a person: a renewal that is under way has so long to come to its end. Whether it was given up.
+    async fn for_person(&self, patience: Duration) -> (OwnedMutexGuard<State>, bool) {
+        let lock = || Arc::clone(&self.state).lock_owned();
+        if let Ok(state) = timeout(patience, lock()).await {
+            return (state, false);
+        }
+        let _person = self.beside.person();
+        (lock().await, true)
     }
 
     /// Once no renewal is under way.
@@ -171,10 +214,12 @@ impl Holder {
 mod tests {
     use std::sync::atomic::AtomicU64;
 
-    use mingle_core::{limits, time::Timestamp};
+    use mingle_core::time::Timestamp;
 
     use super::*;
     use crate::remotes::{http, settings::OAuth2};
+
+    const AT: &str = "https://far.org";
 
     #[tokio::test]
     async fn a_token_is_good_till_its_time_is_over_while_no_other_is_to_be_had() {
@@ -207,9 +252,17 @@ mod tests {
         };
         let elsewhere = OAuth2 { token_url: Some("https://evil.org/token".into()), ..OAuth2::clone(&asker.settings) };
         let elsewhere = Asker { settings: Arc::new(elsewhere), ..asker.clone() };
-        let told = holder.begin(&elsewhere, "far", false).await.err().unwrap();
+        let told = holder.begin(&elsewhere, "far", AT, false).await.err().unwrap();
         assert!(told.kind == Failure::NeedsLogin && told.what.contains("another service"), "{told:?}");
-        let who = holder.begin(&asker, "far", false).await.unwrap();
+        let who = holder.begin(&asker, "far", AT, false).await.unwrap();
+        let told = holder.begin(&asker, "far", "https://evil.org", false).await.err().unwrap();
+        assert!(
+            told.kind == Failure::NeedsLogin && told.what.contains("https://far.org, and its url is at https://evil.org"),
+            "{told:?}"
+        );
+        // Another remote with this login is at another place, and stays there.
+        holder.begin(&asker, "near", "https://near.org", false).await.unwrap();
+        assert!(holder.begin(&asker, "near", AT, false).await.is_err() && holder.begin(&asker, "far", AT, false).await.is_ok());
         let check = async |at_ms: u64, good: bool, has_asked: bool| {
             let before = asked.load(Relaxed);
             clock.store(at_ms, Relaxed);
@@ -225,7 +278,7 @@ mod tests {
         check(60_000, false, true).await;
         // A clock that was set back waits for nothing.
         check(9_001, false, true).await;
-        holder.begin(&asker, "far", true).await.unwrap();
+        holder.begin(&asker, "far", AT, true).await.unwrap();
         check(9_002, false, true).await;
     }
 }

@@ -14,6 +14,7 @@ mod held;
 mod holder;
 mod kept;
 mod listener;
+pub mod look;
 mod renewal;
 
 use std::{
@@ -23,9 +24,15 @@ use std::{
 };
 
 use mingle_core::{budget::Class, replica::RemoteError};
+use reqwest::Url;
 use tokio::sync::Notify;
 
-use self::{ask::Asker, bearer::Bearer, holder::Holder, kept::Place};
+use self::{
+    ask::Asker,
+    bearer::Bearer,
+    holder::{Forgotten, Holder},
+    kept::Place,
+};
 use super::{
     Means, Problem,
     settings::{Auth, OAuth2, RemoteSettings},
@@ -99,7 +106,7 @@ impl Logins {
     }
 }
 
-/// What shows who we are in a run. `account`: whom it is to speak for; none: whoever is logged in.
+/// What shows who we are in a run, at this address. `account`: whom it is to speak for; none: whoever is logged in.
 ///
 /// # Errors
 /// Nobody is logged in, or somebody else.
@@ -107,11 +114,13 @@ pub(super) async fn begin(
     means: &Means,
     settings: &OAuth2,
     insecure: bool,
+    url: &Url,
     remote: &str,
     account: Option<&str>,
 ) -> Result<Bearer, RemoteError> {
     let (holder, asker) = (means.logins.holder(settings), asker(means, settings, insecure));
-    let who = holder.begin(&asker, remote, means.http.by.class == Class::Interactive).await?;
+    let who =
+        holder.begin(&asker, remote, &url.origin().ascii_serialization(), means.http.by.class == Class::Interactive).await?;
     if account.is_some_and(|account| account != who.account()) {
         means.logins.another.notify_one();
         return Err(held::another(remote));
@@ -137,8 +146,10 @@ pub async fn log_out(means: &Means, remote: &RemoteSettings) -> Result<LoggedOut
     let Auth::OAuth2(settings) = &remote.auth else { return Err(Problem::new("it has no login that runs out")) };
     let (holder, asker) = (means.logins.holder(settings), asker(means, settings, remote.insecure));
     let place = holder.place.words();
-    let Some((pair, is_of)) = holder.forget(&asker).await? else { return Ok(LoggedOut { place, done: false, left: None }) };
-    let mut left = None;
+    let Some(Forgotten { pair, is_of, is_cut }) = holder.forget(&asker).await? else {
+        return Ok(LoggedOut { place, done: false, left: None });
+    };
+    let mut left = is_cut.then(|| "a renewal was under way, and what it brought is not known".to_owned());
     if !is_of {
         let left = Some("another service gave it than the one in the configuration".into());
         return Ok(LoggedOut { place, done: true, left });

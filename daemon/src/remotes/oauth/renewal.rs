@@ -54,7 +54,12 @@ pub(super) async fn renew(
             }
         })
     };
-    let asked = asked.await.and_then(|grant| match &grant.identity {
+    let asked = tokio::select! {
+        biased;
+        () = beside.is_wanted() => return Err(given_up(&remote)),
+        asked = asked => asked,
+    };
+    let asked = asked.and_then(|grant| match &grant.identity {
         Some(identity) if !kept.account.is_empty() && identity.account() != kept.account => {
             Err(needs(&remote, format!("the service renews the login of {remote} as somebody else's")))
         }
@@ -130,6 +135,12 @@ fn refused(remote: &str, place: &str, code: &str, said: &str) -> RemoteError {
             format!("{place} does not renew the login of {remote}: it has run out, or was ended there ({code}{said})"),
         ),
     }
+}
+
+/// Whoever logs in or out puts another login in place of this one, or none.
+fn given_up(remote: &str) -> RemoteError {
+    let what = format!("a renewal of the login of {remote} was given up: somebody logs in or out");
+    RemoteError::new(Failure::Broken, what).hint("the next run has what came of that")
 }
 
 /// What the service gave is over, and there is no more.
