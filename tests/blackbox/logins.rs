@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::bench::assert_same;
 
+mod batches;
 mod documents;
 mod held;
 mod people;
@@ -143,7 +144,12 @@ fn kept(daemon: &Daemon, name: &str) -> Value {
 
 /// A service of ours that lets in whom a real authorization server knows, and a daemon with these remotes, each with a sync of its name.
 fn judged(oidc: &Oidc, auth: &str, remotes: &[&str]) -> (RestServer, Daemon) {
-    let options = Options { judge: Some(oidc.url.clone()), page_rows: 2, ..Options::default() };
+    judged_as(oidc, auth, remotes, Options { page_rows: 2, ..Options::default() })
+}
+
+/// The same of a service that does this.
+fn judged_as(oidc: &Oidc, auth: &str, remotes: &[&str], options: Options) -> (RestServer, Daemon) {
+    let options = Options { judge: Some(oidc.url.clone()), ..options };
     let server = RestServer::start(options, remotes);
     let one = |name: &&str| {
         format!(
@@ -157,6 +163,7 @@ fn judged(oidc: &Oidc, auth: &str, remotes: &[&str]) -> (RestServer, Daemon) {
     };
     let mut home = Home::new(Some(&remotes.iter().map(one).collect::<String>()));
     server.write_profile(&home.config_dir());
+    home.write("program.secret", Oidc::SECRET);
     home.set("MINGLE_LOG", "trace");
     (server, home.start())
 }

@@ -279,14 +279,12 @@ mod tests {
                 count.fetch_add(1, Relaxed);
                 Box::pin(std::future::ready(()))
             });
-            let brings = async {
-                let mut browser = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                let asked = format!("GET /?code=c&state=s HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-                browser.write_all(asked.as_bytes()).await.unwrap();
-                browser
-            };
+            // Before anybody takes it.
+            let mut browser = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let asked = format!("GET /?code=c&state=s HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+            browser.write_all(asked.as_bytes()).await.unwrap();
             let expects = Expects { port, issuer: None, ..expects(false) };
-            let (brought, _browser) = tokio::join!(wait(Stuck(socket, stuck.into()), expects, rest), brings);
+            let brought = wait(Stuck(socket, stuck.into()), expects, rest).await;
             let told = brought.map(|brought| brought.code).map_err(|problem| problem.what);
             assert_eq!((told.is_err(), rests.load(Relaxed)), (ends, limits::LOGIN_ACCEPTS_FAILED_MAX), "{told:?}");
         }
