@@ -64,7 +64,9 @@ fn a_program_whose_secret_is_mended_is_asked_again_after_a_reload() {
     let row = app.sync("far", "failed");
     assert_eq!(row["error"]["name"], "needs_login", "{row}");
     assert!(row["error"]["hint"].as_str().is_some_and(|hint| hint.contains("client_secret in [remote.far]")), "{row}");
-    daemon.write("program.secret", Oidc::SECRET);
+    daemon.write("mended.secret", Oidc::SECRET);
+    let config = std::fs::read_to_string(daemon.config_dir().join("config.toml")).expect("a configuration");
+    daemon.configure(&config.replace("program.secret", "mended.secret"));
     // What begins after a reload is no person's run.
     server.next("GET", Fault::Status(401, Vec::new()));
     daemon.says(0, &["reload"]);

@@ -19,7 +19,7 @@ mod renewal;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -34,7 +34,7 @@ use self::{
     kept::Place,
 };
 use super::{
-    Means, Problem,
+    Means, Problem, secret,
     settings::{Auth, OAuth2, RemoteSettings},
 };
 
@@ -75,11 +75,19 @@ impl Logins {
         }
     }
 
-    /// What tells one login from another, over all renewals of its tokens; none: nobody is logged in, or it is not to be had now.
-    pub async fn print(&self, auth: &Auth) -> Option<blake3::Hash> {
+    /// What tells one login from another, over all renewals of its tokens, and what the program shows of itself; none: nobody is logged in, or it
+    /// is not to be had now.
+    pub async fn print(&self, auth: &Auth, config_dir: &Path) -> Option<blake3::Hash> {
         let Auth::OAuth2(settings) = auth else { return None };
         let kept = Place::of(settings, &self.folder).read().await.ok()??;
-        kept.tokens.is_some().then(|| blake3::hash(kept.login.as_bytes()))
+        let program = match &settings.client_secret {
+            Some(from) => Some(secret::fetch(from, config_dir).await.ok()?),
+            None => None,
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(blake3::hash(kept.login.as_bytes()).as_bytes());
+        hasher.update(program.as_ref().map_or("", |secret| secret.reveal()).as_bytes());
+        kept.tokens.is_some().then(|| hasher.finalize())
     }
 
     /// Once a run has met another's login than it was made for: whose it is was not to be read then, or is another's now.
@@ -163,4 +171,39 @@ pub async fn log_out(means: &Means, remote: &RemoteSettings) -> Result<LoggedOut
         }
     }
     Ok(LoggedOut { place, done: true, left })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        kept::{Kept, Pair},
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_login_that_was_refused_is_tried_again_when_it_or_the_programs_secret_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = "client_id = \"c\"\nclient_secret = { file = \"program.secret\" }\ntokens = { file = \"far\" }";
+        let settings: OAuth2 = toml::from_str(settings).unwrap();
+        let (logins, place) = (Logins::new(dir.path().join("logins")), Place::of(&settings, &dir.path().join("logins")));
+        let auth = Auth::OAuth2(Box::new(settings));
+        let keep = async |login: &str, access: &str| {
+            let tokens = Some(Pair { access: access.into(), renew_at_ms: None, over_at_ms: None, refresh: None });
+            place.write(&Kept { login: login.into(), tokens, ..Kept::default() }).await.unwrap();
+        };
+        let shows = |text: &str| secret::put::write(&dir.path().join("program.secret"), text).unwrap();
+        keep("l1", "a").await;
+        assert_eq!(logins.print(&auth, dir.path()).await, None, "without what the program shows there is nothing to try");
+        shows("wrong");
+        let refused = logins.print(&auth, dir.path()).await;
+        keep("l1", "b").await;
+        assert!(refused.is_some() && logins.print(&auth, dir.path()).await == refused, "a renewal is no other login");
+        shows("right");
+        let mended = logins.print(&auth, dir.path()).await;
+        keep("l2", "b").await;
+        let other = logins.print(&auth, dir.path()).await;
+        assert!(mended != refused && other != mended && other != refused);
+        place.write(&Kept { login: "l2".into(), ..Kept::default() }).await.unwrap();
+        assert_eq!(logins.print(&auth, dir.path()).await, None);
+    }
 }
