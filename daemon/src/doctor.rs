@@ -22,6 +22,8 @@ use crate::{
     },
 };
 
+mod logins;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -169,6 +171,9 @@ pub fn look(env: &Environment, known: &dyn Known) -> Report {
     socket(&mut report, &paths.socket);
     holder(&mut report, &paths.lock_file());
     truth(&mut report, &store_file);
+    if let Some(config) = &config {
+        logins::logins(&mut report, config, &paths.logins(), clock::now());
+    }
     time(&mut report, clock::now(), &store_file);
     report
 }

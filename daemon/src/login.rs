@@ -45,7 +45,7 @@ pub async fn watch(
 /// What tells one secret from another without keeping it; none: it is not to be had now.
 async fn print(settings: &RemoteSettings, means: &Means) -> Option<blake3::Hash> {
     if let Auth::OAuth2(_) = &settings.auth {
-        return means.logins.print(&settings.auth).await;
+        return means.logins.print(&settings.auth, &means.config_dir).await;
     }
     let from = settings.auth.secret()?;
     let fetched = secret::fetch(from, &means.config_dir).await.ok()?;

@@ -13,7 +13,6 @@ use std::{
 use mingle_tests::{
     app::App,
     daemon::{Daemon, Home},
-    keyring::Keyring,
     rest_server::{Fault, Options, RestServer},
     servers::{
         Kinto, Oidc,
@@ -25,7 +24,11 @@ use serde_json::{Value, json};
 
 use crate::bench::assert_same;
 
+mod batches;
+mod documents;
 mod held;
+mod people;
+mod programs;
 mod trouble;
 
 /// A Kinto that lets in who has a token of a server of its own, and a daemon that syncs `notes` with it.
@@ -141,7 +144,12 @@ fn kept(daemon: &Daemon, name: &str) -> Value {
 
 /// A service of ours that lets in whom a real authorization server knows, and a daemon with these remotes, each with a sync of its name.
 fn judged(oidc: &Oidc, auth: &str, remotes: &[&str]) -> (RestServer, Daemon) {
-    let options = Options { judge: Some(oidc.url.clone()), page_rows: 2, ..Options::default() };
+    judged_as(oidc, auth, remotes, Options { page_rows: 2, ..Options::default() })
+}
+
+/// The same of a service that does this.
+fn judged_as(oidc: &Oidc, auth: &str, remotes: &[&str], options: Options) -> (RestServer, Daemon) {
+    let options = Options { judge: Some(oidc.url.clone()), ..options };
     let server = RestServer::start(options, remotes);
     let one = |name: &&str| {
         format!(
@@ -155,6 +163,7 @@ fn judged(oidc: &Oidc, auth: &str, remotes: &[&str]) -> (RestServer, Daemon) {
     };
     let mut home = Home::new(Some(&remotes.iter().map(one).collect::<String>()));
     server.write_profile(&home.config_dir());
+    home.write("program.secret", Oidc::SECRET);
     home.set("MINGLE_LOG", "trace");
     (server, home.start())
 }
@@ -457,43 +466,4 @@ fn a_server_of_logins_that_is_away_is_waited_for_and_nobody_has_to_log_in() {
     assert_ne!(row["error"]["name"], "needs_login", "{row}");
     oidc.is_down(false);
     app.sync("far", "done");
-}
-
-#[test]
-fn a_program_with_a_secret_shows_it_and_tokens_may_lie_in_the_keyring() {
-    let (oidc, keyring) = (Oidc::start(3600), Keyring::start());
-    let auth = "client_id = \"mingle-secret\", client_secret = { file = \"program.secret\" }, scopes = [\"openid\", \"offline_access\"], \
-                tokens = { keyring = \"mingle/far\" }";
-    let options = Options { judge: Some(oidc.url.clone()), ..Options::default() };
-    let server = RestServer::start(options, &["far"]);
-    let config = format!(
-        "[remote.far]\nkind = \"rest\"\nprofile = \"{}\"\nurl = \"{}\"\nauth = {{ type = \"oauth2\", issuer = \"{}\", {auth} }}\n\
-         [sync.far]\ncollection = \"far\"\nremote = \"far\"\nresource = \"far\"\ndirection = \"both\"\non_start = false\non_change = false\n",
-        RestServer::PROFILE,
-        server.url,
-        oidc.url
-    );
-    let mut home = Home::new(Some(&config));
-    home.write("program.secret", Oidc::SECRET);
-    home.set("DBUS_SESSION_BUS_ADDRESS", keyring.bus.address());
-    server.write_profile(&home.config_dir());
-    let mut daemon = home.start();
-    let said = log_in(&daemon, "far", "alice");
-    assert!(said.contains("the keyring, as mingle/far"), "{said}");
-    let item = ["service", "mingle", "username", "far"];
-    assert!(keyring.find(&item).is_some_and(|text| text.contains("\"access\"")));
-    daemon.kill();
-    daemon.start();
-    let mut app = daemon.app("tester");
-    app.sync("far", "done");
-    server.next("GET", Fault::Status(401, Vec::new()));
-    app.sync("far", "done");
-    assert_eq!(oidc.asked("refresh_token 200"), 1);
-    let folder = daemon.dir().join("s/mingle/logins");
-    let files = std::fs::read_dir(folder)
-        .expect("a folder")
-        .map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a text"));
-    assert!(files.into_iter().all(|text| !text.contains("tokens")), "no token lies in a file");
-    assert!(daemon.says(0, &["remote", "logout", "far"]).contains("was taken out of the keyring"));
-    assert_eq!(keyring.find(&item), None);
 }

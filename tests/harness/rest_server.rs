@@ -16,6 +16,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+pub use batch::Refuses;
 pub use profile::write_profile;
 
 use crate::servers::Oidc;
@@ -38,6 +39,8 @@ pub struct Options {
     pub keys: bool,
     /// So many changes it takes in one request; 0: it has no batches.
     pub batches: usize,
+    /// Whose login the items of a batch are refused for, though the batch is answered.
+    pub batch_refuses: Refuses,
     /// Rows show when they were last changed.
     pub stamps: bool,
     /// A listing has an `ETag`, and is answered with 304 to who shows the one that it would get.
@@ -73,6 +76,7 @@ impl Default for Options {
             client_ids: true,
             keys: false,
             batches: 0,
+            batch_refuses: Refuses::Nobodys,
             stamps: true,
             etags: false,
             plain_etags: false,

@@ -2,6 +2,7 @@
 //! Must never know: what a test asks of them.
 
 mod dav;
+mod gate;
 mod install;
 mod json_server;
 mod khard;
@@ -22,6 +23,7 @@ use std::{
 };
 
 pub use dav::Dav;
+pub use gate::Gate;
 pub use json_server::JsonServer;
 pub use khard::Khard;
 pub use kinto::Kinto;

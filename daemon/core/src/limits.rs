@@ -439,6 +439,9 @@ pub const LOGIN_CONNECTIONS_MAX: usize = 16;
 pub const LOGIN_CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
 /// The head of a request to the listener of a login, at most: an address with a code and little more. A longer one is closed.
 pub const LOGIN_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Connections that a login cannot take, one after the other; then no browser comes back, and it is over. Before that each has a pause of
+/// [`ACCEPT_PAUSE_MS`]: half a minute in all, in which others may give descriptors back.
+pub const LOGIN_ACCEPTS_FAILED_MAX: usize = 300;
 /// A token that a server gives is this long at most: it stands in a header of each request. A longer one is refused.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// An answer with tokens is this long at most. A longer one is refused.
@@ -448,6 +451,8 @@ pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// When mingled ends, a renewal that is under way has so long to come to its end: as long as an answer may take, and far less than a unit has. Then
 /// it is cut off, and a person may have to log in.
 pub const RENEWAL_END_MAX: Duration = Duration::from_secs(30);
+/// A logout waits so long for a renewal that is under way: what it brings is to be ended too. Then the renewal is given up, and the logout says so.
+pub const RENEWAL_WAIT_MAX: Duration = Duration::from_secs(5);
 /// After a renewal that came to nothing the next is asked for so much later, unless a person asks; till then everybody is told the same.
 pub const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 /// A request goes with so many tokens at most: the first may be renewed by others, and the second run out before it is looked at.

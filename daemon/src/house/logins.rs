@@ -27,14 +27,14 @@ use crate::{
     run::Letter,
 };
 
-/// Logins that wait for a person: of each remote one, the last that was begun.
+/// Logins that wait for a person, by their names: of each remote the last that was begun, and the one whose place it took, whose client is to be
+/// told so.
 #[derive(Default)]
 pub(super) struct Logins(Mutex<BTreeMap<String, Waiting>>);
 
 /// A login that waits for a person.
 struct Waiting {
-    /// Its name.
-    login: String,
+    remote: String,
     /// Where what comes of it is told; none: somebody waits for it already.
     outcome: Option<Outcome>,
     /// Another login takes its place.
@@ -86,9 +86,8 @@ impl House {
         let (settings, house) = (self.settings_of(&remote), self.clone());
         Box::pin(async move {
             let (settings, means) = (settings?, house.0.means.clone());
-            let rest: Option<oauth::attempt::Rest> =
-                at_another.then(|| Arc::new(|time| -> Pending<'static, ()> { Box::pin(alarm::pause(time)) }) as _);
-            let begun = oauth::attempt::begin(&means, &remote, &settings, rest).await;
+            let rest: oauth::attempt::Rest = Arc::new(|time| -> Pending<'static, ()> { Box::pin(alarm::pause(time)) });
+            let begun = oauth::attempt::begin(&means, &remote, &settings, at_another, rest).await;
             let (shown, attempt) = begun.map_err(|problem| refused(&remote, problem))?;
             let (over, goes_on) = (CancellationToken::new(), CancellationToken::new());
             let (tell, told) = oneshot::channel();
@@ -119,13 +118,11 @@ impl House {
             });
             let login = uuid::Uuid::new_v4().to_string();
             let outcome = Some(Outcome { told, _goes_on: goes_on.drop_guard() });
-            let waiting = Waiting { login: login.clone(), outcome, over };
-            let before = house.0.logins.waiting().insert(remote.clone(), waiting);
-            before.inspect(|before| before.over.cancel());
+            house.0.logins.waits(login.clone(), Waiting { remote: remote.clone(), outcome, over });
             let (at, unasked) = (house.clone(), login.clone());
             tokio::spawn(async move {
                 alarm::pause(limits::LOGIN_UNASKED_MAX).await;
-                at.0.logins.waiting().retain(|_, waiting| waiting.login != unasked || waiting.outcome.is_none());
+                at.0.logins.waiting().retain(|login, waiting| *login != unasked || waiting.outcome.is_none());
             });
             Ok(LoginBegun { remote, login, url: shown.url, code: shown.code, within: shown.within })
         })
@@ -137,8 +134,7 @@ impl House {
         Box::pin(async move {
             let taken = {
                 let mut waiting = house.0.logins.waiting();
-                let mut found = waiting.iter_mut().find(|(_, waiting)| waiting.login == login);
-                found.as_mut().and_then(|(remote, waiting)| Some((remote.clone(), waiting.outcome.take()?)))
+                waiting.get_mut(&login).and_then(|waiting| Some((waiting.remote.clone(), waiting.outcome.take()?)))
             };
             let gone = || {
                 let hint = "`mingle remote login REMOTE` begins one";
@@ -147,7 +143,7 @@ impl House {
             let (remote, outcome) = taken.ok_or_else(gone)?;
             let Outcome { told, _goes_on } = outcome;
             let ended = told.await.unwrap_or_else(|_| Err(Problem::new("the login was cut off").hint("begin anew")));
-            house.0.logins.waiting().retain(|_, waiting| waiting.login != login);
+            house.0.logins.waiting().remove(&login);
             let oauth::attempt::LoggedIn { place, account, lacks, renews, over } =
                 ended.map_err(|problem| refused(&remote, problem))?;
             Ok(LoggedIn { remote, place, account, lacks, renews, over })
@@ -199,6 +195,14 @@ impl House {
 }
 
 impl Logins {
+    /// One was begun: it takes the place of the one before.
+    fn waits(&self, login: String, begun: Waiting) {
+        let mut waiting = self.waiting();
+        waiting.retain(|_, one| one.remote != begun.remote || !one.over.is_cancelled());
+        waiting.values().filter(|one| one.remote == begun.remote).for_each(|one| one.over.cancel());
+        waiting.insert(login, begun);
+    }
+
     fn waiting(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -59,7 +59,7 @@ impl Login {
         let auth = &settings.auth;
         let login = match auth {
             Auth::OAuth2(oauth) => {
-                let bearer = oauth::begin(means, oauth, settings.insecure, &place.remote, place.account.as_deref()).await?;
+                let bearer = oauth::begin(means, oauth, settings.insecure, url, &place.remote, place.account.as_deref()).await?;
                 means.http = means.http.showing(bearer.clone());
                 Self { runs_out: Some(bearer), ..Self::default() }
             }

@@ -90,3 +90,35 @@ fn a_browser_that_stays_in_the_foreground_holds_no_login_up() {
     assert!(Browser::default().logs_in(&login.url, "alice").body.contains("Logged in"));
     assert!(login.ends(0).contains("alice at"));
 }
+
+#[test]
+fn the_page_says_what_came_of_the_keeping() {
+    let bench = bench(3600, "");
+    let folder = bench.daemon.dir().join("s/mingle/logins");
+    std::fs::write(&folder, "no folder").expect("something in the way");
+    let login = Login::begin(&bench.daemon, &["far"]);
+    let page = Browser::default().logs_in(&login.url, "alice");
+    assert!(page.body.contains("Not logged in"), "{page:?}");
+    let said = login.ends(1);
+    assert!(said.contains("is not written") && said.contains("hint:"), "{said}");
+    std::fs::remove_file(&folder).expect("a way that is free");
+    let login = Login::begin(&bench.daemon, &["far"]);
+    let page = Browser::default().logs_in(&login.url, "alice");
+    // Whoever reads that may close everything.
+    assert!(page.body.contains("Logged in") && bench.token("refresh").len() > 8, "{page:?}");
+    login.ends(0);
+}
+
+#[test]
+fn whoever_asks_late_for_a_login_is_told_that_another_was_begun() {
+    let mut bench = bench(3600, "");
+    let [first, second] = [(); 2].map(|()| bench.app.must("remote.authorize", json!({ "remote": "far" })));
+    let told = bench.app.refused("wrong_state", "remote.authorized", json!({ "login": first["login"] }));
+    assert!(told.to_string().contains("another login was begun after this one"), "{told}");
+    bench.app.refused("not_found", "remote.authorized", json!({ "login": first["login"] }));
+    let call = bench.app.send("remote.authorized", &json!({ "login": second["login"] })).expect("a call");
+    let page = Browser::default().logs_in(second["url"].as_str().expect("an address"), "alice");
+    assert!(page.body.contains("Logged in"), "{page:?}");
+    let told = bench.app.answer(call).expect("an answer").expect("a login");
+    assert!(told["account"].as_str().is_some_and(|account| account.starts_with("alice at")), "{told}");
+}

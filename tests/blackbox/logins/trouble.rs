@@ -90,6 +90,9 @@ fn a_login_without_a_renewal_says_so_at_once_and_when_it_is_over() {
     let (_server, daemon) = judged(&oidc, "client_id = \"mingle\", scopes = [\"openid\"]", &["far"]);
     let said = log_in(&daemon, "far", "alice");
     assert!(said.contains("gave nothing to renew it with: it runs out, at ") && said.contains("offline_access"), "{said}");
+    let found = daemon.mingle(&["doctor"]);
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    assert!(found.contains("login: far: alice at ") && found.contains("there is nothing to renew it with"), "{found}");
     let mut app = daemon.app("tester");
     app.sync("far", "done");
     oidc.revoke(kept(&daemon, "far")["tokens"]["access"].as_str().expect("a token"));
@@ -98,4 +101,34 @@ fn a_login_without_a_renewal_says_so_at_once_and_when_it_is_over() {
         row["error"]["name"] == "needs_login" && row["error"]["what"].as_str().is_some_and(|what| what.contains("renew")),
         "{row}"
     );
+}
+
+#[test]
+fn neither_a_login_nor_a_logout_waits_for_a_renewal_that_hangs() {
+    let oidc = Oidc::start(3600);
+    let (_server, daemon) = judged(&oidc, MINGLE, &["far"]);
+    log_in(&daemon, "far", "alice");
+    let mut app = daemon.app("tester");
+    app.sync("far", "done");
+    let given_up = |row: &Value| row["error"]["what"].as_str().is_some_and(|what| what.contains("was given up"));
+    for logs_out in [false, true] {
+        oidc.revoke(kept(&daemon, "far")["tokens"]["access"].as_str().expect("a token"));
+        let before = oidc.asked("late");
+        oidc.trouble(&json!({ "lag": 100_000 }));
+        let run = app.run("far");
+        until("a renewal", || (oidc.asked("late") > before).then_some(()));
+        oidc.trouble(&Value::Null);
+        if logs_out {
+            let said = daemon.says(0, &["remote", "logout", "far"]);
+            assert!(said.contains("may still stand at the service: a renewal was under way"), "{said}");
+            assert_eq!(app.ended(&run), "failed");
+            assert!(given_up(&app.row("far", &run)), "{}", app.row("far", &run));
+        }
+        log_in(&daemon, "far", "alice");
+        if !logs_out {
+            assert_eq!(app.ended(&run), "failed");
+            assert!(given_up(&app.row("far", &run)), "{}", app.row("far", &run));
+        }
+        app.sync("far", "done");
+    }
 }

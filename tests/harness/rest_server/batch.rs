@@ -5,6 +5,29 @@ use serde_json::{Map, Value, json};
 use super::{State, told};
 use crate::wire::Request;
 
+/// Whose login the items of a batch are refused for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refuses {
+    /// Nobody's.
+    Nobodys,
+    /// Everybody's.
+    Everybodys,
+    /// That of the next batch, behind so many items of it: it runs out in the midst.
+    After(usize),
+    /// This one, behind so many items of a batch.
+    This(usize, String),
+}
+
+impl Refuses {
+    fn is(&self, at: usize, login: &str) -> bool {
+        match self {
+            Self::Nobodys | Self::After(_) => false,
+            Self::Everybodys => true,
+            Self::This(after, one) => at >= *after && one == login,
+        }
+    }
+}
+
 impl State {
     /// Each by itself, in the order they came. Too many are refused, and none of them is done.
     pub(super) fn batch(&mut self, request: &Request) -> Vec<u8> {
@@ -13,11 +36,18 @@ impl State {
         if items.len() > self.options.batches {
             return told(400, &json!({ "words": format!("more than {}", self.options.batches) }));
         }
+        let login = request.header("authorization").unwrap_or_default();
+        if let Refuses::After(items) = self.options.batch_refuses {
+            self.options.batch_refuses = Refuses::This(items, login.to_owned());
+        }
         let answers: Vec<Value> = items
             .iter()
-            .map(|item| {
+            .enumerate()
+            .map(|(at, item)| {
                 let one = of_item(item, request);
-                let (status, headers, body) = read(&self.answer(&one));
+                let is_refused = self.options.batch_refuses.is(at, login);
+                let answer = if is_refused { told(401, &json!({ "words": "who are you?" })) } else { self.answer(&one) };
+                let (status, headers, body) = read(&answer);
                 json!({ "status": status, "headers": headers, "body": body })
             })
             .collect();

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use super::{Server, install};
+use super::{Gate, Server, install};
 use crate::wire::{self, Answer};
 
 /// A server with address books and calendars of one account.
@@ -19,13 +19,16 @@ pub struct Dav {
     /// Its root: no slash at the end.
     pub url: String,
     /// Where the account has address books, and where calendars: a slash at both ends.
-    homes: [&'static str; 2],
+    homes: [String; 2],
+    /// What shows it who asks.
+    login: (&'static str, String),
     kept: Kept,
-    _server: Server,
-    _dir: tempfile::TempDir,
+    server: Arc<Server>,
+    dir: Arc<tempfile::TempDir>,
 }
 
 /// Where a server keeps its collections.
+#[derive(Clone)]
 enum Kept {
     /// Each is a folder here.
     Folders(PathBuf),
@@ -36,7 +39,9 @@ enum Kept {
 }
 
 /// `me:pw`.
-const LOGIN: (&str, &str) = ("authorization", "Basic bWU6cHc=");
+fn login() -> (&'static str, String) {
+    ("authorization", "Basic bWU6cHc=".into())
+}
 
 /// A server that tests share as long as one of them has it.
 type Shared = Mutex<Weak<Dav>>;
@@ -60,14 +65,29 @@ impl Dav {
     /// When it cannot be installed or does not start.
     #[must_use]
     pub fn radicale() -> Self {
+        Self::radicale_for(Self::ACCOUNT.0, login(), |folder| {
+            std::fs::write(folder.join("users"), format!("{}:{}\n", Self::ACCOUNT.0, Self::ACCOUNT.1)).expect("its users");
+            format!("type = htpasswd\nhtpasswd_filename = {}/users\nhtpasswd_encryption = plain\ndelay = 0", folder.display())
+        })
+    }
+
+    /// A Radicale for the caller alone that is told who asks, as by a [`Gate`] before it; seen as this person.
+    ///
+    /// # Panics
+    /// As [`Self::radicale`].
+    #[must_use]
+    pub fn radicale_told(who: &str) -> Self {
+        Self::radicale_for(who, (Gate::TELLS, who.into()), |_| "type = http_x_remote_user".into())
+    }
+
+    fn radicale_for(who: &str, login: (&'static str, String), auth: impl Fn(&Path) -> String) -> Self {
         let bin = install::python();
         let dir = tempfile::tempdir().expect("a folder for a Radicale");
-        std::fs::write(dir.path().join("users"), format!("{}:{}\n", Self::ACCOUNT.0, Self::ACCOUNT.1)).expect("its users");
+        let auth = auth(dir.path());
         let server = Server::start("radicale", "/.web/", |port| {
-            let folder = dir.path().display();
             let config = format!(
-                "[server]\nhosts = 127.0.0.1:{port}\n[auth]\ntype = htpasswd\nhtpasswd_filename = {folder}/users\n\
-                 htpasswd_encryption = plain\ndelay = 0\n[storage]\nfilesystem_folder = {folder}/collections\n"
+                "[server]\nhosts = 127.0.0.1:{port}\n[auth]\n{auth}\n[storage]\nfilesystem_folder = {}/collections\n",
+                dir.path().display()
             );
             let settings = dir.path().join("config");
             std::fs::write(&settings, config).expect("the settings of a Radicale");
@@ -76,7 +96,17 @@ impl Dav {
             command
         });
         let kept = Kept::Folders(dir.path().join("collections/collection-root"));
-        Self { url: server.url.clone(), homes: ["/me/", "/me/"], kept, _server: server, _dir: dir }
+        let (url, home) = (server.url.clone(), format!("/{who}/"));
+        Self { url, homes: [home.clone(), home], login, kept, server: Arc::new(server), dir: Arc::new(dir) }
+    }
+
+    /// The same Radicale, as this person sees it.
+    #[must_use]
+    pub fn seen_by(&self, who: &str) -> Self {
+        let (server, dir) = (Arc::clone(&self.server), Arc::clone(&self.dir));
+        let home = format!("/{who}/");
+        let homes = [home.clone(), home];
+        Self { url: self.url.clone(), homes, login: (Gate::TELLS, who.into()), kept: self.kept.clone(), server, dir }
     }
 
     /// A Xandikos for the caller alone; it lets everybody in.
@@ -94,7 +124,8 @@ impl Dav {
             command
         });
         let kept = Kept::Gits(dir.path().into());
-        Self { url: server.url.clone(), homes: ["/user/contacts/", "/user/calendars/"], kept, _server: server, _dir: dir }
+        let homes = ["/user/contacts/".into(), "/user/calendars/".into()];
+        Self { url: server.url.clone(), homes, login: login(), kept, server: Arc::new(server), dir: Arc::new(dir) }
     }
 
     /// A sabre/dav for the caller alone: Debian's, over a store of its own. It answers one request after the other.
@@ -115,8 +146,9 @@ impl Dav {
             command.arg("-S").arg(format!("127.0.0.1:{port}")).arg(&script).current_dir(dir.path());
             command
         });
-        let homes = ["/remote.php/dav/addressbooks/me/", "/remote.php/dav/calendars/me/"];
-        Self { url: server.url.clone(), homes, kept: Kept::Within, _server: server, _dir: dir }
+        let homes = ["/remote.php/dav/addressbooks/me/".into(), "/remote.php/dav/calendars/me/".into()];
+        let (server, dir) = (Arc::new(server), Arc::new(dir));
+        Self { url: server.url.clone(), homes, login: login(), kept: Kept::Within, server, dir }
     }
 
     /// One Radicale for all tests that run at the same time; each makes a collection of its own.
@@ -155,7 +187,7 @@ impl Dav {
     /// When it is refused.
     #[must_use]
     pub fn address_book(&self, name: &str) -> String {
-        self.make(self.homes[0], name, "<r:addressbook xmlns:r=\"urn:ietf:params:xml:ns:carddav\"/>")
+        self.make(&self.homes[0], name, "<r:addressbook xmlns:r=\"urn:ietf:params:xml:ns:carddav\"/>")
     }
 
     /// The same of a calendar, which takes tasks too.
@@ -164,7 +196,7 @@ impl Dav {
     /// When it is refused.
     #[must_use]
     pub fn calendar(&self, name: &str) -> String {
-        self.make(self.homes[1], name, "<r:calendar xmlns:r=\"urn:ietf:params:xml:ns:caldav\"/>")
+        self.make(&self.homes[1], name, "<r:calendar xmlns:r=\"urn:ietf:params:xml:ns:caldav\"/>")
     }
 
     fn make(&self, home: &str, name: &str, kind: &str) -> String {
@@ -239,13 +271,13 @@ impl Dav {
         members.map(text).collect()
     }
 
-    /// Asks anything, as the account that may do everything.
+    /// Asks anything, as the account whose all this is.
     ///
     /// # Panics
     /// When there is no answer.
     #[must_use]
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
-        let headers: Vec<_> = [LOGIN].iter().chain(headers).copied().collect();
+        let headers: Vec<_> = [(self.login.0, self.login.1.as_str())].iter().chain(headers).copied().collect();
         wire::ask(method, &format!("{}{path}", self.url), &headers, body).unwrap_or_else(|error| panic!("{error}"))
     }
 }

@@ -83,8 +83,18 @@ impl Oidc {
     /// When there is no answer.
     #[must_use]
     pub fn takes(url: &str, token: &str) -> bool {
+        Self::whose(url, token).is_some()
+    }
+
+    /// Whom the one at this address knows by a token; none: it is good for nothing.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    #[must_use]
+    pub fn whose(url: &str, token: &str) -> Option<String> {
         let answer = post(url, "/token/introspection", &format!("token={token}"), &[JUDGE]);
-        serde_json::from_str::<Value>(&answer.body).expect("an introspection")["active"] == true
+        let told: Value = serde_json::from_str(&answer.body).expect("an introspection");
+        (told["active"] == true).then(|| told["sub"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Takes a token back, as its person does at the service.
@@ -92,12 +102,21 @@ impl Oidc {
     /// # Panics
     /// When it is refused.
     pub fn revoke(&self, token: &str) {
-        let answer = post(&self.url, "/token/revocation", &format!("token={token}&client_id=mingle"), &[]);
+        Self::ends(&self.url, token);
+    }
+
+    /// The same at this address.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn ends(url: &str, token: &str) {
+        let answer = post(url, "/token/revocation", &format!("token={token}&client_id=mingle"), &[]);
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 }
 
-fn url_escaped(text: &str) -> String {
+/// A text as it may stand in an address.
+pub(super) fn url_escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()

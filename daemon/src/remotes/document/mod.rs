@@ -52,6 +52,8 @@ struct Document {
     shape: Arc<Shape>,
     url: Url,
     headers: HeaderMap,
+    /// Of whom it is, where only the login tells that.
+    whose: String,
     means: Means,
     /// It is opened for no run: to be greeted is all it is there for.
     is_looked_at: bool,
@@ -112,7 +114,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     if let Some((name, secret)) = &login.query {
         url.query_pairs_mut().append_pair(name, secret.reveal());
     }
-    let mut headers = login.headers;
+    let (whose, mut headers) = (version::whose(login.who()), login.headers);
     headers.insert("accept", HeaderValue::from_static("*/*"));
     if !shape.format.is_some_and(read::ends_by_itself) {
         // Packed, it would not be told how long it is.
@@ -121,7 +123,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     let abilities = abilities(&shape);
     let (fetched, shown, asked, pages) = Default::default();
     let (shape, is_looked_at) = (Arc::new(shape), place.sync.is_empty());
-    Ok(Box::new(Document { abilities, shape, url, headers, means, is_looked_at, fetched, shown, asked, pages }))
+    Ok(Box::new(Document { abilities, shape, url, headers, whose, means, is_looked_at, fetched, shown, asked, pages }))
 }
 
 impl Remote for Document {
@@ -147,6 +149,10 @@ impl Remote for Document {
                 }
                 From::Start | From::Stamp(_) => None,
             };
+            // The same mark of the server may stand for another's document.
+            if known.as_ref().is_some_and(|known| !known.is_of(&self.whose)) {
+                return Err(refused("the position is of the document of another login"));
+            }
             let waiting = held(&self.fetched).take().filter(|_| known.is_none());
             let came = match waiting {
                 Some(fetched) => Came::New(fetched),
@@ -243,11 +249,11 @@ impl Document {
 
     /// Reads a body; a large one beside the run.
     async fn read_aside(&self, reply: Reply, mut place: Place) -> Result<Fetched, RemoteError> {
-        let (shape, bytes) = (Arc::clone(&self.shape), reply.body.len());
+        let (shape, bytes, whose) = (Arc::clone(&self.shape), reply.body.len(), self.whose.clone());
         let work = move || {
             let rows = read::read(&shape, &reply)?;
             place.shrink(rows.iter().map(Packed::bytes).sum());
-            Ok(Fetched { version: Version::of(&reply), rows, place })
+            Ok(Fetched { version: Version::of(&reply, &whose), rows, place })
         };
         reading(bytes, work).await
     }

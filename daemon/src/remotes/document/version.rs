@@ -14,34 +14,44 @@ pub(super) struct Version {
     etag: String,
     /// `Last-Modified`, where there is no `ETag` and it is old enough to tell two versions apart.
     modified: String,
+    /// Of whom it is the document, where only the login tells that.
+    whose: String,
 }
 
 impl Version {
-    /// That of an answer.
-    pub(super) fn of(reply: &Reply) -> Self {
+    /// That of an answer to whom [`whose`] names.
+    pub(super) fn of(reply: &Reply, whose: &str) -> Self {
         let mark = blake3::hash(&reply.body).to_hex()[..32].to_owned();
         let short = |text: &&str| text.len() <= limits::KEPT_HEAD_BYTES_MAX;
         let etag = reply.header("etag").filter(short).unwrap_or_default().to_owned();
         let settled = |text: &&str| settled(text, reply.header("date"));
         let modified = reply.header("last-modified").filter(short).filter(settled).filter(|_| etag.is_empty());
-        Self { mark, modified: modified.unwrap_or_default().to_owned(), etag }
+        Self { mark, modified: modified.unwrap_or_default().to_owned(), etag, whose: whose.to_owned() }
     }
 
     /// As it is kept.
     pub(super) fn text(&self) -> String {
-        format!("{}\n{}\n{}", self.mark, self.etag, self.modified)
+        let whose = if self.whose.is_empty() { String::new() } else { format!("\n{}", self.whose) };
+        format!("{}\n{}\n{}{whose}", self.mark, self.etag, self.modified)
     }
 
     /// As it was kept; none where it is no such thing.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut parts = text.split('\n').map(str::to_owned);
         let (mark, etag, modified) = (parts.next()?, parts.next()?, parts.next()?);
-        (parts.next().is_none() && mark.len() == 32).then_some(Self { mark, etag, modified })
+        let whose = parts.next();
+        let fits = mark.len() == 32 && whose.as_ref().is_none_or(|whose| whose.len() == WHOSE_CHARS) && parts.next().is_none();
+        fits.then(|| Self { mark, etag, modified, whose: whose.unwrap_or_default() })
     }
 
     /// Whether both are of the same text, whatever their server calls them.
     pub(super) fn is_same_text(&self, other: &Self) -> bool {
         self.mark == other.mark
+    }
+
+    /// Whether it is the document of whom [`whose`] names.
+    pub(super) fn is_of(&self, whose: &str) -> bool {
+        self.whose == whose
     }
 
     /// What asks a server for it only if it is not this version any more.
@@ -51,6 +61,13 @@ impl Version {
         set.filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?))).collect()
     }
 }
+
+/// A mark of whom a login that runs out is of; empty: it is no such login.
+pub(super) fn whose(who: &str) -> String {
+    if who.is_empty() { String::new() } else { blake3::hash(who.as_bytes()).to_hex()[..WHOSE_CHARS].to_owned() }
+}
+
+const WHOSE_CHARS: usize = 16;
 
 /// Whether a stamp of whole seconds can be of no other version: it lies a minute before the answer, by the same clock (RFC 9110, 8.8.2.2).
 fn settled(modified: &str, date: Option<&str>) -> bool {
@@ -67,9 +84,12 @@ mod tests {
 
     #[test]
     fn a_version_is_read_as_it_was_written() {
-        let version = Version { mark: "a".repeat(32), etag: "W/\"x y\"".into(), modified: String::new() };
+        let version = Version { mark: "a".repeat(32), etag: "W/\"x y\"".into(), ..Version::default() };
         assert_eq!(Version::read(&version.text()), Some(version.clone()));
         assert_eq!(version.conditions(), [(IF_NONE_MATCH, HeaderValue::from_static("W/\"x y\""))]);
+        let of_one = Version { whose: whose("ada"), ..version.clone() };
+        assert_eq!(Version::read(&of_one.text()), Some(of_one.clone()));
+        assert!(of_one.is_of(&whose("ada")) && !of_one.is_of(&whose("bob")) && !of_one.is_of("") && version.is_of(&whose("")));
         for text in ["", "a", "a\nb\nc", &format!("{}\nb", "a".repeat(32)), &format!("{}\nx", version.text())] {
             assert_eq!(Version::read(text), None, "{text:?}");
         }

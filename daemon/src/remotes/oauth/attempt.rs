@@ -1,6 +1,6 @@
 //! Owns: one login by a person, from the address that is shown to them to the tokens. Must never know: who asked for it, how it is shown.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use mingle_core::{limits, replica::RemoteError, time::Timestamp};
 
@@ -13,7 +13,7 @@ use super::{
     listener::Page,
 };
 use crate::remotes::{
-    Pending,
+    Pending, budget,
     settings::{Auth, RemoteSettings},
 };
 
@@ -52,7 +52,7 @@ pub type Rest = Arc<dyn Fn(Duration) -> Pending<'static, ()> + Send + Sync>;
 /// What waits for a person's word.
 pub(super) type Asked = Pending<'static, Result<(Grant, Option<Page>), Problem>>;
 
-/// Begins a login: with a browser on this machine; or, with what lets time pass between questions, with a code that is written at another.
+/// Begins a login: with a browser on this machine, or with a code that is written at another.
 ///
 /// # Errors
 /// The remote has no such login, or the service cannot be asked.
@@ -60,7 +60,8 @@ pub async fn begin(
     means: &Means,
     name: &str,
     remote: &RemoteSettings,
-    at_another: Option<Rest>,
+    at_another: bool,
+    rest: Rest,
 ) -> Result<(Shown, Attempt), Problem> {
     let Auth::OAuth2(settings) = &remote.auth else {
         return Err(
@@ -69,15 +70,14 @@ pub async fn begin(
     };
     let (holder, asker) = (means.logins.holder(settings), super::asker(means, settings, remote.insecure));
     let places = asker.places().await.map_err(told)?;
-    let (shown, asked) = match at_another {
-        Some(rest) => device::begin(&asker, &places, rest).await?,
-        None => code::begin(&asker, &places).await?,
-    };
+    let (shown, asked) =
+        if at_another { device::begin(&asker, &places, rest).await? } else { code::begin(&asker, &places, rest).await? };
+    let origins = budget::host(remote).map(|origin| (name.to_owned(), origin)).into_iter().collect();
     let within = shown.within.min(limits::LOGIN_TIME_MAX);
     let work = async move {
         let late = || Problem::new("nobody agreed in time").hint("begin anew");
         let (grant, page) = tokio::time::timeout(within, asked).await.map_err(|_| late())??;
-        match kept(grant, &holder, &asker, &places).await {
+        match kept(grant, &holder, &asker, &places, origins).await {
             Ok(logged_in) => Ok((logged_in, page)),
             Err(problem) => {
                 if let Some(page) = page {
@@ -91,14 +91,20 @@ pub async fn begin(
 }
 
 /// Keeps what was given, if it is what was asked for.
-async fn kept(grant: Grant, holder: &Holder, asker: &Asker, places: &Places) -> Result<LoggedIn, Problem> {
+async fn kept(
+    grant: Grant,
+    holder: &Holder,
+    asker: &Asker,
+    places: &Places,
+    origins: BTreeMap<String, String>,
+) -> Result<LoggedIn, Problem> {
     checked(&grant, asker, places)?;
     let given = grant.scopes.clone();
     let lacks = asker.settings.scopes.iter().filter(|scope| given.as_ref().is_some_and(|given| !given.contains(scope)));
     let lacks = lacks.cloned().collect();
     let renews = grant.refresh.is_some();
     let over = grant.lives.filter(|_| !renews).map(|lives| (asker.now)().plus(lives));
-    let account = Some(holder.accept(grant, asker).await?).filter(|account| !account.is_empty());
+    let account = Some(holder.accept(grant, asker, origins).await?).filter(|account| !account.is_empty());
     Ok(LoggedIn { place: holder.place.words(), account, lacks, renews, over })
 }
 

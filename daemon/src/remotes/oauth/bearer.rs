@@ -15,10 +15,7 @@ use mingle_core::{
     replica::{Failure, RemoteError},
 };
 
-use super::{
-    ask::Asker,
-    holder::{Holder, Who},
-};
+use super::{ask::Asker, held::Who, holder::Holder};
 use crate::remotes::{
     http::{Client, Lost, Reply, Request},
     secret::Fetched,

@@ -8,12 +8,12 @@ use tokio::net::TcpListener;
 
 use super::{
     ask::{Asker, Places},
-    attempt::{Asked, Shown, chance, refused},
+    attempt::{Asked, Rest, Shown, chance, refused},
     listener::{self, Brought, Expects},
 };
 use crate::remotes::Problem;
 
-pub(super) async fn begin(asker: &Asker, places: &Places) -> Result<(Shown, Asked), Problem> {
+pub(super) async fn begin(asker: &Asker, places: &Places, rest: Rest) -> Result<(Shown, Asked), Problem> {
     let Some(authorize) = places.authorize.clone() else {
         return Err(
             Problem::new("the service has no address where a browser agrees").hint("`mingle remote login REMOTE --device`")
@@ -26,7 +26,7 @@ pub(super) async fn begin(asker: &Asker, places: &Places) -> Result<(Shown, Aske
     let expects = Expects { port, state, issuer: places.issuer.clone(), names_itself: places.names_itself };
     let (asker, places) = (asker.clone(), places.clone());
     let work = async move {
-        let Brought { code, page } = listener::wait(socket, expects).await?;
+        let Brought { code, page } = listener::wait(socket, expects, rest).await?;
         let words =
             [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", &*back), ("code_verifier", &*verifier)];
         match asker.grant(&places, &words).await {

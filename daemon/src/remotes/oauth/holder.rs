@@ -1,30 +1,31 @@
-//! Owns: the tokens of one login: the one place that has them, and that asks for others. Must never know: what they open, how a person logs in.
+//! Owns: the tokens of one login: the one place that has them, and that hands them out. Must never know: what they open, how a person logs in.
 //!
-//! Remotes with one login share this, and so there is one renewal at a time: whoever comes meanwhile waits, and finds what it brought. A
-//! renewal is brought to its end, though the run that wanted it is stopped: the service may have given a new token in place of the one that
-//! we have, and nobody else would hear of it. What came is on the disk before it is used. A kill between the answer and the disk loses it: a
-//! service that then takes the one before no more wants a person.
+//! Remotes with one login share this, and so there is one renewal at a time: whoever comes meanwhile waits, and finds what it brought.
 
-use std::sync::{
-    Arc, Mutex as ShortLock, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use mingle_core::{
     limits,
-    login::{Refused, Remedy, remedy, renewed_at},
-    planted,
+    login::{Refused, Remedy, remedy},
     replica::{Failure, RemoteError},
-    time::Timestamp,
 };
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::timeout,
+};
 
 use super::{
-    answer::{Grant, No},
+    answer::{Grant, Identity},
     ask::Asker,
+    held::{Beside, State, Trouble, Who, needs, print},
     kept::{Kept, Pair, Place, broken},
+    renewal::{is_trouble, pair, renew, without_renewal},
 };
-use crate::remotes::{Problem, http};
+use crate::remotes::Problem;
 
 /// One login.
 #[derive(Debug)]
@@ -34,76 +35,13 @@ pub(super) struct Holder {
     beside: Arc<Beside>,
 }
 
-/// What is known without waiting for a renewal.
-#[derive(Debug, Default)]
-struct Beside {
-    /// Renewals that came to nothing: who finds more than when it came has waited for one.
-    failed: AtomicU64,
-    /// Of a token that came in place of one that a service refused, while none has taken it.
-    unproven: ShortLock<Option<blake3::Hash>>,
-}
-
-#[derive(Default)]
-struct State {
-    kept: Option<Kept>,
-    /// It is not on the disk yet: that failed.
-    is_unsaved: bool,
-    /// Whom no other token is given, and what was said.
-    ended: Option<Ended>,
-    /// Why the last renewal came to nothing.
-    trouble: Option<Trouble>,
-}
-
-/// No other token is given.
-struct Ended {
-    /// For this one.
-    refresh: String,
-    /// To a program that shows itself so.
-    program: blake3::Hash,
-    error: RemoteError,
-}
-
-/// A renewal came to nothing: all who wait for it are told, and it is not asked for again at once. An answer that is lost may be a renewal that was
-/// done, and the same token once more looks like theft to some services.
-#[derive(Clone)]
-struct Trouble {
-    at: Timestamp,
-    until: Timestamp,
-    /// The service named the time.
-    is_told: bool,
-    error: RemoteError,
-}
-
-// What is shown of it may end up in a log.
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a login")
-    }
-}
-
-/// Whom a run speaks for: it ends where somebody else has logged in meanwhile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Who {
-    login: String,
-    account: String,
-}
-
-impl Who {
-    pub(super) fn account(&self) -> &str {
-        &self.account
-    }
-
-    pub(super) fn name(&self) -> &str {
-        if self.account.is_empty() { &self.login } else { &self.account }
-    }
-
-    fn is(&self, kept: &Kept) -> bool {
-        if planted::is("a run goes on for whoever has logged in") {
-            return true;
-        }
-        // Where the service does not say who it is, another login may be anybody's.
-        if kept.account.is_empty() { self.login == kept.login } else { self.account == kept.account }
-    }
+/// What was forgotten of a login.
+pub(super) struct Forgotten {
+    pub(super) pair: Pair,
+    /// The service that gave it is the one in the settings.
+    pub(super) is_of: bool,
+    /// A renewal was given up: what it brought is known to nobody.
+    pub(super) is_cut: bool,
 }
 
 impl Holder {
@@ -111,11 +49,12 @@ impl Holder {
         Self { place, state: Arc::default(), beside: Arc::default() }
     }
 
-    /// What lies there now, for a run that begins. `anew`: a person asks, so what was said to be over is asked once more.
+    /// What lies there now, for a run that begins and shows it to this origin. `anew`: a person asks, so what was said to be over is asked
+    /// once more.
     ///
     /// # Errors
-    /// There is no login, or it was given to another program.
-    pub(super) async fn begin(&self, asker: &Asker, remote: &str, anew: bool) -> Result<Who, RemoteError> {
+    /// There is no login, or it was given to another program, by another service, or for another address.
+    pub(super) async fn begin(&self, asker: &Asker, remote: &str, origin: &str, anew: bool) -> Result<Who, RemoteError> {
         let failed = self.beside.failed.load(Relaxed);
         let mut state = self.state.lock().await;
         // What could not be written is newer than what lies there.
@@ -127,7 +66,7 @@ impl Holder {
             state.ended = None;
             state.trouble.take_if(|trouble| !trouble.is_told);
         }
-        let kept = state.kept.as_ref().filter(|kept| kept.tokens.is_some());
+        let kept = state.kept.as_mut().filter(|kept| kept.tokens.is_some());
         let kept = kept.ok_or_else(|| needs(remote, format!("nobody has logged in to {remote} yet")))?;
         if kept.client_id != asker.settings.client_id {
             return Err(needs(remote, format!("the login of {remote} was given to another client_id")));
@@ -135,7 +74,21 @@ impl Holder {
         if !kept.is_of(&asker.settings) {
             return Err(needs(remote, format!("the login of {remote} was given by another service: it is shown to nobody else")));
         }
-        Ok(Who { login: kept.login.clone(), account: kept.account.clone() })
+        let who = Who { login: kept.login.clone(), account: kept.account.clone() };
+        match kept.origins.get(remote) {
+            Some(known) if known == origin => {}
+            Some(known) => {
+                let what = format!("the login of {remote} was shown to {known}, and its url is at {origin} now");
+                return Err(needs(remote, format!("{what}: it is shown there after another login")));
+            }
+            // Remotes that share a login come to it one by one.
+            None => {
+                kept.origins.insert(remote.to_owned(), origin.to_owned());
+                self.place.write(kept).await.map_err(broken)?;
+                state.is_unsaved = false;
+            }
+        }
+        Ok(who)
     }
 
     /// A token that is good as far as anybody knows.
@@ -208,27 +161,28 @@ impl Holder {
         refused: bool,
     ) -> Result<String, RemoteError> {
         let work = renew(state, Arc::clone(&self.beside), asker.clone(), self.place.clone(), remote.to_owned(), refused);
-        // By itself: see above.
+        // By itself: it is brought to its end.
         tokio::spawn(work).await.unwrap_or_else(|_| Err(RemoteError::new(Failure::Broken, "the renewal of a login was cut off")))
     }
 
-    /// Somebody has logged in. Whose login it is now.
-    pub(super) async fn accept(&self, grant: Grant, asker: &Asker) -> Result<String, Problem> {
-        let mut state = self.state.lock().await;
-        let account = grant.identity.as_ref().map(super::answer::Identity::account).unwrap_or_default();
+    /// Somebody has logged in to a remote at this origin. Whose login it is now.
+    pub(super) async fn accept(&self, grant: Grant, asker: &Asker, origins: BTreeMap<String, String>) -> Result<String, Problem> {
+        // Nobody needs what a renewal of the login before would bring.
+        let (mut state, _) = self.for_person(Duration::ZERO).await;
+        let account = grant.identity.as_ref().map(Identity::account).unwrap_or_default();
         let login = uuid::Uuid::new_v4().to_string();
         let tokens = Some(pair(&grant, None, (asker.now)()));
         let (client_id, from) = (asker.settings.client_id.clone(), Kept::giver(&asker.settings));
-        let kept = Kept { login, account: account.clone(), client_id, from, tokens };
+        let kept = Kept { login, account: account.clone(), client_id, from, origins, tokens };
         self.place.write(&kept).await?;
         *state = State { kept: Some(kept), ..State::default() };
         *self.beside.unproven() = None;
         Ok(account)
     }
 
-    /// The login ends: what is to be ended at the service as well, and whether that is the one which gave it; none: there was none.
-    pub(super) async fn forget(&self, asker: &Asker) -> Result<Option<(Pair, bool)>, Problem> {
-        let mut state = self.state.lock().await;
+    /// The login ends: what is to be ended at the service as well; none: there was none.
+    pub(super) async fn forget(&self, asker: &Asker) -> Result<Option<Forgotten>, Problem> {
+        let (mut state, is_cut) = self.for_person(limits::RENEWAL_WAIT_MAX).await;
         let told = |error: RemoteError| Problem { what: error.what, hint: error.hint };
         let kept = if state.is_unsaved { state.kept.take() } else { self.place.read().await.map_err(told)? };
         let Some(mut kept) = kept else { return Ok(None) };
@@ -237,7 +191,17 @@ impl Holder {
         let is_of = kept.is_of(&asker.settings);
         self.place.write(&kept).await?;
         *state = State { kept: Some(kept), ..State::default() };
-        Ok(Some((pair, is_of)))
+        Ok(Some(Forgotten { pair, is_of, is_cut }))
+    }
+
+    /// The state, for a person: a renewal that is under way has so long to come to its end. Whether it was given up.
+    async fn for_person(&self, patience: Duration) -> (OwnedMutexGuard<State>, bool) {
+        let lock = || Arc::clone(&self.state).lock_owned();
+        if let Ok(state) = timeout(patience, lock()).await {
+            return (state, false);
+        }
+        let _person = self.beside.person();
+        (lock().await, true)
     }
 
     /// Once no renewal is under way.
@@ -246,174 +210,16 @@ impl Holder {
     }
 }
 
-impl Beside {
-    fn unproven(&self) -> std::sync::MutexGuard<'_, Option<blake3::Hash>> {
-        self.unproven.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn print(text: &str) -> blake3::Hash {
-    blake3::hash(text.as_bytes())
-}
-
-/// Whether nothing is said of the login itself.
-fn is_trouble(error: &RemoteError) -> bool {
-    error.kind != Failure::NeedsLogin
-}
-
-impl State {
-    /// A renewal came to nothing: who waits for it is told so.
-    fn fails(&mut self, beside: &Beside, now: Timestamp, remote: &str, mut error: RemoteError) -> RemoteError {
-        beside.failed.fetch_add(1, Relaxed);
-        if !is_trouble(&error) {
-            return error;
-        }
-        let told = match error.kind {
-            // It is the one that logs in who asks for patience, and not the remote.
-            Failure::Throttled(until) => {
-                error.kind = Failure::Server;
-                until
-            }
-            _ => None,
-        };
-        let until = now.plus(limits::RENEWAL_PAUSE).max(told.unwrap_or(now));
-        if told.is_some() {
-            error
-                .hint
-                .get_or_insert_with(|| format!("it is asked again when it said; `mingle remote login {remote}` asks at once"));
-        }
-        self.trouble = Some(Trouble { at: now, until, is_told: told.is_some(), error: error.clone() });
-        error
-    }
-
-    fn pair(&self, remote: &str, who: &Who) -> Result<&Pair, RemoteError> {
-        let kept = self.kept.as_ref().and_then(|kept| Some((kept, kept.tokens.as_ref()?)));
-        let (kept, pair) = kept.ok_or_else(|| needs(remote, format!("somebody has logged out of {remote}")))?;
-        if who.is(kept) { Ok(pair) } else { Err(another(remote)) }
-    }
-}
-
-/// Asks for another token, and keeps it.
-async fn renew(
-    mut state: OwnedMutexGuard<State>,
-    beside: Arc<Beside>,
-    asker: Asker,
-    place: Place,
-    remote: String,
-    is_unproven: bool,
-) -> Result<String, RemoteError> {
-    let Some((kept, pair)) = state.kept.clone().and_then(|kept| Some((kept.clone(), kept.tokens?))) else {
-        return Err(needs(&remote, format!("nobody has logged in to {remote} yet")));
-    };
-    let Some(refresh) = pair.refresh.clone() else { return Ok(pair.access) };
-    let program = asker.program().await?;
-    if let Some(ended) = &state.ended
-        && ended.refresh == refresh
-        && ended.program == program
-    {
-        return Err(ended.error.clone());
-    }
-    let asked = async {
-        let places = asker.places().await?;
-        let given = asker.grant(&places, &[("grant_type", "refresh_token"), ("refresh_token", &refresh)]).await;
-        given.map_err(|no| match no {
-            No::Trouble(error) => error,
-            No::Said(code, said) => {
-                tracing::warn!(%remote, code, "the login is not renewed");
-                refused(&remote, &http::place(&places.token), &code, &said)
-            }
-        })
-    };
-    let asked = asked.await.and_then(|grant| match &grant.identity {
-        Some(identity) if !kept.account.is_empty() && identity.account() != kept.account => {
-            Err(needs(&remote, format!("the service renews the login of {remote} as somebody else's")))
-        }
-        _ => Ok(grant),
-    });
-    let grant = match asked {
-        Ok(grant) => grant,
-        Err(error) => {
-            let error = state.fails(&beside, (asker.now)(), &remote, error);
-            if error.kind == Failure::NeedsLogin {
-                state.ended = Some(Ended { refresh, program, error: error.clone() });
-            }
-            return Err(error);
-        }
-    };
-    let pair = self::pair(&grant, Some(refresh), (asker.now)());
-    let access = pair.access.clone();
-    let kept = Kept { tokens: Some(pair), ..kept };
-    let written = place.write(&kept).await;
-    tracing::debug!(%remote, kept = written.is_ok(), "the login was renewed");
-    *beside.unproven() = is_unproven.then(|| print(&access));
-    *state = State { kept: Some(kept), is_unsaved: written.is_err(), ..State::default() };
-    written.map_err(broken).map(|()| access)
-}
-
-fn pair(grant: &Grant, before: Option<String>, now: Timestamp) -> Pair {
-    let (chance, _) = uuid::Uuid::new_v4().as_u64_pair();
-    let renew_at_ms = grant.lives.map(|lives| renewed_at(now, lives, chance).unix_ms());
-    let over_at_ms = grant.lives.map(|lives| now.plus(lives).unix_ms());
-    Pair { access: grant.access.clone(), renew_at_ms, over_at_ms, refresh: grant.refresh.clone().or(before) }
-}
-
-/// What it means that no other token is given for the one that we have.
-fn refused(remote: &str, place: &str, code: &str, said: &str) -> RemoteError {
-    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-    match code {
-        "server_error" | "temporarily_unavailable" | "slow_down" => {
-            RemoteError::new(Failure::Server, format!("{place} is in trouble ({code}{said})"))
-        }
-        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" => {
-            let what = format!("{place} does not take this program ({code}{said})");
-            RemoteError::new(Failure::NeedsLogin, what)
-                .hint(format!("look at client_id and client_secret in [remote.{remote}], then `mingle sync` one of its syncs"))
-        }
-        _ => needs(
-            remote,
-            format!("{place} does not renew the login of {remote}: it has run out, or was ended there ({code}{said})"),
-        ),
-    }
-}
-
-/// A person has to log in.
-pub(super) fn needs(remote: &str, what: String) -> RemoteError {
-    RemoteError::new(Failure::NeedsLogin, what).hint(format!("`mingle remote login {remote}`"))
-}
-
-/// What the service gave is over, and there is no more.
-fn without_renewal(remote: &str) -> RemoteError {
-    let what = format!("the login of {remote} has run out, or was ended, and the service gave nothing to renew it with");
-    RemoteError::new(Failure::NeedsLogin, what)
-        .hint(format!("`mingle remote login {remote}`; for the scope \"offline_access\" many services give what renews it"))
-}
-
-/// The run speaks for somebody who is not logged in any more.
-pub(super) fn another(remote: &str) -> RemoteError {
-    let what = format!("somebody else, or nobody knows who, has logged in to {remote}: nothing of one is sent to the other");
-    RemoteError::new(Failure::Broken, what).hint("the next run speaks for who is logged in")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::remotes::settings::OAuth2;
+    use std::sync::atomic::AtomicU64;
 
-    #[test]
-    fn a_run_speaks_for_whom_it_began_for() {
-        let kept = |login: &str, account: &str| Kept { login: login.into(), account: account.into(), ..Kept::default() };
-        let check = |was: (&str, &str), now: (&str, &str), same: bool| {
-            let who = Who { login: was.0.into(), account: was.1.into() };
-            assert_eq!(who.is(&kept(now.0, now.1)), same, "{was:?} {now:?}");
-        };
-        check(("l1", "ada"), ("l1", "ada"), true);
-        check(("l1", "ada"), ("l2", "ada"), true);
-        check(("l1", "ada"), ("l2", "bob"), false);
-        check(("l1", ""), ("l1", ""), true);
-        check(("l1", ""), ("l2", ""), false);
-        check(("l1", "ada"), ("l2", ""), false);
-        check(("l1", ""), ("l2", "bob"), false);
-    }
+    use mingle_core::time::Timestamp;
+
+    use super::*;
+    use crate::remotes::{http, settings::OAuth2};
+
+    const AT: &str = "https://far.org";
 
     #[tokio::test]
     async fn a_token_is_good_till_its_time_is_over_while_no_other_is_to_be_had() {
@@ -446,9 +252,17 @@ mod tests {
         };
         let elsewhere = OAuth2 { token_url: Some("https://evil.org/token".into()), ..OAuth2::clone(&asker.settings) };
         let elsewhere = Asker { settings: Arc::new(elsewhere), ..asker.clone() };
-        let told = holder.begin(&elsewhere, "far", false).await.err().unwrap();
+        let told = holder.begin(&elsewhere, "far", AT, false).await.err().unwrap();
         assert!(told.kind == Failure::NeedsLogin && told.what.contains("another service"), "{told:?}");
-        let who = holder.begin(&asker, "far", false).await.unwrap();
+        let who = holder.begin(&asker, "far", AT, false).await.unwrap();
+        let told = holder.begin(&asker, "far", "https://evil.org", false).await.err().unwrap();
+        assert!(
+            told.kind == Failure::NeedsLogin && told.what.contains("https://far.org, and its url is at https://evil.org"),
+            "{told:?}"
+        );
+        // Another remote with this login is at another place, and stays there.
+        holder.begin(&asker, "near", "https://near.org", false).await.unwrap();
+        assert!(holder.begin(&asker, "near", AT, false).await.is_err() && holder.begin(&asker, "far", AT, false).await.is_ok());
         let check = async |at_ms: u64, good: bool, has_asked: bool| {
             let before = asked.load(Relaxed);
             clock.store(at_ms, Relaxed);
@@ -464,29 +278,7 @@ mod tests {
         check(60_000, false, true).await;
         // A clock that was set back waits for nothing.
         check(9_001, false, true).await;
-        holder.begin(&asker, "far", true).await.unwrap();
+        holder.begin(&asker, "far", AT, true).await.unwrap();
         check(9_002, false, true).await;
-    }
-
-    #[test]
-    fn what_is_said_of_a_renewal_is_a_no_or_trouble() {
-        let check = |code: &str, kind: Failure, part: &str| {
-            let error = refused("far", "https://id.org/token", code, "");
-            let told = format!("{} {}", error.what, error.hint.unwrap_or_default());
-            assert!(error.kind == kind && told.contains(part), "{code}: {told}");
-        };
-        check("invalid_grant", Failure::NeedsLogin, "`mingle remote login far`");
-        check("access_denied", Failure::NeedsLogin, "`mingle remote login far`");
-        check("invalid_client", Failure::NeedsLogin, "client_id and client_secret in [remote.far]");
-        check("temporarily_unavailable", Failure::Server, "in trouble");
-    }
-
-    #[cfg(feature = "planted")]
-    #[test]
-    fn planted_bugs_are_found() {
-        planted::set_here(Some("a run goes on for whoever has logged in"));
-        let found = std::panic::catch_unwind(a_run_speaks_for_whom_it_began_for).is_err();
-        planted::set_here(None);
-        assert!(found);
     }
 }

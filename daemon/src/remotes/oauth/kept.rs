@@ -4,6 +4,7 @@
 //! counts: a kill between the two writes must not give one account the tokens of another.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -33,6 +34,9 @@ pub(super) struct Kept {
     pub(super) client_id: String,
     /// The service that gave it.
     pub(super) from: String,
+    /// Where each remote with this login was when it was shown there first, by its name: it goes with none to another place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) origins: BTreeMap<String, String>,
     /// None: it has ended, or they are in the keyring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tokens: Option<Pair>,
@@ -127,12 +131,13 @@ impl Place {
         let kept: Kept =
             serde_json::from_slice(&text).map_err(|_| no(format!("what the keyring has as {item} is no login of mingle")))?;
         if kept.account != in_file.account {
-            self.write_file(&Kept { tokens: None, ..kept.clone() }).map_err(broken)?;
+            self.write_file(Kept { tokens: None, ..kept.clone() }).await.map_err(broken)?;
         }
         Ok(Some(kept))
     }
 
-    fn read_file(&self) -> Result<Option<Kept>, RemoteError> {
+    /// What the file has.
+    pub(super) fn read_file(&self) -> Result<Option<Kept>, RemoteError> {
         let shown = self.file.display();
         let text = match secret::file(&self.file, true) {
             Ok(text) => text,
@@ -144,17 +149,24 @@ impl Place {
 
     /// Keeps it, on the disk when this returns.
     pub(super) async fn write(&self, kept: &Kept) -> Result<(), Problem> {
-        let Tokens::Keyring(item) = &self.tokens else { return self.write_file(kept) };
+        let Tokens::Keyring(item) = &self.tokens else { return self.write_file(kept.clone()).await };
         let text = serde_json::to_string(kept).map_err(|error| Problem::new(error.to_string()))?;
         if kept.tokens.is_some() {
             keyring::write(item, &text, secret::session_bus().as_deref()).await.map_err(|lack| lack.unkept(item))?;
         } else {
             keyring::remove(item, secret::session_bus().as_deref()).await.map_err(|lack| lack.unkept(item))?;
         }
-        self.write_file(&Kept { tokens: None, ..kept.clone() })
+        self.write_file(Kept { tokens: None, ..kept.clone() }).await
     }
 
-    fn write_file(&self, kept: &Kept) -> Result<(), Problem> {
+    /// Beside the runs, which share a thread: a disk takes its time.
+    async fn write_file(&self, kept: Kept) -> Result<(), Problem> {
+        let place = self.clone();
+        let written = tokio::task::spawn_blocking(move || place.write_here(&kept)).await;
+        written.unwrap_or_else(|_| Err(Problem::new("the writing of a login was cut off")))
+    }
+
+    fn write_here(&self, kept: &Kept) -> Result<(), Problem> {
         let not = |error: io::Error| {
             Problem::new(format!("{} is not written: {error}", self.file.display()))
                 .hint("mingled needs to be able to write there")
@@ -163,8 +175,12 @@ impl Place {
         if text.len() as u64 >= limits::SECRET_BYTES_MAX {
             return Err(Problem::new("the tokens are too long to be kept"));
         }
-        if let Some(folder) = self.file.parent() {
+        if let Some(folder) = self.file.parent()
+            && !folder.is_dir()
+        {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(not)?;
+            // After a power cut it is there, as what lies in it.
+            folder.parent().map_or(Ok(()), |above| fs::File::open(above)?.sync_all()).map_err(not)?;
         }
         secret::put::write(&self.file, &text).map_err(not)
     }
@@ -193,7 +209,7 @@ mod tests {
         let place = Place::of(&settings, &folder);
         assert!(place.read().await.unwrap().is_none() && place.account().is_empty());
         let tokens = Some(Pair { access: "a".into(), renew_at_ms: Some(7), over_at_ms: None, refresh: None });
-        let kept = Kept { login: "l".into(), account: "me".into(), client_id: "c".into(), from: String::new(), tokens };
+        let kept = Kept { login: "l".into(), account: "me".into(), client_id: "c".into(), tokens, ..Kept::default() };
         place.write(&kept).await.unwrap();
         assert!(place.read().await.unwrap() == Some(kept.clone()) && place.account() == "me");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -3,7 +3,7 @@
 //! Everybody on this machine can connect. Only who brings the `state`, which went to the browser alone, is heard; all others are told so,
 //! and change nothing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, io, time::Duration};
 
 use mingle_core::{limits, planted};
 use reqwest::Url;
@@ -14,7 +14,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{answer::No, attempt::refused};
+use super::{
+    answer::No,
+    attempt::{Rest, refused},
+};
 use crate::remotes::{Problem, http::words};
 
 /// What is waited for.
@@ -62,18 +65,39 @@ enum Heard {
     Stray,
 }
 
+/// Where browsers connect.
+pub(super) trait Door: Send + Sync {
+    fn opens(&self) -> impl Future<Output = io::Result<TcpStream>> + Send;
+}
+
+impl Door for TcpListener {
+    async fn opens(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
 /// Until a browser brings the answer.
-pub(super) async fn wait(socket: TcpListener, expects: Expects) -> Result<Brought, Problem> {
-    let mut heard = JoinSet::new();
+pub(super) async fn wait(door: impl Door, expects: Expects, rest: Rest) -> Result<Brought, Problem> {
+    let (mut heard, mut failed) = (JoinSet::new(), 0);
     loop {
         let has_room = heard.len() < limits::LOGIN_CONNECTIONS_MAX;
         let one = tokio::select! {
-            accepted = socket.accept(), if has_room => {
-                let (stream, _) = accepted.map_err(|error| Problem::new(format!("no browser can come back to this machine: {error}")))?;
-                let expects = expects.clone();
-                heard.spawn(async move { timeout(limits::LOGIN_CONNECTION_TIME_MAX, hear(stream, &expects)).await.ok().flatten() });
-                continue;
-            }
+            opened = door.opens(), if has_room => match opened {
+                Ok(stream) => {
+                    failed = 0;
+                    let expects = expects.clone();
+                    heard.spawn(async move { timeout(limits::LOGIN_CONNECTION_TIME_MAX, hear(stream, &expects)).await.ok().flatten() });
+                    continue;
+                }
+                Err(error) if failed < limits::LOGIN_ACCEPTS_FAILED_MAX => {
+                    failed += 1;
+                    tracing::warn!(%error, "a login cannot take a connection, and goes on");
+                    // Out of descriptors: an instant retry would spin.
+                    rest(Duration::from_millis(limits::ACCEPT_PAUSE_MS)).await;
+                    continue;
+                }
+                Err(error) => return Err(Problem::new(format!("no browser can come back to this machine: {error}"))),
+            },
             Some(one) = heard.join_next() => one.ok().flatten(),
         };
         match one {
@@ -176,6 +200,11 @@ async fn answer(mut stream: TcpStream, status: &str, title: &str, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
     use super::*;
 
     fn expects(names_itself: bool) -> Expects {
@@ -223,6 +252,41 @@ mod tests {
             "\r\n\r\n",
         ] {
             assert_eq!(read(head, &expects(false)), Heard::Stray, "{head}");
+        }
+    }
+
+    /// Nobody can connect for so many tries.
+    struct Stuck(TcpListener, AtomicUsize);
+
+    impl Door for Stuck {
+        async fn opens(&self) -> io::Result<TcpStream> {
+            let one_less = |left: usize| left.checked_sub(1);
+            match self.1.fetch_update(Relaxed, Relaxed, one_less) {
+                Ok(_) => Err(io::Error::other("no descriptors")),
+                Err(_) => self.0.opens().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_cannot_be_taken_ends_no_login_and_many_in_a_row_do() {
+        for (stuck, ends) in [(limits::LOGIN_ACCEPTS_FAILED_MAX, false), (limits::LOGIN_ACCEPTS_FAILED_MAX + 1, true)] {
+            let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = socket.local_addr().unwrap().port();
+            let rests = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&rests);
+            let rest: Rest = Arc::new(move |_| {
+                count.fetch_add(1, Relaxed);
+                Box::pin(std::future::ready(()))
+            });
+            // Before anybody takes it.
+            let mut browser = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let asked = format!("GET /?code=c&state=s HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+            browser.write_all(asked.as_bytes()).await.unwrap();
+            let expects = Expects { port, issuer: None, ..expects(false) };
+            let brought = wait(Stuck(socket, stuck.into()), expects, rest).await;
+            let told = brought.map(|brought| brought.code).map_err(|problem| problem.what);
+            assert_eq!((told.is_err(), rests.load(Relaxed)), (ends, limits::LOGIN_ACCEPTS_FAILED_MAX), "{told:?}");
         }
     }
 

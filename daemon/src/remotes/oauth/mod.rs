@@ -10,22 +10,31 @@ pub mod attempt;
 pub mod bearer;
 mod code;
 mod device;
+mod held;
 mod holder;
 mod kept;
 mod listener;
+pub mod look;
+mod renewal;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use mingle_core::{budget::Class, replica::RemoteError};
+use reqwest::Url;
 use tokio::sync::Notify;
 
-use self::{ask::Asker, bearer::Bearer, holder::Holder, kept::Place};
+use self::{
+    ask::Asker,
+    bearer::Bearer,
+    holder::{Forgotten, Holder},
+    kept::Place,
+};
 use super::{
-    Means, Problem,
+    Means, Problem, secret,
     settings::{Auth, OAuth2, RemoteSettings},
 };
 
@@ -66,11 +75,19 @@ impl Logins {
         }
     }
 
-    /// What tells one login from another, over all renewals of its tokens; none: nobody is logged in, or it is not to be had now.
-    pub async fn print(&self, auth: &Auth) -> Option<blake3::Hash> {
+    /// What tells one login from another, over all renewals of its tokens, and what the program shows of itself; none: nobody is logged in, or it
+    /// is not to be had now.
+    pub async fn print(&self, auth: &Auth, config_dir: &Path) -> Option<blake3::Hash> {
         let Auth::OAuth2(settings) = auth else { return None };
         let kept = Place::of(settings, &self.folder).read().await.ok()??;
-        kept.tokens.is_some().then(|| blake3::hash(kept.login.as_bytes()))
+        let program = match &settings.client_secret {
+            Some(from) => Some(secret::fetch(from, config_dir).await.ok()?),
+            None => None,
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(blake3::hash(kept.login.as_bytes()).as_bytes());
+        hasher.update(program.as_ref().map_or("", |secret| secret.reveal()).as_bytes());
+        kept.tokens.is_some().then(|| hasher.finalize())
     }
 
     /// Once a run has met another's login than it was made for: whose it is was not to be read then, or is another's now.
@@ -97,7 +114,7 @@ impl Logins {
     }
 }
 
-/// What shows who we are in a run. `account`: whom it is to speak for; none: whoever is logged in.
+/// What shows who we are in a run, at this address. `account`: whom it is to speak for; none: whoever is logged in.
 ///
 /// # Errors
 /// Nobody is logged in, or somebody else.
@@ -105,14 +122,16 @@ pub(super) async fn begin(
     means: &Means,
     settings: &OAuth2,
     insecure: bool,
+    url: &Url,
     remote: &str,
     account: Option<&str>,
 ) -> Result<Bearer, RemoteError> {
     let (holder, asker) = (means.logins.holder(settings), asker(means, settings, insecure));
-    let who = holder.begin(&asker, remote, means.http.by.class == Class::Interactive).await?;
+    let who =
+        holder.begin(&asker, remote, &url.origin().ascii_serialization(), means.http.by.class == Class::Interactive).await?;
     if account.is_some_and(|account| account != who.account()) {
         means.logins.another.notify_one();
-        return Err(holder::another(remote));
+        return Err(held::another(remote));
     }
     Ok(Bearer::new(holder, asker, remote.to_owned(), who))
 }
@@ -135,8 +154,10 @@ pub async fn log_out(means: &Means, remote: &RemoteSettings) -> Result<LoggedOut
     let Auth::OAuth2(settings) = &remote.auth else { return Err(Problem::new("it has no login that runs out")) };
     let (holder, asker) = (means.logins.holder(settings), asker(means, settings, remote.insecure));
     let place = holder.place.words();
-    let Some((pair, is_of)) = holder.forget(&asker).await? else { return Ok(LoggedOut { place, done: false, left: None }) };
-    let mut left = None;
+    let Some(Forgotten { pair, is_of, is_cut }) = holder.forget(&asker).await? else {
+        return Ok(LoggedOut { place, done: false, left: None });
+    };
+    let mut left = is_cut.then(|| "a renewal was under way, and what it brought is not known".to_owned());
     if !is_of {
         let left = Some("another service gave it than the one in the configuration".into());
         return Ok(LoggedOut { place, done: true, left });
@@ -150,4 +171,39 @@ pub async fn log_out(means: &Means, remote: &RemoteSettings) -> Result<LoggedOut
         }
     }
     Ok(LoggedOut { place, done: true, left })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        kept::{Kept, Pair},
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_login_that_was_refused_is_tried_again_when_it_or_the_programs_secret_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = "client_id = \"c\"\nclient_secret = { file = \"program.secret\" }\ntokens = { file = \"far\" }";
+        let settings: OAuth2 = toml::from_str(settings).unwrap();
+        let (logins, place) = (Logins::new(dir.path().join("logins")), Place::of(&settings, &dir.path().join("logins")));
+        let auth = Auth::OAuth2(Box::new(settings));
+        let keep = async |login: &str, access: &str| {
+            let tokens = Some(Pair { access: access.into(), renew_at_ms: None, over_at_ms: None, refresh: None });
+            place.write(&Kept { login: login.into(), tokens, ..Kept::default() }).await.unwrap();
+        };
+        let shows = |text: &str| secret::put::write(&dir.path().join("program.secret"), text).unwrap();
+        keep("l1", "a").await;
+        assert_eq!(logins.print(&auth, dir.path()).await, None, "without what the program shows there is nothing to try");
+        shows("wrong");
+        let refused = logins.print(&auth, dir.path()).await;
+        keep("l1", "b").await;
+        assert!(refused.is_some() && logins.print(&auth, dir.path()).await == refused, "a renewal is no other login");
+        shows("right");
+        let mended = logins.print(&auth, dir.path()).await;
+        keep("l2", "b").await;
+        let other = logins.print(&auth, dir.path()).await;
+        assert!(mended != refused && other != mended && other != refused);
+        place.write(&Kept { login: "l2".into(), ..Kept::default() }).await.unwrap();
+        assert_eq!(logins.print(&auth, dir.path()).await, None);
+    }
 }
