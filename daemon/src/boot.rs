@@ -13,7 +13,7 @@ use mingle_core::{
     limits,
     policy::Policy,
     replica::RemoteError,
-    run::{Creates, Direction},
+    run::{Creates, Direction, reset::How},
     schedule::{Backoff, Curve, Interval, Job, Name, Needs, Plan, Quiet, Rank, Spread, Trigger, cron::Cron},
     time::Timestamp,
 };
@@ -31,7 +31,7 @@ use crate::{
         app::workers::Workers,
         budget::By,
         oauth::Logins,
-        settings::{Output, RemoteSettings},
+        settings::{Auth, Output, RemoteSettings},
     },
     store::{
         self, Class, CollectionDefinition, Store, StoreError,
@@ -132,7 +132,7 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
             policy,
             remove_after_upload: definition.remove_after_upload,
             filter: definition.filter.clone(),
-            reset: definition.reset,
+            reset: reset(definition, settings, &accounts),
             creates: several.creates(definition),
             others: others(config, &several, definition, &accounts),
             kin: kin(config, definition, &accounts),
@@ -210,6 +210,14 @@ fn identity(definition: &SyncDefinition, settings: &RemoteSettings, accounts: &A
     let account = accounts.get(definition.remote.as_str()).map_or("", String::as_str);
     let (url, resource) = (settings.url.trim_end_matches('/'), definition.resource.trim_matches('/'));
     [definition.remote.as_str(), url, account, resource, definition.collection.as_str()].join("\u{1f}")
+}
+
+/// What becomes of what is here where the remote has another history. A login that does not say whose it is may be another person's, and what is found
+/// in another place then is theirs: by itself nothing is mixed.
+fn reset(definition: &SyncDefinition, settings: &RemoteSettings, accounts: &Accounts<'_>) -> How {
+    let is_anybodys = matches!(settings.auth, Auth::OAuth2(_)) && accounts.get(&*definition.remote).is_none_or(String::is_empty);
+    let leaves = is_anybodys && definition.reset == How::default();
+    if leaves { How::Manual } else { definition.reset }
 }
 
 /// What names the history of the rows, also how they are read: another reference reads them differently.

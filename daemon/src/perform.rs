@@ -402,9 +402,10 @@ async fn in_store(site: &Arc<Site>, effect: Effect, now: Timestamp) -> Result<Ev
             kept::keep(site, now).await;
             Event::Completed { rejected, watermark, reset }
         }
-        Effect::Ghosts { pass, most } => {
+        Effect::Ghosts { pass, deletes_left } => {
             let (ground, run) = (ground()?, site.order.run.clone());
             let write = store.write(background, now, move |tx| {
+                let most = sync::deletes_left(tx, &ground, deletes_left, 0)?;
                 let (remote_ids, guarded) = sync::ghosts(tx, &ground, pass, most)?;
                 sync::count(tx, &run, &Counts { rejected: guarded, ..Counts::default() })?;
                 Ok((remote_ids, guarded))

@@ -340,8 +340,8 @@ pub enum Effect {
     Ghosts {
         /// The listing.
         pass: u64,
-        /// At most this many; the rest is guarded.
-        most: u64,
+        /// How many of them the run may take; the rest is guarded.
+        deletes_left: DeletesLeft,
     },
     /// Compare links with the truth, commit what will be sent. -> `Planned`
     Plan {

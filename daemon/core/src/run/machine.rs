@@ -7,7 +7,7 @@ use super::{
     up::{Step, Up, bars},
 };
 use crate::{
-    limits, planted,
+    planted,
     replica::{Answer, Asked, Errand, Failure, From, Packed, Page, RemoteError, Row},
     time::Timestamp,
 };
@@ -439,14 +439,6 @@ impl Run {
             _ if self.order.accept_deletes => DeletesLeft::Counted(u64::MAX),
             Some(most) => DeletesLeft::Counted(most.saturating_sub(self.deletes)),
             None => DeletesLeft::AfterTaken(self.deletes),
-        }
-    }
-
-    /// The same, of what a whole listing did not show: before one the links were counted.
-    fn ghosts_left(&self) -> u64 {
-        match self.deletes_left() {
-            DeletesLeft::Counted(left) => left,
-            DeletesLeft::AfterTaken(taken) => limits::DELETES_MIN.saturating_sub(taken),
         }
     }
 }

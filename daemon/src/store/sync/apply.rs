@@ -127,11 +127,7 @@ pub fn apply(
 
 /// Takes what a listing does not show that is all there is, as far as the guard lets it.
 fn absent(tx: &mut Tx<'_>, ground: &Ground, pass: u64, left: DeletesLeft, applied: &mut Applied) -> Result<(), StoreError> {
-    let most = match left {
-        DeletesLeft::Counted(left) => left,
-        DeletesLeft::AfterTaken(before) => deletes_left(tx, ground, before, applied.deletes)?,
-    };
-    let most = most.saturating_sub(applied.deletes);
+    let most = deletes_left(tx, ground, left, applied.deletes)?.saturating_sub(applied.deletes);
     let (remote_ids, guarded) = ghosts(tx, ground, pass, most)?;
     applied.rejected += guarded;
     let rows = remote_ids.into_iter().map(|id| Packed::of(&Row::gone(id))).collect();
@@ -302,11 +298,19 @@ fn second(tx: &mut Tx<'_>, ground: &Ground, linked: &Linked, row: &Row, applied:
     Ok(())
 }
 
-/// How many deletes a run may take with this batch, which has taken so many before it, and so many in it. Who was deleted has no id there any
-/// more, and counts all the same.
-fn deletes_left(tx: &Tx<'_>, ground: &Ground, before: u64, taken: u64) -> Result<u64, StoreError> {
-    let links = link::count(tx.conn(), ground.replica)? + before + taken;
-    Ok(limits::deletes_max(links).saturating_sub(before))
+/// How many deletes a run may take with this batch, which has taken so many in it. Who was deleted has no id there any more, and counts all the
+/// same.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn deletes_left(tx: &Tx<'_>, ground: &Ground, left: DeletesLeft, taken: u64) -> Result<u64, StoreError> {
+    Ok(match left {
+        DeletesLeft::Counted(left) => left,
+        DeletesLeft::AfterTaken(before) => {
+            let links = link::count(tx.conn(), ground.replica)? + before + taken;
+            limits::deletes_max(links).saturating_sub(before)
+        }
+    })
 }
 
 /// Counts the deletes of a batch against what it may take.
@@ -318,7 +322,7 @@ impl Guard {
         if let DeletesLeft::AfterTaken(before) = self.0
             && before + taken >= limits::DELETES_MIN
         {
-            self.0 = DeletesLeft::Counted(deletes_left(tx, ground, before, taken)?);
+            self.0 = DeletesLeft::Counted(deletes_left(tx, ground, self.0, taken)?);
         }
         Ok(match self.0 {
             DeletesLeft::Counted(left) => taken < left,

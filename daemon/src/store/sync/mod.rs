@@ -51,7 +51,7 @@ mod spared;
 mod twins;
 mod unlinked;
 
-pub use apply::{Batch, apply};
+pub use apply::{Batch, apply, deletes_left};
 pub(in crate::store) use begin::is_of;
 pub use begin::{Kept, begin, epoch, negotiate, recover};
 pub use compare::compare;

@@ -126,7 +126,7 @@ impl Run {
             }
             self.phase = Phase::Ghosts { watermark, began: listing.began };
             if absence {
-                effects.push(Effect::Ghosts { pass: self.terms.pass, most: self.ghosts_left() });
+                effects.push(Effect::Ghosts { pass: self.terms.pass, deletes_left: self.deletes_left() });
             } else {
                 self.complete(effects);
             }
