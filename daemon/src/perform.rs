@@ -265,6 +265,8 @@ async fn send(site: &Site, errands: Vec<Errand>) -> Vec<(i64, Answer)> {
     let Some(remote) = site.found().remote else {
         return errands.into_iter().map(|errand| (errand.link, Answer::Unsent(stopped()))).collect();
     };
+    let actions: Vec<&Action> = errands.iter().map(|errand| &errand.action).collect();
+    let _ = until_hurried(site, remote.look_ahead(&actions)).await;
     let (at_once, together) = (remote.abilities().errands_max.max(1), remote.abilities().batch_max.max(1));
     let mut waiting = VecDeque::from(errands);
     let mut under_way = FuturesUnordered::new();

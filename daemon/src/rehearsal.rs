@@ -136,6 +136,10 @@ impl Remote for Unmoved {
         self.0.get(remote_id)
     }
 
+    fn look_ahead<'a>(&'a self, actions: &'a [&'a Action]) -> Pending<'a, ()> {
+        self.0.look_ahead(actions)
+    }
+
     fn send<'a>(&'a self, action: &'a Action) -> Pending<'a, Answer> {
         Box::pin(async move { settled(self.0.send(action).await) })
     }

@@ -126,3 +126,35 @@ fn one_that_spoils_what_is_listed_takes_nothing_else_with_it() {
     bench.asked_for();
     assert!(bench.server.book().text("c008.vcf").is_some_and(|text| text.contains("NICKNAME:nick")));
 }
+
+#[test]
+fn what_is_to_be_edited_is_read_at_once() {
+    let mut bench = many(Book::new(Some(500), None).that_shows());
+    bench.asked_for();
+    let edit = |bench: &mut Bench, ids: &[&str], nick: &str| {
+        for id in ids {
+            bench.app.patch("people", id, &json!({ "nicknames": { "k1": { "name": nick } } }));
+        }
+    };
+    let of = |method: &str, ids: &[&str]| ids.iter().map(|id| format!("{method} /me/books/one/{id}.vcf")).collect::<Vec<_>>();
+    edit(&mut bench, &["c001", "c002", "c003"], "nick");
+    let asked = bench.asked_for();
+    assert_eq!(asked[..2], [CHANGES, SOME]);
+    for id in ["c001", "c002", "c003"] {
+        let at = |method: &str| asked.iter().position(|asked| asked == &of(method, &[id])[0]);
+        assert!(at("PUT").is_some() && at("PUT") < at("GET"), "what came of it is looked at by itself: {asked:?}");
+        let text = bench.server.book().text(&format!("{id}.vcf")).expect("it is there");
+        assert_eq!(text, card(id).replace("END:", "NICKNAME:nick\r\nEND:"));
+    }
+    // One is read by itself, and what the server does not show with others too.
+    edit(&mut bench, &["c004"], "one");
+    assert_eq!(bench.asked_for()[1..], [of("GET", &["c004"]), of("PUT", &["c004"]), of("GET", &["c004"])].concat());
+    bench.server.book().hidden = vec!["c006.vcf".into()];
+    edit(&mut bench, &["c005", "c006"], "two");
+    let asked = bench.asked_for();
+    let looked = |id: &str| asked.iter().filter(|asked| *asked == &of("GET", &[id])[0]).count();
+    assert_eq!((looked("c005"), looked("c006")), (1, 2), "{asked:?}");
+    for id in ["c005", "c006"] {
+        assert!(bench.server.book().text(&format!("{id}.vcf")).is_some_and(|text| text.contains("NICKNAME:two")));
+    }
+}

@@ -66,6 +66,8 @@ pub struct Book {
     pub breaks: Option<Breaks>,
     /// Members that it does not show to who asks for several, nor by itself.
     pub denied: Vec<String>,
+    /// Members that it does not show to who asks for several, and by themselves it does.
+    pub hidden: Vec<String>,
     /// What it was asked so far.
     pub asked: Vec<String>,
 }
@@ -242,7 +244,9 @@ impl Book {
                 {
                     return wire::response(status, &[], "");
                 }
-                let some = self.live().filter(|(name, ..)| (all || asked(name)) && !self.denied.iter().any(|one| one == *name));
+                let some = self
+                    .live()
+                    .filter(|(name, ..)| (all || asked(name)) && !self.denied.iter().chain(&self.hidden).any(|one| one == *name));
                 let most = if all { self.shows_at_once } else { usize::MAX };
                 several_bytes(&some.take(most).flat_map(|(name, one, text)| self.shown(name, one, text)).collect::<Vec<u8>>())
             }

@@ -63,6 +63,11 @@ pub trait Remote: Send + Sync {
     /// When it cannot be told whether it is there.
     fn get<'a>(&'a self, remote_id: &'a str) -> Pending<'a, Result<Asked, RemoteError>>;
 
+    /// What is about to be sent: whoever has to read before it writes may read for several at once. Nothing depends on it.
+    fn look_ahead<'a>(&'a self, _actions: &'a [&'a Action]) -> Pending<'a, ()> {
+        Box::pin(async {})
+    }
+
     /// Does one change. Every outcome is an [`Answer`]; what is not known is said to be unknown.
     fn send<'a>(&'a self, action: &'a Action) -> Pending<'a, Answer>;
 

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use mingle_core::{
-    limits,
-    replica::{Failure, Packed, RemoteError, Row},
-};
+use mingle_core::replica::{Failure, Packed, RemoteError, Row};
 
 use super::{
     Dav, Fetched, answers,
@@ -86,19 +83,29 @@ impl Dav {
 
     /// What all members hold, as far as the server shows it to one question; the caller has a place for it.
     pub(super) async fn all_members(&self, place: &Arc<Place>) -> Result<Vec<(String, Fetched)>, RemoteError> {
-        let reply = self.ask(self.question("REPORT", place.url.clone(), "1", xml::ask_all(place.holds))?).await?;
+        self.texts_of(place, xml::ask_all(place.holds)).await
+    }
+
+    /// The same of these, by their ids.
+    pub(super) async fn texts(&self, place: &Arc<Place>, ids: &[&str]) -> Result<Vec<(String, Fetched)>, RemoteError> {
+        let hrefs: Vec<String> = ids.iter().map(|id| place.member(id).path().to_owned()).collect();
+        self.texts_of(place, xml::ask_members(place.holds, hrefs.iter().map(String::as_str))).await
+    }
+
+    async fn texts_of(&self, place: &Arc<Place>, question: String) -> Result<Vec<(String, Fetched)>, RemoteError> {
+        let reply = self.ask(self.question("REPORT", place.url.clone(), "1", question)?).await?;
         if let Some(trouble) = reply.trouble((self.means.now)()) {
             return Err(trouble);
         }
         let taken = self.means.http.larder.place(reply.body.len()).await;
         let of = Arc::clone(place);
-        let read = move || {
+        let texts = reading(reply.body.len(), move || {
             let told = answers(&reply)?.told;
             Ok(told.into_iter().filter_map(|one| Some((id_in(&of, &one.href)?, shown(&one)?))).collect())
-        };
-        let held = reading(limits::BODY_BYTES_MAX, read).await;
+        });
+        let texts = texts.await;
         drop(taken);
-        held
+        texts
     }
 }
 

@@ -12,7 +12,11 @@ mod place;
 mod send;
 mod xml;
 
-use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    path::Path,
+    sync::{Mutex, atomic::AtomicBool},
+    time::Duration,
+};
 
 use mingle_core::{
     limits,
@@ -39,6 +43,7 @@ use super::{
 pub use known::Places;
 use listing::Snapshot;
 use place::{Found, Mark, Place};
+use send::Ahead;
 use xml::Answers;
 
 /// The kind, for the list.
@@ -76,6 +81,8 @@ struct Dav {
     refused: AtomicBool,
     /// What pages take that are not applied yet, the oldest first.
     pages: Pages,
+    /// What members hold that are about to be written, by id, and the place of that.
+    ahead: Mutex<Ahead>,
     /// Whoever sends a change has a share of it, or all of it.
     turn: tokio::sync::RwLock<()>,
     /// The server takes one change at a time.
@@ -129,7 +136,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
     // Whose places they are.
     let known_as = known_as.map(|of| format!("{of} {}", login.who()));
     let (place, mark, snapshot, listed, refused) = Default::default();
-    let (pages, turn, in_turn) = Default::default();
+    let (pages, ahead, turn, in_turn) = Default::default();
     let abilities = abilities();
     Ok(Box::new(Dav {
         abilities,
@@ -144,6 +151,7 @@ async fn open(opening: Opening) -> Result<Box<dyn Remote>, RemoteError> {
         listed,
         refused,
         pages,
+        ahead,
         turn,
         in_turn,
     }))
@@ -206,6 +214,10 @@ impl Remote for Dav {
             let place = self.place().await?;
             Ok(self.fetched(place, remote_id).await?.map_or(Asked::Gone, |found| Asked::There(found.row(place.holds, remote_id))))
         })
+    }
+
+    fn look_ahead<'a>(&'a self, actions: &'a [&'a Action]) -> Pending<'a, ()> {
+        Box::pin(self.read_ahead(actions))
     }
 
     fn send<'a>(&'a self, action: &'a Action) -> Pending<'a, Answer> {

@@ -1,8 +1,12 @@
 //! Owns: sending a change: what is put where, under which condition, and what the answer means. Must never know: when to try again.
 
-use std::sync::atomic::Ordering;
+use std::{
+    collections::BTreeMap,
+    sync::{MutexGuard, PoisonError, atomic::Ordering},
+};
 
 use mingle_core::{
+    limits,
     record::Props,
     replica::{Action, Answer, Failure, Precondition, RemoteError, Row, RowState},
 };
@@ -12,7 +16,7 @@ use super::{Dav, Fetched, place::Place, xml};
 use crate::remotes::{
     aside::aside,
     http::{self, Lost, Reply},
-    rest,
+    larder, rest,
 };
 
 impl Dav {
@@ -108,10 +112,42 @@ impl Dav {
         self.tell(request).await
     }
 
+    /// Reads at once what is to be edited: a text that has another revision by the time it is written is not written over. What does not come
+    /// is read by itself.
+    pub(super) async fn read_ahead(&self, actions: &[&Action]) {
+        *self.ahead() = Ahead::default();
+        let mut ids = Vec::new();
+        for action in actions {
+            if let Action::Update { remote_id, unless_moved: Precondition::Revision(_), .. } = action
+                && !rest::is_no_name(remote_id)
+                && ids.len() < limits::DAV_PAGE_ROWS
+            {
+                ids.push(remote_id.as_str());
+            }
+        }
+        if ids.len() < 2 {
+            return;
+        }
+        if let (Ok(place), Some(room)) = (self.place().await, self.means.http.larder.whole())
+            && let Ok(texts) = self.texts(place, &ids).await
+        {
+            *self.ahead() = Ahead { texts: texts.into_iter().collect(), _room: Some(room) };
+        }
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is there, where it is what the change takes for granted; or the answer, where it is not.
     async fn agreed(&self, place: &Place, id: &str, unless_moved: &Precondition) -> Result<Agreed, Box<Answer>> {
         let Precondition::Revision(expected) = unless_moved else { return Err(Box::new(Answer::Refused(NO_REVISION.into()))) };
-        match self.fetched(place, id).await {
+        let read = self.ahead().texts.remove(id);
+        let found = match read {
+            Some(found) => Ok(Some(found)),
+            None => self.fetched(place, id).await,
+        };
+        match found {
             Ok(None) => Err(Box::new(Answer::Gone)),
             Ok(Some(found)) if found.revision.as_deref().map(strong) == Some(strong(expected)) => {
                 let text = found.text.map_err(|why| Box::new(Answer::Refused(why)))?;
@@ -160,6 +196,13 @@ impl Dav {
             _ => Answer::Refused(words(&reply)),
         }
     }
+}
+
+/// What was read ahead of being written.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    texts: BTreeMap<String, Fetched>,
+    _room: Option<larder::Whole>,
 }
 
 struct Agreed {
