@@ -158,3 +158,38 @@ fn what_is_to_be_edited_is_read_at_once() {
         assert!(bench.server.book().text(&format!("{id}.vcf")).is_some_and(|text| text.contains("NICKNAME:two")));
     }
 }
+
+#[test]
+fn a_card_that_a_server_shows_in_two_versions_loses_nothing_by_an_edit() {
+    let mut bench = some(&["a"], Book::new(Some(500), Some(Breaks::ConvertsCards)).that_shows());
+    let rest = "BDAY:--0412\r\nANNIVERSARY:20100605\r\nKIND:individual\r\nEND:";
+    bench.server.book().put_bytes("b.vcf", card("b").replace("VERSION:3.0", "VERSION:4.0").replace("END:", rest).as_bytes());
+    bench.app.sync("people", "done");
+    let before = bench.app.get("people", "b").expect("it is there");
+    bench.app.patch("people", "b", &json!({ "nicknames": { "k1": { "name": "nick" } } }));
+    bench.app.sync("people", "done");
+    let mut after = bench.app.get("people", "b").expect("it is there");
+    assert!(after.as_object_mut().and_then(|card| card.remove("nicknames")).is_some());
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_server_in_trouble_is_not_taken_for_members_that_it_does_not_show() {
+    let mut bench = some(&["a"], Book::new(Some(500), None));
+    bench.app.sync("people", "done");
+    (0..100).for_each(|number| bench.server.book().put(&name(number), "new"));
+    bench.server.book().breaks = Some(Breaks::Members(500));
+    let _ = bench.server.asked();
+    bench.app.sync("people", "failed");
+    let asked = bench.server.asked().len();
+    assert!(asked < 40 && bench.rejected().is_empty() && bench.ids() == ["a"], "{asked}");
+    bench.server.book().breaks = None;
+    bench.app.sync("people", "done");
+    assert_eq!(bench.ids().len(), 101);
+}
+
+#[test]
+fn a_server_that_says_not_found_where_it_is_asked_for_texts_is_asked_for_names() {
+    let mut bench = many(Book::new(Some(500), Some(Breaks::HidesTexts)).that_shows());
+    assert_eq!(bench.asked_for(), [LOOK, CHANGES, CHANGES, ALL, SOME, SOME, SOME]);
+}

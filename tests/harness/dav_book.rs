@@ -32,6 +32,12 @@ pub enum Breaks {
     Locked,
     /// It takes no question for what members hold together with what changed.
     RefusesTexts,
+    /// It lists cards as they lie there, and shows them in version 3.0 to who asks for them by name, under the same revision: sabre/dav does.
+    ConvertsCards,
+    /// Asked for what members hold together with what changed, it says of each that it is not there.
+    HidesTexts,
+    /// Every question for members has this status, and the collection answers.
+    Members(u16),
     /// It says of what members hold that it is nothing, to who asks for more than one.
     BlankTexts,
     /// Every answer is a page to log in.
@@ -205,6 +211,10 @@ impl Book {
                 }
                 _ => {}
             }
+            let of_members = request.method == "GET" || request.method == "REPORT" && !changes;
+            if let Some(Breaks::Members(status)) = self.breaks.filter(|_| of_members) {
+                return wire::response(status, &[], "");
+            }
             if let Some(name) = of.strip_prefix('/').filter(|name| !name.is_empty()) {
                 return self.member(request, name);
             }
@@ -248,10 +258,25 @@ impl Book {
                     .live()
                     .filter(|(name, ..)| (all || asked(name)) && !self.denied.iter().chain(&self.hidden).any(|one| one == *name));
                 let most = if all { self.shows_at_once } else { usize::MAX };
-                several_bytes(&some.take(most).flat_map(|(name, one, text)| self.shown(name, one, text)).collect::<Vec<u8>>())
+                several_bytes(
+                    &some
+                        .take(most)
+                        .flat_map(|(name, one, text)| self.shown(name, one, &self.by_name(text)))
+                        .collect::<Vec<u8>>(),
+                )
             }
             _ => wire::response(404, &[], ""),
         }
+    }
+
+    /// What a member holds, as it is shown to who asks for it by name.
+    fn by_name(&self, text: &[u8]) -> Vec<u8> {
+        if self.breaks != Some(Breaks::ConvertsCards) {
+            return text.to_owned();
+        }
+        let text = wire::replaced(text, b"VERSION:4.0", b"VERSION:3.0");
+        let text = wire::replaced(&text, b"BDAY:--0412", b"BDAY;X-APPLE-OMIT-YEAR=1604:16040412");
+        wire::replaced(&wire::replaced(&text, b"ANNIVERSARY:", b"X-ANNIVERSARY:"), b"KIND:", b"X-KIND:")
     }
 
     /// A member with what it holds.
@@ -300,10 +325,10 @@ impl Book {
             self.members.iter().filter(|(_, one)| one.changed > at && (token.is_some() || one.text.is_some())).collect();
         all.sort_by_key(|(_, one)| one.changed);
         let list = all.iter().take(cut).flat_map(|(name, one)| match &one.text {
+            Some(_) if shows && self.breaks == Some(Breaks::HidesTexts) => missing(name),
             Some(text) if shows => self.shown(name, one, text),
             Some(_) => of(&format!("{PLACE}{name}"), &self.etag_of(one)).into_bytes(),
-            None => format!("<m:response><m:href>{PLACE}{name}</m:href><m:status>HTTP/1.1 404 Not Found</m:status></m:response>")
-                .into_bytes(),
+            None => missing(name),
         });
         let list: Vec<u8> = list.collect();
         let is_cut = all.len() > cut;
@@ -338,7 +363,7 @@ impl Book {
             }
             (_, Some(one)) => {
                 let of = if self.events { "text/calendar" } else { "text/vcard" };
-                let text = one.text.unwrap_or_default();
+                let text = self.by_name(&one.text.unwrap_or_default());
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-length: {}\r\ncontent-type: {of}\r\netag: {}\r\n\r\n",
                     text.len(),
@@ -348,6 +373,10 @@ impl Book {
             }
         }
     }
+}
+
+fn missing(name: &str) -> Vec<u8> {
+    format!("<m:response><m:href>{PLACE}{name}</m:href><m:status>HTTP/1.1 404 Not Found</m:status></m:response>").into_bytes()
 }
 
 fn of(href: &str, props: &str) -> String {

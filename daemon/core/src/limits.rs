@@ -273,6 +273,9 @@ pub const FEED_NODES_MAX: u32 = 200_000;
 pub const DAV_NODES_MAX: u32 = 300_000;
 /// Members that one request to a DAV server asks for by name: what they hold comes in one answer.
 pub const DAV_PAGE_ROWS: usize = 100;
+/// So many questions of a page for members of a DAV server are halved, one after the other, before one is answered; past it, none of them is at
+/// fault. A page of a hundred is halved seven times.
+pub const DAV_HALVES_MAX: usize = 10;
 /// Once an answer that tells what changed in a collection of a DAV server was so long with what members hold, the next of the same listing tells of
 /// names alone: what is shown is held until its page is applied.
 pub const DAV_SHOWN_BYTES_MAX: usize = 4 << 20;

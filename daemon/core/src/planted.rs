@@ -178,6 +178,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("an answer without the state is heard", Tables),
     // oauth: a run that began for one person goes on with the token of another.
     ("a run goes on for whoever has logged in", Tables),
+    // dav: a card is listed as it lies there, and edited as it is shown by name.
+    ("a card is shown in two versions", Tables),
     // rest: that a page is the same again is taken to mean that nothing follows it now either.
     ("a full page that was the last is the last for ever", Tables),
     // store: who writes is answered before the commit.

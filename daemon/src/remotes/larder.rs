@@ -84,14 +84,23 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// The place of one answer's values; dropped, it is given back.
+/// The place of one answer's values, and of the whole listing that they end; dropped, both are given back.
 #[derive(Debug, Default)]
-pub struct Place(Option<OwnedSemaphorePermit>);
+pub struct Place {
+    values: Option<OwnedSemaphorePermit>,
+    _whole: Option<Whole>,
+}
 
 impl Place {
+    /// The same, which holds that of the whole listing too.
+    #[must_use]
+    pub fn with(self, whole: Option<Whole>) -> Self {
+        Self { _whole: whole, ..self }
+    }
+
     /// Gives back what is more than so many bytes.
     pub fn shrink(&mut self, bytes: usize) {
-        if let Some(permit) = &mut self.0 {
+        if let Some(permit) = &mut self.values {
             drop(permit.split(permit.num_permits().saturating_sub(units(bytes))));
         }
     }
@@ -139,7 +148,7 @@ impl Larder {
     pub async fn place(&self, text_bytes: usize) -> Place {
         let bytes = text_bytes.saturating_mul(BYTES_PER_CHARACTER).min(ANSWER_VALUES_BYTES_MAX);
         let permits = u32::try_from(units(bytes)).unwrap_or(u32::MAX);
-        Place(Arc::clone(&self.values).acquire_many_owned(permits).await.ok())
+        Place { values: Arc::clone(&self.values).acquire_many_owned(permits).await.ok(), _whole: None }
     }
 }
 

@@ -82,10 +82,8 @@ impl Dav {
             |(id, member): (&String, &mut Member)| (id.clone(), Member { href: member.href.clone(), shown: member.shown.take() });
         let some: Vec<Listed> = left.by_ref().take(rows.clamp(1, limits::DAV_PAGE_ROWS)).map(take).collect();
         let next = left.next().and_then(|_| some.last().map(|(id, _)| id.clone()));
-        if next.is_none() {
-            snapshot.room = None;
-        }
         let (rows, taken) = self.rows(place, some).await?;
+        let taken = if next.is_none() { taken.with(snapshot.room.take()) } else { taken };
         let page = Page {
             rows,
             next,
@@ -131,7 +129,10 @@ impl Dav {
             From::Stamp(_) => return Err(refused("lists by no stamp")),
         };
         if since.is_some() || place.tells_changes {
-            match self.changes(place, since).await? {
+            // Where it may not take its own position, that is tried before what members hold travels.
+            let of_names = since.is_none() && self.refused.load(Relaxed);
+            let told = if of_names { self.told(place, None, false).await? } else { self.changes(place, since).await? };
+            match told {
                 Changes::All(snapshot) if since.is_some() => return Ok(Snapshot { from: from.clone(), ..snapshot }),
                 Changes::All(snapshot) if self.takes(place, &snapshot).await? => return Ok(self.shown(place, snapshot).await),
                 Changes::Untold { .. } if since.is_some() => return Err(refused("no longer knows where we were")),
@@ -155,26 +156,38 @@ impl Dav {
     /// Asks the server for what changed, and for what that holds, where there is room for it: many show both in one answer.
     async fn changes(&self, place: &Arc<Place>, since: Option<&str>) -> Result<Changes, RemoteError> {
         let room = if place.lists_names.load(Relaxed) { None } else { self.means.http.larder.whole() };
-        if room.is_none() {
+        // What changed since is seldom much, and then needs no place.
+        if place.lists_names.load(Relaxed) || (room.is_none() && since.is_none()) {
             return self.told(place, since, false).await;
         }
-        match self.told(place, since, true).await {
+        // What it does not take, or cannot say (it is no XML, or too much), it may take or say of names.
+        let is_learnt = match self.told(place, since, true).await {
             Ok(Changes::All(mut snapshot)) => {
-                let shows = |member: &Member| member.href.is_none() || member.shown.is_some();
-                if !snapshot.members.is_empty() && !snapshot.members.values().any(shows) {
+                let bytes = |member: &Member| member.shown.as_ref().and_then(|one| one.text.as_ref().ok()).map_or(0, String::len);
+                let live = snapshot.members.values().filter(|member| member.href.is_some()).count();
+                let shown: usize = snapshot.members.values().map(bytes).sum();
+                if live > 1 && shown == 0 {
                     place.lists_names.store(true, Relaxed);
                 }
-                snapshot.room = room;
-                return Ok(Changes::All(snapshot));
+                // One that says of each member that it is not there may mean what it holds.
+                if since.is_some() || live > 0 || snapshot.members.is_empty() {
+                    if room.is_none() && shown > limits::BODY_BYTES_SMALL {
+                        snapshot.members.values_mut().for_each(|member| member.shown = None);
+                    }
+                    snapshot.room = room;
+                    return Ok(Changes::All(snapshot));
+                }
+                true
             }
             Ok(untold @ Changes::Untold { is_over: true }) => return Ok(untold),
             Err(error) if is_about_us(&error) => return Err(error),
-            Ok(_) | Err(_) => {}
-        }
-        // It may be that which it does not take, or cannot say: what is no XML, or is too much.
+            Ok(Changes::Untold { .. }) => true,
+            // A first listing may be too long, and what changes in a day is not.
+            Err(_) => false,
+        };
         drop(room);
         let told = self.told(place, since, false).await?;
-        if matches!(told, Changes::All(_)) {
+        if is_learnt && matches!(told, Changes::All(_)) {
             place.lists_names.store(true, Relaxed);
         }
         Ok(told)
@@ -285,15 +298,16 @@ impl Dav {
                 }
                 all.room = Some(room);
             }
-            // Whatever is wrong: who asks for members by their names meets it again, or it is over.
-            Err(_) => place.shows_some.store(true, Relaxed),
+            Err(error) if !is_about_us(&error) => place.shows_some.store(true, Relaxed),
+            // Who asks for members by their names meets it again, or it is over.
+            Err(_) => {}
         }
         all
     }
 }
 
 /// Whether an error says nothing of what was asked.
-fn is_about_us(error: &RemoteError) -> bool {
+pub(super) fn is_about_us(error: &RemoteError) -> bool {
     use Failure::{Budget, Denied, NeedsLogin, Offline, Stopped, Throttled};
     matches!(error.kind, Offline | Throttled(_) | Budget(_) | NeedsLogin | Denied | Stopped)
 }
@@ -314,7 +328,7 @@ fn gather(place: &Place, told: Answers, members: &mut BTreeMap<String, Member>) 
             more = !planted::is("a cut listing is taken for whole");
         } else if let Some(id) = id_in(place, &one.href) {
             let gone = matches!(one.status, Some(404 | 410));
-            let shown = (!gone).then(|| shown(&one)).flatten();
+            let shown = (!gone).then(|| shown(place.holds, &one)).flatten();
             members.insert(id, Member { href: (!gone).then_some(one.href), shown });
         }
     }

@@ -11,7 +11,9 @@ use mingle_text::Holds;
 use reqwest::Url;
 
 use super::{
-    Dav, answers, name,
+    Dav, answers,
+    listing::is_about_us,
+    name,
     xml::{self, Told},
 };
 use crate::remotes::{
@@ -69,9 +71,11 @@ impl Dav {
 
     /// Its mark, asked for once in a run.
     pub(super) async fn mark(&self, place: &Place) -> Result<&Mark, RemoteError> {
-        let ask = async || {
-            let (reply, told) = self.asked_at(&place.url, xml::ask_mark()).await?;
-            Ok((told.mark, reply.server_time()))
+        let ask = async || match self.asked_at(&place.url, xml::ask_mark()).await {
+            Ok((reply, told)) => Ok((told.mark, reply.server_time())),
+            Err(error) if is_about_us(&error) && error.kind != Failure::Denied => Err(error),
+            // It only saves a question.
+            Err(_) => Ok((None, None)),
         };
         self.mark.get_or_try_init(ask).await
     }
