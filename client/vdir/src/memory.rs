@@ -58,6 +58,9 @@ pub struct Memory {
     /// The same by id.
     #[serde(skip)]
     ids: BTreeMap<String, String>,
+    /// Records that the truth is to show again: what it has not shown when a meeting is through is gone. It outlives the meeting that asked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unshown: BTreeSet<String>,
     /// Records that have no file, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub passed_over: BTreeMap<String, String>,
