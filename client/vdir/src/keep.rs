@@ -254,7 +254,8 @@ impl<'a> Keep<'a> {
             Err(why) => return Ok(self.pass_over(id, why.to_string())),
         };
         let known = self.memory.file_of(id).map(|(name, known)| (name.clone(), known.clone()));
-        let holds = match file::kind(&record, known.as_ref().map_or_else(|| self.neighbours(), |(name, _)| file::holds(name))) {
+        let neighbours = || known.as_ref().map_or_else(|| self.neighbours(), |(name, _)| file::holds(name));
+        let holds = match file::kind(&record, neighbours) {
             Ok(holds) => holds,
             Err(why) => return Ok(self.pass_over(id, why)),
         };
@@ -471,13 +472,13 @@ impl Keeper for Keep<'_> {
         self.look()?;
         self.memory.unshown.clear();
         for (name, state) in &self.look.files {
-            let Some(known) = self.memory.files.get(name) else { continue };
+            let id = self.memory.files.get(name).map(|known| known.id.clone());
             if *state == State::InStep {
                 // It stays until it is shown otherwise, so that no reader finds the folder empty; what is not shown is gone.
-                self.memory.unshown.insert(known.id.clone());
+                self.memory.unshown.extend(id);
             } else {
-                // An edit that nobody has taken is all that there is of it.
-                self.aside.insert(known.id.clone());
+                // An edit that nobody has taken, of a file that was there before too, is all that there is of it.
+                self.aside.extend(id);
                 let why = "it was edited here, and the collection is taken anew without that";
                 self.trouble.entry(name.clone()).or_insert_with(|| why.into());
             }

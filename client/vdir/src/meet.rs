@@ -253,7 +253,7 @@ impl Vdir {
             (Some((_, app)), _) if !self.named => self.app = app,
             _ => {}
         }
-        let memory = Memory::new(&self.folder, &self.app, &self.collection);
+        let mut memory = Memory::new(&self.folder, &self.app, &self.collection);
         // Before the first session: from here on the folder has begun.
         memory.save(&self.folder)?;
         self.memory = Some(memory);
