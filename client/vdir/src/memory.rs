@@ -2,7 +2,8 @@
 //! edit that is not. Must never know: what a record is, how a session goes.
 //!
 //! The memory is one file, put in place whole. What is written between two of these stands in a journal before it is done: after a kill a
-//! file that is as the journal says is ours, and any other is not.
+//! file that is as the journal says is ours, and any other is not. A power cut is no kill: the journal is not flushed before it is acted on,
+//! so what was written and removed since the last memory may then be taken for edits and deletes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
