@@ -355,7 +355,8 @@ mod tests {
             let (dir, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
             let (folder, of) = (Folder::open(dir.path()).expect("opened"), Folder::open(other.path()).expect("opened"));
             Memory::new(if copied { &of } else { &folder }, "app", "c").save(&of).expect("saved");
-            fs::copy(other.path().join(MEMORY), dir.path().join(MEMORY)).expect("copied");
+            let memory = fs::read(other.path().join(MEMORY)).expect("its memory");
+            fs::write(dir.path().join(MEMORY), memory).expect("copied");
             // Killed between two names.
             fs::write(dir.path().join(".mingle.out"), "an edit").expect("written");
             folder.add(JOURNAL, "{\"file\":\"a.vcf\",\"known\":null}\n").expect("said");
