@@ -4,7 +4,7 @@ mod bell;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     thread,
     time::Duration,
@@ -86,11 +86,12 @@ impl Vdir {
         drop(Client::open(at.options())?);
         let missing = self.missing.map(Missing::from);
         let app = at.options().app.clone().filter(|app| app != NOBODY);
-        let mut vdir = Folder::open(&folder, &self.collection, app, missing).map_err(of_folder)?;
+        let once = once(app.as_deref(), &self.collection, self.folder.as_deref());
+        let mut vdir = Folder::open(&folder, &self.collection, app, missing).map_err(|error| of_meeting(error.into(), &once))?;
         let bell = Arc::new(Bell::default());
         let stop = Arc::new(AtomicBool::new(false));
         hear_signals(&bell, &stop)?;
-        let mut say = Say { collection: self.collection.clone(), told: BTreeMap::new(), guarded: 0 };
+        let mut say = Say { collection: self.collection.clone(), once, told: BTreeMap::new(), guarded: 0 };
         if self.once {
             return match vdir.meet(&patient(at), missing, now_ms(), (&stop, &clock::pause)) {
                 Ok(met) => {
@@ -98,7 +99,7 @@ impl Vdir {
                     Ok(say.came_out(&met))
                 }
                 Err(MeetError::Stopped) => Ok(Exit::Done),
-                Err(error) => Err(of_meeting(error)),
+                Err(error) => Err(of_meeting(error, &say.once)),
             };
         }
         let _watch = vdir
@@ -172,7 +173,7 @@ fn keep_in_step(
                     told = Some(why);
                 }
             }
-            Err(error) => return Err(of_meeting(error)),
+            Err(error) => return Err(of_meeting(error, &say.once)),
         }
     }
 }
@@ -207,6 +208,8 @@ fn patient(at: &At) -> Options {
 /// What a person is told; each thing once.
 struct Say {
     collection: String,
+    /// The command that has one meeting of this folder.
+    once: String,
     /// What was wrong with single files and records when that was last told.
     told: BTreeMap<String, String>,
     guarded: usize,
@@ -236,11 +239,11 @@ impl Say {
             let Guarded { missing, of, before } = met.guarded;
             let after = if before > 0 { format!(", after {before} that were deleted in the last hour") } else { String::new() };
             at.note(&format!(
-                "{}: {missing} of {} are not there{after}, and nothing is deleted for it; end this one, then `mingle vdir {} --once` with \
-                 `--missing delete` deletes their records, with `--missing restore` writes the files again",
+                "{}: {missing} of {} are not there{after}, and nothing is deleted for it; end this one, then `{}` with `--missing delete` \
+                 deletes their records, with `--missing restore` writes the files again",
                 self.collection,
                 count(of, "file"),
-                self.collection
+                self.once
             ));
         }
         self.guarded = met.guarded.missing;
@@ -269,12 +272,8 @@ fn did(met: &Met) -> String {
     some.join(", ")
 }
 
-fn of_folder(error: FolderError) -> Failure {
-    of_meeting(error.into())
-}
-
-fn of_meeting(error: MeetError) -> Failure {
-    let hint = error.hint();
+fn of_meeting(error: MeetError, once: &str) -> Failure {
+    let hint = error.hint(once);
     match error {
         MeetError::Connect(error) => error.into(),
         MeetError::Call(error) => error.into(),
@@ -283,6 +282,20 @@ fn of_meeting(error: MeetError) -> Failure {
         }
         error @ (MeetError::Folder(_) | MeetError::Stopped) => Failure::said(Exit::Failed, error.to_string(), hint),
     }
+}
+
+/// The command that has one meeting of this folder, for any shell and from anywhere: as this app, with the folder where one was named.
+fn once(app: Option<&str>, collection: &str, folder: Option<&Path>) -> String {
+    let folder = folder.map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.into()).display().to_string());
+    let app = app.into_iter().flat_map(|app| ["--app", app]);
+    let words = ["mingle"].into_iter().chain(app).chain(["vdir", collection]).chain(folder.as_deref()).chain(["--once"]);
+    words.map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// One word of a command, in quotes where a shell would read something else.
+fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@,=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn now_ms() -> i64 {
@@ -373,6 +386,20 @@ mod tests {
             "1 file removed, 2 new files taken, 1 delete taken",
         );
         check(Counts { conflicts: 1, ..Counts::default() }, "1 conflict (`mingle conflict list`)");
+    }
+
+    #[test]
+    fn the_command_that_is_told_is_the_one_that_is_meant() {
+        #[track_caller]
+        fn check(app: Option<&str>, collection: &str, folder: Option<&str>, expect: &str) {
+            assert_eq!(once(app, collection, folder.map(Path::new)), expect);
+        }
+        check(None, "contacts", None, "mingle vdir contacts --once");
+        check(None, "contacts", Some("/d/c"), "mingle vdir contacts /d/c --once");
+        check(Some("laptop"), "contacts", Some("/d/c"), "mingle --app laptop vdir contacts /d/c --once");
+        check(None, "a b", Some("/d/it's $HOME"), r"mingle vdir 'a b' '/d/it'\''s $HOME' --once");
+        let here = std::env::current_dir().expect("a folder").join("c");
+        assert_eq!(once(None, "c", Some(Path::new("c"))), format!("mingle vdir c {} --once", word(&here.display().to_string())));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn made(holds: Holds, record: &Props, id: &str, now: Timestamp) -> Result<Ve
 }
 
 /// What a record is: as it says itself, else as its neighbours are, else by what it has.
-pub fn kind(record: &Props, neighbours: Option<Holds>) -> Result<Holds, String> {
+pub fn kind(record: &Props, neighbours: impl FnOnce() -> Option<Holds>) -> Result<Holds, String> {
     match record.get("@type") {
         Some(Value::Text(kind)) if kind == "Card" => Ok(Holds::Cards),
         Some(Value::Text(kind)) if kind == "Event" || kind == "Task" => Ok(Holds::Events),
@@ -59,7 +59,7 @@ pub fn kind(record: &Props, neighbours: Option<Holds>) -> Result<Holds, String> 
                 (false, true) => Some(Holds::Events),
                 _ => None,
             };
-            neighbours.or_else(looks).ok_or_else(|| "it has no @type".to_owned())
+            neighbours().or_else(looks).ok_or_else(|| "it has no @type".to_owned())
         }
     }
 }
@@ -90,9 +90,14 @@ pub fn name_beside(holds: Holds, name: &str, number: usize) -> Result<String, St
 /// The ending of an edit that another one took the place of.
 const KEPT: &str = ".kept";
 
+/// The name of an edit of which nobody knows any more whose it is.
+pub const NOBODYS: &str = "edit";
+
 /// The name beside a file for an edit of it that has no place.
 pub fn kept_name(name: &str, number: usize) -> String {
-    let end = if number > 1 { format!(".{number}{KEPT}") } else { KEPT.to_owned() };
+    let ending = holds(name).map_or("", Holds::ending);
+    let end = if number > 1 { format!("{ending}.{number}{KEPT}") } else { format!("{ending}{KEPT}") };
+    let name = name.strip_suffix(ending).unwrap_or(name);
     let mut bytes = name.len().min(NAME_BYTES_MAX - end.len());
     while !name.is_char_boundary(bytes) {
         bytes -= 1;
@@ -100,9 +105,11 @@ pub fn kept_name(name: &str, number: usize) -> String {
     format!("{}{end}", &name[..bytes])
 }
 
-/// Whether it is such a name.
+/// Whether it is such a name; any other of this ending is somebody else's.
 pub fn is_kept(name: &str) -> bool {
-    !name.starts_with('.') && name.ends_with(KEPT)
+    let is_one = |of: &str| of == NOBODYS || holds(of).is_some();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    name.strip_suffix(KEPT).is_some_and(|of| is_one(of) || of.rsplit_once('.').is_some_and(|(of, n)| is_number(n) && is_one(of)))
 }
 
 /// The id of a file that somebody made.
@@ -173,11 +180,25 @@ mod tests {
     #[test]
     fn an_edit_that_is_kept_has_a_name_that_no_reader_takes() {
         let long = format!("{}.vcf", "\u{e9}".repeat(125));
-        for (name, number) in [("a.vcf", 1), ("a.vcf", 2), (long.as_str(), 1), (long.as_str(), 1_000)] {
+        for (name, number) in
+            [("a.vcf", 1), ("a.ics", 2), (long.as_str(), 1), (long.as_str(), 1_000), (NOBODYS, 1), (NOBODYS, 12)]
+        {
             let kept = kept_name(name, number);
             assert!(is_kept(&kept) && holds(&kept).is_none() && kept.len() <= NAME_BYTES_MAX, "{kept}");
         }
-        assert!(!is_kept("a.vcf") && !is_kept(".kept"));
+        for name in [
+            "a.vcf",
+            ".kept",
+            ".a.vcf.kept",
+            "a.kept",
+            "letter.txt.kept",
+            "a.vcf.x.kept",
+            "a.vcf..kept",
+            "a.2.kept",
+            "edits.kept",
+        ] {
+            assert!(!is_kept(name), "{name}");
+        }
     }
 
     #[test]
@@ -185,7 +206,7 @@ mod tests {
         #[track_caller]
         fn check(record: &str, neighbours: Option<Holds>, expect: Option<Holds>) {
             let record = json::parse_object(record).expect("an object");
-            assert_eq!(kind(&record, neighbours).ok(), expect, "{record:?}");
+            assert_eq!(kind(&record, || neighbours).ok(), expect, "{record:?}");
         }
         use Holds::{Cards, Events};
         check(r#"{"@type":"Card"}"#, Some(Events), Some(Cards));
@@ -198,6 +219,9 @@ mod tests {
         check(r#"{"name":{}}"#, None, Some(Cards));
         check(r#"{"name":{},"start":1}"#, None, None);
         check("{}", None, None);
+        // There may be any number of neighbours: who says it does not ask them.
+        let card = json::parse_object(r#"{"@type":"Card"}"#).expect("an object");
+        assert_eq!(kind(&card, || unreachable!("asked")), Ok(Cards));
     }
 
     const CARD: &str = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u\r\nFN:Jane\r\nX-ODD;A=b:c\r\nNOTE:one\r\n  two\r\nEND:VCARD\r\n";

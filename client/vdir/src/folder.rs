@@ -69,18 +69,19 @@ pub enum FolderError {
 }
 
 impl FolderError {
-    /// What a person may do.
+    /// What a person may do; `once`: the command that has one meeting of the folder.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self, once: &str) -> String {
         match self {
-            Self::Taken(_) => "one is enough: end the other one, or leave it to it",
-            Self::Gone(_) => "is its disk mounted? Nothing was deleted; start again when it is there",
-            Self::Io { .. } => "check who owns it, and whether the disk is full",
-            Self::Broken { .. } => {
-                "`--missing restore` makes it anew, and writes again what is not there; `--missing delete` takes that for deleted"
-            }
-            Self::Other { .. } => "each collection has a folder of its own",
-            Self::Copied { .. } => "remove `.mingle.json` from the copy; its files are then taken for new",
+            Self::Taken(_) => "one is enough: end the other one, or leave it to it".into(),
+            Self::Gone(_) => "is its disk mounted? Nothing was deleted; start again when it is there".into(),
+            Self::Io { .. } => "check who owns it, and whether the disk is full".into(),
+            Self::Broken { .. } => format!(
+                "`{once}` with `--missing restore` makes it anew, and writes again what is not there; with `--missing delete` it takes that for \
+                 deleted"
+            ),
+            Self::Other { .. } => "each collection has a folder of its own".into(),
+            Self::Copied { .. } => "remove `.mingle.json` from the copy; its files are then taken for new".into(),
         }
     }
 }
@@ -250,7 +251,7 @@ impl Folder {
             (Err(why), _) if why.kind() == io::ErrorKind::NotFound => Ok(()),
             (Ok(is), _) if ours(&is) || planted::is("what a kill left is no edit") => fs::remove_file(self.path.join(OUT)),
             (_, Some(name)) => self.give_back(name, ours),
-            (_, None) => self.keep_aside("edit"),
+            (_, None) => self.keep_aside(file::NOBODYS),
         };
         settle().map_err(|why| self.not(OUT, why))
     }
@@ -379,7 +380,7 @@ mod tests {
         }
         folder.settle(of, &|is| is == b"old" || is == b"new").expect("settled");
         let text = |name: &str| fs::read_to_string(dir.path().join(name)).ok();
-        let kept = text(&file::kept_name(of.unwrap_or("edit"), 1));
+        let kept = text(&file::kept_name(of.unwrap_or(file::NOBODYS), 1));
         assert_eq!((text("a.vcf").as_deref(), kept.as_deref()), expect, "{is:?} {out:?}");
         assert!(!folder.is_unsettled());
     }

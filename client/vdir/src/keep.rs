@@ -83,8 +83,8 @@ pub struct Keep<'a> {
     told: BTreeMap<String, Option<Known>>,
     /// Ids of files that changed between the look at them and their turn.
     unsaid: BTreeSet<String>,
-    /// Records that were asked to be shown again, and were not yet.
-    unshown: BTreeSet<String>,
+    /// Records that this session asks to be shown again.
+    asked: BTreeSet<String>,
     /// Records whose files were edited and stay so, though all is taken anew.
     aside: BTreeSet<String>,
 }
@@ -120,19 +120,22 @@ impl<'a> Keep<'a> {
             truth: BTreeSet::new(),
             told: BTreeMap::new(),
             unsaid: BTreeSet::new(),
-            unshown: BTreeSet::new(),
+            asked: BTreeSet::new(),
             aside: BTreeSet::new(),
         }
     }
 
-    /// The end of a meeting that came through. A record that was to be shown again and was not is gone: an end that the copy has taken before is
-    /// not shown twice.
+    /// The end of a meeting that came through. A record that was to be shown again, in this meeting or in one that was cut short, and was not
+    /// is gone: an end that the copy has taken before is not shown twice.
     pub fn over(&mut self) -> Result<(), FolderError> {
-        let gone = std::mem::take(&mut self.unshown);
-        for id in &gone {
-            self.end(id)?;
+        let unshown = self.memory.unshown.clone();
+        for id in &unshown {
+            // Where its file was edited, the next meeting tells that, or finds it as it was.
+            if !matches!(self.end(id)?, Stored::Later) {
+                self.memory.unshown.remove(id);
+            }
         }
-        if gone.is_empty() { Ok(()) } else { self.memory.save(self.folder) }
+        if unshown == self.memory.unshown { Ok(()) } else { self.memory.save(self.folder) }
     }
 
     /// Looks at the folder, and at what is wrong in it.
@@ -251,7 +254,8 @@ impl<'a> Keep<'a> {
             Err(why) => return Ok(self.pass_over(id, why.to_string())),
         };
         let known = self.memory.file_of(id).map(|(name, known)| (name.clone(), known.clone()));
-        let holds = match file::kind(&record, known.as_ref().map_or_else(|| self.neighbours(), |(name, _)| file::holds(name))) {
+        let neighbours = || known.as_ref().map_or_else(|| self.neighbours(), |(name, _)| file::holds(name));
+        let holds = match file::kind(&record, neighbours) {
             Ok(holds) => holds,
             Err(why) => return Ok(self.pass_over(id, why)),
         };
@@ -344,6 +348,7 @@ impl Keeper for Keep<'_> {
         self.truth.clear();
         self.told.clear();
         self.unsaid.clear();
+        self.asked.clear();
         Ok(self.memory.anchor.clone())
     }
 
@@ -373,7 +378,7 @@ impl Keeper for Keep<'_> {
                 State::InStep if self.is_put_back() => {
                     let Some(known) = self.memory.files.get(name) else { continue };
                     all.push(self.lost(&known.id, true));
-                    self.unshown.insert(known.id.clone());
+                    self.asked.insert(known.id.clone());
                 }
                 // No word on its record's end.
                 State::Unreadable { .. } if self.whole => {
@@ -411,6 +416,10 @@ impl Keeper for Keep<'_> {
     }
 
     fn pushed(&mut self) -> Result<(), KeepError> {
+        // Before the first anchor is kept: from there on nothing else says that they were asked for.
+        if self.whole {
+            self.memory.unshown = std::mem::take(&mut self.asked);
+        }
         for (name, told) in std::mem::take(&mut self.told) {
             match (&told, self.memory.files.contains_key(&name)) {
                 (Some(_), true) => self.counts.taken += 1,
@@ -422,6 +431,9 @@ impl Keeper for Keep<'_> {
                     self.memory.count_delete(self.now);
                 }
                 (None, _) => {}
+            }
+            if let Some(now) = &told {
+                self.memory.unshown.remove(&now.id);
             }
             self.memory.set(&name, told);
         }
@@ -437,7 +449,7 @@ impl Keeper for Keep<'_> {
             return Err(KeepError::Stopped);
         }
         self.folder.is_there()?;
-        self.unshown.remove(&record.id);
+        self.memory.unshown.remove(&record.id);
         Ok(match &record.data {
             Some(data) => self.take(&record.id, data)?,
             None => self.end(&record.id)?,
@@ -458,14 +470,15 @@ impl Keeper for Keep<'_> {
     fn empty(&mut self, _: &str) -> Result<(), KeepError> {
         self.folder.is_there()?;
         self.look()?;
+        self.memory.unshown.clear();
         for (name, state) in &self.look.files {
-            let Some(known) = self.memory.files.get(name) else { continue };
+            let id = self.memory.files.get(name).map(|known| known.id.clone());
             if *state == State::InStep {
                 // It stays until it is shown otherwise, so that no reader finds the folder empty; what is not shown is gone.
-                self.unshown.insert(known.id.clone());
+                self.memory.unshown.extend(id);
             } else {
-                // An edit that nobody has taken is all that there is of it.
-                self.aside.insert(known.id.clone());
+                // An edit that nobody has taken, of a file that was there before too, is all that there is of it.
+                self.aside.extend(id);
                 let why = "it was edited here, and the collection is taken anew without that";
                 self.trouble.entry(name.clone()).or_insert_with(|| why.into());
             }

@@ -248,6 +248,7 @@ mod tests {
             write("a.vcf.kept", card("u", "Joe")),
             "a.vcf in step as a; a.vcf.kept: an edit that was made while another one came; take from it what you miss, and remove it",
         );
+        check(jane, write("a.txt.kept", card("u", "Joe")), "a.vcf in step as a");
         // Other names are not looked at; nor are folders taken for files.
         check(jane, write(".b.vcf", card("v", "Joe")), "a.vcf in step as a");
         check(jane, write("b.vcf.tmp", card("v", "Joe")), "a.vcf in step as a");

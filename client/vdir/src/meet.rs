@@ -109,18 +109,20 @@ pub enum MeetError {
 }
 
 impl MeetError {
-    /// What a person may do about the folder.
+    /// What a person may do about the folder; `once`: the command that has one meeting of it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self, once: &str) -> String {
         match self {
-            Self::Folder(error) => error.hint(),
-            Self::Forgotten { .. } => {
-                "is its disk mounted? If the files are lost, `--missing restore` writes them again; if they were deleted, `--missing delete` says so"
-            }
-            Self::Guarded { .. } => {
-                "`--missing delete` deletes them; if they are to stay, move the folder away, and `--missing restore` writes it anew in its place"
-            }
-            Self::Connect(_) | Self::Call(_) | Self::Stopped => "",
+            Self::Folder(error) => error.hint(once),
+            Self::Forgotten { .. } => format!(
+                "is its disk mounted? If the files are lost, `{once}` with `--missing restore` writes them again; if they were deleted, with \
+                 `--missing delete` it says so"
+            ),
+            Self::Guarded { .. } => format!(
+                "`{once}` with `--missing delete` deletes them; if they are to stay, move the folder away, and with `--missing restore` it \
+                 writes it anew in its place"
+            ),
+            Self::Connect(_) | Self::Call(_) | Self::Stopped => String::new(),
         }
     }
 }
@@ -253,7 +255,7 @@ impl Vdir {
             (Some((_, app)), _) if !self.named => self.app = app,
             _ => {}
         }
-        let memory = Memory::new(&self.folder, &self.app, &self.collection);
+        let mut memory = Memory::new(&self.folder, &self.app, &self.collection);
         // Before the first session: from here on the folder has begun.
         memory.save(&self.folder)?;
         self.memory = Some(memory);

@@ -2,7 +2,8 @@
 //! edit that is not. Must never know: what a record is, how a session goes.
 //!
 //! The memory is one file, put in place whole. What is written between two of these stands in a journal before it is done: after a kill a
-//! file that is as the journal says is ours, and any other is not.
+//! file that is as the journal says is ours, and any other is not. A power cut is no kill: the journal is not flushed before it is acted on,
+//! so what was written and removed since the last memory may then be taken for edits and deletes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,6 +59,9 @@ pub struct Memory {
     /// The same by id.
     #[serde(skip)]
     ids: BTreeMap<String, String>,
+    /// Records that the truth is to show again: what it has not shown when a meeting is through is gone. It outlives the meeting that asked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unshown: BTreeSet<String>,
     /// Records that have no file, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub passed_over: BTreeMap<String, String>,
@@ -67,6 +71,9 @@ pub struct Memory {
     /// A person is asked what it means that files are not there; it stays so until there is an answer, or they are back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asks: bool,
+    /// The mark of what is on the disk; none: it was not put there since it was read.
+    #[serde(skip)]
+    saved: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,20 +91,13 @@ impl Memory {
 
     /// What the folder remembers; none: nothing.
     pub fn load(folder: &Folder, collection: &str) -> Result<Option<Self>, FolderError> {
-        let memory = Self::read(folder.path(), folder.own(MEMORY)?)?;
+        let mut memory = Self::read(folder.path(), folder.own(MEMORY)?)?;
+        // First: nothing is moved in a folder that is not ours.
+        if let Some(memory) = &mut memory {
+            memory.is_of(folder, collection)?;
+        }
         let lines = Self::settle(folder, memory.as_ref())?;
         let Some(mut memory) = memory else { return Ok(None) };
-        let path = || folder.path().to_owned();
-        if memory.collection != collection {
-            return Err(FolderError::Other { path: path(), holds: memory.collection, wanted: collection.into() });
-        }
-        if memory.folder != folder.path() {
-            let there = std::fs::read(memory.folder.join(MEMORY)).ok().map(Found::Bytes);
-            if Self::read(&memory.folder, there).is_ok_and(|other| other.is_some_and(|other| other.app == memory.app)) {
-                return Err(FolderError::Copied { path: path(), of: memory.folder });
-            }
-            memory.folder = path();
-        }
         for line in lines {
             let now = match folder.read(&line.file)? {
                 Some(Found::Bytes(bytes)) => Some(file::mark(&bytes)),
@@ -109,6 +109,22 @@ impl Memory {
             }
         }
         Ok(Some(memory))
+    }
+
+    /// Whether it is the memory of this folder, as the copy of this collection. A folder that was moved is the same one.
+    fn is_of(&mut self, folder: &Folder, collection: &str) -> Result<(), FolderError> {
+        let path = || folder.path().to_owned();
+        if self.collection != collection {
+            return Err(FolderError::Other { path: path(), holds: self.collection.clone(), wanted: collection.into() });
+        }
+        if self.folder != folder.path() {
+            let there = std::fs::read(self.folder.join(MEMORY)).ok().map(Found::Bytes);
+            if Self::read(&self.folder, there).is_ok_and(|other| other.is_some_and(|other| other.app == self.app)) {
+                return Err(FolderError::Copied { path: path(), of: self.folder.clone() });
+            }
+            self.folder = path();
+        }
+        Ok(())
     }
 
     /// What the journal says, once whatever a kill left in the midst of its last line is settled.
@@ -159,13 +175,17 @@ impl Memory {
         Ok(folder.own(MEMORY)?.is_some())
     }
 
-    /// Puts it on the disk.
-    pub fn save(&self, folder: &Folder) -> Result<(), FolderError> {
-        // Before the journal goes: what it says is in here.
+    /// Puts it on the disk, where that has another one.
+    pub fn save(&mut self, folder: &Folder) -> Result<(), FolderError> {
         let text = serde_json::to_vec(self)
             .map_err(|why| FolderError::Io { path: folder.path().join(MEMORY), why: std::io::Error::other(why) })?;
-        folder.write(MEMORY, &text)?;
-        folder.sync()?;
+        let mark = file::mark(&text);
+        // Before the journal goes: what it says is in here.
+        if self.saved.as_ref() != Some(&mark) {
+            folder.write(MEMORY, &text)?;
+            folder.sync()?;
+            self.saved = Some(mark);
+        }
         folder.remove(JOURNAL)
     }
 
@@ -216,7 +236,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::MetadataExt as _};
 
     use super::*;
 
@@ -264,6 +284,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_the_disk_is_not_written_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opened");
+        let mut memory = Memory::new(&folder, "app", "c");
+        let mut saved = |change: &dyn Fn(&mut Memory)| {
+            change(&mut memory);
+            Memory::will_be(&folder, "a.vcf", None).expect("said");
+            memory.save(&folder).expect("saved");
+            assert!(!dir.path().join(JOURNAL).exists(), "what was said is over");
+            fs::metadata(dir.path().join(MEMORY)).expect("a memory").ino()
+        };
+        let first = saved(&|_| {});
+        assert_eq!(saved(&|_| {}), first);
+        let second = saved(&|memory| memory.set("a.vcf", Some(known("a", "text"))));
+        assert_ne!(second, first);
+        assert_eq!(saved(&|_| {}), second);
+    }
+
+    #[test]
     fn deletes_are_counted_for_a_while_and_over_restarts() {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::open(dir.path()).expect("opened");
@@ -307,6 +346,28 @@ mod tests {
         check(&good[..40], "c", "cannot be read");
         check(&good.replace("1", "2"), "c", "form 2");
         check(good, "d", "holds c, and not d");
+    }
+
+    #[test]
+    fn a_folder_that_is_refused_is_left_as_it_is() {
+        #[track_caller]
+        fn check(copied: bool, collection: &str, expect: &str) {
+            let (dir, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+            let (folder, of) = (Folder::open(dir.path()).expect("opened"), Folder::open(other.path()).expect("opened"));
+            Memory::new(if copied { &of } else { &folder }, "app", "c").save(&of).expect("saved");
+            let memory = fs::read(other.path().join(MEMORY)).expect("its memory");
+            fs::write(dir.path().join(MEMORY), memory).expect("copied");
+            // Killed between two names.
+            fs::write(dir.path().join(".mingle.out"), "an edit").expect("written");
+            folder.add(JOURNAL, "{\"file\":\"a.vcf\",\"known\":null}\n").expect("said");
+            let names = || folder.names().expect("names");
+            let before = names();
+            let error = Memory::load(&folder, collection).expect_err("refused").to_string();
+            assert!(error.contains(expect), "{error}");
+            assert_eq!(names(), before, "{expect}");
+        }
+        check(false, "d", "holds c, and not d");
+        check(true, "c", "is a copy of");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use mingle_tests::{
     app::App,
     daemon::{Daemon, Home},
     vdir::Vdir,
+    wait,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -54,6 +55,39 @@ fn a_folder_that_is_put_back_deletes_nothing_that_came_since() {
         vdir.write(MEMORY, &then.1);
         assert!(vdir.once(&daemon, 0, &[]).contains("1 delete taken"));
         all_are_there(&daemon, &vdir, 2 + since as usize);
+    }
+}
+
+/// It is ended in the midst of being brought up to date: what is gone since the backup goes in the next meeting, and nothing else does.
+#[test]
+fn a_folder_that_is_put_back_and_ended_in_the_midst_keeps_nothing_that_is_gone() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let daemon = Home::new(Some(CONFIG)).start();
+        let mut app = daemon.app("writer");
+        let mut vdir = Vdir::new(&daemon, "f", "things");
+        put(&mut app, 0..80);
+        vdir.once(&daemon, 0, &[]);
+        let then = (vdir.texts(), fs::read_to_string(vdir.dir().join(MEMORY)).expect("a memory"));
+        (0..10).for_each(|n| drop(app.delete("things", &format!("c{n}"))));
+        put(&mut app, 80..250);
+        vdir.once(&daemon, 0, &[]);
+        vdir.texts().keys().for_each(|name| vdir.remove(name));
+        then.0.iter().for_each(|(name, text)| vdir.write(name, text));
+        vdir.write(MEMORY, &then.1);
+        vdir.start(&daemon);
+        let anchor = |text: &str| serde_json::from_str(text).map(|memory: Value| memory["anchor"].clone()).ok();
+        wait::until("its first page", || {
+            let now = anchor(&fs::read_to_string(vdir.dir().join(MEMORY)).ok()?)?;
+            (Some(now) != anchor(&then.1)).then_some(())
+        });
+        vdir.end(signal);
+        let (files, c0) = (vdir.texts().len(), vdir.texts().contains_key("c0.vcf"));
+        assert!(files < 250 && c0, "it was not in the midst: {files} files");
+        vdir.once(&daemon, 0, &[]);
+        for n in 0..10 {
+            assert!(!vdir.texts().contains_key(&format!("c{n}.vcf")), "c{n}.vcf is gone after {signal:?}");
+        }
+        all_are_there(&daemon, &vdir, 240);
     }
 }
 
@@ -137,7 +171,7 @@ fn what_only_the_daemon_misses_is_asked_for_and_either_answer_is_heard() {
     all_are_there(&daemon, &vdir, 13);
     // They are not: also a service ends with these words, and nobody has to end it first.
     service.start(&daemon);
-    service.until_said("`--missing delete` deletes them");
+    service.until_said(&format!("`mingle vdir things {} --once` with `--missing delete` deletes them", service.dir().display()));
     assert_eq!(service.end(Signal::TERM), Some(5));
     service.once(&daemon, 0, &["--missing", "delete"]);
     assert_eq!(app.all("things").len(), 1);

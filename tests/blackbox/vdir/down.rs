@@ -31,7 +31,15 @@ fn a_collection_that_only_comes_down_goes_on_coming_down() {
     let sync = || daemon.app("harness").sync("events", "done");
     sync();
     let vdir = Vdir::new(&daemon, "cal", "events");
-    assert_eq!(vdir.once(&daemon, 0, &[]), "events: 2 files written\n");
+    // A file that was there before is named from the first meeting on.
+    vdir.write("own.ics", &event("own"));
+    let said = vdir.once(&daemon, 5, &[]);
+    assert!(said.contains("events: 2 files written\n") && said.contains("own.ics: it was edited here, and "), "{said}");
+    let said = vdir.once(&daemon, 5, &[]);
+    assert!(said.contains("own.ics: it was edited here, and "), "{said}");
+    assert_eq!(vdir.texts()["own.ics"], event("own"));
+    vdir.remove("own.ics");
+    assert_eq!(vdir.once(&daemon, 0, &[]), "");
     let names: Vec<String> = vdir.texts().into_keys().collect();
     let edited = vdir.texts()[&names[0]].replace("Event", "Edited");
 

@@ -1,7 +1,7 @@
 //! Owns: folders in which something is wrong: files that cannot be read, files that are gone, a memory that is gone, a daemon that is.
 //! Must never know: how it remembers.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use mingle_tests::{
     app::App,
@@ -192,6 +192,39 @@ fn nothing_is_deleted_in_silence() {
     assert!(said.contains("another `mingle vdir` has"), "{said}");
     assert_eq!(vdir.end(Signal::INT), Some(0));
     assert_eq!(vdir.once(&daemon, 0, &["--missing", "delete"]), "things: 3 deletes taken\n");
+    assert!(app.all("things").is_empty());
+}
+
+/// What is told is done as it is told, by a shell, with this answer: what it says.
+#[track_caller]
+fn answered(daemon: &Daemon, told: &str, answer: &str) -> String {
+    assert!(told.contains(&format!("with `{answer}`")), "{told}");
+    let command = told.split('`').find(|part| part.starts_with("mingle vdir ")).unwrap_or_else(|| panic!("no command: {told}"));
+    let script = format!("printf '%s\\n' {command} {answer}");
+    let words = Command::new("/bin/sh").args(["-c", &script]).output().expect("a shell").stdout;
+    let words = String::from_utf8(words).expect("words");
+    daemon.says(0, &words.lines().skip(1).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_command_that_is_told_answers_for_the_folder_that_it_is_told_of() {
+    let daemon = Home::new(Some(CONFIG)).start();
+    let mut app = daemon.app("writer");
+    let vdir = Vdir::new(&daemon, "Jane's cards", "things");
+    (0..3).for_each(|n| drop(app.put("things", &format!("c{n}"), &full(&format!("Card {n}")))));
+    vdir.once(&daemon, 0, &[]);
+    // The files are gone; what it remembers is gone, with some of them; that cannot be read.
+    let (none, memory) = (None, ".mingle.json");
+    for (left, gone) in [(none, &["c0.vcf", "c1.vcf", "c2.vcf"][..]), (none, &[memory, "c1.vcf"]), (Some("{"), &["c2.vcf"])] {
+        gone.iter().for_each(|name| vdir.remove(name));
+        left.into_iter().for_each(|text| vdir.write(memory, text));
+        let said = answered(&daemon, &vdir.once(&daemon, 5, &[]), "--missing restore");
+        let files = if gone.len() == 3 { "3 files" } else { "1 file" };
+        assert!(said.contains(&format!("things: {files} written")), "{gone:?}: {said}");
+        assert_eq!((app.all("things").len(), vdir.texts().len()), (3, 3));
+    }
+    ["c0.vcf", "c1.vcf", "c2.vcf"].iter().for_each(|name| vdir.remove(name));
+    assert_eq!(answered(&daemon, &vdir.once(&daemon, 5, &[]), "--missing delete"), "things: 3 deletes taken\n");
     assert!(app.all("things").is_empty());
 }
 
