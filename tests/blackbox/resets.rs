@@ -231,7 +231,7 @@ fn another_account_mixes_nothing_before_a_word() {
 fn what_one_account_was_not_sent_yet_is_not_sent_to_another() {
     let mut world = scripted(Options::default(), "");
     world.daemon.write("secret", "password");
-    let mut speaks = |world: &mut Scripted, account: &str, ends: &str| {
+    let speaks = |world: &mut Scripted, account: &str, ends: &str| {
         speaks_as(world, account);
         world.app.must("reload", json!({}));
         world.app.sync("things", ends);
