@@ -799,9 +799,9 @@ class Client:
         """Keeps the secret of a remote where the configuration has it."""
         return self._call("remote.login", remote=remote, secret=secret)
 
-    def remote_authorize(self, remote, device=None):
+    def remote_authorize(self, remote, device=None, same_person=None):
         """Begins a login that a person ends with a browser."""
-        return self._call("remote.authorize", remote=remote, device=device)
+        return self._call("remote.authorize", remote=remote, device=device, same_person=same_person)
 
     def remote_authorized(self, login):
         """What came of such a login, once it has ended."""

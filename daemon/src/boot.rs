@@ -13,7 +13,7 @@ use mingle_core::{
     limits,
     policy::Policy,
     replica::RemoteError,
-    run::{Creates, Direction, reset::How},
+    run::{Creates, Direction},
     schedule::{Backoff, Curve, Interval, Job, Name, Needs, Plan, Quiet, Rank, Spread, Trigger, cron::Cron},
     time::Timestamp,
 };
@@ -31,7 +31,7 @@ use crate::{
         app::workers::Workers,
         budget::By,
         oauth::Logins,
-        settings::{Auth, Output, RemoteSettings},
+        settings::{Output, RemoteSettings},
     },
     store::{
         self, Class, CollectionDefinition, Store, StoreError,
@@ -110,7 +110,7 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
     let several = config.several();
     // Looked at once: a login that changes meanwhile must not be one person's here and another's there.
     let accounts: Accounts<'_> =
-        config.remotes.iter().map(|(name, settings)| (name.as_str(), means.logins.account(&settings.auth))).collect();
+        config.remotes.iter().map(|(name, settings)| (name.as_str(), means.logins.who(&settings.auth))).collect();
     for (name, definition) in &config.syncs {
         let Some(settings) = config.remotes.get(&definition.remote) else { continue };
         let policy =
@@ -132,7 +132,7 @@ pub fn syncs(config: &Config, means: &Means) -> BTreeMap<Name, Known> {
             policy,
             remove_after_upload: definition.remove_after_upload,
             filter: definition.filter.clone(),
-            reset: reset(definition, settings, &accounts),
+            reset: definition.reset,
             creates: several.creates(definition),
             others: others(config, &several, definition, &accounts),
             kin: kin(config, definition, &accounts),
@@ -212,12 +212,12 @@ fn identity(definition: &SyncDefinition, settings: &RemoteSettings, accounts: &A
     [definition.remote.as_str(), url, account, resource, definition.collection.as_str()].join("\u{1f}")
 }
 
-/// What becomes of what is here where the remote has another history. A login that does not say whose it is may be another person's, and what is found
-/// in another place then is theirs: by itself nothing is mixed.
-fn reset(definition: &SyncDefinition, settings: &RemoteSettings, accounts: &Accounts<'_>) -> How {
-    let is_anybodys = matches!(settings.auth, Auth::OAuth2(_)) && accounts.get(&*definition.remote).is_none_or(String::is_empty);
-    let leaves = is_anybodys && definition.reset == How::default();
-    if leaves { How::Manual } else { definition.reset }
+/// The account in what makes a replica, if it is at this address.
+#[must_use]
+pub fn account_in<'a>(identity: &'a str, url: &str) -> Option<&'a str> {
+    let mut parts = identity.split('\u{1f}').skip(1);
+    let is_there = parts.next()? == url.trim_end_matches('/');
+    parts.next().filter(|_| is_there)
 }
 
 /// What names the history of the rows, also how they are read: another reference reads them differently.

@@ -77,6 +77,12 @@ impl Login {
         Self::begin_with(daemon, words, &[])
     }
 
+    /// One that is refused before anybody is asked; what was said.
+    #[track_caller]
+    fn begin_refused(daemon: &Daemon, words: &[&str]) -> String {
+        daemon.says(1, &[&["remote", "login"][..], words].concat())
+    }
+
     fn begin_with(daemon: &Daemon, words: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = daemon.command(&[&["remote", "login"][..], words].concat());
         command.envs(environment.iter().copied());
@@ -173,7 +179,13 @@ const MINGLE: &str = "client_id = \"mingle\", scopes = [\"openid\", \"offline_ac
 
 #[track_caller]
 fn log_in(daemon: &Daemon, remote: &str, name: &str) -> String {
-    let login = Login::begin(daemon, &[remote]);
+    log_in_with(daemon, &[remote], name)
+}
+
+/// The same with these words to `mingle remote login`.
+#[track_caller]
+fn log_in_with(daemon: &Daemon, words: &[&str], name: &str) -> String {
+    let login = Login::begin(daemon, words);
     let page = Browser::default().logs_in(&login.url, name);
     assert!(page.status == 200 && page.body.contains("You can close this page"), "{page:?}");
     login.ends(0)

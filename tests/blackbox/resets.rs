@@ -228,6 +228,26 @@ fn another_account_mixes_nothing_before_a_word() {
 }
 
 #[test]
+fn what_one_account_was_not_sent_yet_is_not_sent_to_another() {
+    let mut world = scripted(Options::default(), "");
+    world.daemon.write("secret", "password");
+    let speaks = |world: &mut Scripted, account: &str, ends: &str| {
+        speaks_as(world, account);
+        world.app.must("reload", json!({}));
+        world.app.sync("things", ends);
+    };
+    speaks(&mut world, "ada", "done");
+    // Nothing of hers is there, and nothing of this is known to be hers but that it was written then.
+    world.app.put("things", "new", &json!({ "n": 1 }));
+    speaks(&mut world, "bob", "failed");
+    let status = world.app.status("things");
+    assert_eq!((&status["hold"]["name"], world.server.rows("things").len()), (&json!("account"), 0), "{status}");
+    speaks(&mut world, "ada", "done");
+    assert_eq!(world.server.rows("things").len(), 1);
+    sound(&world.daemon);
+}
+
+#[test]
 fn a_configuration_that_cannot_be_meant_is_refused() {
     let mut world = scripted(Options::default(), "");
     for (line, what) in

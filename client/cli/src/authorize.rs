@@ -14,13 +14,14 @@ use crate::{
 };
 
 /// Shows where a person agrees, and waits until they have. An end by Ctrl-C ends the login: the daemon sees that nobody waits.
-pub fn authorize(at: &mut At, remote: String, device: bool, browser: bool) -> Result<(), Failure> {
-    let begun = at.show(RemoteAuthorize { remote, device }, shown)?;
+pub fn authorize(at: &mut At, call: RemoteAuthorize, browser: bool) -> Result<(), Failure> {
+    let same_person = call.same_person;
+    let begun = at.show(call, shown)?;
     at.flush()?;
     if browser {
         open(&begun.url);
     }
-    at.show(RemoteAuthorized { login: begun.login }, done)?;
+    at.show(RemoteAuthorized { login: begun.login }, |answer| done(answer, same_person))?;
     at.flush()
 }
 
@@ -35,12 +36,15 @@ fn shown(begun: &RemoteAuthorizeAnswer) -> String {
     })
 }
 
-fn done(answer: &RemoteAuthorizedAnswer) -> String {
+fn done(answer: &RemoteAuthorizedAnswer, same_person: bool) -> String {
     let RemoteAuthorizedAnswer { remote, place, account, lacks, renews, over_at } = answer;
     let mut text = match account {
         Some(account) => format!("{account} has logged in to {remote}; the login is in {place}"),
+        None if same_person => format!(
+            "the login of {remote} is in {place}; the service does not say whose it is, and it counts as the same person's as before"
+        ),
         None => format!(
-            "the login of {remote} is in {place}; the service does not say whose it is, so another person's would not be noticed"
+            "the login of {remote} is in {place}; the service does not say whose it is, so it counts as another person's than any before, and syncs that spoke for one wait; if that was you: `mingle remote login {remote} --same-person`"
         ),
     };
     if !lacks.is_empty() {

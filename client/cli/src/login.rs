@@ -39,6 +39,9 @@ pub struct Login {
     /// Open the address in a browser here, with xdg-open (oauth2).
     #[arg(long, conflicts_with = "secret_file")]
     browser: bool,
+    /// You are who was logged in before: syncs go on. For services that do not say whose a login is (oauth2).
+    #[arg(long, conflicts_with = "secret_file")]
+    same_person: bool,
 }
 
 /// Log out of a remote: its secret is taken out, or its login ended at the service. Records stay, and syncs need a login.
@@ -51,9 +54,10 @@ pub struct Logout {
 
 impl Login {
     pub fn run(self, at: &mut At) -> Result<Exit, Failure> {
-        let Self { remote, secret_file, device, browser } = self;
-        if device || browser || (secret_file.is_none() && wants_a_browser(at, &remote)?) {
-            authorize(at, remote.clone(), device, browser)?;
+        let Self { remote, secret_file, device, browser, same_person } = self;
+        if device || browser || same_person || (secret_file.is_none() && wants_a_browser(at, &remote)?) {
+            let call = call::RemoteAuthorize { remote: remote.clone(), device, same_person };
+            authorize(at, call, browser)?;
             return tried(at, remote);
         }
         let secret = match &secret_file {

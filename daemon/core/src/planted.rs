@@ -140,6 +140,8 @@ pub const ALL: &[(&str, Finder)] = &[
     ("discard takes back what another remote has", Tables),
     // run: what a former account was not sent leaves here, and is nowhere.
     ("former account's edits leave unrecorded", Tables),
+    // run: what was written under one account, and nobody has yet, is made at another.
+    ("another account is given what is new", Tables),
     // run: what was to be made at a former account, and stays, is made nowhere.
     ("new records stay with the former account", Tables),
     // run: the records of the account that is spoken to again leave as those of one that is spoken to no more.

@@ -91,6 +91,8 @@ mod tests {
         let c = "client_id = \"c\"";
         check(c, "", 0o600, "odd far: nobody is logged in | `mingle remote login far`");
         check(c, &kept(""), 0o600, "odd far: nobody is logged in");
+        let keyring = "client_id = \"c\", tokens = { keyring = \"mingle/far\" }";
+        check(keyring, &kept(",\"ended\":true"), 0o600, "odd far: nobody is logged in | `mingle remote login far`");
         check(c, &tokens(",\"refresh\":\"sesame\""), 0o600, "good far: ada, in the file /far.json; it is renewed | ");
         check(
             c,

@@ -40,8 +40,8 @@ impl Accounts for House {
         self.logged_in(remote, secret)
     }
 
-    fn login_begin(&self, remote: String, at_another: bool) -> Later<LoginBegun> {
-        self.login_begun(remote, at_another)
+    fn login_begin(&self, remote: String, at_another: bool, is_same: bool) -> Later<LoginBegun> {
+        self.login_begun(remote, at_another, is_same)
     }
 
     fn login_end(&self, login: String) -> Later<LoggedIn> {

@@ -2,7 +2,7 @@
 //! Must never know: where a secret is kept, the wire.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{House, described};
 use crate::{
-    alarm,
+    alarm, boot,
     ipc::door::Later,
     remotes::{
         Pending, Problem, oauth,
@@ -25,6 +25,7 @@ use crate::{
         settings::{Auth, RemoteSettings, Secret},
     },
     run::Letter,
+    store::marks,
 };
 
 /// Logins that wait for a person, by their names: of each remote the last that was begun, and the one whose place it took, whose client is to be
@@ -81,13 +82,15 @@ impl House {
         })
     }
 
-    /// Begins a login with OAuth 2. One of the same remote that still waits ends.
-    pub(super) fn login_begun(&self, remote: String, at_another: bool) -> Later<LoginBegun> {
+    /// Begins a login with OAuth 2. One of the same remote that still waits ends. `is_same`: where the service names nobody, it is the same person's
+    /// as before.
+    pub(super) fn login_begun(&self, remote: String, at_another: bool, is_same: bool) -> Later<LoginBegun> {
         let (settings, house) = (self.settings_of(&remote), self.clone());
         Box::pin(async move {
             let (settings, means) = (settings?, house.0.means.clone());
+            let same_as = if is_same { house.person(&remote, &settings)? } else { None };
             let rest: oauth::attempt::Rest = Arc::new(|time| -> Pending<'static, ()> { Box::pin(alarm::pause(time)) });
-            let begun = oauth::attempt::begin(&means, &remote, &settings, at_another, rest).await;
+            let begun = oauth::attempt::begin(&means, &remote, &settings, at_another, same_as, rest).await;
             let (shown, attempt) = begun.map_err(|problem| refused(&remote, problem))?;
             let (over, goes_on) = (CancellationToken::new(), CancellationToken::new());
             let (tell, told) = oneshot::channel();
@@ -126,6 +129,34 @@ impl House {
             });
             Ok(LoginBegun { remote, login, url: shown.url, code: shown.code, within: shown.within })
         })
+    }
+
+    /// For whom the syncs of a remote speak whose service names nobody, as its login tells: also where somebody else has logged in since, and
+    /// they wait for a word. None: it has no such login, which is told where that is begun.
+    fn person(&self, remote: &str, settings: &RemoteSettings) -> Result<Option<String>, Refusal> {
+        let Auth::OAuth2(oauth) = &settings.auth else { return Ok(None) };
+        let Some(last) = self.0.means.logins.unnamed(oauth) else {
+            let hint = format!("`mingle remote login {remote}` without --same-person");
+            return Err(Refusal::WrongState(format!("{remote}: no login of it was without a name"), Some(hint)));
+        };
+        let (config, shared) = (self.config(), self.with_the_login_of(remote));
+        let mut persons = BTreeSet::new();
+        for (sync, definition) in config.syncs.iter().filter(|(_, sync)| shared.iter().any(|name| **name == *sync.remote)) {
+            let url = config.remotes.get(&definition.remote).map(|settings| settings.url.as_str()).unwrap_or_default();
+            let identity = self.read(|reader| marks::spoken_to(reader, sync))?;
+            let account = identity.as_deref().and_then(|identity| boot::account_in(identity, url));
+            // The others are names.
+            persons.extend(account.filter(|account| uuid::Uuid::try_parse(account).is_ok()).map(str::to_owned));
+        }
+        match persons.len() {
+            0 => Ok(Some(last)),
+            1 => Ok(persons.pop_first()),
+            _ => {
+                let hint =
+                    format!("`mingle remote login {remote}` without --same-person, then `mingle reset` for each of its syncs");
+                Err(Refusal::WrongState(format!("{remote}: its syncs speak for several persons"), Some(hint)))
+            }
+        }
     }
 
     /// What came of a login, once it has ended.

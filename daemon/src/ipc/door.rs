@@ -57,8 +57,9 @@ pub trait Accounts {
     fn budgets(&self) -> Result<Vec<BudgetRow>, Refusal>;
     /// Keeps the secret of a remote where the configuration has it.
     fn login(&self, remote: String, secret: String) -> Later<LoginPlace>;
-    /// Begins a login that a person ends with a browser: on this machine, or at another one.
-    fn login_begin(&self, remote: String, at_another: bool) -> Later<LoginBegun>;
+    /// Begins a login that a person ends with a browser: on this machine, or at another one. `is_same`: where the service does not say whose it
+    /// is, it is the same person's as before.
+    fn login_begin(&self, remote: String, at_another: bool, is_same: bool) -> Later<LoginBegun>;
     /// What came of such a login, once it has ended. Dropped, the login ends.
     fn login_end(&self, login: String) -> Later<LoggedIn>;
     /// Takes the secret of a remote out of there.

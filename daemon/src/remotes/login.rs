@@ -130,7 +130,7 @@ impl Login {
         let headers = self.headers.values().map(HeaderValue::as_bytes);
         let query = self.query.iter().map(|(_, secret)| secret.reveal().as_bytes());
         // Of what runs out it is whose it is: tokens change, and the account is the same.
-        let account = self.runs_out.iter().map(|bearer| bearer.account().as_bytes());
+        let account = self.runs_out.iter().map(|bearer| bearer.who().as_bytes());
         headers.chain(query).chain(account).collect::<Vec<_>>().concat()
     }
 }

@@ -222,6 +222,15 @@ pub fn unsent(conn: &Connection, sync: &str, collection: &str, creates: Creates)
     Ok(found)
 }
 
+/// What makes the replica that a sync spoke to last, or is to speak to first; none: there is none yet.
+///
+/// # Errors
+/// What SQLite says.
+pub fn spoken_to(conn: &Connection, sync: &str) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT p.identity FROM m_sync s JOIN m_replica p USING (replica) WHERE s.name = ?1";
+    Ok(conn.prepare_cached(sql)?.query_row([sync], |row| row.get(0)).optional()?)
+}
+
 /// Every sync that has ever run here, by name: also those that left the configuration.
 pub fn names(conn: &Connection) -> Result<Vec<String>, StoreError> {
     let mut statement = conn.prepare("SELECT name FROM m_sync ORDER BY name")?;

@@ -106,6 +106,9 @@ pub struct RemoteAuthorize {
     /// The browser is at another machine.
     #[serde(default, skip_serializing_if = "is_false")]
     pub device: bool,
+    /// Where the service does not say whose login it is: it is the same person's as before.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub same_person: bool,
 }
 
 /// What `remote.authorize` answers.

@@ -11,7 +11,7 @@ use mingle_tests::{
 };
 use serde_json::{Value, json};
 
-use super::{MINGLE, kept, log_in};
+use super::{Login, MINGLE, kept, log_in, log_in_with};
 
 /// A Radicale that a gate tells who asks, and a daemon that syncs the book `Friends` of whoever has logged in.
 struct Bench {
@@ -183,23 +183,34 @@ fn contacts_of_one_person_are_never_anothers() {
 }
 
 #[test]
-fn where_nobody_says_whose_login_it_is_contacts_in_another_place_wait_for_a_word() {
+fn where_nobody_says_whose_login_it_is_another_login_waits_for_a_word() {
     let mut bench = bench_of("client_id = \"mingle\", scopes = [\"offline_access\"]");
     let bob = bench.alice.seen_by("bob");
     let bobs = bob.address_book("Friends");
     bench.alice.put(&bench.book, "jane.vcf", &card("jane", "Jane"));
     bob.put(&bobs, "bert.vcf", &card("bert", "Bert"));
+    let refused = Login::begin_refused(&bench.daemon, &["far", "--same-person"]);
+    assert!(refused.contains("no login of it was without a name"), "{refused}");
     log_in(&bench.daemon, "far", "alice");
     bench.app.sync("contacts", "done");
+    bench.app.put("contacts", "waits", &joe("Waits"));
     let (hers, his) = (bench.alice.texts(&bench.book), bob.texts(&bobs));
-    log_in(&bench.daemon, "far", "bob");
-    bench.app.sync("contacts", "failed");
-    let status = bench.app.status("contacts");
-    assert_eq!(status["hold"]["name"], "epoch", "{status}");
-    assert_eq!((bench.ids(), bench.alice.texts(&bench.book), bob.texts(&bobs)), (["jane".to_owned()].into(), hers, his));
-    // The same person in the same place goes on, though it is another login.
-    log_in(&bench.daemon, "far", "alice");
-    bench.app.put("contacts", "joe", &joe("Joe"));
+    assert!(log_in(&bench.daemon, "far", "bob").contains("mingle remote login far --same-person"));
+    for _ in 0..2 {
+        // One that is held before it begins has no row in the history.
+        let run = bench.app.run("contacts");
+        bench.app.ended(&run);
+        let status = bench.app.status("contacts");
+        assert_eq!(status["hold"]["name"], "account", "{status}");
+        assert_eq!((bench.ids(), bench.alice.texts(&bench.book)), (["jane", "waits"].map(str::to_owned).into(), hers.clone()));
+        assert_eq!(bob.texts(&bobs), his);
+        // She herself is not known again without a word.
+        log_in(&bench.daemon, "far", "alice");
+    }
+    let said = log_in_with(&bench.daemon, &["far", "--same-person"], "alice");
+    assert!(said.contains("counts as the same person's as before"), "{said}");
     bench.app.sync("contacts", "done");
-    assert!(bench.alice.texts(&bench.book)["joe.vcf"].contains("FN:Joe"));
+    assert!(bench.alice.texts(&bench.book)["waits.vcf"].contains("FN:Waits"));
+    let row = bench.app.sync("contacts", "done");
+    assert_eq!(row["result"], "no_new_data", "{row}");
 }

@@ -7,7 +7,7 @@ use mingle_tests::{
     servers::Oidc,
     wait::until,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{MINGLE, judged, log_in};
 
@@ -42,12 +42,22 @@ fn a_program_with_a_secret_shows_it_and_tokens_may_lie_in_the_keyring() {
     app.sync("far", "done");
     assert_eq!(oidc.asked("refresh_token 200"), 1);
     let folder = daemon.dir().join("s/mingle/logins");
-    let files = std::fs::read_dir(folder)
-        .expect("a folder")
-        .map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a text"));
-    assert!(files.into_iter().all(|text| !text.contains("tokens")), "no token lies in a file");
+    let files: Vec<_> = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()).collect();
+    let has_tokens = |file: &std::path::PathBuf| std::fs::read_to_string(file).expect("a text").contains("tokens");
+    assert!(!files.iter().any(has_tokens), "no token lies in a file");
+    // A logout that the disk does not take leaves the login, to be ended by the next.
+    let kept: Value = serde_json::from_str(&keyring.find(&item).expect("a login")).expect("JSON");
+    let access = kept["tokens"]["access"].as_str().expect("a token");
+    let in_the_way = files[0].with_extension("json.new");
+    std::fs::create_dir(&in_the_way).expect("something in the way");
+    assert!(daemon.says(1, &["remote", "logout", "far"]).contains("is not written"));
+    assert!(keyring.find(&item).is_some() && oidc.is_active(access));
+    std::fs::remove_dir(&in_the_way).expect("a way that is free");
     assert!(daemon.says(0, &["remote", "logout", "far"]).contains("was taken out of the keyring"));
-    assert_eq!(keyring.find(&item), None);
+    assert!(keyring.find(&item).is_none() && !oidc.is_active(access));
+    // It is told without the keyring.
+    let found = daemon.mingle(&["doctor"]);
+    assert!(String::from_utf8_lossy(&found.stdout).contains("far: nobody is logged in"), "{found:?}");
 }
 
 #[test]

@@ -51,6 +51,8 @@ fn a_login_with_a_browser_shows_where_and_what_came_of_it() {
     let code = ["open this address at any machine, and write the code WDJB-MJHT there (within 15 min)"];
     check(&fake, "remote login work --device", 1, &[&code[..], &done[..]].concat());
     check(&fake, "remote login work --device --browser", 2, &[]);
+    check(&fake, "remote login work", 1, &["counts as another person's", "`mingle remote login work --same-person`"]);
+    check(&fake, "remote login work --same-person", 1, &["counts as the same person's as before"]);
 }
 
 #[test]

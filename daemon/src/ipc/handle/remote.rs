@@ -38,8 +38,8 @@ pub(super) fn login(asked: &mut Asked<'_>) -> Result<Served, Error> {
 }
 
 pub(super) fn authorize(asked: &mut Asked<'_>) -> Result<Served, Error> {
-    let RemoteAuthorize { remote, device } = asked.params()?;
-    later(asked.operate()?.login_begin(remote, device), convert::login_begun, true)
+    let RemoteAuthorize { remote, device, same_person } = asked.params()?;
+    later(asked.operate()?.login_begin(remote, device, same_person), convert::login_begun, true)
 }
 
 pub(super) fn authorized(asked: &mut Asked<'_>) -> Result<Served, Error> {

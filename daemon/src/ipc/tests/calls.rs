@@ -67,7 +67,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("remote.check", r#"{"remote":"github"}"#),
     ("remote.budget", "{}"),
     ("remote.login", r#"{"remote":"github","secret":"s"}"#),
-    ("remote.authorize", r#"{"remote":"github","device":true}"#),
+    ("remote.authorize", r#"{"remote":"github","device":true,"same_person":true}"#),
     ("remote.authorized", r#"{"login":"l-1"}"#),
     ("remote.logout", r#"{"remote":"github"}"#),
     ("worker.offer", r#"{"remotes":["sheet"]}"#),

@@ -52,7 +52,8 @@ pub type Rest = Arc<dyn Fn(Duration) -> Pending<'static, ()> + Send + Sync>;
 /// What waits for a person's word.
 pub(super) type Asked = Pending<'static, Result<(Grant, Option<Page>), Problem>>;
 
-/// Begins a login: with a browser on this machine, or with a code that is written at another.
+/// Begins a login: with a browser on this machine, or with a code that is written at another. `same_as`: where the service names nobody, it
+/// is the same person's as this login before.
 ///
 /// # Errors
 /// The remote has no such login, or the service cannot be asked.
@@ -61,6 +62,7 @@ pub async fn begin(
     name: &str,
     remote: &RemoteSettings,
     at_another: bool,
+    same_as: Option<String>,
     rest: Rest,
 ) -> Result<(Shown, Attempt), Problem> {
     let Auth::OAuth2(settings) = &remote.auth else {
@@ -77,7 +79,7 @@ pub async fn begin(
     let work = async move {
         let late = || Problem::new("nobody agreed in time").hint("begin anew");
         let (grant, page) = tokio::time::timeout(within, asked).await.map_err(|_| late())??;
-        match kept(grant, &holder, &asker, &places, origins).await {
+        match kept(grant, &holder, &asker, &places, (origins, same_as)).await {
             Ok(logged_in) => Ok((logged_in, page)),
             Err(problem) => {
                 if let Some(page) = page {
@@ -96,7 +98,7 @@ async fn kept(
     holder: &Holder,
     asker: &Asker,
     places: &Places,
-    origins: BTreeMap<String, String>,
+    (origins, same_as): (BTreeMap<String, String>, Option<String>),
 ) -> Result<LoggedIn, Problem> {
     checked(&grant, asker, places)?;
     let given = grant.scopes.clone();
@@ -104,7 +106,7 @@ async fn kept(
     let lacks = lacks.cloned().collect();
     let renews = grant.refresh.is_some();
     let over = grant.lives.filter(|_| !renews).map(|lives| (asker.now)().plus(lives));
-    let account = Some(holder.accept(grant, asker, origins).await?).filter(|account| !account.is_empty());
+    let account = Some(holder.accept(grant, asker, origins, same_as).await?).filter(|account| !account.is_empty());
     Ok(LoggedIn { place: holder.place.words(), account, lacks, renews, over })
 }
 

@@ -45,11 +45,6 @@ impl Bearer {
         Self(Arc::new(Inside { holder, asker, remote, who, is_judged: AtomicBool::new(false) }))
     }
 
-    /// Whose it is; empty: that is not known.
-    pub(in crate::remotes) fn account(&self) -> &str {
-        self.0.who.account()
-    }
-
     /// What tells whoever it is from anybody else: the account, or this login where the service names nobody.
     pub(in crate::remotes) fn who(&self) -> &str {
         self.0.who.name()

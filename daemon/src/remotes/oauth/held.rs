@@ -72,26 +72,22 @@ impl Drop for Person<'_> {
 
 /// Whom a run speaks for: it ends where somebody else has logged in meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Who {
-    pub(super) login: String,
-    pub(super) account: String,
-}
+pub(super) struct Who(String);
 
 impl Who {
-    pub(super) fn account(&self) -> &str {
-        &self.account
+    pub(super) fn of(kept: &Kept) -> Self {
+        Self(kept.who().to_owned())
     }
 
     pub(super) fn name(&self) -> &str {
-        if self.account.is_empty() { &self.login } else { &self.account }
+        &self.0
     }
 
     fn is(&self, kept: &Kept) -> bool {
         if planted::is("a run goes on for whoever has logged in") {
             return true;
         }
-        // Where the service does not say who it is, another login may be anybody's.
-        if kept.account.is_empty() { self.login == kept.login } else { self.account == kept.account }
+        self.0 == kept.who()
     }
 }
 
@@ -144,8 +140,7 @@ mod tests {
     fn a_run_speaks_for_whom_it_began_for() {
         let kept = |login: &str, account: &str| Kept { login: login.into(), account: account.into(), ..Kept::default() };
         let check = |was: (&str, &str), now: (&str, &str), same: bool| {
-            let who = Who { login: was.0.into(), account: was.1.into() };
-            assert_eq!(who.is(&kept(now.0, now.1)), same, "{was:?} {now:?}");
+            assert_eq!(Who::of(&kept(was.0, was.1)).is(&kept(now.0, now.1)), same, "{was:?} {now:?}");
         };
         check(("l1", "ada"), ("l1", "ada"), true);
         check(("l1", "ada"), ("l2", "ada"), true);

@@ -74,7 +74,7 @@ impl Holder {
         if !kept.is_of(&asker.settings) {
             return Err(needs(remote, format!("the login of {remote} was given by another service: it is shown to nobody else")));
         }
-        let who = Who { login: kept.login.clone(), account: kept.account.clone() };
+        let who = Who::of(kept);
         match kept.origins.get(remote) {
             Some(known) if known == origin => {}
             Some(known) => {
@@ -165,15 +165,27 @@ impl Holder {
         tokio::spawn(work).await.unwrap_or_else(|_| Err(RemoteError::new(Failure::Broken, "the renewal of a login was cut off")))
     }
 
-    /// Somebody has logged in to a remote at this origin. Whose login it is now.
-    pub(super) async fn accept(&self, grant: Grant, asker: &Asker, origins: BTreeMap<String, String>) -> Result<String, Problem> {
+    /// Somebody has logged in to a remote at this origin: where the service names nobody, the same person as in this login before. Whose login
+    /// it is now.
+    pub(super) async fn accept(
+        &self,
+        grant: Grant,
+        asker: &Asker,
+        origins: BTreeMap<String, String>,
+        same_as: Option<String>,
+    ) -> Result<String, Problem> {
         // Nobody needs what a renewal of the login before would bring.
         let (mut state, _) = self.for_person(Duration::ZERO).await;
         let account = grant.identity.as_ref().map(Identity::account).unwrap_or_default();
         let login = uuid::Uuid::new_v4().to_string();
         let tokens = Some(pair(&grant, None, (asker.now)()));
         let (client_id, from) = (asker.settings.client_id.clone(), Kept::giver(&asker.settings));
-        let kept = Kept { login, account: account.clone(), client_id, from, origins, tokens };
+        let same_as = same_as.filter(|_| account.is_empty()).unwrap_or_default();
+        // Other remotes with this login stay where they were: nobody has logged in to them.
+        let before = if state.is_unsaved { state.kept.clone().unwrap_or_default() } else { self.place.known() };
+        let pinned = if before.client_id == client_id && before.from == from { before.origins } else { BTreeMap::new() };
+        let origins = pinned.into_iter().chain(origins).collect();
+        let kept = Kept { login, account: account.clone(), same_as, client_id, from, origins, tokens, ended: false };
         self.place.write(&kept).await?;
         *state = State { kept: Some(kept), ..State::default() };
         *self.beside.unproven() = None;
@@ -184,11 +196,13 @@ impl Holder {
     pub(super) async fn forget(&self, asker: &Asker) -> Result<Option<Forgotten>, Problem> {
         let (mut state, is_cut) = self.for_person(limits::RENEWAL_WAIT_MAX).await;
         let told = |error: RemoteError| Problem { what: error.what, hint: error.hint };
-        let kept = if state.is_unsaved { state.kept.take() } else { self.place.read().await.map_err(told)? };
+        let kept = if state.is_unsaved { state.kept.clone() } else { self.place.read().await.map_err(told)? };
         let Some(mut kept) = kept else { return Ok(None) };
         let Some(pair) = kept.tokens.take() else { return Ok(None) };
         // Whose it was stays known: the next may be another's.
+        kept.ended = true;
         let is_of = kept.is_of(&asker.settings);
+        // Where that fails, nothing is another than before: what is held in memory alone has yet to be ended.
         self.place.write(&kept).await?;
         *state = State { kept: Some(kept), ..State::default() };
         Ok(Some(Forgotten { pair, is_of, is_cut }))
@@ -220,6 +234,60 @@ mod tests {
     use crate::remotes::{http, settings::OAuth2};
 
     const AT: &str = "https://far.org";
+
+    fn asker(settings: &str) -> Asker {
+        Asker {
+            http: http::Client::new(http::Patience::default()).unwrap(),
+            now: Arc::new(Timestamp::default),
+            config_dir: "/".into(),
+            settings: Arc::new(toml::from_str(settings).unwrap()),
+            insecure: false,
+        }
+    }
+
+    const SHARED: &str = "client_id = \"c\"\nissuer = \"https://id.org\"\ntokens = { file = \"shared\" }";
+
+    #[tokio::test]
+    async fn a_logout_that_could_not_be_written_is_done_by_the_next() {
+        let (dir, asker) = (tempfile::tempdir().unwrap(), asker(SHARED));
+        let folder = dir.path().join("logins");
+        std::fs::write(&folder, "in the way").unwrap();
+        let holder = Holder::new(Place::of(&asker.settings, &folder));
+        // Of a renewal that the disk did not take.
+        let tokens = Some(Pair { access: "new".into(), renew_at_ms: None, over_at_ms: None, refresh: None });
+        let kept = Kept { login: "l".into(), from: Kept::giver(&asker.settings), tokens, ..Kept::default() };
+        *holder.state.lock().await = State { kept: Some(kept), is_unsaved: true, ..State::default() };
+        for _ in 0..2 {
+            assert!(holder.forget(&asker).await.err().unwrap().what.contains("not written"));
+        }
+        std::fs::remove_file(&folder).unwrap();
+        let forgotten = holder.forget(&asker).await.unwrap_or_else(|_| panic!("the disk takes it")).expect("a login");
+        assert!(forgotten.pair.access == "new" && forgotten.is_of);
+        let kept = holder.place.known();
+        assert!(kept.ended && kept.tokens.is_none() && kept.login == "l");
+        assert!(holder.forget(&asker).await.is_ok_and(|forgotten| forgotten.is_none()));
+    }
+
+    #[tokio::test]
+    async fn a_login_of_one_remote_takes_no_other_with_it_to_another_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let near = |at: &str| BTreeMap::from([("near".to_owned(), at.to_owned())]);
+        for (program, stays) in [("c", true), ("other", false)] {
+            let asker = asker(SHARED);
+            let holder = Holder::new(Place::of(&asker.settings, dir.path()));
+            let client_id = program.to_owned();
+            let (from, origins) = (Kept::giver(&asker.settings), near("https://near.org"));
+            holder.place.write(&Kept { login: "l".into(), client_id, from, origins, ..Kept::default() }).await.unwrap();
+            let far = BTreeMap::from([("far".to_owned(), AT.to_owned())]);
+            let grant = Grant { access: "a".into(), refresh: None, lives: None, scopes: None, identity: None };
+            holder.accept(grant, &asker, far, Some("l".into())).await.unwrap_or_else(|_| panic!("it is kept"));
+            assert_eq!(holder.begin(&asker, "near", AT, false).await.is_err(), stays, "{program}");
+            assert!(holder.begin(&asker, "far", AT, false).await.is_ok());
+            // Nobody is named, and somebody said who it is.
+            let kept = holder.place.known();
+            assert!(kept.who() == "l" && kept.login != "l");
+        }
+    }
 
     #[tokio::test]
     async fn a_token_is_good_till_its_time_is_over_while_no_other_is_to_be_had() {

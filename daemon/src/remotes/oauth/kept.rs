@@ -30,6 +30,9 @@ pub(super) struct Kept {
     /// Whose it is: the service's own name for the person; empty: it does not say.
     #[serde(default)]
     pub(super) account: String,
+    /// Where it does not say: the login before, of whose person this one is, as somebody said; empty: nobody has.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) same_as: String,
     /// The program it was given to.
     pub(super) client_id: String,
     /// The service that gave it.
@@ -40,6 +43,9 @@ pub(super) struct Kept {
     /// None: it has ended, or they are in the keyring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tokens: Option<Pair>,
+    /// Somebody has logged out. (A file whose tokens are in the keyring has none either way.)
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) ended: bool,
 }
 
 /// What the service gave.
@@ -63,6 +69,16 @@ impl Kept {
     pub(super) fn giver(settings: &OAuth2) -> String {
         let named = settings.issuer.iter().chain(&settings.token_url);
         named.map(|one| one.trim_end_matches('/')).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What tells the person from anybody else, over all renewals: the account; where the service names nobody, the login, or the one before
+    /// that is said to be the same person's. So another login that names nobody is another person's.
+    pub(super) fn who(&self) -> &str {
+        match (&*self.account, &*self.same_as) {
+            ("", "") => &self.login,
+            ("", same_as) => same_as,
+            (account, _) => account,
+        }
     }
 
     /// Whether it may be shown to the service of these settings.
@@ -112,9 +128,9 @@ impl Place {
         }
     }
 
-    /// Whose login it is, as far as the file knows.
-    pub(super) fn account(&self) -> String {
-        self.read_file().ok().flatten().map(|kept| kept.account).unwrap_or_default()
+    /// What the file has, where it reads.
+    pub(super) fn known(&self) -> Kept {
+        self.read_file().ok().flatten().unwrap_or_default()
     }
 
     /// What lies there; none: nobody has logged in yet.
@@ -130,7 +146,7 @@ impl Place {
         };
         let kept: Kept =
             serde_json::from_slice(&text).map_err(|_| no(format!("what the keyring has as {item} is no login of mingle")))?;
-        if kept.account != in_file.account {
+        if (&kept.login, kept.who(), kept.ended) != (&in_file.login, in_file.who(), in_file.ended) {
             self.write_file(Kept { tokens: None, ..kept.clone() }).await.map_err(broken)?;
         }
         Ok(Some(kept))
@@ -151,12 +167,15 @@ impl Place {
     pub(super) async fn write(&self, kept: &Kept) -> Result<(), Problem> {
         let Tokens::Keyring(item) = &self.tokens else { return self.write_file(kept.clone()).await };
         let text = serde_json::to_string(kept).map_err(|error| Problem::new(error.to_string()))?;
+        let in_file = Kept { tokens: None, ..kept.clone() };
         if kept.tokens.is_some() {
             keyring::write(item, &text, secret::session_bus().as_deref()).await.map_err(|lack| lack.unkept(item))?;
+            self.write_file(in_file).await
         } else {
-            keyring::remove(item, secret::session_bus().as_deref()).await.map_err(|lack| lack.unkept(item))?;
+            // Tokens go last: where one of both fails, they are still to be had, to be ended at the service.
+            self.write_file(in_file).await?;
+            keyring::remove(item, secret::session_bus().as_deref()).await.map_err(|lack| lack.unkept(item)).map(drop)
         }
-        self.write_file(Kept { tokens: None, ..kept.clone() }).await
     }
 
     /// Beside the runs, which share a thread: a disk takes its time.
@@ -207,11 +226,11 @@ mod tests {
         let folder = dir.path().join("logins");
         let settings: OAuth2 = toml::from_str("client_id = \"c\"\ntokens = { file = \"far\" }").unwrap();
         let place = Place::of(&settings, &folder);
-        assert!(place.read().await.unwrap().is_none() && place.account().is_empty());
+        assert!(place.read().await.unwrap().is_none() && place.known() == Kept::default());
         let tokens = Some(Pair { access: "a".into(), renew_at_ms: Some(7), over_at_ms: None, refresh: None });
         let kept = Kept { login: "l".into(), account: "me".into(), client_id: "c".into(), tokens, ..Kept::default() };
         place.write(&kept).await.unwrap();
-        assert!(place.read().await.unwrap() == Some(kept.clone()) && place.account() == "me");
+        assert!(place.read().await.unwrap() == Some(kept.clone()) && place.known().account == "me");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let file = folder.join("far.json");
         assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
@@ -222,6 +241,20 @@ mod tests {
         fs::write(&file, "{\"login\":").unwrap();
         assert!(place.read().await.err().unwrap().what.contains("no login as mingle writes it"));
         place.write(&Kept { tokens: None, ..kept }).await.unwrap();
-        assert!(place.read().await.unwrap().unwrap().tokens.is_none() && place.account() == "me", "who it was stays known");
+        assert!(place.read().await.unwrap().unwrap().tokens.is_none() && place.known().account == "me", "who it was stays known");
+    }
+
+    #[test]
+    fn where_the_service_names_nobody_a_login_is_a_person() {
+        #[track_caller]
+        fn check(account: &str, same_as: &str, who: &str) {
+            let kept = Kept { login: "l2".into(), account: account.into(), same_as: same_as.into(), ..Kept::default() };
+            assert_eq!(kept.who(), who);
+        }
+        check("", "", "l2");
+        check("", "l1", "l1");
+        check("ada", "", "ada");
+        check("ada", "l1", "ada");
+        assert_eq!(Kept::default().who(), "", "nobody has logged in");
     }
 }

@@ -48,7 +48,7 @@ pub fn look(folder: &Path, name: &str, remote: &RemoteSettings) -> Option<Result
         let at = budget::host(remote);
         let moved = kept.origins.get(name).filter(|known| at.as_ref().is_some_and(|at| at != *known));
         let lies = match (&settings.tokens, &kept.tokens, moved) {
-            _ if kept.login.is_empty() => Lies::Nothing,
+            _ if kept.login.is_empty() || kept.ended => Lies::Nothing,
             (Tokens::File(_), None, _) => Lies::Nothing,
             _ if kept.client_id != settings.client_id => Lies::Elsewhere("it was given to another client_id".into()),
             _ if !kept.is_of(settings) => Lies::Elsewhere("it was given by another service".into()),

@@ -66,13 +66,30 @@ impl Logins {
         Self { folder, ..Self::default() }
     }
 
-    /// Whom these credentials stand for; empty: that is not known.
+    /// Whom these credentials stand for, for people; empty: that is not known.
     #[must_use]
     pub fn account(&self, auth: &Auth) -> String {
         match auth {
-            Auth::OAuth2(settings) => Place::of(settings, &self.folder).account(),
+            Auth::OAuth2(settings) => Place::of(settings, &self.folder).known().account,
             other => other.account().to_owned(),
         }
+    }
+
+    /// What tells whom these credentials stand for from anybody else; empty: nothing does.
+    #[must_use]
+    pub fn who(&self, auth: &Auth) -> String {
+        match auth {
+            Auth::OAuth2(settings) => Place::of(settings, &self.folder).known().who().to_owned(),
+            other => other.account().to_owned(),
+        }
+    }
+
+    /// The same of the last login at the service of these settings, where that named nobody.
+    #[must_use]
+    pub fn unnamed(&self, settings: &OAuth2) -> Option<String> {
+        let kept = Place::of(settings, &self.folder).known();
+        let is_unnamed = kept.account.is_empty() && !kept.login.is_empty() && kept.is_of(settings);
+        is_unnamed.then(|| kept.who().to_owned())
     }
 
     /// What tells one login from another, over all renewals of its tokens, and what the program shows of itself; none: nobody is logged in, or it
@@ -129,7 +146,7 @@ pub(super) async fn begin(
     let (holder, asker) = (means.logins.holder(settings), asker(means, settings, insecure));
     let who =
         holder.begin(&asker, remote, &url.origin().ascii_serialization(), means.http.by.class == Class::Interactive).await?;
-    if account.is_some_and(|account| account != who.account()) {
+    if account.is_some_and(|account| account != who.name()) {
         means.logins.another.notify_one();
         return Err(held::another(remote));
     }

@@ -108,12 +108,12 @@ pub fn negotiate(
         run: order.run.clone(),
     };
     let mut at = position::load(tx.conn(), &spec.name)?.unwrap_or_default();
+    let account = reset::another_account(tx, &ground, &at)?;
     let (asked, under) = match reset::cut_off(&mut at) {
         Some(wish) if wish.waits => (Some(wish.reset.how), wish.beneath.map(|under| *under)),
         under => (order.reset, under),
     };
     let under = under.map(|under| under.at(replica));
-    let account = reset::another_account(tx, &spec.identity, replica, at.replica)?;
     if let (Some((_, records)), true) = (account, accept.is_none()) {
         // Nothing is mixed, and nothing of one is sent to the other, before somebody has said so.
         let (held, copy_first) = (asked.is_none().then_some(Held::Account(records)), asked.is_some());

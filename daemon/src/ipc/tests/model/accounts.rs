@@ -26,7 +26,7 @@ impl Accounts for Model {
     fn login(&self, remote: String, _: String) -> Later<LoginPlace> {
         Box::pin(ready(Ok(LoginPlace { remote, place: "the keyring, as a/b".into(), done: true, left: None })))
     }
-    fn login_begin(&self, remote: String, at_another: bool) -> Later<LoginBegun> {
+    fn login_begin(&self, remote: String, at_another: bool, _: bool) -> Later<LoginBegun> {
         let (login, url, within) = ("l-1".into(), "https://x/device".into(), Duration::from_secs(900));
         Box::pin(ready(Ok(LoginBegun { remote, login, url, code: at_another.then(|| "WDJB-MJHT".into()), within })))
     }

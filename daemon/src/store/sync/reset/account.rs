@@ -4,10 +4,11 @@ use mingle_core::{
     meeting::{Agreed, Link},
     pending::roll_back,
     planted,
+    run::Creates,
 };
 use rusqlite::params;
 
-use super::{Discarded, Under, changed, clashes};
+use super::{Discarded, Under, changed, clashes, makes};
 use crate::store::{
     conflicts,
     error::StoreError,
@@ -15,6 +16,7 @@ use crate::store::{
     sync::{
         Ground, Present, elsewhere, link,
         pending::{Place, with_rules},
+        position::Position,
         present,
     },
     tx::Tx,
@@ -99,23 +101,35 @@ const ONLY_THERE: &str = "FROM m_link k JOIN m_record r ON r.record = k.record
     WHERE k.replica = ?1 AND r.state = 0
       AND NOT EXISTS (SELECT 1 FROM m_link l WHERE l.record = k.record AND l.replica > 0 AND l.replica <> k.replica)";
 
-/// The place that a sync spoke to with other credentials, and how many records of it are here that the present one does not have; none:
-/// it is the same account, or another place, or nothing of it is here.
+/// The place that a sync spoke to with other credentials, and how many records of it are here that the present one does not have, with
+/// those that were to be made there; none: it is the same account, or another place, or nothing of it is here.
 pub(in crate::store::sync) fn another_account(
     tx: &Tx<'_>,
-    identity: &str,
-    replica: i64,
-    spoken_to: Option<i64>,
+    ground: &Ground,
+    at: &Position,
 ) -> Result<Option<(i64, u64)>, StoreError> {
-    let Some(former) = spoken_to.filter(|former| *former != replica) else { return Ok(None) };
+    let Some(former) = at.replica.filter(|former| *former != ground.replica) else { return Ok(None) };
     let was: String =
         tx.conn().prepare_cached("SELECT identity FROM m_replica WHERE replica = ?1")?.query_row([former], |row| row.get(0))?;
-    if !same_but_for_account(&was, identity) {
+    if !same_but_for_account(&was, &ground.spec.identity) {
         return Ok(None);
     }
-    let records: i64 =
-        tx.conn().prepare_cached(&format!("SELECT count(*) {ONLY_THERE}"))?.query_row([former], |row| row.get(0))?;
+    let there: i64 = tx.conn().prepare_cached(&format!("SELECT count(*) {ONLY_THERE}"))?.query_row([former], |row| row.get(0))?;
+    // A place where nobody was ever spoken to has no account: what is new is for the first one. Of an account that is back, whose records
+    // were leaving, it is its own.
+    let is_back = |under: &Under| under.former == Some(ground.replica);
+    let was_leaving = at.reset.as_ref().is_some_and(|under| is_back(under) || under.beneath.as_deref().is_some_and(is_back));
+    let counts = makes(&ground.spec) != Creates::Never && at.epoch.is_some() && !was_leaving;
+    let new = if counts && !planted::is("another account is given what is new") { new(tx, ground)? } else { 0 };
+    let records = there + new;
     Ok((records > 0).then(|| (former, link::unsigned(records))))
+}
+
+/// How many records of its collection no remote has, or is to have by a link of its own.
+fn new(tx: &Tx<'_>, ground: &Ground) -> Result<i64, StoreError> {
+    let of_nobody = elsewhere::makes(Creates::Unlinked);
+    let sql = format!("SELECT count(*) FROM m_record r WHERE r.collection = ?1 AND r.state = 0 AND {of_nobody}");
+    Ok(tx.conn().prepare_cached(&sql)?.query_row([ground.collection], |row| row.get(0))?)
 }
 
 /// What makes a replica this one: remote, address, account, resource, collection. A remote may have another name than before.

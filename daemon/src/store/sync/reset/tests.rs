@@ -378,7 +378,7 @@ fn another_account_waits_for_a_word_and_goes_on_as_it_says() {
     let store = of_ada();
     for _ in 0..2 {
         let (_, terms) = spoken_to(&store, "bob", None, None);
-        assert_eq!((terms.held, terms.copy_first), (Some(Held::Account(3)), false));
+        assert_eq!((terms.held, terms.copy_first), (Some(Held::Account(4)), false));
     }
     // The one who was there before goes on as if nothing had been.
     let (_, terms) = spoken_to(&store, "ada", None, None);
@@ -467,6 +467,7 @@ fn whoever_is_told_that_it_is_taken_tells_nothing_to_be_compared() {
     }
 }
 
+mod new;
 mod words;
 
 #[cfg(feature = "planted")]
