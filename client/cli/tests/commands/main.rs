@@ -483,12 +483,12 @@ fn completions_and_man_pages_come_from_the_definitions() {
             assert!(read.status.success(), "{}", text(&read.stderr));
         }
     }
-    let bin = room.path().join("bin");
-    fs::create_dir(&bin).expect("a folder");
+    let (bin, mingled) = (room.path().join("bin"), room.path().join("mingled"));
     // It stands for the daemon's program, which adds a page of its own.
-    fs::write(bin.join("mingled"), "#!/bin/sh\necho page > \"$2/mingled.1\"\n").expect("written");
-    fs::set_permissions(bin.join("mingled"), fs::Permissions::from_mode(0o755)).expect("set");
-    fs::copy(env!("CARGO_BIN_EXE_mingle"), bin.join("mingle")).expect("copied");
+    fs::write(&mingled, "#!/bin/sh\necho page > \"$2/mingled.1\"\n").expect("written");
+    // What this process wrote may be open in a child that another test just forked, and then cannot be run.
+    let all = [bin.as_path(), &mingled, env!("CARGO_BIN_EXE_mingle").as_ref()];
+    assert!(Command::new("install").args(["-D", "-m", "755", "-t"]).args(all).status().expect("install").success());
     let man = room.path().join("man");
     let out = Command::new(bin.join("mingle")).arg("man").arg(&man).env("MINGLE_SOCKET", &none).output().expect("run");
     assert!(out.status.success(), "{}", text(&out.stderr));
